@@ -1,0 +1,1 @@
+"""What klimit promises, measured: accuracy by simulation, speed beside its peers."""

@@ -1,0 +1,231 @@
+"""From simulated cells to figures: errors against the plug-in's, coverage, trust, noise floor.
+
+A *point* is one KL of one cell.  Zones: "lo" is D <= log M - 2, "hi" is log M - 2 < D <= log M -
+.5, with the effective M where sizes differ.  Error ratios are relative RMSE over the plug-in's on
+the same samples; coverage, bias and trust count every repetition.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.simulate import Cell, Record, find_family
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from benchmarks.shapes import Array
+
+Flags = NDArray[np.bool_]
+
+CLOSE = 0.05  # what "the estimate is right" means when trust is judged
+
+
+def zone(kl: float, samples: float) -> str | None:
+    """ "lo", "hi", or None where no estimator is expected to know."""
+    if kl <= np.log(samples) - 2:
+        return "lo"
+    return "hi" if kl <= np.log(samples) - 0.5 else None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One KL of one cell under one estimator; arrays run over repetitions.
+
+    Attributes
+    ----------
+    rmse, floor, plugin : relative RMSE of the estimator, of the plug-in with its bias removed
+        exactly, and of the plug-in
+    high : inf where the interval is one-sided
+    saturated : the plug-in optimum is at an infinite tilt in more than half of the repetitions
+    """
+
+    family: str
+    config: str
+    target: str
+    kl: float
+    zone: str
+    light: bool
+    counted: bool
+    saturated: bool
+    truth: float
+    value: Array
+    low: Array
+    high: Array
+    trusted: Flags
+    rmse: float
+    plugin: float
+    floor: float
+    slope_rmse: float
+    slope_plugin: float
+
+    @property
+    def ratio(self) -> float:
+        """Error over the plug-in's."""
+        return self.rmse / self.plugin
+
+    @property
+    def bias(self) -> float:
+        """Mean error over the truth."""
+        return float(np.mean(self.value) / self.truth - 1)
+
+    @property
+    def covered(self) -> Flags:
+        """Whether each repetition's interval holds the truth."""
+        slack = 1e-9 * abs(self.truth)
+        held: Flags = (self.low <= self.truth + slack) & (self.truth - slack <= self.high)
+        return held
+
+    @property
+    def close(self) -> Flags:
+        """Whether each repetition's value is within `CLOSE` of the truth."""
+        near: Flags = np.abs(self.value / self.truth - 1) < CLOSE
+        return near
+
+
+def points(records: Iterable[Record], estimator: str, plugin: str = "plugin") -> list[Point]:
+    """The points of one estimator, each beside the plug-in's on the same samples."""
+    groups: dict[Cell, dict[str, Record]] = defaultdict(dict)
+    for record in records:
+        cell = Cell(**{**record["cell"], "kl": tuple(record["cell"]["kl"])})
+        groups[cell][record["estimator"]] = record
+    out = []
+    for cell, by_name in groups.items():
+        if estimator in by_name:
+            out += _cell_points(cell, by_name[estimator], by_name.get(plugin, by_name[estimator]))
+    return out
+
+
+def _cell_points(cell: Cell, record: Record, plugin: Record) -> list[Point]:
+    family = find_family(cell.family)
+    reps, size = cell.reps, len(cell.kl)
+    truth, slope = np.array(record["truth"]), np.array(record["slope"])
+    value, low, high = (_table(record[k], reps, size) for k in ("value", "low", "high"))
+    low = np.where(np.isnan(low), -np.inf, low)
+    high = np.where(np.isnan(high), np.inf, high)
+    trusted = np.nan_to_num(_table(record["trusted"], reps, size)).astype(bool)
+    other = _table(plugin["value"], reps, size)
+    slopes = [_table(r.get("slope_value"), reps, size) for r in (record, plugin)]
+    saturated = np.array(record["saturated"]).mean(axis=0) > 0.5
+    config = f"K={cell.prompts} M={cell.samples}"
+    found = []
+    for i, kl in enumerate(cell.kl):
+        where = zone(kl, cell.effective)
+        if where is None:
+            continue
+        slope_rmse, slope_plugin = (_rmse(s[:, i], slope[i]) for s in slopes)
+        found.append(
+            Point(
+                cell.family, config, cell.target, kl, where, family.light_tailed, family.in_means,
+                bool(saturated[i]), float(truth[i]), value[:, i], low[:, i], high[:, i],
+                trusted[:, i], _rmse(value[:, i], truth[i]), _rmse(other[:, i], truth[i]),
+                float(np.std(other[:, i]) / truth[i]), slope_rmse, slope_plugin,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _table(rows: Any, reps: int, size: int) -> Array:
+    if rows is None or rows[0] is None:
+        return np.full((reps, size), np.nan)
+    return np.array(rows, dtype=float).reshape(reps, size)
+
+
+def _rmse(value: Array, truth: float) -> float:
+    if not truth > 0:
+        return float("nan")
+    return float(np.sqrt(np.mean((value / truth - 1) ** 2)))
+
+
+def geometric(values: Iterable[float]) -> float:
+    """Geometric mean; nan of nothing."""
+    kept = np.array([v for v in values if np.isfinite(v) and v > 0])
+    return float(np.exp(np.log(kept).mean())) if kept.size else float("nan")
+
+
+def by(items: Sequence[Point], key: Callable[[Point], Any]) -> dict[Any, list[Point]]:
+    """Points grouped by a key, in the order met."""
+    groups: dict[Any, list[Point]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return dict(groups)
+
+
+def error_ratio(items: Sequence[Point]) -> float:
+    """Geometric mean of error over the plug-in's."""
+    return geometric(p.ratio for p in items)
+
+
+def worst_config(items: Sequence[Point]) -> tuple[float, str]:
+    """The worst family at one size, and its name."""
+    groups = by(items, lambda p: f"{p.family} {p.config}")
+    scores = {name: error_ratio(group) for name, group in groups.items()}
+    scores = {name: score for name, score in scores.items() if np.isfinite(score)}
+    if not scores:
+        return float("nan"), "-"
+    name = max(scores, key=lambda n: scores[n])
+    return scores[name], name
+
+
+def coverage(items: Sequence[Point], only: str = "all") -> dict[str, float]:
+    """Coverage per family: of all intervals, of two-sided ones, or of trusted ones."""
+    out = {}
+    for family, group in by(items, lambda p: p.family).items():
+        kept = [p.covered[_chosen(p, only)] for p in group]
+        every = np.concatenate(kept)
+        if every.size:
+            out[family] = float(every.mean())
+    return out
+
+
+def _chosen(point: Point, only: str) -> Flags:
+    if only == "trusted":
+        return point.trusted
+    if only == "two-sided":
+        return np.isfinite(point.high)
+    return np.isfinite(point.low) | np.isfinite(point.high)  # an oracle without intervals has none
+
+
+def misses(items: Sequence[Point]) -> tuple[float, float]:
+    """How often the truth lies below the interval, and above it."""
+    below = np.concatenate([p.truth < p.low - 1e-9 * p.truth for p in items])
+    above = np.concatenate([p.truth > p.high + 1e-9 * p.truth for p in items])
+    return float(below.mean()), float(above.mean())
+
+
+def width(items: Sequence[Point]) -> float:
+    """Mean over points of the median width over the truth, two-sided intervals only."""
+    found = []
+    for p in items:
+        wide = ((p.high - p.low) / p.truth)[np.isfinite(p.high)]
+        if wide.size:
+            found.append(float(np.median(wide)))
+    return float(np.mean(found)) if found else float("nan")
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How well `trusted` tells right from wrong; each a share of repetitions."""
+
+    share: float
+    precision: float
+    recall: float
+
+
+def trust(items: Sequence[Point]) -> Trust:
+    """Share trusted, share right of the trusted, share trusted of the right."""
+    if not items:
+        return Trust(float("nan"), float("nan"), float("nan"))
+    said = np.concatenate([p.trusted for p in items])
+    right = np.concatenate([p.close for p in items])
+    both = float((said & right).mean())
+    return Trust(
+        float(said.mean()),
+        both / float(said.mean()) if said.any() else float("nan"),
+        both / float(right.mean()) if right.any() else float("nan"),
+    )

@@ -1,0 +1,160 @@
+"""The targets, and whether a run meets them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks import score
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.score import Point
+
+# relative RMSE over the plug-in's, by size and zone
+SIZES = {
+    ("K=50 M=8", "hi"): 0.50,
+    ("K=50 M=16", "lo"): 0.60,
+    ("K=50 M=64", "lo"): 0.70,
+    ("K=50 M=256", "lo"): 0.80,
+    ("K=50 M=16", "hi"): 0.46,
+    ("K=50 M=64", "hi"): 0.62,
+    ("K=50 M=256", "hi"): 0.67,
+    ("K=200 M=8", "hi"): 0.29,
+    ("K=200 M=16", "lo"): 0.40,
+    ("K=200 M=64", "lo"): 0.46,
+    ("K=200 M=256", "lo"): 0.60,
+    ("K=200 M=16", "hi"): 0.31,
+    ("K=200 M=64", "hi"): 0.49,
+    ("K=200 M=256", "hi"): 0.50,
+}
+ALL = {"lo": 0.62, "hi": 0.43}
+WORST_UNSATURATED = {"lo": 1.0, "hi": 1.05}
+WORST = {"lo": 1.7, "hi": 4.1}
+WORST_CELL = 1.06  # where the plug-in is off by 2 % or more
+COVERAGE = {"lo": (0.93, 0.97), "hi": (0.91, 0.95)}
+COVERAGE_LEAST = {"lo": 0.88, "hi": 0.78}
+TRUSTED_COVERAGE, TRUSTED_LEAST, TRUSTED_SHARE = (0.93, 0.98), 0.85, 0.6
+FLOOR = 1.3  # times the noise floor, off the grid of sizes
+GRID_PROMPTS, GRID_SAMPLES = (50, 200), (8, 16, 64, 256)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One target: what was asked, what was found, "pass", "fail" or "above" (a band overshot)."""
+
+    target: str
+    found: float
+    verdict: str
+    where: str = ""
+
+
+def _at_most(name: str, found: float, limit: float, where: str = "") -> Line:
+    return Line(f"{name} <= {limit:.2f}", found, _mark(found <= limit, found), where)
+
+
+def _at_least(name: str, found: float, limit: float, where: str = "") -> Line:
+    return Line(f"{name} >= {limit:.2f}", found, _mark(found >= limit, found), where)
+
+
+def _band(name: str, found: float, band: tuple[float, float]) -> Line:
+    mark = "above" if found > band[1] else _mark(found >= band[0], found)
+    return Line(f"{name} in {band[0]:.2f}..{band[1]:.2f}", found, mark)
+
+
+def _mark(good: bool, found: float) -> str:
+    return "no data" if not np.isfinite(found) else "pass" if good else "fail"
+
+
+def judge(points: Sequence[Point]) -> list[Line]:
+    """Every target that these points speak to, a line each."""
+    counted = [p for p in points if p.counted]
+    fixed = [p for p in counted if p.target == "fixed"]
+    drawn = [p for p in counted if p.target == "drawn"]
+    lines = [*_errors(fixed)] if fixed else []
+    for target, items in (("drawn", drawn), ("fixed", fixed)):
+        if items:
+            lines += _coverage(items, target) + _trust(items, target)
+    return lines
+
+
+def _on_grid(config: str) -> bool:
+    prompts, samples = (int(part.split("=")[1]) for part in config.split())
+    return prompts in GRID_PROMPTS and samples in GRID_SAMPLES
+
+
+def _errors(points: Sequence[Point]) -> list[Line]:
+    lines = []
+    grid = [p for p in points if _on_grid(p.config)]
+    for (config, zone), limit in SIZES.items():
+        cells = [p for p in grid if p.config == config and p.zone == zone]
+        if cells:
+            lines.append(_at_most(f"error ratio {config} {zone}", score.error_ratio(cells), limit))
+    for zone in ("lo", "hi"):
+        cells = [p for p in grid if p.zone == zone]
+        free = [p for p in cells if not p.saturated]
+        if cells:
+            lines.append(
+                _at_most(f"error ratio {zone}, all sizes", score.error_ratio(cells), ALL[zone])
+            )
+            found, name = score.worst_config(free)
+            lines.append(
+                _at_most(f"worst family {zone}, unsaturated", found, WORST_UNSATURATED[zone], name)
+            )
+            found, name = score.worst_config(cells)
+            lines.append(_at_most(f"worst family {zone}, saturated too", found, WORST[zone], name))
+    off = [p for p in points if not _on_grid(p.config)]
+    if off:
+        excess = score.geometric(p.rmse / p.floor for p in off)
+        lines.append(_at_most("error over the noise floor, other sizes", excess, FLOOR))
+    for zone in ("lo", "hi"):
+        wrong = [p for p in points if p.zone == zone and p.plugin >= 0.02 and not p.saturated]
+        if wrong:
+            worst = max(wrong, key=lambda p: p.ratio)
+            name = f"{worst.family} {worst.config} D={worst.kl:g}"
+            text = f"worst point {zone} with plug-in error >= 2 %, unsaturated"
+            lines.append(_at_most(text, worst.ratio, WORST_CELL, name))
+    return lines
+
+
+def _coverage(points: Sequence[Point], target: str) -> list[Line]:
+    lines = []
+    for zone in ("lo", "hi"):
+        cells = [p for p in points if p.zone == zone]
+        found = score.coverage(cells)
+        if found:
+            least = min(found, key=lambda n: found[n])
+            mean = float(np.mean(list(found.values())))
+            lines.append(
+                _band(f"coverage {zone}, {target} prompts, family mean", mean, COVERAGE[zone])
+            )
+            lines.append(
+                _at_least(
+                    f"coverage {zone}, {target} prompts, worst family",
+                    found[least],
+                    COVERAGE_LEAST[zone],
+                    least,
+                )
+            )
+    return lines
+
+
+def _trust(points: Sequence[Point], target: str) -> list[Line]:
+    found = score.coverage(points, "trusted")
+    lines = []
+    if found:
+        mean = float(np.mean(list(found.values())))
+        lines.append(_band(f"coverage when trusted, {target} prompts", mean, TRUSTED_COVERAGE))
+    light = score.coverage([p for p in points if p.light], "trusted")
+    if light:
+        least = min(light, key=lambda n: light[n])
+        text = f"coverage when trusted, {target} prompts, worst light-tailed family"
+        lines.append(_at_least(text, light[least], TRUSTED_LEAST, least))
+    low = [p for p in points if p.zone == "lo"]
+    if low:
+        text = f"share trusted at D <= log M - 2, {target} prompts"
+        lines.append(_at_least(text, score.trust(low).share, TRUSTED_SHARE))
+    return lines

@@ -1,0 +1,73 @@
+"""What every test run shares: examples in Markdown are run, tests that need extras may skip.
+
+In README.md and docs/ a ```python block is executed (``>>>`` lines are compared) and in a
+```console block each ``$ command`` must succeed and print what stands below it, `...` standing for
+anything; a command with nothing below it must only succeed. ``<!--- skip: next -->`` skips a block.
+"""
+
+import doctest
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
+
+ROOT = Path(__file__).parent
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def run_console(example):
+    """Run the commands of a console block; say what was printed where it differs."""
+    scripts = Path(sys.executable).parent
+    environment = os.environ | {
+        "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+        "COLUMNS": "100",
+    }
+    for block in re.split(r"^\$ ", example.parsed, flags=re.MULTILINE)[1:]:
+        command, _, expected = block.partition("\n")
+        done = subprocess.run(
+            command,
+            shell=True,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        printed = done.stdout
+        if done.returncode:
+            return f"$ {command}\nexit code {done.returncode}\n{printed}"
+        shown = doctest.Example(command, expected.strip() + "\n")
+        checker = doctest.OutputChecker()
+        if expected.strip() and not checker.check_output(shown.want, printed, FLAGS):
+            return f"$ {command}\n{checker.output_difference(shown, printed, FLAGS)}"
+    return None
+
+
+pytest_collect_file = Sybil(
+    parsers=[
+        SkipParser(),
+        PythonCodeBlockParser(doctest_optionflags=FLAGS),
+        CodeBlockParser(language="console", evaluator=run_console),
+    ],
+    patterns=["README.md", "docs/*.md", "docs/**/*.md"],
+).pytest()
+
+
+def pytest_runtest_setup(item):
+    """Skip what needs a module that is not here, or fail if KLIMIT_EXTRAS=required."""
+    needed = [name for marker in item.iter_markers("extras") for name in marker.args]
+    if item.get_closest_marker("torch"):
+        needed.append("torch")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        reason = f"needs {', '.join(missing)}"
+        if os.environ.get("KLIMIT_EXTRAS") == "required":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)

@@ -1,0 +1,103 @@
+"""A number with its interval, and whether it can be trusted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What was estimated, between which limits, and whether bias may hide in it.
+
+    Attributes
+    ----------
+    value, low, high : floats, or arrays of one shape
+    level : coverage of the interval, such as 0.95
+    trusted : speaks of bias, never of width: a wide interval from few prompts is still trusted. Where it is
+        False, `low` is a bound that holds and `high` is inf unless something proves less
+    note : one line on what limits the estimate, empty where nothing does
+
+    Examples
+    --------
+    >>> str(Estimate(0.843, 0.791, 0.902))
+    '0.84 [0.79, 0.90]'
+    >>> float(Estimate(0.843, 0.791, 0.902))
+    0.843
+    """
+
+    value: Any
+    low: Any
+    high: Any
+    level: float = 0.95
+    trusted: Any = True
+    note: str = ""
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __len__(self) -> int:
+        return len(np.atleast_1d(self.value))
+
+    def __getitem__(self, index: Any) -> Estimate:
+        """The estimate at one place of an array."""
+        pick = (_scalar(np.asarray(x)[index]) for x in (self.value, self.low, self.high, self.trusted))
+        value, low, high, trusted = pick
+        return Estimate(value, low, high, self.level, trusted, self.note)
+
+    def __str__(self) -> str:
+        if np.ndim(self.value):
+            parts = ", ".join(str(self[i]) for i in range(min(len(self), 12)))
+            return f"[{parts}{', ...' if len(self) > 12 else ''}]"
+        return format_estimate(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: what is not finite is null, and `reason` says why."""
+        found: dict[str, Any] = {
+            "value": _finite(self.value),
+            "low": _finite(self.low),
+            "high": _finite(self.high),
+            "level": self.level,
+            "trusted": np.asarray(self.trusted).tolist(),
+        }
+        unbounded = not all(np.isfinite(np.asarray(x)).all() for x in (self.value, self.low, self.high))
+        if unbounded or self.note:
+            found["reason"] = self.note or "these samples set no bound"
+        return found
+
+
+def format_estimate(estimate: Estimate) -> str:
+    """``0.84 [0.79, 0.90]``; ``at least 0.79 (not trusted)`` where only a bound is known."""
+    value, low, high = float(estimate.value), float(estimate.low), float(estimate.high)
+    if math.isnan(value) and not math.isfinite(high):
+        return f"at least {_digits(low, abs(low))}" if math.isfinite(low) else "not known"
+    width = high - low if math.isfinite(high - low) else abs(value)
+    if not math.isfinite(high):
+        text = f"at least {_digits(low, abs(low))}"
+    else:
+        text = f"{_digits(value, width)} [{_digits(low, width)}, {_digits(high, width)}]"
+    return text if estimate.trusted else f"{text} (not trusted)"
+
+
+def _digits(value: float, width: float) -> str:
+    """Enough digits that the interval shows two of them."""
+    if not math.isfinite(value):
+        return str(value)
+    if width <= 0 or not math.isfinite(width):
+        return f"{value:.4g}"
+    places = min(max(1 - math.floor(math.log10(width)), 0), 6)
+    return f"{value:,.{places}f}"
+
+
+def _scalar(x: NDArray[Any]) -> Any:
+    return x.item() if np.ndim(x) == 0 else x
+
+
+def _finite(x: Any) -> Any:
+    if np.ndim(x):
+        return [_finite(v) for v in np.asarray(x).tolist()]
+    return float(x) if math.isfinite(float(x)) else None

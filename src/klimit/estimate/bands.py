@@ -1,0 +1,169 @@
+"""Value, interval and trust on a grid of KL budgets: what every question to a frontier is answered from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from klimit.estimate.curve import Curve
+from klimit.estimate.intervals import DOUBT, Tail, around, doubt, leave_out_error, quantiles
+from klimit.estimate.kernel import Floats, Grid
+from klimit.estimate.members import Members, front
+from klimit.estimate.pass_rates import Bands as RateBands
+from klimit.estimate.statistics import Statistics
+
+NODES = 100
+
+
+@dataclass(frozen=True)
+class Bands:
+    """All arrays (nodes,) over ascending KL budgets.
+
+    Attributes
+    ----------
+    kl : nats
+    gain, plugin : the estimate and the uncorrected one, reward units
+    low, high : interval of the gain
+    beta_low, beta_high : factors on beta
+    error : standard error of the gain
+    bound_kl : the plug-in's one-sided lower limit, for where nothing better is known
+    doubt : likely size of the remaining bias over the gain; trusted up to `DOUBT`
+    trusted_kl : nats up to which the estimate is trusted
+    rate : exponent of the fall of the bias in the samples, (nodes,)
+    """
+
+    kl: Floats
+    gain: Floats
+    plugin: Floats
+    low: Floats
+    high: Floats
+    beta_low: Floats
+    beta_high: Floats
+    error: Floats
+    bound: Floats
+    doubt: Floats
+    trusted_kl: float
+    rate: Floats
+
+    def share(self, which: Floats, kl: Floats) -> Floats:
+        """`which` over the gain, between nodes (both vanish at 0 alike)."""
+        safe = np.where(self.gain > 0, self.gain, 1.0)
+        ratio = np.where(self.gain > 0, which / safe, 1.0)
+        at = np.log(np.maximum(kl, self.kl[0]))
+        finite = np.isfinite(ratio)
+        found = np.interp(at, np.log(self.kl), np.where(finite, ratio, 0.0))
+        if finite.all():
+            return np.asarray(found)
+        lost = np.interp(at, np.log(self.kl), np.where(finite, 0.0, 1.0)) > 0
+        return np.where(lost, np.inf, found)
+
+
+def kl_nodes(largest: float) -> Floats:
+    """Budgets from a ten-thousandth of a nat to well past what the samples reach."""
+    return np.geomspace(1e-4, max(largest, 0.1) + 1.0, NODES)
+
+
+def average_bands(
+    stats: Statistics, members: Members, curve: Curve, tail: Tail, *, level: float, fixed: bool,
+    largest_kl: float, horizon: float, saturation: float, correctable: bool,
+    rates: tuple[RateBands, Floats] | None = None,
+) -> Bands:  # fmt: skip
+    """Bands of the average-budget frontier.
+
+    Parameters
+    ----------
+    largest_kl, horizon, saturation : nats: mean log M; where trust must end; where the plug-in is flat
+    correctable : whether nearly all prompts have enough samples to correct
+    rates : pass-rate bands of 0/1 rewards and the tilts they stand at
+    """
+    grid = members.grid
+    kl = kl_nodes(max(largest_kl, curve.ceiling_kl))
+    point = curve.at_kl(kl)
+    plain, chosen = front(members.plugin, grid, kl), front(members.chosen, grid, kl)
+    plain_without = front(members.plugin_without, grid, kl)
+    chosen_without = front(members.chosen_without, grid, kl)
+    plain_error = leave_out_error(plain_without.gain, plain.gain, members.weights)
+    error = leave_out_error(chosen_without.gain, chosen.gain, members.weights)
+    log_beta_error = leave_out_error(-np.log(chosen_without.tilt), -np.log(chosen.tilt), members.weights)
+    if fixed:
+        tilts = np.log(grid.tilts)
+        redraw = np.interp(np.log(plain.tilt), tilts, stats.noise) / plain.tilt**2
+        extra = np.maximum(error**2 - plain_error**2, 0.0) if np.isfinite(error).all() else 0.0
+        new_error = np.sqrt(redraw + extra)
+        log_beta_error = np.where(np.isfinite(error), log_beta_error * new_error / np.maximum(error, 1e-300), 1.0)
+        plain_error, error = np.sqrt(redraw), new_error
+    two_sided, one_sided = quantiles(level, int((members.weights > 0).sum()) if not fixed else 10**6)
+    plugin = np.minimum(plain.gain, point.gain)
+    correction = point.gain - plugin
+    fronts = front(members.candidates, grid, kl)
+    spread = np.ptp(fronts.gain, axis=0)
+    bound = np.maximum.accumulate(np.maximum(plugin - one_sided * plain_error, 0.0))
+    low, high = around(point.gain, error, correction, spread, tail, two_sided)
+    shaky = doubt(point.gain, correction, spread, tail)
+    if rates is not None:
+        low, high, shaky = _rate_bands(*rates, kl, point.gain, error, two_sided)
+    unsure = (shaky > DOUBT) | (kl > horizon) | (kl > saturation) | (not correctable)
+    first = int(np.argmax(unsure)) if unsure.any() else len(kl)
+    trusted_kl = _edge(kl, shaky, first, min(horizon, saturation)) if correctable else 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        plain_beta, beta = 1 / plain.tilt, 1 / point.tilt
+        gap = np.abs(np.log(np.where(beta > 0, beta, plain_beta) / plain_beta))
+    beta_low, beta_high = around(np.zeros(len(kl)), log_beta_error, gap, 0.5 * gap, tail, two_sided)
+    return Bands(
+        kl, point.gain, plugin, np.maximum(low, 0.0), high,
+        np.exp(np.maximum(beta_low, -50)), np.exp(np.minimum(beta_high, 50)), error,
+        bound, shaky, trusted_kl, _rate(stats, grid, plain.tilt),
+    )  # fmt: skip
+
+
+def _edge(kl: Floats, shaky: Floats, first: int, wall: float) -> float:
+    """Where doubt crosses its limit, between the last trusted node and the next."""
+    if first == 0:
+        return 0.0
+    if first == len(kl):
+        return float(min(kl[-1], wall))
+    a, b = kl[first - 1], kl[first]
+    rise = shaky[first] - shaky[first - 1]
+    share = (DOUBT - shaky[first - 1]) / rise if shaky[first] > DOUBT and rise > 0 else 1.0
+    return float(min(a + share * (b - a), wall))
+
+
+def _rate_bands(
+    rates: RateBands, tilts: Floats, kl: Floats, gain: Floats, error: Floats, quantile: float
+) -> tuple[Floats, Floats, Floats]:
+    """Interval and doubt from the mixtures of pass rates that the data allow."""
+    fine = Grid(float(tilts[0]), 40, 8)
+    fine = Grid(fine.start, int(np.ceil(np.log2(tilts[-1] / tilts[0]))) + 1, 16)
+    low, high, undecided = (
+        front(spread_log_mgf(tilts, x, fine.tilts), fine, kl).gain
+        for x in (rates.low, rates.high, rates.value + rates.open)
+    )
+    reach = (high - low) / 2
+    safe = np.where(gain > 0, gain, np.inf)
+    # an interval much longer than sampling explains is one that few samples, not few prompts, make long
+    excess = np.maximum(reach - quantile * error, 0.0) / safe
+    shaky: NDArray[np.float64] = np.maximum(np.maximum(undecided - gain, 0.0) / safe, 0.6 * excess)
+    return np.minimum(low, gain), np.maximum(high, gain), shaky
+
+
+def spread_log_mgf(tilts: Floats, values: Floats, wanted: Floats) -> Floats:
+    """A log-mgf between and beyond the tilts where it is known: quadratic below, straight above."""
+    from scipy.interpolate import PchipInterpolator
+
+    scaled = np.log(np.maximum(values, 1e-300) / tilts**2)
+    inside = np.clip(np.log(wanted), np.log(tilts[0]), np.log(tilts[-1]))
+    found = np.exp(PchipInterpolator(np.log(tilts), scaled)(inside)) * np.minimum(wanted, tilts[-1]) ** 2
+    found = np.where(wanted < tilts[0], values[0] * (wanted / tilts[0]) ** 2, found)
+    slope = (values[-1] - values[-2]) / (tilts[-1] - tilts[-2])
+    return np.asarray(found + np.maximum(wanted - tilts[-1], 0.0) * slope)
+
+
+def _rate(stats: Statistics, grid: Grid, tilt: Floats) -> Floats:
+    """Exponent a of a bias that falls as M^-a, from the steps M/4, M/2, M."""
+    half, quarter = stats.bias_weights @ stats.half, stats.bias_weights @ stats.quarter
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = np.log2(np.maximum(quarter, 1e-300) / np.maximum(half, 1e-300))
+    rate = np.clip(np.nan_to_num(rate, nan=1.0), 0.32, 1.0)
+    return np.interp(np.log(tilt), np.log(grid.tilts), rate)

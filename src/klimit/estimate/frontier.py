@@ -1,0 +1,241 @@
+"""From rewards of a base model to the frontier: choose, correct, bound."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from klimit._errors import ArgumentError
+from klimit.estimate.bands import Bands, average_bands
+from klimit.estimate.curve import Curve
+from klimit.estimate.inputs import RewardColumn, reward_column
+from klimit.estimate.intervals import LIGHT, Tail, tail_of
+from klimit.estimate.kernel import Floats, Grid
+from klimit.estimate.members import Members, combine, plain
+from klimit.estimate.pass_rates import Bands as RateBands
+from klimit.estimate.pass_rates import pass_rate_bands
+from klimit.estimate.result import Frontier, Settings
+from klimit.estimate.samples import Samples, collect
+from klimit.estimate.shape import predicted_bias
+from klimit.estimate.statistics import FEWEST, Statistics, plugin_statistics, statistics
+
+START = 2.0**-5  # the smallest tilt, per pooled standard deviation: KL of about 0.0005 nats
+OCTAVES = 13
+PER_OCTAVE = 8
+_RATE_TILTS = np.geomspace(0.05, 60.0, 26)
+
+
+def frontier(
+    base: Any,
+    *,
+    reward: str | None = None,
+    budget: Literal["average", "per-prompt"] = "average",
+    prompts: Literal["drawn", "fixed"] = "drawn",
+    estimator: Literal["corrected", "plugin"] = "corrected",
+    objective: Literal["reward", "win-rate"] = "reward",
+    reward_range: tuple[float, float] | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Frontier:
+    """How much reward can any method gain over the base model for a KL budget?
+
+    The best policy at KL coefficient beta is ``base * exp(reward / beta) / Z``. Its gain and its KL are
+    expectations under the base, so samples of the base with their rewards show the whole frontier
+    ``G(D) = min over beta of beta * (D + E_x log E exp((r - E r) / beta))`` before any training.
+
+    Parameters
+    ----------
+    base : Rollouts, or rewards as a (prompts, samples) array (NaN = missing) or a sequence of 1-D arrays
+    reward : which reward column, where there are several
+    budget : ``"average"``: one beta for all prompts and the mean KL, which is what a KL penalty trains.
+        ``"per-prompt"``: every prompt spends the same KL
+    prompts : ``"drawn"``: intervals for the population that the prompts came from; ``"fixed"``: for these
+    estimator : ``"corrected"``; or ``"plugin"``, the papers' own, which is low at every sample size
+    objective : ``"reward"``, or ``"win-rate"``: the chance to beat a base draw, ties shared
+    reward_range : what rewards can be, if known; 0/1 rewards imply (0, 1)
+    level : of intervals
+    seed : of random splits; the same seed gives the same digits whatever the order of rows and prompts
+
+    Returns
+    -------
+    Frontier
+        KL in nats per sequence, gain in reward units.
+
+    Raises
+    ------
+    ArgumentError
+        For an option that is not one of those above.
+    DataError
+        Where no prompt has two rewards, or a reward is infinite.
+
+    Notes
+    -----
+    arXiv 2605.07105, section 3, for the closed form; the correction is described in ``docs/estimators.md``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rewards = np.random.default_rng(0).normal(size=(200, 64))
+    >>> limit = frontier(rewards)
+    >>> print(limit.gain(kl=0.5))  # the truth is 1
+    1.00 [0.98, 1.03]
+    """
+    _one_of("budget", budget, ("average", "per-prompt"))
+    _one_of("prompts", prompts, ("drawn", "fixed"))
+    _one_of("estimator", estimator, ("corrected", "plugin"))
+    _one_of("objective", objective, ("reward", "win-rate"))
+    if not 0 < level < 1:
+        raise ArgumentError(f"level must lie between 0 and 1; got {level}. 0.95 is usual.")
+    column = reward_column(base, reward)
+    samples = collect(column.values, np.asarray(column.lengths, dtype=np.int64), seed=seed)
+    reward_range, implied = _range(column, reward_range)
+    settings = Settings(
+        column.name, budget, prompts, estimator, objective, reward_range, implied, level, seed
+    )
+    return _solve(column, samples, settings)
+
+
+def _solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontier:
+    if settings.objective == "win-rate":
+        from klimit.estimate import win_rate
+
+        return win_rate.solve(column, samples, settings)
+    if settings.budget == "per-prompt":
+        from klimit.estimate import per_prompt
+
+        return per_prompt.solve(column, samples, settings)
+    return average(column, samples, settings)
+
+
+def average(column: RewardColumn, samples: Samples, settings: Settings) -> Frontier:
+    """The frontier of the average budget."""
+    if samples.scale == 0:
+        return Frontier.flat(column, samples, settings)
+    cap = reward_cap(samples, settings)
+    ceiling_gain, ceiling_kl = ordered_mean(samples.tops, samples), saturation(samples)
+    tail, rates = LIGHT, None
+    if settings.estimator == "plugin":
+        stats, curve = plugin(samples, ceiling_gain, ceiling_kl)
+        members = plain(stats)
+        correctable = False
+    else:
+        grid = Grid(START / samples.scale, OCTAVES, PER_OCTAVE)
+        stats = statistics(samples, grid, seed=settings.seed)
+        members, tail = corrected(samples, stats, settings)
+        chosen = members.chosen
+        correctable = enough(samples)
+        binary = two_levels(column, samples, settings)
+        if binary is not None and correctable:
+            rates, tilts = _rates(*binary, settings)
+            from klimit.estimate.bands import spread_log_mgf
+
+            chosen = np.maximum(spread_log_mgf(tilts, rates.value, grid.tilts), members.plugin)
+            members = Members(grid, members.plugin, members.chosen, np.stack([chosen]),
+                              members.plugin_without, members.chosen_without, members.weights)  # fmt: skip
+        curve = Curve.convex(grid.tilts, chosen, ceiling_gain=ceiling_gain, ceiling_kl=ceiling_kl, cap=cap)
+    bands = average_bands(
+        stats, members, curve, tail,
+        level=settings.level, fixed=settings.prompts == "fixed",
+        largest_kl=float(np.log(samples.counts.max())), horizon=horizon(samples),
+        saturation=ceiling_kl if rates is None else np.inf, correctable=correctable,
+        rates=None if rates is None else (rates, tilts),
+    )  # fmt: skip
+    return Frontier(column.ids, column.name, samples, settings, curve, members, bands, tail, cap)
+
+
+def corrected(samples: Samples, stats: Statistics, settings: Settings) -> tuple[Members, Tail]:
+    """The median of three corrections, and the tail of the residuals (nan for few levels)."""
+    if not (samples.counts[samples.variances > 0] >= FEWEST).any():
+        return combine(stats, None, None), LIGHT
+    model = predicted_bias(samples, stats.grid, seed=settings.seed)
+    discrete = len(np.unique(np.round(model.residuals[:4096], 9))) <= 64
+    tail = LIGHT if discrete else tail_of(model.residuals, int(samples.counts.sum()))
+    return combine(stats, model.total, model.change), tail
+
+
+def plugin(samples: Samples, ceiling_gain: float, ceiling_kl: float) -> tuple[Statistics, Curve]:
+    """The empirical frontier to ten digits: log-mgf with two derivatives at every tilt."""
+    small = samples.counts.sum() < 20_000
+    grid = Grid(START / samples.scale, OCTAVES + 2, 16 if small else 6)
+    stats, slope, second = plugin_statistics(samples, grid)
+    curve = Curve.smooth(
+        grid.tilts, stats.weights @ stats.full, slope, second,
+        variance=ordered_mean(samples.variances, samples),
+        ceiling_gain=ceiling_gain, ceiling_kl=ceiling_kl,
+    )  # fmt: skip
+    return stats, curve
+
+
+def _rates(successes: Floats, scale: float, counts: Floats, settings: Settings) -> tuple[RateBands, Floats]:
+    from klimit.estimate.intervals import quantiles
+
+    quantile = quantiles(settings.level, min(len(counts), 200))[0]
+    tilts = _RATE_TILTS
+    bands = pass_rate_bands(
+        successes, counts, tilts, quantile=quantile, fixed=settings.prompts == "fixed"
+    )
+    return bands, tilts / scale
+
+
+def two_levels(
+    column: RewardColumn, samples: Samples, settings: Settings
+) -> tuple[Floats, float, Floats] | None:
+    """Successes, the step between the two levels, and counts, if rewards have just two levels."""
+    values = column.values[~np.isnan(column.values)]
+    low, high = float(values.min()), float(values.max())
+    if ((values != low) & (values != high)).any():
+        return None
+    means = samples.means
+    successes = np.round((means - low) / (high - low) * samples.counts)
+    return successes, high - low, samples.counts
+
+
+def horizon(samples: Samples) -> float:
+    """KL past which trust ends whatever else: mean log M - .5, a prompt with one value counting nothing less."""
+    return float(np.mean(np.log(samples.counts))) - 0.5
+
+
+def saturation(samples: Samples) -> float:
+    """KL at which the plug-in becomes flat: mean log (M / ties at the best)."""
+    return ordered_mean(np.log(samples.counts / samples.ties), samples)
+
+
+def enough(samples: Samples) -> bool:
+    """Whether nine prompts in ten have samples enough to be corrected."""
+    return bool(np.mean(samples.counts >= FEWEST) >= 0.9)
+
+
+def reward_cap(samples: Samples, settings: Settings) -> float:
+    """The most that can be gained if rewards have a known maximum."""
+    if settings.reward_range is None:
+        return np.inf
+    return settings.reward_range[1] - ordered_mean(samples.means, samples)
+
+
+def ordered_mean(values: Floats, samples: Samples) -> float:
+    """Mean over prompts in canonical order, so that no digit depends on the order of the file."""
+    ordered = np.empty(len(values))
+    ordered[samples.rank] = values
+    return float(ordered.mean())
+
+
+def _range(
+    column: RewardColumn, reward_range: tuple[float, float] | None
+) -> tuple[tuple[float, float] | None, bool]:
+    values = column.values
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if reward_range is None:
+        binary = low >= 0 and high == 1 and bool(np.isin(values[~np.isnan(values)], (0.0, 1.0)).all())
+        return ((0.0, 1.0), True) if binary else (None, False)
+    if not reward_range[0] <= low <= high <= reward_range[1]:
+        raise ArgumentError(
+            f"rewards from {low:g} to {high:g} were seen, outside reward_range={reward_range}. "
+            "Give the range that rewards can take, or leave it out."
+        )
+    return (float(reward_range[0]), float(reward_range[1])), False
+
+
+def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ArgumentError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}.")

@@ -1,0 +1,128 @@
+"""The one hot loop: sums of exponential weights on a geometric grid of tilts.
+
+A grid ``lam0 * 2**(t / per_octave)`` needs one exponential per chain of doublings: squaring a weight moves
+it from one tilt to twice that tilt. In blocks that fit the cache this is bound by multiplications,
+not by exponentials.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+BLOCK = 32_768  # numbers: 256 kB, the second-level cache of today's cores
+_FLUSH = 1e-140  # squares of smaller weights would become subnormal, which is slow and never matters
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Tilts ``start * 2**(t / per_octave)``, t = 0 .. octaves * per_octave - 1, per reward unit."""
+
+    start: float
+    octaves: int
+    per_octave: int
+
+    @cached_property
+    def tilts(self) -> Floats:
+        """(tilts,) ascending."""
+        steps = np.arange(self.octaves * self.per_octave) / self.per_octave
+        tilts: Floats = self.start * 2.0**steps
+        return tilts
+
+    def longer(self, octaves: int) -> Grid:
+        """The same grid, continued."""
+        return Grid(self.start, self.octaves + octaves, self.per_octave)
+
+
+def weight_sums(gaps: Floats, grid: Grid) -> Floats:
+    """Sums of ``exp(tilt * gap)`` along the last axis, for every tilt of the grid.
+
+    Parameters
+    ----------
+    gaps : (rows, width) rewards below the row's best: zero or negative, -inf for padding
+
+    Returns
+    -------
+    (rows, tilts) sums
+    """
+    rows, width = gaps.shape
+    sums = np.zeros((len(grid.tilts), rows))
+    per_block = max(1, BLOCK // min(width, BLOCK))
+    columns = min(width, BLOCK)
+    ones = np.ones(columns)
+    for top in range(0, rows, per_block):
+        for left in range(0, width, columns):
+            part = gaps[top : top + per_block, left : left + columns]
+            out = sums[:, top : top + per_block]
+            _chain_sums(part, grid, ones[: part.shape[1]], out)
+    return sums.T
+
+
+def _chain_sums(part: Floats, grid: Grid, ones: Floats, out: Floats) -> None:
+    lowest = part[part > -np.inf].min(initial=0.0)
+    for chain in range(grid.per_octave):
+        tilt = float(grid.tilts[chain])
+        weights = np.exp(tilt * part)
+        for octave in range(grid.octaves):
+            if octave:
+                np.multiply(weights, weights, out=weights)
+                tilt *= 2.0
+            out[octave * grid.per_octave + chain] += weights @ ones
+            if tilt * lowest < -300.0 and octave + 1 < grid.octaves:
+                weights[weights < _FLUSH] = 0.0
+
+
+@dataclass(frozen=True)
+class TiltedMoments:
+    """Log-mgf of centred rewards and its first two derivatives in the tilt, each (rows, tilts)."""
+
+    log_mgf: Floats
+    mean: Floats
+    variance: Floats
+
+
+def tilted_moments(rewards: Floats, counts: NDArray[np.int64], grid: Grid) -> TiltedMoments:
+    """Log-mean-exp, tilted mean and tilted variance of every row at every tilt.
+
+    Parameters
+    ----------
+    rewards : (rows, width) ascending, centred, -inf padding in front
+    counts : (rows,)
+    """
+    rows, width = rewards.shape
+    shape = (rows, len(grid.tilts))
+    sums, firsts, seconds = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    columns = min(width, BLOCK)
+    per_block = max(1, BLOCK // columns)
+    tops = rewards[:, -1:]
+    for top in range(0, rows, per_block):
+        inside = slice(top, top + per_block)
+        for left in range(0, width, columns):
+            part = rewards[inside, left : left + columns] - tops[inside]
+            finite = np.where(part > -np.inf, part, 0.0)
+            squares = finite * finite
+            lowest = float(finite.min(initial=0.0))
+            for chain in range(grid.per_octave):
+                tilt = float(grid.tilts[chain])
+                weights = np.exp(tilt * part)
+                for octave in range(grid.octaves):
+                    if octave:
+                        np.multiply(weights, weights, out=weights)
+                        tilt *= 2.0
+                    t = octave * grid.per_octave + chain
+                    sums[inside, t] += weights.sum(axis=1)
+                    firsts[inside, t] += np.einsum("ij,ij->i", weights, finite)
+                    seconds[inside, t] += np.einsum("ij,ij->i", weights, squares)
+                    if tilt * lowest < -300.0 and octave + 1 < grid.octaves:
+                        weights[weights < _FLUSH] = 0.0
+    mean = firsts / sums
+    return TiltedMoments(
+        log_mgf=np.log(sums / counts[:, None]) + grid.tilts * tops,
+        mean=mean + tops,
+        variance=np.maximum(seconds / sums - mean * mean, 0.0),
+    )

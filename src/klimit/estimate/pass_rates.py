@@ -1,0 +1,170 @@
+"""0/1 rewards: the frontier from the mixture of pass rates that the counts of successes reveal.
+
+M draws from a prompt show a binomial count, and many prompts show the mixture of binomials, so the mean over
+prompts of any function of the pass rate is pinned down as far as a polynomial of degree M can follow it. The
+mean log-mgf ``E log(1 - q + q e^tilt) - tilt E q`` is such a function. What the counts leave open is computed,
+not guessed: the interval holds every mixture whose likelihood the data do not reject (a profile interval with
+one degree of freedom), and its width at no rejection is what more prompts cannot resolve.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from klimit.estimate.kernel import Floats
+
+DEGREE = 32  # counts are thinned to so many draws; higher polynomials matter only far beyond trust
+_RATES = np.concatenate(([0.0], np.geomspace(1e-5, 0.04, 45), np.linspace(0.05, 0.5, 32)))
+RATES: Floats = np.concatenate((_RATES, 1 - _RATES[-2::-1]))
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Mean log-mgf at each tilt: value, interval, and the half-width that more prompts cannot narrow."""
+
+    value: Floats
+    low: Floats
+    high: Floats
+    open: Floats
+
+
+def pass_rate_bands(
+    successes: Floats, counts: Floats, tilts: Floats, *, quantile: float, fixed: bool
+) -> Bands:
+    """Bands for the mean over prompts of the centred log-mgf of a 0/1 reward.
+
+    Parameters
+    ----------
+    successes, counts : (prompts,) rewards of one, and rewards
+    tilts : (tilts,) per reward
+    quantile : of the normal or t law, for two-sided intervals
+    fixed : whether the interval is for these very prompts (else for their population)
+    """
+    degree = int(min(DEGREE, counts.min()))
+    sizes, size_of = np.unique(counts.astype(int), return_inverse=True)
+    likelihood = _binomial(degree, RATES)
+    thinned = np.zeros((len(counts), degree + 1))
+    for index, size in enumerate(sizes):
+        rows = size_of == index
+        thinned[rows] = _hypergeometric(size, degree)[successes[rows].astype(int)]
+    seen = thinned.mean(axis=0)
+    share = np.bincount(size_of) / len(counts)
+    weights = _fit(likelihood, seen, np.maximum(seen, 0.5 / len(counts)))
+    for _ in range(2):
+        covariance = _covariance(weights, sizes, share, degree, fixed) / len(counts)
+        whiten = _whitener(covariance, len(counts))
+        a, b = whiten @ likelihood.T, whiten @ seen
+        weights = _simplex_nnls(a, b)
+    value, low, high, undecided = (np.empty(len(tilts)) for _ in range(4))
+    for i, tilt in enumerate(tilts):
+        function = log_mgf_of_rate(RATES, float(tilt))
+        narrow = _profile(a, b, function, weights, 0.25)
+        wide = _profile(a, b, function, weights, 0.5)
+        full = _profile(a, b, function, weights, quantile)
+        value[i] = (narrow[0] + narrow[1]) / 2
+        undecided[i] = max(0.0, (2 * (narrow[1] - narrow[0]) - (wide[1] - wide[0])) / 2)
+        low[i], high[i] = full
+    return Bands(value, np.minimum(low, value), np.maximum(high, value), undecided)
+
+
+def log_mgf_of_rate(rate: Floats, tilt: float) -> Floats:
+    """Centred log-mgf of a Bernoulli reward."""
+    if tilt < 30:
+        return np.asarray(np.log1p(rate * np.expm1(tilt)) - tilt * rate)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.logaddexp(np.log1p(-rate), np.log(rate) + tilt) - tilt * rate)
+
+
+def _binomial(size: int, rates: Floats) -> Floats:
+    from scipy.stats import binom
+
+    pmf: Floats = binom.pmf(np.arange(size + 1)[None, :], size, rates[:, None])
+    return pmf
+
+
+def _hypergeometric(size: int, draws: int) -> Floats:
+    """(size + 1, draws + 1) chance of each count among `draws` of `size` samples with so many successes."""
+    from scipy.stats import hypergeom
+
+    if size == draws:
+        return np.eye(size + 1)
+    good = np.arange(size + 1)[:, None]
+    pmf: Floats = hypergeom.pmf(np.arange(draws + 1)[None, :], size, good, draws)
+    return np.nan_to_num(pmf)
+
+
+def _covariance(
+    weights: Floats, sizes: Floats, share: Floats, degree: int, fixed: bool
+) -> Floats:
+    """Covariance of one prompt's thinned counts under the fitted mixture."""
+    total = np.zeros((degree + 1, degree + 1))
+    for size, part in zip(sizes, share, strict=True):
+        pmf = _binomial(int(size), RATES)
+        thin = _hypergeometric(int(size), degree)
+        total += part * (thin.T * (weights @ pmf)) @ thin
+    means = _binomial(degree, RATES)
+    if fixed:
+        return total - (means.T * weights) @ means
+    mean = weights @ means
+    return total - np.outer(mean, mean)
+
+
+def _whitener(covariance: Floats, prompts: int) -> Floats:
+    """Square root of the inverse, blind in no direction: an unseen count still weighs as a third of one."""
+    values, vectors = np.linalg.eigh(covariance)
+    floor = max(0.3 / prompts**2, 1e-7 * float(values[-1]))
+    whiten: Floats = (vectors / np.sqrt(np.maximum(values, floor))).T
+    return whiten
+
+
+def _fit(likelihood: Floats, seen: Floats, variance: Floats) -> Floats:
+    root = 1 / np.sqrt(variance)
+    return _simplex_nnls(likelihood.T * root[:, None], seen * root)
+
+
+def _simplex_nnls(a: Floats, b: Floats) -> Floats:
+    from scipy.optimize import nnls
+
+    strength = 100 * float(np.abs(a).max())
+    a = np.vstack([a, np.full(a.shape[1], strength)])
+    solution, _ = nnls(a, np.append(b, strength), maxiter=20 * a.shape[1])
+    return np.asarray(solution / solution.sum())
+
+
+def _profile(
+    a: Floats, b: Floats, function: Floats, start: Floats, quantile: float
+) -> tuple[float, float]:
+    """Least and largest mean of `function` over mixtures within `quantile` standard errors of the best fit."""
+    best = float(((a @ start - b) ** 2).sum())
+    scale = float(np.abs(function).max()) or 1.0
+    shape = function / scale
+    ends = []
+    for sign in (-1.0, 1.0):
+        push, reached = 10.0, 0.0
+        tried: list[tuple[float, float, float]] = [(0.0, 0.0, float(shape @ start))]
+        for _ in range(7):
+            weights = _pushed(a, b, shape, sign * push)
+            reached = max(float(((a @ weights - b) ** 2).sum()) - best, 0.0) ** 0.5
+            tried.append((push, reached, float(shape @ weights)))
+            if abs(reached - quantile) < 0.02 * quantile:
+                break
+            push *= float(np.clip(quantile / max(reached, 1e-9), 0.1, 20.0))
+        below = [x for x in tried if x[1] <= quantile]
+        above = [x for x in tried if x[1] > quantile]
+        low = max(below, key=lambda x: x[1])
+        if above:
+            high = min(above, key=lambda x: x[1])
+            share = (quantile - low[1]) / (high[1] - low[1])
+            end = low[2] + share * (high[2] - low[2])
+        else:
+            end = low[2]
+        ends.append(end * scale)
+    return min(ends), max(ends)
+
+
+def _pushed(a: Floats, b: Floats, shape: Floats, push: float) -> Floats:
+    """Minimiser of ``|a w - b|^2 - 2 push shape w`` over mixtures, as one non-negative least squares."""
+    small = 0.1
+    return _simplex_nnls(np.vstack([a, small * shape]), np.append(b, push / small))

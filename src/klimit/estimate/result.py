@@ -1,0 +1,286 @@
+"""The answer of `klimit.frontier`, and every question that can be put to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from klimit._errors import ArgumentError
+from klimit._estimate import Estimate
+from klimit.estimate.bands import Bands, kl_nodes
+from klimit.estimate.curve import Curve
+from klimit.estimate.inputs import RewardColumn
+from klimit.estimate.intervals import DOUBT, LIGHT, Tail
+from klimit.estimate.kernel import Floats
+from klimit.estimate.members import Members
+from klimit.estimate.samples import Samples
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a frontier was asked for."""
+
+    reward: str
+    budget: str
+    prompts: str
+    estimator: str
+    objective: str
+    reward_range: tuple[float, float] | None
+    range_implied: bool
+    level: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Tilted:
+    """The optimal policy at one KL coefficient: all `Estimate`s; nats and reward units."""
+
+    beta: Any
+    kl: Estimate
+    gain: Estimate
+    jeffreys: Estimate
+    forward_kl: Estimate
+    log_partition: Estimate
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """The largest gain in reward that any method can reach at a KL, from samples of the base.
+
+    Made by `klimit.frontier`. KL in nats per sequence, gains in reward units over the base's mean.
+    """
+
+    ids: Any
+    reward: str
+    samples: Samples
+    settings: Settings
+    curve: Curve
+    members: Members | None
+    bands: Bands
+    tail: Tail
+    cap: float
+
+    @classmethod
+    def flat(cls, column: RewardColumn, samples: Samples, settings: Settings) -> Frontier:
+        """Every prompt is constant: nothing can be gained, at any KL."""
+        tilts = np.array([1.0, 2.0])
+        zero = np.zeros(2)
+        curve = Curve.smooth(tilts, zero, zero, zero, variance=0.0, ceiling_gain=0.0, ceiling_kl=0.0)
+        kl = kl_nodes(1.0)
+        none = np.zeros(len(kl))
+        bands = Bands(kl, none, none, none, none, none + 1, none + 1, none, none, none, np.inf, none + 1)
+        return cls(column.ids, column.name, samples, settings, curve, None, bands, LIGHT, 0.0)
+
+    @property
+    def base_reward(self) -> float:
+        """Mean reward of the base, prompts weighing equally."""
+        ordered = np.empty(self.samples.prompts)
+        ordered[self.samples.rank] = self.samples.means
+        return float(ordered.mean())
+
+    @property
+    def trusted_kl(self) -> float:
+        """Nats up to which the estimate is trusted with these samples."""
+        return self.bands.trusted_kl
+
+    def gain(self, kl: ArrayLike) -> Estimate:
+        """How much reward can any method gain at `kl` nats?
+
+        Examples
+        --------
+        >>> from klimit.estimate.frontier import frontier
+        >>> limit = frontier([[0.0, 1.0, 2.0, 3.0]] * 8, estimator="plugin")
+        >>> round(limit.gain(kl=0.5).value, 6)
+        0.902447
+        """
+        budget = _budgets(kl)
+        value = self.curve.at_kl(budget).gain
+        return self._estimate(value, budget)
+
+    def _estimate(self, value: Floats, kl: Floats) -> Estimate:
+        bands = self.bands
+        low, high = value * bands.share(bands.low, kl), value * bands.share(bands.high, kl)
+        trusted = kl <= bands.trusted_kl
+        bound = np.maximum(bands.share(bands.bound, kl) * value, self._trusted_low())
+        low = np.where(trusted, low, np.minimum(bound, value))
+        cap = self.cap_limit()
+        high = np.where(trusted, np.minimum(high, cap), cap)
+        if self._keeps_interval:
+            high = np.where(trusted, high, np.minimum(value * bands.share(bands.high, kl), cap))
+        done = kl == 0
+        low, high = np.where(done, 0.0, low), np.where(done, 0.0, high)
+        note = "" if bool(np.all(trusted)) else self._note(kl, trusted)
+        return Estimate(*map(_plain, (value, low, np.maximum(high, value))), self.settings.level, _plain(trusted), note)
+
+    @property
+    def _keeps_interval(self) -> bool:
+        """Whether the interval holds beyond trust too: pass-rate mixtures know what they do not know."""
+        return self.tail is LIGHT and self.settings.range_implied and self.settings.estimator == "corrected"
+
+    def _trusted_low(self) -> float:
+        edge = self.bands.trusted_kl
+        if edge <= 0 or not np.isfinite(edge):
+            return 0.0
+        value = float(self.curve.at_kl(edge).gain)
+        return value * float(self.bands.share(self.bands.low, np.asarray(edge)))
+
+    def cap_limit(self) -> float:
+        """The most that `reward_range` allows, with the error of the base's mean; inf where not stated."""
+        return float(self.cap)
+
+    def _note(self, kl: Floats, trusted: Any) -> str:
+        if self.settings.estimator == "plugin":
+            return "the plug-in estimate is low at every sample size: a lower bound"
+        beyond = np.atleast_1d(kl)[~np.atleast_1d(trusted)]
+        needed = self.samples_needed(float(beyond.min()))
+        asked = f"{beyond.min():.3g} nats would take about {needed:,} samples a prompt"
+        return f"beyond the trusted {self.trusted_kl:.2g} nats: a lower bound; {asked}"
+
+    def samples_needed(self, kl: float) -> int:
+        """Samples a prompt that would bring `kl` nats into the trusted range (an extrapolation)."""
+        size = float(np.exp(np.mean(np.log(self.samples.counts))))
+        at = np.log(max(kl, self.bands.kl[0]))
+        doubt = float(np.interp(at, np.log(self.bands.kl), np.nan_to_num(self.bands.doubt, posinf=1.0)))
+        rate = float(np.interp(at, np.log(self.bands.kl), self.bands.rate))
+        by_bias = size * max(doubt / DOUBT, 1.0) ** (1 / rate)
+        needed = max(by_bias, float(np.exp(kl + 0.5)))
+        digits = 10 ** max(int(np.floor(np.log10(needed))) - 1, 0)
+        return int(np.ceil(needed / digits) * digits)
+
+    def kl(self, gain: ArrayLike) -> Estimate:
+        """What is the least KL, in nats, at which any method can gain so much?
+
+        inf where `reward_range` proves the gain impossible; nan, with `low` a bound, where the samples do
+        not show it.
+        """
+        wanted = np.asarray(gain, dtype=float)
+        if np.isnan(wanted).any():
+            raise ArgumentError("gain must be a number; got nan.")
+        flat = np.atleast_1d(wanted).ravel()
+        value = np.atleast_1d(self.curve.at_gain(flat).kl).astype(float)
+        nodes = self.bands.kl
+        band = self._estimate(self.curve.at_kl(nodes).gain, nodes)
+        rising = np.maximum.accumulate(np.where(np.isfinite(band.high), band.high, np.inf))
+        low = _first_reach(nodes, rising, flat)
+        high = _first_reach(nodes, np.maximum.accumulate(band.low), flat)
+        trusted = (value <= self.trusted_kl) & np.isfinite(high)
+        impossible = flat > self.cap_limit() * (1 + 1e-12)
+        lost = np.isnan(value)
+        value = np.where(impossible, np.inf, value)
+        low = np.where(impossible, np.inf, np.where(lost, np.minimum(low, self.curve.ceiling_kl), np.fmin(low, value)))
+        high = np.where(impossible | lost, np.inf, np.fmax(high, value))
+        value = np.where(flat <= 0, 0.0, value)
+        low, high = np.where(flat <= 0, 0.0, low), np.where(flat <= 0, 0.0, high)
+        trusted = trusted | (flat <= 0) | impossible
+        note = ""
+        if impossible.any():
+            note = "the stated range of rewards does not allow this gain"
+        elif lost.any():
+            note = "no sample of these prompts shows such a gain"
+        elif not trusted.all():
+            note = f"beyond the trusted {self.trusted_kl:.2g} nats"
+        shaped = (x.reshape(wanted.shape) for x in (value, low, high))
+        return Estimate(*map(_plain, shaped), self.settings.level, _plain(trusted.reshape(wanted.shape)), note)
+
+    def beta(self, kl: ArrayLike) -> Estimate:
+        """Which KL coefficient (reward units per nat) makes a KL penalty spend `kl` nats?
+
+        The slope of the frontier, dG/dKL; with ``budget="per-prompt"`` the mean slope over prompts.
+        """
+        budget = _budgets(kl)
+        with np.errstate(divide="ignore"):
+            value = 1 / self.curve.at_kl(budget).tilt
+        bands = self.bands
+        at = np.log(np.maximum(budget, bands.kl[0]))
+        low = value * np.interp(at, np.log(bands.kl), bands.beta_low)
+        high = value * np.interp(at, np.log(bands.kl), bands.beta_high)
+        trusted = budget <= bands.trusted_kl
+        low = np.where(trusted, low, 0.0)
+        high = np.where(trusted, high, np.inf)
+        note = "" if bool(np.all(trusted)) else f"beyond the trusted {self.trusted_kl:.2g} nats"
+        return Estimate(*map(_plain, (value, low, high)), self.settings.level, _plain(trusted), note)
+
+    def at(self, *, beta: ArrayLike) -> Tilted:
+        """What does the optimal policy at this KL coefficient gain and spend?
+
+        The point where the frontier has slope `beta`: it maximises gain - beta KL. gain = beta * Jeffreys.
+        """
+        if self.settings.budget == "per-prompt":
+            raise ArgumentError(
+                "at(beta) needs one beta for all prompts, and budget='per-prompt' gives each prompt its own; "
+                "use klimit.frontier(..., budget='average')."
+            )
+        coefficient = np.asarray(beta, dtype=float)
+        if not (coefficient > 0).all():
+            raise ArgumentError(
+                f"beta must be positive (reward units per nat); got {beta}. "
+                "For the limit of no KL cost see gain(kl=...) at a large KL."
+            )
+        point = self.curve.at_tilt(1 / coefficient)
+        gain = self._estimate(point.gain, point.kl)
+        relative_low = np.divide(gain.low, point.gain, out=np.ones_like(point.gain), where=point.gain > 0)
+        relative_high = np.divide(gain.high, point.gain, out=np.ones_like(point.gain), where=point.gain > 0)
+
+        def scaled(value: Floats, power: float = 1.0) -> Estimate:
+            low, high = value * relative_low**power, value * relative_high**power
+            return Estimate(*map(_plain, (value, low, high)), gain.level, gain.trusted, gain.note)
+
+        # at fixed beta gain, KL and Jeffreys go with the spread of rewards: KL as its square (small KL)
+        return Tilted(
+            beta=_plain(coefficient),
+            kl=scaled(point.kl, 2.0),
+            gain=scaled(point.gain, 2.0),
+            jeffreys=scaled(point.gain / coefficient, 2.0),
+            forward_kl=scaled(point.gain / coefficient - point.kl, 2.0),
+            log_partition=scaled(point.log_partition, 2.0),
+        )
+
+    def bounds(self, kl: float) -> pl.DataFrame:
+        """Which known bounds on the gain hold here, tightest first? See `klimit.estimate.bounds`."""
+        from klimit.estimate.bounds import bounds
+
+        return bounds(self, float(_budgets(kl)))
+
+    def prompts(self, kl: float) -> pl.DataFrame:
+        """What does each prompt gain and spend at the optimum? See `klimit.estimate.prompts`."""
+        from klimit.estimate.prompts import prompts
+
+        return prompts(self, float(_budgets(kl)))
+
+
+def _budgets(kl: ArrayLike) -> Floats:
+    budget = np.asarray(kl, dtype=float)
+    bad = ~(budget >= 0)
+    if bad.any():
+        seen = np.atleast_1d(budget)[np.atleast_1d(bad)][0]
+        raise ArgumentError(
+            f"kl must be zero or more nats per sequence; got {seen:g}. "
+            "A measured KL below zero is noise around zero: ask for kl=0."
+        )
+    return budget
+
+
+def _first_reach(kl: Floats, rising: Floats, wanted: Floats) -> Floats:
+    """KL at which a rising curve first reaches `wanted`; inf where it never does."""
+    place = np.searchsorted(rising, wanted, side="left")
+    out = np.full(len(wanted), np.inf)
+    for i, (j, target) in enumerate(zip(place, wanted, strict=True)):
+        if j == 0:
+            first = rising[0]
+            out[i] = kl[0] * (target / first) ** 2 if first > 0 and np.isfinite(first) else 0.0
+        elif j < len(kl):
+            a, b = rising[j - 1], rising[j]
+            share = (target - a) / (b - a) if np.isfinite(b) and b > a else 0.0
+            out[i] = kl[j - 1] + share * (kl[j] - kl[j - 1])
+    return out
+
+
+def _plain(x: Any) -> Any:
+    array = np.asarray(x)
+    return array.item() if array.ndim == 0 else array

@@ -1,0 +1,232 @@
+"""Rewards of a base model, prompt by prompt, in an order that depends on nothing but their content.
+
+Estimates must not change by a digit when rows, prompts or ids are shuffled, and random deals must not
+follow the order of a file. So rewards are sorted within a prompt and prompts are sorted by the shape of
+their rewards, then shuffled by the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from klimit._errors import DataError
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Prompts with about the same number of samples, as one matrix.
+
+    Attributes
+    ----------
+    prompts : (rows,) index of each row's prompt in `Samples`
+    rewards : (rows, width) ascending, centred at the prompt's mean; padded in front with -inf
+    counts : (rows,) samples of each row
+    """
+
+    prompts: Integers
+    rewards: Floats
+    counts: Integers
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What the estimators read: the informative prompts (two samples or more), centred and sorted.
+
+    Attributes
+    ----------
+    kept : (prompts,) index of each prompt in the caller's data
+    counts, means, variances, tops, ties : (prompts,) samples; mean reward; variance (divisor M);
+        best reward above the mean; how many samples share it
+    rank : (prompts,) place of each prompt in the shuffled canonical order
+    blocks : the centred rewards
+    scale : pooled within-prompt standard deviation, reward units
+    total, missing, empty, single : prompts given; rewards missing; prompts without, and with one
+    """
+
+    kept: Integers
+    counts: Integers
+    means: Floats
+    variances: Floats
+    tops: Floats
+    ties: Integers
+    rank: Integers
+    blocks: tuple[Block, ...]
+    scale: float
+    total: int
+    missing: int
+    empty: int
+    single: int
+
+    @property
+    def prompts(self) -> int:
+        """Number of informative prompts."""
+        return len(self.kept)
+
+    def rewards_by_prompt(self) -> Iterator[tuple[int, Floats]]:
+        """Each prompt's index and its centred rewards, ascending."""
+        for block in self.blocks:
+            for prompt, row, count in zip(block.prompts, block.rewards, block.counts, strict=True):
+                yield int(prompt), row[len(row) - count :]
+
+
+def collect(values: Floats, lengths: Integers, *, seed: int = 0) -> Samples:
+    """Sort, centre and order rewards that stand prompt after prompt.
+
+    Parameters
+    ----------
+    values : (samples,) rewards, NaN where missing; not changed
+    lengths : (prompts,) rows of each prompt
+    """
+    total = len(lengths)
+    absent = np.isnan(values)
+    missing = int(absent.sum())
+    if missing:
+        starts = np.concatenate(([0], np.cumsum(lengths)))
+        seen = np.concatenate(([0], np.cumsum(~absent)))
+        lengths = seen[starts[1:]] - seen[starts[:-1]]
+        values = values[~absent]
+        del seen
+    del absent
+    if not np.isfinite(values).all():
+        raise DataError(
+            "an infinite reward was seen; rewards must be finite. "
+            "Remove it, or write a missing reward as NaN."
+        )
+    empty, single = int((lengths == 0).sum()), int((lengths == 1).sum())
+    kept = np.flatnonzero(lengths >= 2)
+    if not len(kept):
+        seen_text = "no prompt has a reward" if not lengths.any() else "no prompt has two rewards"
+        raise DataError(
+            f"{seen_text} ({total} prompts seen); the limit needs several samples of every prompt. "
+            "Draw at least 4 samples a prompt, or check that the prompt key groups the rows."
+        )
+    counts = lengths[kept].astype(np.int64)
+    blocks, means = [], np.empty(len(kept))
+    for rows, rewards in _matrices(values, lengths, kept, counts):
+        rewards.sort(axis=1)
+        finite = counts[rows]
+        means[rows] = _centre(rewards, finite)
+        blocks.append(Block(rows, rewards, finite))
+    variances, tops, ties = (np.empty(len(kept)) for _ in range(3))
+    for block in blocks:
+        rows = block.prompts
+        variances[rows] = _row_squares(block.rewards) / block.counts
+        tops[rows] = block.rewards[:, -1]
+        ties[rows] = (block.rewards == block.rewards[:, -1:]).sum(axis=1)
+        flat = tops[rows] == block.rewards[np.arange(len(rows)), -block.counts]
+        variances[rows[flat]] = tops[rows[flat]] = 0.0  # a constant prompt is exactly constant
+    rank = _rank(counts, variances, tops, ties, blocks, seed)
+    return Samples(
+        kept=kept,
+        counts=counts,
+        means=means,
+        variances=variances,
+        tops=tops,
+        ties=ties.astype(np.int64),
+        rank=rank,
+        blocks=tuple(_by_rank(block, rank) for block in blocks),
+        scale=_mean_in_order(variances, rank) ** 0.5,
+        total=total,
+        missing=missing,
+        empty=empty,
+        single=single,
+    )
+
+
+def _matrices(
+    values: Floats, lengths: Integers, kept: Integers, counts: Integers
+) -> Iterator[tuple[Integers, Floats]]:
+    if len(kept) == len(lengths) and (counts == counts[0]).all():
+        yield np.arange(len(kept)), values.reshape(len(kept), counts[0]).copy()
+        return
+    starts = np.concatenate(([0], np.cumsum(lengths)))[:-1][kept]
+    widths = _widths(counts)
+    for width in np.unique(widths):
+        rows = np.flatnonzero(widths == width)
+        finite = counts[rows]
+        column = np.arange(width) - (width - finite)[:, None]
+        rewards = np.full((len(rows), width), -np.inf)
+        inside = column >= 0
+        rewards[inside] = values[(starts[rows][:, None] + column)[inside]]
+        yield rows, rewards
+
+
+def _widths(counts: Integers) -> Integers:
+    """Round lengths up so that ragged prompts share few matrices and little is padding."""
+    step = np.where(counts < 8, 1, 8 * 2 ** np.maximum(0, np.log2(counts / 64).astype(np.int64)))
+    widths: Integers = -(-counts // step) * step
+    return widths
+
+
+def _centre(rewards: Floats, counts: Integers) -> Floats:
+    padded = bool((counts < rewards.shape[1]).any())
+    sums = rewards.sum(axis=1, where=rewards > -np.inf) if padded else rewards.sum(axis=1)
+    means: Floats = sums / counts
+    rewards -= means[:, None]
+    return means
+
+
+def _row_squares(rewards: Floats) -> Floats:
+    squares = np.empty(len(rewards))
+    step = max(1, 2**20 // rewards.shape[1])
+    for start in range(0, len(rewards), step):
+        part = rewards[start : start + step]
+        part = np.where(part > -np.inf, part, 0.0)
+        squares[start : start + step] = np.einsum("ij,ij->i", part, part)
+    return squares
+
+
+def _rank(
+    counts: Integers,
+    variances: Floats,
+    tops: Floats,
+    ties: Floats,
+    blocks: list[Block],
+    seed: int,
+) -> Integers:
+    """Order prompts by keys that no offset, scale or row order changes; then shuffle by the seed."""
+    spread = np.sqrt(np.where(variances > 0, variances, 1.0))
+    middle = np.empty(len(counts))
+    for block in blocks:
+        place = block.rewards.shape[1] - 1 - (block.counts - 1) // 3
+        middle[block.prompts] = block.rewards[np.arange(len(place)), place]
+    largest = spread.max(initial=0.0) or 1.0
+    keys = [_rounded(spread / largest), _rounded(middle / spread), _rounded(tops / spread)]
+    order = np.lexsort((*keys, ties, counts))
+    rank = np.empty(len(counts), dtype=np.int64)
+    rank[order] = np.random.default_rng([seed, len(counts)]).permutation(len(counts))
+    return rank
+
+
+def _rounded(key: Floats) -> Floats:
+    return np.round(key, 9) + 0.0
+
+
+def _by_rank(block: Block, rank: Integers) -> Block:
+    order = np.argsort(rank[block.prompts], kind="stable")
+    if len(order) > 1 and (np.diff(order) != 1).any():
+        step = max(1, 2**22 // block.rewards.shape[1])
+        if len(order) <= step:
+            return Block(block.prompts[order], block.rewards[order], block.counts[order])
+        _permute_rows(block.rewards, order)
+    return Block(block.prompts[order], block.rewards, block.counts[order])
+
+
+def _permute_rows(matrix: Floats, order: Integers) -> None:
+    """`matrix[:] = matrix[order]` in column strips, so that a huge array is never held twice."""
+    strip = max(1, 2**22 // len(matrix))
+    for start in range(0, matrix.shape[1], strip):
+        matrix[:, start : start + strip] = matrix[order, start : start + strip]
+
+
+def _mean_in_order(values: Floats, rank: Integers) -> float:
+    ordered = np.empty_like(values)
+    ordered[rank] = values
+    return float(ordered.mean())

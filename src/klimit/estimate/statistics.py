@@ -1,0 +1,330 @@
+"""What one pass over the rewards leaves behind: means of four log-mgfs over groups of prompts.
+
+For every tilt: the log-mgf of all M samples, its jackknife correction, and the log-mgf of random halves and
+quarters. Groups of prompts are what intervals are made of (leave one group out), so nothing larger than
+groups x tilts is kept, groups add up across machines, and rewards are read once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from klimit.estimate.kernel import BLOCK, Floats, Grid, tilted_moments, weight_sums
+from klimit.estimate.samples import Block, Integers, Samples
+
+GROUPS = 200  # prompts are spread over at most so many groups; up to here a group is one prompt
+BIAS_PROMPTS = 16_384  # prompts whose halves are looked at; more would not make the correction better
+FEWEST = 4  # samples a prompt needs for the corrected estimate
+_TOP = 8  # samples whose removal is computed exactly; the rest are below 1/9 of the sum each
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many samples the full, half and quarter log-mgfs are made of, prompt by prompt."""
+
+    full: Floats
+    half: Floats
+    quarter: Floats
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Group means at every tilt.
+
+    Attributes
+    ----------
+    grid : the tilts
+    weights : (groups,) share of the prompts in each group
+    full : (groups, tilts) mean log-mgf of all samples
+    noise : (tilts,) variance that drawing samples gives the mean of `full`, prompts held fixed
+    bias_weights : (groups,) share of the prompts with halves in each group
+    jackknife, half, quarter : (groups, tilts) mean of (M - 1)(full - delete-one), full - half, half - quarter
+    sizes : of the prompts with halves
+    """
+
+    grid: Grid
+    weights: Floats
+    full: Floats
+    noise: Floats
+    bias_weights: Floats
+    jackknife: Floats
+    half: Floats
+    quarter: Floats
+    sizes: Sizes
+
+
+def statistics(samples: Samples, grid: Grid, *, seed: int, workers: int = 2) -> Statistics:
+    """Read every reward once; see `Statistics`."""
+    longer = grid.longer(2)  # sums at 2 and 4 times a tilt give the second and fourth powers of its weights
+    groups = min(GROUPS, samples.prompts)
+    parts = list(_parts(samples))
+
+    def work(part: tuple[Block, bool]) -> _Sums:
+        block, with_bias = part
+        first = int(samples.rank[block.prompts[0]])
+        rng = np.random.default_rng([seed, first, block.rewards.shape[1]])
+        return _block_sums(block, samples, longer, groups, with_bias, rng)
+
+    if len(parts) > 1 and workers > 1:
+        with ThreadPoolExecutor(workers) as pool:
+            sums = list(pool.map(work, parts))
+    else:
+        sums = [work(part) for part in parts]
+    total = sums[0]
+    for other in sums[1:]:
+        total = total + other
+    counts = np.maximum(total.prompts, 1)[:, None]
+    biased = np.maximum(total.biased, 1)[:, None]
+    return Statistics(
+        grid=grid,
+        weights=total.prompts / total.prompts.sum(),
+        full=total.full / counts,
+        noise=total.noise / samples.prompts**2,
+        bias_weights=total.biased / max(total.biased.sum(), 1),
+        jackknife=total.jackknife / biased,
+        half=total.half / biased,
+        quarter=total.quarter / biased,
+        sizes=Sizes(*(np.concatenate([s.sizes[i] for s in sums]) for i in range(3))),
+    )
+
+
+def plugin_statistics(
+    samples: Samples, grid: Grid, *, workers: int = 2
+) -> tuple[Statistics, Floats, Floats]:
+    """The plug-in's part of `statistics`, and the mean tilted mean and variance at every tilt."""
+    groups = min(GROUPS, samples.prompts)
+    shape = (groups, len(grid.tilts))
+
+    def work(part: tuple[Block, bool]) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        block, _ = part
+        moments = tilted_moments(block.rewards, block.counts, grid)
+        group = samples.rank[block.prompts] % groups
+        variance = samples.variances[block.prompts][:, None]
+        n = block.counts[:, None]
+        doubled = np.minimum(np.arange(shape[1]) + grid.per_octave, shape[1] - 1)
+        squares = np.exp(np.minimum(moments.log_mgf[:, doubled] - 2 * moments.log_mgf, 600.0))
+        noise = squares - 1 + grid.tilts**2 * variance - 2 * grid.tilts * moments.mean
+        return (
+            np.bincount(group, minlength=groups).astype(float),
+            _by_group(moments.log_mgf, group, groups),
+            (np.maximum(noise, 0.0) / np.maximum(n - 1, 1)).sum(axis=0),
+            _by_group(moments.mean, group, groups),
+            _by_group(moments.variance, group, groups),
+        )
+
+    parts = list(_parts(samples))
+    with ThreadPoolExecutor(workers) as pool:
+        sums = [sum(x) for x in zip(*pool.map(work, parts), strict=True)]
+    prompts, full, noise, mean, variance = sums
+    counts = np.maximum(prompts, 1)[:, None]
+    none = np.zeros(shape)
+    weights = prompts / prompts.sum()
+    stats = Statistics(grid, weights, full / counts, noise / samples.prompts**2,
+                       np.zeros(groups), none, none, none, Sizes(*3 * (np.empty(0),)))  # fmt: skip
+    return stats, weights @ (mean / counts), weights @ (variance / counts)
+
+
+def _parts(samples: Samples) -> Iterator[tuple[Block, bool]]:
+    """Blocks cut into slices of a few caches, those with halves apart from those without."""
+    for block in samples.blocks:
+        biased = (samples.rank[block.prompts] < BIAS_PROMPTS) & (block.counts >= FEWEST)
+        step = max(1, 8 * BLOCK // block.rewards.shape[1])
+        for flag in (True, False):
+            rows = np.flatnonzero(biased == flag)
+            for start in range(0, len(rows), step):
+                part = rows[start : start + step]
+                yield Block(block.prompts[part], block.rewards[part], block.counts[part]), flag
+
+
+@dataclass(frozen=True)
+class _Sums:
+    prompts: Floats
+    full: Floats
+    noise: Floats
+    biased: Floats
+    jackknife: Floats
+    half: Floats
+    quarter: Floats
+    sizes: tuple[Floats, Floats, Floats]
+
+    def __add__(self, other: _Sums) -> _Sums:
+        return _Sums(
+            self.prompts + other.prompts,
+            self.full + other.full,
+            self.noise + other.noise,
+            self.biased + other.biased,
+            self.jackknife + other.jackknife,
+            self.half + other.half,
+            self.quarter + other.quarter,
+            (np.empty(0), np.empty(0), np.empty(0)),
+        )
+
+
+def _block_sums(
+    block: Block, samples: Samples, longer: Grid, groups: int, with_bias: bool,
+    rng: np.random.Generator,
+) -> _Sums:  # fmt: skip
+    tilts = longer.tilts[: -2 * longer.per_octave]
+    group = samples.rank[block.prompts] % groups
+    variance = samples.variances[block.prompts]
+    tops = block.rewards[:, -1:]
+    gaps = block.rewards - tops
+    shape = (groups, len(tilts))
+    empty = np.empty(0)
+    if not with_bias:
+        sums = weight_sums(gaps, longer)
+        full, noise = _log_mgf_and_noise(sums, tops, block.counts, variance, longer)
+        zero = np.zeros(shape)
+        return _Sums(np.bincount(group, minlength=groups).astype(float), _by_group(full, group, groups),
+                     noise, np.zeros(groups), zero, zero, zero, (empty, empty, empty))  # fmt: skip
+    segments, sizes = _deal(gaps, block.counts, rng)
+    rows, parts, width = segments.shape
+    pieces = weight_sums(segments.reshape(rows * parts, width), longer).reshape(rows, parts, -1)
+    sums = pieces.sum(axis=1)
+    full, noise = _log_mgf_and_noise(sums, tops, block.counts, variance, longer)
+    jackknife = _jackknife(sums, gaps, block.counts, longer)
+    jackknife[variance == 0] = 0.0
+    best = segments.max(axis=2)
+    pieces = pieces[..., : len(tilts)]
+    tie = full - tilts * tops
+    half, half_size = _subset_means(pieces, sizes, best, parts // 2, tilts, prompts=samples.prompts)
+    quarter, quarter_size = _subset_means(pieces, sizes, best, parts // 4, tilts, prompts=samples.prompts)
+    number = np.bincount(group, minlength=groups).astype(float)
+    return _Sums(
+        number,
+        _by_group(full, group, groups),
+        noise,
+        number,
+        _by_group(jackknife, group, groups),
+        _by_group(tie - half, group, groups),
+        _by_group(half - quarter, group, groups),
+        (block.counts.astype(float), half_size, quarter_size),
+    )
+
+
+def _by_group(values: Floats, group: Integers, groups: int) -> Floats:
+    order = np.argsort(group, kind="stable")
+    present, starts = np.unique(group[order], return_index=True)
+    out = np.zeros((groups, values.shape[1]))
+    out[present] = np.add.reduceat(values[order], starts, axis=0)
+    return out
+
+
+def _log_mgf_and_noise(
+    sums: Floats, tops: Floats, counts: Integers, variance: Floats, longer: Grid
+) -> tuple[Floats, Floats]:
+    """Centred log-mgf of each row, and the summed variance that a redraw of the samples would give it.
+
+    The influence of a sample is ``w - 1 - tilt * x`` with w its weight over the mean weight, so the variance is
+    ``(mean w^2 - 1 + tilt^2 var - 2 tilt C') / (M - 1)``; C' comes from the log-mgf by differences.
+    """
+    octave = longer.per_octave
+    n = counts[:, None]
+    tilts = longer.tilts
+    log_mgf = np.log(sums / n) + tilts * tops
+    count = len(tilts) - 2 * octave
+    squares = np.exp(np.minimum(log_mgf[:, octave : octave + count] - 2 * log_mgf[:, :count], 600.0))
+    slope = _slope(log_mgf[:, : count + 2], 1 / longer.per_octave)[:, :count]
+    spread = squares - 1 + tilts[:count] ** 2 * variance[:, None] - 2 * slope
+    return log_mgf[:, :count], (np.maximum(spread, 0.0) / np.maximum(n - 1, 1)).sum(axis=0)
+
+
+def _slope(values: Floats, step: float) -> Floats:
+    """Derivative in log2 tilt over log 2, by five points (the variance is a small difference of it)."""
+    out: Floats = np.gradient(values, step * np.log(2), axis=1)
+    inner = values[:, :-4] - 8 * values[:, 1:-3] + 8 * values[:, 3:-1] - values[:, 4:]
+    out[:, 2:-2] = inner / (12 * step * np.log(2))
+    return out
+
+
+def _jackknife(sums: Floats, gaps: Floats, counts: Integers, longer: Grid) -> Floats:
+    """``(M - 1)(full - mean of delete-one)``, the delete-one log-mgfs without forming them.
+
+    The largest samples are taken out exactly; for the others ``-log(1 - w) = w + w^2/2 + w^3/3 + ...`` where
+    the power sums of the weights are the sums at twice and four times the tilt.
+    """
+    octave = longer.per_octave
+    count = len(longer.tilts) - 2 * octave
+    tilts = longer.tilts[:count]
+    top = gaps[:, ::-1][:, : min(_TOP, gaps.shape[1])]
+    total = sums[:, :count]
+    n = counts[:, None].astype(float)
+    powers = {1: total, 2: sums[:, octave : octave + count], 4: sums[:, 2 * octave :]}
+    removed = np.zeros_like(total)
+    rest = {power: value.copy() for power, value in powers.items()}
+    kept = np.exp(tilts * top[:, 1:2]) if top.shape[1] > 1 else np.zeros_like(total)
+    tail_of_first = np.zeros_like(total)
+    for j in range(top.shape[1]):
+        weight = np.exp(tilts * top[:, j : j + 1])
+        for power, value in rest.items():
+            value -= weight**power
+        if j:
+            tail_of_first += weight
+            removed += np.log1p(-weight / total)
+    rest = {power: np.maximum(value, 0.0) / total**power for power, value in rest.items()}
+    left = np.maximum(tail_of_first + rest[1] * total, kept)
+    with np.errstate(divide="ignore"):
+        first = np.where(left > 0, np.log(left), tilts * top[:, min(1, top.shape[1] - 1)][:, None])
+    first = first - np.log(total)
+    series = rest[1] + rest[2] / 2 + np.sqrt(rest[2] * rest[4]) / 3 + rest[4] / 4
+    removed = removed + np.where(np.isfinite(first), first, 0.0) - series
+    delete_one = np.log(n / (n - 1)) + removed / n
+    return -(n - 1) * delete_one
+
+
+def _deal(gaps: Floats, counts: Integers, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Deal each row's samples at random into 8 hands (4 where M < 8) of equal size, give or take one."""
+    rows, width = gaps.shape
+    parts = 8 if width >= 8 else 4
+    keys = rng.random((rows, width))
+    keys[gaps == -np.inf] = 2.0
+    dealt = np.take_along_axis(gaps, np.argsort(keys, axis=1), axis=1)
+    deep = -(-width // parts)
+    if deep * parts > width:
+        padding = np.full((rows, deep * parts - width), -np.inf)
+        dealt = np.concatenate([dealt, padding], axis=1)
+    hands = np.ascontiguousarray(dealt.reshape(rows, deep, parts).swapaxes(1, 2))
+    place = np.arange(parts)
+    sizes = (counts[:, None] + parts - 1 - place) // parts
+    return hands, sizes.astype(float)
+
+
+def _subset_means(
+    pieces: Floats, sizes: Floats, best: Floats, take: int, tilts: Floats, *, prompts: int
+) -> tuple[Floats, Floats]:
+    """Mean log-mgf over unions of `take` hands, and the size that such a union counts as."""
+    parts = sizes.shape[1]
+    unions = _unions(parts, take, prompts)
+    total = np.zeros((len(pieces), len(tilts)))
+    inverse = np.zeros(len(pieces))
+    for union in unions:
+        chosen = list(union)
+        size = sizes[:, chosen].sum(axis=1)
+        weight = pieces[:, chosen].sum(axis=1)
+        top = best[:, chosen].max(axis=1)[:, None]
+        low = weight < 1e-250
+        np.maximum(weight, 1e-250, out=weight)
+        value = np.log(weight)
+        if low.any():
+            value = np.where(low, tilts * top, value)
+        total += value - np.log(size)[:, None]
+        inverse += 1 / size
+    return total / len(unions), len(unions) / inverse
+
+
+def _unions(parts: int, take: int, prompts: int) -> list[tuple[int, ...]]:
+    """All unions for few prompts; for many prompts disjoint ones are enough, the prompts do the averaging."""
+    if prompts <= 500:
+        return list(combinations(range(parts), take))
+    if take == 1:
+        return [(i,) for i in range(parts)]
+    if prompts <= 4000 and take == parts // 2:
+        first = [c for c in combinations(range(parts), take) if c[0] == 0][::5]
+        return [u for c in first for u in (c, tuple(sorted(set(range(parts)) - set(c))))]
+    step = parts // take
+    return [tuple(range(i, parts, step)) for i in range(step)]

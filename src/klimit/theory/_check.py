@@ -1,0 +1,131 @@
+"""What the theory room accepts: numbers, distributions, coefficients, budgets.
+
+Each check returns float64 and raises an `ArgumentError` that names the argument, what was seen and
+what is allowed.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from klimit._errors import ArgumentError
+
+Floats = NDArray[np.float64]
+
+SUM_TOLERANCE = 1e-6
+"""How far from one a sum of probabilities may be (float32 softmax is within); it is rescaled."""
+
+
+def numbers(values: ArrayLike, name: str) -> Floats:
+    """Return real numbers as float64; NaN and infinities pass."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "buif":
+        raise ArgumentError(
+            f"{name} must be an array of real numbers with equal rows; "
+            f"got {type(values).__name__} that numpy reads as {array.dtype}."
+        )
+    return array.astype(np.float64)
+
+
+def first(mask: NDArray[np.bool_]) -> str:
+    """Say where the first offender stands, ' at index (0, 2)'; nothing for a scalar."""
+    if mask.ndim == 0:
+        return ""
+    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(mask)), mask.shape))
+    return f" at index {index[0] if len(index) == 1 else index}"
+
+
+def _refuse(values: Floats, bad: NDArray[np.bool_], rule: str) -> None:
+    if bad.any():
+        raise ArgumentError(f"{rule}; got {float(values[bad][0])!r}{first(bad)}.")
+
+
+def coefficient(values: ArrayLike, name: str = "beta") -> Floats:
+    """Return KL coefficients: positive, possibly infinite (the base itself)."""
+    beta = numbers(values, name)
+    _refuse(
+        beta,
+        ~(beta > 0),
+        f"{name} must be positive (reward units per nat); for the limit of no KL cost ask for "
+        "klimit.theory.ceiling(base, reward)",
+    )
+    return beta
+
+
+def budget(values: ArrayLike, name: str = "kl") -> Floats:
+    """Return KL budgets in nats: not negative, possibly infinite."""
+    kl = numbers(values, name)
+    _refuse(kl, ~(kl >= 0), f"{name} must be a KL budget in nats, at least 0")
+    return kl
+
+
+def count(values: ArrayLike, name: str = "n") -> Floats:
+    """Return numbers of draws: finite, at least one, not necessarily whole."""
+    n = numbers(values, name)
+    _refuse(
+        n,
+        ~((n >= 1) & (n < np.inf)),
+        f"{name} must be a finite number of draws, at least 1",
+    )
+    return n
+
+
+def positive(values: ArrayLike, name: str) -> Floats:
+    """Return finite positive numbers."""
+    array = numbers(values, name)
+    _refuse(array, ~((array > 0) & (array < np.inf)), f"{name} must be positive and finite")
+    return array
+
+
+def fraction(values: ArrayLike, name: str) -> Floats:
+    """Return numbers between 0 and 1."""
+    array = numbers(values, name)
+    _refuse(array, ~((array >= 0) & (array <= 1)), f"{name} must lie between 0 and 1")
+    return array
+
+
+def distribution(values: ArrayLike, name: str = "base") -> Floats:
+    """Return probabilities along the last axis, rescaled to sum to one exactly."""
+    prob = numbers(values, name)
+    if prob.ndim == 0 or prob.shape[-1] == 0:
+        raise ArgumentError(f"{name} must hold probabilities on its last axis; got none.")
+    _refuse(prob, ~((prob >= 0) & (prob <= 1)), f"{name} must hold probabilities in [0, 1]")
+    total = prob.sum(axis=-1)
+    _refuse(
+        total,
+        np.abs(total - 1) > SUM_TOLERANCE,
+        f"{name} must sum to one along its last axis (within {SUM_TOLERANCE:g})",
+    )
+    scaled: Floats = prob / total[..., None]
+    return scaled
+
+
+def broadcast(**arrays: Floats) -> list[Floats]:
+    """Broadcast the named arrays against each other, or say which shapes do not fit."""
+    try:
+        return list(np.broadcast_arrays(*arrays.values()))
+    except ValueError:
+        seen = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise ArgumentError(f"shapes must broadcast against each other; got {seen}.") from None
+
+
+def same_leading(outcomes: Floats, values: Floats, name: str) -> None:
+    """Check that `values` broadcasts against the leading axes of `outcomes`."""
+    try:
+        np.broadcast_shapes(outcomes.shape[:-1], values.shape)
+    except ValueError:
+        raise ArgumentError(
+            f"{name} must broadcast against the axes before the outcomes, "
+            f"{outcomes.shape[:-1]}; got shape {values.shape}."
+        ) from None
+
+
+def choice(value: Any, name: str, allowed: tuple[str, ...]) -> None:
+    """Check that a word is one of those allowed."""
+    if value not in allowed:
+        quoted = " or ".join(f'"{word}"' for word in allowed)
+        raise ArgumentError(f"{name} must be {quoted}; got {str(value)[:40]!r}.")

@@ -1,0 +1,218 @@
+"""Known distributions with rewards, and the one tilt evaluation that everything here leans on.
+
+All sums below have terms of one sign, so that a gain of 1e-12, a probability of 1e-300 and a
+coefficient of 1e-12 keep their digits: divergences are sums of ``e^u - 1 - u`` (never negative)
+over the log ratios u, and gains are sums of ``(reward - mean) * (policy - base)``.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from klimit._errors import ArgumentError
+from klimit.theory._check import Floats, first
+
+_SERIES = [1.0 / np.prod(np.arange(1.0, k + 3)) for k in range(12)]
+"""1/2!, 1/3!, ...: the Taylor coefficients of (e^x - 1 - x) / x^2."""
+
+T = TypeVar("T", bound=np.generic)
+
+_LARGE = 700.0  # e^700 is still a float
+_DIGITS = 1e-12 / (4 * np.finfo(float).eps)  # how much a sum may cancel and keep twelve digits
+
+
+def exp_excess(x: Floats) -> Floats:
+    """Return e^x - 1 - x without cancellation at small x."""
+    small = np.abs(x) < 0.25
+    near = np.where(small, x, 0.0)
+    series = np.polynomial.polynomial.polyval(near, _SERIES) * near * near
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(small, series, np.expm1(x) - x)
+
+
+def kl_terms(base: Floats, policy: Floats, log_ratio: Floats) -> Floats:
+    """Return terms that sum to KL(policy || base), each of them at least 0.
+
+    They are base * (u e^u - e^u + 1) at u = log(policy / base); policy must be base * e^u.
+    """
+    u = np.maximum(log_ratio, -800.0)  # an impossible outcome: e^u is 0 from there on
+    near = policy * exp_excess(-np.maximum(u, -1.0))
+    return np.where(u > -1.0, near, base + (u - 1.0) * policy)
+
+
+def change_terms(base: Floats, policy: Floats, log_ratio: Floats) -> Floats:
+    """Return policy - base, precise also where the two are close."""
+    return np.where(log_ratio < 1.0, base * np.expm1(np.minimum(log_ratio, 1.0)), policy - base)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """Distributions over outcomes and their rewards, centred once.
+
+    Outcomes lie along the last axis or, for ragged prompts, in one flat array in which prompt k
+    begins at ``starts[k]``.
+
+    Attributes
+    ----------
+    prob, log_prob : per outcome
+    below_top : per outcome, reward minus the prompt's highest possible reward, at most 0
+    centred : per outcome, reward minus the prompt's mean reward
+    mean : per prompt, mean reward
+    top : per prompt, highest possible reward minus the mean: the gain at saturation
+    starts : where each prompt begins in a flat array, or None
+    """
+
+    prob: Floats
+    log_prob: Floats
+    below_top: Floats
+    centred: Floats
+    mean: Floats
+    top: Floats
+    starts: NDArray[np.intp] | None = None
+
+    def total(self, values: Floats) -> Floats:
+        """Sum over each prompt's outcomes."""
+        if self.starts is None:
+            return np.asarray(values.sum(axis=-1))
+        return np.asarray(np.add.reduceat(values, self.starts))
+
+    def each(self, values: NDArray[T]) -> NDArray[T]:
+        """Repeat each prompt's value for its outcomes; a scalar is every prompt's value."""
+        if values.ndim == 0:
+            return values
+        if self.starts is None:
+            return values[..., None]
+        return np.repeat(values, np.diff(self.starts, append=self.prob.size))
+
+    def take(self, prompts: NDArray[np.intp]) -> "Outcomes":
+        """Keep some prompts of a flat layout."""
+        if prompts.size == self.top.size:
+            return self
+        starts = np.asarray(self.starts)
+        lengths = np.diff(starts, append=self.prob.size)[prompts]
+        begins = np.cumsum(lengths) - lengths
+        index = np.arange(lengths.sum()) + np.repeat(starts[prompts] - begins, lengths)
+        return Outcomes(
+            self.prob[index],
+            self.log_prob[index],
+            self.below_top[index],
+            self.centred[index],
+            self.mean[prompts],
+            self.top[prompts],
+            begins,
+        )
+
+    def saturation_kl(self) -> Floats:
+        """Return -log P(reward = highest) per prompt, nats: the KL where the frontier flattens."""
+        at_top = self.total(np.where(self.below_top == 0, self.prob, 0.0))
+        rest = self.total(np.where(self.below_top == 0, 0.0, self.prob))
+        # + 0.0 turns the -0.0 of a certain outcome into 0.0
+        return np.where(at_top > 0.5, -np.log1p(-np.minimum(rest, 0.5)), -np.log(at_top)) + 0.0
+
+
+def outcomes(prob: Floats, reward: Floats, starts: NDArray[np.intp] | None = None) -> Outcomes:
+    """Centre the rewards of checked distributions.
+
+    Rewards of outcomes with probability zero are never read, so that they may be padding.
+    """
+    possible = prob > 0
+    bad = possible & ~np.isfinite(reward)
+    if bad.any():
+        seen = float(np.broadcast_to(reward, bad.shape)[bad][0])
+        raise ArgumentError(
+            f"reward must be finite wherever the base has probability; got {seen!r}{first(bad)}."
+        )
+    reward = np.where(possible, reward, -np.inf)
+    if starts is None:
+        highest = reward.max(axis=-1)
+    else:
+        highest = np.maximum.reduceat(reward, starts)
+    blank = np.zeros_like(highest)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        log_prob = np.log(prob)
+        draft = Outcomes(prob, log_prob, reward, reward, blank, blank, starts)
+        below = np.where(possible, reward - draft.each(highest), 0.0)
+    if not np.isfinite(below).all():
+        raise ArgumentError(
+            "rewards of one prompt must lie within 1.8e308 of each other; these do not. "
+            "Rescale them (and beta with them)."
+        )
+    top = -draft.total(prob * below)
+    top += draft.total(prob * -(below + draft.each(top)))  # second pass: the mean to full precision
+    centred = below + draft.each(top)
+    return Outcomes(prob, log_prob, below, centred, highest - top, top + 0.0, starts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """What a tilt costs and gains: `log_ratio` and `policy` per outcome, the rest per prompt."""
+
+    log_ratio: Floats
+    policy: Floats
+    kl: Floats
+    gain: Floats
+    forward_kl: Floats
+    variance: Floats
+
+
+def measure(known: Outcomes, beta: Floats) -> Measured:
+    """Tilt by ``exp(reward / beta)``; `beta` is per prompt and positive, possibly infinite.
+
+    The log ratio is measured from the prompt's mean reward (with the centred log-partition psi as
+    offset) or from its highest reward (with log Z), whichever offset is smaller: the first keeps
+    the digits of small tilts, the second those near saturation.
+    """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+        scale = known.each(beta)
+        from_mean = known.centred / scale
+        from_top = known.below_top / scale
+        psi = np.log1p(known.total(known.prob * exp_excess(np.minimum(from_mean, _LARGE))))
+        z = known.total(np.exp(known.log_prob + from_top))
+        log_z = np.where(z > 0.5, np.log1p(known.total(known.prob * np.expm1(from_top))), np.log(z))
+        reach = known.top / beta
+        near_top = (-log_z < psi) | (reach > _LARGE)
+        u = np.where(
+            known.each(near_top), from_top - known.each(log_z), from_mean - known.each(psi)
+        )
+        policy = np.exp(known.log_prob + u)
+        change = change_terms(known.prob, policy, u)
+        gain = known.total(known.centred * change)
+        kl = known.total(kl_terms(known.prob, policy, u))
+        below_mean = known.total(policy * known.below_top)
+        variance = known.total(policy * (known.below_top - known.each(below_mean)) ** 2)
+        forward = np.where(near_top, reach + log_z, psi)
+    return Measured(u, policy, kl, gain, forward, variance)
+
+
+class Spent(NamedTuple):
+    """What a tilt costs and gains, per prompt."""
+
+    kl: Floats
+    gain: Floats
+    variance: Floats
+
+
+def spend(known: Outcomes, beta: Floats) -> Spent:
+    """Say what a tilt costs and gains, per prompt of a flat layout; `beta` per prompt or shared.
+
+    As `measure`, without the policy: by the textbook formula, ten times faster, wherever that keeps
+    twelve digits, and by `measure` for the other prompts (small tilts, mostly).
+    """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+        weight = known.prob * np.exp(known.below_top / known.each(beta))
+        z = known.total(weight)
+        below = known.total(weight * known.below_top) / z
+        spread = known.below_top - known.each(below)
+        spread *= spread
+        variance = known.total(weight * spread) / z
+        moved, log_z = below / beta, np.log(z)
+        kl, gain = moved - log_z, below + known.top
+        precise = (1.0 - moved - log_z < _DIGITS * kl) & (known.top - below < _DIGITS * gain)
+    doubtful = np.flatnonzero(~precise)
+    if doubtful.size:
+        again = measure(known.take(doubtful), beta[doubtful] if beta.ndim else beta)
+        kl[doubtful], gain[doubtful] = again.kl, again.gain
+        variance[doubtful] = again.variance
+    return Spent(kl, gain, variance)
