@@ -45,7 +45,7 @@ def _words(_: Any, __: Any, text: str) -> tuple[str, ...]:
     default="dev",
     show_default=True,
     callback=_words,
-    help="dev, heldout, rlvr, generated, or names such as dev/normal; commas between.",
+    help="dev, heldout, rlvr, generated, dev/normal, real/FILE.parquet#REWARD; commas between.",
 )
 @click.option("--count", default=16, show_default=True, help="How many generated families.")
 @click.option("--prompts", default="50,200", show_default=True, callback=_numbers)
@@ -143,17 +143,21 @@ def run(
 ) -> list[Record]:
     """Records of all cells, from the cache where it has them, else simulated and added to it."""
     known = _load(cache, any_version)
-    versions = {e: "*" if any_version else source_version(e) for e in estimators}
-    missing = {
-        cell: [e for e in estimators if cell.key(e, versions[e]) not in known] for cell in cells
-    }
-    todo = [(cell, names) for cell, names in missing.items() if names]
-    if todo:
-        for record in _simulate(todo, jobs, time.monotonic() + seconds):
-            with cache.open("a") as file:
-                file.write(json.dumps(record) + "\n")
-            known[_key(record, any_version)] = record
-    keys = [cell.key(e, versions[e]) for cell in cells for e in estimators]
+    versions = {e: source_version(e) for e in estimators}
+    shown = {e: "*" if any_version else v for e, v in versions.items()}
+    todo = []
+    for cell in cells:
+        missing = {e: versions[e] for e in estimators if cell.key(e, shown[e]) not in known}
+        if missing:
+            todo.append((cell, missing))
+    if todo and cache.exists() and not cache.read_bytes().endswith(b"\n"):
+        with cache.open("a") as file:  # end the line that an interrupted run left behind
+            file.write("\n")
+    for record in _simulate(todo, jobs, time.monotonic() + seconds) if todo else ():
+        with cache.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        known[_key(record, any_version)] = record
+    keys = [cell.key(e, shown[e]) for cell in cells for e in estimators]
     return [known[k] for k in keys if k in known]
 
 
@@ -170,13 +174,15 @@ def _load(cache: Path, any_version: bool) -> dict[str, Record]:
         for line in cache.read_text().splitlines():
             try:
                 record = json.loads(line)
-            except json.JSONDecodeError:  # the line that an interrupted run left behind
+            except json.JSONDecodeError:  # half a line
                 continue
             known[_key(record, any_version)] = record
     return known
 
 
-def _simulate(todo: list[tuple[Cell, list[str]]], jobs: int, deadline: float) -> Iterator[Record]:
+def _simulate(
+    todo: list[tuple[Cell, dict[str, str]]], jobs: int, deadline: float
+) -> Iterator[Record]:
     """Run cells in worker processes of one thread each, starting none after the deadline."""
     for name in (
         "OMP_NUM_THREADS",

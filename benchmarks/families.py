@@ -51,6 +51,7 @@ class Family:
     light_tailed : every reward law has tails lighter than exponential
     discrete : every reward law has few levels
     in_means : whether family means count it
+    size : how many prompts stand for the population
     """
 
     name: str
@@ -59,6 +60,7 @@ class Family:
     light_tailed: bool = True
     discrete: bool = False
     in_means: bool = True
+    size: int = POPULATION
 
     def prompts(self, rng: np.random.Generator, count: int) -> Laws:
         """`count` prompts drawn from the population."""
@@ -72,8 +74,9 @@ class Family:
         """(prompts, len(lam)) exact centred log-mgf."""
         return laws.log_mgf(np.asarray(lam, float))
 
-    def population(self, size: int = POPULATION) -> Laws:
-        """A large even set of prompts that stands for the whole population."""
+    def population(self, size: int | None = None) -> Laws:
+        """An even set of prompts, `size` of them, that stands for the whole population."""
+        size = self.size if size is None else size
         if self.dims == 1:
             return self.law((np.arange(size)[:, None] + 0.5) / size)
         points = stats.qmc.Sobol(self.dims, scramble=False).random(size)

@@ -36,9 +36,9 @@ Record = dict[str, Any]
 class Cell:
     """Every setting that decides the data and the question.
 
-    `family` reads "dev/normal" or "generated/17"; `target` is "fixed" (the same prompts in every
-    repetition, truth: these prompts) or "drawn" (new prompts each time, truth: the population);
-    `unequal` draws each prompt's sample size from [samples / 4, samples].
+    `family` reads "dev/normal", "generated/17" or "real/file.parquet#reward"; `target` is "fixed"
+    (the same prompts in every repetition, truth: these prompts) or "drawn" (new prompts each time,
+    truth: the population); `unequal` draws each prompt's sample size from [samples / 4, samples].
     """
 
     family: str
@@ -82,6 +82,10 @@ def find_family(name: str) -> Family:
         from benchmarks.generator import random_family
 
         return random_family(int(rest))
+    if group == "real":
+        from benchmarks.real import real_family
+
+        return real_family(rest)
     return next(f for f in family_sets()[group] if f.name == rest)
 
 
@@ -97,19 +101,22 @@ def plugin_by_grid(rewards: Sequence[Array], kl: Array, budget: str = "average")
     table = np.array(rows)
     if budget == "average":
         return truth.front(table.mean(axis=0), kl, tilts).gain
-    return truth.front(table, kl, tilts).gain.mean(axis=0)
+    gain: Array = truth.front(table, kl, tilts).gain.mean(axis=0)
+    return gain
 
 
-def run_cell(cell: Cell, estimators: Sequence[str]) -> list[Record]:
-    """Simulate a cell; one record per estimator, each with (reps, kl) arrays."""
+def run_cell(cell: Cell, versions: dict[str, str]) -> list[Record]:
+    """Simulate a cell; one record per estimator in `versions`, each with (reps, kl) arrays."""
     family = find_family(cell.family)
     kl = np.array(cell.kl)
     tag = zlib.crc32(cell.family.encode())
-    fixed = family.prompts(np.random.default_rng([cell.seed, tag, cell.prompts]), cell.prompts)
+    rng = np.random.default_rng([cell.seed, tag, cell.prompts])
+    real = cell.family.startswith("real/")  # real prompts, as fixed ones, are those that exist
+    fixed = family.population(cell.prompts) if real else family.prompts(rng, cell.prompts)
     facts = _truth(cell, family, fixed, kl)
     if facts is None:
         return []
-    rows: dict[str, list[Record]] = {e: [] for e in estimators}
+    rows: dict[str, list[Record]] = {e: [] for e in versions}
     saturated = []
     for rep in range(cell.reps):
         key = [cell.seed, tag, cell.prompts, cell.samples, cell.unequal, cell.target == "drawn"]
@@ -117,18 +124,22 @@ def run_cell(cell: Cell, estimators: Sequence[str]) -> list[Record]:
         laws = family.prompts(rng, cell.prompts) if cell.target == "drawn" else fixed
         data = _draw(cell, family, laws, rng)
         saturated.append((kl >= _cap(data)).tolist())
-        for name in estimators:
-            rows[name].append(_estimate(cell, name, data, kl, facts))
+        for name in versions:
+            try:
+                rows[name].append(_estimate(cell, name, data, kl, facts))
+            except Exception as error:
+                error.add_note(f"estimator {name}, repetition {rep} of {cell}")
+                raise
     shared = {**facts, "saturated": saturated}
     return [
         {
-            "key": cell.key(name, source_version(name)),
-            "cell": asdict(cell),
+            "key": cell.key(name, version),
+            "cell": {**asdict(cell), "kl": list(cell.kl)},
             "estimator": name,
             **shared,
             **{field: [r[field] for r in rows[name]] for field in rows[name][0]},
         }
-        for name in estimators
+        for name, version in versions.items()
     ]
 
 

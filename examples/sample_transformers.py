@@ -22,7 +22,6 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
-# docs: draw
 @torch.inference_mode()
 def draw(model, prompt, *, samples, max_tokens, stop, generator):
     """Draw completions of one prompt; return their tokens and their log-probabilities.
@@ -73,9 +72,6 @@ def draw(model, prompt, *, samples, max_tokens, stop, generator):
     return [row[:n].tolist() for row, n in zip(drawn, length, strict=True)], logprob
 
 
-# docs: end
-
-
 def prompt_tokens(tokenizer, prompt, *, chat, system=None):
     """Token ids of a prompt: as a chat turn where the model has a chat template, else as it is."""
     if not chat:
@@ -94,7 +90,6 @@ def stop_tokens(model, tokenizer):
     return {t for t in [tokenizer.eos_token_id, *configured] if t is not None}
 
 
-# docs: slices
 def slice_seed(seed, prompt_id, part):
     """A seed of its own for every prompt and slice, so that any slice can be drawn again alone."""
     digest = hashlib.sha256(f"{seed}/{prompt_id}/{part}".encode()).digest()
@@ -112,7 +107,9 @@ def sample_prompt(model, tokenizer, record, folder, *, samples, slice_size, seed
     """Draw what is missing of one prompt, slice by slice; yield the path of each new file."""
     prompt_id, prompt = record["prompt_id"], record["prompt"]
     if not re.fullmatch(r"[A-Za-z0-9._-]+", prompt_id):
-        raise SystemExit(f"prompt_id {prompt_id!r} names a file: use letters, digits, '.', '_', '-'")
+        raise SystemExit(
+            f"prompt_id {prompt_id!r} names a file: use letters, digits, '.', '_', '-'"
+        )
     chat, system = options.get("chat", False), options.get("system")
     tokens = prompt_tokens(tokenizer, prompt, chat=chat, system=system).to(model.device)
     for part in range(-(-samples // slice_size)):
@@ -142,9 +139,6 @@ def sample_prompt(model, tokenizer, record, folder, *, samples, slice_size, seed
             ],
         )
         yield path
-
-
-# docs: end
 
 
 def main(arguments=None):

@@ -1,7 +1,7 @@
 """Hypothesis strategies that tests share: distributions, rewards, prompts, coefficients, budgets.
 
-Import with ``from strategies import ...``. Sizes stay small (oracles enumerate) while shapes do
-not: zero probabilities, ties, constant rewards, tiny probabilities and large offsets all occur.
+Import with ``from tests.strategies import ...``. Sizes stay small, since oracles enumerate, but
+zero probabilities, ties, constant rewards and rare outcomes all occur.
 """
 
 from typing import NamedTuple

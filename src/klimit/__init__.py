@@ -1,8 +1,6 @@
 """klimit: how much reward any alignment method can buy for a KL budget."""
 
-from __future__ import annotations
-
-from typing import Any
+from typing import Any as _Any
 
 from klimit._errors import ArgumentError, DataError, DataWarning, EstimateWarning, KlimitError
 from klimit._estimate import Estimate
@@ -10,28 +8,37 @@ from klimit._estimate import Estimate
 __version__ = "0.1.0"
 
 _LAZY = {
-    "read": "klimit.rollouts",
-    "Rollouts": "klimit.rollouts",
-    "frontier": "klimit.estimate.frontier",
-    "Frontier": "klimit.estimate.result",
-    "best_of_n": "klimit.estimate.best_of_n",
+    "Audit": "klimit.audit",
     "BestOfN": "klimit.estimate.best_of_n",
-    "plan": "klimit.estimate.plan",
+    "Frontier": "klimit.estimate.result",
     "Plan": "klimit.estimate.plan",
+    "Rollouts": "klimit.rollouts",
+    "best_of_n": "klimit.estimate.best_of_n",
+    "frontier": "klimit.estimate.frontier",
+    "plan": "klimit.estimate.plan",
+    "read": "klimit.rollouts",
 }
 
 __all__ = [
     "ArgumentError",
+    "Audit",
+    "BestOfN",
     "DataError",
     "DataWarning",
     "Estimate",
     "EstimateWarning",
+    "Frontier",
     "KlimitError",
-    *_LAZY,
+    "Plan",
+    "Rollouts",
+    "best_of_n",
+    "frontier",
+    "plan",
+    "read",
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     """Import a verb when it is first used, so that `import klimit` stays fast."""
     if name in _LAZY:
         from importlib import import_module
@@ -41,4 +48,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LAZY])
+    return sorted({*globals(), *__all__})

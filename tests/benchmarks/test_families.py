@@ -154,12 +154,12 @@ def test_the_truth_obeys_the_theory(family):
     assert np.all(np.diff(front.gain) >= -1e-9)  # nondecreasing
     assert np.all(np.diff(front.gain, 2) <= 1e-6 * front.gain[0])  # concave
     assert np.all(np.diff(front.beta) <= 1e-6 * front.beta[0])  # its slope falls
-    slope = np.gradient(front.gain, kl)
-    tight = front.beta > 1e-2 * front.beta[0]
-    inner = tight & np.roll(tight, 1) & np.roll(tight, -1)
-    inner[[0, -1]] = False
-    assert_allclose(slope[inner], front.beta[inner], rtol=0.1)
-    assert np.all(family.gain(kl, laws, budget="per-prompt") <= front.gain + 1e-9)
+    # concave with these slopes: each lies between the chords on its two sides
+    chords = np.diff(front.gain) / np.diff(kl)
+    assert np.all(front.beta[1:] <= chords * (1 + 1e-4) + 1e-6)
+    free = front.beta[:-1] > 0  # where saturated the slope is reported as none
+    assert np.all((chords <= front.beta[:-1] * (1 + 1e-4) + 1e-6)[free])
+    assert np.all(family.gain(kl, laws, budget="per-prompt") <= front.gain * (1 + 1e-3))
 
 
 @pytest.mark.parametrize("name", ["normal", "likert7", "hetshape", "bimodal"])

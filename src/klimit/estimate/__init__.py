@@ -1,0 +1,1 @@
+"""The limit from samples: the same quantities as `klimit.theory`, estimated."""

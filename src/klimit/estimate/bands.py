@@ -28,10 +28,11 @@ class Bands:
     low, high : interval of the gain
     beta_low, beta_high : factors on beta
     error : standard error of the gain
-    bound_kl : the plug-in's one-sided lower limit, for where nothing better is known
+    bound : the plug-in's one-sided lower limit, for where nothing better is known
     doubt : likely size of the remaining bias over the gain; trusted up to `DOUBT`
     trusted_kl : nats up to which the estimate is trusted
     rate : exponent of the fall of the bias in the samples, (nodes,)
+    narrowing : how much shorter errors are for these very prompts than for drawn ones; 1 if drawn
     """
 
     kl: Floats
@@ -46,6 +47,7 @@ class Bands:
     doubt: Floats
     trusted_kl: float
     rate: Floats
+    narrowing: float
 
     def share(self, which: Floats, kl: Floats) -> Floats:
         """`which` over the gain, between nodes (both vanish at 0 alike)."""
@@ -87,12 +89,15 @@ def average_bands(
     plain_error = leave_out_error(plain_without.gain, plain.gain, members.weights)
     error = leave_out_error(chosen_without.gain, chosen.gain, members.weights)
     log_beta_error = leave_out_error(-np.log(chosen_without.tilt), -np.log(chosen.tilt), members.weights)
+    narrowing = 1.0
     if fixed:
         tilts = np.log(grid.tilts)
         redraw = np.interp(np.log(plain.tilt), tilts, stats.noise) / plain.tilt**2
         extra = np.maximum(error**2 - plain_error**2, 0.0) if np.isfinite(error).all() else 0.0
         new_error = np.sqrt(redraw + extra)
-        log_beta_error = np.where(np.isfinite(error), log_beta_error * new_error / np.maximum(error, 1e-300), 1.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            narrowing = float(np.nanmedian(np.where(np.isfinite(error), new_error / error, 1.0)))
+        log_beta_error = np.where(np.isfinite(error), log_beta_error * narrowing, 1.0)
         plain_error, error = np.sqrt(redraw), new_error
     two_sided, one_sided = quantiles(level, int((members.weights > 0).sum()) if not fixed else 10**6)
     plugin = np.minimum(plain.gain, point.gain)
@@ -106,7 +111,7 @@ def average_bands(
         low, high, shaky = _rate_bands(*rates, kl, point.gain, error, two_sided)
     unsure = (shaky > DOUBT) | (kl > horizon) | (kl > saturation) | (not correctable)
     first = int(np.argmax(unsure)) if unsure.any() else len(kl)
-    trusted_kl = _edge(kl, shaky, first, min(horizon, saturation)) if correctable else 0.0
+    trusted_kl = edge_of_trust(kl, shaky, first, min(horizon, saturation)) if correctable else 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         plain_beta, beta = 1 / plain.tilt, 1 / point.tilt
         gap = np.abs(np.log(np.where(beta > 0, beta, plain_beta) / plain_beta))
@@ -114,11 +119,11 @@ def average_bands(
     return Bands(
         kl, point.gain, plugin, np.maximum(low, 0.0), high,
         np.exp(np.maximum(beta_low, -50)), np.exp(np.minimum(beta_high, 50)), error,
-        bound, shaky, trusted_kl, _rate(stats, grid, plain.tilt),
+        bound, shaky, trusted_kl, _rate(stats, grid, plain.tilt), narrowing,
     )  # fmt: skip
 
 
-def _edge(kl: Floats, shaky: Floats, first: int, wall: float) -> float:
+def edge_of_trust(kl: Floats, shaky: Floats, first: int, wall: float) -> float:
     """Where doubt crosses its limit, between the last trusted node and the next."""
     if first == 0:
         return 0.0
@@ -134,16 +139,16 @@ def _rate_bands(
     rates: RateBands, tilts: Floats, kl: Floats, gain: Floats, error: Floats, quantile: float
 ) -> tuple[Floats, Floats, Floats]:
     """Interval and doubt from the mixtures of pass rates that the data allow."""
-    fine = Grid(float(tilts[0]), 40, 8)
-    fine = Grid(fine.start, int(np.ceil(np.log2(tilts[-1] / tilts[0]))) + 1, 16)
+    start = float(tilts[0]) / 64
+    fine = Grid(start, int(np.ceil(np.log2(tilts[-1] / start))) + 1, 16)
     low, high, undecided = (
         front(spread_log_mgf(tilts, x, fine.tilts), fine, kl).gain
         for x in (rates.low, rates.high, rates.value + rates.open)
     )
-    reach = (high - low) / 2
     safe = np.where(gain > 0, gain, np.inf)
-    # an interval much longer than sampling explains is one that few samples, not few prompts, make long
-    excess = np.maximum(reach - quantile * error, 0.0) / safe
+    reach = (high - low) / 2 / safe
+    # an interval longer than the one at smaller budgets is made long by few samples, not by few prompts
+    excess = np.maximum(reach - quantile * np.minimum.accumulate(error / safe), 0.0)
     shaky: NDArray[np.float64] = np.maximum(np.maximum(undecided - gain, 0.0) / safe, 0.6 * excess)
     return np.minimum(low, gain), np.maximum(high, gain), shaky
 

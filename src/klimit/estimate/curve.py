@@ -125,16 +125,22 @@ class Curve:
         gain = np.where(tilt > 0, (spent + value) / safe, 0.0)
         beyond = budget > last.kl
         if beyond.any():  # a straight line to the ceiling, then flat
-            room = max(self.ceiling_kl - float(last.kl), np.finfo(float).tiny)
+            room = self._room(float(last.kl))
             share = np.clip((budget - last.kl) / room, 0.0, 1.0)
             line = last.gain + share * (self.ceiling_gain - last.gain)
             gain = np.where(beyond, line, gain)
             rise = (self.ceiling_gain - float(last.gain)) / room
             steep = 1.0 / rise if rise > 0 else np.inf
             tilt = np.where(beyond, np.where(budget < self.ceiling_kl, steep, np.inf), tilt)
-            value = np.where(beyond, tilt * gain - budget, value)
+            with np.errstate(invalid="ignore"):
+                value = np.where(beyond, tilt * gain - budget, value)
         shape = kl.shape
         return Point(tilt.reshape(shape), kl, gain.reshape(shape), value.reshape(shape))
+
+    def _room(self, last_kl: float) -> float:
+        """Nats between the last knot and the ceiling; 1 where there are none."""
+        room = self.ceiling_kl - last_kl
+        return room if room > 1e-12 * self.ceiling_kl else 1.0
 
     def at_gain(self, gain: ArrayLike) -> Point:
         """The point of the frontier that gains so much; nan above the ceiling."""
@@ -151,8 +157,8 @@ class Curve:
                 break
         last = self.at_tilt(np.nextafter(self.knots[-1], 0.0))
         found = self.at_tilt(np.minimum(high, np.nextafter(self.knots[-1], 0.0)))
-        room = max(self.ceiling_gain - float(last.gain), np.finfo(float).tiny)
-        share = (wanted - last.gain) / room
+        room = self.ceiling_gain - float(last.gain)
+        share = (wanted - last.gain) / (room if room > 1e-12 * self.ceiling_gain else 1.0)
         kl = np.where(wanted > last.gain, last.kl + share * (self.ceiling_kl - last.kl), found.kl)
         kl = np.where(wanted <= 0, 0.0, np.where(wanted > self.ceiling_gain, np.nan, kl))
         return Point(high.reshape(gain.shape), kl.reshape(gain.shape), gain, found.log_partition)

@@ -16,7 +16,7 @@ from klimit.estimate.members import Members, combine, plain
 from klimit.estimate.pass_rates import Bands as RateBands
 from klimit.estimate.pass_rates import pass_rate_bands
 from klimit.estimate.result import Frontier, Settings
-from klimit.estimate.samples import Samples, collect
+from klimit.estimate.samples import Samples, collect, ordered_mean
 from klimit.estimate.shape import predicted_bias
 from klimit.estimate.statistics import FEWEST, Statistics, plugin_statistics, statistics
 
@@ -211,13 +211,6 @@ def reward_cap(samples: Samples, settings: Settings) -> float:
     if settings.reward_range is None:
         return np.inf
     return settings.reward_range[1] - ordered_mean(samples.means, samples)
-
-
-def ordered_mean(values: Floats, samples: Samples) -> float:
-    """Mean over prompts in canonical order, so that no digit depends on the order of the file."""
-    ordered = np.empty(len(values))
-    ordered[samples.rank] = values
-    return float(ordered.mean())
 
 
 def _range(

@@ -40,9 +40,11 @@ class Members:
 
 def combine(stats: Statistics, model_total: Floats | None, model_change: Floats | None) -> Members:
     """Median of jackknife, Aitken and model, never below the plug-in."""
-    full = _with_left_out(stats.full, stats.weights)
+    if not stats.bias_weights.any():
+        return plain(stats)
+    full = with_left_out(stats.full, stats.weights)
     jack, half, quarter = (
-        _with_left_out(x, stats.bias_weights) for x in (stats.jackknife, stats.half, stats.quarter)
+        with_left_out(x, stats.bias_weights) for x in (stats.jackknife, stats.half, stats.quarter)
     )
     candidates = [full + jack, full + _aitken(half, quarter, stats.sizes)]
     if model_total is not None and model_change is not None:
@@ -62,11 +64,11 @@ def combine(stats: Statistics, model_total: Floats | None, model_change: Floats 
 
 def plain(stats: Statistics) -> Members:
     """The plug-in alone."""
-    full = _with_left_out(stats.full, stats.weights)
+    full = with_left_out(stats.full, stats.weights)
     return Members(stats.grid, full[0], full[0], full[:1], full[1:], full[1:], stats.weights)
 
 
-def _with_left_out(groups: Floats, weights: Floats) -> Floats:
+def with_left_out(groups: Floats, weights: Floats) -> Floats:
     """First the mean over all groups, then the means without each group."""
     total = weights @ groups
     rest = np.maximum(1 - weights, 1e-12)[:, None]

@@ -13,13 +13,15 @@ from klimit._estimate import Estimate
 from klimit.estimate.bands import Bands, kl_nodes
 from klimit.estimate.curve import Curve
 from klimit.estimate.inputs import RewardColumn
-from klimit.estimate.intervals import DOUBT, LIGHT, Tail
+from klimit.estimate.intervals import DOUBT, LIGHT, Tail, around, leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import Members
-from klimit.estimate.samples import Samples
+from klimit.estimate.samples import Samples, ordered_mean
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from klimit.audit.placement import Audit
 
 
 @dataclass(frozen=True)
@@ -74,15 +76,13 @@ class Frontier:
         curve = Curve.smooth(tilts, zero, zero, zero, variance=0.0, ceiling_gain=0.0, ceiling_kl=0.0)
         kl = kl_nodes(1.0)
         none = np.zeros(len(kl))
-        bands = Bands(kl, none, none, none, none, none + 1, none + 1, none, none, none, np.inf, none + 1)
+        bands = Bands(kl, none, none, none, none, none + 1, none + 1, none, none, none, np.inf, none + 1, 1.0)
         return cls(column.ids, column.name, samples, settings, curve, None, bands, LIGHT, 0.0)
 
     @property
     def base_reward(self) -> float:
         """Mean reward of the base, prompts weighing equally."""
-        ordered = np.empty(self.samples.prompts)
-        ordered[self.samples.rank] = self.samples.means
-        return float(ordered.mean())
+        return ordered_mean(self.samples.means, self.samples)
 
     @property
     def trusted_kl(self) -> float:
@@ -100,8 +100,15 @@ class Frontier:
         0.902447
         """
         budget = _budgets(kl)
-        value = self.curve.at_kl(budget).gain
-        return self._estimate(value, budget)
+        return self._estimate(self._gain(budget), budget)
+
+    def _gain(self, kl: Floats) -> Floats:
+        if self.settings.budget == "per-prompt" and self.settings.estimator == "plugin":
+            from klimit.estimate.tilted import tilt_to_kl
+
+            solved = [tilt_to_kl(self.samples, float(x)).gain for x in np.atleast_1d(kl).ravel()]
+            return np.array([ordered_mean(x, self.samples) for x in solved]).reshape(np.shape(kl))
+        return self.curve.at_kl(kl).gain
 
     def _estimate(self, value: Floats, kl: Floats) -> Estimate:
         bands = self.bands
@@ -222,24 +229,66 @@ class Frontier:
                 f"beta must be positive (reward units per nat); got {beta}. "
                 "For the limit of no KL cost see gain(kl=...) at a large KL."
             )
-        point = self.curve.at_tilt(1 / coefficient)
-        gain = self._estimate(point.gain, point.kl)
-        relative_low = np.divide(gain.low, point.gain, out=np.ones_like(point.gain), where=point.gain > 0)
-        relative_high = np.divide(gain.high, point.gain, out=np.ones_like(point.gain), where=point.gain > 0)
+        tilt = 1 / coefficient
+        point = self.curve.at_tilt(tilt)
+        trusted = point.kl <= self.trusted_kl
+        note = "" if bool(np.all(trusted)) else f"beyond the trusted {self.trusted_kl:.2g} nats"
+        limits = self._limits_at(tilt.ravel())
 
-        def scaled(value: Floats, power: float = 1.0) -> Estimate:
-            low, high = value * relative_low**power, value * relative_high**power
-            return Estimate(*map(_plain, (value, low, high)), gain.level, gain.trusted, gain.note)
+        def estimate(name: str, value: Floats) -> Estimate:
+            down, up = (x.reshape(value.shape) for x in limits[name])
+            low = np.maximum(np.where(trusted, value - down, 0.0), 0.0)
+            high = np.where(trusted, value + up, np.inf)
+            return Estimate(*map(_plain, (value, low, high)), self.settings.level, _plain(trusted), note)
 
-        # at fixed beta gain, KL and Jeffreys go with the spread of rewards: KL as its square (small KL)
+        jeffreys = point.gain * tilt
         return Tilted(
             beta=_plain(coefficient),
-            kl=scaled(point.kl, 2.0),
-            gain=scaled(point.gain, 2.0),
-            jeffreys=scaled(point.gain / coefficient, 2.0),
-            forward_kl=scaled(point.gain / coefficient - point.kl, 2.0),
-            log_partition=scaled(point.log_partition, 2.0),
+            kl=estimate("kl", point.kl),
+            gain=estimate("gain", point.gain),
+            jeffreys=estimate("jeffreys", jeffreys),
+            forward_kl=estimate("log_partition", jeffreys - point.kl),
+            log_partition=estimate("log_partition", point.log_partition),
         )
+
+    def _limits_at(self, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
+        """How far below and above each number at a fixed tilt may lie."""
+        from scipy.interpolate import CubicSpline
+
+        names = ("log_partition", "gain", "kl", "jeffreys")
+        members = self.members
+        if members is None:
+            zero = np.zeros(len(tilt))
+            return dict.fromkeys(names, (zero, zero))
+        nodes = np.log(members.grid.tilts)
+        at = np.clip(np.log(tilt), nodes[0], nodes[-1])
+
+        def numbers(curves: Floats) -> dict[str, Floats]:
+            spline = CubicSpline(nodes, curves, axis=-1)
+            value, gain = spline(at), spline(at, 1) / np.exp(at)
+            kl = np.exp(at) * gain - value
+            return {"log_partition": value, "gain": gain, "kl": kl, "jeffreys": np.exp(at) * gain}
+
+        plugin, chosen = numbers(members.plugin), numbers(members.chosen)
+        without = numbers(members.chosen_without)
+        groups = int((members.weights > 0).sum())
+        quantile = quantiles(self.settings.level, groups)[0]
+        found = {}
+        for name in names:
+            error = leave_out_error(without[name], chosen[name], members.weights)
+            error = np.where(np.isfinite(error), error * self.bands.narrowing, 1e300)
+            correction = np.abs(chosen[name] - plugin[name])
+            low, high = around(
+                np.zeros(len(tilt)), error, correction, 0.5 * correction, self.tail, quantile
+            )
+            found[name] = (-low, high)
+        return found
+
+    def place(self, kl: Any, gain: Any) -> Audit:
+        """Where does a policy known only by its KL and gain stand? See `klimit.audit.Audit`."""
+        from klimit.audit.placement import place
+
+        return place(self, kl, gain)
 
     def bounds(self, kl: float) -> pl.DataFrame:
         """Which known bounds on the gain hold here, tightest first? See `klimit.estimate.bounds`."""
@@ -252,6 +301,24 @@ class Frontier:
         from klimit.estimate.prompts import prompts
 
         return prompts(self, float(_budgets(kl)))
+
+    def __str__(self) -> str:
+        """The verdict in words, a table, and what to mind."""
+        from klimit.view.limit import text
+
+        return text(self)
+
+    def to_dict(self, kl: ArrayLike | None = None) -> dict[str, Any]:
+        """Plain values for JSON, schema ``klimit.limit/1`` (docs/cli.md); budgets are chosen if not given."""
+        from klimit.view.records import limit_record
+
+        return limit_record(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
+
+    def to_frame(self, kl: ArrayLike | None = None) -> pl.DataFrame:
+        """A polars frame with a row per budget: gain and beta with their limits; null where not finite."""
+        from klimit.view.records import limit_frame
+
+        return limit_frame(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
 
 
 def _budgets(kl: ArrayLike) -> Floats:

@@ -226,6 +226,11 @@ def _permute_rows(matrix: Floats, order: Integers) -> None:
         matrix[:, start : start + strip] = matrix[order, start : start + strip]
 
 
+def ordered_mean(values: Floats, samples: Samples) -> float:
+    """Mean over prompts in canonical order, so that no digit depends on the order of the file."""
+    return _mean_in_order(values, samples.rank)
+
+
 def _mean_in_order(values: Floats, rank: Integers) -> float:
     ordered = np.empty_like(values)
     ordered[rank] = values

@@ -62,7 +62,7 @@ def statistics(samples: Samples, grid: Grid, *, seed: int, workers: int = 2) -> 
     """Read every reward once; see `Statistics`."""
     longer = grid.longer(2)  # sums at 2 and 4 times a tilt give the second and fourth powers of its weights
     groups = min(GROUPS, samples.prompts)
-    parts = list(_parts(samples))
+    parts = list(slices(samples))
 
     def work(part: tuple[Block, bool]) -> _Sums:
         block, with_bias = part
@@ -111,13 +111,13 @@ def plugin_statistics(
         noise = squares - 1 + grid.tilts**2 * variance - 2 * grid.tilts * moments.mean
         return (
             np.bincount(group, minlength=groups).astype(float),
-            _by_group(moments.log_mgf, group, groups),
+            by_group(moments.log_mgf, group, groups),
             (np.maximum(noise, 0.0) / np.maximum(n - 1, 1)).sum(axis=0),
-            _by_group(moments.mean, group, groups),
-            _by_group(moments.variance, group, groups),
+            by_group(moments.mean, group, groups),
+            by_group(moments.variance, group, groups),
         )
 
-    parts = list(_parts(samples))
+    parts = list(slices(samples))
     with ThreadPoolExecutor(workers) as pool:
         sums = [sum(x) for x in zip(*pool.map(work, parts), strict=True)]
     prompts, full, noise, mean, variance = sums
@@ -129,7 +129,7 @@ def plugin_statistics(
     return stats, weights @ (mean / counts), weights @ (variance / counts)
 
 
-def _parts(samples: Samples) -> Iterator[tuple[Block, bool]]:
+def slices(samples: Samples) -> Iterator[tuple[Block, bool]]:
     """Blocks cut into slices of a few caches, those with halves apart from those without."""
     for block in samples.blocks:
         biased = (samples.rank[block.prompts] < BIAS_PROMPTS) & (block.counts >= FEWEST)
@@ -180,9 +180,9 @@ def _block_sums(
         sums = weight_sums(gaps, longer)
         full, noise = _log_mgf_and_noise(sums, tops, block.counts, variance, longer)
         zero = np.zeros(shape)
-        return _Sums(np.bincount(group, minlength=groups).astype(float), _by_group(full, group, groups),
+        return _Sums(np.bincount(group, minlength=groups).astype(float), by_group(full, group, groups),
                      noise, np.zeros(groups), zero, zero, zero, (empty, empty, empty))  # fmt: skip
-    segments, sizes = _deal(gaps, block.counts, rng)
+    segments, sizes = deal(gaps, block.counts, rng)
     rows, parts, width = segments.shape
     pieces = weight_sums(segments.reshape(rows * parts, width), longer).reshape(rows, parts, -1)
     sums = pieces.sum(axis=1)
@@ -197,17 +197,17 @@ def _block_sums(
     number = np.bincount(group, minlength=groups).astype(float)
     return _Sums(
         number,
-        _by_group(full, group, groups),
+        by_group(full, group, groups),
         noise,
         number,
-        _by_group(jackknife, group, groups),
-        _by_group(tie - half, group, groups),
-        _by_group(half - quarter, group, groups),
+        by_group(jackknife, group, groups),
+        by_group(tie - half, group, groups),
+        by_group(half - quarter, group, groups),
         (block.counts.astype(float), half_size, quarter_size),
     )
 
 
-def _by_group(values: Floats, group: Integers, groups: int) -> Floats:
+def by_group(values: Floats, group: Integers, groups: int) -> Floats:
     order = np.argsort(group, kind="stable")
     present, starts = np.unique(group[order], return_index=True)
     out = np.zeros((groups, values.shape[1]))
@@ -277,7 +277,7 @@ def _jackknife(sums: Floats, gaps: Floats, counts: Integers, longer: Grid) -> Fl
     return -(n - 1) * delete_one
 
 
-def _deal(gaps: Floats, counts: Integers, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def deal(gaps: Floats, counts: Integers, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Deal each row's samples at random into 8 hands (4 where M < 8) of equal size, give or take one."""
     rows, width = gaps.shape
     parts = 8 if width >= 8 else 4

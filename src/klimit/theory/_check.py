@@ -93,7 +93,8 @@ def distribution(values: ArrayLike, name: str = "base") -> Floats:
     prob = numbers(values, name)
     if prob.ndim == 0 or prob.shape[-1] == 0:
         raise ArgumentError(f"{name} must hold probabilities on its last axis; got none.")
-    _refuse(prob, ~((prob >= 0) & (prob <= 1)), f"{name} must hold probabilities in [0, 1]")
+    usable = (prob >= 0) & (prob <= 1 + SUM_TOLERANCE)
+    _refuse(prob, ~usable, f"{name} must hold probabilities in [0, 1]")
     total = prob.sum(axis=-1)
     _refuse(
         total,

@@ -32,6 +32,11 @@ def exp_excess(x: Floats) -> Floats:
         return np.where(small, series, np.expm1(x) - x)
 
 
+def reweighted(base: Floats, log_base: Floats, log_ratio: Floats) -> Floats:
+    """Return base * e^log_ratio, exactly the base where nothing changes."""
+    return np.where(log_ratio == 0, base, np.exp(log_base + log_ratio))
+
+
 def kl_terms(base: Floats, policy: Floats, log_ratio: Floats) -> Floats:
     """Return terms that sum to KL(policy || base), each of them at least 0.
 
@@ -176,7 +181,7 @@ def measure(known: Outcomes, beta: Floats) -> Measured:
         u = np.where(
             known.each(near_top), from_top - known.each(log_z), from_mean - known.each(psi)
         )
-        policy = np.exp(known.log_prob + u)
+        policy = reweighted(known.prob, known.log_prob, u)
         change = change_terms(known.prob, policy, u)
         gain = known.total(known.centred * change)
         kl = known.total(kl_terms(known.prob, policy, u))

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from klimit._errors import ArgumentError
 from klimit.theory._check import Floats, broadcast, choice, count, fraction, numbers, same_leading
-from klimit.theory._outcomes import Outcomes, change_terms, kl_terms
+from klimit.theory._outcomes import Outcomes, change_terms, kl_terms, reweighted
 from klimit.theory.tilt import known
 
 
@@ -136,7 +136,7 @@ def best_of_n(
         # log q = n log F + log(1 - (F- / F)^n): no power is ever formed, so n may be e^40
         log_q = big_n * ranked.log_cdf + np.log(-np.expm1(big_n * np.log1p(-ranked.share)))
         u = np.where(possible & (big_n > 1), log_q - np.log(ranked.mass), 0.0)
-        policy = np.exp(np.log(ranked.prob) + u)
+        policy = reweighted(ranked.prob, np.log(ranked.prob), u)
     change = change_terms(ranked.prob, policy, u)
     shape = policy.shape
     order = np.broadcast_to(ranked.order, shape)

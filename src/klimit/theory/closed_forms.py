@@ -138,10 +138,9 @@ def uniform_frontier(kl: ArrayLike, *, width: ArrayLike = 1.0) -> FrontierPoint:
 
     start = np.where(wanted < 1.0, 0.5 * np.log(6.0 * wanted), wanted + 1.0 - np.log(2.0))
     x[inside] = np.exp(increasing_root(mismatch, start))
-    gain = 0.5 * _half_width(np.maximum(x, 1e-300))[1]
+    gain = 0.5 * _half_width(x)[1]
     with np.errstate(divide="ignore"):
         beta = 1.0 / (2.0 * x)
-    gain = np.where(x > 0, gain, 0.0)
     return FrontierPoint(d, size * gain.reshape(d.shape), size * beta.reshape(d.shape))
 
 
@@ -150,28 +149,23 @@ _SINHC = 1.0 / np.cumprod(2 * _K * (2 * _K + 1))  # 1/3!, 1/5!, ...: sinh(x)/x -
 
 
 def _half_width(x: Floats) -> tuple[Floats, Floats, Floats]:
-    """KL, gain and dKL/dlog x of the law uniform on (-1, 1), tilted by e^(x r)."""
+    """KL, gain and dKL / dlog x of the law uniform on (-1, 1), tilted by e^(x r)."""
+    near, far = np.minimum(x, 2.0), np.maximum(x, 2.0)
+    powers = (near * near)[:, None] ** (_K - 1)
+    excess = near * near * (powers @ _SINHC)  # sinh(x) / x - 1
+    near_gain = near * (powers @ (2 * _K * _SINHC)) / (1.0 + excess)  # coth(x) - 1 / x
+    near_kl = near * near_gain - np.log1p(excess)
+    near_slope = excess * (2.0 + excess) / (1.0 + excess) ** 2  # x^2 Var = 1 - (x / sinh x)^2
+    capped = np.minimum(far, 350.0)  # beyond, coth(x) is 1 to the last digit
+    tail = 2.0 / np.expm1(2 * capped)  # coth(x) - 1
+    far_kl = np.log(2 * far) - 1.0 + capped * tail - np.log1p(-np.exp(-2 * capped))
+    far_slope = 1.0 - (capped / np.sinh(capped)) ** 2
     small = x < 2.0
-    square = np.where(small, x, 1.0) ** 2
-    powers = square[:, None] ** _K
-    sinhc = 1.0 + powers @ _SINHC
-    gain = powers @ (2 * _K * _SINHC) / (np.sqrt(square) * sinhc)  # coth x - 1/x
-    kl = np.sqrt(square) * gain - np.log(sinhc)
-    far = np.where(small, 2.0, x)
-    with np.errstate(over="ignore", invalid="ignore"):
-        tail = np.where(far < 350.0, 2.0 / np.expm1(2 * far), 0.0)  # coth x - 1
-        gain = np.where(small, gain, 1.0 + tail - 1.0 / far)
-        far_kl = (
-            np.where(tail > 0, far * tail, 0.0)
-            - 1.0
-            + np.log(2 * far)
-            - np.log1p(-np.exp(-2 * far))
-        )
-        kl = np.where(small, kl, far_kl)
-        # Var = 1/x^2 - 1/sinh^2 x; the root only needs it roughly, so two terms do for small x
-        variance = np.where(x < 0.1, 1.0 / 3.0 - x * x / 15.0, 1.0 / x**2 - 1.0 / np.sinh(x) ** 2)
-        slope = np.where(x < 1e100, x * x * variance, 1.0)
-    return kl, gain, slope
+    return (
+        np.where(small, near_kl, far_kl),
+        np.where(small, near_gain, 1.0 + tail - 1.0 / far),
+        np.where(small, near_slope, far_slope),
+    )
 
 
 def bernoulli_frontier(kl: ArrayLike, *, pass_rate: ArrayLike) -> FrontierPoint:

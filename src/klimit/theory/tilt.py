@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from klimit.theory._check import Floats, broadcast, coefficient, distribution, numbers, same_leading
@@ -103,12 +104,18 @@ def tilt(base: ArrayLike, reward: ArrayLike, *, beta: ArrayLike) -> Tilt:
     b = coefficient(beta)
     same_leading(outcome.prob, b, "beta")
     best = measure(outcome, b)
+    with np.errstate(over="ignore", invalid="ignore"):
+        log_z = np.where(
+            np.isfinite(best.forward_kl),
+            best.forward_kl + outcome.mean / b,
+            (outcome.mean + outcome.top) / b,  # its first term, where that alone overflows
+        )
     return Tilt(
         policy=best.policy,
         gain=best.gain,
         kl=best.kl,
         forward_kl=best.forward_kl,
-        log_partition=best.forward_kl + outcome.mean / b,
+        log_partition=log_z,
         variance=best.variance,
     )
 

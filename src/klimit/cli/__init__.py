@@ -1,0 +1,30 @@
+"""The command line, one command per verb: ``klimit limit``, ``best-of-n``, ``plan``, ``describe``.
+
+Exit codes: 0 done, 1 failed (the data, a file), 2 used wrongly (an option, a value), 130 interrupted.
+An error is one line on stderr, and then nothing has been written.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from klimit.cli.best_of_n import best_of_n
+from klimit.cli.describe import describe
+from klimit.cli.limit import limit
+from klimit.cli.plan import plan
+from klimit.cli.program import program
+
+program.add_command(describe)
+program.add_command(limit)
+program.add_command(limit, "frontier")
+program.add_command(best_of_n)
+program.add_command(plan)
+
+
+def main() -> NoReturn:
+    """Run the program with the arguments of the shell."""
+    program.main(prog_name="klimit")
+    raise AssertionError("program.main always exits")
+
+
+__all__ = ["main", "program"]

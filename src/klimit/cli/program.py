@@ -1,0 +1,122 @@
+"""The program around the commands: exit codes, errors and warnings of one line, quiet ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn, TextIO
+
+import click
+
+import klimit
+from klimit._errors import ArgumentError, DataWarning, EstimateWarning, KlimitError
+from klimit._text import safe
+
+LONGEST = 1000  # characters of a message
+
+
+class Program(click.Group):
+    """A click group that ends as this project ends: one line, one code, no traceback."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
+        """Run a command and exit."""
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # a terminal that cannot show a letter shows its code
+                stream.reconfigure(errors="backslashreplace")
+        extra["standalone_mode"] = False
+        with one_line_warnings():
+            code = self._code(args, *rest, **extra)
+        sys.exit(code)
+
+    def _code(self, args: Sequence[str] | None, *rest: Any, **extra: Any) -> int:
+        try:
+            code = super().main(args, *rest, **extra)
+        except click.UsageError as problem:
+            where = problem.ctx.command_path if problem.ctx else "klimit"
+            return complain(f"{problem.format_message().rstrip('.')}. See {where} --help.", 2)
+        except ArgumentError as problem:
+            return complain(str(problem), 2)
+        except (KlimitError, OSError) as problem:
+            return complain(reason(problem), 1)
+        except MemoryError:
+            return complain("there is not enough memory for this much data; pass fewer files.", 1)
+        except (click.Abort, KeyboardInterrupt):
+            return 130
+        return code if isinstance(code, int) else 0
+
+
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+)
+@click.version_option(klimit.__version__, package_name="klimit", message="%(prog)s %(version)s")
+@click.pass_context
+def program(context: click.Context) -> None:
+    """How much reward can any alignment method buy for a KL budget?
+
+    Commands read samples of a base model with their rewards (JSONL, JSON, CSV or Parquet) and answer
+    with an interval, and with the range in which the answer can be trusted.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def complain(message: str, code: int) -> int:
+    """Say what went wrong on one line of stderr."""
+    say(f"error: {one_line(message)}", sys.stderr)
+    return code
+
+
+def reason(problem: Exception) -> str:
+    """What an error says; one of the system's says which file, what is wrong with it and what to do."""
+    if isinstance(problem, OSError) and problem.strerror:
+        name = f"{problem.filename}: " if problem.filename else ""
+        return f"{name}{problem.strerror.lower()}; check the path, its permissions and the disk."
+    return str(problem) or type(problem).__name__
+
+
+def one_line(message: str) -> str:
+    """`message` without what would break a line or steer a terminal."""
+    return safe(" ".join(message.split()), longest=LONGEST)
+
+
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Print what klimit warns of as single lines of stderr, when the command is done."""
+    seen: dict[str, None] = {}
+
+    def keep(message: Warning | str, category: type[Warning], *_: object) -> None:
+        if issubclass(category, (DataWarning, EstimateWarning)):
+            seen[one_line(str(message))] = None
+        else:
+            usual(message, category, *_)  # type: ignore[arg-type]
+
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+        warnings.showwarning = keep
+        for category in (DataWarning, EstimateWarning):
+            warnings.simplefilter("always", category)
+        try:
+            yield
+        finally:
+            for line in seen:
+                say(f"warning: {line}", sys.stderr)
+
+
+def colours(stream: TextIO) -> bool:
+    """Whether colour is welcome: a terminal, and no NO_COLOR."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print; if nobody reads any more, end quietly."""
+    stream = stream or sys.stdout
+    try:
+        click.echo(text, file=stream, color=colours(stream))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # for what Python flushes at its end
+        raise click.exceptions.Exit(0) from None

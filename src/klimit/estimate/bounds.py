@@ -1,0 +1,103 @@
+"""The bounds on the gain that the literature offers, estimated from the same samples as the frontier.
+
+Each is above the frontier by an amount that depends on the tail: the frontier is exact, ``beta * Jeffreys``,
+where a sqrt(KL) bound pays for the worst law with the same variance proxy (arXiv 2406.05883, 2605.07105).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from klimit.estimate.kernel import Floats
+from klimit.estimate.tilted import tilt_prompts
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from klimit.estimate.result import Frontier
+
+
+def bounds(limit: Frontier, kl: float) -> pl.DataFrame:
+    """Which bound says how much at `kl` nats?
+
+    Returns
+    -------
+    polars frame, tightest first
+        bound; value (reward units); over_frontier (ratio to the estimated frontier); source
+    """
+    import polars as pl
+
+    samples = limit.samples
+    gain = float(limit.curve.at_kl(kl).gain)
+    rows: list[tuple[str, float, str]] = [
+        ("frontier: beta * Jeffreys", gain, "2605.07105, section 3")
+    ]
+    variance = float(samples.variances.mean())
+    if variance > 0 and kl > 0:
+        rows += _from_moments(limit, kl, variance)
+        tilt = float(limit.curve.at_kl(kl).tilt)
+        if np.isfinite(tilt):
+            rows += _from_divergences(limit, tilt)
+    rows.sort(key=lambda row: row[1])
+    value = [row[1] for row in rows]
+    over = [v / gain if gain > 0 else 1.0 for v in value]
+    return pl.DataFrame(
+        {
+            "bound": [row[0] for row in rows],
+            "value": value,
+            "over_frontier": over,
+            "source": [row[2] for row in rows],
+        }
+    )
+
+
+def _from_moments(limit: Frontier, kl: float, variance: float) -> list[tuple[str, float, str]]:
+    samples = limit.samples
+    tilts = limit.curve.knots[1:]
+    log_mgf = limit.curve.at_tilt(np.minimum(tilts, np.nextafter(tilts[-1], 0))).log_partition
+    proxy = max(float((2 * log_mgf / tilts**2).max()), variance)
+    width = _ranges(limit)
+    above = limit.cap if np.isfinite(limit.cap) else 0.0
+    above = max(float(samples.tops.max()), above)
+    root = np.sqrt(2 * variance * kl)
+    return [
+        ("sub-Gaussian, best variance proxy", float(np.sqrt(2 * proxy * kl)), "2406.05883, section 3"),
+        ("range (Hoeffding)", float(np.sqrt(np.mean(width**2) * kl / 2)), "2406.05883, section 3"),
+        ("Bernstein", float(root + above * kl / 3), "Boucheron et al. 2013, section 2.7"),
+        ("Bennett", _bennett(variance, above, kl), "Boucheron et al. 2013, section 2.7"),
+    ]
+
+
+def _from_divergences(limit: Frontier, tilt: float) -> list[tuple[str, float, str]]:
+    samples = limit.samples
+    found = tilt_prompts(samples, tilt)
+    chi = np.sqrt(samples.variances.mean() * found.chi_square.mean())
+    hellinger = 2 * np.sqrt(found.hellinger_squared * (found.second_moment + samples.variances))
+    return [
+        ("chi-square of the optimum", float(chi), "2406.05883, section 4"),
+        ("total variation of the optimum", float((_ranges(limit) * found.total_variation).mean()), "2406.05883, section 4"),
+        ("Hellinger of the optimum", float(hellinger.mean()), "2406.05883, section 4"),
+    ]
+
+
+def _ranges(limit: Frontier) -> Floats:
+    stated = limit.settings.reward_range
+    samples = limit.samples
+    if stated is not None:
+        return np.full(samples.prompts, stated[1] - stated[0])
+    lowest = np.empty(samples.prompts)
+    for block in samples.blocks:
+        rows = np.arange(len(block.prompts))
+        lowest[block.prompts] = block.rewards[rows, block.rewards.shape[1] - block.counts]
+    return samples.tops - lowest
+
+
+def _bennett(variance: float, above: float, kl: float) -> float:
+    """(v / b) h^-1(b^2 KL / v) with h(u) = (1 + u) log(1 + u) - u."""
+    target = above**2 * kl / variance
+    u = np.sqrt(2 * target) + target
+    for _ in range(60):
+        u = max(u - ((1 + u) * np.log1p(u) - u - target) / np.log1p(u), 1e-300)
+    return float(variance / above * u)

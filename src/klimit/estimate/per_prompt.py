@@ -1,0 +1,260 @@
+"""The frontier when every prompt spends the same KL, corrected at fixed KL.
+
+Here each prompt has its own tilt, so the bias is that of a minimum per prompt and is removed where it stands: at
+fixed KL, from fronts of seven eighths, halves and quarters of each prompt's samples and from the pooled
+model. ``G(D) = E_x min over tilts of (D + L_x) / tilt`` (theory.md 1a.6; arXiv 2605.07105, section 3).
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from klimit.estimate import frontier as average
+from klimit.estimate.bands import Bands, edge_of_trust, kl_nodes
+from klimit.estimate.curve import Curve
+from klimit.estimate.inputs import RewardColumn
+from klimit.estimate.intervals import (
+    DOUBT,
+    LIGHT,
+    Tail,
+    around,
+    doubt,
+    leave_out_error,
+    quantiles,
+    tail_of,
+)
+from klimit.estimate.kernel import Floats, Grid, weight_sums
+from klimit.estimate.members import front, group_error, with_left_out
+from klimit.estimate.result import Frontier, Settings
+from klimit.estimate.samples import Block, Samples
+from klimit.estimate.shape import PredictedBias, log_mean, predicted_bias
+from klimit.estimate.statistics import FEWEST, GROUPS, by_group, deal, slices
+
+_BIAS_PROMPTS = 2048  # fronts of subsets cost more than their sums: fewer prompts carry the correction
+_SEEN = 8  # subsets of one kind that are looked at
+
+
+@dataclass(frozen=True)
+class _Fronts:
+    """Group sums of per-prompt fronts at the nodes, (groups, nodes); and the prompts in each group."""
+
+    prompts: Floats
+    full: Floats
+    noise: Floats
+    biased: Floats
+    eighth: Floats
+    half: Floats
+    quarter: Floats
+
+
+def solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontier:
+    """The per-prompt frontier; see `klimit.frontier`."""
+    if samples.scale == 0:
+        return Frontier.flat(column, samples, settings)
+    spread = np.sqrt(samples.variances[samples.variances > 0])
+    low, high = np.log2(spread.min() / samples.scale), np.log2(spread.max() / samples.scale)
+    # every prompt needs its own range of tilts
+    below = int(np.clip(np.ceil(high), 0, 8))
+    octaves = average.OCTAVES + below + int(np.clip(np.ceil(-low), 0, 8))
+    grid = Grid(average.START / samples.scale / 2.0**below, octaves, average.PER_OCTAVE)
+    kl = kl_nodes(float(np.log(samples.counts.max())))
+    correct = settings.estimator == "corrected" and average.enough(samples)
+    sums = _read(samples, grid, kl, settings.seed, correct)
+    counts = np.maximum(sums.prompts, 1)[:, None]
+    weights = sums.prompts / sums.prompts.sum()
+    full = with_left_out(sums.full / counts, weights)
+    cap = average.reward_cap(samples, settings)
+    tail = LIGHT
+    candidates = full[None]
+    if correct:
+        biased = np.maximum(sums.biased, 1)[:, None]
+        bias_weights = sums.biased / max(sums.biased.sum(), 1)
+        model = predicted_bias(samples, grid, seed=settings.seed)
+        discrete = len(np.unique(np.round(model.residuals[:4096], 9))) <= 64
+        tail = LIGHT if discrete else tail_of(model.residuals, int(samples.counts.sum()))
+        total, change = _model_bias(samples, model, kl, settings.seed)
+        eighth, half, quarter = (x / biased for x in (sums.eighth, sums.half, sums.quarter))
+        candidates = _candidates(full, eighth, half, quarter, bias_weights, total, change)
+    middle = np.argsort(candidates[:, 0], axis=0)[(len(candidates) - 1) // 2]
+    chosen = np.take_along_axis(candidates, middle[None, None, :], axis=0)[0]
+    chosen = np.minimum(np.maximum(chosen, full), cap)
+    curve = _curve(kl, chosen[0], grid, samples, cap)
+    bands = _bands(
+        kl, curve, full, chosen, candidates[:, 0], weights, sums.noise / samples.prompts**2,
+        tail, samples, settings, correct,
+    )  # fmt: skip
+    return Frontier(column.ids, column.name, samples, settings, curve, None, bands, tail, cap)
+
+
+def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) -> _Fronts:
+    groups = min(GROUPS, samples.prompts)
+    shape = (groups, len(kl))
+
+    def work(part: tuple[Block, bool]) -> _Fronts:
+        block, _ = part
+        biased = (samples.rank[block.prompts] < _BIAS_PROMPTS) & (block.counts >= FEWEST)
+        group = samples.rank[block.prompts] % groups
+        gaps = block.rewards - block.rewards[:, -1:]
+        tops = block.rewards[:, -1:]
+        offset = grid.tilts * tops
+        sums = weight_sums(gaps, grid.longer(1))
+        log_mgf = np.log(sums / block.counts[:, None])
+        count = len(grid.tilts)
+        found = front(log_mgf[:, :count] + offset, grid, kl)
+        still = samples.variances[block.prompts] == 0
+        found.gain[still] = 0.0
+        tilt = np.clip(found.tilt, grid.tilts[0], grid.tilts[-1])
+        noise = _noise(log_mgf, grid, tilt, samples.variances[block.prompts], block.counts, found.gain)
+        eighth, half, quarter = (np.zeros(shape) for _ in range(3))
+        number = np.zeros(groups)
+        if correct and biased.any():
+            use = biased
+            rng = np.random.default_rng([seed, 5, int(samples.rank[block.prompts[0]])])
+            hands, sizes = deal(gaps[use], block.counts[use], rng)
+            rows, parts, width = hands.shape
+            pieces = weight_sums(hands.reshape(rows * parts, width), grid).reshape(rows, parts, -1)
+            best = hands.max(axis=2)
+            full = found.gain[use]
+            moving = ~still[use][:, None]
+
+            def mean_front(unions: list[tuple[int, ...]]) -> Floats:
+                total = np.zeros(full.shape)
+                for union in unions:
+                    chosen = list(union)
+                    weight = np.maximum(pieces[:, chosen].sum(axis=1), 1e-280)
+                    size = np.maximum(sizes[:, chosen].sum(axis=1), 1)[:, None]
+                    floor = grid.tilts * best[:, chosen].max(axis=1)[:, None]
+                    values = np.maximum(np.log(weight), floor) - np.log(size)
+                    total += front(values + offset[use], grid, kl).gain
+                return np.where(moving, total / len(unions), 0.0)
+
+            seven = mean_front([tuple(set(range(parts)) - {i}) for i in range(parts)])
+            halves = mean_front(_pairs(parts, parts // 2))
+            quarters = mean_front([tuple(range(i, i + parts // 4)) for i in range(0, parts, parts // 4)])
+            eighth = by_group((parts - 1) * (full - seven), group[use], groups)
+            half = by_group(full - halves, group[use], groups)
+            quarter = by_group(halves - quarters, group[use], groups)
+            number = np.bincount(group[use], minlength=groups).astype(float)
+        prompts = np.bincount(group, minlength=groups).astype(float)
+        return _Fronts(prompts, by_group(found.gain, group, groups), noise.sum(axis=0),
+                       number, eighth, half, quarter)  # fmt: skip
+
+    parts = list(slices(samples))
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(work, parts))
+    fields = _Fronts.__dataclass_fields__
+    return _Fronts(*(sum(getattr(x, name) for x in found) for name in fields))
+
+
+def _pairs(parts: int, take: int) -> list[tuple[int, ...]]:
+    """Balanced halves of the hands: each and its complement."""
+    halves = [tuple((i + j) % parts for j in range(take)) for i in range(parts // 2)]
+    return [u for h in halves for u in (h, tuple(sorted(set(range(parts)) - set(h))))][:_SEEN]
+
+
+def _noise(
+    log_mgf: Floats, grid: Grid, tilt: Floats, variance: Floats, counts: Floats, gain: Floats
+) -> Floats:
+    """Variance that a redraw of a prompt's samples would give its front, at first order."""
+    place = np.log2(tilt / grid.tilts[0]) * grid.per_octave
+    left = np.clip(place.astype(int), 0, len(grid.tilts) - 2)
+    index = np.arange(len(tilt))[:, None]
+
+    def at(shift: int) -> Floats:
+        a, b = log_mgf[index, left + shift], log_mgf[index, left + 1 + shift]
+        return np.asarray(a + (place - left) * (b - a))
+
+    squares = np.exp(np.minimum(at(grid.per_octave) - 2 * at(0), 600.0))
+    spread = squares - 1 + tilt**2 * variance[:, None] - 2 * tilt * gain
+    noise: Floats = np.maximum(spread, 0.0) / np.maximum(counts[:, None] - 1, 1) / tilt**2
+    return np.where(variance[:, None] > 0, noise, 0.0)
+
+
+def _model_bias(
+    samples: Samples, model: PredictedBias, kl: Floats, seed: int
+) -> tuple[Floats, Floats]:
+    """Bias at M of the mean front, and its change from M/2, if all prompts share the pooled shape."""
+    size = int(np.median(samples.counts[samples.counts >= FEWEST]))
+    grid = Grid(average.START / 2, average.OCTAVES + 2, average.PER_OCTAVE)
+    rng = np.random.default_rng([seed, 6, len(model.residuals)])
+    hands = max(1, min(400, len(model.residuals) // size))
+    dealt = rng.permutation(model.residuals)[: hands * size]
+    if len(dealt) < size:
+        dealt = rng.choice(model.residuals, size)
+    level = front(log_mean(dealt[None, :], grid)[0] - grid.tilts * dealt.mean(), grid, kl).gain
+
+    def bias(part: int) -> Floats:
+        rows = dealt[: len(dealt) // part * part].reshape(-1, part)
+        centred = log_mean(rows, grid) - grid.tilts * rows.mean(axis=1)[:, None]
+        return np.maximum(level - front(centred, grid, kl).gain.mean(axis=0), 0.0)
+
+    moving = samples.variances > 0
+    scale = float(model.scales.mean()) * float(moving.mean())
+    whole, part = bias(size), bias(max(size // 2, 2))
+    return scale * whole, scale * np.maximum(part - whole, 1e-15)
+
+
+def _candidates(
+    full: Floats, eighth: Floats, half: Floats, quarter: Floats, weights: Floats, total: Floats,
+    change: Floats,
+) -> Floats:  # fmt: skip
+    """Grouped jackknife, Aitken and calibrated model at fixed KL, each with every group left out."""
+    jack, halves, quarters = (with_left_out(x, weights) for x in (eighth, half, quarter))
+    ratio = np.clip(halves / np.where(np.abs(quarters) < 1e-12, 1e-12, quarters), 0.3, 0.8)
+    aitken = halves * ratio / (1 - ratio)
+    spread = group_error(half, weights) / change
+    trust = 0.25 / (0.25 + spread**2)
+    strength = np.clip(1 + trust * (halves / change - 1), 0.0, 3.0)
+    return np.stack([full + jack, full + aitken, full + strength * total])
+
+
+def _curve(kl: Floats, gain: Floats, grid: Grid, samples: Samples, cap: float) -> Curve:
+    """The concave curve through the nodes, as the convex function it is the transform of."""
+    tilts = Grid(grid.start, grid.octaves, 8).tilts
+    values = tilts[:, None] * gain - kl
+    best = np.clip(values.argmax(axis=1), 1, len(kl) - 2)
+    index = np.arange(len(tilts))
+    a, b, c = values[index, best - 1], values[index, best], values[index, best + 1]
+    bend = a - 2 * b + c
+    top = np.where(bend < 0, b - (a - c) ** 2 / (8 * np.where(bend < 0, bend, -1.0)), b)
+    inside = values.argmax(axis=1) == best
+    convex = np.where(inside, top, values.max(axis=1))
+    ends = (values.argmax(axis=1) > 0) & (values.argmax(axis=1) < len(kl) - 1)
+    return Curve.convex(
+        tilts[ends], np.maximum(convex[ends], 0.0), ceiling_gain=float(gain.max()),
+        ceiling_kl=float(kl[min(int(np.argmax(gain >= gain.max() * (1 - 1e-12))), len(kl) - 1)]), cap=cap,
+    )  # fmt: skip
+
+
+def _bands(
+    kl: Floats, curve: Curve, full: Floats, chosen: Floats, candidates: Floats, weights: Floats,
+    noise: Floats, tail: Tail, samples: Samples, settings: Settings, correct: bool,
+) -> Bands:  # fmt: skip
+    fixed = settings.prompts == "fixed"
+    plain_error = leave_out_error(full[1:], full[0], weights)
+    error = leave_out_error(chosen[1:], chosen[0], weights)
+    if fixed:
+        extra = np.maximum(error**2 - plain_error**2, 0.0) if np.isfinite(error).all() else 0.0
+        plain_error, error = np.sqrt(noise), np.sqrt(noise + extra)
+    two_sided, one_sided = quantiles(settings.level, 10**6 if fixed else int((weights > 0).sum()))
+    gain = curve.at_kl(kl).gain
+    correction = np.maximum(gain - full[0], 0.0)
+    spread = np.ptp(candidates, axis=0)
+    low, high = around(gain, error, correction, spread, tail, two_sided)
+    shaky = doubt(gain, correction, spread, tail)
+    wall = min(average.horizon(samples), average.saturation(samples))
+    unsure = (shaky > DOUBT) | (kl > wall) | (not correct)
+    first = int(np.argmax(unsure)) if unsure.any() else len(kl)
+    bound = np.maximum.accumulate(np.maximum(full[0] - one_sided * plain_error, 0.0))
+    relative = error / np.maximum(gain, 1e-300)
+    with np.errstate(over="ignore"):
+        factor = np.exp(np.minimum(two_sided * relative + correction / np.maximum(gain, 1e-300), 50))
+    trusted = edge_of_trust(kl, shaky, first, wall) if correct else 0.0
+    return Bands(
+        kl, gain, np.minimum(full[0], gain), np.maximum(low, 0.0), high, 1 / factor, factor, error,
+        bound, shaky, trusted, np.ones(len(kl)), 1.0,
+    )  # fmt: skip
+

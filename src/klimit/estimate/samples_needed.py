@@ -1,0 +1,144 @@
+"""How many prompts, and how many samples of each, make the gain as exact as is wanted.
+
+The squared error of an estimated gain has three parts, and each falls in its own way:
+
+* how prompts differ: between / K, bought down by prompts alone;
+* which samples were drawn: within / (K M^a), bought down by either;
+* bias: as M^-a, bought down by samples alone, however many prompts there are.
+
+The exponent a is measured from the data at hand (1 where the weights are light, less near the largest KL
+that the samples reach; variance and bias of a log-mgf share it, both being its chi-square over M).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from klimit.estimate.intervals import DOUBT, leave_out_error
+from klimit.estimate.members import front
+from klimit.estimate.tilted import tilt_prompts
+
+if TYPE_CHECKING:
+    from klimit.estimate.result import Frontier
+
+FEWEST_PROMPTS = 10  # fewer do not show how much prompts differ
+FEWEST_SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class ErrorSplit:
+    """Where the error of a gain comes from, at the sizes at hand.
+
+    Attributes
+    ----------
+    prompts, samples : K, and M (the geometric mean where prompts differ)
+    between, within : standard error from how prompts differ, and from the draw of samples; over the gain
+    bias : likely size of what is left of the bias, over the gain
+    rate : exponent a of the fall in M
+
+    Examples
+    --------
+    >>> split = ErrorSplit(prompts=50, samples=64.0, between=0.04, within=0.02, bias=0.02, rate=1.0)
+    >>> round(split.error(), 4), round(split.error(prompts=200, samples=64), 4), split.next_purchase
+    (0.049, 0.03, 'prompts')
+    """
+
+    prompts: int
+    samples: float
+    between: float
+    within: float
+    bias: float
+    rate: float
+
+    def error(self, *, prompts: float | None = None, samples: float | None = None) -> float:
+        """Root mean square error over the gain, with so many prompts and samples of each."""
+        fewer_prompts = self.prompts / (self.prompts if prompts is None else prompts)
+        fewer_samples = (self.samples / (self.samples if samples is None else samples)) ** self.rate
+        spread = fewer_prompts * (self.between**2 + self.within**2 * fewer_samples)
+        return float(np.sqrt(spread + (self.bias * fewer_samples) ** 2))
+
+    @property
+    def next_purchase(self) -> str:
+        """``"prompts"`` or ``"samples"``: which lowers the error more, reward for reward.
+
+        One percent more rewards, spent on prompts, takes one percent off ``between^2 + within^2``; spent on
+        samples of the same prompts it takes a percent off ``within^2`` and 2 a percent off ``bias^2``.
+        """
+        by_prompts = self.between**2 + self.within**2
+        by_samples = self.rate * (self.within**2 + 2 * self.bias**2)
+        return "prompts" if by_prompts >= by_samples else "samples"
+
+    def cheapest(self, error: float, *, least_samples: float) -> tuple[int, int]:
+        """Prompts and samples per prompt that reach `error` with the fewest rewards in all.
+
+        Rounded up to two digits, so the error reached is a little less than asked for.
+
+        Examples
+        --------
+        >>> split = ErrorSplit(prompts=50, samples=64.0, between=0.04, within=0.02, bias=0.02, rate=1.0)
+        >>> split.cheapest(0.03, least_samples=4)
+        (160, 81)
+        """
+        samples = np.geomspace(least_samples, 1e5 * least_samples, 4001)
+        falling = (self.samples / samples) ** self.rate
+        room = error**2 - (self.bias * falling) ** 2
+        needed = self.prompts * (self.between**2 + self.within**2 * falling)
+        with np.errstate(divide="ignore"):
+            prompts = np.where(room > 0, needed / np.where(room > 0, room, 1.0), np.inf)
+        prompts = np.maximum(prompts, FEWEST_PROMPTS)
+        best = int(np.argmin(prompts * samples))
+        per_prompt = _up(samples[best])
+        left = error**2 - (self.bias * (self.samples / per_prompt) ** self.rate) ** 2
+        spread = self.between**2 + self.within**2 * (self.samples / per_prompt) ** self.rate
+        return _up(max(self.prompts * spread / left, FEWEST_PROMPTS)), per_prompt
+
+
+def error_split(limit: Frontier, kl: float) -> ErrorSplit:
+    """Where the error of ``limit.gain(kl)`` comes from, for prompts drawn from a population.
+
+    The draw of samples is told from how prompts differ by the influence of each sample on its prompt's
+    log-mgf, ``w - 1 - tilt * x`` with w the sample's weight (arXiv 2605.07105, section 3, for the weights).
+    What the correction adds to the plug-in's variance is counted as due to samples.
+    """
+    members = limit.members
+    if members is None:
+        raise TypeError("a flat frontier has no error to split")
+    budget, grid = np.array([kl]), members.grid
+    plain, chosen = front(members.plugin, grid, budget), front(members.chosen, grid, budget)
+    plain_error, error = (
+        float(leave_out_error(front(without, grid, budget).gain, full.gain, members.weights)[0])
+        for without, full in ((members.plugin_without, plain), (members.chosen_without, chosen))
+    )
+    samples = limit.samples
+    tilt = float(plain.tilt[0])
+    found = tilt_prompts(samples, tilt)
+    influence = found.chi_square + tilt**2 * samples.variances - 2 * tilt * found.gain
+    redraw = np.sum(np.maximum(influence, 0.0) / np.maximum(samples.counts - 1, 1))
+    within = float(redraw) / (tilt * samples.prompts) ** 2 + max(error**2 - plain_error**2, 0.0)
+    within = min(within, error**2)
+    gain = float(limit.curve.at_kl(kl).gain)
+    at = np.log(max(kl, limit.bands.kl[0]))
+    nodes = np.log(limit.bands.kl)
+    return ErrorSplit(
+        prompts=samples.prompts,
+        samples=float(np.exp(np.mean(np.log(samples.counts)))),
+        between=float(np.sqrt(error**2 - within)) / gain,
+        within=float(np.sqrt(within)) / gain,
+        bias=float(np.interp(at, nodes, np.nan_to_num(limit.bands.doubt, posinf=1.0))),
+        rate=float(np.interp(at, nodes, limit.bands.rate)),
+    )
+
+
+def least_samples(split: ErrorSplit, kl: float) -> float:
+    """Samples a prompt below which `kl` nats would not be trusted (`Frontier.samples_needed`)."""
+    by_bias = split.samples * (split.bias / DOUBT) ** (1 / split.rate)
+    return max(FEWEST_SAMPLES, by_bias, float(np.exp(kl + 2.0)))
+
+
+def _up(number: float) -> int:
+    """Rounded up to two digits."""
+    digits = 10 ** max(int(np.floor(np.log10(number))) - 1, 0)
+    return int(np.ceil(round(number / digits, 9)) * digits)

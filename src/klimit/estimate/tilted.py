@@ -1,0 +1,99 @@
+"""Every prompt's own samples, reweighted by one tilt each: log-mgf, gain, KL, divergences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from klimit.estimate.kernel import BLOCK, Floats
+from klimit.estimate.samples import Samples
+
+
+@dataclass(frozen=True)
+class TiltedPrompts:
+    """The plug-in optimal policy of each prompt; all arrays (prompts,), nats and reward units.
+
+    Attributes
+    ----------
+    log_mgf, gain, variance : centred log-mgf and its two derivatives in the tilt
+    chi_square, total_variation, hellinger_squared : of the tilted against the base samples
+    second_moment : of the centred reward under the tilted samples
+    """
+
+    tilt: Floats
+    log_mgf: Floats
+    gain: Floats
+    variance: Floats
+    chi_square: Floats
+    total_variation: Floats
+    hellinger_squared: Floats
+    second_moment: Floats
+
+    @property
+    def kl(self) -> Floats:
+        """KL of the tilted samples from the base samples."""
+        kl: Floats = np.maximum(self.tilt * self.gain - self.log_mgf, 0.0)
+        return kl
+
+
+def tilt_prompts(samples: Samples, tilt: ArrayLike) -> TiltedPrompts:
+    """Reweight each prompt's samples by exp(tilt * reward); `tilt` is one number or (prompts,)."""
+    tilts = np.broadcast_to(np.asarray(tilt, dtype=float), (samples.prompts,))
+    out = np.zeros((7, samples.prompts))
+    for block in samples.blocks:
+        rows_at_once = max(1, 8 * BLOCK // block.rewards.shape[1])
+        for start in range(0, len(block.prompts), rows_at_once):
+            rows = slice(start, start + rows_at_once)
+            prompts, n = block.prompts[rows], block.counts[rows].astype(float)
+            x = block.rewards[rows]
+            here = tilts[prompts][:, None]
+            weight = np.exp(here * (x - x[:, -1:]))
+            x = np.where(x > -np.inf, x, 0.0)
+            total = weight.sum(axis=1)
+            ratio = weight * (n / total)[:, None]  # dpolicy / dbase at each sample
+            gain = np.einsum("ij,ij->i", ratio, x) / n
+            second = np.einsum("ij,ij,ij->i", ratio, x, x) / n
+            out[0, prompts] = np.log(total / n) + here[:, 0] * x[:, -1]
+            out[1, prompts] = gain
+            out[2, prompts] = np.maximum(second - gain**2, 0.0)
+            out[3, prompts] = np.maximum(np.einsum("ij,ij->i", ratio, ratio) / n - 1, 0.0)
+            out[4, prompts] = np.maximum(ratio - 1, 0.0).sum(axis=1) / n
+            out[5, prompts] = np.maximum(1 - np.sqrt(ratio).sum(axis=1) / n, 0.0)
+            out[6, prompts] = second
+    still = samples.variances == 0
+    out[:, still] = 0.0
+    return TiltedPrompts(tilts, *out)
+
+
+def tilt_to_kl(samples: Samples, kl: float) -> TiltedPrompts:
+    """The tilt at which every prompt's own samples spend `kl` nats, by safeguarded Newton steps.
+
+    A prompt that cannot spend so much stands at its ceiling (gain of its best sample).
+    """
+    moving = samples.variances > 0
+    ceiling = np.log(samples.counts / samples.ties)
+    reach = moving & (kl < ceiling * (1 - 1e-12))
+    spread = np.sqrt(np.where(moving, samples.variances, 1.0))
+    tilt = np.where(reach, np.sqrt(2 * kl) / spread, 0.0)
+    low, high = np.zeros(samples.prompts), np.full(samples.prompts, np.inf)
+    for _ in range(80):
+        found = tilt_prompts(samples, tilt)
+        error = np.where(reach, tilt * found.gain - found.log_mgf - kl, 0.0)
+        low, high = np.where(error < 0, tilt, low), np.where(error > 0, tilt, high)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = tilt - error / (tilt * found.variance)
+        middle = np.where(np.isfinite(high), (low + high) / 2, 2 * tilt)
+        good = np.isfinite(step) & (step > low) & (step < high) & (step < 4 * tilt)
+        new = np.where(error == 0, tilt, np.where(good, step, middle))
+        if (np.abs(new - tilt) <= 1e-13 * tilt).all():
+            break
+        tilt = new
+    found = tilt_prompts(samples, tilt)
+    flat = moving & ~reach
+    gain = np.where(flat, samples.tops, found.gain)
+    return TiltedPrompts(
+        np.where(flat, np.inf, tilt), found.log_mgf, gain, found.variance, found.chi_square,
+        found.total_variation, found.hellinger_squared, found.second_moment,
+    )  # fmt: skip

@@ -1,0 +1,194 @@
+"""The frontier when the reward is the chance to beat a draw of the base, ties shared.
+
+For a continuous reward the win rate of a base draw is uniform whatever the reward, so the frontier is known
+in closed form and no sample is needed (theory.md 1a.7). 0/1 rewards give the reward's own frontier, halved.
+What lies between is estimated from ranks, and halves are ranked anew: ranks within all samples would
+make halves look less varied than they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from klimit.estimate import frontier as average
+from klimit.estimate import per_prompt
+from klimit.estimate.bands import average_bands
+from klimit.estimate.curve import Curve
+from klimit.estimate.inputs import RewardColumn
+from klimit.estimate.intervals import LIGHT
+from klimit.estimate.kernel import Floats, Grid
+from klimit.estimate.members import combine, plain
+from klimit.estimate.result import Frontier, Settings
+from klimit.estimate.samples import Block, Integers, Samples, collect, ordered_mean
+from klimit.estimate.shape import log_mean
+from klimit.estimate.statistics import FEWEST, GROUPS, Sizes, Statistics, by_group
+
+_SPLITS = 4
+_FEW_TIES = 1e-3  # share of tied pairs below which a reward counts as continuous
+
+
+def solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontier:
+    """The win-rate frontier; see `klimit.frontier`."""
+    binary = average.two_levels(column, samples, settings)
+    if binary is not None and samples.scale > 0:
+        halved = replace(column, values=column.values * (0.5 / binary[1]))
+        span = (float(np.nanmin(halved.values)), float(np.nanmax(halved.values)))
+        known = replace(settings, objective="reward", reward_range=span, range_implied=True)
+        again = collect(halved.values, np.asarray(halved.lengths, dtype=np.int64), seed=settings.seed)
+        solver = per_prompt.solve if settings.budget == "per-prompt" else average.average
+        return replace(solver(halved, again, known), settings=settings)
+    known = replace(settings, reward_range=(0.0, 1.0), range_implied=True)
+    ranked = ranked_samples(samples)
+    if ranked.scale == 0:
+        return Frontier.flat(column, ranked, known)
+    if settings.budget == "per-prompt" and not _continuous(samples):
+        return per_prompt.solve(column, ranked, known)
+    return _average(column, samples, ranked, known)
+
+
+def win_rates(rewards: Floats, counts: Integers) -> Floats:
+    """Chance of each sample to beat a draw of its row, minus 1/2; padding stays -inf.
+
+    Parameters
+    ----------
+    rewards : (rows, width) ascending, -inf padding in front
+    """
+    width = rewards.shape[1]
+    place = np.broadcast_to(np.arange(width), rewards.shape)
+    changes = np.ones(rewards.shape, dtype=bool)
+    changes[:, 1:] = rewards[:, 1:] != rewards[:, :-1]
+    first = np.maximum.accumulate(np.where(changes, place, 0), axis=1)
+    ends = np.ones(rewards.shape, dtype=bool)
+    ends[:, :-1] = changes[:, 1:]
+    last = np.minimum.accumulate(np.where(ends, place, width)[:, ::-1], axis=1)[:, ::-1]
+    pad = width - counts[:, None]
+    rate = (first + last + 1 - 2 * pad) / (2 * counts[:, None]) - 0.5
+    return np.where(rewards > -np.inf, rate, -np.inf)
+
+
+def ranked_samples(samples: Samples) -> Samples:
+    """The same prompts with win rates for rewards."""
+    blocks = []
+    variances, tops = np.zeros(samples.prompts), np.zeros(samples.prompts)
+    for block in samples.blocks:
+        rates = win_rates(block.rewards, block.counts)
+        rates[samples.variances[block.prompts] == 0] = 0.0
+        finite = np.where(rates > -np.inf, rates, 0.0)
+        variances[block.prompts] = np.einsum("ij,ij->i", finite, finite) / block.counts
+        tops[block.prompts] = rates[:, -1]
+        blocks.append(Block(block.prompts, rates, block.counts))
+    scaled = replace(
+        samples, means=np.full(samples.prompts, 0.5), variances=variances, tops=tops,
+        blocks=tuple(blocks), scale=0.0,
+    )  # fmt: skip
+    return replace(scaled, scale=ordered_mean(variances, scaled) ** 0.5)
+
+
+def _continuous(samples: Samples) -> bool:
+    tied = total = 0.0
+    for block in samples.blocks:
+        moving = samples.variances[block.prompts] > 0
+        rewards = block.rewards[moving]
+        same = (rewards[:, 1:] == rewards[:, :-1]) & (rewards[:, 1:] > -np.inf)
+        tied += float(same.sum())
+        total += float(block.counts[moving].sum())
+    return tied <= _FEW_TIES * total
+
+
+def _average(
+    column: RewardColumn, samples: Samples, ranked: Samples, settings: Settings
+) -> Frontier:
+    grid = Grid(average.START / ranked.scale, average.OCTAVES, average.PER_OCTAVE)
+    stats = _statistics(samples, ranked, grid, settings.seed, continuous=_continuous(samples))
+    correct = settings.estimator == "corrected"
+    members = combine(stats, None, None) if correct else plain(stats)
+    cap = 0.5 * float((ranked.variances > 0).mean())
+    curve = Curve.convex(
+        grid.tilts, members.chosen, ceiling_gain=ordered_mean(ranked.tops, ranked),
+        ceiling_kl=average.saturation(ranked), cap=cap,
+    )  # fmt: skip
+    bands = average_bands(
+        stats, members, curve, LIGHT,
+        level=settings.level, fixed=settings.prompts == "fixed",
+        largest_kl=float(np.log(samples.counts.max())), horizon=average.horizon(samples),
+        saturation=average.saturation(ranked), correctable=correct and average.enough(samples),
+    )  # fmt: skip
+    return Frontier(column.ids, column.name, ranked, settings, curve, members, bands, LIGHT, cap)
+
+
+def _statistics(
+    samples: Samples, ranked: Samples, grid: Grid, seed: int, *, continuous: bool
+) -> Statistics:
+    groups = min(GROUPS, samples.prompts)
+    shape = (groups, len(grid.tilts))
+    full, half, quarter = (np.zeros(shape) for _ in range(3))
+    prompts, biased = np.zeros(groups), np.zeros(groups)
+    sizes: list[Floats] = []
+    for block, rates in zip(samples.blocks, ranked.blocks, strict=True):
+        group = samples.rank[block.prompts] % groups
+        prompts += np.bincount(group, minlength=groups)
+        value = _log_mgf(rates.rewards, block.counts, grid)
+        moving = samples.variances[block.prompts] > 0
+        if continuous:
+            full += by_group(moving[:, None] * uniform_log_mgf(grid.tilts), group, groups)
+            continue
+        value[~moving] = 0.0
+        full += by_group(value, group, groups)
+        use = block.counts >= FEWEST
+        if not use.any():
+            continue
+        rng = np.random.default_rng([seed, 9, block.rewards.shape[1]])
+        halves, quarters = _split_means(block.rewards[use], block.counts[use], grid, rng)
+        halves[~moving[use]] = quarters[~moving[use]] = 0.0
+        half += by_group(value[use] - halves, group[use], groups)
+        quarter += by_group(halves - quarters, group[use], groups)
+        biased += np.bincount(group[use], minlength=groups)
+        sizes.append(block.counts[use].astype(float))
+    counts = np.maximum(prompts, 1)[:, None]
+    number = np.maximum(biased, 1)[:, None]
+    weights = prompts / prompts.sum()
+    all_sizes = np.concatenate(sizes) if sizes else np.array([4.0])
+    bias_weights = biased / biased.sum() if biased.any() else weights
+    return Statistics(
+        grid, weights, full / counts, np.zeros(len(grid.tilts)), bias_weights,
+        half / number, half / number, quarter / number,
+        Sizes(all_sizes, all_sizes // 2, np.maximum(all_sizes // 4, 1)),
+    )  # fmt: skip
+
+
+def _split_means(
+    rewards: Floats, counts: Integers, grid: Grid, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Mean log-mgf of the win rates within random halves and quarters, each ranked by itself."""
+    totals = [np.zeros((len(rewards), len(grid.tilts))) for _ in range(2)]
+    for _ in range(_SPLITS):
+        keys = rng.random(rewards.shape)
+        keys[rewards == -np.inf] = 2.0
+        place = np.argsort(np.argsort(keys, axis=1), axis=1)
+        for total, part in zip(totals, (2, 4), strict=True):
+            size = np.maximum(counts // part, 1)
+            for hand in range(2):
+                low = (hand * size)[:, None]
+                inside = (place >= low) & (place < low + size[:, None])
+                subset = np.sort(np.where(inside, rewards, -np.inf), axis=1)
+                rates = win_rates(subset, size)
+                total += _log_mgf(rates, size, grid) / (2 * _SPLITS)
+    return totals[0], totals[1]
+
+
+def _log_mgf(rates: Floats, counts: Integers, grid: Grid) -> Floats:
+    width = rates.shape[1]
+    shift = np.log(width / counts)[:, None]
+    return log_mean(rates, grid) + shift
+
+
+def uniform_log_mgf(tilts: Floats) -> Floats:
+    """Log-mgf of a uniform law on (-1/2, 1/2): ``log(sinh(t / 2) / (t / 2))``."""
+    half = tilts / 2
+    small = half < 0.02
+    safe = np.where(small, 1.0, half)
+    with np.errstate(over="ignore"):
+        exact = safe + np.log1p(-np.exp(-2 * safe)) - np.log(2 * safe)
+    return np.where(small, half**2 / 6 - half**4 / 180, exact)

@@ -1,0 +1,16 @@
+"""Arrow files, also those that `datasets` saves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from klimit.rollouts.formats.scan import Scan
+
+
+def scan(path: Path, care: int = 0) -> Scan:
+    """A lazy table of an Arrow file, memory-mapped, or of an Arrow stream, read whole."""
+    import polars as pl
+
+    with path.open("rb") as file:
+        mapped = file.read(6) == b"ARROW1"
+    return Scan(pl.scan_ipc(path) if mapped else pl.read_ipc_stream(path).lazy())

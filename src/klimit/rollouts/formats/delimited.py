@@ -1,0 +1,81 @@
+"""CSV and TSV: everything is text until all of it turns out to be numbers.
+
+Types are decided here rather than by the parser, so that ids such as 007 stay what they are and
+the first text among numbers can be shown.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from klimit._errors import DataError
+from klimit._text import safe
+from klimit.rollouts.formats.scan import Scan
+from klimit.rollouts.formats.streams import opening
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_SMALL = 64 << 20  # bytes; up to here every row decides on the types
+_SAMPLE = 20_000  # rows; above, these
+
+
+def scan(path: Path, care: int = 0) -> Scan:
+    """A lazy table whose columns are numbers, booleans or text by what stands in them."""
+    import polars as pl
+
+    head = opening(path)
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise DataError(
+            f"{safe(path, longest=200)} is UTF-16; UTF-8 was expected. "
+            "Convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW."
+        )
+    raw = pl.scan_csv(path, infer_schema=False, separator=_separator(head), glob=False)
+    some = raw if care or path.stat().st_size <= _SMALL else raw.head(_SAMPLE)
+    columns = raw.collect_schema().names()
+    seen = some.select(_evidence(name) for name in columns).collect()
+    return Scan(raw.select(_typed(name, seen[name][0]) for name in columns), whole=True)
+
+
+def _separator(head: bytes) -> str:
+    first = head.split(b"\n", 1)[0]
+    return max(",\t;", key=lambda mark: first.count(mark.encode()))
+
+
+def _trimmed(name: str) -> pl.Expr:
+    import polars as pl
+
+    text = pl.col(name).str.strip_chars()
+    return pl.when(text != "").then(text)
+
+
+def _evidence(name: str) -> pl.Expr:
+    """How many values there are, and how many of them read as what."""
+    import polars as pl
+
+    text = _trimmed(name)
+    return pl.struct(
+        values=text.count(),
+        booleans=text.str.to_lowercase().is_in(["true", "false"]).sum(),
+        numbers=text.cast(pl.Float64, strict=False).count(),
+        whole=text.str.contains(r"^[+-]?\d+$").sum(),
+        fitting=text.cast(pl.Int64, strict=False).count(),
+        padded=text.str.contains(r"^[+-]?0\d").sum(),
+        lists=text.str.contains(r"^\[[-+.,\d\seE]*\]$").sum(),
+    ).alias(name)
+
+
+def _typed(name: str, seen: dict[str, int]) -> pl.Expr:
+    import polars as pl
+
+    text, values = _trimmed(name), seen["values"]
+    if seen["lists"] == values > 0:  # one entry per sample
+        return text.str.json_decode(pl.List(pl.Float64)).alias(name)
+    if seen["booleans"] == values > 0:
+        return (text.str.to_lowercase() == "true").alias(name)
+    if seen["numbers"] < values or seen["padded"]:
+        return pl.col(name)
+    if seen["whole"] == values > 0:  # a number too long for 64 bits is an id
+        return text.cast(pl.Int64).alias(name) if seen["fitting"] == values else pl.col(name)
+    return text.cast(pl.Float64).alias(name)

@@ -1,0 +1,144 @@
+"""JSON: a record per line, an array of records, or a dict of lists."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from klimit._errors import DataError
+from klimit._text import safe
+from klimit.rollouts.formats.records import from_columns, from_records
+from klimit.rollouts.formats.scan import Scan
+from klimit.rollouts.formats.streams import lines, packed
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_SMALL = 64 << 20  # bytes; up to here every line decides on the types
+_BLOCKS, _BLOCK = 64, 1 << 16  # above, so many blocks of so many bytes, evenly spaced
+_FEW = 16  # lines that tell records from a document
+_BATCH = 20_000  # lines parsed at a time where polars cannot
+
+
+def scan(path: Path, care: int = 0) -> Scan:
+    """A lazy table of one file, whichever of the three it is."""
+    import polars as pl
+
+    if not _is_lines(path):
+        return Scan(_document(path).lazy())
+    if care == 2:
+        return Scan(_line_by_line(path).lazy())
+    schema = _sampled(path) if care == 0 else None
+    if schema is None:
+        return Scan(pl.scan_ndjson(path, infer_schema_length=None), whole=True)
+    return Scan(pl.scan_ndjson(path, schema=schema), whole=True)
+
+
+def _is_lines(path: Path) -> bool:
+    """Whether the first line is a record of its own, whatever the file is called."""
+    first, *more = [line.strip() for line in lines(path, _FEW) if line.strip()] or [b"{"]
+    first = first.removeprefix(b"\xef\xbb\xbf")
+    if first[:1] == b"[":
+        return False
+    try:
+        record = json.loads(first)
+    except ValueError:  # a broken line, or the first one of an indented document
+        return ".json" not in [part.lower() for part in path.suffixes] and first != b"{"
+    columns = isinstance(record, dict) and all(isinstance(value, list) for value in record.values())
+    return bool(more) or not columns
+
+
+def _sampled(path: Path) -> pl.Schema | None:
+    """The columns of a big file from blocks of it; None where all of it has to be looked at."""
+    import polars as pl
+
+    size = path.stat().st_size
+    if size <= _SMALL or packed(path):
+        return None
+    sample = BytesIO()
+    with path.open("rb") as file:
+        for at in range(0, size - _BLOCK, size // _BLOCKS):
+            file.seek(at)
+            if at:
+                file.readline()  # the rest of a line
+            sample.write(b"".join(file.readlines(_BLOCK)))
+            sample.write(b"\n")
+    schema = pl.read_ndjson(sample.getvalue(), infer_schema_length=None).schema
+    return None if "Null" in str(schema) else schema
+
+
+def _line_by_line(path: Path) -> pl.DataFrame:
+    """What Python's parser makes of it: NaN and Infinity are allowed, the line at fault is named."""
+    import polars as pl
+
+    parts: list[pl.DataFrame] = []
+    batch: list[dict[str, Any]] = []
+    number = 0
+    try:
+        for number, line in enumerate(lines(path), start=1):
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            if not text:
+                continue
+            record = json.loads(text)
+            if not isinstance(record, dict):
+                raise DataError(
+                    f"{safe(path, longest=200)}, line {number}: a record such as "
+                    f'{{"prompt": ..., "reward": ...}} was expected; got {safe(text, longest=40)}.'
+                )
+            batch.append(record)
+            if len(batch) == _BATCH:
+                parts.append(from_records(batch))
+                batch = []
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = getattr(error, "msg", None) or getattr(error, "reason", None) or "nested too deeply"
+        raise DataError(
+            f"{safe(path, longest=200)}, line {number}: broken JSON ({reason}). "
+            "Mend or remove that line; if it is the last one, the file was cut short."
+        ) from None
+    except (EOFError, OSError) as error:
+        raise DataError(
+            f"{safe(path, longest=200)} is cut short or damaged after line {number} "
+            f"({safe(error)}). Copy or download it again."
+        ) from None
+    if batch:
+        parts.append(from_records(batch))
+    return pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame()
+
+
+def _document(path: Path) -> pl.DataFrame:
+    """An array of records, a dict of lists, or an array of arrays of rewards."""
+    import polars as pl
+
+    data = b"".join(lines(path)).removeprefix(b"\xef\xbb\xbf")
+    if data.lstrip()[:1] == b"[":
+        try:
+            return pl.read_json(data, infer_schema_length=None)
+        except pl.exceptions.PolarsError:
+            pass  # NaN, mixed types, or broken: Python's parser knows which, and where
+    try:
+        found = json.loads(data)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{safe(path, longest=200)}, line {error.lineno}, column {error.colno}: "
+            f"broken JSON ({error.msg}). Mend the file; one record per line (.jsonl) is safer."
+        ) from None
+    except (UnicodeDecodeError, RecursionError):
+        raise DataError(
+            f"{safe(path, longest=200)} is no readable JSON: not UTF-8, or nested too deeply."
+        ) from None
+    if isinstance(found, dict) and len(found) == 1:  # {"rollouts": [...]}
+        (only,) = found.values()
+        if isinstance(only, list) and only and isinstance(only[0], dict):
+            found = only
+    if isinstance(found, list) and found and all(isinstance(row, dict) for row in found):
+        return from_records(found)
+    if isinstance(found, list) and found and all(isinstance(row, list) for row in found):
+        return from_columns({"reward": found})
+    if isinstance(found, dict) and found and all(isinstance(row, list) for row in found.values()):
+        return from_columns(found)
+    raise DataError(
+        f"{safe(path, longest=200)} holds no rollouts: an array of records, a dict of equally long "
+        "lists, or one record per line was expected."
+    )

@@ -1,0 +1,55 @@
+"""Parquet: columns are read when they are asked for, and only those."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from klimit._errors import DataError
+from klimit._text import safe
+from klimit.rollouts.formats.scan import Scan
+
+KEY = "klimit"
+"""Key of the file's metadata under which klimit keeps its own, as JSON."""
+
+_ROW_BYTES = 12  # a prompt's number and one reward
+
+
+def scan(path: Path, care: int = 0) -> Scan:
+    """A lazy table of one file, whose footer has been looked at."""
+    import polars as pl
+
+    lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+    check_rows(path, int(lazy.select(pl.len()).collect().item()))
+    return Scan(lazy, metadata(path))
+
+
+def check_rows(path: Path, rows: int) -> None:
+    """Refuse a file that says it holds more rows than fit into this machine's memory."""
+    memory = _memory()
+    if rows * _ROW_BYTES > memory:
+        raise DataError(
+            f"{safe(path, longest=200)} declares {rows:,} rows, which need "
+            f"{rows * _ROW_BYTES / 1e9:,.0f} GB for one reward; this machine has {memory / 1e9:,.0f} GB. "
+            "If the file is sound, read it in parts."
+        )
+
+
+def metadata(path: Path) -> dict[str, Any]:
+    """What klimit wrote about the samples; empty for files of others."""
+    import polars as pl
+
+    try:
+        known = json.loads(pl.read_parquet_metadata(path).get(KEY, "{}"))
+    except ValueError:
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not every system says
+        return 1 << 40

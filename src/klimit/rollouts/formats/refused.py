@@ -1,0 +1,48 @@
+"""Files that would run code when loaded, and what to do with them instead."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import NoReturn
+
+from klimit._errors import DataError
+from klimit._text import safe
+
+_TORCH = (".pt", ".pth", ".ckpt", ".bin")
+_PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".p")
+
+
+def check(path: Path, head: bytes) -> None:
+    """Refuse a pickle, whatever its name is.
+
+    Examples
+    --------
+    >>> check(Path("rollouts.jsonl"), b"\\x80\\x04\\x95")
+    Traceback (most recent call last):
+    klimit._errors.DataError: rollouts.jsonl is a pickle, which can run code when it is loaded; ...
+    """
+    suffix = path.suffix.lower()
+    if suffix in _TORCH or (head[:2] == b"PK" and _is_torch(path)):
+        refuse(path, "import torch, polars as pl; rows = torch.load(FILE, weights_only=False)")
+    if suffix in _PICKLES or (head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05"):
+        refuse(path, "import pickle, polars as pl; rows = pickle.load(open(FILE, 'rb'))")
+
+
+def refuse(path: Path, load: str) -> NoReturn:
+    """Say why it is not loaded, and the lines with which the user converts it."""
+    name = safe(path, longest=200)
+    raise DataError(
+        f"{name} is a pickle, which can run code when it is loaded; klimit never loads one. "
+        f"If you trust it, convert it once in Python: FILE = {str(path)!r}; {load}; "
+        "pl.DataFrame([{'prompt_id': row['group_index'], 'reward': row['reward']} for row in rows])"
+        ".write_parquet('rollouts.parquet') (with the names that your rows use)."
+    )
+
+
+def _is_torch(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("data.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return False

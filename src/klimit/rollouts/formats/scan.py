@@ -1,0 +1,26 @@
+"""What a format hands over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A table that has not been read yet.
+
+    Attributes
+    ----------
+    lazy : the table
+    metadata : what the file says of itself: rewards, temperature, top_p, ...
+    whole : whether reading one column costs as much as reading all (JSON, CSV)
+    """
+
+    lazy: pl.LazyFrame
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    whole: bool = False

@@ -1,0 +1,126 @@
+"""Tables that are in memory already, of whatever library: none of them is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._errors import ArgumentError
+from klimit.rollouts.formats.records import from_columns, from_records
+from klimit.rollouts.grouped import group_arrays
+from klimit.rollouts.guard import reading
+from klimit.rollouts.names import PROMPT_IDS, PROMPT_TEXTS, plain
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def is_frame(thing: Any) -> bool:
+    """Whether this is a table of some library."""
+    return (
+        _library(thing) in ("polars", "datasets")
+        or hasattr(thing, "__arrow_c_stream__")
+        or hasattr(thing, "__dataframe__")
+    )
+
+
+def from_frame(frame: Any) -> pl.LazyFrame:
+    """A table of polars, pandas, pyarrow, datasets or anything that speaks Arrow, without a copy
+    where that is possible."""
+    import polars as pl
+
+    with reading(f"the {_library(frame)} table"):
+        if isinstance(frame, pl.LazyFrame):
+            return frame
+        if isinstance(frame, pl.DataFrame):
+            return frame.lazy()
+        if _library(frame) == "pandas":
+            return _from_pandas(frame).lazy()
+        if _library(frame) == "datasets":
+            return _from_dataset(frame).lazy()
+        if hasattr(frame, "__arrow_c_stream__"):
+            return pl.DataFrame(frame).lazy()
+        return pl.from_dataframe(frame).lazy()
+
+
+def from_mapping(columns: Mapping[str, Any]) -> pl.DataFrame:
+    """A dict of columns where one of them is a prompt key, else a dict of reward arrays.
+
+    Examples
+    --------
+    >>> from_mapping({"prompt": ["a", "a"], "reward": [0.0, 1.0]}).shape
+    (2, 2)
+    >>> from_mapping({"rm": [[0.0, 1.0], [2.0, 3.0]]}).columns
+    ['prompt_id', 'rm']
+    """
+    if any(plain(str(name)) in (*PROMPT_IDS, *PROMPT_TEXTS) for name in columns):
+        return from_columns({str(name): _plain_list(values) for name, values in columns.items()})
+    return from_arrays(columns)
+
+
+def from_sequence(items: Sequence[Any]) -> pl.DataFrame:
+    """A list of records, or of one array of rewards per prompt."""
+    if all(isinstance(item, Mapping) for item in items):
+        return from_records(items)
+    return from_arrays(items)
+
+
+def from_arrays(rewards: Any) -> pl.DataFrame:
+    """A row per sample of reward arrays; prompts are numbered from 0.
+
+    Examples
+    --------
+    >>> from_arrays([[0.5], [1.0, 0.0]]).rows()
+    [(0, 0.5), (1, 1.0), (1, 0.0)]
+    """
+    import polars as pl
+
+    grouped = group_arrays(rewards)
+    numbers = np.repeat(np.arange(len(grouped)), grouped.lengths)
+    return pl.DataFrame({"prompt_id": numbers, **grouped.columns})
+
+
+def _library(thing: Any) -> str:
+    return type(thing).__module__.split(".", 1)[0]
+
+
+def _plain_list(values: Any) -> list[Any]:
+    return list(values.tolist() if isinstance(values, np.ndarray) else values)
+
+
+def _from_pandas(frame: Any) -> pl.DataFrame:
+    """Column by column, so that pyarrow is not needed; a named index is a column too."""
+    import polars as pl
+
+    if not hasattr(frame, "columns"):
+        raise ArgumentError("a pandas Series was given; a DataFrame was expected.")
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()
+    series = []
+    for name in frame.columns:
+        values = frame[name]
+        try:
+            series.append(pl.from_pandas(values).alias(str(name)))
+        except ImportError:
+            objects = values.astype(object).where(values.notna(), None)
+            series.append(from_columns({str(name): objects.tolist()}).to_series())
+    return pl.DataFrame(series)
+
+
+def _from_dataset(dataset: Any) -> pl.DataFrame:
+    """A split of a `datasets.Dataset`, with its selections and shuffles."""
+    import polars as pl
+
+    if not hasattr(dataset, "with_format") or not hasattr(dataset, "column_names"):
+        raise ArgumentError(f"a {type(dataset).__name__} was given; a datasets.Dataset was expected.")
+    if isinstance(dataset, Mapping):
+        raise ArgumentError(
+            f"a DatasetDict with splits {', '.join(dataset)} was given; choose one: data['train']."
+        )
+    if not hasattr(dataset, "__len__"):
+        raise ArgumentError(
+            "a streaming dataset was given; a loaded one was expected: load it without streaming=True."
+        )
+    return pl.DataFrame(dataset.with_format("arrow")[:])

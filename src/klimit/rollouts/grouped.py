@@ -1,0 +1,185 @@
+"""Rewards prompt after prompt: what the estimators work on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from klimit._errors import ArgumentError, DataError
+from klimit._text import safe
+from klimit.rollouts.words import quoted
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+_BLOCK = 1 << 18  # numbers looked at together, so that a check needs no second array
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """One or more rewards, prompt after prompt.
+
+    Attributes
+    ----------
+    ids : (prompts,) what tells the prompts apart
+    lengths : (prompts,) samples of each, missing ones included
+    columns : name -> (samples,) rewards, reward units, NaN where missing; aligned with each other
+
+    Examples
+    --------
+    >>> grouped = group_arrays([[0.5, 1.0], [0.0, 0.25, float("nan")]])
+    >>> grouped.lengths.tolist(), grouped.columns["reward"].tolist()
+    ([2, 3], [0.5, 1.0, 0.0, 0.25, nan])
+    """
+
+    ids: Sequence[str]
+    lengths: Integers
+    columns: Mapping[str, Floats]
+
+    @property
+    def starts(self) -> Integers:
+        """(prompts,) where each prompt's samples begin."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def group_arrays(rewards: ArrayLike | Sequence[ArrayLike] | Mapping[str, Any]) -> Grouped:
+    """Rewards that are arrays already.
+
+    A full (prompts, samples) array of float64 is not copied.
+
+    Parameters
+    ----------
+    rewards : (prompts, samples) array, reward units, NaN where missing; or one 1-D array per
+        prompt; or a dict of either, one entry per reward
+
+    Raises
+    ------
+    ArgumentError
+        Where the shape is another, or the rewards of a dict differ in theirs.
+    DataError
+        Where a reward is infinite or no number, or all of them are missing.
+
+    Examples
+    --------
+    >>> grouped = group_arrays({"rm": [[0.1, 0.2]], "gold": [[1, 0]]})
+    >>> grouped.ids, {name: values.tolist() for name, values in grouped.columns.items()}
+    (['0'], {'rm': [0.1, 0.2], 'gold': [1.0, 0.0]})
+    """
+    named = rewards if isinstance(rewards, Mapping) else {"reward": rewards}
+    if not named:
+        raise ArgumentError("a dict without rewards was given; {name: array} was expected.")
+    columns: dict[str, Floats] = {}
+    lengths: Integers | None = None
+    for name, values in named.items():
+        columns[str(name)], found = _flat(values, str(name))
+        if lengths is not None and not np.array_equal(found, lengths):
+            raise ArgumentError(
+                f"reward {quoted(name)} has other samples per prompt than {quoted(next(iter(columns)))}; "
+                "all rewards must be of the same samples (NaN where one is missing)."
+            )
+        lengths = found
+    assert lengths is not None
+    grouped = Grouped([str(i) for i in range(len(lengths))], lengths, columns)
+    check(grouped)
+    return grouped
+
+
+def check(grouped: Grouped) -> None:
+    """Every reward is finite or missing, and not all are missing.
+
+    Raises
+    ------
+    DataError
+        Naming the reward, the prompt and the sample.
+    """
+    for name, values in grouped.columns.items():
+        present = False
+        for start in range(0, len(values), _BLOCK):
+            block = values[start : start + _BLOCK]
+            finite = np.isfinite(block)
+            if finite.all():
+                present = True
+                continue
+            present |= bool(finite.any())
+            infinite = np.flatnonzero(~(finite | np.isnan(block)))
+            if infinite.size:
+                raise _infinite(grouped, name, start + int(infinite[0]))
+        if not present:
+            raise DataError(
+                f"every one of the {len(values):,} samples lacks reward {quoted(name)}; "
+                "at least some rewards were expected. Check how they were joined or scored."
+            )
+
+
+def _infinite(grouped: Grouped, name: str, at: int) -> DataError:
+    prompt = int(np.searchsorted(np.cumsum(grouped.lengths), at, side="right"))
+    sample = at - int(grouped.starts[prompt])
+    return DataError(
+        f"reward {quoted(name)} is {grouped.columns[name][at]} for prompt "
+        f"{quoted(grouped.ids[prompt])}, sample {sample + 1} of {grouped.lengths[prompt]:,}; finite "
+        "numbers were expected. Clip it or make it missing (null, NaN)."
+    )
+
+
+def _flat(values: Any, name: str) -> tuple[Floats, Integers]:
+    """All rewards in a row, and how many each prompt has."""
+    array = _rectangle(values)
+    if array is not None:
+        if array.ndim != 2:
+            raise ArgumentError(
+                f"reward {quoted(name)} has shape {array.shape}; (prompts, samples) was expected. "
+                "Keep one row per prompt: pooling prompts overstates the gain."
+            )
+        lengths = np.full(array.shape[0], array.shape[1], dtype=np.int64)
+        flat = _numbers(array, name).reshape(-1)
+    else:
+        parts = [_one_prompt(row, name, at) for at, row in enumerate(values)]
+        lengths = np.fromiter((len(part) for part in parts), np.int64, len(parts))
+        flat = np.concatenate(parts)
+    if not flat.size:
+        raise DataError(f"reward {quoted(name)} has no samples; (prompts, samples) was expected.")
+    return flat, lengths
+
+
+def _rectangle(values: Any) -> NDArray[Any] | None:
+    """The values as one array; None where prompts differ in length."""
+    if isinstance(values, np.ma.MaskedArray):
+        return np.asarray(values.astype(np.float64).filled(np.nan))
+    try:
+        array = np.asarray(values)
+    except ValueError:  # ragged
+        return None
+    ragged = array.dtype == object and array.ndim == 1 and array.size and np.ndim(array[0]) > 0
+    return None if ragged else array
+
+
+def _one_prompt(row: Any, name: str, at: int) -> Floats:
+    part = _numbers(np.asarray(row), name)
+    if part.ndim != 1:
+        raise ArgumentError(
+            f"reward {quoted(name)} has shape {part.shape} for prompt {at}; one number per sample "
+            "was expected."
+        )
+    return part
+
+
+def _numbers(array: NDArray[Any], name: str) -> Floats:
+    if array.dtype == object:  # None among numbers
+        try:
+            return np.asarray([np.nan if x is None else x for x in array.flat], np.float64).reshape(array.shape)
+        except (TypeError, ValueError):
+            pass
+    elif array.dtype.kind in "fiub":
+        return np.ascontiguousarray(array, dtype=np.float64)
+    example = next((x for x in array.flat if not isinstance(x, int | float)), array.dtype)
+    raise DataError(
+        f"reward {quoted(name)} holds {safe(repr(example), longest=40)}; numbers were expected, "
+        "NaN where one is missing."
+    )

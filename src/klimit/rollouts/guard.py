@@ -1,0 +1,64 @@
+"""Whatever a file or a parser throws, said in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from klimit._errors import DataError, KlimitError
+from klimit._text import safe
+
+_CUT_SHORT = ("unexpected end of file", "incomplete frame", "end-of-stream marker", "unexpected eof")
+
+
+@contextmanager
+def reading(what: object) -> Iterator[None]:
+    """Turn what goes wrong inside into a DataError that names `what`.
+
+    Parsers written in Rust panic with an exception that is no `Exception`; that is caught as well.
+
+    Examples
+    --------
+    >>> with reading("a.jsonl.gz"):
+    ...     raise EOFError("unexpected end of file")
+    Traceback (most recent call last):
+    klimit._errors.DataError: a.jsonl.gz is cut short: its compressed stream ends too early. ...
+    """
+    try:
+        yield
+    except KlimitError:
+        raise
+    except Exception as error:  # noqa: BLE001 - every parser has its own exceptions
+        fail(what, error)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        fail(what, error)
+
+
+def fail(what: object, error: BaseException) -> NoReturn:
+    """Raise the DataError that says why `what` cannot be read."""
+    name = safe(what, longest=200)
+    reason = str(error).strip().split("\n", 1)[0].rstrip(".")
+    if any(words in reason.lower() for words in _CUT_SHORT):
+        raise DataError(
+            f"{name} is cut short: its compressed stream ends too early. "
+            "Copy or download it again, or unpack what is left of it first."
+        ) from None
+    if isinstance(error, PermissionError):
+        raise DataError(
+            f"{name} may not be read by this user: permission denied. Change its mode or owner."
+        ) from None
+    if isinstance(error, FileNotFoundError):
+        raise DataError(f"{name} is not there any more; it was when reading began.") from None
+    if isinstance(error, (MemoryError, OverflowError)):
+        raise DataError(f"{name} needs more memory than there is; read a part of it.") from None
+    if "invalid utf-8" in reason.lower() or "valid UTF-8" in reason:
+        raise DataError(
+            f"{name} is not UTF-8 text. Convert it first: iconv -f LATIN1 -t UTF-8 FILE > NEW."
+        ) from None
+    raise DataError(
+        f"{name} cannot be read: {safe(reason or type(error).__name__, longest=200)}. "
+        "Check that it is whole and what its name says it is."
+    ) from None

@@ -1,0 +1,177 @@
+"""Which column is what: found from names and types alone, before any row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from klimit._errors import ArgumentError, DataError
+from klimit.rollouts import names
+from klimit.rollouts.words import close_to, listing, quoted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Schema = Mapping[str, "pl.DataType"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a table keeps what the verbs need.
+
+    Attributes
+    ----------
+    keys : candidates for the prompt key, which must all group the rows alike; if given by the
+        caller, they are the key together. Empty: a row is a prompt
+    kind : "given" by the caller, "id", "text", "weak" (a key only if it repeats) or "row"
+    columns : canonical name -> the table's own, for what was found beside keys and rewards
+    rewards : names of the reward columns
+    lists : columns of a wide table that hold one entry per sample
+    """
+
+    keys: tuple[str, ...]
+    kind: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    rewards: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+
+    @property
+    def prompt_key(self) -> str:
+        """The column that says which samples share a prompt."""
+        return self.keys[0] if self.keys else "row"
+
+    def by_text(self) -> Layout:
+        """The same, with the prompt's text as the key."""
+        return replace(self, keys=(self.columns["prompt"],), kind="text")
+
+
+def detect(
+    schema: Schema,
+    *,
+    prompt: str | Sequence[str] | None = None,
+    reward: str | Sequence[str] | None = None,
+) -> Layout:
+    """Which column is the prompt key, which are rewards, is a row a sample or a prompt?
+
+    Raises
+    ------
+    ArgumentError
+        Where `prompt` or `reward` names no column.
+    DataError
+        Where no prompt key is found.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> found = detect({"question": pl.String(), "score": pl.Float64(), "step": pl.Int64()})
+    >>> found.keys, found.rewards, dict(found.columns)
+    (('question',), ('score',), {'prompt': 'question', 'step': 'step'})
+    """
+    given = _given(reward, schema, "reward")
+    rewards = given or _rewards(schema)
+    wide = any(_is_list(schema[name]) for name in rewards)
+    if wide and not given:
+        rewards = tuple(name for name in rewards if _is_list(schema[name]))
+    columns = _canonical(schema, wide=wide)
+    keys, kind = _keys(schema, prompt, wide=wide)
+    per_sample = (*rewards, *(name for what, name in columns.items() if what != "prompt"))
+    lists = tuple(name for name in per_sample if wide and _inner(schema[name]) is not schema[name])
+    return Layout(keys, kind, columns, rewards, lists)
+
+
+def _given(wanted: str | Sequence[str] | None, schema: Schema, what: str) -> tuple[str, ...]:
+    if wanted is None:
+        return ()
+    asked = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+    if not asked or not all(isinstance(name, str) for name in asked):
+        raise ArgumentError(f"{what}={wanted!r} names no column; give a column's name or a list of them.")
+    for name in asked:
+        if name not in schema:
+            raise ArgumentError(
+                f"{what}={quoted(name)} is no column here; there are {listing(schema)}."
+                f"{close_to(name, schema)}"
+            )
+    return tuple(dict.fromkeys(asked))
+
+
+def _keys(
+    schema: Schema, prompt: str | Sequence[str] | None, *, wide: bool
+) -> tuple[tuple[str, ...], str]:
+    if prompt is not None:
+        return _given(prompt, schema, "prompt"), "given"
+    flat = [name for name in schema if not schema[name].is_nested()]
+    for kind, candidates, best in (
+        ("id", names.spelling(flat, names.PROMPT_IDS), "prompt_id"),
+        ("text", names.spelling(schema, names.PROMPT_TEXTS), "prompt"),
+        ("weak", names.spelling(flat, names.WEAK_IDS)[:1], ""),
+    ):
+        if best in candidates:  # the canonical name is not one of two equally good
+            return (best,), kind
+        if candidates and not (kind == "weak" and wide):
+            return tuple(candidates), kind
+    if wide:
+        return (), "row"
+    if {"chosen", "rejected"} <= {names.plain(name) for name in schema}:
+        raise DataError(
+            "columns chosen and rejected look like preference pairs; samples with rewards were "
+            "expected: one row per sample with prompt, completion and reward."
+        )
+    raise DataError(
+        f"no prompt key: none of the columns {listing(schema)} says which samples share a prompt. "
+        "Name it with prompt= (--prompt). Without one nothing is estimated, "
+        "since pooling prompts overstates the gain."
+    )
+
+
+def _canonical(schema: Schema, *, wide: bool) -> dict[str, str]:
+    """Canonical name -> column, for everything but keys and rewards."""
+    found = {}
+    texts = names.spelling(schema, names.PROMPT_TEXTS)
+    if texts:
+        found["prompt"] = texts[0]
+    for canonical, spellings in names.CANONICAL.items():
+        for name in names.spelling(schema, spellings):
+            dtype = _inner(schema[name]) if wide else schema[name]
+            if _fits(canonical, dtype) and name not in found.values():
+                found[canonical] = name
+                break
+    return found
+
+
+def _fits(canonical: str, dtype: pl.DataType) -> bool:
+    """Whether a column of this type can be what its name says."""
+    if canonical == "completion":
+        return not dtype.is_numeric()
+    if canonical in ("step", "policy"):
+        return not (dtype.is_nested() or (canonical == "policy" and dtype.is_float()))
+    return dtype.is_numeric()
+
+
+def _rewards(schema: Schema) -> tuple[str, ...]:
+    """Numbers and booleans that nothing marks as something else.
+
+    Lists of numbers are rewards of a wide table where their name says so, or where no plain number
+    could be a reward: a sample's own list (token ids, embeddings) is none.
+    """
+    open_ = [name for name in schema if not names.never_reward(name)]
+    scalars = tuple(name for name in open_ if _is_number(schema[name]))
+    lists = tuple(name for name in open_ if _is_list(schema[name]))
+    named = tuple(name for name in lists if names.names_reward(name))
+    if named and not any(names.names_reward(name) for name in scalars):
+        return lists
+    return scalars or lists
+
+
+def _is_number(dtype: pl.DataType) -> bool:
+    return dtype.is_numeric() or str(dtype) == "Boolean"
+
+
+def _is_list(dtype: pl.DataType) -> bool:
+    return _inner(dtype) is not dtype and _is_number(_inner(dtype))
+
+
+def _inner(dtype: pl.DataType) -> pl.DataType:
+    """What a list holds; the type itself where it is no list."""
+    inner: pl.DataType = getattr(dtype, "inner", None) or dtype
+    return inner

@@ -1,0 +1,135 @@
+"""What columns are called in the dumps that people have, and which are never rewards.
+
+Everything that klimit guesses from a name is in this file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+PROMPT_IDS = (
+    *("prompt_id", "prompt_idx", "prompt_index", "prompt_key", "prompt_hash", "prompt_uid"),
+    *("question_id", "question_idx", "qid", "query_id", "problem_id", "problem_idx"),
+    *("group_id", "group_idx", "group_index", "group_key", "group"),
+    *("task_id", "example_id", "example_idx", "instance_id", "item_id", "doc_id", "document_id"),
+    *("context_id", "instruction_id", "post_id", "conversation_id"),
+)
+"""Columns that say which samples share a prompt."""
+
+PROMPT_TEXTS = (
+    *("prompt", "prompt_text", "question", "query", "instruction", "problem", "input", "context"),
+    *("messages", "conversation", "source", "src", "document", "article", "post"),
+)
+"""Columns that hold the prompt itself."""
+
+WEAK_IDS = ("id", "uid", "custom_id", "key", "idx", "index", "doc", "example", "item")
+"""Columns that may number prompts as well as rows: keys only where they repeat."""
+
+CANONICAL = {
+    "completion": (
+        *("completion", "response", "output", "generation", "generated_text", "model_completion"),
+        *("completion_text", "response_text", "text", "answer", "summary", "sample", "reply"),
+    ),
+    "logprob": (
+        *("logprob", "log_prob", "logp", "logprob_policy", "policy_logprob", "sum_logprob"),
+        *("sequence_logprob", "seq_logprob", "cumulative_logprob", "completion_logprob"),
+    ),
+    "ref_logprob": (
+        *("ref_logprob", "logprob_ref", "ref_log_prob", "ref_logp", "reference_logprob"),
+        *("logprob_base", "base_logprob"),
+    ),
+    "tokens": (
+        *("tokens", "n_tokens", "num_tokens", "token_count", "completion_tokens", "output_tokens"),
+        *("num_output_tokens", "response_tokens", "completion_length", "response_length"),
+    ),
+    "step": ("step", "global_step", "training_step", "train_step", "trainer_step", "iteration"),
+    "policy": ("policy", "policy_name", "checkpoint", "model", "model_name", "model_id", "model_type"),
+}
+"""The canonical names beside the prompt's, and how others spell them, best first."""
+
+METADATA = {
+    "temperature": ("temperature", "sampling_temperature"),
+    "top_p": ("top_p",),
+    "top_k": ("top_k",),
+    "max_tokens": ("max_tokens", "max_new_tokens", "max_completion_length"),
+}
+"""How the samples were drawn: taken from columns of these names that hold one value."""
+
+REWARDS = ("reward", "rewards", "score", "scores")
+"""Names that mean nothing but a reward; a struct of this name holds one reward per field."""
+
+# One of these words in a name makes the column no reward ...
+_NEVER = frozenset(
+    """
+    step steps epoch iteration iter tokens token length len lengths advantage advantages logprob
+    logprobs logp logps entropy kl id ids uid idx index indices seed rank temperature temp lr time
+    timestamp date created elapsed duration latency seconds count position turn gts label labels
+    finished truncated eos terminated done stop stopped difficulty level fold split loss mask
+    weight weights cost price char chars words usage ppl perplexity unnamed std rollout worker
+    shard version adversarial
+    """.split()
+)
+# ... unless one of these stands beside it ("reward_len" of TRL's own examples is a reward).
+_ALWAYS = frozenset(("reward", "rewards", "score", "scores"))
+_EVEN_SO = frozenset("id ids idx index std step advantage advantages".split())
+_PAIRS = (
+    *("log_prob", "log_probs", "log_likelihood", "top_p", "top_k", "n_samples", "num_samples"),
+    *("sample_number", "max_new", "min_p", "created_at", "learning_rate", "grad_norm"),
+)
+_ALONE = frozenset(("n", "k", "m", "sample", "samples", "row", "number", "run", ""))
+
+
+def plain(name: str) -> str:
+    """A column's name in snake case, for comparison only.
+
+    Examples
+    --------
+    >>> plain("promptId"), plain("Rouge-L"), plain("rewards/vader/mean")
+    ('prompt_id', 'rouge_l', 'rewards_vader_mean')
+    """
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return re.sub(r"[^0-9a-z]+", "_", spaced.lower()).strip("_")
+
+
+def never_reward(name: str) -> bool:
+    """Whether a column of this name cannot be a reward, whatever it holds.
+
+    Examples
+    --------
+    >>> [name for name in ("rm", "n_tokens", "advantage", "rougeL", "reward_len") if never_reward(name)]
+    ['n_tokens', 'advantage']
+    """
+    low = plain(name)
+    words = set(low.split("_"))
+    if words & _ALWAYS:
+        return bool(words & _EVEN_SO)
+    known = any(low in spellings for spellings in (*CANONICAL.values(), *METADATA.values()))
+    keys = low in PROMPT_IDS or low in PROMPT_TEXTS or low in WEAK_IDS
+    return (
+        known
+        or keys
+        or low in _ALONE
+        or bool(words & _NEVER)
+        or any(f"_{pair}_" in f"_{low}_" for pair in _PAIRS)
+    )
+
+
+def names_reward(name: str) -> bool:
+    """Whether the name itself says that this is a reward."""
+    low = plain(name)
+    return low in REWARDS or (bool(set(low.split("_")) & _ALWAYS) and not never_reward(name))
+
+
+def spelling(columns: Iterable[str], spellings: tuple[str, ...]) -> list[str]:
+    """Those of `columns` that are one of `spellings`, or its plural, best first.
+
+    Examples
+    --------
+    >>> spelling(["text", "responses", "reward"], CANONICAL["completion"])
+    ['responses', 'text']
+    """
+    place = {word: at for at, word in reversed(list(enumerate(spellings)))}
+    place |= {f"{word}s": at for word, at in place.items() if f"{word}s" not in place}
+    found = [(place[plain(name)], name) for name in columns if plain(name) in place]
+    return [name for _, name in sorted(found, key=lambda pair: pair[0])]

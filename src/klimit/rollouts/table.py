@@ -1,0 +1,64 @@
+"""Columns on demand: what is small is in memory, what is big is read when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from klimit.rollouts.guard import reading
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a source, with some columns in memory.
+
+    Attributes
+    ----------
+    lazy : every column of every row of the source
+    core : columns in memory, for the rows that are kept
+    rows : (kept rows,) their places in `lazy`; None where all are kept
+    source : where the rows come from, for messages
+    """
+
+    lazy: pl.LazyFrame
+    core: pl.DataFrame
+    rows: NDArray[np.int64] | None
+    source: str
+
+    def __len__(self) -> int:
+        return self.core.height
+
+    @property
+    def names(self) -> list[str]:
+        """All columns."""
+        lazy = self.lazy.collect_schema().names()
+        return lazy + [name for name in self.core.columns if name not in lazy]
+
+    def columns(self, names: Sequence[str]) -> pl.DataFrame:
+        """These columns, from memory where they are there."""
+        import polars as pl
+
+        missing = [name for name in names if name not in self.core.columns]
+        if not missing:
+            return self.core.select(names)
+        with reading(self.source):
+            found = self.lazy.select(missing).collect()
+        if self.rows is not None:
+            found = found[self.rows]
+        return pl.concat([self.core, found], how="horizontal").select(names)
+
+    def take(self, keep: NDArray[np.bool_]) -> Table:
+        """Only the rows where `keep` holds."""
+        rows = np.flatnonzero(keep) if self.rows is None else self.rows[keep]
+        return Table(self.lazy, self.core.filter(keep), rows, self.source)
+
+    def with_core(self, *columns: pl.Series) -> Table:
+        """With further columns in memory; one of the same name is replaced."""
+        return Table(self.lazy, self.core.with_columns(columns), self.rows, self.source)

@@ -1,0 +1,219 @@
+"""What a `Frontier` says: a verdict in words, a table, and notes on what to mind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from klimit._text import safe
+from klimit.view import words
+from klimit.view.table import table
+
+if TYPE_CHECKING:
+    from klimit.estimate.result import Frontier
+
+MOST_SAMPLES = 1_000_000  # a prompt; past it, naming a number would be a joke
+LADDER = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0)
+
+
+def budgets(limit: Frontier, *, trusted: int = 4) -> list[float]:
+    """Round KL budgets (nats) that show a limit: the last few that are trusted, and one past them."""
+    if not math.isfinite(limit.trusted_kl):
+        return [0.5, 1.0, 2.0]
+    within = [kl for kl in LADDER if kl <= limit.trusted_kl]
+    past = [kl for kl in LADDER if kl > limit.trusted_kl]
+    if not within:
+        return [kl for kl in past if kl >= 0.1][:3]
+    return within[-trusted:] + past[:1]
+
+
+def text(
+    limit: Frontier, kl: Sequence[float] | None = None, spends: Mapping[float, str] | None = None,
+    companion: str = "",
+) -> str:  # fmt: skip
+    """The verdict, the table and the notes; this is ``str(limit)``.
+
+    Parameters
+    ----------
+    kl : budgets to show, nats; chosen where not given
+    spends : for each budget, which best-of-N spends it, in words
+    companion : a sentence on best-of-N that follows the headline
+    """
+    kl = budgets(limit) if kl is None else list(kl)
+    parts = [verdict(limit, kl, companion)]
+    if limit.samples.scale > 0:
+        parts += [rows(limit, kl, spends), legend(limit)]
+    parts += ["\n".join(f"note: {line}" for line in notes(limit))]
+    return "\n\n".join(part for part in parts if part)
+
+
+def verdict(limit: Frontier, kl: Sequence[float], companion: str = "") -> str:
+    """What the limit is, what best-of-N makes of it, and how far to trust it: a line each."""
+    if limit.samples.scale == 0:
+        prompts = words.count(limit.samples.prompts, "prompt")
+        return (
+            f"Nothing can be gained here: every prompt's rewards are all equal ({prompts}, "
+            f"{per_prompt(limit)}).\nDraw more samples, or score them with a finer reward."
+        )
+    lines = [headline(limit, kl), lifted(limit, kl), companion, trust(limit, kl)]
+    return "\n".join(line for line in lines if line)
+
+
+def focus(limit: Frontier, kl: Sequence[float]) -> float:
+    """The budget that the verdict speaks of: the largest trusted one, else the smallest."""
+    within = [budget for budget in kl if budget <= limit.trusted_kl]
+    return max(within) if within else min(kl)
+
+
+def headline(limit: Frontier, kl: Sequence[float]) -> str:
+    """One sentence with the number that was asked for."""
+    budget = focus(limit, kl)
+    gain, beta = limit.gain(budget), limit.beta(budget)
+    where = f"At a KL of {words.nats(budget, exact=True)}"
+    if limit.settings.budget == "per-prompt":
+        where = f"If every prompt spends {words.nats(budget, exact=True)}"
+    found = f"{where} the best any method can do is {words.signed(gain, unit=_unit(limit))}"
+    slope = f", with beta = {words.short(beta.value)}" if math.isfinite(beta.high) else ""
+    return f"{found}{slope}."
+
+
+def lifted(limit: Frontier, kl: Sequence[float]) -> str:
+    """Where that starts and ends, and whether less KL would do nearly as well."""
+    budget = focus(limit, kl)
+    gain = limit.gain(budget)
+    if not gain.trusted or budget == 0:
+        return ""
+    digits = words.places(gain)
+    wins = limit.settings.objective == "win-rate"
+    before, added = round(0.5 if wins else limit.base_reward, digits), round(gain.value, digits)
+    ends = f"{words.fixed(before, digits)} to {words.fixed(before + added, digits)}"
+    line = f"That lifts the mean from the base model's {ends}."
+    if wins:
+        line = f"That lifts the chance to beat an answer of the base model from {ends}."
+    nearly = float(limit.kl(0.9 * gain.value).value)
+    if nearly < 0.6 * budget:
+        line += f" 90 % of it takes only {words.nats(nearly)}."
+    return line
+
+
+def trust(limit: Frontier, kl: Sequence[float]) -> str:
+    """How far the samples reach, and what it would take to reach further."""
+    if limit.settings.estimator == "plugin":
+        return "The plug-in estimate is low at every sample size, so these are lower bounds."
+    beyond = [budget for budget in kl if budget > limit.trusted_kl]
+    reach = f"Trusted up to {words.nats(limit.trusted_kl)} with {per_prompt(limit)}"
+    if limit.trusted_kl == 0:
+        reach = f"With {per_prompt(limit)} only a lower bound is known"
+    if not beyond:
+        return f"{reach}, so all of this is."
+    budget = min(beyond)
+    needed, asked = limit.samples_needed(budget), words.nats(budget, exact=True)
+    if needed > MOST_SAMPLES:
+        return f"{reach}; {asked} would take more samples than anybody can draw."
+    return f"{reach}; {asked} would take about {needed:,}."
+
+
+def rows(limit: Frontier, kl: Sequence[float], spends: Mapping[float, str] | None = None) -> str:
+    """The table: a row per budget."""
+    headings = ["KL", "gain", "beta"]
+    lines = []
+    for budget, shown in zip(kl, words.aligned(kl), strict=True):
+        gain, beta = limit.gain(budget), limit.beta(budget)
+        slope = words.short(beta.value) if math.isfinite(beta.high) else "-"
+        lines.append([shown, words.plain(gain), slope])
+    if spends is not None:
+        headings.append("best-of-N at this KL")
+        lines = [[*line, spends.get(budget, "-")] for line, budget in zip(lines, kl, strict=True)]
+    return table(headings, lines)
+
+
+def legend(limit: Frontier) -> str:
+    """What the columns mean, for somebody who meets them for the first time."""
+    level = f"{100 * limit.settings.level:g} %"
+    gained = "reward over the base's mean"
+    if limit.settings.objective == "win-rate":
+        gained = "chance to beat a base answer over the base's own 1/2"
+    slope = "the KL coefficient that spends this KL"
+    if limit.settings.budget == "per-prompt":
+        slope = "the mean of the prompts' KL coefficients"
+    return (
+        "KL is the distance from the base model, in nats per answer: best-of-4 spends up to 0.64 nats, "
+        "best-of-16 1.83.\n"
+        f"Gain is {gained}, with a {level} interval; beta is {slope}."
+    )
+
+
+def _unit(limit: Frontier) -> str:
+    return "win rate" if limit.settings.objective == "win-rate" else safe(limit.reward, longest=40)
+
+
+def per_prompt(limit: Frontier) -> str:
+    """How many samples the prompts have, in words."""
+    low, high = int(limit.samples.counts.min()), int(limit.samples.counts.max())
+    if low == high:
+        return f"{low:,} samples a prompt"
+    return f"{low:,} to {high:,} samples a prompt"
+
+
+def notes(limit: Frontier) -> list[str]:
+    """What was left out, what was assumed, and what may surprise: a line each, most often none."""
+    return [*_left_out(limit), *_assumed(limit), *_surprises(limit)]
+
+
+def _left_out(limit: Frontier) -> list[str]:
+    seen, found = limit.samples, []
+    if seen.missing:
+        total = seen.missing + int(seen.counts.sum()) + seen.single
+        verb = "is" if seen.missing == 1 else "are"
+        found.append(f"{seen.missing:,} of {words.count(total, 'reward')} {verb} missing and left out.")
+    gone = [(seen.empty, "no reward"), (seen.single, "only one, which shows no spread")]
+    said = [f"{number:,} with {what}" for number, what in gone if number]
+    if said:
+        found.append(f"left out of {words.count(seen.total, 'prompt')}: {words.listed(said)}.")
+    return found
+
+
+def _assumed(limit: Frontier) -> list[str]:
+    settings, found = limit.settings, []
+    if settings.prompts == "fixed":
+        found.append("intervals are for these very prompts, not for others like them.")
+    elif limit.samples.prompts < 20:
+        found.append(
+            f"{words.count(limit.samples.prompts, 'prompt')} only: the intervals speak for others "
+            "like them as well as so few can."
+        )
+    return found
+
+
+def _surprises(limit: Frontier) -> list[str]:
+    found = []
+    if limit.tail.heavy:
+        found.append(
+            "high rewards are rare and far apart (a heavy tail): the limit may well lie above what "
+            "these samples show."
+        )
+    still = int((limit.samples.variances == 0).sum())
+    if 0 < still < limit.samples.prompts:
+        found.append(_still(limit, still))
+    return found
+
+
+def _still(limit: Frontier, still: int) -> str:
+    """Prompts whose samples all have one reward; for 0/1 rewards, what they decide."""
+    samples, settings = limit.samples, limit.settings
+    of_all = f"{still:,} of {words.count(samples.prompts, 'prompt')}"
+    if settings.objective == "win-rate" or not settings.range_implied or not settings.reward_range:
+        return f"{of_all} show one reward only and count as gaining nothing."
+    floor = settings.reward_range[0]
+    unsolved = int(((samples.variances == 0) & (samples.means == floor)).sum())
+    if not unsolved:
+        return f"{of_all} show one reward only and count as gaining nothing."
+    seen, most = float(np.mean(samples.tops)), limit.cap_limit()
+    return (
+        f"{unsolved:,} of {words.count(samples.prompts, 'prompt')} have no success among their samples. "
+        f"At any KL the gain is at most +{seen:.2f} if none of them can be solved, "
+        f"+{most:.2f} if all can."
+    )
