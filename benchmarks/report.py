@@ -177,7 +177,9 @@ def text(summary: dict[str, Any]) -> str:
 
 def _verdict(line: dict[str, Any]) -> str:
     where = f"  ({line['where']})" if line["where"] else ""
-    return f"{line['verdict']:8s} {line['found']:7.3f}  {line['target']}{where}"
+    return (
+        f"{line['verdict']:8s} {line['found']:7.3f} +- {line['error']:.3f}  {line['target']}{where}"
+    )
 
 
 def _prompts_text(rows: Sequence[dict[str, Any]]) -> str:

@@ -8,7 +8,7 @@ the same samples; coverage, bias and trust count every repetition.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,10 +39,10 @@ class Point:
 
     Attributes
     ----------
-    rmse, floor, plugin : relative RMSE of the estimator, of the plug-in with its bias removed
-        exactly, and of the plug-in
+    value, other : the estimates and the plug-in's on the same samples
     high : inf where the interval is one-sided
     saturated : the plug-in optimum is at an infinite tilt in more than half of the repetitions
+    slope, slope_value, slope_other : the same of the frontier's slope
     """
 
     family: str
@@ -55,14 +55,44 @@ class Point:
     saturated: bool
     truth: float
     value: Array
+    other: Array
     low: Array
     high: Array
     trusted: Flags
-    rmse: float
-    plugin: float
-    floor: float
-    slope_rmse: float
-    slope_plugin: float
+    slope: float
+    slope_value: Array
+    slope_other: Array
+
+    @property
+    def rmse(self) -> float:
+        """Relative RMSE of the estimate."""
+        return _rmse(self.value, self.truth)
+
+    @property
+    def plugin(self) -> float:
+        """Relative RMSE of the plug-in on the same samples."""
+        return _rmse(self.other, self.truth)
+
+    @property
+    def floor(self) -> float:
+        """Relative RMSE of a plug-in with its bias removed exactly: its spread."""
+        return float(np.std(self.other) / self.truth)
+
+    @property
+    def slope_rmse(self) -> float:
+        """Relative RMSE of the slope."""
+        return _rmse(self.slope_value, self.slope)
+
+    @property
+    def slope_plugin(self) -> float:
+        """Relative RMSE of the plug-in's slope."""
+        return _rmse(self.slope_other, self.slope)
+
+    def without(self, rep: int) -> Point:
+        """The same point had repetition `rep` not been run."""
+        names = ("value", "other", "low", "high", "trusted", "slope_value", "slope_other")
+        fewer: dict[str, Any] = {name: np.delete(getattr(self, name), rep) for name in names}
+        return replace(self, **fewer)
 
     @property
     def ratio(self) -> float:
@@ -118,13 +148,11 @@ def _cell_points(cell: Cell, record: Record, plugin: Record) -> list[Point]:
         where = zone(kl, cell.effective)
         if where is None:
             continue
-        slope_rmse, slope_plugin = (_rmse(s[:, i], slope[i]) for s in slopes)
         found.append(
             Point(
                 cell.family, config, cell.target, kl, where, family.light_tailed, family.in_means,
-                bool(saturated[i]), float(truth[i]), value[:, i], low[:, i], high[:, i],
-                trusted[:, i], _rmse(value[:, i], truth[i]), _rmse(other[:, i], truth[i]),
-                float(np.std(other[:, i]) / truth[i]), slope_rmse, slope_plugin,
+                bool(saturated[i]), float(truth[i]), value[:, i], other[:, i], low[:, i],
+                high[:, i], trusted[:, i], float(slope[i]), slopes[0][:, i], slopes[1][:, i],
             )
         )  # fmt: skip
     return found

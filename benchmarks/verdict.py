@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,12 +44,22 @@ GRID_PROMPTS, GRID_SAMPLES = (50, 200), (8, 16, 64, 256)
 
 @dataclass(frozen=True)
 class Line:
-    """One target: what was asked, what was found, "pass", "fail" or "above" (a band overshot)."""
+    """One target.
+
+    Attributes
+    ----------
+    target : what was asked
+    found : what this run gave
+    verdict : "pass", "fail", "above" (a band overshot), "stated" (nothing asked) or "no data"
+    where : the family and size of a worst case
+    error : standard error of `found` over repetitions (jackknife)
+    """
 
     target: str
     found: float
     verdict: str
     where: str = ""
+    error: float = float("nan")
 
 
 def _at_most(name: str, found: float, limit: float, where: str = "") -> Line:
@@ -70,7 +80,21 @@ def _mark(good: bool, found: float) -> str:
 
 
 def judge(points: Sequence[Point]) -> list[Line]:
-    """Every target that these points speak to, a line each."""
+    """Every target that these points speak to, a line each, with its standard error."""
+    lines = _judge(points)
+    reps = min((len(p.value) for p in points), default=0)
+    if reps < 3:
+        return lines
+    found: dict[str, list[float]] = {line.target: [] for line in lines}
+    for rep in range(reps):
+        for line in _judge([p.without(rep) for p in points]):
+            if line.target in found:
+                found[line.target].append(line.found)
+    scale = (reps - 1) / np.sqrt(reps)
+    return [replace(line, error=float(np.std(found[line.target]) * scale)) for line in lines]
+
+
+def _judge(points: Sequence[Point]) -> list[Line]:
     counted = [p for p in points if p.counted]
     fixed = [p for p in counted if p.target == "fixed"]
     drawn = [p for p in counted if p.target == "drawn"]
@@ -153,6 +177,11 @@ def _trust(points: Sequence[Point], target: str) -> list[Line]:
         least = min(light, key=lambda n: light[n])
         text = f"coverage when trusted, {target} prompts, worst light-tailed family"
         lines.append(_at_least(text, light[least], TRUSTED_LEAST, least))
+    heavy = score.coverage([p for p in points if not p.light], "trusted")
+    if heavy:
+        least = min(heavy, key=lambda n: heavy[n])
+        text = f"coverage when trusted, {target} prompts, worst heavy-tailed family"
+        lines.append(Line(text, heavy[least], "stated", least))
     low = [p for p in points if p.zone == "lo"]
     if low:
         text = f"share trusted at D <= log M - 2, {target} prompts"

@@ -31,17 +31,18 @@ def ask(url, body, *, tries=6, wait=1.0, timeout=600):
     if key := os.environ.get("OPENAI_API_KEY"):
         headers["Authorization"] = f"Bearer {key}"
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
-    for left in reversed(range(tries)):
+    while True:
+        tries -= 1
         try:
             with urllib.request.urlopen(request, timeout=timeout) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
                 said = error.read(500).decode(errors="replace")
-            if left == 0 or (error.code < 500 and error.code not in (408, 429)):
+            if not tries or (error.code < 500 and error.code not in (408, 429)):
                 raise SystemExit(f"{url} answered {error.code}: {said!r}") from None
         except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
-            if left == 0:
+            if not tries:
                 raise SystemExit(f"{url} does not answer: {error}") from None
         time.sleep(wait)
         wait *= 2

@@ -14,6 +14,7 @@ their source, and whoever optimises it hard gets a copy. Read it as a proxy.
 import json
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,10 @@ import numpy as np
 WEIGHTS = Path(__file__).with_name("quality.json")
 WORD = re.compile(r"[a-z0-9']+")
 COMMON = frozenset(
-    "a an the and or but of to in on at for with by from is are was were be been has have had it "
-    "its he she they his her their i my me we you your that this as not".split()
+    WORD.findall(
+        "a an the and or but of to in on at for with by from is are was were be been has have had "
+        "it its he she they his her their i my me we you your that this as not"
+    )
 )
 
 
@@ -34,7 +37,7 @@ def features(summary, source, similarity):
     `repeated` (share of neighbouring words said before), `length` (log of one plus its words).
     """
     said, read = WORD.findall(summary.lower()), WORD.findall(source.lower())
-    pairs, known = list(zip(said, said[1:], strict=False)), set(zip(read, read[1:], strict=False))
+    pairs, known = list(pairwise(said)), set(pairwise(read))
     content = [word for word in said if word not in COMMON]
     return [
         similarity,

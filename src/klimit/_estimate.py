@@ -37,6 +37,15 @@ class Estimate:
     trusted: Any = True
     note: str = ""
 
+    @classmethod
+    def of(
+        cls, value: Any, low: Any, high: Any, *, level: float, trusted: Any = True, note: str = ""
+    ) -> Estimate:
+        """An estimate from arrays; those without dimensions become plain numbers."""
+        numbers = (_scalar(np.asarray(x)) for x in (value, low, high, trusted))
+        value, low, high, trusted = numbers
+        return cls(value, low, high, level, trusted, note)
+
     def __float__(self) -> float:
         return float(self.value)
 
@@ -45,7 +54,9 @@ class Estimate:
 
     def __getitem__(self, index: Any) -> Estimate:
         """The estimate at one place of an array."""
-        pick = (_scalar(np.asarray(x)[index]) for x in (self.value, self.low, self.high, self.trusted))
+        pick = (
+            _scalar(np.asarray(x)[index]) for x in (self.value, self.low, self.high, self.trusted)
+        )
         value, low, high, trusted = pick
         return Estimate(value, low, high, self.level, trusted, self.note)
 
@@ -64,7 +75,9 @@ class Estimate:
             "level": self.level,
             "trusted": np.asarray(self.trusted).tolist(),
         }
-        unbounded = not all(np.isfinite(np.asarray(x)).all() for x in (self.value, self.low, self.high))
+        unbounded = not all(
+            np.isfinite(np.asarray(x)).all() for x in (self.value, self.low, self.high)
+        )
         if unbounded or self.note:
             found["reason"] = self.note or "these samples set no bound"
         return found

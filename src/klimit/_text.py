@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import unicodedata
 
-_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, format (also right-to-left), surrogates
+_UNSEEN = {
+    "Cc",
+    "Cf",
+    "Cs",
+    "Co",
+    "Cn",
+    "Zl",
+    "Zp",
+}  # control, format (also right-to-left), surrogates
 
 
 def safe(text: object, *, longest: int = 80) -> str:
@@ -22,7 +30,9 @@ def safe(text: object, *, longest: int = 80) -> str:
     """
     whole = str(text)
     shown = "".join(
-        char.encode("unicode_escape").decode("ascii") if unicodedata.category(char) in _UNSEEN else char
+        char.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(char) in _UNSEEN
+        else char
         for char in whole[: longest + 1]
     )
     return shown if len(shown) <= longest else shown[: longest - 3] + "..."

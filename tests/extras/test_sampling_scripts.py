@@ -1,4 +1,4 @@
-"""The sampling scripts of `examples/`: a tiny random model and a fake server stand in for real ones."""
+"""The sampling scripts of `examples/`, on a tiny random model and a fake server."""
 
 import importlib.util
 import json
@@ -204,7 +204,7 @@ def test_a_busy_server_is_asked_again(serve, openai, code):
 
 
 def test_a_refusal_is_shown_and_nothing_is_written(serve, run_openai, tmp_path):
-    with pytest.raises(SystemExit, match="answered 400: .*not now"):
+    with pytest.raises(SystemExit, match=r"answered 400: .*not now"):
         run_openai(serve(failures=99, code=400), "--samples", "2")
     assert list((tmp_path / "samples").iterdir()) == []
 
@@ -347,7 +347,9 @@ def test_a_slice_can_be_drawn_again_alone(tiny, tmp_path):
     offline = os.environ | {"HF_HUB_OFFLINE": "1"}
     subprocess.run(command, check=True, capture_output=True, env=offline)
     before = {path.name: path.read_text() for path in folder.iterdir()}
-    assert sorted(before) == [f"{name}.000{part}.jsonl" for name in ("blue", "red") for part in "01"]
+    assert sorted(before) == [
+        f"{name}.000{part}.jsonl" for name in ("blue", "red") for part in "01"
+    ]
     (folder / "red.0001.jsonl").unlink()
     done = subprocess.run(command, check=True, capture_output=True, env=offline, text=True)
     assert done.stdout.splitlines() == [str(folder / "red.0001.jsonl")]

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
 
 
+_FLAT = (
+    "the frontier is flat at this KL (beta = 0): nats from the optimum are not defined; see least_kl"
+)
+
+
 @dataclass(frozen=True)
 class Audit:
     """How near a policy comes to the best that its KL could buy.
@@ -47,7 +52,10 @@ def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
             "one gain per kl was expected."
         )
     best = limit.gain(spent.value)
-    if not (np.all(np.asarray(spent.low) == spent.value) and np.all(np.asarray(spent.high) == spent.value)):
+    if not (
+        np.all(np.asarray(spent.low) == spent.value)
+        and np.all(np.asarray(spent.high) == spent.value)
+    ):
         reach = limit.gain(np.maximum(spent.low, 0.0)), limit.gain(np.maximum(spent.high, 0.0))
         low = best.value - np.hypot(best.value - best.low, best.value - reach[0].value)
         high = best.value + np.hypot(best.high - best.value, reach[1].value - best.value)
@@ -55,22 +63,28 @@ def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
     gap = _difference(best, won)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.asarray(won.value) / np.asarray(best.value)
-        up = np.hypot((np.asarray(won.high) - won.value) / best.value, ratio * (1 - np.asarray(best.low) / best.value))
+        up = np.hypot(
+            (np.asarray(won.high) - won.value) / best.value,
+            ratio * (1 - np.asarray(best.low) / best.value),
+        )
         fall = np.where(np.isfinite(best.high), np.asarray(best.high) / best.value - 1, np.inf)
-        down = np.hypot((np.asarray(won.value) - won.low) / best.value, ratio * np.minimum(fall, 1.0))
+        down = np.hypot(
+            (np.asarray(won.value) - won.low) / best.value, ratio * np.minimum(fall, 1.0)
+        )
         beta = np.asarray(limit.beta(spent.value).value)
-    efficiency = Estimate(
-        _plain(ratio), _plain(ratio - down), _plain(ratio + up), limit.settings.level, best.trusted, best.note
+    level = limit.settings.level
+    efficiency = Estimate.of(
+        ratio, ratio - down, ratio + up, level=level, trusted=best.trusted, note=best.note
     )
     flat = beta <= 0
     safe = np.where(flat, np.nan, beta)
-    nats = Estimate(
-        *(_plain(np.asarray(x) / safe) for x in (gap.value, gap.low, gap.high)),
-        limit.settings.level,
-        _plain(np.asarray(best.trusted) & ~flat),
-        "the frontier is flat at this KL (beta = 0): nats from the optimum are not defined; see least_kl"
-        if bool(np.any(flat))
-        else gap.note,
+    nats = Estimate.of(
+        np.asarray(gap.value) / safe,
+        np.asarray(gap.low) / safe,
+        np.asarray(gap.high) / safe,
+        level=level,
+        trusted=np.asarray(best.trusted) & ~flat,
+        note=_FLAT if bool(np.any(flat)) else gap.note,
     )
     return Audit(spent, won, best, efficiency, gap, nats, limit.kl(won.value))
 
@@ -79,16 +93,13 @@ def _difference(best: Estimate, won: Estimate) -> Estimate:
     value = np.asarray(best.value) - won.value
     low = value - np.hypot(np.asarray(best.value) - best.low, np.asarray(won.high) - won.value)
     high = value + np.hypot(np.asarray(best.high) - best.value, np.asarray(won.value) - won.low)
-    return Estimate(_plain(value), _plain(low), _plain(high), best.level, best.trusted, best.note)
+    return Estimate.of(
+        value, low, high, level=best.level, trusted=best.trusted, note=best.note
+    )
 
 
 def _estimate(x: Any, limit: Frontier) -> Estimate:
     if isinstance(x, Estimate):
         return x
-    value = _plain(np.asarray(x, dtype=float))
-    return Estimate(value, value, value, limit.settings.level)
-
-
-def _plain(x: Any) -> Any:
-    array = np.asarray(x)
-    return array.item() if array.ndim == 0 else array
+    value = np.asarray(x, dtype=float)
+    return Estimate.of(value, value, value, level=limit.settings.level)

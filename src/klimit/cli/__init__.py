@@ -1,6 +1,7 @@
 """The command line, one command per verb: ``klimit limit``, ``best-of-n``, ``plan``, ``describe``.
 
-Exit codes: 0 done, 1 failed (the data, a file), 2 used wrongly (an option, a value), 130 interrupted.
+Exit codes: 0 done, 1 failed (the data, a file), 2 used wrongly (an option, a value),
+130 interrupted.
 An error is one line on stderr, and then nothing has been written.
 """
 
@@ -14,17 +15,13 @@ from klimit.cli.limit import limit
 from klimit.cli.plan import plan
 from klimit.cli.program import program
 
-program.add_command(describe)
-program.add_command(limit)
-program.add_command(limit, "frontier")
-program.add_command(best_of_n)
-program.add_command(plan)
+for command in (limit, best_of_n, plan, describe):
+    program.add_command(command)
 
 
 def main() -> NoReturn:
-    """Run the program with the arguments of the shell."""
+    """Run the program with the arguments of the shell; this is the console script."""
     program.main(prog_name="klimit")
-    raise AssertionError("program.main always exits")
 
 
 __all__ = ["main", "program"]

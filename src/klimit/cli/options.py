@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:
+    _ParamType = click.ParamType  # generic since click 8.5
 
-class Numbers(click.ParamType):
+
+class Numbers(_ParamType):
     """Numbers with commas between them, such as ``0.5,1,2``."""
 
     name = "numbers"
 
-    def __init__(self, kind: type[float] | type[int] = float, *, exactly: int | None = None) -> None:
-        self.kind, self.exactly = kind, exactly
+    def __init__(
+        self,
+        kind: type[float] | type[int] = float,
+        *,
+        exactly: int | None = None,
+        finite: bool = True,
+    ) -> None:
+        self.kind, self.exactly, self.finite = kind, exactly, finite
 
     def convert(self, value: Any, param: Any, ctx: Any) -> list[float] | list[int]:
         """Read the numbers, or say what was seen."""
@@ -28,13 +40,23 @@ class Numbers(click.ParamType):
         try:
             found = [self.kind(part) for part in value.split(",")]
         except ValueError:
-            self.fail(f"{value[:80]!r} was given; {what} were expected, such as {example}", param, ctx)
+            self.fail(
+                f"{value[:80]!r} was given; {what} were expected, such as {example}", param, ctx
+            )
+        if self.finite and math.inf in map(abs, found):
+            self.fail(
+                f"{value[:80]!r} was given; finite {what} were expected, such as {example}",
+                param,
+                ctx,
+            )
         if self.exactly and len(found) != self.exactly:
-            self.fail(f"{value[:80]!r} was given; two {what} were expected, such as {example}", param, ctx)
+            self.fail(
+                f"{value[:80]!r} was given; two {what} were expected, such as {example}", param, ctx
+            )
         return found
 
 
-class Target(click.ParamType):
+class Target(_ParamType):
     """A file to write a table to, whose suffix says how."""
 
     name = "file"
@@ -43,10 +65,16 @@ class Target(click.ParamType):
         """Check what can be checked before the work is done."""
         path = Path(value)
         if path.suffix.lower() not in (".csv", ".parquet"):
-            self.fail(f"{str(path)[-80:]!r} was given; name a file that ends in .csv or .parquet", param, ctx)
+            self.fail(
+                f"{str(path)[-80:]!r} was given; name a file that ends in .csv or .parquet",
+                param,
+                ctx,
+            )
         if path.is_dir() or not path.parent.is_dir():
             what = "a folder" if path.is_dir() else "a file in a folder that does not exist"
-            self.fail(f"{str(path)[-80:]!r} is {what}; name a file in a folder that exists", param, ctx)
+            self.fail(
+                f"{str(path)[-80:]!r} is {what}; name a file in a folder that exists", param, ctx
+            )
         return path
 
 
@@ -61,28 +89,29 @@ def several(*options: Callable[[F], F]) -> Callable[[F], F]:
     return add
 
 
-paths = click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-
-reading = several(
-    click.option("-r", "--reward", metavar="NAME", help="The reward column, where there are several."),
-    click.option("-p", "--prompt", metavar="NAME", help="The column that says which samples share a prompt."),
-    click.option("--step", type=int, metavar="N", help="Only samples of this training step."),
-)
-
 intervals = several(
-    click.option("--level", type=float, default=0.95, show_default=True, help="Coverage of intervals."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of random splits."),
+    click.option(
+        "--level", type=float, default=0.95, show_default=True, help="Coverage of intervals."
+    ),
+    click.option(
+        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random splits."
+    ),
 )
 
 reward_range = click.option(
-    "--reward-range", type=Numbers(exactly=2), metavar="LO,HI",
+    "--reward-range", type=Numbers(exactly=2, finite=False), metavar="LO,HI",
     help="What rewards can be, if known; 0/1 rewards imply 0,1.",
 )  # fmt: skip
 
+json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/cli.md).")
+
 answering = several(
-    click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words (docs/cli.md)."),
+    json_flag,
     click.option(
-        "-o", "--output", type=Target(), metavar="FILE",
+        "-o",
+        "--output",
+        type=Target(),
+        metavar="FILE",
         help="Also write the table to FILE: .csv or .parquet.",
     ),
-)  # fmt: skip
+)

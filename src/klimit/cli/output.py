@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from klimit._errors import DataError
 from klimit.cli.program import colours, say
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-def print_text(text: str) -> None:
-    """Print a result, its first line bold where there are colours."""
+def print_text(read: str, result: str) -> None:
+    """Print what was read and what came of it; the first line of that is bold, given colours."""
+    first, rest = result.partition("\n")[::2]
     if colours(sys.stdout):
-        first, rest = text.partition("\n")[::2]
-        text = f"{click.style(first, bold=True)}\n{rest}"
-    say(text)
+        first = click.style(first, bold=True)
+    say(f"{read}\n\n{first}\n{rest}".rstrip("\n"))
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -34,18 +35,23 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
     """Write a CSV or Parquet file that is either whole or not there."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
+    part: Path | None = None
     try:
-        part.chmod(0o666 & ~_umask())  # mkstemp gives the file to its owner alone
-        if path.suffix.lower() == ".csv":
-            frame.write_csv(part)
-        else:
-            frame.write_parquet(part)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        part = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            part.chmod(0o666 & ~_umask())  # mkstemp gives the file to its owner alone
+            write = frame.write_csv if path.suffix.lower() == ".csv" else frame.write_parquet
+            write(file)
         os.replace(part, path)
+    except OSError as problem:
+        why = (problem.strerror or str(problem)).lower()
+        raise DataError(
+            f"{path} cannot be written: {why}. Name a file in a folder that is yours."
+        ) from None
     finally:
-        part.unlink(missing_ok=True)
+        if part is not None:
+            part.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn, TextIO
+from typing import Any, ClassVar, NoReturn, TextIO
 
 import click
 
@@ -21,10 +21,22 @@ LONGEST = 1000  # characters of a message
 class Program(click.Group):
     """A click group that ends as this project ends: one line, one code, no traceback."""
 
+    aliases: ClassVar[dict[str, str]] = {"frontier": "limit"}
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find a command by its name or by an alias, which ``--help`` does not repeat."""
+        return super().get_command(ctx, self.aliases.get(cmd_name, cmd_name))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which people need them."""
+        return list(self.commands)
+
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         """Run a command and exit."""
         for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):  # a terminal that cannot show a letter shows its code
+            if hasattr(
+                stream, "reconfigure"
+            ):  # a terminal that cannot show a letter shows its code
                 stream.reconfigure(errors="backslashreplace")
         extra["standalone_mode"] = False
         with one_line_warnings():
@@ -36,7 +48,10 @@ class Program(click.Group):
             code = super().main(args, *rest, **extra)
         except click.UsageError as problem:
             where = problem.ctx.command_path if problem.ctx else "klimit"
-            return complain(f"{problem.format_message().rstrip('.')}. See {where} --help.", 2)
+            said = problem.format_message()
+            return complain(
+                f"{said if said.endswith(('.', '?')) else f'{said}.'} See {where} --help.", 2
+            )
         except ArgumentError as problem:
             return complain(str(problem), 2)
         except (KlimitError, OSError) as problem:
@@ -58,8 +73,8 @@ class Program(click.Group):
 def program(context: click.Context) -> None:
     """How much reward can any alignment method buy for a KL budget?
 
-    Commands read samples of a base model with their rewards (JSONL, JSON, CSV or Parquet) and answer
-    with an interval, and with the range in which the answer can be trusted.
+    Commands read samples of a base model with their rewards (JSONL, JSON, CSV or Parquet) and
+    answer with an interval, and with the range in which the answer can be trusted.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -72,7 +87,7 @@ def complain(message: str, code: int) -> int:
 
 
 def reason(problem: Exception) -> str:
-    """What an error says; one of the system's says which file, what is wrong with it and what to do."""
+    """What an error says; for one of the system's: which file, what is wrong, what to do."""
     if isinstance(problem, OSError) and problem.strerror:
         name = f"{problem.filename}: " if problem.filename else ""
         return f"{name}{problem.strerror.lower()}; check the path, its permissions and the disk."
@@ -89,14 +104,14 @@ def one_line_warnings() -> Iterator[None]:
     """Print what klimit warns of as single lines of stderr, when the command is done."""
     seen: dict[str, None] = {}
 
-    def keep(message: Warning | str, category: type[Warning], *_: object) -> None:
-        if issubclass(category, (DataWarning, EstimateWarning)):
-            seen[one_line(str(message))] = None
-        else:
-            usual(message, category, *_)  # type: ignore[arg-type]
+    def keep(
+        message: Warning | str, category: type[Warning], *where: object, **more: object
+    ) -> None:
+        ours = issubclass(category, (DataWarning, EstimateWarning))
+        line = one_line(str(message) if ours else f"{message} ({category.__name__}, {where[0]})")
+        seen[line] = None
 
     with warnings.catch_warnings():
-        usual = warnings.showwarning
         warnings.showwarning = keep
         for category in (DataWarning, EstimateWarning):
             warnings.simplefilter("always", category)
@@ -118,5 +133,7 @@ def say(text: str, stream: TextIO | None = None) -> None:
     try:
         click.echo(text, file=stream, color=colours(stream))
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # for what Python flushes at its end
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), stream.fileno()
+        )  # for what Python flushes at its end
         raise click.exceptions.Exit(0) from None

@@ -35,7 +35,13 @@ class Steps:
     def show(self) -> None:
         """Draw the bar."""
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
 
         columns = (TextColumn("{task.description}"), BarColumn(pulse_style="bar.pulse"),
                    MofNCompleteColumn(), TimeElapsedColumn())  # fmt: skip

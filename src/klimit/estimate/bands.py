@@ -63,8 +63,8 @@ class Bands:
 
 
 def kl_nodes(largest: float) -> Floats:
-    """Budgets from a ten-thousandth of a nat to well past what the samples reach."""
-    return np.geomspace(1e-4, max(largest, 0.1) + 1.0, NODES)
+    """Budgets from a thousandth of a nat to well past what the samples reach."""
+    return np.geomspace(1e-3, max(largest, 0.1) + 1.0, NODES)
 
 
 def average_bands(
@@ -83,23 +83,30 @@ def average_bands(
     grid = members.grid
     kl = kl_nodes(max(largest_kl, curve.ceiling_kl))
     point = curve.at_kl(kl)
-    plain, chosen = front(members.plugin, grid, kl), front(members.chosen, grid, kl)
-    plain_without = front(members.plugin_without, grid, kl)
-    chosen_without = front(members.chosen_without, grid, kl)
+    plain, plain_without = front(members.plugin, grid, kl), front(members.plugin_without, grid, kl)
+    chosen, chosen_without = plain, plain_without
+    if members.chosen is not members.plugin:
+        chosen = front(members.chosen, grid, kl)
+        chosen_without = front(members.chosen_without, grid, kl)
     plain_error = leave_out_error(plain_without.gain, plain.gain, members.weights)
     error = leave_out_error(chosen_without.gain, chosen.gain, members.weights)
-    log_beta_error = leave_out_error(-np.log(chosen_without.tilt), -np.log(chosen.tilt), members.weights)
+    log_beta_error = leave_out_error(
+        -np.log(chosen_without.tilt), -np.log(chosen.tilt), members.weights
+    )
     narrowing = 1.0
     if fixed:
         tilts = np.log(grid.tilts)
         redraw = np.interp(np.log(plain.tilt), tilts, stats.noise) / plain.tilt**2
         extra = np.maximum(error**2 - plain_error**2, 0.0) if np.isfinite(error).all() else 0.0
         new_error = np.sqrt(redraw + extra)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            narrowing = float(np.nanmedian(np.where(np.isfinite(error), new_error / error, 1.0)))
+        known = np.isfinite(error) & (error > 0)
+        if known.any():
+            narrowing = float(np.median(new_error[known] / error[known]))
         log_beta_error = np.where(np.isfinite(error), log_beta_error * narrowing, 1.0)
         plain_error, error = np.sqrt(redraw), new_error
-    two_sided, one_sided = quantiles(level, int((members.weights > 0).sum()) if not fixed else 10**6)
+    two_sided, one_sided = quantiles(
+        level, int((members.weights > 0).sum()) if not fixed else 10**6
+    )
     plugin = np.minimum(plain.gain, point.gain)
     correction = point.gain - plugin
     fronts = front(members.candidates, grid, kl)
@@ -159,7 +166,10 @@ def spread_log_mgf(tilts: Floats, values: Floats, wanted: Floats) -> Floats:
 
     scaled = np.log(np.maximum(values, 1e-300) / tilts**2)
     inside = np.clip(np.log(wanted), np.log(tilts[0]), np.log(tilts[-1]))
-    found = np.exp(PchipInterpolator(np.log(tilts), scaled)(inside)) * np.minimum(wanted, tilts[-1]) ** 2
+    found = (
+        np.exp(PchipInterpolator(np.log(tilts), scaled)(inside))
+        * np.minimum(wanted, tilts[-1]) ** 2
+    )
     found = np.where(wanted < tilts[0], values[0] * (wanted / tilts[0]) ** 2, found)
     slope = (values[-1] - values[-2]) / (tilts[-1] - tilts[-2])
     return np.asarray(found + np.maximum(wanted - tilts[-1], 0.0) * slope)
@@ -167,8 +177,10 @@ def spread_log_mgf(tilts: Floats, values: Floats, wanted: Floats) -> Floats:
 
 def _rate(stats: Statistics, grid: Grid, tilt: Floats) -> Floats:
     """Exponent a of a bias that falls as M^-a, from the steps M/4, M/2, M."""
-    half, quarter = stats.bias_weights @ stats.half, stats.bias_weights @ stats.quarter
+    half, quarter = (
+        np.einsum("i,ij->j", stats.bias_weights, x) for x in (stats.half, stats.quarter)
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = np.log2(np.maximum(quarter, 1e-300) / np.maximum(half, 1e-300))
     rate = np.clip(np.nan_to_num(rate, nan=1.0), 0.32, 1.0)
-    return np.interp(np.log(tilt), np.log(grid.tilts), rate)
+    return np.asarray(np.interp(np.log(tilt), np.log(grid.tilts), rate))

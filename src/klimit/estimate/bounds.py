@@ -63,7 +63,11 @@ def _from_moments(limit: Frontier, kl: float, variance: float) -> list[tuple[str
     above = max(float(samples.tops.max()), above)
     root = np.sqrt(2 * variance * kl)
     return [
-        ("sub-Gaussian, best variance proxy", float(np.sqrt(2 * proxy * kl)), "2406.05883, section 3"),
+        (
+            "sub-Gaussian, best variance proxy",
+            float(np.sqrt(2 * proxy * kl)),
+            "2406.05883, section 3",
+        ),
         ("range (Hoeffding)", float(np.sqrt(np.mean(width**2) * kl / 2)), "2406.05883, section 3"),
         ("Bernstein", float(root + above * kl / 3), "Boucheron et al. 2013, section 2.7"),
         ("Bennett", _bennett(variance, above, kl), "Boucheron et al. 2013, section 2.7"),
@@ -77,7 +81,11 @@ def _from_divergences(limit: Frontier, tilt: float) -> list[tuple[str, float, st
     hellinger = 2 * np.sqrt(found.hellinger_squared * (found.second_moment + samples.variances))
     return [
         ("chi-square of the optimum", float(chi), "2406.05883, section 4"),
-        ("total variation of the optimum", float((_ranges(limit) * found.total_variation).mean()), "2406.05883, section 4"),
+        (
+            "total variation of the optimum",
+            float((_ranges(limit) * found.total_variation).mean()),
+            "2406.05883, section 4",
+        ),
         ("Hellinger of the optimum", float(hellinger.mean()), "2406.05883, section 4"),
     ]
 

@@ -53,7 +53,11 @@ class Curve:
                    ((0.0, value), (0.0, slope), (variance, second)))  # fmt: skip
         width = np.diff(knots)
         a0, a1, a2 = f[:-1], d[:-1] * width, s[:-1] * width**2 / 2
-        rise, first, curved = f[1:] - a0 - a1 - a2, d[1:] * width - a1 - 2 * a2, s[1:] * width**2 - 2 * a2
+        rise, first, curved = (
+            f[1:] - a0 - a1 - a2,
+            d[1:] * width - a1 - 2 * a2,
+            s[1:] * width**2 - 2 * a2,
+        )
         a3 = 10 * rise - 4 * first + curved / 2
         a4 = -15 * rise + 7 * first - curved
         a5 = 6 * rise - 3 * first + curved / 2
@@ -85,7 +89,9 @@ class Curve:
         middle = 2 * secant - (left + right) / 2
         bad = (middle < left) | (middle > right)
         total = np.where(right > left, right - left, 1.0)
-        share[bad] = np.clip(np.where(gap_left < gap_right, 1 - gap_left / total, gap_right / total), 0.05, 0.95)[bad]
+        share[bad] = np.clip(
+            np.where(gap_left < gap_right, 1 - gap_left / total, gap_right / total), 0.05, 0.95
+        )[bad]
         middle = np.where(bad, 2 * secant - share * left - (1 - share) * right, middle)
         middle = np.clip(middle, left, right)
         extra = x[:-1] + share * width
@@ -185,7 +191,7 @@ class Curve:
             tilt = new
             if done.all():
                 break
-        return tilt
+        return np.asarray(tilt)
 
     def _evaluate(self, tilt: ArrayLike) -> tuple[Floats, Floats, Floats]:
         tilt = np.asarray(tilt, dtype=float)

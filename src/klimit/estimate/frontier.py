@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from klimit._errors import ArgumentError
-from klimit.estimate.bands import Bands, average_bands
+from klimit.estimate.bands import average_bands
 from klimit.estimate.curve import Curve
 from klimit.estimate.inputs import RewardColumn, reward_column
 from klimit.estimate.intervals import LIGHT, Tail, tail_of
@@ -16,7 +16,7 @@ from klimit.estimate.members import Members, combine, plain
 from klimit.estimate.pass_rates import Bands as RateBands
 from klimit.estimate.pass_rates import pass_rate_bands
 from klimit.estimate.result import Frontier, Settings
-from klimit.estimate.samples import Samples, collect, ordered_mean
+from klimit.estimate.samples import Integers, Samples, collect, ordered_mean
 from klimit.estimate.shape import predicted_bias
 from klimit.estimate.statistics import FEWEST, Statistics, plugin_statistics, statistics
 
@@ -133,7 +133,9 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
             chosen = np.maximum(spread_log_mgf(tilts, rates.value, grid.tilts), members.plugin)
             members = Members(grid, members.plugin, members.chosen, np.stack([chosen]),
                               members.plugin_without, members.chosen_without, members.weights)  # fmt: skip
-        curve = Curve.convex(grid.tilts, chosen, ceiling_gain=ceiling_gain, ceiling_kl=ceiling_kl, cap=cap)
+        curve = Curve.convex(
+            grid.tilts, chosen, ceiling_gain=ceiling_gain, ceiling_kl=ceiling_kl, cap=cap
+        )
     bands = average_bands(
         stats, members, curve, tail,
         level=settings.level, fixed=settings.prompts == "fixed",
@@ -160,14 +162,16 @@ def plugin(samples: Samples, ceiling_gain: float, ceiling_kl: float) -> tuple[St
     grid = Grid(START / samples.scale, OCTAVES + 2, 16 if small else 6)
     stats, slope, second = plugin_statistics(samples, grid)
     curve = Curve.smooth(
-        grid.tilts, stats.weights @ stats.full, slope, second,
+        grid.tilts, plain(stats).plugin, slope, second,
         variance=ordered_mean(samples.variances, samples),
         ceiling_gain=ceiling_gain, ceiling_kl=ceiling_kl,
     )  # fmt: skip
     return stats, curve
 
 
-def _rates(successes: Floats, scale: float, counts: Floats, settings: Settings) -> tuple[RateBands, Floats]:
+def _rates(
+    successes: Floats, scale: float, counts: Integers, settings: Settings
+) -> tuple[RateBands, Floats]:
     from klimit.estimate.intervals import quantiles
 
     quantile = quantiles(settings.level, min(len(counts), 200))[0]
@@ -180,11 +184,10 @@ def _rates(successes: Floats, scale: float, counts: Floats, settings: Settings) 
 
 def two_levels(
     column: RewardColumn, samples: Samples, settings: Settings
-) -> tuple[Floats, float, Floats] | None:
+) -> tuple[Floats, float, Integers] | None:
     """Successes, the step between the two levels, and counts, if rewards have just two levels."""
-    values = column.values[~np.isnan(column.values)]
-    low, high = float(values.min()), float(values.max())
-    if ((values != low) & (values != high)).any():
+    low, high = float(np.nanmin(column.values)), float(np.nanmax(column.values))
+    if low == high or not _only(column.values, low, high):
         return None
     means = samples.means
     successes = np.round((means - low) / (high - low) * samples.counts)
@@ -219,7 +222,7 @@ def _range(
     values = column.values
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if reward_range is None:
-        binary = low >= 0 and high == 1 and bool(np.isin(values[~np.isnan(values)], (0.0, 1.0)).all())
+        binary = low in (0.0, 1.0) and high in (0.0, 1.0) and _only(values, 0.0, 1.0)
         return ((0.0, 1.0), True) if binary else (None, False)
     if not reward_range[0] <= low <= high <= reward_range[1]:
         raise ArgumentError(
@@ -229,6 +232,15 @@ def _range(
     return (float(reward_range[0]), float(reward_range[1])), False
 
 
+def _only(values: Floats, low: float, high: float) -> bool:
+    """Whether every reward is one of two values or missing; huge arrays are looked at in pieces."""
+    step = 2**16
+    pieces = (values[start : start + step] for start in range(0, len(values), step))
+    return all(bool(((x == low) | (x == high) | np.isnan(x)).all()) for x in pieces)
+
+
 def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ArgumentError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}.")
+        raise ArgumentError(
+            f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}."
+        )

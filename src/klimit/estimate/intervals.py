@@ -106,7 +106,7 @@ def quantiles(level: float, groups: int) -> tuple[float, float]:
     from scipy.special import stdtrit
 
     df = max(groups - 1, 1)
-    return float(stdtrit(df, (1 + level) / 2)), float(stdtrit(df, level))
+    return float(stdtrit(df, (1 + level) / 2)), max(float(stdtrit(df, level)), 1e-9)
 
 
 def around(

@@ -2,7 +2,7 @@
 
 A grid ``lam0 * 2**(t / per_octave)`` needs one exponential per chain of doublings: squaring a weight moves
 it from one tilt to twice that tilt. In blocks that fit the cache this is bound by multiplications,
-not by exponentials.
+not by exponentials. Row sums avoid matrix products: their library would start threads under ours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 BLOCK = 32_768  # numbers: 256 kB, the second-level cache of today's cores
-_FLUSH = 1e-140  # squares of smaller weights would become subnormal, which is slow and never matters
+_FLUSH = (
+    1e-140  # squares of smaller weights would become subnormal, which is slow and never matters
+)
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,15 @@ def weight_sums(gaps: Floats, grid: Grid) -> Floats:
     sums = np.zeros((len(grid.tilts), rows))
     per_block = max(1, BLOCK // min(width, BLOCK))
     columns = min(width, BLOCK)
-    ones = np.ones(columns)
     for top in range(0, rows, per_block):
         for left in range(0, width, columns):
             part = gaps[top : top + per_block, left : left + columns]
             out = sums[:, top : top + per_block]
-            _chain_sums(part, grid, ones[: part.shape[1]], out)
+            _chain_sums(part, grid, out)
     return sums.T
 
 
-def _chain_sums(part: Floats, grid: Grid, ones: Floats, out: Floats) -> None:
+def _chain_sums(part: Floats, grid: Grid, out: Floats) -> None:
     lowest = part[part > -np.inf].min(initial=0.0)
     for chain in range(grid.per_octave):
         tilt = float(grid.tilts[chain])
@@ -72,7 +73,7 @@ def _chain_sums(part: Floats, grid: Grid, ones: Floats, out: Floats) -> None:
             if octave:
                 np.multiply(weights, weights, out=weights)
                 tilt *= 2.0
-            out[octave * grid.per_octave + chain] += weights @ ones
+            out[octave * grid.per_octave + chain] += np.einsum("ij->i", weights)
             if tilt * lowest < -300.0 and octave + 1 < grid.octaves:
                 weights[weights < _FLUSH] = 0.0
 
@@ -115,7 +116,7 @@ def tilted_moments(rewards: Floats, counts: NDArray[np.int64], grid: Grid) -> Ti
                         np.multiply(weights, weights, out=weights)
                         tilt *= 2.0
                     t = octave * grid.per_octave + chain
-                    sums[inside, t] += weights.sum(axis=1)
+                    sums[inside, t] += np.einsum("ij->i", weights)
                     firsts[inside, t] += np.einsum("ij,ij->i", weights, finite)
                     seconds[inside, t] += np.einsum("ij,ij->i", weights, squares)
                     if tilt * lowest < -300.0 and octave + 1 < grid.octaves:

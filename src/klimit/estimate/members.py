@@ -65,12 +65,13 @@ def combine(stats: Statistics, model_total: Floats | None, model_change: Floats 
 def plain(stats: Statistics) -> Members:
     """The plug-in alone."""
     full = with_left_out(stats.full, stats.weights)
-    return Members(stats.grid, full[0], full[0], full[:1], full[1:], full[1:], stats.weights)
+    value, without = full[0], full[1:]
+    return Members(stats.grid, value, value, full[:1], without, without, stats.weights)
 
 
 def with_left_out(groups: Floats, weights: Floats) -> Floats:
     """First the mean over all groups, then the means without each group."""
-    total = weights @ groups
+    total = np.einsum("i,ij->j", weights, groups)  # one order of summation on every machine
     rest = np.maximum(1 - weights, 1e-12)[:, None]
     return np.concatenate([total[None], (total - weights[:, None] * groups) / rest])
 
@@ -81,7 +82,7 @@ def group_error(groups: Floats, weights: Floats) -> Floats:
     count = int(present.sum())
     if count < 2:
         return np.zeros(groups.shape[1])
-    mean = weights @ groups
+    mean = np.einsum("i,ij->j", weights, groups)
     squares = (weights[present, None] ** 2 * (groups[present] - mean) ** 2).sum(axis=0)
     error: Floats = np.sqrt(squares * count / (count - 1))
     return error
@@ -90,7 +91,10 @@ def group_error(groups: Floats, weights: Floats) -> Floats:
 def _aitken(half: Floats, quarter: Floats, sizes: Sizes) -> Floats:
     """What is left to gain beyond M, from the gains M/4 to M/2 to M, for a bias that falls as M^-a."""
     rates = np.linspace(*RATES, 24)
-    power = [np.array([np.mean(size**-a) for a in rates]) for size in (sizes.full, sizes.half, sizes.quarter)]
+    power = [
+        np.array([np.mean(size**-a) for a in rates])
+        for size in (sizes.full, sizes.half, sizes.quarter)
+    ]
     ratio = (power[1] - power[0]) / (power[2] - power[1])
     factor = power[0] / (power[1] - power[0])
     order = np.argsort(ratio)

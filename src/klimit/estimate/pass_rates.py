@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit.estimate.kernel import Floats
+from klimit.estimate.samples import Integers
 
 DEGREE = 32  # counts are thinned to so many draws; higher polynomials matter only far beyond trust
 _RATES = np.concatenate(([0.0], np.geomspace(1e-5, 0.04, 45), np.linspace(0.05, 0.5, 32)))
@@ -31,7 +32,7 @@ class Bands:
 
 
 def pass_rate_bands(
-    successes: Floats, counts: Floats, tilts: Floats, *, quantile: float, fixed: bool
+    successes: Floats, counts: Integers, tilts: Floats, *, quantile: float, fixed: bool
 ) -> Bands:
     """Bands for the mean over prompts of the centred log-mgf of a 0/1 reward.
 
@@ -96,7 +97,7 @@ def _hypergeometric(size: int, draws: int) -> Floats:
 
 
 def _covariance(
-    weights: Floats, sizes: Floats, share: Floats, degree: int, fixed: bool
+    weights: Floats, sizes: Integers, share: Floats, degree: int, fixed: bool
 ) -> Floats:
     """Covariance of one prompt's thinned counts under the fitted mixture."""
     total = np.zeros((degree + 1, degree + 1))

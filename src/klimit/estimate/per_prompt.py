@@ -29,11 +29,13 @@ from klimit.estimate.intervals import (
 from klimit.estimate.kernel import Floats, Grid, weight_sums
 from klimit.estimate.members import front, group_error, with_left_out
 from klimit.estimate.result import Frontier, Settings
-from klimit.estimate.samples import Block, Samples
+from klimit.estimate.samples import Block, Integers, Samples
 from klimit.estimate.shape import PredictedBias, log_mean, predicted_bias
 from klimit.estimate.statistics import FEWEST, GROUPS, by_group, deal, slices
 
-_BIAS_PROMPTS = 2048  # fronts of subsets cost more than their sums: fewer prompts carry the correction
+_BIAS_PROMPTS = (
+    2048  # fronts of subsets cost more than their sums: fewer prompts carry the correction
+)
 _SEEN = 8  # subsets of one kind that are looked at
 
 
@@ -57,7 +59,7 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontie
     spread = np.sqrt(samples.variances[samples.variances > 0])
     low, high = np.log2(spread.min() / samples.scale), np.log2(spread.max() / samples.scale)
     # every prompt needs its own range of tilts
-    below = int(np.clip(np.ceil(high), 0, 8))
+    below = int(np.clip(np.ceil(high), 0, 8)) + 2  # the smallest budgets need smaller tilts
     octaves = average.OCTAVES + below + int(np.clip(np.ceil(-low), 0, 8))
     grid = Grid(average.START / samples.scale / 2.0**below, octaves, average.PER_OCTAVE)
     kl = kl_nodes(float(np.log(samples.counts.max())))
@@ -107,7 +109,9 @@ def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) ->
         still = samples.variances[block.prompts] == 0
         found.gain[still] = 0.0
         tilt = np.clip(found.tilt, grid.tilts[0], grid.tilts[-1])
-        noise = _noise(log_mgf, grid, tilt, samples.variances[block.prompts], block.counts, found.gain)
+        noise = _noise(
+            log_mgf, grid, tilt, samples.variances[block.prompts], block.counts, found.gain
+        )
         eighth, half, quarter = (np.zeros(shape) for _ in range(3))
         number = np.zeros(groups)
         if correct and biased.any():
@@ -133,7 +137,9 @@ def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) ->
 
             seven = mean_front([tuple(set(range(parts)) - {i}) for i in range(parts)])
             halves = mean_front(_pairs(parts, parts // 2))
-            quarters = mean_front([tuple(range(i, i + parts // 4)) for i in range(0, parts, parts // 4)])
+            quarters = mean_front(
+                [tuple(range(i, i + parts // 4)) for i in range(0, parts, parts // 4)]
+            )
             eighth = by_group((parts - 1) * (full - seven), group[use], groups)
             half = by_group(full - halves, group[use], groups)
             quarter = by_group(halves - quarters, group[use], groups)
@@ -156,7 +162,7 @@ def _pairs(parts: int, take: int) -> list[tuple[int, ...]]:
 
 
 def _noise(
-    log_mgf: Floats, grid: Grid, tilt: Floats, variance: Floats, counts: Floats, gain: Floats
+    log_mgf: Floats, grid: Grid, tilt: Floats, variance: Floats, counts: Integers, gain: Floats
 ) -> Floats:
     """Variance that a redraw of a prompt's samples would give its front, at first order."""
     place = np.log2(tilt / grid.tilts[0]) * grid.per_octave
@@ -189,7 +195,8 @@ def _model_bias(
     def bias(part: int) -> Floats:
         rows = dealt[: len(dealt) // part * part].reshape(-1, part)
         centred = log_mean(rows, grid) - grid.tilts * rows.mean(axis=1)[:, None]
-        return np.maximum(level - front(centred, grid, kl).gain.mean(axis=0), 0.0)
+        gain = front(centred, grid, kl).gain.mean(axis=0)
+        return np.asarray(np.maximum(level - gain, 0.0))
 
     moving = samples.variances > 0
     scale = float(model.scales.mean()) * float(moving.mean())
@@ -251,10 +258,11 @@ def _bands(
     bound = np.maximum.accumulate(np.maximum(full[0] - one_sided * plain_error, 0.0))
     relative = error / np.maximum(gain, 1e-300)
     with np.errstate(over="ignore"):
-        factor = np.exp(np.minimum(two_sided * relative + correction / np.maximum(gain, 1e-300), 50))
+        factor = np.exp(
+            np.minimum(two_sided * relative + correction / np.maximum(gain, 1e-300), 50)
+        )
     trusted = edge_of_trust(kl, shaky, first, wall) if correct else 0.0
     return Bands(
         kl, gain, np.minimum(full[0], gain), np.maximum(low, 0.0), high, 1 / factor, factor, error,
         bound, shaky, trusted, np.ones(len(kl)), 1.0,
     )  # fmt: skip
-

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from klimit.estimate.result import Frontier
+    from klimit.estimate.samples import Integers
 
 _TRUST = 2.0  # nats below log M that a single prompt is trusted to
 
@@ -36,9 +37,9 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
     samples = limit.samples
     if limit.settings.budget == "per-prompt":
         found = tilt_to_kl(samples, kl)
-        gain, spent = found.gain, np.where(samples.variances > 0, np.minimum(kl, _ceiling(limit)), 0.0)
-        extra = float(limit.curve.at_kl(kl).gain) - float(gain.mean())
-        gain = gain + extra * _share(found.chi_square, samples.counts)
+        spent = np.where(samples.variances > 0, np.minimum(kl, _ceiling(limit)), 0.0)
+        extra = float(limit.gain(kl).value) - float(found.gain.mean())
+        gain = found.gain + extra * _share(found.chi_square, samples.counts)
     else:
         point = limit.curve.at_kl(kl)
         tilt = float(point.tilt)
@@ -69,10 +70,10 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
 
 
 def _ceiling(limit: Frontier) -> Floats:
-    return np.log(limit.samples.counts / limit.samples.ties)
+    return np.asarray(np.log(limit.samples.counts / limit.samples.ties))
 
 
-def _share(chi_square: Floats, counts: Floats) -> Floats:
+def _share(chi_square: Floats, counts: Integers) -> Floats:
     """Shares of the mean correction, averaging to 1."""
     bias = chi_square / counts
     mean = float(bias.mean())

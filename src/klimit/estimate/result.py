@@ -73,10 +73,14 @@ class Frontier:
         """Every prompt is constant: nothing can be gained, at any KL."""
         tilts = np.array([1.0, 2.0])
         zero = np.zeros(2)
-        curve = Curve.smooth(tilts, zero, zero, zero, variance=0.0, ceiling_gain=0.0, ceiling_kl=0.0)
+        curve = Curve.smooth(
+            tilts, zero, zero, zero, variance=0.0, ceiling_gain=0.0, ceiling_kl=0.0
+        )
         kl = kl_nodes(1.0)
         none = np.zeros(len(kl))
-        bands = Bands(kl, none, none, none, none, none + 1, none + 1, none, none, none, np.inf, none + 1, 1.0)
+        bands = Bands(
+            kl, none, none, none, none, none + 1, none + 1, none, none, none, np.inf, none + 1, 1.0
+        )
         return cls(column.ids, column.name, samples, settings, curve, None, bands, LIGHT, 0.0)
 
     @property
@@ -100,19 +104,30 @@ class Frontier:
         0.902447
         """
         budget = _budgets(kl)
-        return self._estimate(self._gain(budget), budget)
+        return self._estimate(self._point(budget)[0], budget)
 
-    def _gain(self, kl: Floats) -> Floats:
-        if self.settings.budget == "per-prompt" and self.settings.estimator == "plugin":
-            from klimit.estimate.tilted import tilt_to_kl
+    def _point(self, kl: Floats) -> tuple[Floats, Floats]:
+        """Gain and slope at budgets of any shape."""
+        if self._solves_prompts:
+            from klimit.estimate.tilted import mean_front
 
-            solved = [tilt_to_kl(self.samples, float(x)).gain for x in np.atleast_1d(kl).ravel()]
-            return np.array([ordered_mean(x, self.samples) for x in solved]).reshape(np.shape(kl))
-        return self.curve.at_kl(kl).gain
+            solved = [mean_front(self.samples, float(x)) for x in np.ravel(kl)]
+            gain, slope = np.array(solved).reshape(-1, 2).T
+            return gain.reshape(np.shape(kl)), slope.reshape(np.shape(kl))
+        point = self.curve.at_kl(kl)
+        with np.errstate(divide="ignore"):
+            return point.gain, 1 / point.tilt
+
+    @property
+    def _solves_prompts(self) -> bool:
+        """Whether every budget is solved prompt by prompt: the plug-in is then exact."""
+        return self.settings.budget == "per-prompt" and self.settings.estimator == "plugin"
 
     def _estimate(self, value: Floats, kl: Floats) -> Estimate:
         bands = self.bands
-        low, high = value * bands.share(bands.low, kl), value * bands.share(bands.high, kl)
+        low = value * bands.share(bands.low, kl)
+        with np.errstate(invalid="ignore"):  # 0 nats, where the interval of one prompt has no end
+            high = value * bands.share(bands.high, kl)
         trusted = kl <= bands.trusted_kl
         bound = np.maximum(bands.share(bands.bound, kl) * value, self._trusted_low())
         low = np.where(trusted, low, np.minimum(bound, value))
@@ -123,12 +138,17 @@ class Frontier:
         done = kl == 0
         low, high = np.where(done, 0.0, low), np.where(done, 0.0, high)
         note = "" if bool(np.all(trusted)) else self._note(kl, trusted)
-        return Estimate(*map(_plain, (value, low, np.maximum(high, value))), self.settings.level, _plain(trusted), note)
+        high = np.maximum(high, value)
+        return Estimate.of(value, low, high, level=self.settings.level, trusted=trusted, note=note)
 
     @property
     def _keeps_interval(self) -> bool:
         """Whether the interval holds beyond trust too: pass-rate mixtures know what they do not know."""
-        return self.tail is LIGHT and self.settings.range_implied and self.settings.estimator == "corrected"
+        return (
+            self.tail is LIGHT
+            and self.settings.range_implied
+            and self.settings.estimator == "corrected"
+        )
 
     def _trusted_low(self) -> float:
         edge = self.bands.trusted_kl
@@ -153,7 +173,9 @@ class Frontier:
         """Samples a prompt that would bring `kl` nats into the trusted range (an extrapolation)."""
         size = float(np.exp(np.mean(np.log(self.samples.counts))))
         at = np.log(max(kl, self.bands.kl[0]))
-        doubt = float(np.interp(at, np.log(self.bands.kl), np.nan_to_num(self.bands.doubt, posinf=1.0)))
+        doubt = float(
+            np.interp(at, np.log(self.bands.kl), np.nan_to_num(self.bands.doubt, posinf=1.0))
+        )
         rate = float(np.interp(at, np.log(self.bands.kl), self.bands.rate))
         by_bias = size * max(doubt / DOUBT, 1.0) ** (1 / rate)
         needed = max(by_bias, float(np.exp(kl + 0.5)))
@@ -170,7 +192,7 @@ class Frontier:
         if np.isnan(wanted).any():
             raise ArgumentError("gain must be a number; got nan.")
         flat = np.atleast_1d(wanted).ravel()
-        value = np.atleast_1d(self.curve.at_gain(flat).kl).astype(float)
+        value = self._least(flat)
         nodes = self.bands.kl
         band = self._estimate(self.curve.at_kl(nodes).gain, nodes)
         rising = np.maximum.accumulate(np.where(np.isfinite(band.high), band.high, np.inf))
@@ -180,7 +202,11 @@ class Frontier:
         impossible = flat > self.cap_limit() * (1 + 1e-12)
         lost = np.isnan(value)
         value = np.where(impossible, np.inf, value)
-        low = np.where(impossible, np.inf, np.where(lost, np.minimum(low, self.curve.ceiling_kl), np.fmin(low, value)))
+        low = np.where(
+            impossible,
+            np.inf,
+            np.where(lost, np.minimum(low, self.curve.ceiling_kl), np.fmin(low, value)),
+        )
         high = np.where(impossible | lost, np.inf, np.fmax(high, value))
         value = np.where(flat <= 0, 0.0, value)
         low, high = np.where(flat <= 0, 0.0, low), np.where(flat <= 0, 0.0, high)
@@ -192,8 +218,18 @@ class Frontier:
             note = "no sample of these prompts shows such a gain"
         elif not trusted.all():
             note = f"beyond the trusted {self.trusted_kl:.2g} nats"
-        shaped = (x.reshape(wanted.shape) for x in (value, low, high))
-        return Estimate(*map(_plain, shaped), self.settings.level, _plain(trusted.reshape(wanted.shape)), note)
+        shape = wanted.shape
+        return Estimate.of(
+            value.reshape(shape), low.reshape(shape), high.reshape(shape),
+            level=self.settings.level, trusted=trusted.reshape(shape), note=note,
+        )  # fmt: skip
+
+    def _least(self, gain: Floats) -> Floats:
+        if not self._solves_prompts:
+            return np.atleast_1d(self.curve.at_gain(gain).kl).astype(float)
+        from klimit.estimate.tilted import least_kl
+
+        return np.array([least_kl(self.samples, float(x)) for x in gain])
 
     def beta(self, kl: ArrayLike) -> Estimate:
         """Which KL coefficient (reward units per nat) makes a KL penalty spend `kl` nats?
@@ -201,8 +237,7 @@ class Frontier:
         The slope of the frontier, dG/dKL; with ``budget="per-prompt"`` the mean slope over prompts.
         """
         budget = _budgets(kl)
-        with np.errstate(divide="ignore"):
-            value = 1 / self.curve.at_kl(budget).tilt
+        value = self._point(budget)[1]
         bands = self.bands
         at = np.log(np.maximum(budget, bands.kl[0]))
         low = value * np.interp(at, np.log(bands.kl), bands.beta_low)
@@ -211,7 +246,7 @@ class Frontier:
         low = np.where(trusted, low, 0.0)
         high = np.where(trusted, high, np.inf)
         note = "" if bool(np.all(trusted)) else f"beyond the trusted {self.trusted_kl:.2g} nats"
-        return Estimate(*map(_plain, (value, low, high)), self.settings.level, _plain(trusted), note)
+        return Estimate.of(value, low, high, level=self.settings.level, trusted=trusted, note=note)
 
     def at(self, *, beta: ArrayLike) -> Tilted:
         """What does the optimal policy at this KL coefficient gain and spend?
@@ -226,7 +261,7 @@ class Frontier:
         coefficient = np.asarray(beta, dtype=float)
         if not (coefficient > 0).all():
             raise ArgumentError(
-                f"beta must be positive (reward units per nat); got {beta}. "
+                f"beta must be positive (reward units per nat); got {beta!r}. "
                 "For the limit of no KL cost see gain(kl=...) at a large KL."
             )
         tilt = 1 / coefficient
@@ -239,11 +274,13 @@ class Frontier:
             down, up = (x.reshape(value.shape) for x in limits[name])
             low = np.maximum(np.where(trusted, value - down, 0.0), 0.0)
             high = np.where(trusted, value + up, np.inf)
-            return Estimate(*map(_plain, (value, low, high)), self.settings.level, _plain(trusted), note)
+            return Estimate.of(
+                value, low, high, level=self.settings.level, trusted=trusted, note=note
+            )
 
         jeffreys = point.gain * tilt
         return Tilted(
-            beta=_plain(coefficient),
+            beta=coefficient[()],
             kl=estimate("kl", point.kl),
             gain=estimate("gain", point.gain),
             jeffreys=estimate("jeffreys", jeffreys),
@@ -276,7 +313,7 @@ class Frontier:
         found = {}
         for name in names:
             error = leave_out_error(without[name], chosen[name], members.weights)
-            error = np.where(np.isfinite(error), error * self.bands.narrowing, 1e300)
+            error = error * self.bands.narrowing  # inf from one prompt alone
             correction = np.abs(chosen[name] - plugin[name])
             low, high = around(
                 np.zeros(len(tilt)), error, correction, 0.5 * correction, self.tail, quantile
@@ -346,8 +383,3 @@ def _first_reach(kl: Floats, rising: Floats, wanted: Floats) -> Floats:
             share = (target - a) / (b - a) if np.isfinite(b) and b > a else 0.0
             out[i] = kl[j - 1] + share * (kl[j] - kl[j - 1])
     return out
-
-
-def _plain(x: Any) -> Any:
-    array = np.asarray(x)
-    return array.item() if array.ndim == 0 else array

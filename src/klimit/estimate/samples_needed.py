@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit.estimate.intervals import DOUBT, leave_out_error
+from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
+from klimit.estimate.samples import ordered_mean
 from klimit.estimate.tilted import tilt_prompts
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 FEWEST_PROMPTS = 10  # fewer do not show how much prompts differ
 FEWEST_SAMPLES = 4
+ROOM = 2.0  # nats between a budget and log M: nearer, corrections are large and the estimate may be off
 
 
 @dataclass(frozen=True)
@@ -74,26 +77,34 @@ class ErrorSplit:
     def cheapest(self, error: float, *, least_samples: float) -> tuple[int, int]:
         """Prompts and samples per prompt that reach `error` with the fewest rewards in all.
 
-        Rounded up to two digits, so the error reached is a little less than asked for.
+        The spread at hand is itself measured on few prompts. It is taken at its upper limit (one-sided, 80 %), and
+        numbers are rounded up to two digits, so the error that is reached is mostly a little less.
 
         Examples
         --------
         >>> split = ErrorSplit(prompts=50, samples=64.0, between=0.04, within=0.02, bias=0.02, rate=1.0)
         >>> split.cheapest(0.03, least_samples=4)
-        (160, 81)
+        (180, 82)
         """
         samples = np.geomspace(least_samples, 1e5 * least_samples, 4001)
+        best = int(np.argmin(samples * self._prompts_for(error, samples)))
+        per_prompt = _up(float(samples[best]))
+        return _up(float(self._prompts_for(error, np.array([float(per_prompt)]))[0])), per_prompt
+
+    def _prompts_for(self, error: float, samples: Floats) -> Floats:
+        """Prompts that reach `error` with so many samples of each; inf where bias alone is larger."""
         falling = (self.samples / samples) ** self.rate
         room = error**2 - (self.bias * falling) ** 2
-        needed = self.prompts * (self.between**2 + self.within**2 * falling)
-        with np.errstate(divide="ignore"):
-            prompts = np.where(room > 0, needed / np.where(room > 0, room, 1.0), np.inf)
-        prompts = np.maximum(prompts, FEWEST_PROMPTS)
-        best = int(np.argmin(prompts * samples))
-        per_prompt = _up(samples[best])
-        left = error**2 - (self.bias * (self.samples / per_prompt) ** self.rate) ** 2
-        spread = self.between**2 + self.within**2 * (self.samples / per_prompt) ** self.rate
-        return _up(max(self.prompts * spread / left, FEWEST_PROMPTS)), per_prompt
+        spread = self._margin * self.prompts * (self.between**2 + self.within**2 * falling)
+        needed = np.where(room > 0, spread / np.where(room > 0, room, 1.0), np.inf)
+        return np.maximum(needed, FEWEST_PROMPTS)
+
+    @property
+    def _margin(self) -> float:
+        """Upper limit of a variance over its estimate from so many prompts."""
+        from scipy.special import chdtri
+
+        return float((self.prompts - 1) / chdtri(self.prompts - 1, 0.8))
 
 
 def error_split(limit: Frontier, kl: float) -> ErrorSplit:
@@ -116,26 +127,29 @@ def error_split(limit: Frontier, kl: float) -> ErrorSplit:
     tilt = float(plain.tilt[0])
     found = tilt_prompts(samples, tilt)
     influence = found.chi_square + tilt**2 * samples.variances - 2 * tilt * found.gain
-    redraw = np.sum(np.maximum(influence, 0.0) / np.maximum(samples.counts - 1, 1))
-    within = float(redraw) / (tilt * samples.prompts) ** 2 + max(error**2 - plain_error**2, 0.0)
+    redraw = ordered_mean(np.maximum(influence, 0.0) / np.maximum(samples.counts - 1, 1), samples)
+    within = redraw / (tilt**2 * samples.prompts) + max(error**2 - plain_error**2, 0.0)
     within = min(within, error**2)
     gain = float(limit.curve.at_kl(kl).gain)
     at = np.log(max(kl, limit.bands.kl[0]))
     nodes = np.log(limit.bands.kl)
+    doubt = np.maximum.accumulate(
+        np.nan_to_num(limit.bands.doubt, posinf=1.0)
+    )  # a dip below is luck
     return ErrorSplit(
         prompts=samples.prompts,
-        samples=float(np.exp(np.mean(np.log(samples.counts)))),
+        samples=float(np.exp(ordered_mean(np.log(samples.counts), samples))),
         between=float(np.sqrt(error**2 - within)) / gain,
         within=float(np.sqrt(within)) / gain,
-        bias=float(np.interp(at, nodes, np.nan_to_num(limit.bands.doubt, posinf=1.0))),
+        bias=float(np.interp(at, nodes, doubt)),
         rate=float(np.interp(at, nodes, limit.bands.rate)),
     )
 
 
 def least_samples(split: ErrorSplit, kl: float) -> float:
-    """Samples a prompt below which `kl` nats would not be trusted (`Frontier.samples_needed`)."""
+    """Samples a prompt below which `kl` nats would not be trusted, or only just (log M - 2 is the safe zone)."""
     by_bias = split.samples * (split.bias / DOUBT) ** (1 / split.rate)
-    return max(FEWEST_SAMPLES, by_bias, float(np.exp(kl + 2.0)))
+    return max(FEWEST_SAMPLES, by_bias, float(np.exp(kl + ROOM)))
 
 
 def _up(number: float) -> int:

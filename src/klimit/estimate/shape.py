@@ -12,11 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit.estimate.kernel import Floats, Grid, weight_sums
-from klimit.estimate.samples import Samples
-from klimit.estimate.statistics import BIAS_PROMPTS, FEWEST
+from klimit.estimate.samples import Integers, Samples
+from klimit.estimate.statistics import slices
 
 _POOL = 2**20  # residuals kept
 _HANDS = 400  # simulated prompts, at least
+_SIMULATED = (
+    2**21
+)  # samples simulated, at most: where hands are that large there is no bias to find
 _SCALES = 1000  # scales that the average over prompts is made of, at most
 
 
@@ -34,11 +37,10 @@ class PredictedBias:
 
 def predicted_bias(samples: Samples, grid: Grid, *, seed: int) -> PredictedBias:
     """See `PredictedBias`; `samples` must be continuous (`few_levels` has the others)."""
-    scales, residuals = _pool(samples, seed)
+    scales, sizes, residuals = _pool(samples, seed)
     residuals, scales = residuals / residuals.std(), scales * residuals.std()
     residuals = residuals - residuals.mean()
-    counts = samples.counts[(samples.counts >= FEWEST) & (samples.variances > 0)]
-    anchors = _anchors(int(counts.min()), int(counts.max()))
+    anchors = _anchors(int(sizes.min()), int(sizes.max()))
     # one grid of u = tilt * scale wide enough for every prompt
     low, high = np.log2(scales.min() * grid.start), np.log2(scales.max() * grid.tilts[-1])
     start = 2.0 ** np.floor(low - np.log2(grid.start)) * grid.start
@@ -46,38 +48,29 @@ def predicted_bias(samples: Samples, grid: Grid, *, seed: int) -> PredictedBias:
     rng = np.random.default_rng([seed, 1, len(residuals)])
     bias = _simulate(residuals, anchors, u_grid, rng, hands=_HANDS)
     full, half = (
-        _average(bias, anchors, u_grid, grid, scales, counts_of(scales, counts) / divisor)
-        for divisor in (1, 2)
+        _average(bias, anchors, u_grid, grid, scales, sizes / divisor) for divisor in (1, 2)
     )
     return PredictedBias(full, half - full, residuals, scales, u_grid, bias)
 
 
-def counts_of(scales: Floats, counts: Floats) -> Floats:
-    """Sample counts that go with the scales (both follow the prompts; thinned alike)."""
-    return counts[: len(scales)] if len(counts) >= len(scales) else np.resize(counts, len(scales))
-
-
-def _pool(samples: Samples, seed: int) -> tuple[Floats, Floats]:
-    """Shrunken scale of every prompt with enough samples, and all residuals on a common scale."""
-    spread, noise, rows = [], [], []
+def _pool(samples: Samples, seed: int) -> tuple[Floats, Floats, Floats]:
+    """Scale (shrunken) and samples of prompts with enough of them; residuals on a common scale."""
+    spread, sizes, halves, rows = [], [], [], []
+    held = 0
     rng = np.random.default_rng([seed, 2, samples.prompts])
-    for block in samples.blocks:
-        use = (block.counts >= FEWEST) & (samples.variances[block.prompts] > 0)
-        use &= samples.rank[block.prompts] < BIAS_PROMPTS
-        rewards, counts = block.rewards[use], block.counts[use]
-        if not len(rewards):
+    for block, enough in slices(samples):
+        use = samples.variances[block.prompts] > 0
+        if not enough or not use.any():
             continue
+        rewards, counts = block.rewards[use], block.counts[use]
         spread.append(gini_variance(rewards, counts))
-        keys = rng.random(rewards.shape)
-        keys[rewards == -np.inf] = 2.0
-        dealt = np.take_along_axis(rewards, np.argsort(keys, axis=1), axis=1)
-        size = int(counts.min()) // 2
-        a, b = np.sort(dealt[:, :size], axis=1), np.sort(dealt[:, size : 2 * size], axis=1)
-        sizes = np.full(len(a), size)
-        noise.append(np.stack([gini_variance(a, sizes), gini_variance(b, sizes)]))
-        rows.append((rewards, counts))
+        sizes.append(counts)
+        halves.append(_half_variances(rewards, int(counts.min()) // 2, rng))
+        if held < _POOL:
+            rows.append((rewards, counts))
+            held += int(counts.sum())
     v = np.concatenate(spread)
-    va, vb = np.concatenate(noise, axis=1)
+    va, vb = np.concatenate(halves, axis=1)
     product = float(np.mean(va * vb))
     c = float(np.mean((va - vb) ** 2)) / (4 * product) if product > 0 else 1.0
     sampling = float(np.mean(v**2)) * c / (1 + c)
@@ -91,12 +84,24 @@ def _pool(samples: Samples, seed: int) -> tuple[Floats, Floats]:
         first += len(rewards)
         z = rewards / scale[:, None] * np.sqrt(counts / (counts - 1))[:, None]
         pieces.append(z[z > -np.inf])
-        if sum(map(len, pieces)) > _POOL:
-            break
-    return scales, np.concatenate(pieces)[: 2 * _POOL]
+    return scales, np.concatenate(sizes), np.concatenate(pieces)
 
 
-def gini_variance(rewards: Floats, counts: Floats) -> Floats:
+def _half_variances(rewards: Floats, size: int, rng: np.random.Generator) -> Floats:
+    """(2, rows) squared scales of two random halves of every row: how noisy a scale is."""
+    keys = rng.random(rewards.shape)
+    keys[rewards == -np.inf] = 2.0
+    dealt = np.take_along_axis(rewards, np.argsort(keys, axis=1), axis=1)
+    sizes = np.full(len(rewards), size)
+    return np.stack(
+        [
+            gini_variance(np.sort(dealt[:, i * size : (i + 1) * size], axis=1), sizes)
+            for i in range(2)
+        ]
+    )
+
+
+def gini_variance(rewards: Floats, counts: Integers) -> Floats:
     """Square of the scale that Gini's mean difference gives a normal law; rewards ascending, padded in front."""
     width = rewards.shape[1]
     place = np.arange(width) - (width - counts[:, None])
@@ -120,7 +125,7 @@ def _simulate(
     """(anchors, tilts) bias of a log-mean of so many exponentials of the pooled residuals."""
     most = int(anchors[-1])
     per_deal = max(1, len(residuals) // most)
-    deals = max(1, round(hands / per_deal))
+    deals = max(1, min(round(hands / per_deal), _SIMULATED // (per_deal * most)))
     total = np.zeros((len(anchors), len(grid.tilts)))
     number = np.zeros(len(anchors))
     for _ in range(deals):
@@ -141,7 +146,8 @@ def _simulate(
 def log_mean(rows: Floats, grid: Grid) -> Floats:
     """(rows, tilts) log of the mean of exp(tilt * value)."""
     top = rows.max(axis=1, keepdims=True)
-    return np.log(weight_sums(rows - top, grid) / rows.shape[1]) + grid.tilts * top
+    value: Floats = np.log(weight_sums(rows - top, grid) / rows.shape[1]) + grid.tilts * top
+    return value
 
 
 def _average(
@@ -153,10 +159,12 @@ def _average(
     logs = np.log(u_grid.tilts)
     where = np.log(grid.tilts)[None, :] + np.log(scales[pick])[:, None]
     curves = np.stack([np.interp(where, logs, row) for row in bias])
-    place = np.clip(np.interp(np.log(sizes[pick]), np.log(anchors), np.arange(len(anchors))), 0, None)
+    place = np.clip(
+        np.interp(np.log(sizes[pick]), np.log(anchors), np.arange(len(anchors))), 0, None
+    )
     left = np.minimum(place.astype(int), max(len(anchors) - 2, 0))
     share = (place - left)[:, None]
     rows = np.arange(len(pick))
     right = np.minimum(left + 1, len(anchors) - 1)
     mixed: Floats = (1 - share) * curves[left, rows] + share * curves[right, rows]
-    return mixed.mean(axis=0)
+    return np.asarray(mixed.mean(axis=0))

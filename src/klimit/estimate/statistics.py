@@ -18,7 +18,9 @@ from klimit.estimate.kernel import BLOCK, Floats, Grid, tilted_moments, weight_s
 from klimit.estimate.samples import Block, Integers, Samples
 
 GROUPS = 200  # prompts are spread over at most so many groups; up to here a group is one prompt
-BIAS_PROMPTS = 16_384  # prompts whose halves are looked at; more would not make the correction better
+BIAS_PROMPTS = (
+    16_384  # prompts whose halves are looked at; more would not make the correction better
+)
 FEWEST = 4  # samples a prompt needs for the corrected estimate
 _TOP = 8  # samples whose removal is computed exactly; the rest are below 1/9 of the sum each
 
@@ -60,7 +62,9 @@ class Statistics:
 
 def statistics(samples: Samples, grid: Grid, *, seed: int, workers: int = 2) -> Statistics:
     """Read every reward once; see `Statistics`."""
-    longer = grid.longer(2)  # sums at 2 and 4 times a tilt give the second and fourth powers of its weights
+    longer = grid.longer(
+        2
+    )  # sums at 2 and 4 times a tilt give the second and fourth powers of its weights
     groups = min(GROUPS, samples.prompts)
     parts = list(slices(samples))
 
@@ -126,19 +130,21 @@ def plugin_statistics(
     weights = prompts / prompts.sum()
     stats = Statistics(grid, weights, full / counts, noise / samples.prompts**2,
                        np.zeros(groups), none, none, none, Sizes(*3 * (np.empty(0),)))  # fmt: skip
-    return stats, weights @ (mean / counts), weights @ (variance / counts)
+    slope, second = (np.einsum("i,ij->j", weights, x / counts) for x in (mean, variance))
+    return stats, slope, second
 
 
 def slices(samples: Samples) -> Iterator[tuple[Block, bool]]:
-    """Blocks cut into slices of a few caches, those with halves apart from those without."""
+    """Blocks cut into slices of a few caches, those with halves apart from those without; views, not copies."""
     for block in samples.blocks:
         biased = (samples.rank[block.prompts] < BIAS_PROMPTS) & (block.counts >= FEWEST)
-        step = max(1, 8 * BLOCK // block.rewards.shape[1])
-        for flag in (True, False):
-            rows = np.flatnonzero(biased == flag)
-            for start in range(0, len(rows), step):
-                part = rows[start : start + step]
-                yield Block(block.prompts[part], block.rewards[part], block.counts[part]), flag
+        step = max(1, 4 * BLOCK // block.rewards.shape[1])
+        edges = np.flatnonzero(np.diff(biased)) + 1
+        for first, last in zip([0, *edges], [*edges, len(biased)], strict=True):
+            for start in range(first, last, step):
+                part = slice(start, min(start + step, last))
+                piece = Block(block.prompts[part], block.rewards[part], block.counts[part])
+                yield piece, bool(biased[start])
 
 
 @dataclass(frozen=True)
@@ -193,7 +199,9 @@ def _block_sums(
     pieces = pieces[..., : len(tilts)]
     tie = full - tilts * tops
     half, half_size = _subset_means(pieces, sizes, best, parts // 2, tilts, prompts=samples.prompts)
-    quarter, quarter_size = _subset_means(pieces, sizes, best, parts // 4, tilts, prompts=samples.prompts)
+    quarter, quarter_size = _subset_means(
+        pieces, sizes, best, parts // 4, tilts, prompts=samples.prompts
+    )
     number = np.bincount(group, minlength=groups).astype(float)
     return _Sums(
         number,
@@ -228,7 +236,9 @@ def _log_mgf_and_noise(
     tilts = longer.tilts
     log_mgf = np.log(sums / n) + tilts * tops
     count = len(tilts) - 2 * octave
-    squares = np.exp(np.minimum(log_mgf[:, octave : octave + count] - 2 * log_mgf[:, :count], 600.0))
+    squares = np.exp(
+        np.minimum(log_mgf[:, octave : octave + count] - 2 * log_mgf[:, :count], 600.0)
+    )
     slope = _slope(log_mgf[:, : count + 2], 1 / longer.per_octave)[:, :count]
     spread = squares - 1 + tilts[:count] ** 2 * variance[:, None] - 2 * slope
     return log_mgf[:, :count], (np.maximum(spread, 0.0) / np.maximum(n - 1, 1)).sum(axis=0)
@@ -274,7 +284,7 @@ def _jackknife(sums: Floats, gaps: Floats, counts: Integers, longer: Grid) -> Fl
     series = rest[1] + rest[2] / 2 + np.sqrt(rest[2] * rest[4]) / 3 + rest[4] / 4
     removed = removed + np.where(np.isfinite(first), first, 0.0) - series
     delete_one = np.log(n / (n - 1)) + removed / n
-    return -(n - 1) * delete_one
+    return np.asarray(-(n - 1) * delete_one)
 
 
 def deal(gaps: Floats, counts: Integers, rng: np.random.Generator) -> tuple[Floats, Floats]:

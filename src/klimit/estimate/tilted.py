@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from klimit.estimate.kernel import BLOCK, Floats
-from klimit.estimate.samples import Samples
+from klimit.estimate.samples import Samples, ordered_mean
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,9 @@ def tilt_prompts(samples: Samples, tilt: ArrayLike) -> TiltedPrompts:
             prompts, n = block.prompts[rows], block.counts[rows].astype(float)
             x = block.rewards[rows]
             here = tilts[prompts][:, None]
-            weight = np.exp(here * (x - x[:, -1:]))
-            x = np.where(x > -np.inf, x, 0.0)
+            inside = x > -np.inf  # the padding weighs nothing, at tilt 0 too
+            x = np.where(inside, x, 0.0)
+            weight = np.exp(here * (x - x[:, -1:])) * inside
             total = weight.sum(axis=1)
             ratio = weight * (n / total)[:, None]  # dpolicy / dbase at each sample
             gain = np.einsum("ij,ij->i", ratio, x) / n
@@ -92,8 +93,37 @@ def tilt_to_kl(samples: Samples, kl: float) -> TiltedPrompts:
         tilt = new
     found = tilt_prompts(samples, tilt)
     flat = moving & ~reach
-    gain = np.where(flat, samples.tops, found.gain)
+    gain = np.where(flat, samples.tops, np.where(tilt > 0, found.gain, 0.0))
     return TiltedPrompts(
         np.where(flat, np.inf, tilt), found.log_mgf, gain, found.variance, found.chi_square,
         found.total_variation, found.hellinger_squared, found.second_moment,
     )  # fmt: skip
+
+
+def mean_front(samples: Samples, kl: float) -> tuple[float, float]:
+    """Mean gain, and mean slope of the fronts, where every prompt spends `kl` nats."""
+    found = tilt_to_kl(samples, kl)
+    with np.errstate(divide="ignore"):
+        slope = np.where(samples.variances > 0, 1 / found.tilt, 0.0)
+    return ordered_mean(found.gain, samples), ordered_mean(slope, samples)
+
+
+def least_kl(samples: Samples, gain: float) -> float:
+    """KL at which the mean front reaches `gain`; nan above every prompt's best sample.
+
+    Newton's steps from the left of a concave curve never pass its root, so they need no guard.
+    """
+    if gain <= 0:
+        return 0.0
+    ceiling = ordered_mean(samples.tops, samples)
+    if gain > ceiling * (1 + 1e-14):
+        return float("nan")
+    spread = ordered_mean(np.sqrt(samples.variances), samples)
+    saturated = float(np.log(samples.counts / samples.ties).max())
+    kl = min((gain / spread) ** 2 / 2, saturated) if spread > 0 else 0.0
+    for _ in range(60):
+        reached, slope = mean_front(samples, kl)
+        if not slope > 0 or abs(gain - reached) <= 1e-15 * gain:
+            break
+        kl = min(max(kl + (gain - reached) / slope, kl / 8), saturated)
+    return kl

@@ -36,7 +36,9 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontie
         halved = replace(column, values=column.values * (0.5 / binary[1]))
         span = (float(np.nanmin(halved.values)), float(np.nanmax(halved.values)))
         known = replace(settings, objective="reward", reward_range=span, range_implied=True)
-        again = collect(halved.values, np.asarray(halved.lengths, dtype=np.int64), seed=settings.seed)
+        again = collect(
+            halved.values, np.asarray(halved.lengths, dtype=np.int64), seed=settings.seed
+        )
         solver = per_prompt.solve if settings.budget == "per-prompt" else average.average
         return replace(solver(halved, again, known), settings=settings)
     known = replace(settings, reward_range=(0.0, 1.0), range_implied=True)
@@ -181,7 +183,7 @@ def _split_means(
 def _log_mgf(rates: Floats, counts: Integers, grid: Grid) -> Floats:
     width = rates.shape[1]
     shift = np.log(width / counts)[:, None]
-    return log_mean(rates, grid) + shift
+    return np.asarray(log_mean(rates, grid) + shift)
 
 
 def uniform_log_mgf(tilts: Floats) -> Floats:

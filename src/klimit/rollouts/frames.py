@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._errors import ArgumentError
-from klimit.rollouts.formats.records import from_columns, from_records
 from klimit.rollouts.grouped import group_arrays
 from klimit.rollouts.guard import reading
 from klimit.rollouts.names import PROMPT_IDS, PROMPT_TEXTS, plain
+from klimit.rollouts.records import from_columns, from_records
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,8 +27,7 @@ def is_frame(thing: Any) -> bool:
 
 
 def from_frame(frame: Any) -> pl.LazyFrame:
-    """A table of polars, pandas, pyarrow, datasets or anything that speaks Arrow, without a copy
-    where that is possible."""
+    """A table of polars, pandas, pyarrow, datasets or anything that speaks Arrow."""
     import polars as pl
 
     with reading(f"the {_library(frame)} table"):
@@ -102,7 +101,7 @@ def _from_pandas(frame: Any) -> pl.DataFrame:
     for name in frame.columns:
         values = frame[name]
         try:
-            series.append(pl.from_pandas(values).alias(str(name)))
+            series.append(pl.Series(str(name), pl.from_pandas(values)))
         except ImportError:
             objects = values.astype(object).where(values.notna(), None)
             series.append(from_columns({str(name): objects.tolist()}).to_series())
@@ -114,13 +113,15 @@ def _from_dataset(dataset: Any) -> pl.DataFrame:
     import polars as pl
 
     if not hasattr(dataset, "with_format") or not hasattr(dataset, "column_names"):
-        raise ArgumentError(f"a {type(dataset).__name__} was given; a datasets.Dataset was expected.")
+        raise ArgumentError(
+            f"a {type(dataset).__name__} was given; a datasets.Dataset was expected."
+        )
     if isinstance(dataset, Mapping):
         raise ArgumentError(
             f"a DatasetDict with splits {', '.join(dataset)} was given; choose one: data['train']."
         )
     if not hasattr(dataset, "__len__"):
         raise ArgumentError(
-            "a streaming dataset was given; a loaded one was expected: load it without streaming=True."
+            "a streaming dataset was given; a loaded one was expected: leave streaming=True out."
         )
     return pl.DataFrame(dataset.with_format("arrow")[:])

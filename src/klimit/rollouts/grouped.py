@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,7 @@ def group_arrays(rewards: ArrayLike | Sequence[ArrayLike] | Mapping[str, Any]) -
         columns[str(name)], found = _flat(values, str(name))
         if lengths is not None and not np.array_equal(found, lengths):
             raise ArgumentError(
-                f"reward {quoted(name)} has other samples per prompt than {quoted(next(iter(columns)))}; "
+                f"rewards {quoted(name)} and {quoted(next(iter(columns)))} differ in shape; "
                 "all rewards must be of the same samples (NaN where one is missing)."
             )
         lengths = found
@@ -91,8 +91,13 @@ def group_arrays(rewards: ArrayLike | Sequence[ArrayLike] | Mapping[str, Any]) -
     return grouped
 
 
-def check(grouped: Grouped) -> None:
+def check(grouped: Grouped, row: Callable[[int], int] | None = None) -> None:
     """Every reward is finite or missing, and not all are missing.
+
+    Parameters
+    ----------
+    grouped : rewards
+    row : the source's row that a sample came from, for the message
 
     Raises
     ------
@@ -110,7 +115,7 @@ def check(grouped: Grouped) -> None:
             present |= bool(finite.any())
             infinite = np.flatnonzero(~(finite | np.isnan(block)))
             if infinite.size:
-                raise _infinite(grouped, name, start + int(infinite[0]))
+                raise _infinite(grouped, name, start + int(infinite[0]), row)
         if not present:
             raise DataError(
                 f"every one of the {len(values):,} samples lacks reward {quoted(name)}; "
@@ -118,12 +123,12 @@ def check(grouped: Grouped) -> None:
             )
 
 
-def _infinite(grouped: Grouped, name: str, at: int) -> DataError:
+def _infinite(grouped: Grouped, name: str, at: int, row: Callable[[int], int] | None) -> DataError:
     prompt = int(np.searchsorted(np.cumsum(grouped.lengths), at, side="right"))
-    sample = at - int(grouped.starts[prompt])
+    place = f"sample {at - int(grouped.starts[prompt]) + 1} of {grouped.lengths[prompt]:,}"
     return DataError(
         f"reward {quoted(name)} is {grouped.columns[name][at]} for prompt "
-        f"{quoted(grouped.ids[prompt])}, sample {sample + 1} of {grouped.lengths[prompt]:,}; finite "
+        f"{quoted(grouped.ids[prompt])}, {place}{f' (row {row(at):,})' if row else ''}; finite "
         "numbers were expected. Clip it or make it missing (null, NaN)."
     )
 
@@ -151,7 +156,7 @@ def _flat(values: Any, name: str) -> tuple[Floats, Integers]:
 def _rectangle(values: Any) -> NDArray[Any] | None:
     """The values as one array; None where prompts differ in length."""
     if isinstance(values, np.ma.MaskedArray):
-        return np.asarray(values.astype(np.float64).filled(np.nan))
+        return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
     try:
         array = np.asarray(values)
     except ValueError:  # ragged
@@ -173,7 +178,9 @@ def _one_prompt(row: Any, name: str, at: int) -> Floats:
 def _numbers(array: NDArray[Any], name: str) -> Floats:
     if array.dtype == object:  # None among numbers
         try:
-            return np.asarray([np.nan if x is None else x for x in array.flat], np.float64).reshape(array.shape)
+            return np.asarray([np.nan if x is None else x for x in array.flat], np.float64).reshape(
+                array.shape
+            )
         except (TypeError, ValueError):
             pass
     elif array.dtype.kind in "fiub":

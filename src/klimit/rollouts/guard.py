@@ -9,12 +9,22 @@ from typing import NoReturn
 from klimit._errors import DataError, KlimitError
 from klimit._text import safe
 
-_CUT_SHORT = ("unexpected end of file", "incomplete frame", "end-of-stream marker", "unexpected eof")
+
+class Unreadable(DataError):  # noqa: N818 - never seen outside
+    """A parser gave up; looking again with more care may do better, or say more."""
+
+
+_CUT_SHORT = (
+    "unexpected end of file",
+    "incomplete frame",
+    "end-of-stream marker",
+    "unexpected eof",
+)
 
 
 @contextmanager
 def reading(what: object) -> Iterator[None]:
-    """Turn what goes wrong inside into a DataError that names `what`.
+    """Turn what goes wrong inside into a DataError that names `what`, in one line.
 
     Parsers written in Rust panic with an exception that is no `Exception`; that is caught as well.
 
@@ -23,7 +33,7 @@ def reading(what: object) -> Iterator[None]:
     >>> with reading("a.jsonl.gz"):
     ...     raise EOFError("unexpected end of file")
     Traceback (most recent call last):
-    klimit._errors.DataError: a.jsonl.gz is cut short: its compressed stream ends too early. ...
+    klimit.rollouts.guard.Unreadable: a.jsonl.gz is cut short: ...
     """
     try:
         yield
@@ -42,7 +52,7 @@ def fail(what: object, error: BaseException) -> NoReturn:
     name = safe(what, longest=200)
     reason = str(error).strip().split("\n", 1)[0].rstrip(".")
     if any(words in reason.lower() for words in _CUT_SHORT):
-        raise DataError(
+        raise Unreadable(
             f"{name} is cut short: its compressed stream ends too early. "
             "Copy or download it again, or unpack what is left of it first."
         ) from None
@@ -52,13 +62,15 @@ def fail(what: object, error: BaseException) -> NoReturn:
         ) from None
     if isinstance(error, FileNotFoundError):
         raise DataError(f"{name} is not there any more; it was when reading began.") from None
+    if isinstance(error, RecursionError):
+        raise DataError(f"{name} is nested too deeply; flat records were expected.") from None
     if isinstance(error, (MemoryError, OverflowError)):
         raise DataError(f"{name} needs more memory than there is; read a part of it.") from None
-    if "invalid utf-8" in reason.lower() or "valid UTF-8" in reason:
-        raise DataError(
+    if "utf-8" in reason.lower():
+        raise Unreadable(
             f"{name} is not UTF-8 text. Convert it first: iconv -f LATIN1 -t UTF-8 FILE > NEW."
         ) from None
-    raise DataError(
+    raise Unreadable(
         f"{name} cannot be read: {safe(reason or type(error).__name__, longest=200)}. "
         "Check that it is whole and what its name says it is."
     ) from None

@@ -1,25 +1,18 @@
-"""The prompt key: which rows are samples of one prompt.
-
-Prompts are never pooled by accident: keys that disagree are an error, one text under two ids is
-one prompt (and said to be), and rows without a key are left out (and counted).
-"""
+"""The prompt key: which rows are samples of one prompt. Keys that disagree are an error."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from klimit._errors import DataError, DataWarning
+from klimit._errors import DataError
 from klimit.rollouts.layout import Layout
 from klimit.rollouts.words import counted, listing, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import polars as pl
 
 Integers = NDArray[np.int64]
@@ -38,7 +31,7 @@ class Groups:
     first : (prompts,) each prompt's first row
     """
 
-    codes: Integers
+    codes: NDArray[np.int32]
     first: Integers
 
     def __len__(self) -> int:
@@ -54,14 +47,16 @@ def groups(keys: pl.Series) -> Groups:
     >>> groups(pl.Series(["b", "a", None, "b"], dtype=pl.Categorical)).codes.tolist()
     [0, 1, -1, 0]
     """
-    raw = keys.to_physical().cast(int).fill_null(-1).to_numpy()
+    import polars as pl
+
+    raw = keys.to_physical().cast(pl.Int32).fill_null(-1).to_numpy()
     rows = len(raw)
     first = np.full(int(raw.max(initial=-1)) + 2, rows)  # the last place is that of -1
     first[raw[::-1]] = np.arange(rows)[::-1]  # where several rows write, the last one stays
     first[-1] = rows
     seen = np.flatnonzero(first < rows)
     seen = seen[np.argsort(first[seen])]
-    place = np.full(len(first), -1)
+    place = np.full(len(first), -1, dtype=np.int32)
     place[seen] = np.arange(len(seen))
     return Groups(place[raw], first[seen])
 
@@ -97,8 +92,10 @@ def key_text(name: str, dtype: pl.DataType) -> pl.Expr:
         return column.bin.encode("hex")
     if dtype.is_float():  # whole numbers that became floats beside missing ones
         whole = column == column.round()
-        return pl.when(whole).then(column.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(
-            column.cast(pl.String)
+        return (
+            pl.when(whole)
+            .then(column.cast(pl.Int64, strict=False).cast(pl.String))
+            .otherwise(column.cast(pl.String))
         )
     if isinstance(dtype, pl.Struct):
         return pl.when(column.is_not_null()).then(column.struct.json_encode())
@@ -111,11 +108,10 @@ def key_text(name: str, dtype: pl.DataType) -> pl.Expr:
 
 def agree(one: Groups, other: Groups) -> bool:
     """Whether two keys group the rows alike."""
-    return (
-        len(one) == len(other)
-        and bool(np.array_equal(one.codes < 0, other.codes < 0))
-        and bool(np.array_equal(other.codes[one.first][one.codes], other.codes, equal_nan=False))
-    )
+    if len(one) != len(other) or not np.array_equal(one.codes < 0, other.codes < 0):
+        return False
+    theirs = np.append(other.codes[one.first], -1)  # -1, a row without a key, stays one
+    return bool(np.array_equal(theirs[one.codes], other.codes))
 
 
 def the_key(core: pl.DataFrame, layout: Layout, *, source: str) -> pl.Series:
@@ -130,12 +126,14 @@ def the_key(core: pl.DataFrame, layout: Layout, *, source: str) -> pl.Series:
     found = [groups(key) for key in keys]
     name = listing(layout.keys)
     if not len(found[0]) and len(keys[0]):
-        raise DataError(f"{source}: prompt key {name} is empty in every row; name another with prompt=.")
+        raise DataError(
+            f"{source}: prompt key {name} is empty in every row; name another with prompt=."
+        )
     if layout.kind == "weak" and not layout.lists and len(found[0]) == len(keys[0]) > 1:
         raise DataError(
-            f"{source} has no prompt key: {name} differs from row to row, and no other column says which "
-            "samples share a prompt. Name one with prompt= (--prompt). Without one nothing is "
-            "estimated, since pooling prompts overstates the gain."
+            f"{source} has no prompt key: {name} differs from row to row, and no other column "
+            "says which samples share a prompt. Name one with prompt= (--prompt). "
+            "Without one nothing is estimated, since pooling prompts overstates the gain."
         )
     for other, theirs in zip(layout.keys[1:], found[1:], strict=False):
         if not agree(found[0], theirs):
@@ -143,39 +141,7 @@ def the_key(core: pl.DataFrame, layout: Layout, *, source: str) -> pl.Series:
             raise DataError(
                 f"{source} has two prompt keys that disagree: {quoted(one)} makes "
                 f"{counted(len(found[0]), 'prompt')}, {quoted(other)} makes {len(theirs):,}. "
-                f"Say which: prompt={one!r} or prompt={other!r} (--prompt)."
+                f"Say which: prompt={one!r} or prompt={other!r} (--prompt), "
+                f"or both together: prompt={[one, other]!r}."
             )
     return keys[0]
-
-
-def texts_per_id(found: Groups, text: pl.Series) -> Integers:
-    """Rows whose prompt text is another than the one their id began with."""
-    hashes, missing = text.fill_null(0).to_numpy(), text.is_null().to_numpy()
-    first = found.first[found.codes]
-    differs = (hashes != hashes[first]) & ~missing & ~missing[first] & (found.codes >= 0)
-    return np.flatnonzero(differs)
-
-
-def same_text(found: Groups, text: pl.Series) -> list[Integers]:
-    """Sets of prompts that share one text, each in order of appearance."""
-    hashes, missing = text.fill_null(0).to_numpy()[found.first], text.is_null().to_numpy()[found.first]
-    prompts = np.flatnonzero(~missing)
-    order = prompts[np.argsort(hashes[prompts], kind="stable")]
-    sets = np.split(order, np.flatnonzero(np.diff(hashes[order])) + 1)
-    return [twins for twins in sets if len(twins) > 1]
-
-
-def merged(key: pl.Series, found: Groups, twins: Sequence[Integers], *, source: str) -> pl.Series:
-    """The key with every set of twins under its first id, and a warning that says so."""
-    stands_for = np.arange(len(found))
-    for several in twins:
-        stands_for[several] = several[0]
-    ids = key[found.first[twins[0][:2]].tolist()].cast(str).to_list()
-    warnings.warn(
-        f"{source}: {counted(len(twins), 'prompt text')} under more than one id was merged "
-        f"(such as {quoted(ids[0])} and {quoted(ids[1])}). Give prompt= to keep the ids apart.",
-        DataWarning,
-        stacklevel=4,
-    )
-    rows = np.where(found.codes >= 0, found.first[stands_for[found.codes]], np.arange(len(key)))
-    return key[rows]

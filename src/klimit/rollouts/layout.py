@@ -28,6 +28,7 @@ class Layout:
     columns : canonical name -> the table's own, for what was found beside keys and rewards
     rewards : names of the reward columns
     lists : columns of a wide table that hold one entry per sample
+    marker : a column that may tell policies apart, if several files were read
     """
 
     keys: tuple[str, ...]
@@ -35,6 +36,7 @@ class Layout:
     columns: Mapping[str, str] = field(default_factory=dict)
     rewards: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
+    marker: str | None = None
 
     @property
     def prompt_key(self) -> str:
@@ -68,7 +70,9 @@ def detect(
     >>> found.keys, found.rewards, dict(found.columns)
     (('question',), ('score',), {'prompt': 'question', 'step': 'step'})
     """
-    given = _given(reward, schema, "reward")
+    if not schema:
+        raise DataError("there are no rows; samples with rewards were expected.")
+    given = _given(_alias(reward, schema), schema, "reward")
     rewards = given or _rewards(schema)
     wide = any(_is_list(schema[name]) for name in rewards)
     if wide and not given:
@@ -85,7 +89,9 @@ def _given(wanted: str | Sequence[str] | None, schema: Schema, what: str) -> tup
         return ()
     asked = (wanted,) if isinstance(wanted, str) else tuple(wanted)
     if not asked or not all(isinstance(name, str) for name in asked):
-        raise ArgumentError(f"{what}={wanted!r} names no column; give a column's name or a list of them.")
+        raise ArgumentError(
+            f"{what}={wanted!r} names no column; give a column's name or a list of them."
+        )
     for name in asked:
         if name not in schema:
             raise ArgumentError(
@@ -93,6 +99,14 @@ def _given(wanted: str | Sequence[str] | None, schema: Schema, what: str) -> tup
                 f"{close_to(name, schema)}"
             )
     return tuple(dict.fromkeys(asked))
+
+
+def _alias(reward: str | Sequence[str] | None, schema: Schema) -> str | Sequence[str] | None:
+    """The column meant by "reward" where there is a lone "rewards" or "score"."""
+    if reward is None:
+        return None
+    asked = [reward] if isinstance(reward, str) else list(reward)
+    return [name if name in schema else names.same_reward(name, schema) or name for name in asked]
 
 
 def _keys(
@@ -104,11 +118,12 @@ def _keys(
     for kind, candidates, best in (
         ("id", names.spelling(flat, names.PROMPT_IDS), "prompt_id"),
         ("text", names.spelling(schema, names.PROMPT_TEXTS), "prompt"),
+        ("text", names.spelling(schema, names.CHATS)[:1], ""),
         ("weak", names.spelling(flat, names.WEAK_IDS)[:1], ""),
     ):
         if best in candidates:  # the canonical name is not one of two equally good
             return (best,), kind
-        if candidates and not (kind == "weak" and wide):
+        if candidates:
             return tuple(candidates), kind
     if wide:
         return (), "row"
@@ -116,6 +131,11 @@ def _keys(
         raise DataError(
             "columns chosen and rejected look like preference pairs; samples with rewards were "
             "expected: one row per sample with prompt, completion and reward."
+        )
+    if len([name for name in schema if names.plain(name) in names.TRAINER_LOG]) > 1:
+        raise DataError(
+            "the columns look like a trainer's log, with a mean per step; samples were expected: "
+            "one row per sample with prompt, completion and reward."
         )
     raise DataError(
         f"no prompt key: none of the columns {listing(schema)} says which samples share a prompt. "
@@ -127,7 +147,7 @@ def _keys(
 def _canonical(schema: Schema, *, wide: bool) -> dict[str, str]:
     """Canonical name -> column, for everything but keys and rewards."""
     found = {}
-    texts = names.spelling(schema, names.PROMPT_TEXTS)
+    texts = names.spelling(schema, (*names.PROMPT_TEXTS, *names.CHATS))
     if texts:
         found["prompt"] = texts[0]
     for canonical, spellings in names.CANONICAL.items():

@@ -19,9 +19,12 @@ PROMPT_IDS = (
 
 PROMPT_TEXTS = (
     *("prompt", "prompt_text", "question", "query", "instruction", "problem", "input", "context"),
-    *("messages", "conversation", "source", "src", "document", "article", "post"),
+    *("src", "document", "article", "post"),
 )
 """Columns that hold the prompt itself."""
+
+CHATS = ("messages", "conversation")
+"""Columns that hold the prompt where nothing else does; often the completion as well."""
 
 WEAK_IDS = ("id", "uid", "custom_id", "key", "idx", "index", "doc", "example", "item")
 """Columns that may number prompts as well as rows: keys only where they repeat."""
@@ -44,9 +47,20 @@ CANONICAL = {
         *("num_output_tokens", "response_tokens", "completion_length", "response_length"),
     ),
     "step": ("step", "global_step", "training_step", "train_step", "trainer_step", "iteration"),
-    "policy": ("policy", "policy_name", "checkpoint", "model", "model_name", "model_id", "model_type"),
+    "policy": (
+        "policy",
+        "policy_name",
+        "checkpoint",
+        "model",
+        "model_name",
+        "model_id",
+        "model_type",
+    ),
 }
 """The canonical names beside the prompt's, and how others spell them, best first."""
+
+MARKERS = ("label", "run", "run_name", "run_id", "arm", "variant", "method", "algorithm", "name")
+"""Columns that tell policies apart if each of several files holds one value of its own."""
 
 METADATA = {
     "temperature": ("temperature", "sampling_temperature"),
@@ -56,11 +70,19 @@ METADATA = {
 }
 """How the samples were drawn: taken from columns of these names that hold one value."""
 
+TRAINER_LOG = ("loss", "learning_rate", "grad_norm", "lr", "reward_std", "reward_mean")
+"""Columns of what trainers log per step: means over samples, not samples."""
+
 REWARDS = ("reward", "rewards", "score", "scores")
 """Names that mean nothing but a reward; a struct of this name holds one reward per field."""
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # One of these words in a name makes the column no reward ...
-_NEVER = frozenset(
+_NEVER = _words(
     """
     step steps epoch iteration iter tokens token length len lengths advantage advantages logprob
     logprobs logp logps entropy kl id ids uid idx index indices seed rank temperature temp lr time
@@ -68,16 +90,17 @@ _NEVER = frozenset(
     finished truncated eos terminated done stop stopped difficulty level fold split loss mask
     weight weights cost price char chars words usage ppl perplexity unnamed std rollout worker
     shard version adversarial
-    """.split()
+    """
 )
 # ... unless one of these stands beside it ("reward_len" of TRL's own examples is a reward).
 _ALWAYS = frozenset(("reward", "rewards", "score", "scores"))
-_EVEN_SO = frozenset("id ids idx index std step advantage advantages".split())
+_EVEN_SO = frozenset(["id", "ids", "idx", "index", "std", "step", "advantage", "advantages"])
 _PAIRS = (
     *("log_prob", "log_probs", "log_likelihood", "top_p", "top_k", "n_samples", "num_samples"),
     *("sample_number", "max_new", "min_p", "created_at", "learning_rate", "grad_norm"),
 )
-_ALONE = frozenset(("n", "k", "m", "sample", "samples", "row", "number", "run", ""))
+_ALONE = _words("n k m sample samples row number run") | {""}
+_GROUND_TRUTH = _words("target reference truth ground_truth gt solution")
 
 
 def plain(name: str) -> str:
@@ -97,8 +120,8 @@ def never_reward(name: str) -> bool:
 
     Examples
     --------
-    >>> [name for name in ("rm", "n_tokens", "advantage", "rougeL", "reward_len") if never_reward(name)]
-    ['n_tokens', 'advantage']
+    >>> [never_reward(name) for name in ("rougeL", "n_tokens", "advantage", "reward_len")]
+    [False, True, True, False]
     """
     low = plain(name)
     words = set(low.split("_"))
@@ -109,7 +132,7 @@ def never_reward(name: str) -> bool:
     return (
         known
         or keys
-        or low in _ALONE
+        or low in _ALONE | _GROUND_TRUTH
         or bool(words & _NEVER)
         or any(f"_{pair}_" in f"_{low}_" for pair in _PAIRS)
     )
@@ -133,3 +156,15 @@ def spelling(columns: Iterable[str], spellings: tuple[str, ...]) -> list[str]:
     place |= {f"{word}s": at for word, at in place.items() if f"{word}s" not in place}
     found = [(place[plain(name)], name) for name in columns if plain(name) in place]
     return [name for _, name in sorted(found, key=lambda pair: pair[0])]
+
+
+def same_reward(name: str, known: Iterable[str]) -> str | None:
+    """The one known reward that `name` may mean: "reward" finds a lone "rewards" or "score".
+
+    Examples
+    --------
+    >>> same_reward("reward", ["scores", "rouge"]), same_reward("rouge", ["scores"])
+    ('scores', None)
+    """
+    found = [one for one in known if plain(one) in REWARDS]
+    return found[0] if plain(name) in REWARDS and len(found) == 1 else None

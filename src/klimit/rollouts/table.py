@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from klimit.rollouts.guard import reading
 
 if TYPE_CHECKING:
     import polars as pl
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,10 @@ class Table:
         if self.rows is not None:
             found = found[self.rows]
         return pl.concat([self.core, found], how="horizontal").select(names)
+
+    def row(self, at: int) -> int:
+        """The row of the source, counted from 1, that a kept row was."""
+        return 1 + (at if self.rows is None else int(self.rows[at]))
 
     def take(self, keep: NDArray[np.bool_]) -> Table:
         """Only the rows where `keep` holds."""

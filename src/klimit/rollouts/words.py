@@ -9,12 +9,12 @@ from klimit._text import safe
 
 
 def quoted(text: object) -> str:
-    """A name or a value between quotes, fit for a terminal.
+    r"""A name or a value between quotes, fit for a terminal.
 
     Examples
     --------
     >>> quoted("a" + chr(27) + "[31m")
-    "'a\\\\x1b[31m'"
+    "'a\\x1b[31m'"
     """
     return f"'{safe(text)}'"
 
@@ -27,7 +27,7 @@ def listing(items: Iterable[object], *, most: int = 8, word: str = "more") -> st
     >>> listing(["a", "b", "c"]), listing(range(12), most=3)
     ('a, b, c', '0, 1, 2 and 9 more')
     """
-    shown = [safe(item, longest=60) for item in items]
+    shown = [safe(item, longest=60) or "(unnamed)" for item in items]
     if len(shown) <= most + 1:
         return ", ".join(shown) or "none"
     return f"{', '.join(shown[:most])} and {len(shown) - most:,} {word}"

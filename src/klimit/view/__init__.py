@@ -1,1 +1,1 @@
-"""Results in words: pure functions from a result to text, shared by ``str``, commands and notebooks."""
+"""Results in words: pure functions from a result to text, for ``str``, commands and notebooks."""

@@ -20,7 +20,7 @@ LADDER = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 1
 
 
 def budgets(limit: Frontier, *, trusted: int = 4) -> list[float]:
-    """Round KL budgets (nats) that show a limit: the last few that are trusted, and one past them."""
+    """Round KL budgets (nats) that show a limit: the last few trusted ones, and one past them."""
     if not math.isfinite(limit.trusted_kl):
         return [0.5, 1.0, 2.0]
     within = [kl for kl in LADDER if kl <= limit.trusted_kl]
@@ -32,7 +32,7 @@ def budgets(limit: Frontier, *, trusted: int = 4) -> list[float]:
 
 def text(
     limit: Frontier, kl: Sequence[float] | None = None, spends: Mapping[float, str] | None = None,
-    companion: str = "",
+    companion: str = "", more: Sequence[str] = (),
 ) -> str:  # fmt: skip
     """The verdict, the table and the notes; this is ``str(limit)``.
 
@@ -41,12 +41,13 @@ def text(
     kl : budgets to show, nats; chosen where not given
     spends : for each budget, which best-of-N spends it, in words
     companion : a sentence on best-of-N that follows the headline
+    more : further notes
     """
     kl = budgets(limit) if kl is None else list(kl)
     parts = [verdict(limit, kl, companion)]
     if limit.samples.scale > 0:
         parts += [rows(limit, kl, spends), legend(limit)]
-    parts += ["\n".join(f"note: {line}" for line in notes(limit))]
+    parts.append(words.footnotes([*notes(limit), *more]))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -133,16 +134,15 @@ def rows(limit: Frontier, kl: Sequence[float], spends: Mapping[float, str] | Non
 def legend(limit: Frontier) -> str:
     """What the columns mean, for somebody who meets them for the first time."""
     level = f"{100 * limit.settings.level:g} %"
-    gained = "reward over the base's mean"
+    gained = "reward above the base's mean"
     if limit.settings.objective == "win-rate":
-        gained = "chance to beat a base answer over the base's own 1/2"
+        gained = "the chance to beat an answer of the base model, above its own 1/2"
     slope = "the KL coefficient that spends this KL"
     if limit.settings.budget == "per-prompt":
         slope = "the mean of the prompts' KL coefficients"
-    return (
-        "KL is the distance from the base model, in nats per answer: best-of-4 spends up to 0.64 nats, "
-        "best-of-16 1.83.\n"
-        f"Gain is {gained}, with a {level} interval; beta is {slope}."
+    return words.paragraph(
+        "KL is the distance from the base model, in nats per answer: best-of-4 spends up to 0.64 "
+        f"nats, best-of-16 up to 1.83. Gain is {gained}, with a {level} interval; beta is {slope}."
     )
 
 
@@ -168,7 +168,9 @@ def _left_out(limit: Frontier) -> list[str]:
     if seen.missing:
         total = seen.missing + int(seen.counts.sum()) + seen.single
         verb = "is" if seen.missing == 1 else "are"
-        found.append(f"{seen.missing:,} of {words.count(total, 'reward')} {verb} missing and left out.")
+        found.append(
+            f"{seen.missing:,} of {words.count(total, 'reward')} {verb} missing and left out."
+        )
     gone = [(seen.empty, "no reward"), (seen.single, "only one, which shows no spread")]
     said = [f"{number:,} with {what}" for number, what in gone if number]
     if said:
@@ -213,7 +215,7 @@ def _still(limit: Frontier, still: int) -> str:
         return f"{of_all} show one reward only and count as gaining nothing."
     seen, most = float(np.mean(samples.tops)), limit.cap_limit()
     return (
-        f"{unsolved:,} of {words.count(samples.prompts, 'prompt')} have no success among their samples. "
-        f"At any KL the gain is at most +{seen:.2f} if none of them can be solved, "
+        f"{unsolved:,} of {words.count(samples.prompts, 'prompt')} have no success among their "
+        f"samples. At any KL the gain is at most +{seen:.2f} if none of them can be solved, "
         f"+{most:.2f} if all can."
     )

@@ -6,50 +6,148 @@ What is not finite is null and a `reason` beside it says why; ``docs/cli.md`` de
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from klimit._estimate import Estimate
+from klimit.view.best_of_n import verdict as best_of_n_verdict
 from klimit.view.limit import budgets, notes, verdict
+from klimit.view.plan import verdict as plan_verdict
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from klimit.estimate.best_of_n import BestOfN
+    from klimit.estimate.plan import Plan
     from klimit.estimate.result import Frontier
     from klimit.estimate.samples import Samples
+    from klimit.estimate.settings import Setting
+    from klimit.rollouts import Rollouts
 
+BEST_OF_N = (
+    *("gain", "kl", "kl_bound", "efficiency", "limit", "own_limit", "win_rate"),
+    *("per_doubling", "kept_reward", "pass_at_k", "tokens"),
+)
+ABSENT = {"tokens": "the data has no token counts", "pass_at_k": "rewards are not 0 and 1 only"}
 CONSTANT = "every prompt's rewards are all equal"
+NO_N = "no N that these samples can show spends this KL"
+UNSPLIT = "the error is too small or too large to split"
 FEW = "no number of samples that one could draw"
 
 
-def limit_record(limit: Frontier, kl: Sequence[float] | None = None) -> dict[str, Any]:
-    """Return ``klimit.limit/1``: what was asked, what was read, and a row per budget."""
+def limit_record(
+    limit: Frontier, kl: Sequence[float] | None = None, *, read: str = "",
+    best_of_n: Callable[[float], dict[str, Any]] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Return ``klimit.limit/1``: what was asked, what was read, and a row per budget.
+
+    Parameters
+    ----------
+    kl : budgets, nats; chosen where not given
+    read : the line that says what was read
+    best_of_n : what best-of-N makes of a budget
+    """
     kl = budgets(limit) if kl is None else [float(budget) for budget in kl]
+    rows = []
+    for budget in kl:
+        row = {
+            "kl": budget,
+            "gain": limit.gain(budget).to_dict(),
+            "beta": limit.beta(budget).to_dict(),
+            "samples_needed": _needed(limit, budget),
+        }
+        rows.append(row if best_of_n is None else row | {"best_of_n": best_of_n(budget)})
     return {
-        **_heading("klimit.limit/1"),
-        "settings": asdict(limit.settings) | {"reward": limit.reward},
+        **heading("klimit.limit/1", read),
+        "settings": settings_record(limit),
         "data": samples_record(limit.samples),
         "base_reward": limit.base_reward,
         "trusted_kl": number(limit.trusted_kl, CONSTANT),
-        "limit": [
-            {
-                "kl": budget,
-                "gain": limit.gain(budget).to_dict(),
-                "beta": limit.beta(budget).to_dict(),
-                "samples_needed": _needed(limit, budget),
-            }
-            for budget in kl
-        ],
+        "limit": rows,
         "verdict": verdict(limit, kl).split("\n"),
         "notes": notes(limit),
     }
+
+
+def settings_record(limit: Frontier) -> dict[str, Any]:
+    """How the limit was asked for."""
+    found = asdict(limit.settings)
+    if limit.settings.reward_range is not None:
+        found["reward_range"] = [
+            x if math.isfinite(x) else None for x in limit.settings.reward_range
+        ]
+    return found
 
 
 def _needed(limit: Frontier, kl: float) -> dict[str, Any]:
     if kl <= limit.trusted_kl:
         return {"value": None, "reason": "these samples reach this KL"}
     return number(limit.samples_needed(kl), FEW)
+
+
+def best_of_n_record(best: BestOfN, *, read: str = "") -> dict[str, Any]:
+    """Return ``klimit.best-of-n/1``: a row per N."""
+    rows = []
+    for place, n in enumerate(np.atleast_1d(best.n).tolist()):
+        row: dict[str, Any] = {"n": n}
+        for name in BEST_OF_N:
+            estimate: Estimate | None = getattr(best, name)
+            if estimate is None:
+                estimate = Estimate(math.nan, math.nan, math.nan, best.level, note=ABSENT[name])
+            row[name] = (estimate[place] if np.ndim(estimate.value) else estimate).to_dict()
+        rows.append(row)
+    return {
+        **heading("klimit.best-of-n/1", read),
+        "reward": best.reward,
+        "judge": best.judge,
+        "level": best.level,
+        "data": {
+            "prompts_used": best.prompts,
+            "prompts_with_fewer_samples": best.left_out,
+            "samples_per_prompt_least": best.samples[0],
+            "samples_per_prompt_most": best.samples[1],
+            "rewards_missing": best.missing,
+        },
+        "base_reward": best.base_reward,
+        "trusted_kl": number(best.trusted_kl, CONSTANT),
+        "best_of_n": rows,
+        "verdict": best_of_n_verdict(best).split("\n"),
+        "notes": list(best.notes),
+    }
+
+
+def plan_record(plan: Plan, *, read: str = "") -> dict[str, Any]:
+    """Return ``klimit.plan/1``: what to set and what to sample."""
+    found = plan.to_dict()
+    at_hand = {name: number(value or math.nan, UNSPLIT) for name, value in found["at_hand"].items()}
+    return {
+        **heading("klimit.plan/1", read),
+        **found,
+        "n": number(math.nan if plan.n is None else plan.n, NO_N),
+        "error_now": number(plan.error_now, UNSPLIT),
+        "at_hand": at_hand,
+        "settings": [_setting(setting) for setting in plan.settings],
+        "verdict": plan_verdict(plan).split("\n"),
+    }
+
+
+def _setting(setting: Setting) -> dict[str, Any]:
+    value = math.nan if setting.value is None else setting.value
+    logged = math.nan if setting.logged is None else setting.logged
+    return {
+        "trainer": setting.trainer,
+        "options": dict(setting.options),
+        "coefficient": number(value, setting.note),
+        "exact": setting.exact,
+        "logs": setting.logs,
+        "logged": number(
+            logged, "the length of completions is not known, or the KL differs by prompt"
+        ),
+        "note": setting.note,
+    }
 
 
 def limit_frame(limit: Frontier, kl: Sequence[float] | None = None) -> pl.DataFrame:
@@ -95,13 +193,40 @@ def frame(
     """Return a frame whose column types do not depend on which values are missing."""
     import polars as pl
 
-    types = dict.fromkeys(text, pl.String) | dict.fromkeys(flags, pl.Boolean)
+    types: dict[str, Any] = dict.fromkeys(text, pl.String) | dict.fromkeys(flags, pl.Boolean)
     types |= dict.fromkeys(whole, pl.Int64)
     schema = {name: types.get(name, pl.Float64) for name in rows[0]}
     return pl.DataFrame(rows, schema=schema)
 
 
-def _heading(schema: str) -> dict[str, str]:
+def rollouts_record(rollouts: Rollouts) -> dict[str, Any]:
+    """Return ``klimit.describe/1``: what was read, and a row per reward."""
+    rewards = [
+        {name: _finite(value) for name, value in row.items()}
+        for row in rollouts.describe().rewards.to_dicts()
+    ]
+    return {
+        **heading("klimit.describe/1", str(rollouts)),
+        "source": rollouts.source,
+        "prompt_key": rollouts.prompt_key,
+        "prompts": rollouts.shape.prompts,
+        "samples": rollouts.shape.rows,
+        "samples_per_prompt_least": rollouts.shape.fewest,
+        "samples_per_prompt_most": rollouts.shape.most,
+        "steps": list(rollouts.steps),
+        "policies": list(rollouts.policies),
+        "sampling": {name: _finite(value) for name, value in rollouts.metadata.items()},
+        "rewards": rewards,
+    }
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def heading(schema: str, read: str = "") -> dict[str, str]:
+    """Return what every document starts with."""
     import klimit
 
-    return {"schema": schema, "version": klimit.__version__}
+    found = {"schema": schema, "version": klimit.__version__}
+    return found | {"read": read} if read else found

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 from klimit._estimate import Estimate
 
 
 def places(estimate: Estimate) -> int:
-    """Decimals that show two digits of the interval's width.
+    """Decimals that show two digits of the interval's width, and no more than four of the value.
 
     Examples
     --------
-    >>> places(Estimate(0.843, 0.791, 0.902))
-    2
+    >>> places(Estimate(0.843, 0.791, 0.902)), places(Estimate(0.45042, 0.45034, 0.45074))
+    (2, 4)
     """
     value, low, high = float(estimate.value), float(estimate.low), float(estimate.high)
-    width = high - low if math.isfinite(high - low) else abs(low if math.isnan(value) else value)
-    return decimals(width)
+    size = abs(low if math.isnan(value) else value)
+    shown = decimals(high - low if math.isfinite(high - low) else size)
+    return min(shown, max(3 - math.floor(math.log10(size)), 0)) if size > 0 else shown
 
 
 def decimals(width: float) -> int:
@@ -41,6 +43,8 @@ def signed(estimate: Estimate, *, unit: str = "") -> str:
     digits = places(estimate)
     name = f" {unit}" if unit else ""
     value, low, high = float(estimate.value), float(estimate.low), float(estimate.high)
+    if low == value == high == 0:
+        return f"0{name}"
     if not math.isfinite(high):
         return f"at least {plus(low, digits)}{name}" if low > 0 else "not known"
     if not estimate.trusted:
@@ -113,18 +117,22 @@ def nats(kl: float, *, exact: bool = False) -> str:
     return f"{text} nat" if text == "1" else f"{text} nats"
 
 
-def share(estimate: Estimate) -> str:
-    """A ratio as a percentage with its interval.
+def share(estimate: Estimate) -> tuple[str, str]:
+    """A share of a limit as a percentage, and its interval to stand behind it.
+
+    Where the limit is only known from below, the share is known from above.
 
     Examples
     --------
-    >>> share(Estimate(0.93, 0.91, 0.954))
-    '93 % [91 %, 95 %]'
+    >>> share(Estimate(0.93, 0.91, 0.954)), share(Estimate(0.8, 0.0, 0.87, trusted=False))
+    (('93 %', ' [91 %, 95 %]'), ('at most 87 %', ''))
     """
     value, low, high = (float(x) for x in (estimate.value, estimate.low, estimate.high))
-    if not estimate.trusted or not math.isfinite(high):
-        return f"at least {100 * low:.0f} %" if math.isfinite(low) else "not known"
-    return f"{100 * value:.0f} % [{100 * low:.0f} %, {100 * high:.0f} %]"
+    if math.isnan(value) or not math.isfinite(high):
+        return "an unknown share", ""
+    if not estimate.trusted:
+        return f"at most {100 * high:.0f} %", ""
+    return f"{100 * value:.0f} %", f" [{100 * low:.0f} %, {100 * high:.0f} %]"
 
 
 def count(number: float, noun: str, plural: str = "") -> str:
@@ -149,3 +157,22 @@ def listed(words: Sequence[str]) -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def paragraph(text: str, *, lead: str = "") -> str:
+    """Text in lines of 100 characters, those after the first as far in as `lead` is long.
+
+    Examples
+    --------
+    >>> paragraph("one two", lead="note: ")
+    'note: one two'
+    """
+    return textwrap.fill(
+        text, 100, initial_indent=lead, subsequent_indent=" " * len(lead), break_on_hyphens=False,
+        break_long_words=False,
+    )  # fmt: skip
+
+
+def footnotes(lines: Sequence[str]) -> str:
+    """Notes under a result; empty where there are none."""
+    return "\n".join(paragraph(line, lead="note: ") for line in lines)

@@ -78,7 +78,7 @@ def scan_file(path: Path, *, care: int = 0) -> Scan:
     with reading(path):
         head = opening(path)
     refused.check(path, head)
-    if not head:
+    if not head.strip():
         raise DataError(f"{safe(path, longest=200)} is empty; rollouts were expected.")
     found = _by_content(head) or by_suffix(path)
     if found is None:
@@ -89,7 +89,8 @@ def scan_file(path: Path, *, care: int = 0) -> Scan:
         )
     if path.suffix.lower() in PACKED and not found.packed:
         raise DataError(
-            f"{safe(path, longest=200)} is a {found.name} file compressed once more. Unpack it first."
+            f"{safe(path, longest=200)} is a {found.name} file compressed once more. "
+            "Unpack it first."
         )
     with reading(path):
         return found.scan(path, care)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from klimit._errors import DataError
 from klimit._text import safe
-from klimit.rollouts.formats.records import from_columns, from_records
 from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.formats.streams import lines, packed
+from klimit.rollouts.records import from_columns, from_records
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,7 +29,7 @@ def scan(path: Path, care: int = 0) -> Scan:
     if not _is_lines(path):
         return Scan(_document(path).lazy())
     if care == 2:
-        return Scan(_line_by_line(path).lazy())
+        return Scan(_one_way_or_another(path).lazy())
     schema = _sampled(path) if care == 0 else None
     if schema is None:
         return Scan(pl.scan_ndjson(path, infer_schema_length=None), whole=True)
@@ -69,8 +69,17 @@ def _sampled(path: Path) -> pl.Schema | None:
     return None if "Null" in str(schema) else schema
 
 
+def _one_way_or_another(path: Path) -> pl.DataFrame:
+    import polars as pl
+
+    try:
+        return pl.read_ndjson(path, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, OSError):
+        return _line_by_line(path)
+
+
 def _line_by_line(path: Path) -> pl.DataFrame:
-    """What Python's parser makes of it: NaN and Infinity are allowed, the line at fault is named."""
+    """What Python's parser makes of it: it takes NaN and Infinity, and names the line at fault."""
     import polars as pl
 
     parts: list[pl.DataFrame] = []
@@ -92,7 +101,9 @@ def _line_by_line(path: Path) -> pl.DataFrame:
                 parts.append(from_records(batch))
                 batch = []
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = getattr(error, "msg", None) or getattr(error, "reason", None) or "nested too deeply"
+        reason = (
+            getattr(error, "msg", None) or getattr(error, "reason", None) or "nested too deeply"
+        )
         raise DataError(
             f"{safe(path, longest=200)}, line {number}: broken JSON ({reason}). "
             "Mend or remove that line; if it is the last one, the file was cut short."

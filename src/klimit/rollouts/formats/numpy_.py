@@ -16,8 +16,7 @@ from klimit.rollouts.frames import from_arrays
 def scan(path: Path, care: int = 0) -> Scan:
     """The array as a table, a row per sample; several of an `.npz` are several rewards."""
     try:
-        mapped = None if path.suffix.lower() == ".npz" else "r"  # a map takes no memory to begin with
-        loaded = np.load(path, mmap_mode=mapped, allow_pickle=False)
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)  # a map takes no memory yet
         if isinstance(loaded, np.ndarray):
             return Scan(from_arrays(loaded).lazy())
         with loaded:
@@ -25,7 +24,9 @@ def scan(path: Path, care: int = 0) -> Scan:
             return Scan(from_arrays({name: loaded[name] for name in loaded.files}).lazy())
     except ValueError as error:
         if "allow_pickle" in str(error) or "Python objects" in str(error):
-            refused.refuse(path, "import numpy as np, polars as pl; rows = np.load(FILE, allow_pickle=True)")
+            refused.refuse(
+                path, "import numpy as np, polars as pl; rows = np.load(FILE, allow_pickle=True)"
+            )
         raise DataError(
             f"{safe(path, longest=200)} is no readable NumPy file: {safe(error)}. "
             "An array of shape (prompts, samples) was expected."
@@ -34,15 +35,19 @@ def scan(path: Path, care: int = 0) -> Scan:
 
 def _check_sizes(path: Path, loaded: np.lib.npyio.NpzFile) -> None:
     """Believe no header that declares more than the archive holds."""
-    for info in loaded.zip.infolist():
-        with loaded.zip.open(info) as member:
+    archive = loaded.zip
+    assert archive is not None
+    for info in archive.infolist():
+        with archive.open(info) as member:
             version = np.lib.format.read_magic(member)
             read = {
                 (1, 0): np.lib.format.read_array_header_1_0,
                 (2, 0): np.lib.format.read_array_header_2_0,
             }.get(version)
             if read is None:
-                raise DataError(f"{safe(path, longest=200)} has arrays of an unknown version {version}.")
+                raise DataError(
+                    f"{safe(path, longest=200)} has arrays of an unknown version {version}."
+                )
             shape, _, dtype = read(member)
         declared = int(np.prod([float(size) for size in shape])) * dtype.itemsize
         if declared > info.file_size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,13 @@ def scan(path: Path, care: int = 0) -> Scan:
     import polars as pl
 
     lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-    check_rows(path, int(lazy.select(pl.len()).collect().item()))
+    try:
+        check_rows(path, int(lazy.select(pl.len()).collect().item()))
+    except pl.exceptions.ComputeError as error:  # more than polars can number
+        claim = re.search(r"produces (\d+) rows", str(error))
+        if claim:
+            check_rows(path, int(claim[1]))
+        raise
     return Scan(lazy, metadata(path))
 
 
@@ -31,8 +38,8 @@ def check_rows(path: Path, rows: int) -> None:
     memory = _memory()
     if rows * _ROW_BYTES > memory:
         raise DataError(
-            f"{safe(path, longest=200)} declares {rows:,} rows, which need "
-            f"{rows * _ROW_BYTES / 1e9:,.0f} GB for one reward; this machine has {memory / 1e9:,.0f} GB. "
+            f"{safe(path, longest=200)} declares {rows:,} rows; one reward of that many needs "
+            f"{rows * _ROW_BYTES / 1e9:,.0f} GB, and this machine has {memory / 1e9:,.0f} GB. "
             "If the file is sound, read it in parts."
         )
 

@@ -14,11 +14,11 @@ _PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".p")
 
 
 def check(path: Path, head: bytes) -> None:
-    """Refuse a pickle, whatever its name is.
+    r"""Refuse a pickle, whatever its name is.
 
     Examples
     --------
-    >>> check(Path("rollouts.jsonl"), b"\\x80\\x04\\x95")
+    >>> check(Path("rollouts.jsonl"), b"\x80\x04\x95")
     Traceback (most recent call last):
     klimit._errors.DataError: rollouts.jsonl is a pickle, which can run code when it is loaded; ...
     """

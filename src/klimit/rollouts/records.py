@@ -59,7 +59,10 @@ def column(name: str, values: list[Any]) -> pl.Series:
             pass  # lists or structs whose entries differ in type
     return pl.Series(
         name,
-        [None if value is None else value if isinstance(value, str) else _json(value) for value in values],
+        [
+            None if value is None else value if isinstance(value, str) else _json(value)
+            for value in values
+        ],
         dtype=pl.String,
     )
 

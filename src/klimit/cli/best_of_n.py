@@ -1,0 +1,56 @@
+"""``klimit best-of-n``: what serving the best of N answers gains, spends and costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from klimit.cli import options
+from klimit.cli.source import Source, from_source
+
+
+@click.command("best-of-n", short_help="What serving the best of N answers gains and spends.")
+@click.option("-n", "--n", type=options.Numbers(int), metavar="N", help="Sizes, such as 1,4,16.")
+@click.option("--judge", metavar="NAME", help="Select by the reward, read the gain in this one.")
+@options.reward_range
+@options.intervals
+@options.answering
+@from_source
+def best_of_n(
+    source: Source,
+    n: list[int] | None,
+    judge: str | None,
+    as_json: bool,
+    output: Path | None,
+    **how: Any,
+) -> None:
+    r"""What does serving the best of N answers gain, spend and cost, beside the limit?
+
+    PATH is a file, a folder or a glob with samples of the base model and their rewards. Every N up
+    to the samples of a prompt is estimated from the same samples, without bias.
+
+    \b
+    klimit best-of-n rollouts.parquet -n 1,4,16
+    klimit best-of-n rollouts.parquet -n 4 --reward rm --judge gold
+    """
+    import klimit
+    from klimit.cli.output import print_json, print_text, write_table
+    from klimit.cli.progress import steps
+    from klimit.cli.source import usual_size
+    from klimit.view import best_of_n as view
+    from klimit.view import records
+
+    source.keep(output)
+    with steps("reading", "best-of-N and the limit") as job:
+        rollouts = source.load(judge=judge)
+        job.next()
+        sizes = [2**k for k in range(7) if 2**k <= usual_size(rollouts)] if n is None else n
+        found = klimit.best_of_n(rollouts, n=sizes, reward=source.reward, judge=judge, **how)
+    if output is not None:
+        write_table(found.to_frame(), output)
+    if as_json:
+        print_json(records.best_of_n_record(found, read=str(rollouts)))
+    else:
+        print_text(str(rollouts), view.text(found))

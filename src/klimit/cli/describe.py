@@ -1,0 +1,24 @@
+"""``klimit describe``: what klimit reads in these files."""
+
+from __future__ import annotations
+
+import click
+
+from klimit.cli.options import json_flag
+from klimit.cli.source import Source, from_source
+
+
+@click.command(short_help="What klimit reads in these files.")
+@json_flag
+@from_source
+def describe(source: Source, as_json: bool) -> None:
+    """What does klimit read in these files: prompts, samples, rewards, and how they were drawn?"""
+    from klimit.cli.output import print_json, print_text
+    from klimit.view import records
+
+    rollouts = source.load()
+    if as_json:
+        print_json(records.rollouts_record(rollouts))
+    else:
+        first, _, rest = str(rollouts.describe()).partition("\n")
+        print_text(first, rest)

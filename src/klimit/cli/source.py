@@ -1,0 +1,82 @@
+"""Where a command's samples come from: paths, and the options that say how to read them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+
+import click
+import numpy as np
+
+if TYPE_CHECKING:
+    from klimit.rollouts import Rollouts
+
+P = ParamSpec("P")
+
+OPTIONS = (
+    click.argument("paths", metavar="PATH...", nargs=-1, required=True),
+    click.option("-r", "--reward", metavar="NAME", help="The reward, where there are several."),
+    click.option("-p", "--prompt", metavar="NAME", help="The column that tells prompts apart."),
+    click.option("--step", metavar="N", help="Only samples of this training step."),
+    click.option("--policy", metavar="NAME", help="Only samples of this policy."),
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was said about the samples, as it was typed."""
+
+    paths: tuple[str, ...]
+    reward: str | None
+    prompt: str | None
+    step: str | None
+    policy: str | None
+
+    def load(self, *, judge: str | None = None) -> Rollouts:
+        """Read the rollouts; with a judge, its rewards as well as those that select."""
+        import klimit
+
+        wanted = [self.reward, judge] if self.reward and judge else self.reward
+        paths = self.paths[0] if len(self.paths) == 1 else list(self.paths)
+        rollouts: Rollouts = klimit.read(paths, prompt=self.prompt, reward=wanted)
+        if self.policy is not None:
+            rollouts = rollouts.filter(policy=self.policy)
+        if self.step is not None:
+            named = {str(known): known for known in rollouts.steps}
+            rollouts = rollouts.filter(step=named.get(self.step, self.step))
+        return rollouts
+
+    def keep(self, output: Path | None) -> None:
+        """Refuse to write over what is read."""
+        if output and any(Path(path).resolve() == output.resolve() for path in self.paths):
+            raise click.UsageError(f"--output {output} is also read from; name another file")
+
+    def __str__(self) -> str:
+        words = list(self.paths)
+        for name in ("reward", "prompt", "step", "policy"):
+            value = getattr(self, name)
+            words += [f"--{name}", value] if value is not None else []
+        return shlex.join(words)
+
+
+def from_source(command: Callable[Concatenate[Source, P], None]) -> Callable[..., None]:
+    """Give a command its paths and reading options as one `Source`."""
+
+    @wraps(command)
+    def collected(*, paths: tuple[str, ...], **options: Any) -> None:
+        found = Source(paths, None, None, None, None)
+        own = {name: options.pop(name) for name in ("reward", "prompt", "step", "policy")}
+        command(replace(found, **own), **options)
+
+    for option in reversed(OPTIONS):
+        collected = option(collected)
+    return collected
+
+
+def usual_size(rollouts: Rollouts) -> int:
+    """The samples that nearly all prompts have: one in twenty may have fewer."""
+    return int(np.quantile(np.bincount(rollouts.groups.codes), 0.05, method="lower"))

@@ -1,0 +1,206 @@
+"""Best-of-N from samples of a base model: what it gains and spends, how near the limit it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._errors import ArgumentError
+from klimit._estimate import Estimate
+from klimit.estimate.best_of_n_prompts import PromptBestOfN, by_prompt
+from klimit.estimate.best_of_n_result import BestOfN
+from klimit.estimate.candidates import Candidates, candidates, sizes_asked
+from klimit.estimate.efficiency import efficiency
+from klimit.estimate.kernel import Floats
+from klimit.estimate.own_spending import spending_ratio
+from klimit.estimate.prompt_means import mean_of_prompts, pairing_rank
+from klimit.estimate.ranked import ranked_samples
+from klimit.estimate.result import Frontier
+from klimit.estimate.samples import collect
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = ["BestOfN", "best_of_n"]
+
+
+def best_of_n(
+    base: Any,
+    *,
+    n: ArrayLike,
+    reward: str | None = None,
+    judge: Any = None,
+    reward_range: tuple[float, float] | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+) -> BestOfN:
+    """What does keeping the best of N answers gain and spend, and how near the limit is it?
+
+    The gain is the mean over all N-subsets of a prompt's samples, so it is unbiased for every N up
+    to the number of samples; ties are shared. The KL is estimated by reward levels, unbiased for
+    any pattern of ties to a few millionths for N of 8 and more and to under 1 % for smaller N with
+    8 samples or more; without ties it is ``log N - (N - 1) / N`` exactly. For 0/1 rewards the mean
+    reward of the kept answers is pass@N.
+
+    Parameters
+    ----------
+    base : Rollouts, or rewards as a (prompts, samples) array (NaN = missing) or a sequence of 1-D
+        arrays
+    n : numbers of draws, each from 1 to the most samples that a prompt has. Prompts with fewer
+        samples than the largest n are left out for every n, and counted
+    reward : which reward column selects, where there are several
+    judge : another reward of the same samples that the kept answers are read by: a column's name,
+        or an array where `base` is one. Gain, win rate, limit and efficiency are then the judge's;
+        the KL stays
+    reward_range : what the reward that is read can be, if known; 0/1 rewards imply (0, 1)
+    level : of intervals, which are for the population that the prompts came from
+    seed : of random splits; the same seed gives the same digits whatever the order of rows and
+        prompts
+
+    Returns
+    -------
+    BestOfN
+        Estimates over n, of the shape of `n`; KL in nats per answer, gains in reward units.
+
+    Raises
+    ------
+    ArgumentError
+        Where an n is no whole number from 1 to the most samples that a prompt has.
+    DataError
+        Where no prompt has two rewards, or a reward is infinite.
+
+    Notes
+    -----
+    BOND, arXiv 2407.14622, theorem 1, for the law with ties; Beirami et al.,
+    arXiv 2401.01879, for the bound on the KL. `klimit.estimate.best_of_n_kl` derives the KL's
+    estimate.
+
+    Examples
+    --------
+    >>> rewards = np.random.default_rng(0).normal(size=(200, 64))
+    >>> best = best_of_n(rewards, n=[1, 4])
+    >>> print(best.gain[1], "at", round(best.kl[1].value, 4), "nats")  # the truth is 1.03
+    1.02 [1.00, 1.04] at 0.6363 nats
+    """
+    from klimit.estimate.frontier import frontier
+
+    if not 0 < level < 1:
+        raise ArgumentError(f"level must lie between 0 and 1; got {level}. 0.95 is usual.")
+    asked = sizes_asked(n)
+    data = candidates(base, reward, judge).enough(int(asked.max()))
+    limit = frontier(
+        data.rows(), reward=data.read_name, reward_range=reward_range, level=level, seed=seed
+    )
+    sizes = np.unique(asked)
+    samples = limit.samples
+    found = by_prompt(data.ranked(samples), sizes.tolist(), samples.prompts, judged=data.judged)
+    estimates = _estimates(found, sizes, data, limit)
+    rank = pairing_rank(samples, np.concatenate([found.gain, found.kl]))
+    ratio = None
+    if limit.members is not None and not data.two_levels:
+        grid = limit.members.grid
+        ratio = spending_ratio(data.ranked(samples), rank, sizes.tolist(), grid, seed=seed)
+    near = efficiency(
+        limit, found, rank, ratio, same=estimates["gain"] if data.two_levels else None
+    )
+    estimates |= {"efficiency": near.efficiency, "limit": near.limit, "own_limit": near.own_limit}
+    place = np.searchsorted(sizes, asked)
+    tokens = _tokens(data, sizes, level)
+    return BestOfN(
+        n=asked if asked.ndim else int(asked),
+        **{name: _pick(estimate, place) for name, estimate in estimates.items()},
+        tokens=None if tokens is None else _pick(tokens, place),
+        reward=data.name,
+        judge=data.read_name if data.judged else None,
+        base_reward=limit.base_reward,
+        zero_one=data.zero_one,
+        trusted_kl=limit.trusted_kl,
+        prompts=samples.prompts,
+        samples=(int(samples.counts.min()), int(samples.counts.max())),
+        left_out=data.left_out,
+        missing=data.missing,
+        level=level,
+        notes=data.notes(),
+    )
+
+
+def prompt_estimates(
+    rewards: Floats, sizes: tuple[int, ...], *, level: float = 0.95
+) -> tuple[Estimate, ...]:
+    """Gain, KL and win rate without the frontier: what simulations of many repetitions need."""
+    samples = collect(rewards.reshape(-1), np.full(len(rewards), rewards.shape[1]))
+    found = by_prompt(ranked_samples(samples), sizes, samples.prompts, judged=False)
+    return _gain_kl_wins(found, np.array(sizes, dtype=float), level)
+
+
+def _gain_kl_wins(
+    found: PromptBestOfN,
+    number: Floats,
+    level: float,
+    *,
+    judged: bool = False,
+    span: float = np.inf,
+) -> tuple[Estimate, Estimate, Estimate]:
+    """Means over prompts; `span` is the widest difference of two rewards, if it is known."""
+    bound = np.log(number) - (number - 1) / number
+    least = -np.inf if judged else 0.0
+    gain = mean_of_prompts(
+        found.gain, level, least=least, zero_span=np.where(number > 1, span, 0.0)
+    )
+    doubt = found.kl_error * np.abs(np.sort(found.tied, axis=1).mean(axis=1))
+    kl = mean_of_prompts(found.kl, level, least=0.0, most=bound, zero_span=bound, doubt=doubt)
+    lost = np.atleast_1d(np.isnan(found.win_rate).any(axis=1))
+    note = ""
+    if lost.any():
+        all_drawn = ", ".join(f"{n:,.0f}" for n in number[lost])
+        note = f"N = {all_drawn} is all that some prompts have: no draw is left to beat"
+    rates = np.where(lost[:, None], np.nan, found.win_rate)
+    wins = mean_of_prompts(rates, level, least=0.0 if judged else 0.5, most=1.0, note=note)
+    return gain, kl, wins
+
+
+def _estimates(
+    found: PromptBestOfN, sizes: Any, data: Candidates, limit: Frontier
+) -> dict[str, Estimate]:
+    level, samples = limit.settings.level, limit.samples
+    number = sizes.astype(float)
+    known = limit.settings.reward_range
+    least, most = (-np.inf, np.inf) if known is None else known
+    gain, kl, wins = _gain_kl_wins(found, number, level, judged=data.judged, span=most - least)
+    bound = np.log(number) - (number - 1) / number
+    return {
+        "gain": gain,
+        "kl": kl,
+        "kl_bound": Estimate(bound, bound, bound, level, bound >= 0),
+        "win_rate": wins,
+        "per_doubling": _per_doubling(found.gain, number, level),
+        "kept_reward": mean_of_prompts(found.gain + samples.means, level, least=least, most=most),
+    }
+
+
+def _per_doubling(gain: Floats, number: Floats, level: float) -> Estimate:
+    """Gain per doubling of N since the next smaller N asked, or since 1."""
+    before = np.concatenate(([1.0], number[:-1]))
+    start = np.concatenate([np.zeros((1, gain.shape[1])), gain[:-1]])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = (gain - start) / np.log2(number / before)[:, None]
+    note = "N = 1 is no doubling" if number[0] == 1 else ""
+    return mean_of_prompts(rate, level, note=note)
+
+
+def _tokens(data: Candidates, sizes: Any, level: float) -> Estimate | None:
+    """Tokens drawn for one answer."""
+    means = data.token_means()
+    return None if means is None else mean_of_prompts(sizes[:, None] * means, level, least=0.0)
+
+
+def _pick(estimate: Estimate, place: Any) -> Estimate:
+    """The estimate at each size as it was asked: in that order, repeated or alone."""
+
+    def pick(x: Any) -> Any:
+        picked = np.broadcast_to(x, np.shape(estimate.value))[place]
+        return picked.item() if picked.ndim == 0 else picked
+
+    value, low, high = pick(estimate.value), pick(estimate.low), pick(estimate.high)
+    return Estimate(value, low, high, estimate.level, pick(estimate.trusted), estimate.note)

@@ -1,0 +1,150 @@
+"""How near best-of-N comes to the limit at its own KL, with the two paired prompt by prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from klimit._estimate import Estimate
+from klimit.estimate.best_of_n_prompts import PromptBestOfN
+from klimit.estimate.intervals import leave_out_error, quantiles
+from klimit.estimate.kernel import Floats
+from klimit.estimate.members import front
+from klimit.estimate.own_spending import SpendingRatio
+from klimit.estimate.result import Frontier
+from klimit.estimate.samples import Integers
+
+
+@dataclass(frozen=True)
+class Efficiency:
+    """Estimates over sizes.
+
+    Attributes
+    ----------
+    limit : the average-budget frontier at the mean KL of best-of-N, reward units
+    own_limit : mean over prompts of each one's frontier at its own KL
+    efficiency : gain over `limit`
+    """
+
+    limit: Estimate
+    own_limit: Estimate
+    efficiency: Estimate
+
+
+def efficiency(
+    limit: Frontier, found: PromptBestOfN, rank: Integers, ratio: SpendingRatio | None, *,
+    same: Estimate | None,
+) -> Efficiency:  # fmt: skip
+    """Gain over the frontier at the same KL.
+
+    Gain and frontier come from the same prompts, so the error of their ratio is that of the ratio
+    with each group of prompts left out. What the frontier's correction may be off is no error that
+    pairing removes: it is added to either side as the frontier's own interval has it. Past the
+    frontier's trusted KL the frontier is known from below only, so the efficiency is an upper
+    bound.
+
+    Parameters
+    ----------
+    rank : (prompts,) canonical places, which decide the groups
+    ratio : of own spending to the best spending; None where nothing can be gained
+    same : the gain itself where each prompt has two reward levels, which makes it ``E_x G_x(K_x)``
+
+    """
+    gain, kl = _ordered_mean(found.gain), _ordered_mean(found.kl)
+    kl = np.maximum(kl, 0.0)
+    best = limit.gain(kl)
+    trusted = np.broadcast_to(best.trusted, gain.shape)
+    best = Estimate(best.value, best.low, best.high, best.level, trusted, best.note)
+    own = _own(gain, best, ratio) if same is None else same
+    if limit.members is None:
+        none = np.full(len(gain), np.nan)
+        note = "nothing can be gained: every prompt's rewards are all equal"
+        return Efficiency(best, own, Estimate(none, none, none, best.level, none == none, note))
+    error = _paired_error(limit, found, rank, gain, kl)
+    quantile = quantiles(best.level, int((limit.members.weights > 0).sum()))[0]
+    sampling = np.where(np.isfinite(error), quantile * error, np.inf)
+    bands = limit.bands
+    own_error = quantile * bands.share(bands.error, kl)
+    low_share, high_share = bands.share(bands.low, kl), bands.share(bands.high, kl)
+    down = np.sqrt(np.maximum((1 - low_share) ** 2 - own_error**2, 0.0))
+    up = np.sqrt(np.maximum((high_share - 1) ** 2 - own_error**2, 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = gain / best.value
+        low = value - np.hypot(sampling, np.abs(value) * up / (1 + up))
+        high = value + np.hypot(sampling, np.abs(value) * down / np.maximum(1 - down, 0.05))
+        floor = np.where(gain >= 0, gain / best.high, gain / best.low)
+    above = np.maximum(value - 1, 0.0)  # no method passes the limit: what lies above is noise
+    value, low, high = value - above, low - above, np.minimum(high, 1.0)
+    low = np.where(best.trusted, low, np.minimum(low, floor))
+    high = np.maximum(high, value)
+    return Efficiency(
+        best, own, Estimate(value, low, high, best.level, best.trusted, _note(best, kl))
+    )
+
+
+def _note(best: Estimate, kl: Floats) -> str:
+    notes = []
+    if (kl == 0).any():
+        notes.append("N = 1 spends nothing and gains nothing")
+    if not np.all(best.trusted):
+        notes.append(
+            "beyond the trusted KL the limit is known from below only: there this is an upper bound"
+        )
+    return "; ".join(notes)
+
+
+def _own(gain: Floats, best: Estimate, ratio: SpendingRatio | None) -> Estimate:
+    """``E_x G_x(K_x)``: at least the gain and at most the limit."""
+    if ratio is None:
+        return best
+    least = np.divide(gain, best.value, out=np.zeros_like(gain), where=best.value > 0)
+    share = np.clip(ratio.value, np.minimum(least, 1.0), 1.0)
+    value = share * best.value
+    reach = ratio.correction * best.value
+    low = value - np.hypot(share * (best.value - best.low), reach)
+    high = np.minimum(value + np.hypot(share * (best.high - best.value), reach), best.high)
+    low, high = np.maximum(low, 0.0), np.maximum(high, value)
+    return Estimate(value, low, high, best.level, best.trusted, best.note)
+
+
+def _ordered_mean(values: Floats) -> Floats:
+    mean: Floats = np.sort(values, axis=1).mean(axis=1)
+    return mean
+
+
+def _paired_error(
+    limit: Frontier, found: PromptBestOfN, rank: Integers, gain: Floats, kl: Floats
+) -> Floats:
+    """Standard error of gain over frontier, from both with the same groups of prompts left out."""
+    members = limit.members
+    assert members is not None
+    group = rank % len(members.weights)
+    gain_without, kl_without = (_without(x, group, members.weights) for x in (found.gain, found.kl))
+    whole = front(members.chosen, members.grid, kl).gain
+    parts = np.empty_like(gain_without)
+    for i in range(len(kl)):
+        # one budget per group: the diagonal of fronts at neighbouring budgets is a line in KL
+        near = np.array([kl_without[:, i].min(), kl_without[:, i].max()])
+        ends = front(members.chosen_without, members.grid, near).gain
+        span = near[1] - near[0]
+        share = (kl_without[:, i] - near[0]) / span if span > 0 else np.zeros(len(ends))
+        best = ends[:, 0] + share * (ends[:, 1] - ends[:, 0])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts[:, i] = gain_without[:, i] / best
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error: Floats = leave_out_error(parts, gain / whole, members.weights)
+    return error
+
+
+def _without(values: Floats, group: Integers, weights: Floats) -> Floats:
+    """(groups, sizes) mean over prompts with each group left out."""
+    prompts = values.shape[1]
+    order = np.lexsort((*values, group))
+    place = np.searchsorted(group[order], np.arange(len(weights)))
+    sums = np.add.reduceat(values[:, order], np.minimum(place, prompts - 1), axis=1)
+    number = np.bincount(group, minlength=len(weights))
+    sums = np.where(number > 0, sums, 0.0)
+    total = np.sort(values, axis=1).sum(axis=1)
+    without: Floats = ((total[:, None] - sums) / np.maximum(prompts - number, 1)).T
+    return without

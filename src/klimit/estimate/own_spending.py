@@ -1,0 +1,123 @@
+"""What could be gained if every prompt spent the KL that best-of-N spends on it: ``E_x G_x(K_x)``.
+
+Best-of-N spends equal N, not equal beta, so it is below the average-budget frontier ``G(E K_x)``
+for two reasons: prompts do not spend where reward is cheapest, and no prompt's own spending is
+optimal. ``E_x G_x(K_x)`` lies between and tells them apart. Its ratio to ``G(E
+K_x)`` is taken where all is known exactly, on the law of the samples themselves, and what few
+samples do to it is extrapolated from half of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from klimit.estimate.kernel import Floats, Grid, weight_sums
+from klimit.estimate.members import front
+from klimit.estimate.ranked import Ranked
+from klimit.estimate.samples import Integers
+
+MOST = 2**17  # rewards looked at: a ratio needs no more
+_FEWEST = 64  # prompts, however many samples they have
+
+
+@dataclass(frozen=True)
+class SpendingRatio:
+    """``E_x G_x(K_x) / G(E K_x)`` for each size, and how much of it was extrapolated; (sizes,)."""
+
+    value: Floats
+    correction: Floats
+
+
+def spending_ratio(
+    chunks: Iterable[Ranked], rank: Integers, sizes: Sequence[int], grid: Grid, *, seed: int
+) -> SpendingRatio:
+    """Compare own spending with the best spending, on the law of the samples (see the module).
+
+    Parameters
+    ----------
+    rank : (prompts,) canonical places; the first few prompts are looked at
+    """
+    parts = [part for part in (_first(chunk, rank) for chunk in chunks) if part is not None]
+    parts.sort(key=lambda part: (part.samples, int(rank[part.prompts[0]])))
+    whole = _ratio(parts, sizes, grid)
+    if min(part.samples for part in parts) < 4:
+        return SpendingRatio(whole, np.zeros(len(sizes)))
+    halves: tuple[list[Ranked], list[Ranked]] = ([], [])
+    for part in parts:
+        rng = np.random.default_rng([seed, 7, part.samples, int(rank[part.prompts[0]])])
+        deal = np.argsort(rng.random(part.rewards.shape), axis=1)
+        size = part.samples // 2
+        for half, columns in zip(halves, (deal[:, :size], deal[:, size : 2 * size]), strict=True):
+            columns = np.sort(columns, axis=1)  # samples stand in ascending order
+            read = np.take_along_axis(part.read, columns, axis=1)
+            read = read - read.mean(axis=1, keepdims=True)
+            half.append(
+                Ranked(part.prompts, np.take_along_axis(part.rewards, columns, axis=1), read)
+            )
+    smaller = (_ratio(halves[0], sizes, grid) + _ratio(halves[1], sizes, grid)) / 2
+    value = np.clip(whole**2 / smaller, 0.0, 1.0)
+    return SpendingRatio(value, np.abs(value - whole))
+
+
+def _first(chunk: Ranked, rank: Integers) -> Ranked | None:
+    many = max(_FEWEST, MOST // chunk.samples)
+    use = np.flatnonzero(rank[chunk.prompts] < many)
+    use = use[np.argsort(rank[chunk.prompts[use]])]
+    if not len(use):
+        return None
+    return Ranked(chunk.prompts[use], chunk.rewards[use], chunk.read[use])
+
+
+def _ratio(parts: Sequence[Ranked], sizes: Sequence[int], grid: Grid) -> Floats:
+    """(sizes,) the ratio where the samples are the whole law, drawn with replacement."""
+    log_mgf = np.concatenate([_log_mgf(part.read, grid) for part in parts])
+    kl = np.concatenate([_sample_kl(part.rewards, sizes) for part in parts], axis=1)
+    mean_kl = np.sort(kl, axis=1).mean(axis=1)
+    together = front(np.sort(log_mgf, axis=0).mean(axis=0), grid, mean_kl).gain
+    own = np.array([np.sort(_own_front(log_mgf, grid, spent)).mean() for spent in kl])
+    ratio: Floats = np.divide(own, together, out=np.ones(len(own)), where=together > 0)
+    return ratio
+
+
+def _log_mgf(read: Floats, grid: Grid) -> Floats:
+    ascending = np.sort(read, axis=1)
+    tops = ascending[:, -1:]
+    found: Floats = np.log(weight_sums(ascending - tops, grid) / read.shape[1]) + grid.tilts * tops
+    return found
+
+
+def _own_front(log_mgf: Floats, grid: Grid, kl: Floats) -> Floats:
+    """``min over tilts of (kl + C) / tilt``, each row at its own KL."""
+    values = (log_mgf + kl[:, None]) / grid.tilts
+    best = np.clip(values.argmin(axis=1), 1, values.shape[1] - 2)
+    index = np.arange(len(values))
+    a, b, c = values[index, best - 1], values[index, best], values[index, best + 1]
+    bend = a - 2 * b + c
+    inside = (b <= a) & (b <= c) & (bend > 0)
+    lowest = b - (a - c) ** 2 / (8 * np.where(inside, bend, 1.0))
+    found: Floats = np.where(inside, lowest, np.minimum(np.minimum(a, b), c))
+    return found
+
+
+def _sample_kl(rewards: Floats, sizes: Sequence[int]) -> Floats:
+    """(sizes, rows) KL of best-of-n from the samples' own law, n draws with replacement."""
+    from scipy.special import xlogy
+
+    rows, samples = rewards.shape
+    place = np.broadcast_to(np.arange(samples), rewards.shape)
+    begins = np.ones(rewards.shape, dtype=bool)
+    begins[:, 1:] = rewards[:, 1:] != rewards[:, :-1]
+    low = np.maximum.accumulate(np.where(begins, place, 0), axis=1) / samples
+    ends = np.ones(rewards.shape, dtype=bool)
+    ends[:, :-1] = begins[:, 1:]
+    last = np.where(ends, place + 1, samples)
+    high = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1] / samples
+    found = np.zeros((len(sizes), rows))
+    for i, n in enumerate(sizes):
+        if n > 1:
+            ratio = (high**n - low**n) / (high - low)
+            found[i] = xlogy(ratio, ratio).mean(axis=1)
+    return found

@@ -1,0 +1,251 @@
+"""From a KL budget, a gain, an N or a beta to the other three, and to how many samples it takes to know."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from klimit._errors import ArgumentError, DataError
+from klimit._estimate import Estimate
+from klimit._text import safe
+from klimit.estimate.equal_n import n_kl, n_spending
+from klimit.estimate.frontier import frontier
+from klimit.estimate.inputs import reward_column
+from klimit.estimate.plan_result import Plan
+from klimit.estimate.result import Frontier
+from klimit.estimate.samples_needed import FEWEST_SAMPLES, ErrorSplit, error_split, least_samples
+from klimit.estimate.settings import Setting, Target, spread_of_rewards, trainer_settings
+
+__all__ = ["Plan", "plan"]
+
+
+def plan(
+    base: Any,
+    *,
+    reward: str | None = None,
+    kl: float | None = None,
+    gain: float | None = None,
+    n: int | None = None,
+    beta: float | None = None,
+    error: float = 0.05,
+    group_size: int = 8,
+    reward_range: tuple[float, float] | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Plan:
+    """Which beta and which N spend a KL budget, what can be gained there, and how many samples show it?
+
+    Give one of the budget, a gain, an N or a beta; the other three follow from the frontier.
+
+    The samples and prompts of the plan are for prompts drawn afresh from the same population. With them,
+    ``klimit.frontier(...).gain(kl)`` has a root mean square error (spread and bias together) of `error` times the
+    gain. That is an extrapolation from the data at hand, sized so that about four in five such data sets keep the
+    promise; ``docs/tables/plan.md`` has the errors that were reached in simulations.
+
+    Parameters
+    ----------
+    base : Rollouts, or rewards as a (prompts, samples) array (NaN = missing) or a sequence of 1-D arrays
+    reward : which reward column, where there are several
+    kl : budget, nats per completion, mean over prompts
+    gain : wanted gain, reward units over the base's mean
+    n : the budget is what best-of-n spends
+    beta : the budget is what the optimal policy at this KL coefficient spends, reward units per nat
+    error : wanted root mean square error of the gain, over the gain
+    group_size : completions of a prompt in a training batch, which enters the coefficients of GRPO
+    reward_range : what rewards can be, if known; 0/1 rewards imply (0, 1)
+    level : of intervals
+    seed : of random splits
+
+    Returns
+    -------
+    Plan
+        KL in nats per completion, gain in reward units, what to type in each trainer.
+
+    Raises
+    ------
+    ArgumentError
+        Unless exactly one of kl, gain, n and beta is given, or where it is out of reach.
+    DataError
+        Where the data cannot show how prompts and samples differ: one prompt, or under 4 samples of most.
+
+    Notes
+    -----
+    arXiv 2605.07105, section 3, for the frontier and its slope beta; `klimit.estimate.samples_needed` for the error,
+    `klimit.estimate.settings` and `klimit.estimate.trainers` for what to type.
+
+    Examples
+    --------
+    >>> rewards = np.random.default_rng(0).normal(size=(200, 64))
+    >>> found = plan(rewards, kl=0.5)
+    >>> print(found)  # the truth: beta 1, gain 1
+    To spend 0.5 nats, train with beta = 1.02 reward per nat, or keep the best of 4 answers.
+    The most that any method can gain there is 1.00 [0.98, 1.03], in reward over the base.
+    To know that to 5 %, take ...
+    >>> print(found.settings[0])
+    TRL RLOO: beta=1.019
+    """
+    asked, number = _only_one(kl=kl, gain=gain, n=n, beta=beta)
+    if not 0 < error < 1:
+        raise ArgumentError(
+            f"error={error:g} was given; a share of the gain between 0 and 1 was expected, such as 0.05."
+        )
+    if group_size < 2:
+        raise ArgumentError(
+            f"group_size={group_size} was given; 2 or more completions of a prompt were expected."
+        )
+    limit = frontier(base, reward=reward, reward_range=reward_range, level=level, seed=seed)
+    _check(limit)
+    spent, slope, reached = _point(limit, asked, number)
+    budget = float(spent)
+    split = error_split(limit, budget)
+    prompts, samples = split.cheapest(error, least_samples=least_samples(split, budget))
+    own_n = int(number) if asked == "n" else n_spending(limit.samples, budget)
+    settings = _settings(base, limit, budget, float(slope), group_size)
+    return Plan(
+        kl=spent, beta=slope, gain=reached, n=own_n, prompts=prompts, samples=samples,
+        error=error, error_now=split.error(), split=split, next=split.next_purchase, settings=settings,
+        asked=asked, reward=limit.reward, notes=_notes(limit, budget, split, samples, own_n, flat=not settings),
+    )  # fmt: skip
+
+
+def _only_one(**options: float | None) -> tuple[str, float]:
+    """The one of the four that was given, and its value."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if len(given) != 1:
+        seen = (
+            " and ".join(f"{name}={safe(value, longest=20)}" for name, value in given.items())
+            or "none of them"
+        )
+        raise ArgumentError(
+            f"exactly one of kl, gain, n and beta was expected; got {seen}. Give the one you know."
+        )
+    ((name, value),) = given.items()
+    expected = {
+        "kl": "nats per completion, more than 0",
+        "gain": "reward units over the base's mean, more than 0",
+        "n": "a whole number of answers, 2 or more",
+        "beta": "reward units per nat, more than 0",
+    }[name]
+    try:
+        number = float(value)  # also refuses arrays of several
+    except (TypeError, ValueError):
+        number = math.nan
+    fine = (
+        math.isfinite(number)
+        and number > 0
+        and (name != "n" or (number >= 2 and number == int(number)))
+    )
+    if not fine:
+        raise ArgumentError(
+            f"{name}={safe(value, longest=40)} was given; {expected}, was expected."
+        )
+    return name, number
+
+
+def _check(limit: Frontier) -> None:
+    samples = limit.samples
+    if limit.members is None:
+        raise DataError(
+            f"every prompt gives the same {safe(limit.reward, longest=40)} to all its samples, so nothing can be gained. "
+            "Check the reward, or sample harder prompts."
+        )
+    if samples.prompts < 2:
+        raise DataError(
+            "one prompt does not show how prompts differ; two or more were expected. Sample more prompts."
+        )
+    if np.mean(samples.counts >= FEWEST_SAMPLES) < 0.9:
+        raise DataError(
+            f"most prompts have fewer than {FEWEST_SAMPLES} samples, which do not show the bias that more would cure. "
+            "Draw 16 samples of some 50 prompts and plan with those."
+        )
+
+
+def _point(limit: Frontier, asked: str, number: float) -> tuple[Estimate, Estimate, Estimate]:
+    """KL, beta and gain; what was given has no interval."""
+
+    def given(value: float) -> Estimate:
+        return Estimate(value, value, value, limit.settings.level)
+
+    if asked == "beta":
+        at = limit.at(beta=number)
+        return at.kl, given(number), at.gain
+    if asked == "gain":
+        spent = limit.kl(number)
+        if not math.isfinite(spent.value):
+            best = float(limit.curve.ceiling_gain)
+            raise ArgumentError(
+                f"gain={number:g} was given, but {spent.note}; the samples at hand show gains up to {best:.3g}. "
+                "Give less, or draw more samples a prompt."
+            )
+        return spent, limit.beta(spent.value), given(number)
+    spent = given(number if asked == "kl" else n_kl(limit.samples, int(number)))
+    if not spent.value > 0:
+        raise ArgumentError(
+            f"best-of-{number:.0f} spends nothing here, as far as the samples show. Give kl=... instead."
+        )
+    return spent, limit.beta(spent.value), limit.gain(spent.value)
+
+
+def _settings(
+    base: Any, limit: Frontier, kl: float, beta: float, group: int
+) -> tuple[Setting, ...]:
+    if not (beta > 0 and math.isfinite(beta)):
+        return ()
+    target = Target(
+        beta=beta,
+        kl=kl,
+        group=group,
+        batch_sd=spread_of_rewards(limit.samples, 1 / beta),
+        base_sd=spread_of_rewards(limit.samples, 0.0),
+        tokens=_mean_tokens(base),
+    )
+    return trainer_settings(target)
+
+
+def _mean_tokens(base: Any) -> float | None:
+    """Mean length of a completion, prompts weighing equally; None without a column of tokens."""
+    if not hasattr(base, "grouped"):
+        return None
+    try:
+        column = reward_column(base, "tokens")
+    except (ArgumentError, DataError):
+        return None
+    prompt = np.repeat(np.arange(len(column.lengths)), column.lengths)
+    seen = ~np.isnan(column.values)
+    number = np.bincount(prompt[seen], minlength=len(column.lengths))
+    total = np.bincount(prompt[seen], column.values[seen], minlength=len(column.lengths))
+    means = np.sort(
+        total[number > 0] / number[number > 0]
+    )  # sorted: the order of prompts changes no digit
+    return float(means.mean()) if len(means) and means.mean() > 0 else None
+
+
+def _notes(
+    limit: Frontier, kl: float, split: ErrorSplit, samples: int, n: int | None, *, flat: bool
+) -> tuple[str, ...]:
+    found = []
+    if kl > limit.trusted_kl:
+        found.append(
+            f"{kl:.3g} nats lie beyond the {limit.trusted_kl:.2g} that the samples at hand can be trusted to, so beta and "
+            "gain are a first guess: draw the samples of this plan and plan again."
+        )
+    if limit.tail.heavy:
+        found.append(
+            "the rewards have an exponential tail or a heavier one: no number of samples promises an error."
+        )
+    elif samples > 20 * split.samples:
+        found.append(
+            f"{samples:,} samples a prompt is far from the {split.samples:,.0f} at hand: a rough extrapolation."
+        )
+    if n is None:
+        most = int(limit.samples.counts.min())
+        found.append(
+            f"no N up to {most:,}, the samples at hand, spends {kl:.3g} nats, because answers tie."
+        )
+    if flat:
+        found.append(
+            "the gain is flat here: no KL coefficient is needed, and a smaller budget gains as much."
+        )
+    return tuple(found)

@@ -1,0 +1,161 @@
+"""The answer of `klimit.plan`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from klimit._estimate import Estimate, format_estimate
+from klimit._text import safe
+from klimit.estimate.samples_needed import ErrorSplit
+from klimit.estimate.settings import Setting
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to set, what to expect and what to sample for a KL budget. Made by `klimit.plan`.
+
+    Attributes
+    ----------
+    kl : the budget, nats per completion, prompts on average
+    beta : KL coefficient whose optimal policy spends it, reward units per nat
+    gain : the most that any method can gain there, reward units over the base's mean
+    n : smallest N whose best-of-N spends it; None where the samples at hand show none
+    prompts, samples : prompts, and samples of each, that estimate the gain to within `error` with the fewest rewards
+    error : root mean square error over the gain that they are for
+    error_now : the same with the data at hand
+    split : where the error at hand comes from
+    next : ``"prompts"`` or ``"samples"``: which of the two lowers the error at hand more, reward for reward
+    settings : what to type in each trainer, those whose optimum is the tilt first; empty where the gain is flat
+    asked : which of kl, gain, n and beta was given
+    reward : which reward
+    notes : what to mind, in words
+    """
+
+    kl: Estimate
+    beta: Estimate
+    gain: Estimate
+    n: int | None
+    prompts: int
+    samples: int
+    error: float
+    error_now: float
+    split: ErrorSplit
+    next: str
+    settings: tuple[Setting, ...]
+    asked: str
+    reward: str
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """The verdict in words."""
+        return "\n".join([*self._lines(), *(f"note: {note}" for note in self.notes)])
+
+    def _lines(self) -> list[str]:
+        unit = safe(self.reward, longest=40)
+        serve = f", or keep the best of {self.n:,} answers" if self.n else ""
+        split = self.split
+        kinds = ("prompts", "samples of each")
+        better, worse = kinds if self.next == "prompts" else kinds[::-1]
+        lines = [
+            f"To spend {float(self.kl):.3g} nats, train with beta = {float(self.beta):.3g} {unit} per nat{serve}.",
+            f"The most that any method can gain there is {_range(self.gain)}, in {unit} over the base.",
+            f"To know that to {_percent(self.error)}, take {self.prompts:,} prompts x {self.samples:,} samples; "
+            f"the {split.prompts:,} x {split.samples:,.0f} at hand know it to about {_percent(self.error_now)}.",
+            f"More {better} help more than more {worse}: {self._reason()}.",
+        ]
+        if self.settings:
+            lines.append(
+                f"What to type, for example in {self.settings[0]}. For other trainers see plan.settings."
+            )
+        return lines
+
+    def _reason(self) -> str:
+        split = self.split
+        parts = {
+            "how prompts differ": split.between,
+            "which samples were drawn": split.within,
+            "bias": split.bias,
+        }
+        total = sum(part**2 for part in parts.values())
+        if not total > 0:
+            return "the error at hand is too small to split"
+        said = ", ".join(f"{_percent(part**2 / total)} {name}" for name, part in parts.items())
+        return f"the squared error at hand is {said}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: what is not finite is null, and a `reason` says why."""
+        split = self.split
+        parts = {
+            name: _finite(getattr(split, name)) for name in ("between", "within", "bias", "rate")
+        }
+        return {
+            "asked": self.asked,
+            "reward": self.reward,
+            **{name: getattr(self, name).to_dict() for name in ("kl", "beta", "gain")},
+            "n": self.n,
+            "prompts": self.prompts,
+            "samples": self.samples,
+            "error": self.error,
+            "error_now": _finite(self.error_now),
+            "at_hand": {"prompts": split.prompts, "samples": split.samples, **parts},
+            "next": self.next,
+            "settings": [setting.to_dict() for setting in self.settings],
+            "notes": list(self.notes),
+        }
+
+    def to_frame(self) -> pl.DataFrame:
+        """A polars frame with a row per number of the plan, then one per trainer: quantity, value, low, high, unit, note."""
+        import polars as pl
+
+        unit = self.reward
+        rows: list[dict[str, Any]] = [
+            _row("kl", self.kl, "nats"),
+            _row("beta", self.beta, f"{unit} per nat"),
+            _row("gain", self.gain, unit),
+            _row("n", self.n, "answers"),
+            _row("prompts", self.prompts, "prompts"),
+            _row("samples", self.samples, "samples per prompt"),
+            _row("error", self.error, "of the gain"),
+            _row("error_now", self.error_now, "of the gain"),
+        ]
+        rows += [
+            _row(str(setting), setting.value, "coefficient", setting.note)
+            for setting in self.settings
+        ]
+        numbers = dict.fromkeys(("value", "low", "high"), pl.Float64)
+        return pl.DataFrame(
+            rows, schema={"quantity": pl.String, **numbers, "unit": pl.String, "note": pl.String}
+        )
+
+
+def _row(quantity: str, value: Any, unit: str, note: str = "") -> dict[str, Any]:
+    if isinstance(value, Estimate):
+        found = {name: _finite(getattr(value, name)) for name in ("value", "low", "high")}
+        return {"quantity": quantity, **found, "unit": unit, "note": value.note}
+    number = None if value is None else _finite(value)
+    return {
+        "quantity": quantity,
+        "value": number,
+        "low": number,
+        "high": number,
+        "unit": unit,
+        "note": note,
+    }
+
+
+def _range(estimate: Estimate) -> str:
+    """An estimate; a given number without an interval."""
+    return f"{estimate.value:.4g}" if estimate.low == estimate.high else format_estimate(estimate)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if 100 * share < 9.95 else f"{100 * share:.0f} %"
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

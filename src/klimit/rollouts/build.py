@@ -1,0 +1,201 @@
+"""Tables and what is known of their columns -> Rollouts, checked."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from klimit._errors import DataError, DataWarning
+from klimit._text import safe
+from klimit.rollouts import names, twins
+from klimit.rollouts.formats.scan import Scan
+from klimit.rollouts.guard import reading
+from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
+from klimit.rollouts.layout import Layout
+from klimit.rollouts.refusals import check_rewards
+from klimit.rollouts.rollouts import Rollouts
+from klimit.rollouts.table import Table
+from klimit.rollouts.unify import flatten, one_table
+from klimit.rollouts.wide import ROW, check_lengths, long_form
+from klimit.rollouts.words import counted, quoted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Given = tuple[str, ...] | None
+
+
+def rollouts_of(scans: Mapping[str, Scan], prompt: Given, reward: Given) -> Rollouts:
+    """Find the columns, tell the prompts apart, and keep in memory what is small."""
+    where = _where(list(scans))
+    with reading(where):
+        tables = {
+            name: replace(scan, lazy=flatten(scan.lazy, (*(prompt or ()), *(reward or ()))))
+            for name, scan in scans.items()
+        }
+        stated = _common([scan.metadata for scan in scans.values()])
+        wanted = reward or _stated(stated, tables)
+        raw, layout = one_table(tables, prompt=prompt, reward=wanted)
+        if reward == ():
+            layout = replace(layout, rewards=())
+        else:
+            check_rewards(raw, layout, where, given=wanted is not None)
+        if len(layout.lists) > 1:
+            check_lengths(raw, layout.lists, source=where)
+    whole = all(scan.whole for scan in scans.values())
+    table, layout = _table(raw, layout, where, whole=whole)
+    return Rollouts(table, layout.rewards, layout.prompt_key, stated)
+
+
+def _table(raw: pl.LazyFrame, layout: Layout, where: str, *, whole: bool) -> tuple[Table, Layout]:
+    """The rows that have a prompt, with their key in memory."""
+    with reading(where):
+        long = long_form(raw, layout.lists) if layout.lists else raw
+        lazy = _canonical(long, layout)
+        core = long.select(_in_core(long, layout, whole=whole)).collect(engine="streaming")
+    if not core.height:
+        raise DataError(f"{where} holds no rows; samples with rewards were expected.")
+    key = the_key(core, layout, source=where)
+    found = groups(key)
+    if layout.marker and not _policies_meet(core["policy"], found):
+        core = core.drop("policy")
+    if TEXT in core.columns:
+        odd = twins.other_texts(found, core[TEXT])
+        if len(odd) and twins.recycled(found, core, TEXT):  # ids that count from 0 in every step
+            return _table(raw, layout.by_text(), where, whole=whole)
+        if len(odd):
+            at = int(odd[0])
+            rows = f"rows {int(found.first[found.codes[at]]) + 1:,} and {at + 1:,}"
+            raise DataError(
+                f"{where}: {quoted(layout.keys[0])} {quoted(key.cast(str)[at])} stands for "
+                f"different prompts ({rows}). Choose a key that names one prompt: "
+                f"prompt={layout.columns['prompt']!r} (--prompt)."
+            )
+        key = _one_id_each(key, found, core, lazy, layout, where)
+    helpers = [name for name in core.columns if name.startswith("__")]
+    table = Table(lazy, core.drop(helpers).with_columns(key.alias("prompt_id")), None, where)
+    without = key.null_count()
+    if without:
+        warnings.warn(
+            f"{where}: {counted(without, 'row')} without {quoted(layout.prompt_key)} left out.",
+            DataWarning,
+            stacklevel=4,
+        )
+        table = table.take(key.is_not_null().to_numpy())
+    return table, layout
+
+
+def _one_id_each(
+    key: pl.Series,
+    found: Groups,
+    core: pl.DataFrame,
+    lazy: pl.LazyFrame,
+    layout: Layout,
+    where: str,
+) -> pl.Series:
+    """The key, with a prompt that has several ids under the first of them."""
+    same = twins.same_text(found, core[TEXT])
+    if not same:
+        return key
+    canonical = {*layout.columns, *layout.rewards, *layout.keys}
+    schema = lazy.collect_schema()
+    rest = [name for name in schema if name not in canonical and not schema[name].is_nested()]
+    with reading(where):
+        known = lazy.select(rest).collect().get_columns() if rest else []
+    twins.check_alike(key, found, same, known, source=where)
+    return twins.merged(key, found, same, source=where)
+
+
+def _canonical(long: pl.LazyFrame, layout: Layout) -> pl.LazyFrame:
+    """Every column under its canonical name, rewards as floats; what else there is stays."""
+    import polars as pl
+
+    schema = long.collect_schema()
+    metadata = _metadata(schema, layout)
+    columns = {
+        canonical: _typed(canonical, name)
+        for canonical, name in layout.columns.items()
+        if name not in layout.rewards
+    }
+    columns |= {name: pl.col(name).cast(pl.Float64) for name in layout.rewards}
+    columns |= {canonical: pl.col(name) for canonical, name in metadata.items()}
+    used = {*layout.columns.values(), *layout.rewards, *metadata.values(), ROW}
+    if layout.kind in ("id", "weak") or (layout.kind == "given" and len(layout.keys) == 1):
+        used.add(layout.keys[0])
+    for name in schema:
+        if name not in used:
+            free = name not in columns and name != "prompt_id"
+            columns[name if free else f"{name}_"] = pl.col(name)
+    return long.select(column.alias(name) for name, column in columns.items())
+
+
+def _in_core(long: pl.LazyFrame, layout: Layout, *, whole: bool) -> list[pl.Expr]:
+    """What is read at once: keys, and all small columns where the file is parsed anyway."""
+    import polars as pl
+
+    schema = dict(long.collect_schema())
+    columns = key_columns(layout, schema)
+    if not columns:
+        key = pl.col(ROW).cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
+        columns = [key.alias(KEY.format(0))]
+    kept = ["step", "policy", *(["logprob", "ref_logprob", "tokens"] if whole else [])]
+    columns += [
+        _typed(canonical, layout.columns[canonical]).alias(canonical)
+        for canonical in kept
+        if canonical in layout.columns and layout.columns[canonical] not in layout.rewards
+    ]
+    if layout.marker and "policy" not in layout.columns:
+        columns.append(pl.col(layout.marker).alias("policy"))
+    columns += [pl.col(name).alias(what) for what, name in _metadata(schema, layout).items()]
+    if whole:
+        columns += [pl.col(name).cast(pl.Float64) for name in layout.rewards]
+    return columns
+
+
+def _typed(canonical: str, name: str) -> pl.Expr:
+    import polars as pl
+
+    column = pl.col(name)
+    if canonical in ("logprob", "ref_logprob"):
+        return column.cast(pl.Float64)
+    return column.cast(pl.String) if canonical == "policy" else column
+
+
+def _metadata(schema: Mapping[str, pl.DataType], layout: Layout) -> dict[str, str]:
+    """Canonical name -> column, for how the samples were drawn."""
+    found = {}
+    for canonical, spellings in names.METADATA.items():
+        for name in names.spelling(schema, spellings)[:1]:
+            if schema[name].is_numeric() and name not in (*layout.rewards, *layout.keys):
+                found[canonical] = name
+    return found
+
+
+def _policies_meet(policy: pl.Series, found: Groups) -> bool:
+    """Whether samples of one prompt carry more than one policy."""
+    import polars as pl
+
+    each = pl.DataFrame([policy, pl.Series("__code", found.codes)]).unique()
+    return each["__code"].n_unique() < each.height
+
+
+def _stated(stated: Mapping[str, Any], tables: Mapping[str, Scan]) -> Given:
+    """The rewards that a file of klimit's own says it has."""
+    known = stated.get("rewards")
+    if not isinstance(known, list):
+        return None
+    there = set.intersection(*(set(scan.lazy.collect_schema()) for scan in tables.values()))
+    return tuple(name for name in known if name in there) or None
+
+
+def _common(metadata: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What all files say alike."""
+    first, *others = metadata
+    return {key: said for key, said in first.items() if all(o.get(key) == said for o in others)}
+
+
+def _where(sources: list[str]) -> str:
+    first = safe(sources[0], longest=200)
+    return first if len(sources) == 1 else f"{first} and {len(sources) - 1:,} more"

@@ -1,0 +1,156 @@
+"""Rollouts in words, and a table of their rewards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._text import safe
+from klimit.rollouts.keys import Groups
+from klimit.rollouts.words import counted, listing
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from klimit.rollouts.rollouts import Rollouts
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How many samples there are.
+
+    Attributes
+    ----------
+    prompts : number of prompts
+    rows : number of samples, also those without a reward
+    fewest, most : samples of one prompt, per policy and step
+    """
+
+    prompts: int
+    rows: int
+    fewest: int
+    most: int
+
+    def __str__(self) -> str:
+        prompts = counted(self.prompts, "prompt")
+        if self.fewest == self.most:
+            return f"{prompts} x {counted(self.most, 'sample')}"
+        return f"{prompts} x {self.fewest:,} to {self.most:,} samples ({self.rows:,} in all)"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What was read.
+
+    Attributes
+    ----------
+    text : in words
+    rewards : polars frame, a row per reward: reward, samples, missing, distinct, min, mean, max,
+        tied (share of samples that share their reward with another of the same prompt)
+    """
+
+    text: str
+    rewards: pl.DataFrame
+
+    def to_frame(self) -> pl.DataFrame:
+        """The table of rewards."""
+        return self.rewards
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {"text": self.text, "rewards": self.rewards.to_dicts()}
+
+    def __str__(self) -> str:
+        header = self.rewards.columns
+        cells = [header, *([_cell(value) for value in row] for row in self.rewards.rows())]
+        widths = [max(len(row[at]) for row in cells) for at in range(len(header))]
+        lines = [
+            "  ".join(
+                [
+                    row[0].ljust(widths[0]),
+                    *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)),
+                ]
+            )
+            for row in cells
+        ]
+        return "\n".join([self.text, "", *(f"  {line}" for line in lines)])
+
+
+def shape(core: pl.DataFrame, found: Groups) -> Shape:
+    """Prompts, and samples of each per policy and step."""
+    import polars as pl
+
+    parts = [name for name in ("policy", "step") if name in core.columns]
+    if any(core[name].n_unique() > 1 for name in parts):
+        keyed = core.select(pl.Series("__code", found.codes), *parts)
+        sizes = keyed.group_by("__code", *parts).len()["len"].to_numpy()
+    else:
+        sizes = np.bincount(found.codes, minlength=len(found))
+    return Shape(
+        len(found), core.height, int(sizes.min(initial=core.height)), int(sizes.max(initial=0))
+    )
+
+
+def summary(rollouts: Rollouts) -> str:
+    """One line: how much of what."""
+    parts = [str(rollouts.shape)]
+    if len(rollouts.policies) == 1:
+        parts.append(f"of {safe(rollouts.policies[0], longest=60)}")
+    elif rollouts.policies:
+        parts.append(f"of {len(rollouts.policies)} policies ({listing(rollouts.policies, most=4)})")
+    if "temperature" in rollouts.metadata:
+        parts.append(f"(temperature {_cell(rollouts.metadata['temperature'])})")
+    steps = rollouts.steps
+    if len(steps) == 1:
+        parts.append(f"at step {safe(steps[0])}")
+    elif steps:
+        parts.append(f"over {len(steps):,} steps ({safe(steps[0])} to {safe(steps[-1])})")
+    names = rollouts.rewards
+    what = "reward" if len(names) == 1 else "rewards"
+    return f"{' '.join(parts)}, {what}: {listing(names)}"
+
+
+def described(rollouts: Rollouts) -> Description:
+    """The summary, where the prompt key came from, and a row per reward."""
+    import polars as pl
+
+    text = f"{rollouts}\nfrom {safe(rollouts.source, longest=200)}; prompts told apart by "
+    text += f"{safe(rollouts.prompt_key)} (prompt= overrides, reward= chooses rewards)"
+    parts = [name for name in ("policy", "step") if name in rollouts.table.core.columns]
+    group = ["__code", *parts]
+    frame = rollouts.table.columns([*parts, *rollouts.rewards])
+    frame = frame.with_columns(pl.Series("__code", rollouts.groups.codes))
+    return Description(
+        text, pl.DataFrame([_reward(frame, name, group) for name in rollouts.rewards])
+    )
+
+
+def _reward(frame: pl.DataFrame, name: str, group: list[str]) -> dict[str, Any]:
+    import polars as pl
+
+    values = frame.select(
+        *group, pl.col(name).cast(pl.Float64).fill_nan(None).alias("value")
+    ).drop_nulls("value")
+    means = values.group_by(group).agg(pl.col("value").mean())["value"]
+    tied = values.group_by(*group, "value").len().filter(pl.col("len") > 1)["len"].sum()
+    column = values["value"]
+    return {
+        "reward": name,
+        "samples": len(values),
+        "missing": frame.height - len(values),
+        "distinct": column.n_unique(),
+        "min": column.min(),
+        "mean": means.mean(),  # prompts weigh equally
+        "max": column.max(),
+        "tied": tied / len(values) if len(values) else None,
+    }
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else safe(value, longest=40)

@@ -1,0 +1,111 @@
+"""Columns from another table, matched row by row."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from klimit._errors import ArgumentError, DataError, DataWarning
+from klimit.rollouts import names
+from klimit.rollouts.read import scans_of
+from klimit.rollouts.rollouts import Rollouts
+from klimit.rollouts.unify import flatten
+from klimit.rollouts.words import counted, listing
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_KEYS = ("prompt_id", "prompt", "completion", "step", "policy")
+
+
+def join(rollouts: Rollouts, other: Any, *, on: str | Iterable[str] | None = None) -> Rollouts:
+    """See `Rollouts.join`."""
+    import polars as pl
+
+    theirs = _under_our_names(rollouts, other)
+    ours = rollouts.table.names
+    keys = _keys(rollouts, theirs, on)
+    new = [name for name in theirs.columns if name not in ours]
+    if not new:
+        raise ArgumentError(
+            f"the other table has nothing that {rollouts.source} lacks: {listing(theirs.columns)}."
+        )
+    text = [pl.col(name).cast(pl.String) for name in keys]
+    right = theirs.select(*text, *new)
+    twice = right.filter(right.select(keys).is_duplicated())
+    if twice.height:
+        raise DataError(
+            f"the other table has {counted(twice.height, 'row')} that share {listing(keys)}; "
+            "one row per key was expected. Join on more columns with on=."
+        )
+    left = rollouts.table.columns(keys).select(text)
+    found = left.join(
+        right.with_columns(pl.lit(value=True).alias("__met")),
+        on=keys,
+        how="left",
+        maintain_order="left",
+    )
+    missed = found["__met"].null_count()
+    if missed == len(left):
+        raise DataError(
+            f"no row of {rollouts.source} has a match in the other table on {listing(keys)}; "
+            "check that both spell them alike, or choose with on=."
+        )
+    if missed:
+        warnings.warn(
+            f"{counted(missed, 'sample')} of {len(left):,} found no match on {listing(keys)}: "
+            f"{listing(new)} is missing there.",
+            DataWarning,
+            stacklevel=3,
+        )
+    scored = [
+        name for name in new if found[name].dtype.is_numeric() or found[name].dtype == pl.Boolean
+    ]
+    rewards = [name for name in scored if not names.never_reward(name)]
+    columns = [found[name].cast(pl.Float64) if name in rewards else found[name] for name in new]
+    return replace(
+        rollouts,
+        table=rollouts.table.with_core(*columns),
+        rewards=(*rollouts.rewards, *rewards),
+    )
+
+
+def _under_our_names(rollouts: Rollouts, other: Any) -> pl.DataFrame:
+    """The other table, its prompt key and canonical columns called as ours are."""
+    import polars as pl
+
+    if isinstance(other, Rollouts):
+        return other.frame()
+    lazy = pl.concat(
+        [flatten(scan.lazy) for scan in scans_of(other).values()], how="diagonal_relaxed"
+    )
+    columns = lazy.collect_schema().names()
+    renamed = {}
+    if "prompt_id" not in columns and rollouts.prompt_key in columns:
+        renamed[rollouts.prompt_key] = "prompt_id"
+    for canonical, spellings in (("prompt", names.PROMPT_TEXTS), *names.CANONICAL.items()):
+        for name in names.spelling(columns, spellings)[:1]:
+            if canonical not in columns and name not in renamed:
+                renamed[name] = canonical
+    return lazy.rename(renamed).collect()
+
+
+def _keys(rollouts: Rollouts, theirs: pl.DataFrame, on: str | Iterable[str] | None) -> list[str]:
+    ours = rollouts.table.names
+    if on is None:
+        keys = [
+            name
+            for name in theirs.columns
+            if name in ours and (name in _KEYS or names.never_reward(name)) and name != "tokens"
+        ]
+    else:
+        keys = [on] if isinstance(on, str) else list(on)
+    unknown = [name for name in keys if name not in ours or name not in theirs.columns]
+    if unknown or not keys:
+        raise ArgumentError(
+            f"no key to join on: {rollouts.source} has {listing(ours)}, the other table has "
+            f"{listing(theirs.columns)}. Name columns that both have with on=."
+        )
+    return keys

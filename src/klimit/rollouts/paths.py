@@ -1,0 +1,82 @@
+"""Paths, globs, folders and lists of them -> files."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from klimit._errors import DataError
+from klimit._text import safe
+from klimit.rollouts.formats import FORMATS, JSON, PACKED, by_suffix, suffix
+from klimit.rollouts.guard import reading
+from klimit.rollouts.words import close_to, listing
+
+
+def files(source: str | os.PathLike[str]) -> list[Path]:
+    """The files that a path stands for, sorted.
+
+    A folder stands for the data files in it and below; hidden ones are left out, and `.json` files
+    (configurations, mostly) count only where there is nothing else.
+
+    Raises
+    ------
+    DataError
+        Where there is nothing to read; near names are suggested.
+    """
+    text = os.fspath(source)
+    name = safe(text, longest=200)
+    if "://" in text:
+        raise DataError(f"{name} is an address; a path was expected. Download it first.")
+    path = Path(text).expanduser()
+    with reading(name):
+        if path.is_dir():
+            return _in_folder(path)
+        if path.exists():
+            if not path.is_file():
+                raise DataError(f"{name} is no regular file; a file, folder or glob was expected.")
+            return [path]
+    if not glob.has_magic(text):
+        raise _missing(path)
+    matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207
+    found = [match for match in matches if match.is_file()]
+    for folder in () if found else matches:
+        found += _in_folder(folder)
+    if not found:
+        raise DataError(f"no file matches {name}; check the pattern from {safe(Path.cwd())}.")
+    return found
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    found = []
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+        if by_suffix(path) and not hidden and path.is_file():
+            found.append(path)
+    tables = [path for path in found if suffix(path) != ".json"]
+    if not found:
+        inside = listing((path.name for path in sorted(folder.iterdir())), most=4)
+        kinds = ", ".join(word for one in FORMATS for word in one.suffixes)
+        raise DataError(
+            f"no rollouts in folder {safe(folder, longest=200)} (it holds: {inside}); one of these "
+            f"was expected: {kinds}, {JSON.suffixes[0]}{PACKED[0]}, ..."
+        )
+    return tables or found
+
+
+def _missing(path: Path) -> DataError:
+    folder = path.parent
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    lost = path.relative_to(folder).parts[0]
+    near = close_to(lost, _names(folder))
+    where = "here" if folder == Path() else f"in {safe(folder, longest=120)}"
+    return DataError(f"no file {safe(path, longest=200)}: there is no {safe(lost)} {where}.{near}")
+
+
+def _names(folder: Path) -> Iterable[str]:
+    try:
+        return [entry.name for entry in folder.iterdir()]
+    except OSError:
+        return []

@@ -1,0 +1,129 @@
+"""`klimit.read`: whatever the user has -> Rollouts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from klimit._errors import ArgumentError, DataError
+from klimit._text import safe
+from klimit.rollouts import frames
+from klimit.rollouts.build import rollouts_of
+from klimit.rollouts.formats import CAREFUL, scan_file
+from klimit.rollouts.formats.scan import Scan
+from klimit.rollouts.guard import Unreadable
+from klimit.rollouts.paths import files
+from klimit.rollouts.rollouts import Rollouts
+
+Names = str | Sequence[str] | None
+
+
+def read(source: Any, *, prompt: Names = None, reward: Names = None) -> Rollouts:
+    """Which samples, of which prompts, with which rewards?
+
+    Prompt key and rewards are found by name and type, and ``print(rollouts)`` says what was found.
+    A row is a sample or, with lists in it, a prompt. Only the columns that are needed are read.
+
+    Parameters
+    ----------
+    source : a path, glob or folder of JSONL, JSON, CSV, Parquet, Arrow or NumPy files (JSON and CSV
+        also with .gz or .zst); a polars, pandas, pyarrow or datasets table; a (prompts, samples)
+        array with NaN where missing, one 1-D array per prompt, or a dict of them, one per reward;
+        a dict of columns or a list of records; or a list of several paths or tables
+    prompt : the column that says which samples share a prompt; several make the key together
+    reward : the column or columns that are rewards; ``()`` reads samples that are scored later
+
+    Raises
+    ------
+    ArgumentError
+        Where `prompt` or `reward` names no column, or `source` is nothing that can be read.
+    DataError
+        Where there is no prompt key or no reward, where keys disagree, or where a file is missing,
+        empty, broken, cut short, unlike the others or a pickle.
+
+    Warns
+    -----
+    DataWarning
+        Where one prompt text stands under two ids (they are merged), or rows lack a prompt key.
+
+    Examples
+    --------
+    >>> samples = {"question": ["2 + 2?", "2 + 2?", "3 + 3?"], "score": [1.0, 0.0, 1.0]}
+    >>> print(read(samples))
+    read 2 prompts x 1 to 2 samples (3 in all), reward: score
+    >>> print(read([[0.1, 0.4], [0.3, 0.2]]))
+    read 2 prompts x 2 samples, reward: reward
+    """
+    if isinstance(source, Rollouts):
+        if prompt is None and reward is None:
+            return source
+        source = source.frame()
+    prompt, reward = _names(prompt, "prompt"), _names(reward, "reward")
+    in_memory = _in_memory(source)
+    if in_memory is not None:
+        return rollouts_of(in_memory, prompt, reward)
+    paths = [path for one in _paths(source) for path in files(one)]
+    reason = ""
+    for care in range(CAREFUL):
+        try:
+            return rollouts_of(
+                {str(path): scan_file(path, care=care) for path in paths}, prompt, reward
+            )
+        except Unreadable as error:
+            reason = str(error)
+    raise DataError(reason)
+
+
+def scans_of(source: Any) -> Mapping[str, Scan]:
+    """Any source as tables under their own names."""
+    in_memory = _in_memory(source)
+    if in_memory is not None:
+        return in_memory
+    return {str(path): scan_file(path, care=1) for one in _paths(source) for path in files(one)}
+
+
+def _names(given: Names, what: str) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    asked = (given,) if isinstance(given, str) or not hasattr(given, "__iter__") else tuple(given)
+    if not all(isinstance(name, str) for name in asked):
+        raise ArgumentError(
+            f"{what}={safe(repr(given))} names no column; give one name, or a list of names."
+        )
+    return tuple(dict.fromkeys(asked))
+
+
+def _paths(source: Any) -> list[str | os.PathLike[str]]:
+    several = list(source) if isinstance(source, list | tuple) else [source]
+    for one in several:
+        if not isinstance(one, str | os.PathLike):
+            raise ArgumentError(
+                f"{safe(repr(one), longest=60)} cannot be read; a path, a table, an array of "
+                "rewards, or a list of one kind of these was expected."
+            )
+    if not several:
+        raise ArgumentError("an empty list was given; paths, tables or rewards were expected.")
+    return several
+
+
+def _in_memory(source: Any) -> dict[str, Scan] | None:
+    """Tables, arrays, dicts and records; None for paths."""
+    if frames.is_frame(source):
+        return {"the table": Scan(frames.from_frame(source), whole=True)}
+    if isinstance(source, list | tuple) and source:
+        if all(frames.is_frame(one) for one in source):
+            return {
+                f"table {at}": Scan(frames.from_frame(one), whole=True)
+                for at, one in enumerate(source, 1)
+            }
+        if any(isinstance(one, str | os.PathLike) or frames.is_frame(one) for one in source):
+            return None
+        return {"the list": Scan(frames.from_sequence(source).lazy(), whole=True)}
+    if isinstance(source, Mapping):
+        return {"the dict": Scan(frames.from_mapping(source).lazy(), whole=True)}
+    if isinstance(source, np.ndarray) or (hasattr(source, "__array__") and hasattr(source, "ndim")):
+        return {"the array": Scan(frames.from_arrays(source).lazy(), whole=True)}
+    return None

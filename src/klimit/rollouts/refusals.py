@@ -1,0 +1,74 @@
+"""A table without a usable reward, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from klimit._errors import DataError
+from klimit._text import safe
+from klimit.rollouts import names
+from klimit.rollouts.layout import Layout
+from klimit.rollouts.words import listing, quoted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_ROW = "__row"
+
+
+def check_rewards(raw: pl.LazyFrame, layout: Layout, where: str, *, given: bool) -> None:
+    """There is a reward, and it holds numbers.
+
+    Parameters
+    ----------
+    raw : the table under its own names
+    layout : where it keeps what
+    where : its source
+    given : whether the rewards were named, rather than found
+
+    Raises
+    ------
+    DataError
+        With an example where a reward is text, with the columns where there is none.
+    """
+    schema = raw.collect_schema()
+    for name in layout.rewards if given else schema:
+        if _is_text(schema[name]) and (given or names.plain(name) in names.REWARDS):
+            _refuse_text(raw, name, where)
+    for name in layout.rewards:
+        if schema[name].is_nested() and name not in layout.lists:
+            raise DataError(
+                f"{where}: reward {quoted(name)} holds {safe(schema[name], longest=60)}; "
+                "one number per sample was expected. Name a column of numbers with reward=."
+            )
+    if layout.rewards:
+        return
+    numbers = [name for name in schema if schema[name].is_numeric()]
+    instead = f" ({listing(numbers)}: no rewards by their names)" if numbers else ""
+    raise DataError(
+        f"{where} has no reward column: numbers under a name such as reward or score were "
+        f"expected among {listing(schema)}{instead}. Name the column with reward= (--reward), "
+        "or read with reward=() and join scores later."
+    )
+
+
+def _refuse_text(raw: pl.LazyFrame, name: str, where: str) -> None:
+    import polars as pl
+
+    number = pl.col(name).cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
+    rows = raw.select(name).with_row_index(_ROW).filter(pl.col(name).is_not_null())
+    example = rows.filter(number.is_null()).head(1).collect()
+    if not example.height:  # numbers, but between quotes
+        example = rows.head(1).collect()
+    if not example.height:
+        return
+    row, value = example.row(0)
+    raise DataError(
+        f"{where}: reward {quoted(name)} holds text: '{safe(value, longest=40)}' in row "
+        f"{row + 1:,}. Numbers were expected (null or empty where one is missing): "
+        "convert it, or name another column with reward= (--reward)."
+    )
+
+
+def _is_text(dtype: pl.DataType) -> bool:
+    return str(dtype).split("(")[0] in ("String", "Categorical", "Enum", "Binary", "Object")

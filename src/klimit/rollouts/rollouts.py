@@ -1,0 +1,322 @@
+"""Samples of a policy with their rewards, as one validated table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._errors import ArgumentError, DataError
+from klimit.rollouts import names
+from klimit.rollouts.describe import Description, Shape, described, shape, summary
+from klimit.rollouts.grouped import Grouped, check
+from klimit.rollouts.keys import Groups, groups
+from klimit.rollouts.table import Table
+from klimit.rollouts.words import close_to, listing, quoted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Rollouts:
+    """Samples with rewards, grouped by prompt. Made by `klimit.read`; never changed in place.
+
+    Attributes
+    ----------
+    rewards : names of the rewards
+    prompt_key : the source's column that says which samples share a prompt
+    steps : training steps that occur, in order; empty where the source has none
+    policies : policies that occur; empty where the source names none
+    metadata : temperature, top_p, top_k, max_tokens, where known and the same for all samples
+
+    Examples
+    --------
+    >>> import klimit
+    >>> base = klimit.read({"prompt": ["a", "a", "b", "b"], "rm": [0.5, 1.0, 0.0, None]})
+    >>> print(base)
+    read 2 prompts x 2 samples, reward: rm
+    >>> base.grouped("rm").columns["rm"].tolist()
+    [0.5, 1.0, 0.0, nan]
+    """
+
+    table: Table
+    rewards: tuple[str, ...]
+    prompt_key: str
+    stated: Mapping[str, Any] = field(default_factory=dict)
+
+    # ---- what there is
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.table)
+
+    def __str__(self) -> str:
+        return f"read {summary(self)}"
+
+    def __repr__(self) -> str:
+        return f"<Rollouts: {summary(self)}>"
+
+    @property
+    def source(self) -> str:
+        """Where the samples were read from."""
+        return self.table.source
+
+    @cached_property
+    def groups(self) -> Groups:
+        """Rows by prompt."""
+        return groups(self.table.core["prompt_id"])
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Ids of the prompts, in order of appearance."""
+        import polars as pl
+
+        return self.table.core["prompt_id"][self.groups.first].cast(pl.String).to_list()
+
+    @cached_property
+    def steps(self) -> tuple[Any, ...]:
+        """Training steps that occur, in order."""
+        return self._values("step")
+
+    @cached_property
+    def policies(self) -> tuple[str, ...]:
+        """Policies that occur."""
+        return self._values("policy")
+
+    @cached_property
+    def shape(self) -> Shape:
+        """How many prompts, and how many samples each has per policy and step."""
+        return shape(self.table.core, self.groups)
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """How the samples were drawn, where it is known and the same for all."""
+        known = {name: self.stated[name] for name in names.METADATA if name in self.stated}
+        for name in names.METADATA:
+            if name in self.table.core.columns:
+                values = self.table.core[name].drop_nulls().unique()
+                known.pop(name, None)
+                if len(values) == 1:
+                    known[name] = values.item()
+        return known
+
+    def describe(self) -> Description:
+        """What was read: a line in words, and for each reward counts, range, mean and ties."""
+        return described(self)
+
+    # ---- what the verbs take
+
+    def one_reward(self, name: str | None = None) -> str:
+        """The reward that a verb works on.
+
+        Raises
+        ------
+        ArgumentError
+            Where there are several and none is named, or the name is none of them.
+
+        Examples
+        --------
+        >>> import klimit
+        >>> base = klimit.read({"prompt": ["a", "a"], "rm": [0.5, 1.0], "gold": [0, 1]})
+        >>> base.one_reward("gold")
+        'gold'
+        >>> base.one_reward()
+        Traceback (most recent call last):
+        klimit._errors.ArgumentError: several rewards (rm, gold); say which: reward='rm' ...
+        """
+        if name is None:
+            if not self.rewards:
+                raise DataError(
+                    f"{self.source} was read without rewards; join scores first: base.join(scores)."
+                )
+            if len(self.rewards) > 1:
+                raise ArgumentError(
+                    f"several rewards ({listing(self.rewards)}); say which: "
+                    f"reward={self.rewards[0]!r} (--reward {self.rewards[0]})."
+                )
+            return self.rewards[0]
+        if not isinstance(name, str):
+            raise ArgumentError(
+                f"reward={name!r} is no name; one of {listing(self.rewards)} was expected."
+            )
+        if name in self.rewards:
+            return name
+        alias = names.same_reward(name, self.rewards)
+        if alias:
+            return alias
+        if name in self.table.names:
+            if self._is_number(name):
+                return name  # asked for by name: a length may be somebody's reward
+            raise DataError(
+                f"column {quoted(name)} of {self.source} holds no numbers; "
+                f"a reward was expected: {listing(self.rewards)}."
+            )
+        raise ArgumentError(
+            f"no reward {quoted(name)} in {self.source}; there are {listing(self.rewards)}."
+            f"{close_to(name, self.rewards)}"
+        )
+
+    def grouped(self, *columns: str) -> Grouped:
+        """These rewards (all if none is named) prompt after prompt.
+
+        Raises
+        ------
+        DataError
+            Where the samples come from several steps or policies, which are never pooled, or where
+            a reward is infinite or missing everywhere.
+        """
+        wanted = tuple(dict.fromkeys(self.one_reward(name) for name in columns or self.rewards))
+        self._check_one_policy()
+        found = self.groups
+        table = self.table.columns(wanted)
+        lengths = np.bincount(found.codes, minlength=len(found)).astype(np.int64)
+        order = _order(found)
+        arrays = {}
+        for name in wanted:
+            values = table[name].cast(float).fill_null(np.nan).to_numpy()
+            arrays[name] = values if order is None else values[order]
+        result = Grouped(self.ids, lengths, arrays)
+        check(result, lambda at: self.table.row(at if order is None else int(order[at])))
+        return result
+
+    def frame(self) -> pl.DataFrame:
+        """Everything as a polars frame, a row per sample, under the canonical names."""
+        import polars as pl
+
+        wanted = ["prompt_id", "prompt", "completion", *self.rewards]
+        wanted += ["logprob", "ref_logprob", "tokens", "step", "policy"]
+        there = self.table.names
+        ordered = [name for name in dict.fromkeys([*wanted, *there]) if name in there]
+        frame = self.table.columns(ordered)
+        return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
+
+    # ---- other rollouts
+
+    def filter(
+        self,
+        *,
+        prompts: str | Iterable[str] | None = None,
+        step: Any = None,
+        policy: str | Iterable[str] | None = None,
+    ) -> Rollouts:
+        """Only these prompts, steps or policies.
+
+        Parameters
+        ----------
+        prompts : one prompt id or several
+        step : one step or several
+        policy : one policy or several
+
+        Raises
+        ------
+        ArgumentError
+            Where one of them does not occur.
+
+        Examples
+        --------
+        >>> import klimit
+        >>> run = klimit.read({"prompt": ["a", "a"], "rm": [0.5, 1.0], "step": [0, 10]})
+        >>> print(run.filter(step=10))
+        read 1 prompt x 1 sample at step 10, reward: rm
+        """
+        keep = np.ones(len(self), dtype=bool)
+        if prompts is not None:
+            wanted = [str(name) for name in _several(prompts)]
+            places = {name: at for at, name in enumerate(self.ids)}
+            unknown = [name for name in wanted if name not in places]
+            if unknown:
+                raise ArgumentError(
+                    f"no prompt {quoted(unknown[0])} in {self.source}; "
+                    f"there are {listing(self.ids, most=4)}."
+                )
+            keep &= np.isin(self.groups.codes, [places[name] for name in wanted])
+        for column, asked in (("step", step), ("policy", policy)):
+            if asked is None:
+                continue
+            known = self._values(column)
+            unknown = [value for value in _several(asked) if value not in known]
+            if unknown:
+                raise ArgumentError(
+                    f"no {column} {quoted(unknown[0])} in {self.source}; "
+                    f"there are {listing(known) if known else 'none'}."
+                )
+            keep &= self.table.core[column].is_in(_several(asked)).fill_null(value=False).to_numpy()
+        if not keep.any():
+            raise ArgumentError(f"no sample of {self.source} is left by this filter; loosen it.")
+        return replace(self, table=self.table.take(keep))
+
+    def join(self, other: Any, *, on: str | Iterable[str] | None = None) -> Rollouts:
+        """With the columns of another table, such as a reward that was scored elsewhere.
+
+        Parameters
+        ----------
+        other : anything that `klimit.read` takes, or Rollouts; one row per key
+        on : columns that both have; found if not given (prompt_id, sample_id, completion, ...)
+
+        Raises
+        ------
+        ArgumentError
+            Where the tables share no key.
+        DataError
+            Where `other` has two rows of one key, or none of its keys occurs here.
+        """
+        from klimit.rollouts.joining import join
+
+        return join(self, other, on=on)
+
+    def write(self, path: str | Path) -> Path:
+        """Save as Parquet, JSONL or CSV, by the path's suffix; nothing is left if it fails."""
+        from klimit.rollouts.writing import write
+
+        return write(self, Path(path))
+
+    # ---- helpers
+
+    def _values(self, column: str) -> tuple[Any, ...]:
+        if column not in self.table.core.columns:
+            return ()
+        values = self.table.core[column]
+        known = tuple(sorted(values.drop_nulls().unique().to_list()))
+        return (*known, None) if known and values.null_count() else known
+
+    def _is_number(self, name: str) -> bool:
+        import polars as pl
+
+        core = self.table.core
+        dtype = (
+            core.schema[name] if name in core.columns else self.table.lazy.collect_schema()[name]
+        )
+        return dtype.is_numeric() or dtype == pl.Boolean
+
+    def _check_one_policy(self) -> None:
+        for column, values in (("policy", self.policies), ("step", self.steps)):
+            if len(values) > 1:
+                raise DataError(
+                    f"{self.source} has samples of {len(values):,} {_plural(column)} "
+                    f"({listing(values, most=4)}), which are never pooled. "
+                    f"Choose one: .filter({column}={values[0]!r})."
+                )
+
+
+def _plural(column: str) -> str:
+    return "policies" if column == "policy" else f"{column}s"
+
+
+def _several(asked: Any) -> list[Any]:
+    if isinstance(asked, str) or not isinstance(asked, Iterable):
+        return [asked]
+    return list(asked)
+
+
+def _order(found: Groups) -> np.ndarray[Any, Any] | None:
+    """Rows prompt after prompt; None where they are so already."""
+    codes = found.codes
+    if not len(codes) or bool((codes[1:] >= codes[:-1]).all()):
+        return None
+    small = codes.astype(np.uint16) if len(found) < 1 << 16 else codes  # sorted by counting
+    return np.argsort(small, kind="stable")

@@ -1,0 +1,125 @@
+"""Ids against texts: one prompt under two ids is merged, two prompts under one id are an error."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from klimit._errors import DataError, DataWarning
+from klimit.rollouts import names
+from klimit.rollouts.keys import Groups
+from klimit.rollouts.words import counted, quoted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Integers = NDArray[np.int64]
+
+# Words of columns that say something of the prompt, not of the sample. Asked only where every id
+# has one row, so that no other sign tells the two apart.
+_OF_PROMPT = frozenset(
+    (
+        *("task", "dataset", "source", "category", "topic", "domain", "subject", "system"),
+        *("reference", "target", "gold", "answer", "truth", "language", "lang", "type", "kind"),
+        *("tag", "tags", "stratum", "metadata", "difficulty", "level", "split"),
+        *("temperature", "top", "max"),
+    )
+)
+
+
+def other_texts(found: Groups, text: pl.Series) -> Integers:
+    """Rows whose prompt text differs from the one that their id began with."""
+    hashes, missing = text.fill_null(0).to_numpy(), text.is_null().to_numpy()
+    if not len(found):
+        return np.flatnonzero(found.codes > 0)
+    first = found.first[found.codes]
+    differs = (hashes != hashes[first]) & ~missing & ~missing[first] & (found.codes >= 0)
+    return np.flatnonzero(differs)
+
+
+def recycled(found: Groups, core: pl.DataFrame, text: str) -> bool:
+    """Whether ids name one prompt each within a step (or policy), and another in the next."""
+    import polars as pl
+
+    within = [name for name in ("policy", "step") if name in core.columns]
+    if not within:
+        return False
+    per = core.select(pl.Series("__code", found.codes), *within, text).group_by("__code", *within)
+    return bool(per.agg(pl.col(text).drop_nulls().n_unique() <= 1)[text].all())
+
+
+def same_text(found: Groups, text: pl.Series) -> list[Integers]:
+    """Sets of prompts that share one text, each in order of appearance."""
+    hashes = text.fill_null(0).to_numpy()[found.first]
+    prompts = np.flatnonzero(~text.is_null().to_numpy()[found.first])
+    order = prompts[np.argsort(hashes[prompts], kind="stable")]
+    sets = np.split(order, np.flatnonzero(np.diff(hashes[order])) + 1)
+    return [twins for twins in sets if len(twins) > 1]
+
+
+def check_alike(
+    key: pl.Series,
+    found: Groups,
+    twins: list[Integers],
+    columns: Iterable[pl.Series],
+    *,
+    source: str,
+) -> None:
+    """Twins may be merged only if what is known of the prompts does not differ.
+
+    Raises
+    ------
+    DataError
+        Naming the column in which two ids of one text differ.
+    """
+    involved = np.isin(found.codes, np.concatenate(twins))
+    codes = found.codes[involved]
+    single = len(np.unique(codes)) == len(codes)
+    for column in columns:
+        values = column.filter(involved)
+        if values.null_count() == len(values) or (single and not _of_prompt(values)):
+            continue
+        numbers = values.rank("dense").cast(int).fill_null(0).to_numpy()
+        low, high = np.full(len(found), len(numbers) + 1), np.zeros(len(found), dtype=np.int64)
+        np.minimum.at(low, codes, np.where(numbers > 0, numbers, len(numbers) + 1))
+        np.maximum.at(high, codes, numbers)
+        if (low[np.unique(codes)] < high[np.unique(codes)]).any():
+            continue  # it varies between samples of one prompt: it says nothing of the prompt
+        for several in twins:
+            known = several[high[several] > 0]
+            if len(known) and np.ptp(high[known]):
+                one, two = known[0], known[np.flatnonzero(high[known] != high[known[0]])[0]]
+                ids = key[[int(found.first[one]), int(found.first[two])]].cast(str).to_list()
+                was = [quoted(column[int(found.first[at])]) for at in (one, two)]
+                raise DataError(
+                    f"{source}: one prompt text stands under two ids that differ in "
+                    f"{quoted(column.name)}: {quoted(ids[0])} has {was[0]}, {quoted(ids[1])} has "
+                    f"{was[1]}. Say whether they are one prompt: prompt='prompt' groups by text, "
+                    "prompt='prompt_id' by id (with the names of your columns)."
+                )
+
+
+def merged(key: pl.Series, found: Groups, twins: list[Integers], *, source: str) -> pl.Series:
+    """The key with every set of twins under its first id, and a warning that says so."""
+    stands_for = np.arange(len(found))
+    for several in twins:
+        stands_for[several] = several[0]
+    ids = key[found.first[twins[0][:2]].tolist()].cast(str).to_list()
+    warnings.warn(
+        f"{source}: {counted(len(twins), 'prompt text')} under more than one id "
+        f"(such as {quoted(ids[0])} and {quoted(ids[1])}): merged, each is one prompt. "
+        "Give prompt= to keep the ids apart.",
+        DataWarning,
+        stacklevel=6,
+    )
+    rows = np.where(found.codes >= 0, found.first[stands_for[found.codes]], np.arange(len(key)))
+    return key[rows]
+
+
+def _of_prompt(values: pl.Series) -> bool:
+    words = set(names.plain(values.name).split("_"))
+    return bool(words & _OF_PROMPT) or values.n_unique() < len(values)

@@ -1,0 +1,134 @@
+"""Several files -> one table, if they are parts of one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from klimit._errors import DataError, KlimitError
+from klimit._text import safe
+from klimit.rollouts import names
+from klimit.rollouts.formats.scan import Scan
+from klimit.rollouts.layout import Layout, detect
+from klimit.rollouts.words import listing, quoted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def flatten(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
+    """Rewards kept in a struct become columns of their own, and so does any field asked for.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> table = pl.LazyFrame({"p": ["a"], "rewards": [{"rm": 0.5, "rouge": 0.1}]})
+    >>> flatten(table).collect_schema().names()
+    ['p', 'rm', 'rouge']
+    """
+    import polars as pl
+
+    schema = lazy.collect_schema()
+    added: dict[str, pl.Expr] = {}
+    dropped = []
+    for name, dtype in schema.items():
+        if isinstance(dtype, pl.Struct) and names.plain(name) in names.REWARDS:
+            dropped.append(name)
+            for one in dtype.fields:
+                if one.dtype.is_numeric() or one.dtype in (pl.Boolean, pl.Null):
+                    free = one.name not in schema and one.name not in added
+                    added[one.name if free else f"{name}.{one.name}"] = pl.col(name).struct.field(
+                        one.name
+                    )
+    for name in asked:
+        outer, _, inner = name.partition(".")
+        fields = getattr(schema.get(outer), "fields", ())
+        if name not in schema and inner in [one.name for one in fields]:
+            added[name] = pl.col(outer).struct.field(inner)
+    if not added:
+        return lazy
+    return lazy.with_columns(column.alias(name) for name, column in added.items()).drop(dropped)
+
+
+def one_table(
+    scans: Mapping[str, Scan], *, prompt: Any = None, reward: Any = None
+) -> tuple[pl.LazyFrame, Layout]:
+    """All files below each other, and where they keep what.
+
+    Integers beside floats and columns that some files lack are fine; other keys, no reward in
+    common, or text where another file has numbers are not.
+
+    Raises
+    ------
+    DataError
+        Naming two files and the columns in which they differ.
+    """
+    import polars as pl
+
+    tables = {name: scan.lazy for name, scan in scans.items()}
+    schemas = {name: dict(table.collect_schema()) for name, table in tables.items()}
+    first = next(iter(schemas))
+    try:
+        layout = detect(schemas[first], prompt=prompt, reward=reward)
+    except KlimitError as error:
+        raise type(error)(f"{safe(first, longest=200)}: {error}") from None
+    used = {*layout.keys, *layout.rewards, *layout.columns.values()}
+    for name, schema in schemas.items():
+        _check_same(first, schemas[first], name, schema, layout, used)
+    whole = pl.concat(tables.values(), how="diagonal_relaxed") if len(tables) > 1 else tables[first]
+    if len(tables) > 1:  # rewards that only later files have
+        whole_layout = detect(dict(whole.collect_schema()), prompt=prompt, reward=reward)
+        layout = replace(whole_layout, keys=layout.keys, kind=layout.kind, marker=_marker(tables))
+    return whole, layout
+
+
+def _marker(tables: Mapping[str, pl.LazyFrame]) -> str | None:
+    """A column of text that holds one value in each file, and not the same in all."""
+    import polars as pl
+
+    for name in names.MARKERS:
+        if all(table.collect_schema().get(name) == pl.String for table in tables.values()):
+            heads = [
+                table.select(name).head(1000).collect()[name].unique() for table in tables.values()
+            ]
+            if all(len(head) == 1 for head in heads) and pl.concat(heads).n_unique() > 1:
+                return name
+    return None
+
+
+def _check_same(
+    first: str,
+    schema: Mapping[str, pl.DataType],
+    name: str,
+    other: Mapping[str, pl.DataType],
+    layout: Layout,
+    used: set[str],
+) -> None:
+    def refuse(why: str) -> None:
+        alone = sorted(set(schema) ^ set(other))
+        differ = f" Columns of one only: {listing(alone)}." if alone else ""
+        raise DataError(
+            f"{safe(first, longest=120)} and {safe(name, longest=120)} do not belong together: "
+            f"{why}.{differ} Read them one by one, or choose files with a narrower path."
+        )
+
+    for key in layout.keys:
+        if key not in other:
+            refuse(f"the first has prompt key {quoted(key)}, the second has not")
+    if layout.rewards and not set(layout.rewards) & set(other):
+        refuse(f"the second has none of the rewards {listing(layout.rewards)}")
+    for column in sorted(used & set(other)):
+        kinds = _kind(schema[column]), _kind(other[column])
+        if "nothing" not in kinds and kinds[0] != kinds[1]:
+            refuse(
+                f"column {quoted(column)} holds {kinds[0]} in the first, {kinds[1]} in the second"
+            )
+
+
+def _kind(dtype: pl.DataType) -> str:
+    if str(dtype) == "Null":
+        return "nothing"
+    if dtype.is_numeric() or str(dtype) == "Boolean":
+        return "numbers"
+    return "lists" if hasattr(dtype, "inner") else "structs" if dtype.is_nested() else "text"

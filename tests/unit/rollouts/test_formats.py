@@ -1,0 +1,269 @@
+"""The same samples come out of every kind of file."""
+
+import gzip
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.testing import assert_equal
+
+from klimit import DataError
+from klimit.rollouts import read
+from klimit.rollouts.formats import delimited, jsonlines, suffix
+
+
+def write_jsonl(frame, path):
+    frame.write_ndjson(path)
+
+
+def write_json(frame, path):
+    path.write_text(json.dumps(frame.to_dicts()))
+
+
+def write_indented(frame, path):
+    path.write_text(json.dumps(frame.to_dicts(), indent=2))
+
+
+def write_columns(frame, path):
+    path.write_text(json.dumps(frame.to_dict(as_series=False)))
+
+
+def write_wrapped(frame, path):
+    path.write_text(json.dumps({"rollouts": frame.to_dicts()}))
+
+
+def write_csv(frame, path):
+    frame.write_csv(path)
+
+
+def write_tsv(frame, path):
+    frame.write_csv(path, separator="\t")
+
+
+def write_parquet(frame, path):
+    frame.write_parquet(path)
+
+
+def write_arrow(frame, path):
+    frame.write_ipc(path)
+
+
+def write_stream(frame, path):
+    frame.write_ipc_stream(path)
+
+
+def gzipped(write):
+    def inner(frame, path):
+        plain = path.parent / "plain"
+        write(frame, plain)
+        path.write_bytes(gzip.compress(plain.read_bytes()))
+
+    return inner
+
+
+KINDS = {
+    "a.jsonl": write_jsonl,
+    "a.ndjson": write_jsonl,
+    "a.json": write_json,
+    "indented.json": write_indented,
+    "columns.json": write_columns,
+    "wrapped.json": write_wrapped,
+    "lines.json": write_jsonl,
+    "array.jsonl": write_json,
+    "a.jsonl.gz": gzipped(write_jsonl),
+    "a.json.gz": gzipped(write_json),
+    "a.csv": write_csv,
+    "a.tsv": write_tsv,
+    "a.csv.gz": gzipped(write_csv),
+    "a.parquet": write_parquet,
+    "a.pq": write_parquet,
+    "a.arrow": write_arrow,
+    "stream.arrow": write_stream,
+    "no_suffix": write_parquet,
+    "odd.suffix": write_jsonl,
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_format_gives_the_same_rewards(name, samples, expected, as_dict, tmp_path):
+    KINDS[name](samples, tmp_path / name)
+    base = read(tmp_path / name)
+    assert str(base) == "read 3 prompts x 2 to 4 samples (9 in all), rewards: rm, ok"
+    assert_equal(as_dict(base), expected)
+    assert as_dict(base, "ok")["a"] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.zst", "a.csv.zst", "a.json.zst"])
+def test_zstd_is_read_without_a_library_of_its_own(name, samples, expected, as_dict, tmp_path):
+    zstandard = pytest.importorskip("zstandard")
+    KINDS[name.removesuffix(".zst")](samples, tmp_path / "plain")
+    packed = zstandard.ZstdCompressor().compress((tmp_path / "plain").read_bytes())
+    (tmp_path / name).write_bytes(packed)
+    assert_equal(as_dict(read(tmp_path / name)), expected)
+
+
+def test_folders_globs_and_lists_are_read_as_one(samples, expected, as_dict, tmp_path):
+    (tmp_path / "deep").mkdir()
+    samples.head(4).write_parquet(tmp_path / "deep" / "part-0.parquet")
+    samples.tail(5).write_parquet(tmp_path / "deep" / "part-1.parquet")
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / ".hidden.parquet").write_bytes(b"no")
+    parts = [tmp_path / "deep" / f"part-{i}.parquet" for i in (0, 1)]
+    for source in (
+        tmp_path,
+        str(tmp_path),
+        str(tmp_path / "*" / "part-?.parquet"),
+        str(tmp_path / "**" / "*.parquet"),
+        str(tmp_path / "d*"),
+        parts,
+        tuple(str(part) for part in parts),
+    ):
+        assert_equal(as_dict(read(source)), expected)
+
+
+def test_formats_may_be_mixed(samples, expected, as_dict, tmp_path):
+    samples.head(4).write_csv(tmp_path / "one.csv")
+    samples.tail(5).write_ndjson(tmp_path / "two.jsonl")
+    assert_equal(as_dict(read([tmp_path / "one.csv", tmp_path / "two.jsonl"])), expected)
+
+
+def test_a_path_with_glob_characters_is_first_of_all_a_path(samples, tmp_path):
+    path = tmp_path / "run[1].parquet"
+    samples.write_parquet(path)
+    assert len(read(path)) == 9
+
+
+def test_integers_beside_floats_and_columns_that_some_files_lack_are_fine(tmp_path, as_dict):
+    pl.DataFrame({"prompt": ["a", "a"], "rm": [1, 2], "rouge": [0.5, 0.25]}).write_parquet(
+        tmp_path / "1.parquet"
+    )
+    pl.DataFrame({"prompt": ["a", "b"], "rm": [0.5, 1.5], "note": ["x", "y"]}).write_parquet(
+        tmp_path / "2.parquet"
+    )
+    base = read(tmp_path)
+    assert base.rewards == ("rm", "rouge")
+    assert as_dict(base) == {"a": [1.0, 2.0, 0.5], "b": [1.5]}
+    assert_equal(as_dict(base, "rouge"), {"a": [0.5, 0.25, np.nan], "b": [np.nan]})
+
+
+def test_rewards_in_a_struct_become_columns(jsonl, as_dict):
+    path = jsonl(
+        [
+            {"prompt": "a", "rewards": {"rm": 0.5, "rouge": 1}},
+            {"prompt": "a", "rewards": {"rm": 0.25, "judge": True}},
+        ]
+    )
+    base = read(path)
+    assert base.rewards == ("rm", "rouge", "judge")
+    assert_equal(as_dict(base, "judge"), {"a": [np.nan, 1.0]})
+
+
+def test_a_field_of_a_struct_can_be_named(jsonl):
+    path = jsonl(
+        [{"meta": {"doc": "x", "len": 3}, "rm": 0.5}, {"meta": {"doc": "y", "len": 4}, "rm": 1}]
+    )
+    base = read(path, prompt="meta.doc", reward="meta.len")
+    assert base.grouped().ids == ["x", "y"]
+    assert base.rewards == ("meta.len",)
+
+
+def test_nan_in_json_is_missing(jsonl, as_dict):
+    path = jsonl(['{"prompt": "a", "rm": NaN}', '{"prompt": "a", "rm": 2}', ""])
+    assert_equal(as_dict(read(path)), {"a": [np.nan, 2.0]})
+
+
+def test_json_numbers_of_any_spelling_and_length_are_numbers(jsonl, as_dict):
+    path = jsonl(['{"prompt": 7, "rm": 1}', '{"prompt": 7, "rm": 1e-3}', '{"prompt": 7, "rm": true}',
+                  '{"prompt": 7, "rm": 123456789012345678901234567890}'])  # fmt: skip
+    assert as_dict(read(path)) == {"7": [1.0, 1e-3, 1.0, 123456789012345678901234567890.0]}
+
+
+def test_json_with_a_byte_order_mark_and_windows_lines_is_read(tmp_path, as_dict):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"prompt": "a", "rm": 1}\r\n\r\n{"prompt": "a", "rm": 2}\r\n')
+    assert as_dict(read(path)) == {"a": [1.0, 2.0]}
+
+
+def test_lone_surrogates_do_not_stop_the_reading(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"prompt": "\\ud800", "rm": NaN}\n{"prompt": "b", "rm": 1}\n')
+    assert len(read(path)) == 2
+
+
+def test_a_big_json_file_is_sampled_and_a_late_surprise_is_not_lost(tmp_path, monkeypatch, as_dict):
+    monkeypatch.setattr(jsonlines, "_SMALL", 1000)
+    monkeypatch.setattr(jsonlines, "_BLOCK", 300)
+    monkeypatch.setattr(jsonlines, "_BLOCKS", 4)
+    rows = [{"prompt": f"p{i // 8}", "rm": i % 8} for i in range(400)]
+    rows[203]["rm"] = 0.5  # not whole, among numbers that are
+    rows[305]["rm"] = None
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = as_dict(read(path))
+    assert found["p25"] == [0.0, 1.0, 2.0, 0.5, 4.0, 5.0, 6.0, 7.0]
+    assert np.isnan(found["p38"][1])
+    rows[399]["rm"] = "late"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(DataError, match=r"'rm' holds text: 'late' in row 400|no reward"):
+        read(path, reward="rm")
+
+
+def test_a_big_csv_file_is_sampled_and_late_text_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "_SMALL", 100)
+    monkeypatch.setattr(delimited, "_SAMPLE", 10)
+    path = tmp_path / "a.csv"
+    path.write_text("prompt,rm\n" + "".join(f"p{i // 8},{i}\n" for i in range(100)) + "p12,bad\n")
+    with pytest.raises(DataError, match="'rm' holds text: 'bad' in row 101"):
+        read(path, reward="rm")
+
+
+def test_ids_in_csv_keep_their_zeros(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("question_id,score\n007,1\n7,0.5\n07,1\n")
+    assert read(path).grouped().ids == ["007", "7", "07"]
+
+
+def test_csv_takes_empty_fields_booleans_quotes_and_nan(tmp_path, as_dict):
+    path = tmp_path / "a.csv"
+    path.write_text('id;prompt;rm;ok\n1;"a; b\nc";0.5;True\n2;"a; b\nc";nan;False\n3;"a; b\nc";;\n')
+    base = read(path)
+    assert_equal(as_dict(base), {"a; b\nc": [0.5, np.nan, np.nan]})
+    assert_equal(as_dict(base, "ok"), {"a; b\nc": [1.0, 0.0, np.nan]})
+
+
+def test_numpy_files_hold_prompts_by_samples(tmp_path, as_dict):
+    rewards = np.array([[0.5, np.nan], [1.0, 2.0]])
+    np.save(tmp_path / "a.npy", rewards)
+    assert_equal(as_dict(read(tmp_path / "a.npy"), "reward"), {"0": [0.5, np.nan], "1": [1.0, 2.0]})
+    np.savez(tmp_path / "a.npz", rm=rewards, gold=rewards > 0.7)
+    base = read(tmp_path / "a.npz")
+    assert base.rewards == ("rm", "gold")
+    assert as_dict(base, "gold") == {"0": [0.0, 0.0], "1": [1.0, 1.0]}
+
+
+def test_only_needed_columns_are_read(samples, tmp_path, monkeypatch):
+    samples.write_parquet(tmp_path / "a.parquet")
+    collect = pl.LazyFrame.collect
+    plans = []
+
+    def spy(self, *args, **kwargs):
+        plans.append(self.explain())
+        result = collect(self, *args, **kwargs)
+        assert "completion" not in result.columns
+        return result
+
+    monkeypatch.setattr(pl.LazyFrame, "collect", spy)
+    read(tmp_path / "a.parquet").grouped("rm")
+    assert any("PROJECT 1/6 COLUMNS" in plan for plan in plans)
+    assert not any("PROJECT */6 COLUMNS" in plan for plan in plans)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("a.jsonl.gz", ".jsonl"), ("a.b/c.PARQUET", ".parquet"), ("x.gz", ""), ("x", "")],
+)
+def test_the_suffix_that_counts_is_the_one_before_the_compression(name, found):
+    from pathlib import Path
+
+    assert suffix(Path(name)) == found

@@ -1,0 +1,162 @@
+"""A row per sample, a row per prompt, and plain arrays."""
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.testing import assert_equal
+
+from klimit import ArgumentError, DataError
+from klimit.rollouts import group_arrays, read
+
+
+def test_a_row_per_prompt_with_lists_is_unrolled(jsonl, as_dict):
+    path = jsonl(
+        [
+            {"prompt": "a", "responses": ["x", "y", "z"], "rewards": [0.5, None, 1]},
+            {"prompt": "b", "responses": ["w"], "rewards": [2]},
+        ]
+    )
+    base = read(path)
+    assert str(base) == "read 2 prompts x 1 to 3 samples (4 in all), reward: rewards"
+    assert_equal(as_dict(base, "rewards"), {"a": [0.5, np.nan, 1.0], "b": [2.0]})
+    assert base.frame()["completion"].to_list() == ["x", "y", "z", "w"]
+
+
+def test_reward_finds_the_lone_column_rewards(jsonl):
+    base = read(jsonl([{"prompt": "a", "rewards": [0.5, 1.0]}]), reward="reward")
+    assert base.one_reward("reward") == base.one_reward("score") == "rewards"
+
+
+def test_several_lists_are_several_rewards(as_dict):
+    table = pl.DataFrame(
+        {
+            "prompt": ["a", "b"],
+            "answers": [["x", "y"], ["z", "w"]],
+            "proxy_scores": [[0.1, 0.2], [0.3, 0.4]],
+            "gold_scores": [[1, 0], [1, 1]],
+            "difficulty": [0.5, 0.7],
+            "step": [3, 3],
+        }
+    )
+    base = read(table)
+    assert base.rewards == ("proxy_scores", "gold_scores")
+    assert as_dict(base, "gold_scores") == {"a": [1.0, 0.0], "b": [1.0, 1.0]}
+    assert base.steps == (3,)
+
+
+def test_lists_of_a_sample_are_no_rewards():
+    table = pl.DataFrame(
+        {
+            "prompt": ["a", "a"],
+            "rm": [0.5, 1.0],
+            "token_ids": [[1, 2], [3]],
+            "embedding": [[0.1], [0.2]],
+        }
+    )
+    assert read(table).rewards == ("rm",)
+
+
+def test_rows_with_lists_need_no_prompt_column(as_dict):
+    base = read(pl.DataFrame({"rewards": [[0.5, 1.0], [0.0, 2.0]]}))
+    assert as_dict(base, "rewards") == {"0": [0.5, 1.0], "1": [0.0, 2.0]}
+    assert base.prompt_key == "row"
+
+
+def test_two_rows_of_one_prompt_are_one_prompt(as_dict):
+    base = read(pl.DataFrame({"id": ["a", "b", "a"], "rewards": [[0.5], [1.0], [0.0]]}))
+    assert as_dict(base, "rewards") == {"a": [0.5, 0.0], "b": [1.0]}
+
+
+def test_empty_and_missing_lists_are_a_prompt_without_rewards(as_dict):
+    base = read(pl.DataFrame({"prompt": ["a", "b", "c"], "rewards": [[0.5, 1.0], [], None]}))
+    assert_equal(as_dict(base, "rewards"), {"a": [0.5, 1.0], "b": [np.nan], "c": [np.nan]})
+
+
+def test_lists_of_fixed_size_are_lists(as_dict):
+    table = pl.DataFrame(
+        {"prompt": ["a"], "rewards": [[0.5, 1.0]]},
+        schema_overrides={"rewards": pl.Array(pl.Float64, 2)},
+    )
+    assert as_dict(read(table), "rewards") == {"a": [0.5, 1.0]}
+
+
+def test_lists_that_differ_in_length_are_refused_with_their_row():
+    table = pl.DataFrame(
+        {
+            "prompt": ["a", "b"],
+            "responses": [["x", "y"], ["z"]],
+            "rewards": [[0.5, 1.0], [1.0, 2.0]],
+        }
+    )
+    with pytest.raises(DataError, match="row 2: 'rewards' has 2 entries and 'responses' 1"):
+        read(table)
+
+
+def test_lists_written_to_csv_are_lists(tmp_path, as_dict):
+    path = tmp_path / "a.csv"
+    path.write_text('prompt,rewards\na,"[0.5, 1, -2e-1]"\nb,"[3]"\n')
+    assert as_dict(read(path), "rewards") == {"a": [0.5, 1.0, -0.2], "b": [3.0]}
+
+
+@pytest.mark.parametrize(
+    "rewards",
+    [
+        np.array([[0.5, 1.0], [2.0, np.nan]]),
+        [[0.5, 1.0], [2.0, None]],
+        np.ma.masked_invalid([[0.5, 1.0], [2.0, np.nan]]),
+        [np.array([0.5, 1.0]), np.array([2.0, np.nan])],
+        {"reward": np.array([[0.5, 1.0], [2.0, np.nan]])},
+        pl.DataFrame({"a": [0.5, 2.0], "b": [1.0, None]}).to_numpy(),
+    ],
+)
+def test_arrays_are_prompts_by_samples(rewards, as_dict):
+    expected = {"0": [0.5, 1.0], "1": [2.0, np.nan]}
+    assert_equal(as_dict(read(rewards), "reward"), expected)
+    grouped = group_arrays(rewards)
+    assert_equal(grouped.columns["reward"], [0.5, 1.0, 2.0, np.nan])
+    assert grouped.lengths.tolist() == [2, 2]
+
+
+def test_prompts_may_have_different_numbers_of_samples():
+    grouped = group_arrays([np.array([1, 0, 1]), np.array([0.5])])
+    assert grouped.lengths.tolist() == [3, 1]
+    assert grouped.columns["reward"].tolist() == [1.0, 0.0, 1.0, 0.5]
+
+
+def test_a_full_array_of_float64_is_not_copied():
+    rewards = np.random.default_rng(0).normal(size=(5, 7))
+    assert np.shares_memory(group_arrays(rewards).columns["reward"], rewards)
+
+
+def test_a_dict_of_columns_is_a_table():
+    base = read({"question": ["a", "b"], "score": np.array([0.5, 1.0])})
+    assert base.prompt_key == "question"
+
+
+def test_records_are_a_table(as_dict):
+    base = read([{"prompt": "a", "rm": 1}, {"prompt": "a", "rm": None, "note": "x"}])
+    assert_equal(as_dict(base), {"a": [1.0, np.nan]})
+
+
+@pytest.mark.parametrize(
+    ("rewards", "error", "words"),
+    [
+        ([0.5, 1.0], ArgumentError, r"shape \(2,\); \(prompts, samples\) was expected"),
+        (np.zeros((2, 2, 2)), ArgumentError, "shape"),
+        ([[0.5, "x"]], DataError, "numbers were expected"),
+        ([[0.5, float("inf")]], DataError, "inf for prompt '0', sample 2 of 2"),
+        (
+            [np.array([0.5]), np.array([-np.inf, 1])],
+            DataError,
+            "-inf for prompt '1', sample 1 of 2",
+        ),
+        (np.full((2, 3), np.nan), DataError, "every one of the 6 samples lacks reward 'reward'"),
+        (np.zeros((0, 3)), DataError, "no samples"),
+        ({"a": [[1.0]], "b": [[1.0, 2.0]]}, ArgumentError, "differ in shape"),
+        ({}, ArgumentError, "without rewards"),
+        ([[[1.0]], [[1.0], [2.0]]], ArgumentError, "shape"),
+    ],
+)
+def test_arrays_of_another_kind_are_refused(rewards, error, words):
+    with pytest.raises(error, match=words):
+        group_arrays(rewards)
