@@ -51,7 +51,7 @@ def lowest(scored, target, wheels, count=200):
     """The most toxic samples of both tasks, by the classifier, written to a file to be read."""
     from toxicity import Toxicity
 
-    paths = sorted(Path(scored).rglob("*.jsonl"))
+    paths = sorted(Path(scored).glob("*/*.jsonl"))
     table = pl.concat([pl.read_ndjson(p).select("prompt_id", "completion") for p in paths])
     toxicity = Toxicity(next(Path(wheels).glob("toxic_comment*.whl")))
     scores = pl.Series("toxic", toxicity(table["completion"].to_list()))

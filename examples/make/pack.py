@@ -23,6 +23,7 @@ DRAWN = {
     "top_k": None,
     "max_tokens": 32,
     "seed": 20261120,
+    "dtype": "float32",
 }
 REWARDS = {
     "posts": ["quality", "similarity", "rouge"],
@@ -38,14 +39,17 @@ def pack(task, scored, target):
     order = {json.loads(line)["prompt_id"]: number for number, line in enumerate(prompts)}
     paths = [path for path in scored.glob("*.jsonl") if path.name.split(".")[0] in order]
     paths.sort(key=lambda path: (order[path.name.split(".")[0]], path.name))
-    rewards = [pl.col(name).cast(pl.Float32) for name in REWARDS[task]]
+    rewards = [pl.col(name).round(6).cast(pl.Float32) for name in REWARDS[task]]
     if task == "truth":
         columns = ["prompt_id", *rewards]
     else:
         others = [pl.col("logprob").round(4), pl.col("tokens").cast(pl.Int16)]
-        columns = ["prompt_id", "prompt", "completion", *rewards, *others]
+        policy = pl.lit("SmolLM2-135M-Instruct").alias("policy")
+        columns = ["prompt_id", "prompt", "completion", *rewards, *others, policy]
     table = pl.concat([pl.read_ndjson(path) for path in paths]).select(columns)
-    about = DRAWN | {"dtype": "bfloat16" if task == "truth" else "float32"}
+    about = {"rewards": REWARDS[task]} | DRAWN
+    if task == "truth":
+        about |= {"seed": 20261121, "dtype": "bfloat16"}
     partial = target.with_suffix(".part")
     table.write_parquet(
         partial,

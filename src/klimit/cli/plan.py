@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from klimit.cli import options
-from klimit.cli.source import Source, from_source
+from klimit.cli.source import Source, from_source, reading
 
 
 @click.command(short_help="What to set, and how much to sample, for a budget.")
@@ -16,6 +16,7 @@ from klimit.cli.source import Source, from_source
 @click.option("--gain", type=float, metavar="G", help="Plan for this gain in reward.")
 @click.option("-n", "--n", type=int, metavar="N", help="Plan for what best-of-N spends.")
 @click.option("--beta", type=float, metavar="B", help="Plan for this KL coefficient.")
+@reading
 @click.option(
     "--error", type=float, default=0.05, show_default=True, help="Relative error of the gain."
 )

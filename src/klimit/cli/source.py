@@ -7,17 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
+from klimit.cli.options import several
+
 if TYPE_CHECKING:
     from klimit.rollouts import Rollouts
 
-P = ParamSpec("P")
-
-OPTIONS = (
+reading = several(
     click.argument("paths", metavar="PATH...", nargs=-1, required=True),
     click.option("-r", "--reward", metavar="NAME", help="The reward, where there are several."),
     click.option("-p", "--prompt", metavar="NAME", help="The column that tells prompts apart."),
@@ -63,7 +63,7 @@ class Source:
         return shlex.join(words)
 
 
-def from_source(command: Callable[Concatenate[Source, P], None]) -> Callable[..., None]:
+def from_source(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command its paths and reading options as one `Source`."""
 
     @wraps(command)
@@ -72,8 +72,6 @@ def from_source(command: Callable[Concatenate[Source, P], None]) -> Callable[...
         own = {name: options.pop(name) for name in ("reward", "prompt", "step", "policy")}
         command(replace(found, **own), **options)
 
-    for option in reversed(OPTIONS):
-        collected = option(collected)
     return collected
 
 

@@ -52,7 +52,7 @@ def by_prompt(
         wins = JudgedWins(chunk) if judged else None
         for i, n in enumerate(sizes):
             if n == 1:
-                win[i, to] = 0.5 if wins is None else wins.win_rate(1)
+                win[i, to] = 0.5
                 continue
             known = draws[n]
             win[i, to] = _win_rate(chunk, known) if wins is None else wins.win_rate(n)

@@ -111,8 +111,8 @@ class Candidates:
             verb = "has" if self.left_out == 1 else "have"
             found.append(
                 f"{self.left_out:,} of {self.total:,} prompts {verb} {self.fewer:,} samples or "
-                "fewer and cannot show the largest N: left out for every N shown, so that all N speak of "
-                "the same prompts."
+                "fewer and cannot show the largest N: left out for every N shown, so that all N "
+                "speak of the same prompts."
             )
         if self.missing:
             what = "reward is" if self.missing == 1 else "rewards are"

@@ -9,14 +9,14 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit.estimate.best_of_n_prompts import by_prompt
 from klimit.estimate.ranked import ranked_samples
-from klimit.estimate.samples import Samples
+from klimit.estimate.samples import Samples, ordered_mean
 
 
 def n_spending(samples: Samples, kl: float) -> int | None:
-    """The smallest N whose best-of-N spends at least `kl` nats on average.
+    """The smallest N whose best-of-N spends at least `kl` nats, mean over prompts.
 
-    ``log N - (N - 1) / N`` where no two rewards of a prompt tie, for any N; by reward levels where they do, and then
-    None if the N that the samples at hand can show all spend less.
+    From ``log N - (N - 1) / N`` where no two rewards of a prompt tie, for any N. Where some do,
+    from reward levels; then None if no N that the samples at hand can show spends so much.
     """
     if not ties(samples):
         return distinct_n(kl)
@@ -30,7 +30,7 @@ def n_spending(samples: Samples, kl: float) -> int | None:
 
 
 def n_kl(samples: Samples, n: int) -> float:
-    """Mean KL of best-of-n, nats per answer; see `klimit.estimate.best_of_n_kl` for tied rewards.
+    """Mean KL of best-of-n, nats per answer; `klimit.estimate.best_of_n_kl` for tied rewards.
 
     Raises
     ------
@@ -44,14 +44,11 @@ def n_kl(samples: Samples, n: int) -> float:
     least = int(samples.counts.min())
     if n > least:
         raise ArgumentError(
-            f"n={n:,} was given, but rewards tie and a prompt has only {least:,} samples, which do not show what "
-            f"best-of-{n:,} spends. Give n up to {least:,}, or the KL itself: kl=..."
+            f"n={n:,} was given, but rewards tie and a prompt has only {least:,} samples, which do "
+            f"not show what best-of-{n:,} spends. Give n up to {least:,}, or the KL itself: kl=..."
         )
-    by_rank = np.empty(samples.prompts)
-    by_rank[samples.rank] = by_prompt(
-        ranked_samples(samples), [n], samples.prompts, judged=False
-    ).kl[0]
-    return max(float(by_rank.mean()), 0.0)
+    found = by_prompt(ranked_samples(samples), [n], samples.prompts, judged=False)
+    return max(ordered_mean(found.kl[0], samples), 0.0)
 
 
 def ties(samples: Samples) -> bool:
@@ -63,16 +60,16 @@ def ties(samples: Samples) -> bool:
 
 
 def distinct_n(kl: float) -> int | None:
-    """The smallest N with ``log N - (N - 1) / N >= kl``; None above 1e15.
+    """The smallest N with ``log N - (N - 1) / N >= kl``; None above 1e14.
 
     Examples
     --------
     >>> distinct_n(1.0), distinct_n(3.0)
     (7, 54)
     """
-    if kl > 33:
+    if kl > 31:
         return None
     from scipy.special import lambertw
 
-    u = -float(lambertw(-math.exp(-1 - kl)).real)  # 1 / N solves u exp(-u) = exp(-1 - kl)
-    return max(math.ceil(1 / u * (1 - 1e-12)), 1)
+    share = -float(lambertw(-math.exp(-1 - kl)).real)  # u = 1/N solves u exp(-u) = exp(-1 - kl)
+    return max(math.ceil((1 - 1e-12) / share), 1)

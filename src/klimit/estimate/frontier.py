@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from klimit._errors import ArgumentError
+from klimit.estimate import few_levels
 from klimit.estimate.bands import average_bands
 from klimit.estimate.curve import Curve
 from klimit.estimate.inputs import RewardColumn, reward_column
@@ -122,7 +123,7 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
     else:
         grid = Grid(START / samples.scale, OCTAVES, PER_OCTAVE)
         stats = statistics(samples, grid, seed=settings.seed)
-        members, tail = corrected(samples, stats, settings)
+        members, tail = corrected(column, samples, stats, settings)
         chosen = members.chosen
         correctable = enough(samples)
         binary = two_levels(column, samples, settings)
@@ -146,13 +147,19 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
     return Frontier(column.ids, column.name, samples, settings, curve, members, bands, tail, cap)
 
 
-def corrected(samples: Samples, stats: Statistics, settings: Settings) -> tuple[Members, Tail]:
-    """The median of three corrections, and the tail of the residuals (nan for few levels)."""
+def corrected(
+    column: RewardColumn, samples: Samples, stats: Statistics, settings: Settings
+) -> tuple[Members, Tail]:
+    """The median of three corrections, and the tail of the residuals (light for few levels)."""
     if not (samples.counts[samples.variances > 0] >= FEWEST).any():
         return combine(stats, None, None), LIGHT
+    levels = few_levels.shared_levels(column.values)
+    if levels is not None:
+        counts = few_levels.level_counts(samples, levels)
+        total, change = few_levels.predicted_bias(counts, levels, stats.grid, seed=settings.seed)
+        return combine(stats, total, change), LIGHT
     model = predicted_bias(samples, stats.grid, seed=settings.seed)
-    discrete = len(np.unique(np.round(model.residuals[:4096], 9))) <= 64
-    tail = LIGHT if discrete else tail_of(model.residuals, int(samples.counts.sum()))
+    tail = tail_of(model.residuals, int(samples.counts.sum()))
     return combine(stats, model.total, model.change), tail
 
 

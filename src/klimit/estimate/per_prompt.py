@@ -15,6 +15,7 @@ import numpy as np
 from klimit.estimate import frontier as average
 from klimit.estimate.bands import Bands, edge_of_trust, kl_nodes
 from klimit.estimate.curve import Curve
+from klimit.estimate.few_levels import shared_levels
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.intervals import (
     DOUBT,
@@ -75,7 +76,7 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontie
         biased = np.maximum(sums.biased, 1)[:, None]
         bias_weights = sums.biased / max(sums.biased.sum(), 1)
         model = predicted_bias(samples, grid, seed=settings.seed)
-        discrete = len(np.unique(np.round(model.residuals[:4096], 9))) <= 64
+        discrete = shared_levels(column.values) is not None
         tail = LIGHT if discrete else tail_of(model.residuals, int(samples.counts.sum()))
         total, change = _model_bias(samples, model, kl, settings.seed)
         eighth, half, quarter = (x / biased for x in (sums.eighth, sums.half, sums.quarter))

@@ -39,14 +39,16 @@ def plan(
 
     Give one of the budget, a gain, an N or a beta; the other three follow from the frontier.
 
-    The samples and prompts of the plan are for prompts drawn afresh from the same population. With them,
-    ``klimit.frontier(...).gain(kl)`` has a root mean square error (spread and bias together) of `error` times the
-    gain. That is an extrapolation from the data at hand, sized so that about four in five such data sets keep the
-    promise; ``docs/tables/plan.md`` has the errors that were reached in simulations.
+    The samples and prompts of the plan are for prompts drawn afresh from the same population. With
+    them, ``klimit.frontier(...).gain(kl)`` has a root mean square error (spread and bias together)
+    of `error` times the gain. That is an extrapolation from the data at hand, sized so that about
+    four in five such data sets keep the promise; ``docs/tables/plan.md`` has the errors that were
+    reached in simulations.
 
     Parameters
     ----------
-    base : Rollouts, or rewards as a (prompts, samples) array (NaN = missing) or a sequence of 1-D arrays
+    base : Rollouts, or rewards as a (prompts, samples) array (NaN = missing) or a sequence of 1-D
+        arrays
     reward : which reward column, where there are several
     kl : budget, nats per completion, mean over prompts
     gain : wanted gain, reward units over the base's mean
@@ -68,12 +70,14 @@ def plan(
     ArgumentError
         Unless exactly one of kl, gain, n and beta is given, or where it is out of reach.
     DataError
-        Where the data cannot show how prompts and samples differ: one prompt, or under 4 samples of most.
+        Where the data cannot show how prompts and samples differ: one prompt, or under 4 samples
+        of most.
 
     Notes
     -----
-    arXiv 2605.07105, section 3, for the frontier and its slope beta; `klimit.estimate.samples_needed` for the error,
-    `klimit.estimate.settings` and `klimit.estimate.trainers` for what to type.
+    arXiv 2605.07105, section 3, for the frontier and its slope beta;
+    `klimit.estimate.samples_needed` for the error, `klimit.estimate.settings` and
+    `klimit.estimate.trainers` for what to type.
 
     Examples
     --------

@@ -25,12 +25,15 @@ class Plan:
     beta : KL coefficient whose optimal policy spends it, reward units per nat
     gain : the most that any method can gain there, reward units over the base's mean
     n : smallest N whose best-of-N spends it; None where the samples at hand show none
-    prompts, samples : prompts, and samples of each, that estimate the gain to within `error` with the fewest rewards
+    prompts, samples : prompts, and samples of each, that estimate the gain to within `error` with
+        the fewest rewards
     error : root mean square error over the gain that they are for
     error_now : the same with the data at hand
     split : where the error at hand comes from
-    next : ``"prompts"`` or ``"samples"``: which of the two lowers the error at hand more, reward for reward
-    settings : what to type in each trainer, those whose optimum is the tilt first; empty where the gain is flat
+    next : ``"prompts"`` or ``"samples"``: which of the two lowers the error at hand more, reward
+        for reward
+    settings : what to type in each trainer, those whose optimum is the tilt first; empty where the
+        gain is flat
     asked : which of kl, gain, n and beta was given
     reward : which reward
     notes : what to mind, in words

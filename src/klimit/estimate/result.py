@@ -159,7 +159,35 @@ class Frontier:
 
     def cap_limit(self) -> float:
         """The most that `reward_range` allows, with the error of the base's mean; inf where not stated."""
-        return float(self.cap)
+        samples = self.samples
+        if not np.isfinite(self.cap):
+            return float("inf")
+        if self.settings.prompts == "drawn":
+            error = float(samples.means.std(ddof=1)) if samples.prompts > 1 else 0.0
+        else:
+            error = float(np.mean(samples.variances / (samples.counts - 1))) ** 0.5
+        quantile = quantiles(self.settings.level, samples.prompts)[1]
+        return float(self.cap) + quantile * error / samples.prompts**0.5
+
+    @property
+    def ceilings(self) -> tuple[float, float] | None:
+        """The pair of largest gains: unresolved prompts stay unsolved, and all prompts are solved.
+
+        Known where the range of rewards is (0/1 rewards imply it), else None. A prompt is unresolved while
+        none of its samples has the best possible reward; `unresolved` counts them.
+        """
+        if not np.isfinite(self.cap):
+            return None
+        return ordered_mean(self.samples.tops, self.samples), float(self.cap)
+
+    @property
+    def unresolved(self) -> int | None:
+        """Prompts of which no sample has the best possible reward; None where that is not known."""
+        stated = self.settings.reward_range
+        if stated is None:
+            return None
+        best = self.samples.means + self.samples.tops
+        return int((best < stated[1] - 1e-9 * (stated[1] - stated[0])).sum())
 
     def _note(self, kl: Floats, trusted: Any) -> str:
         if self.settings.estimator == "plugin":

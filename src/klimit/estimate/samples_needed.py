@@ -6,8 +6,9 @@ The squared error of an estimated gain has three parts, and each falls in its ow
 * which samples were drawn: within / (K M^a), bought down by either;
 * bias: as M^-a, bought down by samples alone, however many prompts there are.
 
-The exponent a is measured from the data at hand (1 where the weights are light, less near the largest KL
-that the samples reach; variance and bias of a log-mgf share it, both being its chi-square over M).
+The exponent a is measured from the data at hand: 1 where no weight dominates, less near the
+largest KL that the samples reach. Variance and bias of a log-mgf share it, both being its
+chi-square over M.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 FEWEST_PROMPTS = 10  # fewer do not show how much prompts differ
 FEWEST_SAMPLES = 4
-ROOM = 2.0  # nats between a budget and log M: nearer, corrections are large and the estimate may be off
+ROOM = 2.0  # nats from a budget to log M: nearer, corrections are large and may be off
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,18 @@ class ErrorSplit:
     Attributes
     ----------
     prompts, samples : K, and M (the geometric mean where prompts differ)
-    between, within : standard error from how prompts differ, and from the draw of samples; over the gain
+    between, within : standard error from how prompts differ, and from which samples were drawn,
+        over the gain
     bias : likely size of what is left of the bias, over the gain
     rate : exponent a of the fall in M
 
     Examples
     --------
-    >>> split = ErrorSplit(prompts=50, samples=64.0, between=0.04, within=0.02, bias=0.02, rate=1.0)
-    >>> round(split.error(), 4), round(split.error(prompts=200, samples=64), 4), split.next_purchase
-    (0.049, 0.03, 'prompts')
+    >>> split = ErrorSplit(50, 64.0, between=0.04, within=0.02, bias=0.02, rate=1.0)
+    >>> round(split.error(), 4), round(split.error(prompts=200, samples=64), 4)
+    (0.049, 0.03)
+    >>> split.next_purchase
+    'prompts'
     """
 
     prompts: int
@@ -67,24 +71,24 @@ class ErrorSplit:
     def next_purchase(self) -> str:
         """``"prompts"`` or ``"samples"``: which lowers the error more, reward for reward.
 
-        One percent more rewards, spent on prompts, takes one percent off ``between^2 + within^2``; spent on
-        samples of the same prompts it takes a percent off ``within^2`` and 2 a percent off ``bias^2``.
+        One percent more rewards, spent on prompts, takes one percent off ``between^2 + within^2``;
+        spent on samples of the same prompts, a percent off ``within^2`` and 2a off ``bias^2``.
         """
         by_prompts = self.between**2 + self.within**2
         by_samples = self.rate * (self.within**2 + 2 * self.bias**2)
         return "prompts" if by_prompts >= by_samples else "samples"
 
     def cheapest(self, error: float, *, least_samples: float) -> tuple[int, int]:
-        """Prompts and samples per prompt that reach `error` with the fewest rewards in all.
+        """Prompts and samples of each that reach `error` with the fewest rewards in all.
 
-        The spread at hand is itself measured on few prompts. It is taken at its upper limit (one-sided, 80 %), and
-        numbers are rounded up to two digits, so the error that is reached is mostly a little less.
+        The spread at hand is itself measured on few prompts, so it is taken at its upper limit
+        (one-sided, 80 %); numbers are rounded up to two digits.
 
         Examples
         --------
-        >>> split = ErrorSplit(prompts=50, samples=64.0, between=0.04, within=0.02, bias=0.02, rate=1.0)
+        >>> split = ErrorSplit(50, 64.0, between=0.04, within=0.02, bias=0.02, rate=1.0)
         >>> split.cheapest(0.03, least_samples=4)
-        (180, 82)
+        (190, 79)
         """
         samples = np.geomspace(least_samples, 1e5 * least_samples, 4001)
         best = int(np.argmin(samples * self._prompts_for(error, samples)))
@@ -92,7 +96,7 @@ class ErrorSplit:
         return _up(float(self._prompts_for(error, np.array([float(per_prompt)]))[0])), per_prompt
 
     def _prompts_for(self, error: float, samples: Floats) -> Floats:
-        """Prompts that reach `error` with so many samples of each; inf where bias alone is larger."""
+        """Prompts that reach `error` with so many samples of each; inf if bias alone is more."""
         falling = (self.samples / samples) ** self.rate
         room = error**2 - (self.bias * falling) ** 2
         spread = self._margin * self.prompts * (self.between**2 + self.within**2 * falling)
@@ -110,9 +114,9 @@ class ErrorSplit:
 def error_split(limit: Frontier, kl: float) -> ErrorSplit:
     """Where the error of ``limit.gain(kl)`` comes from, for prompts drawn from a population.
 
-    The draw of samples is told from how prompts differ by the influence of each sample on its prompt's
-    log-mgf, ``w - 1 - tilt * x`` with w the sample's weight (arXiv 2605.07105, section 3, for the weights).
-    What the correction adds to the plug-in's variance is counted as due to samples.
+    The draw of samples is told from how prompts differ by the influence of each sample on its
+    prompt's log-mgf, ``w - 1 - tilt * x`` with w the sample's weight. What the correction adds to
+    the plug-in's variance is counted as due to samples.
     """
     members = limit.members
     if members is None:
@@ -123,33 +127,29 @@ def error_split(limit: Frontier, kl: float) -> ErrorSplit:
         float(leave_out_error(front(without, grid, budget).gain, full.gain, members.weights)[0])
         for without, full in ((members.plugin_without, plain), (members.chosen_without, chosen))
     )
-    samples = limit.samples
-    tilt = float(plain.tilt[0])
+    samples, tilt = limit.samples, float(plain.tilt[0])
     found = tilt_prompts(samples, tilt)
     influence = found.chi_square + tilt**2 * samples.variances - 2 * tilt * found.gain
-    redraw = ordered_mean(np.maximum(influence, 0.0) / np.maximum(samples.counts - 1, 1), samples)
-    within = redraw / (tilt**2 * samples.prompts) + max(error**2 - plain_error**2, 0.0)
-    within = min(within, error**2)
+    noise = np.maximum(influence, 0.0) / np.maximum(samples.counts - 1, 1)
+    redraw = ordered_mean(noise, samples) / (tilt**2 * samples.prompts)
+    within = min(redraw + max(error**2 - plain_error**2, 0.0), error**2)
     gain = float(limit.curve.at_kl(kl).gain)
-    at = np.log(max(kl, limit.bands.kl[0]))
-    nodes = np.log(limit.bands.kl)
-    doubt = np.maximum.accumulate(
-        np.nan_to_num(limit.bands.doubt, posinf=1.0)
-    )  # a dip below is luck
+    at, nodes = np.log(max(kl, limit.bands.kl[0])), np.log(limit.bands.kl)
+    doubt = np.nan_to_num(limit.bands.doubt, posinf=1.0)
     return ErrorSplit(
         prompts=samples.prompts,
         samples=float(np.exp(ordered_mean(np.log(samples.counts), samples))),
         between=float(np.sqrt(error**2 - within)) / gain,
         within=float(np.sqrt(within)) / gain,
-        bias=float(np.interp(at, nodes, doubt)),
+        bias=float(np.interp(at, nodes, np.maximum.accumulate(doubt))),  # a dip below is luck
         rate=float(np.interp(at, nodes, limit.bands.rate)),
     )
 
 
 def least_samples(split: ErrorSplit, kl: float) -> float:
-    """Samples a prompt below which `kl` nats would not be trusted, or only just (log M - 2 is the safe zone)."""
-    by_bias = split.samples * (split.bias / DOUBT) ** (1 / split.rate)
-    return max(FEWEST_SAMPLES, by_bias, float(np.exp(kl + ROOM)))
+    """Samples of a prompt below which `kl` nats would not be trusted, or only just."""
+    by_bias = split.samples * float((split.bias / DOUBT) ** (1 / split.rate))
+    return max(float(FEWEST_SAMPLES), by_bias, float(np.exp(kl + ROOM)))
 
 
 def _up(number: float) -> int:

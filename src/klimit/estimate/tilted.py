@@ -88,9 +88,10 @@ def tilt_to_kl(samples: Samples, kl: float) -> TiltedPrompts:
         middle = np.where(np.isfinite(high), (low + high) / 2, 2 * tilt)
         good = np.isfinite(step) & (step > low) & (step < high) & (step < 4 * tilt)
         new = np.where(error == 0, tilt, np.where(good, step, middle))
-        if (np.abs(new - tilt) <= 1e-13 * tilt).all():
-            break
+        done = (np.abs(new - tilt) <= 1e-9 * tilt).all()  # the next step would be its square
         tilt = new
+        if done:
+            break
     found = tilt_prompts(samples, tilt)
     flat = moving & ~reach
     gain = np.where(flat, samples.tops, np.where(tilt > 0, found.gain, 0.0))
@@ -123,7 +124,9 @@ def least_kl(samples: Samples, gain: float) -> float:
     kl = min((gain / spread) ** 2 / 2, saturated) if spread > 0 else 0.0
     for _ in range(60):
         reached, slope = mean_front(samples, kl)
-        if not slope > 0 or abs(gain - reached) <= 1e-15 * gain:
+        if not slope > 0:
             break
-        kl = min(max(kl + (gain - reached) / slope, kl / 8), saturated)
+        before, kl = kl, min(max(kl + (gain - reached) / slope, kl / 8), saturated)
+        if abs(kl - before) <= 1e-9 * kl:  # the next step would be its square
+            break
     return kl

@@ -152,13 +152,17 @@ def _setting(setting: Setting) -> dict[str, Any]:
 
 def limit_frame(limit: Frontier, kl: Sequence[float] | None = None) -> pl.DataFrame:
     """Return a row per budget: kl, gain and beta with their limits, trusted, reason."""
+    import polars as pl
+
     kl = budgets(limit) if kl is None else [float(budget) for budget in kl]
     rows = []
     for budget in kl:
         gain, beta = limit.gain(budget), limit.beta(budget)
         rows.append({"kl": budget, **columns("gain", gain), **columns("beta", beta),
                      "trusted": bool(gain.trusted), "reason": gain.note or None})  # fmt: skip
-    return frame(rows, text=("reason",), flags=("trusted",))
+    types: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64)
+    types |= {"trusted": pl.Boolean, "reason": pl.String}  # also where every value is missing
+    return pl.DataFrame(rows, schema=types)
 
 
 def samples_record(samples: Samples) -> dict[str, int]:
@@ -184,19 +188,6 @@ def columns(name: str, estimate: Estimate) -> dict[str, float | None]:
     """Columns `name`, `name`_low and `name`_high; null where not finite."""
     found = estimate.to_dict()
     return {name: found["value"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
-
-
-def frame(
-    rows: Sequence[dict[str, Any]], *, text: Sequence[str] = (), flags: Sequence[str] = (),
-    whole: Sequence[str] = (),
-) -> pl.DataFrame:  # fmt: skip
-    """Return a frame whose column types do not depend on which values are missing."""
-    import polars as pl
-
-    types: dict[str, Any] = dict.fromkeys(text, pl.String) | dict.fromkeys(flags, pl.Boolean)
-    types |= dict.fromkeys(whole, pl.Int64)
-    schema = {name: types.get(name, pl.Float64) for name in rows[0]}
-    return pl.DataFrame(rows, schema=schema)
 
 
 def rollouts_record(rollouts: Rollouts) -> dict[str, Any]:

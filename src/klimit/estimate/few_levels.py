@@ -1,0 +1,103 @@
+"""The bias that a Dirichlet model of few-level rewards predicts for a log-mgf of few samples.
+
+Rubrics and Likert scales put all prompts on the same few levels. A prompt's chances of the levels are drawn
+from a Dirichlet law around the pooled chances; its concentration is fitted to the counts (maximum of the
+Dirichlet-multinomial likelihood). Chances drawn given a prompt's own counts stand for the truth, and new
+counts drawn from them show how far a log-mgf of M samples falls short of it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from klimit.estimate.kernel import Floats, Grid
+from klimit.estimate.samples import Integers, Samples
+from klimit.estimate.statistics import FEWEST
+
+MOST_LEVELS = 20
+_PIECE = 2**16
+_PROMPTS = 1000  # prompts that the model is simulated on, at most
+_SIMULATED = 4000  # prompt simulations, at least
+_CONCENTRATIONS = np.geomspace(0.05, 2000.0, 48)
+
+
+def shared_levels(values: Floats) -> Floats | None:
+    """The levels, if all rewards share at most twenty, each seen eight times on average."""
+    levels = np.empty(0)
+    for start in range(0, len(values), _PIECE):
+        piece = values[start : start + _PIECE]
+        new = piece[~(np.isin(piece, levels) | np.isnan(piece))]
+        levels = np.union1d(levels, new)
+        if len(levels) > MOST_LEVELS:
+            return None
+    return levels if len(levels) <= len(values) / 8 else None
+
+
+def level_counts(samples: Samples, levels: Floats) -> Floats:
+    """(prompts, levels) how often each level was drawn, for at most a thousand prompts."""
+    use = (samples.counts >= FEWEST) & (samples.rank < max(_PROMPTS, 1))
+    counts = np.zeros((samples.prompts, len(levels)))
+    edges = np.concatenate(([-np.inf], (levels[1:] + levels[:-1]) / 2, [np.inf]))
+    for block in samples.blocks:
+        rows = np.flatnonzero(use[block.prompts])
+        values = block.rewards[rows] + samples.means[block.prompts[rows]][:, None]
+        for j in range(len(levels)):
+            inside = (values > edges[j]) & (values <= edges[j + 1])
+            counts[block.prompts[rows], j] = inside.sum(axis=1)
+    return counts[use]
+
+
+def predicted_bias(
+    counts: Floats, levels: Floats, grid: Grid, *, seed: int
+) -> tuple[Floats, Floats]:
+    """Bias of the mean log-mgf at M samples, and its change from M/2 to M; both (tilts,)."""
+    rng = np.random.default_rng([seed, 7, len(counts)])
+    prior = counts.sum(axis=0) / counts.sum()
+    concentration = _concentration(counts, prior)
+    sizes = counts.sum(axis=1).astype(int)
+    repeats = int(np.clip(np.ceil(_SIMULATED / len(counts)), 2, 24))
+    total = np.zeros((2, len(grid.tilts)))
+    above = levels - levels.max()
+    weights = np.exp(np.outer(above, grid.tilts))
+    for _ in range(repeats):
+        gamma = rng.gamma(np.maximum(counts + concentration * prior, 1e-12))
+        chances = gamma / gamma.sum(axis=1, keepdims=True)
+        true = _log_mgf(chances, weights, above, grid)
+        for i, size in enumerate((sizes, sizes // 2)):
+            drawn = rng.multinomial(size, chances) / size[:, None]
+            total[i] += (true - _log_mgf(drawn, weights, above, grid)).mean(axis=0)
+    full, half = total / repeats
+    return full, half - full
+
+
+def _log_mgf(chances: Floats, weights: Floats, above: Floats, grid: Grid) -> Floats:
+    """Centred log-mgf of each prompt; levels that a prompt lacks at the top are handled by its own best."""
+    best = np.where(chances > 0, above, -np.inf).max(axis=1)[:, None]
+    value = np.einsum("ij,jt->it", chances, weights)
+    floor = np.log(np.maximum(chances[np.arange(len(chances)), _place(above, best)], 1e-300))
+    log = np.where(
+        value > 1e-250, np.log(np.maximum(value, 1e-300)), floor[:, None] + grid.tilts * best
+    )
+    centred: Floats = log - grid.tilts * np.einsum("ij,j->i", chances, above)[:, None]
+    return centred
+
+
+def _place(above: Floats, best: Floats) -> Integers:
+    return np.searchsorted(above, best[:, 0])
+
+
+def _concentration(counts: Floats, prior: Floats) -> float:
+    """Maximum of the Dirichlet-multinomial likelihood over the concentration."""
+    from scipy.special import gammaln
+
+    total = counts.sum(axis=1)
+    best, found = -np.inf, 1.0
+    for concentration in _CONCENTRATIONS:
+        base = concentration * prior
+        likelihood = float(
+            (gammaln(counts + base) - gammaln(base)).sum()
+            + (gammaln(concentration) - gammaln(total + concentration)).sum()
+        )
+        if likelihood > best:
+            best, found = likelihood, float(concentration)
+    return found
