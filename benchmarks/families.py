@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 POPULATION = 1024
+MANY = 8192  # where laws are finite, and may jump with the coordinate
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Family:
     light_tailed : every reward law has tails lighter than exponential
     discrete : every reward law has few levels
     in_means : whether family means count it
-    size : how many prompts stand for the population
+    size : how many prompts stand for the population, where that is known
     """
 
     name: str
@@ -60,7 +61,7 @@ class Family:
     light_tailed: bool = True
     discrete: bool = False
     in_means: bool = True
-    size: int = POPULATION
+    size: int | None = None
 
     def prompts(self, rng: np.random.Generator, count: int) -> Laws:
         """`count` prompts drawn from the population."""
@@ -76,7 +77,7 @@ class Family:
 
     def population(self, size: int | None = None) -> Laws:
         """An even set of prompts, `size` of them, that stands for the whole population."""
-        size = self.size if size is None else size
+        size = size or self.size or (MANY if self.discrete else POPULATION)
         if self.dims == 1:
             return self.law((np.arange(size)[:, None] + 0.5) / size)
         points = stats.qmc.Sobol(self.dims, scramble=False).random(size)

@@ -51,7 +51,7 @@ def ask(url, body, *, tries=6, wait=1.0, timeout=600):
 def read_choice(choice):
     """Completion, log-probability (nats, summed) and tokens of one choice; None where untold."""
     if "message" in choice:  # chat completions
-        text = choice["message"]["content"]
+        text = choice["message"]["content"] or ""  # null where the model said nothing
         told = (choice.get("logprobs") or {}).get("content")
         values = None if told is None else [token["logprob"] for token in told]
     else:

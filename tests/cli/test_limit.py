@@ -23,7 +23,7 @@ def test_the_verdict_says_what_was_read_what_can_be_gained_and_how_far_to_trust_
         r"Best-of-\d spends .* and reaches \d+ % of what is possible there \[", lines[4]
     )
     assert re.match(r"Trusted up to \S+ nats with 32 samples a prompt; 6 nats would take", lines[5])
-    assert re.search(r"^  6.0    at least \d\.\d+ +-  +N > 32$", done.out, re.MULTILINE)
+    assert re.search(r"^  6.0    at least \d\.\d+ +-  +N = 1,096$", done.out, re.MULTILINE)
     assert done.out.splitlines()[-1].startswith(f"next: klimit plan {quality} --kl 1 ")
 
 
@@ -85,7 +85,7 @@ def test_what_was_left_out_is_said(klimit, write_jsonl, rows):
     rows.append({"prompt_id": "alone", "completion": "x", "quality": 1.0})
     out = " ".join(klimit("limit", write_jsonl(rows), "--kl", "0.2").out.split())
     assert "note: 9 of 161 rewards are missing and left out." in out
-    assert "left out of 21 prompts: 1 with no reward and 1 with only one" in out
+    assert "2 of 21 prompts are left out: 1 with no reward and 1 with one reward, which" in out
 
 
 def test_prompts_that_never_vary_leave_nothing_to_gain(klimit, write_jsonl, rows):
@@ -125,12 +125,11 @@ def test_json_keeps_its_schema(klimit, quality):
     near, far = document["limit"]
     assert list(near) == ["kl", "gain", "beta", "samples_needed", "best_of_n"]
     assert list(near["gain"]) == ["value", "low", "high", "level", "trusted"]
-    assert list(near["best_of_n"]) == ["n", "kl", "efficiency"]
+    assert near["best_of_n"] == {"value": 4}
     assert near["samples_needed"] == {"value": None, "reason": "these samples reach this KL"}
     assert far["gain"]["high"] is None
     assert "lower bound" in far["gain"]["reason"]
     assert far["samples_needed"]["value"] > 32
-    assert far["best_of_n"] == {"n": None, "reason": "no N from 2 to 32 spends this KL"}
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

@@ -62,6 +62,17 @@ def test_help_and_version_say_so_on_stdout(klimit):
         assert not done.err
 
 
+def test_help_needs_well_under_0_6_seconds_of_the_processor(klimit_process):
+    resource = pytest.importorskip("resource")
+    times = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert klimit_process("--help").code == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(times) < 0.6
+
+
 def test_no_colour_when_stdout_is_no_terminal(klimit_process, quality):
     assert "\x1b" not in klimit_process("limit", quality, "--kl", "1", TERM="xterm-256color").out
 

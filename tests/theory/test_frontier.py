@@ -16,32 +16,26 @@ FLAT = 1e-9  # budgets this near saturation are left out: the slope jumps there
 
 def best_by_optimiser(base, reward, budget):
     """The largest gain found by a general optimiser over all policies of all prompts."""
-    base, reward = np.array(base), np.array(reward, dtype=float)
-    prompts = base.shape[0]
 
-    def spent(flat):
-        policy = np.clip(flat.reshape(base.shape), 1e-300, None)
-        return np.sum(policy * np.log(policy / base)) / prompts
-
-    def gained(flat):
-        return np.sum((flat.reshape(base.shape) - base) * reward) / prompts
+    def policy(logits):  # relative to the base, the first outcome's fixed at 0
+        weight = base * np.exp(np.pad(logits.reshape(len(base), -1), ((0, 0), (1, 0))))
+        return weight / weight.sum(axis=1, keepdims=True)
 
     result = optimize.minimize(
-        lambda flat: -gained(flat),
-        base.ravel(),
+        lambda logits: -np.mean(np.sum((policy(logits) - base) * reward, axis=1)),
+        np.zeros(base.size - len(base)),
         method="SLSQP",
-        bounds=[(1e-12, 1.0)] * base.size,
-        constraints=[
-            {"type": "ineq", "fun": lambda flat: budget - spent(flat)},
-            {"type": "eq", "fun": lambda flat: flat.reshape(base.shape).sum(axis=1) - 1},
-        ],
-        options={"maxiter": 500, "ftol": 1e-11},
+        constraints={
+            "type": "ineq",
+            "fun": lambda logits: budget - kl(policy(logits), base).mean(),
+        },
+        options={"maxiter": 500, "ftol": 1e-12},
     )
     assert result.success
     return -result.fun
 
 
-@pytest.mark.parametrize("budget_kl", [0.05, 0.3, 0.9])
+@pytest.mark.parametrize("budget_kl", [0.05, 0.2, 0.5])
 @pytest.mark.parametrize("prompts", [1, 3])
 def test_no_optimiser_finds_more_and_it_finds_as_much(prompts, budget_kl):
     rng = np.random.default_rng(prompts)
@@ -247,6 +241,20 @@ def test_tiny_budgets_keep_their_digits():
     tiny = np.array([1e-12, 1e-30])
     assert_allclose(limit.gain(tiny), np.sqrt(2 * variance * tiny), rtol=1e-6)
     assert_allclose(limit.kl(limit.gain(tiny)), tiny, rtol=1e-12)
+
+
+@pytest.mark.parametrize("budget", ["average", "per-prompt"])
+@pytest.mark.parametrize("fine", [1e-5, 1e-12, 1e-100])
+def test_rewards_on_two_scales_leave_no_plateau_between_them(budget, fine):
+    # past log(3/2) nats the coarse difference is used up and only the fine one is left
+    limit = frontier([1 / 3] * 3, [0.0, fine, -3.0], budget=budget)
+    beta = limit.beta(1.0)
+    best = tilt([1 / 3] * 3, [0.0, fine, -3.0], beta=beta)
+    assert_allclose(best.kl, 1.0, rtol=1e-12)
+    assert 0.1 * fine < beta < fine
+    assert_allclose(limit.gain(1.0), 1.0, rtol=2 * fine)
+    if fine > 1e-6:  # below, the gain has no digits left to tell the KL from
+        assert_allclose(limit.kl(limit.gain(1.0)), 1.0, rtol=1e-8)
 
 
 def test_one_base_serves_many_rows_of_rewards_and_arrays_read_like_lists():

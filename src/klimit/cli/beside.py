@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._estimate import Estimate
 from klimit.view import words
 from klimit.view.limit import focus
 
@@ -23,82 +22,62 @@ class Beside:
 
     Attributes
     ----------
-    sentence : how near the one at the main budget comes; empty where that is not known
-    spends : budget -> which N, in words
-    points : budget -> N, its KL and its efficiency
-    most : the largest N that the samples allow
+    sizes : budget -> the smallest N that spends it; None where the samples show none
+    shown : budget -> the same in words
+    sentence : how near best-of-N comes at the main budget; empty where that is not known
     notes : what was left out
     """
 
+    sizes: dict[float, int | None] = field(default_factory=dict)
+    shown: dict[float, str] = field(default_factory=dict)
     sentence: str = ""
-    spends: dict[float, str] = field(default_factory=dict)
-    points: dict[float, tuple[int, Estimate, Estimate]] = field(default_factory=dict)
-    most: int = 1
     notes: tuple[str, ...] = ()
-
-    def record(self, kl: float) -> dict[str, Any]:
-        """Plain values for JSON."""
-        if kl not in self.points:
-            return {"n": None, "reason": f"no N from 2 to {self.most} spends this KL"}
-        n, spent, efficiency = self.points[kl]
-        return {"n": n, "kl": spent.to_dict(), "efficiency": efficiency.to_dict()}
 
 
 def best_of_n_beside(
     rollouts: Rollouts, limit: Frontier, kl: Sequence[float], *, reward_range: Any
 ) -> Beside:
-    """Estimate best-of-N for every N that may spend one of the budgets, and pick the nearest."""
+    """Find the N that spends each budget, and how near the limit one of them comes."""
+    from klimit.estimate.equal_n import n_kl, n_spending
+
+    samples = limit.samples
+    if samples.scale == 0:
+        return Beside(dict.fromkeys(kl), dict.fromkeys(kl, "-"))
+    sizes = {budget: n_spending(samples, budget) for budget in kl}
+    least, two = int(samples.counts.min()), n_kl(samples, 2)
+    shown = {}
+    for budget, n in sizes.items():
+        shown[budget] = f"N > {least:,}" if n is None else f"N = {n:,}"
+        if n == 2 and two > 1.5 * budget:
+            shown[budget] = "N < 2"
+    sentence, notes = _sentence(rollouts, limit, sizes[focus(limit, kl)], reward_range)
+    return Beside(sizes, shown, sentence, notes)
+
+
+def _sentence(
+    rollouts: Rollouts, limit: Frontier, n: int | None, reward_range: Any
+) -> tuple[str, tuple[str, ...]]:
+    """Say how near the largest best-of-N within the budget comes, if nearly all prompts show it."""
     import klimit
 
-    most = int(
-        np.quantile(limit.samples.counts, 0.05, method="lower")
-    )  # nearly all prompts have so many
-    if limit.samples.scale == 0:
-        return Beside(most=most)
-    sizes = _sizes(min(kl), most)
+    settings, counts = limit.settings, limit.samples.counts
+    usual = (settings.objective, settings.budget) == ("reward", "average")
+    if not usual or settings.estimator == "plugin" or limit.trusted_kl == 0:
+        return "", ()
+    most = int(np.quantile(counts, 0.05, method="lower"))
+    n = max(min(most, most if n is None else n - 1), 2)
     found = klimit.best_of_n(
-        rollouts, n=sizes, reward=limit.reward, reward_range=reward_range,
-        level=limit.settings.level, seed=limit.settings.seed,
-    )  # fmt: skip
-    spent = np.asarray(found.kl.value)
-    spends, points = {}, {}
-    for budget in kl:
-        at = int(np.argmin(np.abs(spent - budget)))
-        if budget > spent[-1] * 1.05:
-            spends[budget] = f"N > {sizes[-1]}"
-        elif budget < spent[0] / 2:
-            spends[budget] = f"N < {sizes[0]}"
-        else:
-            spends[budget] = f"N = {sizes[at]}"
-            points[budget] = sizes[at], found.kl[at], found.efficiency[at]
-    notes: tuple[str, ...] = ()
-    if found.left_out:
-        less = words.count(found.left_out, "prompt")
-        notes = (
-            f"best-of-N is read without {less} that have fewer than {words.count(most, 'sample')}.",
-        )
-    return Beside(_sentence(limit, points.get(focus(limit, kl))), spends, points, most, notes)
-
-
-def _sentence(limit: Frontier, point: tuple[int, Estimate, Estimate] | None) -> str:
-    settings = limit.settings
-    usual = (settings.objective, settings.budget, settings.estimator) == (
-        "reward",
-        "average",
-        "corrected",
+        rollouts,
+        n=n,
+        reward=limit.reward,
+        reward_range=reward_range,
+        level=settings.level,
+        seed=settings.seed,
     )
-    if point is None or not usual:
-        return ""
-    n, spent, efficiency = point
-    part, between = words.share(efficiency)
-    reaches = f"reaches {part} of what is possible there{between}"
-    return f"Best-of-{n} spends {words.nats(spent.value)} and {reaches}."
-
-
-def _sizes(least_kl: float, most: int) -> list[int]:
-    """N from 2 to `most`, first all and then in tenths; none that cannot spend `least_kl`."""
-    grown = np.geomspace(16, max(most, 16), 1 + int(10 * np.log(max(most, 16) / 16)))
-    sizes = sorted({*range(2, 17), *np.round(grown).astype(int).tolist()})
-    spent = {n: np.log(n) - (n - 1) / n for n in sizes}  # at most: ties make it less
-    enough = next((at for at, n in enumerate(sizes) if spent[n] >= least_kl), len(sizes) - 1)
-    return [n for n in sizes[max(enough - 1, 0) :] if n <= most] or [min(2, most)]
+    part, between = words.share(found.efficiency)
+    if not found.efficiency.trusted:
+        return "", ()
+    line = f"Best-of-{n:,} spends {words.nats(float(found.kl))} and reaches {part} of what is"
+    less = words.count(found.left_out, "prompt")
+    note = f"best-of-{n:,} is read without {less} that have fewer samples than that."
+    return f"{line} possible there{between}.", (note,) if found.left_out else ()

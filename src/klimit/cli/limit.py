@@ -79,8 +79,8 @@ def limit(
     if output is not None:
         write_table(records.limit_frame(found, kl), output)
     if as_json:
-        print_json(records.limit_record(found, kl, read=str(rollouts), best_of_n=beside.record))
+        print_json(records.limit_record(found, kl, read=str(rollouts), best_of_n=beside.sizes))
         return
-    said = view.text(found, kl, beside.spends, beside.sentence, beside.notes)
+    said = view.text(found, kl, beside.shown, beside.sentence, beside.notes)
     command = one_line(f"klimit plan {source} --kl {view.focus(found, kl):g}")
     print_text(str(rollouts), f"{said}\n\nnext: {command}   (settings for trainers)")

@@ -81,7 +81,7 @@ def best_of_n(
     >>> rewards = np.random.default_rng(0).normal(size=(200, 64))
     >>> best = best_of_n(rewards, n=[1, 4])
     >>> print(best.gain[1], "at", round(best.kl[1].value, 4), "nats")  # the truth is 1.03
-    1.02 [1.00, 1.04] at 0.6363 nats
+    1.021 [1.008, 1.034] at 0.6363 nats
     """
     from klimit.estimate.frontier import frontier
 
@@ -101,9 +101,8 @@ def best_of_n(
     if limit.members is not None and not data.two_levels:
         grid = limit.members.grid
         ratio = spending_ratio(data.ranked(samples), rank, sizes.tolist(), grid, seed=seed)
-    near = efficiency(
-        limit, found, rank, ratio, same=estimates["gain"] if data.two_levels else None
-    )
+    same = estimates["gain"] if data.two_levels else None
+    near = efficiency(limit, found, rank, ratio, least=-np.inf if data.judged else 0.0, same=same)
     estimates |= {"efficiency": near.efficiency, "limit": near.limit, "own_limit": near.own_limit}
     place = np.searchsorted(sizes, asked)
     tokens = _tokens(data, sizes, level)

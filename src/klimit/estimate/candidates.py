@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._errors import ArgumentError
+from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
 from klimit.estimate.inputs import RewardColumn, reward_column
 from klimit.estimate.kernel import Floats
@@ -132,6 +132,11 @@ def candidates(base: Any, reward: str | None, judge: Any) -> Candidates:
     elif judge is not None:
         read, read_name = _judge(column, judge), "judge"
     rewards, lengths = column.values, np.asarray(column.lengths, dtype=np.int64)
+    if judge is not None and np.isinf(rewards).any():
+        raise DataError(
+            f"reward {safe(column.name)!r} has an infinite value; rewards must be finite. "
+            "Remove it, or write a missing reward as NaN."
+        )
     missing = np.isnan(rewards) if judge is None else np.isnan(rewards) | np.isnan(read)
     gone = int(missing.sum())
     if gone:

@@ -11,7 +11,7 @@ from klimit.estimate.best_of_n_prompts import PromptBestOfN
 from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
-from klimit.estimate.own_spending import SpendingRatio
+from klimit.estimate.own_spending import SpendingRatio, own_front
 from klimit.estimate.result import Frontier
 from klimit.estimate.samples import Integers
 
@@ -34,7 +34,8 @@ class Efficiency:
 
 def efficiency(
     limit: Frontier, found: PromptBestOfN, rank: Integers, ratio: SpendingRatio | None, *,
-    same: Estimate | None,
+    least: float = 0.0,
+    same: Estimate | None = None,
 ) -> Efficiency:  # fmt: skip
     """Gain over the frontier at the same KL.
 
@@ -48,6 +49,7 @@ def efficiency(
     ----------
     rank : (prompts,) canonical places, which decide the groups
     ratio : of own spending to the best spending; None where nothing can be gained
+    least : what the gain cannot be below: 0, or -inf where a judge reads
     same : the gain itself where each prompt has two reward levels, which makes it ``E_x G_x(K_x)``
 
     """
@@ -67,30 +69,30 @@ def efficiency(
     bands = limit.bands
     own_error = quantile * bands.share(bands.error, kl)
     low_share, high_share = bands.share(bands.low, kl), bands.share(bands.high, kl)
-    down = np.sqrt(np.maximum((1 - low_share) ** 2 - own_error**2, 0.0))
-    up = np.sqrt(np.maximum((high_share - 1) ** 2 - own_error**2, 0.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = gain / best.value
+    with np.errstate(divide="ignore", invalid="ignore"):  # one prompt has no error
+        down = np.sqrt(np.fmax((1 - low_share) ** 2 - own_error**2, 0.0))
+        up = np.sqrt(np.fmax((high_share - 1) ** 2 - own_error**2, 0.0))
+        value = np.where(best.value > 0, gain / best.value, np.nan)
         low = value - np.hypot(sampling, np.abs(value) * up / (1 + up))
         high = value + np.hypot(sampling, np.abs(value) * down / np.maximum(1 - down, 0.05))
         floor = np.where(gain >= 0, gain / best.high, gain / best.low)
     above = np.maximum(value - 1, 0.0)  # no method passes the limit: what lies above is noise
     value, low, high = value - above, low - above, np.minimum(high, 1.0)
-    low = np.where(best.trusted, low, np.minimum(low, floor))
+    low = np.maximum(np.where(best.trusted, low, np.minimum(low, floor)), least)
     high = np.maximum(high, value)
-    return Efficiency(
-        best, own, Estimate(value, low, high, best.level, best.trusted, _note(best, kl))
-    )
+    note = _note(limit, best, kl)
+    return Efficiency(best, own, Estimate(value, low, high, best.level, best.trusted, note))
 
 
-def _note(best: Estimate, kl: Floats) -> str:
+def _note(limit: Frontier, best: Estimate, kl: Floats) -> str:
     notes = []
     if (kl == 0).any():
-        notes.append("N = 1 spends nothing and gains nothing")
+        notes.append("where no KL is spent, as at N = 1, there is nothing to gain")
     if not np.all(best.trusted):
-        notes.append(
-            "beyond the trusted KL the limit is known from below only: there this is an upper bound"
-        )
+        reach = f"beyond the trusted {limit.trusted_kl:.2g} nats"
+        notes.append(f"{reach} the limit is known from below only: there this is an upper bound")
+    elif limit.tail.heavy:
+        notes.append("high rewards are rare (a heavy tail): the limit may be higher, this lower")
     return "; ".join(notes)
 
 
@@ -121,18 +123,10 @@ def _paired_error(
     assert members is not None
     group = rank % len(members.weights)
     gain_without, kl_without = (_without(x, group, members.weights) for x in (found.gain, found.kl))
+    curves = [own_front(members.chosen_without, members.grid, spent) for spent in kl_without.T]
     whole = front(members.chosen, members.grid, kl).gain
-    parts = np.empty_like(gain_without)
-    for i in range(len(kl)):
-        # one budget per group: the diagonal of fronts at neighbouring budgets is a line in KL
-        near = np.array([kl_without[:, i].min(), kl_without[:, i].max()])
-        ends = front(members.chosen_without, members.grid, near).gain
-        span = near[1] - near[0]
-        share = (kl_without[:, i] - near[0]) / span if span > 0 else np.zeros(len(ends))
-        best = ends[:, 0] + share * (ends[:, 1] - ends[:, 0])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            parts[:, i] = gain_without[:, i] / best
     with np.errstate(divide="ignore", invalid="ignore"):
+        parts = gain_without / np.transpose(curves)
         error: Floats = leave_out_error(parts, gain / whole, members.weights)
     return error
 

@@ -165,8 +165,7 @@ def corrected(
 
 def plugin(samples: Samples, ceiling_gain: float, ceiling_kl: float) -> tuple[Statistics, Curve]:
     """The empirical frontier to ten digits: log-mgf with two derivatives at every tilt."""
-    small = samples.counts.sum() < 20_000
-    grid = Grid(START / samples.scale, OCTAVES + 2, 16 if small else 6)
+    grid = _plugin_grid(samples)
     stats, slope, second = plugin_statistics(samples, grid)
     curve = Curve.smooth(
         grid.tilts, plain(stats).plugin, slope, second,
@@ -174,6 +173,20 @@ def plugin(samples: Samples, ceiling_gain: float, ceiling_kl: float) -> tuple[St
         ceiling_gain=ceiling_gain, ceiling_kl=ceiling_kl,
     )  # fmt: skip
     return stats, curve
+
+
+def _plugin_grid(samples: Samples) -> Grid:
+    """Tilts at which few samples show their frontier to ten digits, up to where the best stand alone.
+
+    Many samples leave no gap that a tilt could show, and prompts of all scales; there six digits do.
+    """
+    if samples.counts.sum() >= 20_000:
+        return Grid(START / samples.scale, OCTAVES + 2, 6)
+    start = START / 2 / max(float(samples.tops.max()), samples.scale)
+    moving = samples.variances > 0
+    gaps = samples.tops - samples.level_below_the_best()
+    last = 40 / max(float(gaps[moving].min()), 1e-12 * samples.scale)
+    return Grid(start, int(np.ceil(np.log2(last / start))), 16)
 
 
 def _rates(

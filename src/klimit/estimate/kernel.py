@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 BLOCK = 32_768  # numbers: 256 kB, the second-level cache of today's cores
+_RESTART = 12  # octaves that are squared in a row: each doubles the rounding error
 _FLUSH = (
     1e-140  # squares of smaller weights would become subnormal, which is slow and never matters
 )
@@ -112,9 +113,11 @@ def tilted_moments(rewards: Floats, counts: NDArray[np.int64], grid: Grid) -> Ti
                 tilt = float(grid.tilts[chain])
                 weights = np.exp(tilt * part)
                 for octave in range(grid.octaves):
-                    if octave:
+                    tilt *= 2.0 if octave else 1.0
+                    if octave % _RESTART:
                         np.multiply(weights, weights, out=weights)
-                        tilt *= 2.0
+                    elif octave:
+                        np.exp(tilt * part, out=weights)
                     t = octave * grid.per_octave + chain
                     sums[inside, t] += np.einsum("ij->i", weights)
                     firsts[inside, t] += np.einsum("ij,ij->i", weights, finite)

@@ -77,7 +77,7 @@ def _ratio(parts: Sequence[Ranked], sizes: Sequence[int], grid: Grid) -> Floats:
     kl = np.concatenate([_sample_kl(part.rewards, sizes) for part in parts], axis=1)
     mean_kl = np.sort(kl, axis=1).mean(axis=1)
     together = front(np.sort(log_mgf, axis=0).mean(axis=0), grid, mean_kl).gain
-    own = np.array([np.sort(_own_front(log_mgf, grid, spent)).mean() for spent in kl])
+    own = np.array([np.sort(own_front(log_mgf, grid, spent)).mean() for spent in kl])
     ratio: Floats = np.divide(own, together, out=np.ones(len(own)), where=together > 0)
     return ratio
 
@@ -89,7 +89,7 @@ def _log_mgf(read: Floats, grid: Grid) -> Floats:
     return found
 
 
-def _own_front(log_mgf: Floats, grid: Grid, kl: Floats) -> Floats:
+def own_front(log_mgf: Floats, grid: Grid, kl: Floats) -> Floats:
     """``min over tilts of (kl + C) / tilt``, each row at its own KL."""
     values = (log_mgf + kl[:, None]) / grid.tilts
     best = np.clip(values.argmin(axis=1), 1, values.shape[1] - 2)

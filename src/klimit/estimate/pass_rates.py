@@ -46,11 +46,11 @@ def pass_rate_bands(
     degree = int(min(DEGREE, counts.min()))
     sizes, size_of = np.unique(counts.astype(int), return_inverse=True)
     likelihood = _binomial(degree, RATES)
-    thinned = np.zeros((len(counts), degree + 1))
+    seen = np.zeros(degree + 1)
     for index, size in enumerate(sizes):
-        rows = size_of == index
-        thinned[rows] = _hypergeometric(size, degree)[successes[rows].astype(int)]
-    seen = thinned.mean(axis=0)
+        # how many prompts show each count: sums of whole numbers do not depend on their order
+        shown = np.bincount(successes[size_of == index].astype(int), minlength=size + 1)
+        seen += shown @ _hypergeometric(size, degree) / len(counts)
     share = np.bincount(size_of) / len(counts)
     weights = _fit(likelihood, seen, np.maximum(seen, 0.5 / len(counts)))
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""From a KL budget, a gain, an N or a beta to the other three, and to how many samples it takes to know."""
+"""From a KL budget, a gain, an N or a beta to the other three, and to how many samples it takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from klimit.estimate.frontier import frontier
 from klimit.estimate.inputs import reward_column
 from klimit.estimate.plan_result import Plan
 from klimit.estimate.result import Frontier
-from klimit.estimate.samples_needed import FEWEST_SAMPLES, ErrorSplit, error_split, least_samples
+from klimit.estimate.samples_needed import (
+    FEWEST_SAMPLES,
+    ErrorSplit,
+    error_split,
+    least_samples,
+)
 from klimit.estimate.settings import Setting, Target, spread_of_rewards, trainer_settings
 
 __all__ = ["Plan", "plan"]
@@ -35,15 +40,15 @@ def plan(
     level: float = 0.95,
     seed: int = 0,
 ) -> Plan:
-    """Which beta and which N spend a KL budget, what can be gained there, and how many samples show it?
+    """Which beta and which N spend a KL budget, what is gained there, how many samples show it?
 
     Give one of the budget, a gain, an N or a beta; the other three follow from the frontier.
 
-    The samples and prompts of the plan are for prompts drawn afresh from the same population. With
-    them, ``klimit.frontier(...).gain(kl)`` has a root mean square error (spread and bias together)
-    of `error` times the gain. That is an extrapolation from the data at hand, sized so that about
-    four in five such data sets keep the promise; ``docs/tables/plan.md`` has the errors that were
-    reached in simulations.
+    The prompts and samples of the plan are for prompts drawn afresh from the same population. With
+    them, ``klimit.frontier(...).gain(kl)`` should have a root mean square error, spread and bias
+    together, of `error` times the gain. That extrapolates from the data at hand; the spread is
+    taken at its upper limit, and ``docs/tables/plan.md`` has the errors that were reached in
+    simulations.
 
     Parameters
     ----------
@@ -53,9 +58,9 @@ def plan(
     kl : budget, nats per completion, mean over prompts
     gain : wanted gain, reward units over the base's mean
     n : the budget is what best-of-n spends
-    beta : the budget is what the optimal policy at this KL coefficient spends, reward units per nat
+    beta : the budget is what the optimal policy at this coefficient spends, reward units per nat
     error : wanted root mean square error of the gain, over the gain
-    group_size : completions of a prompt in a training batch, which enters the coefficients of GRPO
+    group_size : completions of a prompt in a training batch; enters the coefficients of GRPO
     reward_range : what rewards can be, if known; 0/1 rewards imply (0, 1)
     level : of intervals
     seed : of random splits
@@ -70,13 +75,13 @@ def plan(
     ArgumentError
         Unless exactly one of kl, gain, n and beta is given, or where it is out of reach.
     DataError
-        Where the data cannot show how prompts and samples differ: one prompt, or under 4 samples
-        of most.
+        Where the data do not show how prompts and samples differ: one prompt, constant rewards, or
+        under 4 samples of most prompts.
 
     Notes
     -----
     arXiv 2605.07105, section 3, for the frontier and its slope beta;
-    `klimit.estimate.samples_needed` for the error, `klimit.estimate.settings` and
+    `klimit.estimate.samples_needed` for the error; `klimit.estimate.settings` and
     `klimit.estimate.trainers` for what to type.
 
     Examples
@@ -84,20 +89,22 @@ def plan(
     >>> rewards = np.random.default_rng(0).normal(size=(200, 64))
     >>> found = plan(rewards, kl=0.5)
     >>> print(found)  # the truth: beta 1, gain 1
-    To spend 0.5 nats, train with beta = 1.02 reward per nat, or keep the best of 4 answers.
-    The most that any method can gain there is 1.00 [0.98, 1.03], in reward over the base.
+    To spend 0.5 nats, train with beta = ... reward per nat, or keep the best of 4 answers.
+    The most that any method can gain there is ..., in reward over the base.
     To know that to 5 %, take ...
     >>> print(found.settings[0])
-    TRL RLOO: beta=1.019
+    TRL RLOO: beta=...
     """
     asked, number = _only_one(kl=kl, gain=gain, n=n, beta=beta)
     if not 0 < error < 1:
         raise ArgumentError(
-            f"error={error:g} was given; a share of the gain between 0 and 1 was expected, such as 0.05."
+            f"error={error:g} was given; a share of the gain between 0 and 1 was expected, "
+            "such as 0.05."
         )
-    if group_size < 2:
+    if group_size != int(group_size) or group_size < 2:
         raise ArgumentError(
-            f"group_size={group_size} was given; 2 or more completions of a prompt were expected."
+            f"group_size={group_size} was given; a whole number of completions, 2 or more, "
+            "was expected."
         )
     limit = frontier(base, reward=reward, reward_range=reward_range, level=level, seed=seed)
     _check(limit)
@@ -105,45 +112,52 @@ def plan(
     budget = float(spent)
     split = error_split(limit, budget)
     prompts, samples = split.cheapest(error, least_samples=least_samples(split, budget))
-    own_n = int(number) if asked == "n" else n_spending(limit.samples, budget)
-    settings = _settings(base, limit, budget, float(slope), group_size)
+    equal_n = int(number) if asked == "n" else n_spending(limit.samples, budget)
+    settings = _settings(base, limit, budget, float(slope), int(group_size))
     return Plan(
-        kl=spent, beta=slope, gain=reached, n=own_n, prompts=prompts, samples=samples,
-        error=error, error_now=split.error(), split=split, next=split.next_purchase, settings=settings,
-        asked=asked, reward=limit.reward, notes=_notes(limit, budget, split, samples, own_n, flat=not settings),
-    )  # fmt: skip
+        kl=spent,
+        beta=slope,
+        gain=reached,
+        n=equal_n,
+        prompts=prompts,
+        samples=samples,
+        error=float(error),
+        error_now=split.error(),
+        split=split,
+        next=split.next_purchase,
+        settings=settings,
+        asked=asked,
+        reward=limit.reward,
+        notes=_notes(limit, budget, split, samples, equal_n, flat=not settings),
+    )
+
+
+_EXPECTED = {
+    "kl": "nats per completion, more than 0",
+    "gain": "reward units over the base's mean, more than 0",
+    "n": "a whole number of answers, 2 or more",
+    "beta": "reward units per nat, more than 0",
+}
 
 
 def _only_one(**options: float | None) -> tuple[str, float]:
     """The one of the four that was given, and its value."""
     given = {name: value for name, value in options.items() if value is not None}
     if len(given) != 1:
-        seen = (
-            " and ".join(f"{name}={safe(value, longest=20)}" for name, value in given.items())
-            or "none of them"
-        )
+        seen = " and ".join(f"{name}={safe(value, longest=20)}" for name, value in given.items())
         raise ArgumentError(
-            f"exactly one of kl, gain, n and beta was expected; got {seen}. Give the one you know."
+            f"exactly one of kl, gain, n and beta was expected; got {seen or 'none of them'}. "
+            "Give the one you know."
         )
     ((name, value),) = given.items()
-    expected = {
-        "kl": "nats per completion, more than 0",
-        "gain": "reward units over the base's mean, more than 0",
-        "n": "a whole number of answers, 2 or more",
-        "beta": "reward units per nat, more than 0",
-    }[name]
     try:
-        number = float(value)  # also refuses arrays of several
+        number = float(value)  # refuses text and arrays of several
     except (TypeError, ValueError):
         number = math.nan
-    fine = (
-        math.isfinite(number)
-        and number > 0
-        and (name != "n" or (number >= 2 and number == int(number)))
-    )
-    if not fine:
+    fine = math.isfinite(number) and number > 0
+    if not fine or (name == "n" and (number < 2 or number != int(number))):
         raise ArgumentError(
-            f"{name}={safe(value, longest=40)} was given; {expected}, was expected."
+            f"{name}={safe(value, longest=40)} was given; {_EXPECTED[name]}, was expected."
         )
     return name, number
 
@@ -152,17 +166,18 @@ def _check(limit: Frontier) -> None:
     samples = limit.samples
     if limit.members is None:
         raise DataError(
-            f"every prompt gives the same {safe(limit.reward, longest=40)} to all its samples, so nothing can be gained. "
-            "Check the reward, or sample harder prompts."
+            f"every prompt gives the same {safe(limit.reward, longest=40)} to all its samples, so "
+            "nothing can be gained. Check the reward, or sample harder prompts."
         )
     if samples.prompts < 2:
         raise DataError(
-            "one prompt does not show how prompts differ; two or more were expected. Sample more prompts."
+            "one prompt does not show how prompts differ; two or more were expected. "
+            "Sample more prompts."
         )
     if np.mean(samples.counts >= FEWEST_SAMPLES) < 0.9:
         raise DataError(
-            f"most prompts have fewer than {FEWEST_SAMPLES} samples, which do not show the bias that more would cure. "
-            "Draw 16 samples of some 50 prompts and plan with those."
+            f"many prompts have fewer than {FEWEST_SAMPLES} samples, which do not show the bias "
+            "that more would cure. Draw 16 samples of some 50 prompts and plan with those."
         )
 
 
@@ -178,16 +193,16 @@ def _point(limit: Frontier, asked: str, number: float) -> tuple[Estimate, Estima
     if asked == "gain":
         spent = limit.kl(number)
         if not math.isfinite(spent.value):
-            best = float(limit.curve.ceiling_gain)
             raise ArgumentError(
-                f"gain={number:g} was given, but {spent.note}; the samples at hand show gains up to {best:.3g}. "
-                "Give less, or draw more samples a prompt."
+                f"gain={number:g} was given, but {spent.note}; the samples at hand show gains up "
+                f"to {limit.curve.ceiling_gain:.3g}. Give less, or draw more samples a prompt."
             )
         return spent, limit.beta(spent.value), given(number)
     spent = given(number if asked == "kl" else n_kl(limit.samples, int(number)))
     if not spent.value > 0:
         raise ArgumentError(
-            f"best-of-{number:.0f} spends nothing here, as far as the samples show. Give kl=... instead."
+            f"n={number:.0f} was given, but as far as the samples show its best spends nothing. "
+            "Give the KL itself: kl=..."
         )
     return spent, limit.beta(spent.value), limit.gain(spent.value)
 
@@ -216,13 +231,12 @@ def _mean_tokens(base: Any) -> float | None:
         column = reward_column(base, "tokens")
     except (ArgumentError, DataError):
         return None
-    prompt = np.repeat(np.arange(len(column.lengths)), column.lengths)
+    prompts = len(column.lengths)
+    prompt = np.repeat(np.arange(prompts), column.lengths)
     seen = ~np.isnan(column.values)
-    number = np.bincount(prompt[seen], minlength=len(column.lengths))
-    total = np.bincount(prompt[seen], column.values[seen], minlength=len(column.lengths))
-    means = np.sort(
-        total[number > 0] / number[number > 0]
-    )  # sorted: the order of prompts changes no digit
+    number = np.bincount(prompt[seen], minlength=prompts)
+    total = np.bincount(prompt[seen], column.values[seen], minlength=prompts)
+    means = np.sort(total[number > 0] / number[number > 0])  # the order of prompts changes no digit
     return float(means.mean()) if len(means) and means.mean() > 0 else None
 
 
@@ -232,24 +246,24 @@ def _notes(
     found = []
     if kl > limit.trusted_kl:
         found.append(
-            f"{kl:.3g} nats lie beyond the {limit.trusted_kl:.2g} that the samples at hand can be trusted to, so beta and "
-            "gain are a first guess: draw the samples of this plan and plan again."
+            f"{kl:.3g} nats lie beyond the {limit.trusted_kl:.2g} that the samples at hand can be "
+            "trusted to, so this is a first guess: draw what it asks for and plan again."
         )
     if limit.tail.heavy:
         found.append(
-            "the rewards have an exponential tail or a heavier one: no number of samples promises an error."
+            "the rewards have an exponential tail or a heavier one: "
+            "no number of samples promises an error."
         )
     elif samples > 20 * split.samples:
         found.append(
-            f"{samples:,} samples a prompt is far from the {split.samples:,.0f} at hand: a rough extrapolation."
+            f"{samples:,} samples a prompt are far from the {split.samples:,.0f} at hand: "
+            "a rough extrapolation."
         )
     if n is None:
-        most = int(limit.samples.counts.min())
-        found.append(
-            f"no N up to {most:,}, the samples at hand, spends {kl:.3g} nats, because answers tie."
-        )
+        why = f"up to {int(limit.samples.counts.min()):,}, the samples of a prompt at hand,"
+        found.append(f"no N {why} spends {kl:.3g} nats, because answers tie.")
     if flat:
         found.append(
-            "the gain is flat here: no KL coefficient is needed, and a smaller budget gains as much."
+            "the gain is flat here: no KL coefficient is needed, a smaller budget gains as much."
         )
     return tuple(found)

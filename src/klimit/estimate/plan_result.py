@@ -60,20 +60,23 @@ class Plan:
 
     def _lines(self) -> list[str]:
         unit = safe(self.reward, longest=40)
-        serve = f", or keep the best of {self.n:,} answers" if self.n else ""
         split = self.split
         kinds = ("prompts", "samples of each")
         better, worse = kinds if self.next == "prompts" else kinds[::-1]
         lines = [
-            f"To spend {float(self.kl):.3g} nats, train with beta = {float(self.beta):.3g} {unit} per nat{serve}.",
-            f"The most that any method can gain there is {_range(self.gain)}, in {unit} over the base.",
-            f"To know that to {_percent(self.error)}, take {self.prompts:,} prompts x {self.samples:,} samples; "
-            f"the {split.prompts:,} x {split.samples:,.0f} at hand know it to about {_percent(self.error_now)}.",
+            f"To spend {float(self.kl):.3g} nats, train with beta = {float(self.beta):.3g} {unit} "
+            f"per nat{f', or keep the best of {self.n:,} answers' if self.n else ''}.",
+            f"The most that any method can gain there is {_range(self.gain)}, "
+            f"in {unit} over the base.",
+            f"To know that to {_percent(self.error)}, take {self.prompts:,} prompts x "
+            f"{self.samples:,} samples; the {split.prompts:,} x {split.samples:,.0f} at hand know "
+            f"it to about {_percent(self.error_now)}.",
             f"More {better} help more than more {worse}: {self._reason()}.",
         ]
         if self.settings:
             lines.append(
-                f"What to type, for example in {self.settings[0]}. For other trainers see plan.settings."
+                f"What to type, for example in {self.settings[0]}. "
+                "For other trainers see plan.settings."
             )
         return lines
 
@@ -112,7 +115,10 @@ class Plan:
         }
 
     def to_frame(self) -> pl.DataFrame:
-        """A polars frame with a row per number of the plan, then one per trainer: quantity, value, low, high, unit, note."""
+        """A polars frame: a row per number of the plan, then one per trainer.
+
+        Columns quantity, value, low, high, unit, note; null where there is no number.
+        """
         import polars as pl
 
         unit = self.reward

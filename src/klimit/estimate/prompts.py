@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit.estimate.kernel import Floats
-from klimit.estimate.tilted import tilt_prompts, tilt_to_kl
+from klimit.estimate.samples import Samples, ordered_mean
+from klimit.estimate.tilted import TiltedPrompts, tilt_prompts, tilt_to_kl
 
 if TYPE_CHECKING:
     import polars as pl
 
     from klimit.estimate.result import Frontier
-    from klimit.estimate.samples import Integers
 
 _TRUST = 2.0  # nats below log M that a single prompt is trusted to
 
@@ -37,22 +37,16 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
     samples = limit.samples
     if limit.settings.budget == "per-prompt":
         found = tilt_to_kl(samples, kl)
-        spent = np.where(samples.variances > 0, np.minimum(kl, _ceiling(limit)), 0.0)
-        extra = float(limit.gain(kl).value) - float(found.gain.mean())
-        gain = found.gain + extra * _share(found.chi_square, samples.counts)
+        extra = float(limit.gain(kl).value) - ordered_mean(found.gain, samples)
+        gain, spent = found.gain + extra * _share(found, samples), found.kl
     else:
         point = limit.curve.at_kl(kl)
         tilt = float(point.tilt)
-        if np.isfinite(tilt):
-            found = tilt_prompts(samples, tilt)
-            share = _share(found.chi_square, samples.counts)
-            more_gain = float(point.gain) - float(found.gain.mean())
-            more_log = float(point.log_partition) - float(found.log_mgf.mean())
-            gain = found.gain + more_gain * share
-            spent = np.maximum(found.kl + (tilt * more_gain - more_log) * share, 0.0)
-        else:
-            found = tilt_to_kl(samples, np.inf)
-            gain, spent = found.gain, np.where(samples.variances > 0, _ceiling(limit), 0.0)
+        found = tilt_prompts(samples, tilt)
+        share = _share(found, samples)
+        gain = found.gain + (float(point.gain) - ordered_mean(found.gain, samples)) * share
+        reached = min(kl, limit.curve.ceiling_kl)
+        spent = np.maximum(found.kl + (reached - ordered_mean(found.kl, samples)) * share, 0.0)
     keep = samples.kept
     ids = limit.ids
     return pl.DataFrame(
@@ -69,12 +63,9 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
     )
 
 
-def _ceiling(limit: Frontier) -> Floats:
-    return np.asarray(np.log(limit.samples.counts / limit.samples.ties))
-
-
-def _share(chi_square: Floats, counts: Integers) -> Floats:
-    """Shares of the mean correction, averaging to 1."""
-    bias = chi_square / counts
-    mean = float(bias.mean())
-    return bias / mean if mean > 0 else np.ones(len(bias))
+def _share(found: TiltedPrompts, samples: Samples) -> Floats:
+    """Shares of the mean correction, averaging to 1; a constant prompt has none."""
+    bias = found.chi_square / samples.counts
+    bias = bias if bias.any() else np.asarray(samples.variances > 0, dtype=float)
+    mean = ordered_mean(bias, samples)
+    return bias / mean if mean > 0 else bias

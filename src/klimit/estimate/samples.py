@@ -69,6 +69,16 @@ class Samples:
         """Number of informative prompts."""
         return len(self.kept)
 
+    def level_below_the_best(self) -> Floats:
+        """(prompts,) the best of each prompt's lower rewards, centred; the only level if it is constant."""
+        below = np.empty(self.prompts)
+        for block in self.blocks:
+            place = block.rewards.shape[1] - 1 - np.minimum(
+                self.ties[block.prompts], block.counts - 1
+            )
+            below[block.prompts] = block.rewards[np.arange(len(place)), place]
+        return below
+
     def rewards_by_prompt(self) -> Iterator[tuple[int, Floats]]:
         """Each prompt's index and its centred rewards, ascending."""
         for block in self.blocks:

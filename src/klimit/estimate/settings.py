@@ -121,7 +121,7 @@ class Target:
 
     @property
     def group_scaled(self) -> float:
-        """The coefficient that spends the budget on every prompt if groups are scaled, second order.
+        """The coefficient that spends the budget on every prompt if groups are scaled (2nd order).
 
         Scaling by the group's own standard deviation makes ``beta_x = c sd_x / (1 - 1/G)``, and a
         tilt at beta_x spends ``sd_x^2 / (2 beta_x^2)`` nats: the same on every prompt (theory.md

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,12 +17,15 @@ class TiltedPrompts:
 
     Attributes
     ----------
+    tilt : per reward unit; inf: all weight on the best samples
+    kl : of the tilted samples from the base samples
     log_mgf, gain, variance : centred log-mgf and its two derivatives in the tilt
     chi_square, total_variation, hellinger_squared : of the tilted against the base samples
     second_moment : of the centred reward under the tilted samples
     """
 
     tilt: Floats
+    kl: Floats
     log_mgf: Floats
     gain: Floats
     variance: Floats
@@ -31,17 +34,11 @@ class TiltedPrompts:
     hellinger_squared: Floats
     second_moment: Floats
 
-    @property
-    def kl(self) -> Floats:
-        """KL of the tilted samples from the base samples."""
-        kl: Floats = np.maximum(self.tilt * self.gain - self.log_mgf, 0.0)
-        return kl
-
 
 def tilt_prompts(samples: Samples, tilt: ArrayLike) -> TiltedPrompts:
-    """Reweight each prompt's samples by exp(tilt * reward); `tilt` is one number or (prompts,)."""
+    """Reweight each prompt's samples by exp(tilt * reward); `tilt` is one number or (prompts,), or inf."""
     tilts = np.broadcast_to(np.asarray(tilt, dtype=float), (samples.prompts,))
-    out = np.zeros((7, samples.prompts))
+    out = np.zeros((8, samples.prompts))
     for block in samples.blocks:
         rows_at_once = max(1, 8 * BLOCK // block.rewards.shape[1])
         for start in range(0, len(block.prompts), rows_at_once):
@@ -51,18 +48,24 @@ def tilt_prompts(samples: Samples, tilt: ArrayLike) -> TiltedPrompts:
             here = tilts[prompts][:, None]
             inside = x > -np.inf  # the padding weighs nothing, at tilt 0 too
             x = np.where(inside, x, 0.0)
-            weight = np.exp(here * (x - x[:, -1:])) * inside
-            total = weight.sum(axis=1)
-            ratio = weight * (n / total)[:, None]  # dpolicy / dbase at each sample
+            gap = x - x[:, -1:]
+            with np.errstate(invalid="ignore"):  # an infinite tilt leaves the best as they are
+                weight = np.where(gap < 0, np.exp(here * gap), 1.0) * inside
+                total = weight.sum(axis=1)
+                ratio = weight * (n / total)[:, None]  # dpolicy / dbase at each sample
+                drop = np.einsum("ij,ij->i", ratio, gap) / n
+                spent = np.where(drop < 0, here[:, 0] * drop, 0.0) - np.log(total / n)
+                log_mgf = np.log(total / n) + here[:, 0] * x[:, -1]
             gain = np.einsum("ij,ij->i", ratio, x) / n
             second = np.einsum("ij,ij,ij->i", ratio, x, x) / n
-            out[0, prompts] = np.log(total / n) + here[:, 0] * x[:, -1]
-            out[1, prompts] = gain
-            out[2, prompts] = np.maximum(second - gain**2, 0.0)
-            out[3, prompts] = np.maximum(np.einsum("ij,ij->i", ratio, ratio) / n - 1, 0.0)
-            out[4, prompts] = np.maximum(ratio - 1, 0.0).sum(axis=1) / n
-            out[5, prompts] = np.maximum(1 - np.sqrt(ratio).sum(axis=1) / n, 0.0)
-            out[6, prompts] = second
+            out[0, prompts] = np.maximum(spent, 0.0)
+            out[1, prompts] = log_mgf
+            out[2, prompts] = gain
+            out[3, prompts] = np.maximum(second - gain**2, 0.0)
+            out[4, prompts] = np.maximum(np.einsum("ij,ij->i", ratio, ratio) / n - 1, 0.0)
+            out[5, prompts] = np.maximum(ratio - 1, 0.0).sum(axis=1) / n
+            out[6, prompts] = np.maximum(1 - np.sqrt(ratio).sum(axis=1) / n, 0.0)
+            out[7, prompts] = second
     still = samples.variances == 0
     out[:, still] = 0.0
     return TiltedPrompts(tilts, *out)
@@ -86,19 +89,14 @@ def tilt_to_kl(samples: Samples, kl: float) -> TiltedPrompts:
         with np.errstate(divide="ignore", invalid="ignore"):
             step = tilt - error / (tilt * found.variance)
         middle = np.where(np.isfinite(high), (low + high) / 2, 2 * tilt)
-        good = np.isfinite(step) & (step > low) & (step < high) & (step < 4 * tilt)
+        good = np.isfinite(step) & (step >= low) & (step <= high) & (step < 4 * tilt)
         new = np.where(error == 0, tilt, np.where(good, step, middle))
         done = (np.abs(new - tilt) <= 1e-9 * tilt).all()  # the next step would be its square
         tilt = new
         if done:
             break
-    found = tilt_prompts(samples, tilt)
-    flat = moving & ~reach
-    gain = np.where(flat, samples.tops, np.where(tilt > 0, found.gain, 0.0))
-    return TiltedPrompts(
-        np.where(flat, np.inf, tilt), found.log_mgf, gain, found.variance, found.chi_square,
-        found.total_variation, found.hellinger_squared, found.second_moment,
-    )  # fmt: skip
+    found = tilt_prompts(samples, np.where(moving & ~reach, np.inf, tilt))
+    return replace(found, gain=np.where(found.tilt > 0, found.gain, 0.0))
 
 
 def mean_front(samples: Samples, kl: float) -> tuple[float, float]:

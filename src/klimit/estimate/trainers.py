@@ -126,8 +126,8 @@ def verl(target: Target) -> Iterator[Setting]:
         exact=True,
         logs=f"actor/reward_kl_penalty, {_ABOUT}",
         logged=target.per_token,
-        note="kl_coef multiplies k1 inside the reward before advantages are formed: it is our beta, "
-        "scaled by group or not",
+        note="kl_coef multiplies k1 inside the reward before advantages are formed: it is our "
+        "beta, scaled by group or not",
     )
     yield Setting(
         trainer="verl GRPO, KL in the loss, rewards not scaled",
@@ -185,8 +185,8 @@ def openrlhf(target: Target) -> Iterator[Setting]:
         exact=True,
         logs=f"kl, {_ABOUT}",
         logged=target.per_token,
-        note="init_coef multiplies k1 inside the reward of each token: it is our beta (up to 0.10.0 "
-        "the options are --init_kl_coef and --kl_estimator)",
+        note="init_coef multiplies k1 inside the reward of each token: it is our beta (up to "
+        "0.10.0 the options are --init_kl_coef and --kl_estimator)",
     )
     yield Setting(
         trainer="OpenRLHF dr_grpo or reinforce_baseline, KL in the reward",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from klimit._errors import DataError, DataWarning
+from klimit._errors import DataError
 from klimit._text import safe
 from klimit.rollouts import names, twins
 from klimit.rollouts.formats.scan import Scan
-from klimit.rollouts.guard import reading
+from klimit.rollouts.guard import reading, warn
 from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
 from klimit.rollouts.layout import Layout
 from klimit.rollouts.refusals import check_rewards
@@ -42,9 +41,10 @@ def rollouts_of(scans: Mapping[str, Scan], prompt: Given, reward: Given) -> Roll
             layout = replace(layout, rewards=())
         else:
             check_rewards(raw, layout, where, given=wanted is not None)
-        if len(layout.lists) > 1:
-            check_lengths(raw, layout.lists, source=where)
-    whole = all(scan.whole for scan in scans.values())
+        whole = all(scan.whole for scan in scans.values())
+        at_hand = layout.lists if whole else layout.rewards  # texts stay unread if they can
+        if layout.lists and len(at_hand) > 1:
+            check_lengths(raw, at_hand, source=where)
     table, layout = _table(raw, layout, where, whole=whole)
     return Rollouts(table, layout.rewards, layout.prompt_key, stated)
 
@@ -78,11 +78,7 @@ def _table(raw: pl.LazyFrame, layout: Layout, where: str, *, whole: bool) -> tup
     table = Table(lazy, core.drop(helpers).with_columns(key.alias("prompt_id")), None, where)
     without = key.null_count()
     if without:
-        warnings.warn(
-            f"{where}: {counted(without, 'row')} without {quoted(layout.prompt_key)} left out.",
-            DataWarning,
-            stacklevel=4,
-        )
+        warn(f"{where}: {counted(without, 'row')} without {quoted(layout.prompt_key)} left out.")
         table = table.take(key.is_not_null().to_numpy())
     return table, layout
 

@@ -10,7 +10,7 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit.rollouts.grouped import group_arrays
 from klimit.rollouts.guard import reading
-from klimit.rollouts.names import PROMPT_IDS, PROMPT_TEXTS, plain
+from klimit.rollouts.names import CHATS, PROMPT_IDS, PROMPT_TEXTS, plain
 from klimit.rollouts.records import from_columns, from_records
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def from_frame(frame: Any) -> pl.LazyFrame:
         return pl.from_dataframe(frame).lazy()
 
 
-def from_mapping(columns: Mapping[str, Any]) -> pl.DataFrame:
-    """A dict of columns where one of them is a prompt key, else a dict of reward arrays.
+def from_mapping(columns: Mapping[str, Any], keys: Sequence[str] = ()) -> pl.DataFrame:
+    """A dict of columns where one of them is a prompt key or all are flat, else of reward arrays.
 
     Examples
     --------
@@ -54,7 +54,9 @@ def from_mapping(columns: Mapping[str, Any]) -> pl.DataFrame:
     >>> from_mapping({"rm": [[0.0, 1.0], [2.0, 3.0]]}).columns
     ['prompt_id', 'rm']
     """
-    if any(plain(str(name)) in (*PROMPT_IDS, *PROMPT_TEXTS) for name in columns):
+    known = {*PROMPT_IDS, *PROMPT_TEXTS, *CHATS}
+    key = any(name in keys or plain(str(name)) in known for name in columns)
+    if key or all(_is_flat(values) for values in columns.values()):
         return from_columns({str(name): _plain_list(values) for name, values in columns.items()})
     return from_arrays(columns)
 
@@ -85,8 +87,13 @@ def _library(thing: Any) -> str:
     return type(thing).__module__.split(".", 1)[0]
 
 
+def _is_flat(values: Any) -> bool:
+    """Whether this is a column: one value per row, none of them a sequence."""
+    return len(values) > 0 and np.ndim(values[0]) == 0
+
+
 def _plain_list(values: Any) -> list[Any]:
-    return list(values.tolist() if isinstance(values, np.ndarray) else values)
+    return list(np.asarray(values).tolist() if hasattr(values, "__array__") else values)
 
 
 def _from_pandas(frame: Any) -> pl.DataFrame:

@@ -1,12 +1,14 @@
-"""Whatever a file or a parser throws, said in one line."""
+"""Whatever a file or a parser throws, said in one line; and what is only worth a warning."""
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from klimit._errors import DataError, KlimitError
+from klimit._errors import DataError, DataWarning, KlimitError
 from klimit._text import safe
 
 
@@ -14,6 +16,7 @@ class Unreadable(DataError):  # noqa: N818 - never seen outside
     """A parser gave up; looking again with more care may do better, or say more."""
 
 
+_OURS = (AttributeError, NameError, ImportError, AssertionError)  # no file's fault
 _CUT_SHORT = (
     "unexpected end of file",
     "incomplete frame",
@@ -37,7 +40,7 @@ def reading(what: object) -> Iterator[None]:
     """
     try:
         yield
-    except KlimitError:
+    except (KlimitError, *_OURS):
         raise
     except Exception as error:  # noqa: BLE001 - every parser has its own exceptions
         fail(what, error)
@@ -45,6 +48,14 @@ def reading(what: object) -> Iterator[None]:
         if type(error).__name__ != "PanicException":
             raise
         fail(what, error)
+
+
+def warn(message: str) -> None:
+    """Warn of data, at the line outside klimit that caused it."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("klimit."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, DataWarning, stacklevel=level)
 
 
 def fail(what: object, error: BaseException) -> NoReturn:

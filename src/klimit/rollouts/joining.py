@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from klimit._errors import ArgumentError, DataError, DataWarning
+from klimit._errors import ArgumentError, DataError
 from klimit.rollouts import names
-from klimit.rollouts.read import scans_of
+from klimit.rollouts.formats.scan import Scan
+from klimit.rollouts.guard import reading, warn
+from klimit.rollouts.read import with_care
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.unify import flatten
 from klimit.rollouts.words import counted, listing
@@ -17,6 +18,7 @@ from klimit.rollouts.words import counted, listing
 if TYPE_CHECKING:
     import polars as pl
 
+_NUMBERS_ROWS = {"id", "idx", "index", "uid", "uuid", "hash", "row"}
 _KEYS = ("prompt_id", "prompt", "completion", "step", "policy")
 
 
@@ -54,11 +56,9 @@ def join(rollouts: Rollouts, other: Any, *, on: str | Iterable[str] | None = Non
             "check that both spell them alike, or choose with on=."
         )
     if missed:
-        warnings.warn(
+        warn(
             f"{counted(missed, 'sample')} of {len(left):,} found no match on {listing(keys)}: "
-            f"{listing(new)} is missing there.",
-            DataWarning,
-            stacklevel=3,
+            f"{listing(new)} is missing there."
         )
     scored = [
         name for name in new if found[name].dtype.is_numeric() or found[name].dtype == pl.Boolean
@@ -74,14 +74,10 @@ def join(rollouts: Rollouts, other: Any, *, on: str | Iterable[str] | None = Non
 
 def _under_our_names(rollouts: Rollouts, other: Any) -> pl.DataFrame:
     """The other table, its prompt key and canonical columns called as ours are."""
-    import polars as pl
-
     if isinstance(other, Rollouts):
         return other.frame()
-    lazy = pl.concat(
-        [flatten(scan.lazy) for scan in scans_of(other).values()], how="diagonal_relaxed"
-    )
-    columns = lazy.collect_schema().names()
+    table = with_care(other, _together)
+    columns = table.columns
     renamed = {}
     if "prompt_id" not in columns and rollouts.prompt_key in columns:
         renamed[rollouts.prompt_key] = "prompt_id"
@@ -89,7 +85,15 @@ def _under_our_names(rollouts: Rollouts, other: Any) -> pl.DataFrame:
         for name in names.spelling(columns, spellings)[:1]:
             if canonical not in columns and name not in renamed:
                 renamed[name] = canonical
-    return lazy.rename(renamed).collect()
+    return table.rename(renamed)
+
+
+def _together(scans: Mapping[str, Scan]) -> pl.DataFrame:
+    import polars as pl
+
+    with reading(", ".join(scans)):
+        tables = [flatten(scan.lazy) for scan in scans.values()]
+        return pl.concat(tables, how="diagonal_relaxed").collect()
 
 
 def _keys(rollouts: Rollouts, theirs: pl.DataFrame, on: str | Iterable[str] | None) -> list[str]:
@@ -98,7 +102,7 @@ def _keys(rollouts: Rollouts, theirs: pl.DataFrame, on: str | Iterable[str] | No
         keys = [
             name
             for name in theirs.columns
-            if name in ours and (name in _KEYS or names.never_reward(name)) and name != "tokens"
+            if name in ours and (name in _KEYS or _NUMBERS_ROWS & set(names.plain(name).split("_")))
         ]
     else:
         keys = [on] if isinstance(on, str) else list(on)

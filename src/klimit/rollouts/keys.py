@@ -91,6 +91,7 @@ def key_text(name: str, dtype: pl.DataType) -> pl.Expr:
     if dtype == pl.Binary:
         return column.bin.encode("hex")
     if dtype.is_float():  # whole numbers that became floats beside missing ones
+        column = column.fill_nan(None)
         whole = column == column.round()
         return (
             pl.when(whole)

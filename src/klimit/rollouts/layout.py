@@ -79,8 +79,11 @@ def detect(
         rewards = tuple(name for name in rewards if _is_list(schema[name]))
     columns = _canonical(schema, wide=wide)
     keys, kind = _keys(schema, prompt, wide=wide)
-    per_sample = (*rewards, *(name for what, name in columns.items() if what != "prompt"))
-    lists = tuple(name for name in per_sample if wide and _inner(schema[name]) is not schema[name])
+    lists = tuple(
+        name
+        for name in dict.fromkeys((*rewards, *columns.values()))
+        if wide and _per_sample(schema[name], prompt=name == columns.get("prompt"))
+    )
     return Layout(keys, kind, columns, rewards, lists)
 
 
@@ -114,11 +117,12 @@ def _keys(
 ) -> tuple[tuple[str, ...], str]:
     if prompt is not None:
         return _given(prompt, schema, "prompt"), "given"
-    flat = [name for name in schema if not schema[name].is_nested()]
+    filled = [name for name in schema if str(schema[name]) != "Null"]
+    flat = [name for name in filled if not schema[name].is_nested()]
     for kind, candidates, best in (
         ("id", names.spelling(flat, names.PROMPT_IDS), "prompt_id"),
-        ("text", names.spelling(schema, names.PROMPT_TEXTS), "prompt"),
-        ("text", names.spelling(schema, names.CHATS)[:1], ""),
+        ("text", names.spelling(filled, names.PROMPT_TEXTS), "prompt"),
+        ("text", names.spelling(filled, names.CHATS)[:1], ""),
         ("weak", names.spelling(flat, names.WEAK_IDS)[:1], ""),
     ):
         if best in candidates:  # the canonical name is not one of two equally good
@@ -181,6 +185,12 @@ def _rewards(schema: Schema) -> tuple[str, ...]:
     if named and not any(names.names_reward(name) for name in scalars):
         return lists
     return scalars or lists
+
+
+def _per_sample(dtype: pl.DataType, *, prompt: bool) -> bool:
+    """Whether a column of a wide table has an entry per sample; messages are one prompt."""
+    inner = _inner(dtype)
+    return inner is not dtype and not (prompt and inner.is_nested())
 
 
 def _is_number(dtype: pl.DataType) -> bool:

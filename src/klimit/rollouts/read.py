@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from klimit.rollouts.paths import files
 from klimit.rollouts.rollouts import Rollouts
 
 Names = str | Sequence[str] | None
+Result = TypeVar("Result")
 
 
 def read(source: Any, *, prompt: Names = None, reward: Names = None) -> Rollouts:
@@ -61,39 +62,39 @@ def read(source: Any, *, prompt: Names = None, reward: Names = None) -> Rollouts
         if prompt is None and reward is None:
             return source
         source = source.frame()
-    prompt, reward = _names(prompt, "prompt"), _names(reward, "reward")
-    in_memory = _in_memory(source)
-    if in_memory is not None:
-        return rollouts_of(in_memory, prompt, reward)
-    paths = [path for one in _paths(source) for path in files(one)]
+    keys, rewards = _names(prompt, "prompt"), _names(reward, "reward")
+    return with_care(source, lambda scans: rollouts_of(scans, keys, rewards), keys=keys or ())
+
+
+def with_care(
+    source: Any, use: Callable[[Mapping[str, Scan]], Result], *, keys: tuple[str, ...] = ()
+) -> Result:
+    """What `use` makes of the source's tables; it tries again, with more care, where they fail."""
     reason = ""
+    try:
+        in_memory = _in_memory(source, keys)
+        if in_memory is not None:
+            return use(in_memory)
+        paths = [path for one in _paths(source) for path in files(one)]
+    except Unreadable as error:
+        raise DataError(str(error)) from None
     for care in range(CAREFUL):
         try:
-            return rollouts_of(
-                {str(path): scan_file(path, care=care) for path in paths}, prompt, reward
-            )
+            return use({str(path): scan_file(path, care=care) for path in paths})
         except Unreadable as error:
             reason = str(error)
     raise DataError(reason)
 
 
-def scans_of(source: Any) -> Mapping[str, Scan]:
-    """Any source as tables under their own names."""
-    in_memory = _in_memory(source)
-    if in_memory is not None:
-        return in_memory
-    return {str(path): scan_file(path, care=1) for one in _paths(source) for path in files(one)}
-
-
 def _names(given: Names, what: str) -> tuple[str, ...] | None:
     if given is None:
         return None
-    asked = (given,) if isinstance(given, str) or not hasattr(given, "__iter__") else tuple(given)
+    asked = [given] if isinstance(given, str) or not hasattr(given, "__iter__") else list(given)
     if not all(isinstance(name, str) for name in asked):
         raise ArgumentError(
             f"{what}={safe(repr(given))} names no column; give one name, or a list of names."
         )
-    return tuple(dict.fromkeys(asked))
+    return tuple(dict.fromkeys(str(name) for name in asked))
 
 
 def _paths(source: Any) -> list[str | os.PathLike[str]]:
@@ -109,7 +110,7 @@ def _paths(source: Any) -> list[str | os.PathLike[str]]:
     return several
 
 
-def _in_memory(source: Any) -> dict[str, Scan] | None:
+def _in_memory(source: Any, keys: tuple[str, ...] = ()) -> dict[str, Scan] | None:
     """Tables, arrays, dicts and records; None for paths."""
     if frames.is_frame(source):
         return {"the table": Scan(frames.from_frame(source), whole=True)}
@@ -123,7 +124,7 @@ def _in_memory(source: Any) -> dict[str, Scan] | None:
             return None
         return {"the list": Scan(frames.from_sequence(source).lazy(), whole=True)}
     if isinstance(source, Mapping):
-        return {"the dict": Scan(frames.from_mapping(source).lazy(), whole=True)}
+        return {"the dict": Scan(frames.from_mapping(source, keys).lazy(), whole=True)}
     if isinstance(source, np.ndarray) or (hasattr(source, "__array__") and hasattr(source, "ndim")):
         return {"the array": Scan(frames.from_arrays(source).lazy(), whole=True)}
     return None

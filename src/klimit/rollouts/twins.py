@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from klimit._errors import DataError, DataWarning
+from klimit._errors import DataError
 from klimit.rollouts import names
+from klimit.rollouts.guard import warn
 from klimit.rollouts.keys import Groups
 from klimit.rollouts.words import counted, quoted
 
@@ -76,12 +76,14 @@ def check_alike(
     DataError
         Naming the column in which two ids of one text differ.
     """
-    involved = np.isin(found.codes, np.concatenate(twins))
+    together = np.concatenate(twins)
+    starts = np.cumsum([0, *(len(several) for several in twins[:-1])])
+    involved = np.isin(found.codes, together)
     codes = found.codes[involved]
     single = len(np.unique(codes)) == len(codes)
     for column in columns:
         values = column.filter(involved)
-        if values.null_count() == len(values) or (single and not _of_prompt(values)):
+        if values.null_count() == len(values) or (single and not _of_prompt(column.name)):
             continue
         numbers = values.rank("dense").cast(int).fill_null(0).to_numpy()
         low, high = np.full(len(found), len(numbers) + 1), np.zeros(len(found), dtype=np.int64)
@@ -89,18 +91,23 @@ def check_alike(
         np.maximum.at(high, codes, numbers)
         if (low[np.unique(codes)] < high[np.unique(codes)]).any():
             continue  # it varies between samples of one prompt: it says nothing of the prompt
-        for several in twins:
-            known = several[high[several] > 0]
-            if len(known) and np.ptp(high[known]):
-                one, two = known[0], known[np.flatnonzero(high[known] != high[known[0]])[0]]
-                ids = key[[int(found.first[one]), int(found.first[two])]].cast(str).to_list()
-                was = [quoted(column[int(found.first[at])]) for at in (one, two)]
-                raise DataError(
-                    f"{source}: one prompt text stands under two ids that differ in "
-                    f"{quoted(column.name)}: {quoted(ids[0])} has {was[0]}, {quoted(ids[1])} has "
-                    f"{was[1]}. Say whether they are one prompt: prompt='prompt' groups by text, "
-                    "prompt='prompt_id' by id (with the names of your columns)."
-                )
+        most = np.maximum.reduceat(high[together], starts)
+        least = np.minimum.reduceat(np.where(high > 0, high, len(numbers) + 1)[together], starts)
+        odd = np.flatnonzero((most > 0) & (least < most))
+        if len(odd):
+            several = twins[int(odd[0])]
+            values_of = high[several]
+            lowest, highest = values_of[values_of > 0].min(), values_of.max()
+            prompts = [several[values_of == at][0] for at in (lowest, highest)]
+            one, two = sorted(int(found.first[prompt]) for prompt in prompts)
+            ids = key[[one, two]].cast(str).to_list()
+            raise DataError(
+                f"{source}: one prompt text stands under two ids that differ in "
+                f"{quoted(column.name)}: {quoted(ids[0])} has {quoted(column[one])}, "
+                f"{quoted(ids[1])} has {quoted(column[two])}. Say whether they are one prompt: "
+                "prompt='prompt' groups by text, prompt='prompt_id' by id "
+                "(with the names of your columns)."
+            )
 
 
 def merged(key: pl.Series, found: Groups, twins: list[Integers], *, source: str) -> pl.Series:
@@ -109,17 +116,14 @@ def merged(key: pl.Series, found: Groups, twins: list[Integers], *, source: str)
     for several in twins:
         stands_for[several] = several[0]
     ids = key[found.first[twins[0][:2]].tolist()].cast(str).to_list()
-    warnings.warn(
+    warn(
         f"{source}: {counted(len(twins), 'prompt text')} under more than one id "
         f"(such as {quoted(ids[0])} and {quoted(ids[1])}): merged, each is one prompt. "
-        "Give prompt= to keep the ids apart.",
-        DataWarning,
-        stacklevel=6,
+        "Give prompt= to keep the ids apart."
     )
     rows = np.where(found.codes >= 0, found.first[stands_for[found.codes]], np.arange(len(key)))
     return key[rows]
 
 
-def _of_prompt(values: pl.Series) -> bool:
-    words = set(names.plain(values.name).split("_"))
-    return bool(words & _OF_PROMPT) or values.n_unique() < len(values)
+def _of_prompt(name: str) -> bool:
+    return bool(set(names.plain(name).split("_")) & _OF_PROMPT)

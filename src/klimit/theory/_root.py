@@ -10,6 +10,7 @@ from klimit.theory._check import Floats
 _MAX_STEPS = 200
 _NEWTON_TOLERANCE = 1e-8  # Newton's error after a step is of the order of the step squared
 _VALUE_TOLERANCE = 4e-16
+_FARTHEST = 740.0  # e^-740 is still above 0
 
 
 def increasing_root(
@@ -37,7 +38,8 @@ def increasing_root(
     active = np.arange(root.size)
     for _ in range(_MAX_STEPS):
         t = root[active]
-        value, slope = function(t, active)
+        with np.errstate(all="ignore"):  # a slope that over- or underflows only costs a bisection
+            value, slope = function(t, active)
         lo = low[active] = np.where(value <= 0, t, low[active])
         hi = high[active] = np.where(value >= 0, t, high[active])
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -52,7 +54,7 @@ def increasing_root(
         step = np.where(newton, step, other)
         reach[active] *= 2.0
         settled = (np.abs(value) <= _VALUE_TOLERANCE) | (hi - lo <= 1e-15 * np.abs(t))
-        root[active] = np.where(settled, t, t + step)
+        root[active] = np.where(settled, t, np.clip(t + step, -_FARTHEST, _FARTHEST))
         last[active] = np.abs(step)
         active = active[~(settled | (newton & (np.abs(step) <= _NEWTON_TOLERANCE)))]
         if active.size == 0:

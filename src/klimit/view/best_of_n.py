@@ -51,7 +51,7 @@ def _near(best: BestOfN, place: int) -> str:
     line = f"That is {part} of what any method can gain at this KL{between}"
     if efficiency.trusted:
         return f"{line}."
-    return f"{line}; the limit is trusted up to {words.nats(best.trusted_kl)}."
+    return f"{line}; the limit is trusted up to {words.nats(best.trusted_kl, down=True)}."
 
 
 def _more(best: BestOfN, place: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.view import words
 from klimit.view.table import table
@@ -76,8 +77,10 @@ def headline(limit: Frontier, kl: Sequence[float]) -> str:
     where = f"At a KL of {words.nats(budget, exact=True)}"
     if limit.settings.budget == "per-prompt":
         where = f"If every prompt spends {words.nats(budget, exact=True)}"
+    if words.signed(gain) == "not known":
+        return f"{where} these samples do not show the limit."
     found = f"{where} the best any method can do is {words.signed(gain, unit=_unit(limit))}"
-    slope = f", with beta = {words.short(beta.value)}" if math.isfinite(beta.high) else ""
+    slope = f", with beta = {_slope(beta)}" if beta.trusted and beta.value > 0 else ""
     return f"{found}{slope}."
 
 
@@ -94,6 +97,8 @@ def lifted(limit: Frontier, kl: Sequence[float]) -> str:
     line = f"That lifts the mean from the base model's {ends}."
     if wins:
         line = f"That lifts the chance to beat an answer of the base model from {ends}."
+    if limit.beta(budget).value == 0:
+        return f"{line} More KL gains nothing."
     nearly = float(limit.kl(0.9 * gain.value).value)
     if nearly < 0.6 * budget:
         line += f" 90 % of it takes only {words.nats(nearly)}."
@@ -104,10 +109,13 @@ def trust(limit: Frontier, kl: Sequence[float]) -> str:
     """How far the samples reach, and what it would take to reach further."""
     if limit.settings.estimator == "plugin":
         return "The plug-in estimate is low at every sample size, so these are lower bounds."
+    if np.median(limit.samples.counts) < 4:
+        few = f"With {per_prompt(limit)} only lower bounds are known"
+        return f"{few}: draw 4 at the least, better 16 or more."
     beyond = [budget for budget in kl if budget > limit.trusted_kl]
-    reach = f"Trusted up to {words.nats(limit.trusted_kl)} with {per_prompt(limit)}"
+    reach = f"Trusted up to {words.nats(limit.trusted_kl, down=True)} with {per_prompt(limit)}"
     if limit.trusted_kl == 0:
-        reach = f"With {per_prompt(limit)} only a lower bound is known"
+        reach = f"With {per_prompt(limit)} only lower bounds are known"
     if not beyond:
         return f"{reach}, so all of this is."
     budget = min(beyond)
@@ -123,7 +131,7 @@ def rows(limit: Frontier, kl: Sequence[float], spends: Mapping[float, str] | Non
     lines = []
     for budget, shown in zip(kl, words.aligned(kl), strict=True):
         gain, beta = limit.gain(budget), limit.beta(budget)
-        slope = words.short(beta.value) if math.isfinite(beta.high) else "-"
+        slope = _slope(beta) if beta.trusted and budget > 0 else "-"
         lines.append([shown, words.plain(gain), slope])
     if spends is not None:
         headings.append("best-of-N at this KL")
@@ -144,6 +152,10 @@ def legend(limit: Frontier) -> str:
         "KL is the distance from the base model, in nats per answer: best-of-4 spends up to 0.64 "
         f"nats, best-of-16 up to 1.83. Gain is {gained}, with a {level} interval; beta is {slope}."
     )
+
+
+def _slope(beta: Estimate) -> str:
+    return words.short(float(beta.value))
 
 
 def _unit(limit: Frontier) -> str:
@@ -168,26 +180,26 @@ def _left_out(limit: Frontier) -> list[str]:
     if seen.missing:
         total = seen.missing + int(seen.counts.sum()) + seen.single
         verb = "is" if seen.missing == 1 else "are"
-        found.append(
-            f"{seen.missing:,} of {words.count(total, 'reward')} {verb} missing and left out."
-        )
-    gone = [(seen.empty, "no reward"), (seen.single, "only one, which shows no spread")]
-    said = [f"{number:,} with {what}" for number, what in gone if number]
+        rewards = words.count(total, "reward")
+        found.append(f"{seen.missing:,} of {rewards} {verb} missing and left out.")
+    gone = [(seen.empty, "no reward"), (seen.single, "one reward, which shows no spread")]
+    said = words.listed([f"{number:,} with {what}" for number, what in gone if number])
     if said:
-        found.append(f"left out of {words.count(seen.total, 'prompt')}: {words.listed(said)}.")
+        number = seen.empty + seen.single
+        verb = "is" if number == 1 else "are"
+        found.append(f"{number:,} of {words.count(seen.total, 'prompt')} {verb} left out: {said}.")
     return found
 
 
 def _assumed(limit: Frontier) -> list[str]:
-    settings, found = limit.settings, []
-    if settings.prompts == "fixed":
-        found.append("intervals are for these very prompts, not for others like them.")
-    elif limit.samples.prompts < 20:
-        found.append(
-            f"{words.count(limit.samples.prompts, 'prompt')} only: the intervals speak for others "
-            "like them as well as so few can."
-        )
-    return found
+    number = limit.samples.prompts
+    if limit.settings.prompts == "fixed":
+        return ["intervals are for these very prompts, not for others like them."]
+    if number == 1:
+        return ["one prompt says nothing of others: --prompts fixed gives its own interval."]
+    if number < 20:
+        return [f"{number} prompts only: intervals that speak for others like them need 20 or so."]
+    return []
 
 
 def _surprises(limit: Frontier) -> list[str]:
@@ -198,24 +210,14 @@ def _surprises(limit: Frontier) -> list[str]:
             "these samples show."
         )
     still = int((limit.samples.variances == 0).sum())
-    if 0 < still < limit.samples.prompts:
-        found.append(_still(limit, still))
+    unsolved = limit.unresolved if limit.settings.range_implied else None
+    prompts = words.count(limit.samples.prompts, "prompt")
+    if unsolved and limit.ceilings and limit.settings.objective == "reward":
+        low, high = limit.ceilings
+        found.append(
+            f"{unsolved:,} of {prompts} have no success among their samples. At any KL the gain is "
+            f"at most +{low:.2f} if none of them can be solved, +{high:.2f} if all can."
+        )
+    elif 0 < still < limit.samples.prompts:
+        found.append(f"{still:,} of {prompts} show one reward only and count as gaining nothing.")
     return found
-
-
-def _still(limit: Frontier, still: int) -> str:
-    """Prompts whose samples all have one reward; for 0/1 rewards, what they decide."""
-    samples, settings = limit.samples, limit.settings
-    of_all = f"{still:,} of {words.count(samples.prompts, 'prompt')}"
-    if settings.objective == "win-rate" or not settings.range_implied or not settings.reward_range:
-        return f"{of_all} show one reward only and count as gaining nothing."
-    floor = settings.reward_range[0]
-    unsolved = int(((samples.variances == 0) & (samples.means == floor)).sum())
-    if not unsolved:
-        return f"{of_all} show one reward only and count as gaining nothing."
-    seen, most = float(np.mean(samples.tops)), limit.cap_limit()
-    return (
-        f"{unsolved:,} of {words.count(samples.prompts, 'prompt')} have no success among their "
-        f"samples. At any KL the gain is at most +{seen:.2f} if none of them can be solved, "
-        f"+{most:.2f} if all can."
-    )

@@ -6,7 +6,7 @@ What is not finite is null and a `reason` beside it says why; ``docs/cli.md`` de
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +34,15 @@ BEST_OF_N = (
 ABSENT = {"tokens": "the data has no token counts", "pass_at_k": "rewards are not 0 and 1 only"}
 CONSTANT = "every prompt's rewards are all equal"
 NO_N = "no N that these samples can show spends this KL"
+NO_LENGTH = "the length of completions is not known, or the KL differs by prompt"
+NO_SPAN = "no sample has this reward, or one is infinite"
 UNSPLIT = "the error is too small or too large to split"
 FEW = "no number of samples that one could draw"
 
 
 def limit_record(
     limit: Frontier, kl: Sequence[float] | None = None, *, read: str = "",
-    best_of_n: Callable[[float], dict[str, Any]] | None = None,
+    best_of_n: Mapping[float, int | None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return ``klimit.limit/1``: what was asked, what was read, and a row per budget.
 
@@ -48,7 +50,7 @@ def limit_record(
     ----------
     kl : budgets, nats; chosen where not given
     read : the line that says what was read
-    best_of_n : what best-of-N makes of a budget
+    best_of_n : for each budget the N that spends it; None where no N is known to
     """
     kl = budgets(limit) if kl is None else [float(budget) for budget in kl]
     rows = []
@@ -59,7 +61,9 @@ def limit_record(
             "beta": limit.beta(budget).to_dict(),
             "samples_needed": _needed(limit, budget),
         }
-        rows.append(row if best_of_n is None else row | {"best_of_n": best_of_n(budget)})
+        rows.append(
+            row if best_of_n is None else row | {"best_of_n": number(best_of_n[budget], NO_N)}
+        )
     return {
         **heading("klimit.limit/1", read),
         "settings": settings_record(limit),
@@ -122,11 +126,11 @@ def best_of_n_record(best: BestOfN, *, read: str = "") -> dict[str, Any]:
 def plan_record(plan: Plan, *, read: str = "") -> dict[str, Any]:
     """Return ``klimit.plan/1``: what to set and what to sample."""
     found = plan.to_dict()
-    at_hand = {name: number(value or math.nan, UNSPLIT) for name, value in found["at_hand"].items()}
+    at_hand = {name: number(value, UNSPLIT) for name, value in found["at_hand"].items()}
     return {
         **heading("klimit.plan/1", read),
         **found,
-        "n": number(math.nan if plan.n is None else plan.n, NO_N),
+        "n": number(plan.n, NO_N),
         "error_now": number(plan.error_now, UNSPLIT),
         "at_hand": at_hand,
         "settings": [_setting(setting) for setting in plan.settings],
@@ -135,17 +139,13 @@ def plan_record(plan: Plan, *, read: str = "") -> dict[str, Any]:
 
 
 def _setting(setting: Setting) -> dict[str, Any]:
-    value = math.nan if setting.value is None else setting.value
-    logged = math.nan if setting.logged is None else setting.logged
     return {
         "trainer": setting.trainer,
         "options": dict(setting.options),
-        "coefficient": number(value, setting.note),
+        "coefficient": number(setting.value, setting.note),
         "exact": setting.exact,
         "logs": setting.logs,
-        "logged": number(
-            logged, "the length of completions is not known, or the KL differs by prompt"
-        ),
+        "logged": number(setting.logged, NO_LENGTH),
         "note": setting.note,
     }
 
@@ -179,9 +179,10 @@ def samples_record(samples: Samples) -> dict[str, int]:
     }
 
 
-def number(value: float, reason: str) -> dict[str, Any]:
-    """One number that may not be finite."""
-    return {"value": value} if math.isfinite(value) else {"value": None, "reason": reason}
+def number(value: float | None, reason: str) -> dict[str, Any]:
+    """One number that may be missing or not finite."""
+    known = value is not None and math.isfinite(value)
+    return {"value": value} if known else {"value": None, "reason": reason}
 
 
 def columns(name: str, estimate: Estimate) -> dict[str, float | None]:
@@ -192,8 +193,9 @@ def columns(name: str, estimate: Estimate) -> dict[str, float | None]:
 
 def rollouts_record(rollouts: Rollouts) -> dict[str, Any]:
     """Return ``klimit.describe/1``: what was read, and a row per reward."""
+    measured = ("min", "mean", "max", "tied")
     rewards = [
-        {name: _finite(value) for name, value in row.items()}
+        row | {name: number(row[name], NO_SPAN) for name in measured}
         for row in rollouts.describe().rewards.to_dicts()
     ]
     return {
@@ -206,13 +208,13 @@ def rollouts_record(rollouts: Rollouts) -> dict[str, Any]:
         "samples_per_prompt_most": rollouts.shape.most,
         "steps": list(rollouts.steps),
         "policies": list(rollouts.policies),
-        "sampling": {name: _finite(value) for name, value in rollouts.metadata.items()},
+        "sampling": {
+            name: value
+            for name, value in rollouts.metadata.items()
+            if not isinstance(value, float) or math.isfinite(value)
+        },
         "rewards": rewards,
     }
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def heading(schema: str, read: str = "") -> dict[str, str]:

@@ -27,11 +27,11 @@ def decimals(width: float) -> int:
     """Decimals that show two digits of `width`; 2 where it is no positive number."""
     if not (math.isfinite(width) and width > 0):
         return 2
-    return min(max(1 - math.floor(math.log10(width)), 0), 6)
+    return max(1 - math.floor(math.log10(width)), 0)
 
 
 def signed(estimate: Estimate, *, unit: str = "") -> str:
-    """A gain with its interval; only the lower bound where there is nothing above.
+    """A gain with its interval; only what is sure where it is not trusted.
 
     Examples
     --------
@@ -39,12 +39,16 @@ def signed(estimate: Estimate, *, unit: str = "") -> str:
     '+0.84 quality [0.79, 0.90]'
     >>> signed(Estimate(0.9, 0.6, float("inf"), trusted=False))
     'at least +0.60'
+    >>> signed(Estimate(0.9, -float("inf"), float("inf")))  # of one prompt
+    'about +0.90'
     """
     digits = places(estimate)
     name = f" {unit}" if unit else ""
     value, low, high = float(estimate.value), float(estimate.low), float(estimate.high)
     if low == value == high == 0:
         return f"0{name}"
+    if estimate.trusted and math.isfinite(value) and not math.isfinite(high):
+        return f"about {plus(value, digits)}{name}"
     if not math.isfinite(high):
         return f"at least {plus(low, digits)}{name}" if low > 0 else "not known"
     if not estimate.trusted:
@@ -65,12 +69,20 @@ def plain(estimate: Estimate) -> str:
 
 def plus(value: float, digits: int) -> str:
     """A number with its sign; zero has none."""
-    text = f"{value:+,.{digits}f}"
-    return text if float(text.replace(",", "")) else fixed(0.0, digits)
+    text = fixed(value, digits)
+    return f"+{text}" if value > 0 and float(text.replace(",", "")) else text
 
 
 def fixed(value: float, digits: int) -> str:
-    """A number with so many decimals, never ``-0.0``."""
+    """A number with so many decimals, never ``-0.0``; past six of them in powers of ten.
+
+    Examples
+    --------
+    >>> fixed(1234.5, 0), fixed(-0.001, 2), fixed(1.234e-7, 9)
+    ('1,234', '0.00', '1.23e-07')
+    """
+    if digits > 6:
+        return f"{value:.3g}"
     text = f"{value:,.{digits}f}"
     return text if float(text.replace(",", "")) else f"{0:.{digits}f}"
 
@@ -105,14 +117,22 @@ def aligned(numbers: Sequence[float]) -> list[str]:
     return [f"{number:.{most}f}" for number in numbers]
 
 
-def nats(kl: float, *, exact: bool = False) -> str:
-    """A KL with its unit; `exact` for one that the caller typed.
+def nats(kl: float, *, exact: bool = False, down: bool = False) -> str:
+    """A KL with its unit.
+
+    Parameters
+    ----------
+    exact : show it as the caller typed it, instead of two digits
+    down : round down, for an end that must not be overstated
 
     Examples
     --------
-    >>> nats(1.0), nats(0.6136), nats(1.125, exact=True)
-    ('1 nat', '0.61 nats', '1.125 nats')
+    >>> nats(1.0), nats(0.6136), nats(1.125, exact=True), nats(2.98, down=True)
+    ('1 nat', '0.61 nats', '1.125 nats', '2.9 nats')
     """
+    if down and 0 < kl < math.inf:
+        unit = 10.0 ** (math.floor(math.log10(kl)) - 1)
+        kl = math.floor(round(kl / unit, 9)) * unit
     text = f"{kl:g}" if exact else f"{kl:.2g}" if kl < 100 else f"{kl:,.0f}"
     return f"{text} nat" if text == "1" else f"{text} nats"
 
@@ -132,7 +152,8 @@ def share(estimate: Estimate) -> tuple[str, str]:
         return "an unknown share", ""
     if not estimate.trusted:
         return f"at most {100 * high:.0f} %", ""
-    return f"{100 * value:.0f} %", f" [{100 * low:.0f} %, {100 * high:.0f} %]"
+    between = f" [{100 * low:.0f} %, {100 * high:.0f} %]" if math.isfinite(low) else ""
+    return f"{100 * value:.0f} %", between
 
 
 def count(number: float, noun: str, plural: str = "") -> str:

@@ -335,6 +335,7 @@ def test_a_folder_without_rollouts(tmp_path):
 def test_addresses_and_devices_are_no_files(tmp_path):
     says("s3://bucket/a.parquet", "is an address", "Download it")
     says("/dev/null", "no regular file")
+    says("a\0b.jsonl", "no file a\\x00b.jsonl")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -142,6 +142,23 @@ def test_missing_texts_say_nothing_about_ids():
     assert len(read(table).grouped()) == 2
 
 
+def test_the_warning_points_at_the_line_that_read():
+    table = pl.DataFrame({"prompt_id": ["p", "q"], "prompt": ["a", "a"], "rm": rewards(2)})
+    with pytest.warns(DataWarning, match="merged") as caught:
+        read(table)
+    assert caught[0].filename == __file__
+    with pytest.warns(DataWarning, match="left out") as caught:
+        read(pl.DataFrame({"prompt": ["a", None], "rm": rewards(2)}))
+    assert caught[0].filename == __file__
+
+
+def test_an_id_that_is_null_throughout_gives_way_to_the_text(jsonl):
+    assert read(jsonl([{"prompt_id": None, "prompt": "a", "rm": 1}])).prompt_key == "prompt"
+    table = pl.DataFrame({"prompt_id": ["", None], "rm": rewards(2)})
+    with pytest.raises(DataError, match="prompt_id is empty in every row"):
+        read(table.filter(pl.col("prompt_id").is_null()))
+
+
 def test_a_row_id_is_no_prompt_key():
     table = pl.DataFrame({"id": [1, 2, 3], "rm": rewards(3)})
     with pytest.raises(DataError, match="no prompt key: id differs from row to row"):

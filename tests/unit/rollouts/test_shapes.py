@@ -72,6 +72,25 @@ def test_empty_and_missing_lists_are_a_prompt_without_rewards(as_dict):
     assert_equal(as_dict(base, "rewards"), {"a": [0.5, 1.0], "b": [np.nan], "c": [np.nan]})
 
 
+def test_lists_that_hold_a_prompt_per_sample_are_not_pooled(jsonl, as_dict):
+    """A batch per line, as ms-swift writes it."""
+    line = {
+        "step": [1, 1, 1],
+        "prompt": ["a", "a", "b"],
+        "completion": ["x", "y", "z"],
+        "acc": [1, 0, 1],
+    }
+    base = read(jsonl([line, {**line, "prompt": ["b", "b", "c"]}]))
+    assert as_dict(base, "acc") == {"a": [1.0, 0.0], "b": [1.0, 1.0, 0.0], "c": [1.0]}
+    assert base.frame()["prompt"].to_list() == ["a", "a", "b", "b", "b", "c"]
+
+
+def test_messages_are_one_prompt():
+    chat = [[{"role": "user", "content": text}] for text in ("hi", "bye")]
+    base = read(pl.DataFrame({"prompt": chat, "rewards": [[0.5, 1.0], [2.0]]}))
+    assert base.grouped().lengths.tolist() == [2, 1]
+
+
 def test_lists_of_fixed_size_are_lists(as_dict):
     table = pl.DataFrame(
         {"prompt": ["a"], "rewards": [[0.5, 1.0]]},
@@ -131,6 +150,13 @@ def test_a_full_array_of_float64_is_not_copied():
 def test_a_dict_of_columns_is_a_table():
     base = read({"question": ["a", "b"], "score": np.array([0.5, 1.0])})
     assert base.prompt_key == "question"
+
+
+def test_a_dict_with_a_named_key_is_a_table():
+    base = read({"topic": ["a", "b"], "rewards": [[0.5, 1.0], [0.0]]}, prompt="topic")
+    assert base.grouped().ids == ["a", "b"]
+    with pytest.raises(DataError, match="no prompt key"):
+        read({"rm": [0.5, 1.0]})
 
 
 def test_records_are_a_table(as_dict):
