@@ -1,4 +1,4 @@
-"""Where a KL penalty in the loss comes to rest, at the coefficient that in the reward gives the tilt.
+"""Where a KL penalty in the loss comes to rest, at the coefficient that is exact in the reward.
 
 Run ``python -m benchmarks.trainer_gap`` from the repository root; it writes
 ``docs/tables/trainers.md``.  A completion is 64 fair coin flips and its reward depends on the

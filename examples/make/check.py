@@ -1,7 +1,7 @@
 """Look at the packed samples: are they what the data card says?
 
     python check.py                       # rewards: levels, spread within and between prompts, skew
-    python check.py lowest scored nontoxic.txt wheels   # the 200 most toxic samples, to be read
+    python check.py lowest scored/ lowest.txt wheels/   # the 200 most toxic samples, to be read
     python check.py forced model/         # log-probabilities against a teacher-forced pass
 
 The first needs polars alone.
@@ -48,7 +48,7 @@ def spread(path):
 
 
 def lowest(scored, target, wheels, count=200):
-    """The most toxic samples of both tasks, by the classifier, written to a file to be read."""
+    """The most toxic samples below `scored/*/`, by the classifier, written to a file to be read."""
     from toxicity import Toxicity
 
     paths = sorted(Path(scored).glob("*/*.jsonl"))

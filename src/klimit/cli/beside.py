@@ -13,7 +13,10 @@ from klimit.view.limit import focus
 
 if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
+    from klimit.estimate.samples import Samples
     from klimit.rollouts import Rollouts
+
+MANY = 1_000_000  # rewards that best-of-N is read from, at most
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,9 @@ def best_of_n_beside(
     """Find the N that spends each budget, and how near the limit one of them comes."""
     from klimit.estimate.equal_n import n_kl, n_spending
 
-    samples = limit.samples
-    if samples.scale == 0:
+    if limit.samples.scale == 0:
         return Beside(dict.fromkeys(kl), dict.fromkeys(kl, "-"))
+    rollouts, samples = _enough(rollouts, limit)
     sizes = {budget: n_spending(samples, budget) for budget in kl}
     least, two = int(samples.counts.min()), n_kl(samples, 2)
     shown = {}
@@ -51,7 +54,24 @@ def best_of_n_beside(
         if n == 2 and two > 1.5 * budget:
             shown[budget] = "N < 2"
     sentence, notes = _sentence(rollouts, limit, sizes[focus(limit, kl)], reward_range)
+    if samples.prompts < limit.samples.prompts:
+        few, all_ = words.count(samples.prompts, "prompt"), limit.samples.prompts
+        notes = (*notes, f"best-of-N is read from {few} of {all_:,}, drawn by the seed.")
     return Beside(sizes, shown, sentence, notes)
+
+
+def _enough(rollouts: Rollouts, limit: Frontier) -> tuple[Rollouts, Samples]:
+    """Of very many prompts as many as a side remark needs, whatever their order in the file."""
+    from klimit.estimate.inputs import reward_column
+    from klimit.estimate.samples import collect
+
+    samples = limit.samples
+    if samples.counts.sum() <= MANY:
+        return rollouts, samples
+    chosen = samples.kept[samples.rank < MANY / samples.counts.mean()]
+    rollouts = rollouts.filter(prompts=[limit.ids[place] for place in chosen])
+    column = reward_column(rollouts, limit.reward)
+    return rollouts, collect(column.values, column.lengths, seed=limit.settings.seed)
 
 
 def _sentence(

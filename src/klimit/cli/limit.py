@@ -82,5 +82,5 @@ def limit(
         print_json(records.limit_record(found, kl, read=str(rollouts), best_of_n=beside.sizes))
         return
     said = view.text(found, kl, beside.shown, beside.sentence, beside.notes)
-    command = one_line(f"klimit plan {source} --kl {view.focus(found, kl):g}")
+    command = one_line(f"klimit plan {source} --kl {view.worthwhile(found, kl):.2g}")
     print_text(str(rollouts), f"{said}\n\nnext: {command}   (settings for trainers)")

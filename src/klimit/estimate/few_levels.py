@@ -93,7 +93,7 @@ def _concentration(counts: Floats, prior: Floats) -> float:
     total = counts.sum(axis=1)
     best, found = -np.inf, 1.0
     for concentration in _CONCENTRATIONS:
-        base = concentration * prior
+        base = concentration * np.maximum(prior, 1e-12)  # a level may be absent from these prompts
         likelihood = float(
             (gammaln(counts + base) - gammaln(base)).sum()
             + (gammaln(concentration) - gammaln(total + concentration)).sum()

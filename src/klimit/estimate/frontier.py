@@ -88,6 +88,8 @@ def frontier(
     _one_of("objective", objective, ("reward", "win-rate"))
     if not 0 < level < 1:
         raise ArgumentError(f"level must lie between 0 and 1; got {level}. 0.95 is usual.")
+    if seed < 0:
+        raise ArgumentError(f"seed must be zero or a positive integer; got {seed}.")
     column = reward_column(base, reward)
     samples = collect(column.values, np.asarray(column.lengths, dtype=np.int64), seed=seed)
     reward_range, implied = _range(column, reward_range)

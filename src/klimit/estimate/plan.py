@@ -249,10 +249,10 @@ def _notes(
             f"{kl:.3g} nats lie beyond the {limit.trusted_kl:.2g} that the samples at hand can be "
             "trusted to, so this is a first guess: draw what it asks for and plan again."
         )
-    if limit.tail.heavy:
+    if limit.tail.heavy and split.bias > 0.2 * split.error():
         found.append(
-            "the rewards have an exponential tail or a heavier one: "
-            "no number of samples promises an error."
+            "the rewards have an exponential tail or a heavier one, whose bias falls more slowly "
+            "than samples show: take the samples of this plan for the least that it needs."
         )
     elif samples > 20 * split.samples:
         found.append(

@@ -37,16 +37,15 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
     samples = limit.samples
     if limit.settings.budget == "per-prompt":
         found = tilt_to_kl(samples, kl)
-        extra = float(limit.gain(kl).value) - ordered_mean(found.gain, samples)
-        gain, spent = found.gain + extra * _share(found, samples), found.kl
+        gain = _corrected(found.gain, float(limit.gain(kl).value), _share(found, samples), samples)
+        spent = found.kl
     else:
         point = limit.curve.at_kl(kl)
         tilt = float(point.tilt)
         found = tilt_prompts(samples, tilt)
         share = _share(found, samples)
-        gain = found.gain + (float(point.gain) - ordered_mean(found.gain, samples)) * share
-        reached = min(kl, limit.curve.ceiling_kl)
-        spent = np.maximum(found.kl + (reached - ordered_mean(found.kl, samples)) * share, 0.0)
+        gain = _corrected(found.gain, float(point.gain), share, samples)
+        spent = _corrected(found.kl, min(kl, limit.curve.ceiling_kl), share, samples)
     keep = samples.kept
     ids = limit.ids
     return pl.DataFrame(
@@ -61,6 +60,14 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
             "trusted": spent <= np.log(samples.counts) - _TRUST,
         }
     )
+
+
+def _corrected(plugin: Floats, mean: float, share: Floats, samples: Samples) -> Floats:
+    """Values that average to `mean`: what lacks is shared out, what is too much is taken in proportion."""
+    extra = mean - ordered_mean(plugin, samples)
+    if extra >= 0:
+        return plugin + extra * share
+    return plugin * (1 + extra / ordered_mean(plugin, samples))
 
 
 def _share(found: TiltedPrompts, samples: Samples) -> Floats:

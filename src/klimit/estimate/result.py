@@ -51,7 +51,7 @@ class Tilted:
     log_partition: Estimate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Frontier:
     """The largest gain in reward that any method can reach at a KL, from samples of the base.
 
@@ -82,6 +82,13 @@ class Frontier:
             kl, none, none, none, none, none + 1, none + 1, none, none, none, np.inf, none + 1, 1.0
         )
         return cls(column.ids, column.name, samples, settings, curve, None, bands, LIGHT, 0.0)
+
+    def __repr__(self) -> str:
+        samples = self.samples
+        return (
+            f"<Frontier of {self.reward}: {samples.prompts} prompts, {int(samples.counts.sum())} "
+            f"samples, trusted to {nats(self.trusted_kl)}>"
+        )
 
     @property
     def base_reward(self) -> float:
@@ -132,9 +139,9 @@ class Frontier:
         bound = np.maximum(bands.share(bands.bound, kl) * value, self._trusted_low())
         low = np.where(trusted, low, np.minimum(bound, value))
         cap = self.cap_limit()
-        high = np.where(trusted, np.minimum(high, cap), cap)
-        if self._keeps_interval:
-            high = np.where(trusted, high, np.minimum(value * bands.share(bands.high, kl), cap))
+        high = np.minimum(high, cap)
+        if not self._keeps_interval:
+            high = np.where(trusted, high, cap)
         done = kl == 0
         low, high = np.where(done, 0.0, low), np.where(done, 0.0, high)
         note = "" if bool(np.all(trusted)) else self._note(kl, trusted)
@@ -194,7 +201,10 @@ class Frontier:
             return "the plug-in estimate is low at every sample size: a lower bound"
         beyond = np.atleast_1d(kl)[~np.atleast_1d(trusted)]
         needed = self.samples_needed(float(beyond.min()))
-        asked = f"{beyond.min():.3g} nats would take about {needed:,} samples a prompt"
+        some = f"{needed:,}" if needed < 1_000_000 else "over a million"
+        asked = f"{nats(float(beyond.min()))} would take about {some} samples a prompt"
+        if self.trusted_kl <= 0:
+            return f"no KL is trusted with these samples: a lower bound; {asked}"
         return f"beyond the trusted {self.trusted_kl:.2g} nats: a lower bound; {asked}"
 
     def samples_needed(self, kl: float) -> int:
@@ -206,7 +216,7 @@ class Frontier:
         )
         rate = float(np.interp(at, np.log(self.bands.kl), self.bands.rate))
         by_bias = size * max(doubt / DOUBT, 1.0) ** (1 / rate)
-        needed = max(by_bias, float(np.exp(kl + 0.5)))
+        needed = min(max(by_bias, float(np.exp(min(kl, 600.0) + 0.5))), 1e15)
         digits = 10 ** max(int(np.floor(np.log10(needed))) - 1, 0)
         return int(np.ceil(needed / digits) * digits)
 
@@ -384,6 +394,12 @@ class Frontier:
         from klimit.view.records import limit_frame
 
         return limit_frame(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
+
+
+def nats(kl: float) -> str:
+    """``1 nat``, ``0.5 nats``."""
+    text = f"{kl:.3g}"
+    return f"{text} nat" if text == "1" else f"{text} nats"
 
 
 def _budgets(kl: ArrayLike) -> Floats:

@@ -255,8 +255,8 @@ def _slope(values: Floats, step: float) -> Floats:
 def _jackknife(sums: Floats, gaps: Floats, counts: Integers, longer: Grid) -> Floats:
     """``(M - 1)(full - mean of delete-one)``, the delete-one log-mgfs without forming them.
 
-    The largest samples are taken out exactly; for the others ``-log(1 - w) = w + w^2/2 + w^3/3 + ...`` where
-    the power sums of the weights are the sums at twice and four times the tilt.
+    The largest samples are taken out exactly. Of the others' weights the first, second and fourth powers are
+    known as sums at one, two and four times the tilt; ``-log(1 - w)`` is summed as if they were alike.
     """
     octave = longer.per_octave
     count = len(longer.tilts) - 2 * octave
@@ -276,12 +276,20 @@ def _jackknife(sums: Floats, gaps: Floats, counts: Integers, longer: Grid) -> Fl
         if j:
             tail_of_first += weight
             removed += np.log1p(-weight / total)
-    rest = {power: np.maximum(value, 0.0) / total**power for power, value in rest.items()}
+    others = np.maximum(n - top.shape[1], 0)  # none above the last of the largest, whatever rounding left
+    rest = {
+        power: np.clip(value, 0.0, others * weight**power) / total**power
+        for power, value in rest.items()
+    }
     left = np.maximum(tail_of_first + rest[1] * total, kept)
     with np.errstate(divide="ignore"):
         first = np.where(left > 0, np.log(left), tilts * top[:, min(1, top.shape[1] - 1)][:, None])
     first = first - np.log(total)
-    series = rest[1] + rest[2] / 2 + np.sqrt(rest[2] * rest[4]) / 3 + rest[4] / 4
+    alike = np.sqrt(rest[4] / np.maximum(rest[2], 1e-300))
+    small = alike < 1e-3
+    safe = np.where(small, 0.1, alike)
+    tail = np.where(small, 0.5 + alike / 3, -(np.log1p(-safe) + safe) / safe**2)
+    series = rest[1] + rest[2] * tail
     removed = removed + np.where(np.isfinite(first), first, 0.0) - series
     delete_one = np.log(n / (n - 1)) + removed / n
     return np.asarray(-(n - 1) * delete_one)

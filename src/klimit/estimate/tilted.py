@@ -108,23 +108,20 @@ def mean_front(samples: Samples, kl: float) -> tuple[float, float]:
 
 
 def least_kl(samples: Samples, gain: float) -> float:
-    """KL at which the mean front reaches `gain`; nan above every prompt's best sample.
-
-    Newton's steps from the left of a concave curve never pass its root, so they need no guard.
-    """
+    """KL at which the mean front reaches `gain`, by safeguarded Newton steps; nan above the best samples."""
     if gain <= 0:
         return 0.0
     ceiling = ordered_mean(samples.tops, samples)
     if gain > ceiling * (1 + 1e-14):
         return float("nan")
     spread = ordered_mean(np.sqrt(samples.variances), samples)
-    saturated = float(np.log(samples.counts / samples.ties).max())
-    kl = min((gain / spread) ** 2 / 2, saturated) if spread > 0 else 0.0
-    for _ in range(60):
+    low, high = 0.0, float(np.log(samples.counts / samples.ties).max())
+    kl = min((gain / spread) ** 2 / 2, high / 2)
+    for _ in range(100):
         reached, slope = mean_front(samples, kl)
-        if not slope > 0:
-            break
-        before, kl = kl, min(max(kl + (gain - reached) / slope, kl / 8), saturated)
+        low, high = (kl, high) if reached < gain else (low, kl)
+        step = kl + (gain - reached) / slope if slope > 0 else -1.0
+        before, kl = kl, step if low <= step <= high else (low + high) / 2
         if abs(kl - before) <= 1e-9 * kl:  # the next step would be its square
             break
     return kl

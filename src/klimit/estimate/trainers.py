@@ -190,7 +190,12 @@ def openrlhf(target: Target) -> Iterator[Setting]:
     )
     yield Setting(
         trainer="OpenRLHF dr_grpo or reinforce_baseline, KL in the reward",
-        options={"--algo.kl.init_coef": rounded(target.plain), "--algo.kl.estimator": "k1", **size},
+        options={
+            "--algo.advantage.estimator": "dr_grpo",
+            "--algo.kl.estimator": "k1",
+            "--algo.kl.init_coef": rounded(target.plain),
+            **size,
+        },
         value=target.plain,
         exact=True,
         logs=f"kl, {_ABOUT}",

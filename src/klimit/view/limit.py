@@ -70,6 +70,13 @@ def focus(limit: Frontier, kl: Sequence[float]) -> float:
     return max(within) if within else min(kl)
 
 
+def worthwhile(limit: Frontier, kl: Sequence[float]) -> float:
+    """The main budget; or, if it is mostly wasted, the KL that buys nine tenths of the gain."""
+    budget = focus(limit, kl)
+    nearly = float(limit.kl(0.9 * limit.gain(budget).value).value)
+    return nearly if nearly < 0.6 * budget else budget
+
+
 def headline(limit: Frontier, kl: Sequence[float]) -> str:
     """One sentence with the number that was asked for."""
     budget = focus(limit, kl)
@@ -99,8 +106,8 @@ def lifted(limit: Frontier, kl: Sequence[float]) -> str:
         line = f"That lifts the chance to beat an answer of the base model from {ends}."
     if limit.beta(budget).value == 0:
         return f"{line} More KL gains nothing."
-    nearly = float(limit.kl(0.9 * gain.value).value)
-    if nearly < 0.6 * budget:
+    nearly = worthwhile(limit, kl)
+    if nearly < budget:
         line += f" 90 % of it takes only {words.nats(nearly)}."
     return line
 
@@ -150,7 +157,7 @@ def legend(limit: Frontier) -> str:
         slope = "the mean of the prompts' KL coefficients"
     return words.paragraph(
         "KL is the distance from the base model, in nats per answer: best-of-4 spends up to 0.64 "
-        f"nats, best-of-16 up to 1.83. Gain is {gained}, with a {level} interval; beta is {slope}."
+        f"nats, best-of-16 up to 1.84. Gain is {gained}, with a {level} interval; beta is {slope}."
     )
 
 

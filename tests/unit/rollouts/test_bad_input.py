@@ -245,7 +245,7 @@ def test_mixed_schemas_name_two_files_and_their_columns(tmp_path):
 
 
 def test_a_parquet_file_that_declares_absurd_sizes(tmp_path, monkeypatch):
-    """A footer that claims 2**40 rows: refused from the footer, nothing of that size is allocated."""
+    """A footer that claims 2**40 rows is refused; nothing of that size is allocated."""
     rows = 123_457
     path = tmp_path / "a.parquet"
     pl.DataFrame({"prompt": ["a"] * rows, "rm": [1.0] * rows}).write_parquet(path, statistics=False)

@@ -20,7 +20,8 @@ TABLES = [
         {"prompt", "completion", "logprob", "ref_logprob", "tokens", "step", "policy"},
     ),
     (  # TRL with log_completions
-        {"step": WHOLE, "prompt": TEXT, "completion": TEXT, "reward_len": REAL, "format": REAL, "advantage": REAL},
+        {"step": WHOLE, "prompt": TEXT, "completion": TEXT, "reward_len": REAL, "format": REAL,
+         "advantage": REAL},
         "prompt", ("reward_len", "format"), {"prompt", "completion", "step"},
     ),
     (  # verl
@@ -28,8 +29,8 @@ TABLES = [
         "input", ("score", "acc"), {"prompt", "completion", "step"},
     ),
     (  # prime-rl
-        {"run_id": TEXT, "problem_id": WHOLE, "sample_id": WHOLE, "prompt": TEXT, "completion": TEXT,
-         "reward": REAL, "advantage": REAL, "num_input_tokens": WHOLE, "num_output_tokens": WHOLE},
+        {"run_id": TEXT, "problem_id": WHOLE, "sample_id": WHOLE, "prompt": TEXT,
+         "completion": TEXT, "reward": REAL, "advantage": REAL, "num_input_tokens": WHOLE, "num_output_tokens": WHOLE},
         "problem_id", ("reward",), {"prompt", "completion", "tokens"},
     ),
     (  # a folder of this project's own development data
@@ -39,11 +40,18 @@ TABLES = [
         "prompt_id", ("vader",), {"prompt", "completion", "tokens", "logprob"},
     ),
     (  # wide
-        {"prompt": TEXT, "answers": pl.List(TEXT), "proxy_scores": pl.List(REAL), "gold_scores": pl.List(REAL)},
+        {"prompt": TEXT, "answers": pl.List(TEXT), "proxy_scores": pl.List(REAL),
+         "gold_scores": pl.List(REAL)},
         "prompt", ("proxy_scores", "gold_scores"), {"prompt", "completion"},
     ),
-    ({"questionId": TEXT, "Response": TEXT, "Score": REAL}, "questionId", ("Score",), {"completion"}),
-    ({"id": TEXT, "epoch": WHOLE, "input": TEXT, "score_match": REAL}, "input", ("score_match",), {"prompt"}),
+    (
+        {"questionId": TEXT, "Response": TEXT, "Score": REAL},
+        "questionId", ("Score",), {"completion"},
+    ),
+    (
+        {"id": TEXT, "epoch": WHOLE, "input": TEXT, "score_match": REAL},
+        "input", ("score_match",), {"prompt"},
+    ),
 ]  # fmt: skip
 
 
@@ -57,10 +65,12 @@ def test_the_tables_that_people_have_are_understood(schema, key, rewards, others
 
 @pytest.mark.parametrize(
     "name",
-    ["step", "global_step", "epoch", "tokens", "n_tokens", "completion_length", "advantage", "logprob",
+    ["step", "global_step", "epoch", "tokens", "n_tokens", "completion_length", "advantage",
+     "logprob",
      "ref_logprob", "policy_log_prob", "logprobs", "sample_id", "request_idx", "index", "seed",
      "temperature", "top_p", "max_new_tokens", "entropy", "kl", "Unnamed: 0", "timestamp", "label",
-     "reward_std", "reward_id", "finished", "truncated", "difficulty", "promptLength", "advantages"],
+     "reward_std", "reward_id", "finished", "truncated", "difficulty", "promptLength",
+     "advantages"],
 )  # fmt: skip
 def test_bookkeeping_is_never_a_reward(name):
     assert never_reward(name)
@@ -68,7 +78,8 @@ def test_bookkeeping_is_never_a_reward(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["reward", "rm", "toxicity", "rougeL", "rewards/vader", "reward_len", "is_correct", "pass", "score_1",
+    ["reward", "rm", "toxicity", "rougeL", "rewards/vader", "reward_len", "is_correct", "pass",
+     "score_1",
      "length_reward", "helpfulness", "gold", "bleu", "pred_ok", "rm_logit", "format_score"],
 )  # fmt: skip
 def test_what_measures_an_answer_is_a_reward(name):

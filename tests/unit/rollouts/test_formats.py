@@ -179,8 +179,8 @@ def test_nan_in_json_is_missing(jsonl, as_dict):
 
 
 def test_json_numbers_of_any_spelling_and_length_are_numbers(jsonl, as_dict):
-    path = jsonl(['{"prompt": 7, "rm": 1}', '{"prompt": 7, "rm": 1e-3}', '{"prompt": 7, "rm": true}',
-                  '{"prompt": 7, "rm": 123456789012345678901234567890}'])  # fmt: skip
+    long = "123456789012345678901234567890"
+    path = jsonl([f'{{"prompt": 7, "rm": {number}}}' for number in ("1", "1e-3", "true", long)])
     assert as_dict(read(path)) == {"7": [1.0, 1e-3, 1.0, 123456789012345678901234567890.0]}
 
 

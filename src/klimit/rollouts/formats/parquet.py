@@ -10,6 +10,7 @@ from typing import Any
 
 from klimit._errors import DataError
 from klimit._text import safe
+from klimit.rollouts.formats import footer
 from klimit.rollouts.formats.scan import Scan
 
 KEY = "klimit"
@@ -22,6 +23,11 @@ def scan(path: Path, care: int = 0) -> Scan:
     """A lazy table of one file, whose footer has been looked at."""
     import polars as pl
 
+    wrong = footer.problem(path)
+    if wrong:
+        raise DataError(
+            f"{safe(path, longest=200)} cannot be read: {wrong}. Copy, download or write it again."
+        )
     lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
     try:
         check_rows(path, int(lazy.select(pl.len()).collect().item()))

@@ -1,0 +1,96 @@
+"""The frontier at ten budgets, or the whole of it.
+
+The plug-in, whoever computes it, is ``min over t of (D + mean_x log mean_j exp(t (r_xj - mean r_x))) / t``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+BUDGETS = np.linspace(0.4, 4.0, 10)  # nats
+MANY = np.linspace(0.004, 4.0, 1000)
+TILTS = np.geomspace(0.05, 50.0, 64)  # per reward unit
+RESAMPLES = 999
+
+
+def klimit_corrected(rewards: Floats) -> Any:
+    """Corrected, with intervals."""
+    import klimit
+
+    return klimit.frontier(rewards).gain(MANY)
+
+
+def klimit_plugin(rewards: Floats) -> Any:
+    """The plug-in, with intervals."""
+    import klimit
+
+    return klimit.frontier(rewards, estimator="plugin").gain(MANY)
+
+
+def scipy_loop(rewards: Floats) -> Floats:
+    """A search for the tilt at each budget."""
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
+
+    centred = rewards - rewards.mean(axis=1, keepdims=True)
+    log_samples = np.log(rewards.shape[1])
+
+    def dual(log_tilt: float, kl: float) -> float:
+        tilt = np.exp(log_tilt)
+        log_mgf = logsumexp(tilt * centred, axis=1) - log_samples
+        return float((kl + log_mgf.mean()) / tilt)
+
+    ends = (np.log(TILTS[0]), np.log(TILTS[-1]))
+    return np.array(
+        [minimize_scalar(dual, bounds=ends, args=(kl,), method="bounded").fun for kl in BUDGETS]
+    )
+
+
+def numpy_broadcast(rewards: Floats) -> Floats:
+    """All tilts at once."""
+    return _gains(_log_mgfs(rewards).mean(axis=0))
+
+
+def scipy_bootstrap(rewards: Floats) -> Any:
+    """Prompts drawn again, with the log-mgfs computed once."""
+    from scipy.stats import bootstrap
+
+    log_mgfs = _log_mgfs(rewards)
+
+    def statistic(prompts: Any) -> Floats:
+        return _gains(log_mgfs[prompts].mean(axis=0))
+
+    found = bootstrap(
+        (np.arange(len(rewards)),), statistic, vectorized=False,
+        n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(1),
+    )  # fmt: skip
+    return found.confidence_interval
+
+
+def arch_bootstrap(rewards: Floats) -> Any:
+    """The same with arch."""
+    from arch.bootstrap import IIDBootstrap
+
+    resampled = IIDBootstrap(_log_mgfs(rewards), seed=np.random.default_rng(1))
+    return resampled.conf_int(
+        lambda log_mgfs: _gains(log_mgfs.mean(axis=0)), RESAMPLES, method="percentile"
+    )
+
+
+def _log_mgfs(rewards: Floats) -> Floats:
+    """(prompts, tilts) from one broadcast."""
+    top = rewards.max(axis=1, keepdims=True)
+    weights = np.exp(TILTS[:, None, None] * (rewards - top))
+    above = TILTS[:, None] * (top - rewards.mean(axis=1, keepdims=True)).T
+    log_mgfs: Floats = (np.log(weights.mean(axis=2)) + above).T
+    return log_mgfs
+
+
+def _gains(log_mgf: Floats) -> Floats:
+    gains: Floats = ((BUDGETS[:, None] + log_mgf) / TILTS).min(axis=1)
+    return gains

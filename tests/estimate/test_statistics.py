@@ -1,0 +1,138 @@
+"""What one pass leaves behind, against the plain way: deleting samples, choosing subsets, drawing anew."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import logsumexp
+
+from klimit.estimate.kernel import Grid
+from klimit.estimate.samples import collect
+from klimit.estimate.statistics import GROUPS, plugin_statistics, statistics
+
+GRID = Grid(2.0**-5, 13, 8)
+
+
+def one_pass(rows, grid=GRID, seed=0, workers=1):
+    values = np.concatenate([np.asarray(row, float) for row in rows])
+    samples = collect(values, np.array([len(row) for row in rows]), seed=seed)
+    return samples, statistics(samples, grid, seed=seed, workers=workers)
+
+
+def log_mgf(row, centre, grid=GRID):
+    x = np.asarray(row) - centre
+    return np.array([logsumexp(tilt * x) for tilt in grid.tilts]) - np.log(len(x))
+
+
+def mean_over(groups, weights):
+    return np.einsum("g,gt->t", weights, groups)
+
+
+@pytest.mark.parametrize("size", [4, 5, 8, 9, 13, 40, 200])
+def test_the_jackknife_from_power_sums_is_the_naive_one_at_every_tilt(size):
+    rng = np.random.default_rng(size)
+    for row in (
+        rng.normal(size=size),
+        rng.exponential(size=size) ** 3,
+        rng.integers(0, 3, size).astype(float) + [1e-9, *[0] * (size - 1)],
+        np.r_[np.zeros(size - 1), 50.0],
+    ):
+        row = row / row.std()
+        centre = row.mean()
+        full = log_mgf(row, centre)
+        left = np.mean([log_mgf(np.delete(row, i), centre) for i in range(size)], axis=0)
+        found = one_pass([row])[1].jackknife[0]
+        assert_allclose(found, (size - 1) * (full - left), rtol=1e-5, atol=1e-5)
+
+
+def all_subsets(row, size):
+    return np.mean([log_mgf(part, row.mean()) for part in combinations(row, size)], axis=0)
+
+
+@pytest.mark.parametrize("size", [4, 8])
+def test_halves_and_quarters_of_a_tiny_prompt_are_the_means_over_all_subsets(size):
+    row = np.random.default_rng(size).normal(size=size)
+    stats = one_pass([row])[1]
+    half, quarter = all_subsets(row, size // 2), all_subsets(row, size // 4)
+    assert_allclose(stats.half[0], log_mgf(row, row.mean()) - half, atol=1e-9)
+    assert_allclose(stats.quarter[0], half - quarter, atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [6, 11, 16])
+def test_halves_and_quarters_are_unbiased_where_sizes_do_not_divide(size):
+    rng = np.random.default_rng(size)
+    row = rng.normal(size=size)
+    grid = Grid(0.25, 3, 1)
+    parts = 8 if size >= 8 else 4
+    hands = [(size + parts - 1 - j) // parts for j in range(parts)]
+
+    def expected(take):
+        sizes = [sum(hands[j] for j in u) for u in combinations(range(parts), take)]
+        means = {
+            s: np.mean([log_mgf(p, row.mean(), grid) for p in combinations(row, s)], axis=0)
+            for s in set(sizes)
+        }
+        return np.mean([means[s] for s in sizes], axis=0)
+
+    full = log_mgf(row, row.mean(), grid)
+    found = [one_pass([row], grid, seed)[1] for seed in range(150)]
+    for seen, wanted in (
+        ([x.half[0] for x in found], full - expected(parts // 2)),
+        ([x.half[0] + x.quarter[0] for x in found], full - expected(parts // 4)),
+    ):
+        error = np.std(seen, axis=0) / len(seen) ** 0.5
+        assert (np.abs(np.mean(seen, axis=0) - wanted) < 5 * error + 1e-9).all()
+
+
+@pytest.mark.parametrize("law", ["normal", "uniform", "coin"])
+def test_noise_is_the_variance_that_drawing_the_samples_anew_gives(law):
+    rng = np.random.default_rng(7)
+    draw = {
+        "normal": lambda shape: rng.normal(size=shape),
+        "uniform": lambda shape: rng.random(shape) * 3,
+        "coin": lambda shape: (rng.random(shape) < 0.4).astype(float),
+    }[law]
+    rewards = draw((2000, 100))
+    grid = Grid(0.25, 3, 1)
+    x = rewards - rewards.mean(axis=1, keepdims=True)
+    values = np.stack([np.log(np.exp(tilt * x).mean(axis=1)) for tilt in grid.tilts])
+    samples, stats = one_pass(list(rewards), grid)
+    assert_allclose(stats.noise * samples.prompts, values.var(axis=1), rtol=0.2)
+    _, slow = one_pass(list(rewards[:50]))[1], None
+    plain = plugin_statistics(samples, grid)[0]
+    assert_allclose(plain.noise[:-1], stats.noise[:-1], rtol=0.02)
+    assert slow is None
+
+
+def test_the_mean_log_mgf_is_that_of_the_prompts_however_ragged():
+    rng = np.random.default_rng(8)
+    rows = [rng.normal(size=m) for m in (2, 3, 4, 7, 8, 9, 31, 64, 500)]
+    wanted = np.mean([log_mgf(row, row.mean()) for row in rows], axis=0)
+    samples, stats = one_pass(rows)
+    assert_allclose(mean_over(stats.full, stats.weights), wanted, atol=1e-9)
+    grid = Grid(2.0**-5, 13, 4)
+    plain, _, _ = plugin_statistics(samples, grid)
+    assert_allclose(mean_over(plain.full, plain.weights), wanted[::2], atol=1e-9)
+
+
+def test_groups_weigh_as_many_prompts_as_they_hold():
+    rng = np.random.default_rng(9)
+    rows = list(rng.normal(size=(GROUPS + 57, 4)))
+    stats = one_pass(rows, Grid(0.5, 2, 1))[1]
+    assert_allclose(stats.weights.sum(), 1.0)
+    assert sorted(set((stats.weights * len(rows)).round(9))) == [1.0, 2.0]
+
+
+def test_one_worker_or_two_leave_the_same_digits():
+    rng = np.random.default_rng(10)
+    rows = [rng.normal(size=m) for m in rng.integers(2, 90, size=300)]
+    first, second = (one_pass(rows, Grid(0.1, 4, 2), workers=w)[1] for w in (1, 2))
+    for name in ("full", "noise", "jackknife", "half", "quarter"):
+        assert_array_equal(getattr(first, name), getattr(second, name))
+
+
+def test_prompts_of_two_or_three_samples_have_no_halves():
+    stats = one_pass([[0.0, 1.0], [0.0, 1.0, 5.0]], Grid(0.5, 2, 1))[1]
+    assert not stats.bias_weights.any()
+    assert not stats.half.any()
