@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
@@ -299,23 +298,20 @@ def main(
     text = "\n".join(parts) + "\n"
     click.echo(text)
     if output is not None:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=output.parent, delete=False, encoding="utf-8"
-        ) as file:
-            file.write(text)
-        os.replace(file.name, output)
+        unfinished = output.with_name(f".{output.name}.{os.getpid()}")
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, output)
 
 
 _INTRODUCTION = """\
 Every repetition draws new prompts, then samples; the truth is that of the population. Bias is
-relative, with its
-Monte Carlo error; coverage is of 95 % intervals. The plug-in KL is that of the observed levels, for
-comparison."""
+relative, with its Monte Carlo error; coverage is of 95 % intervals. The plug-in KL is that of the
+observed levels, for comparison. At N = M no draw is left for the win rate."""
 
 _EFFICIENCY = """\
 Efficiency is gain over the average-budget frontier at the same KL. "trusted" is the share of
-repetitions in which the
-frontier was trusted at that KL; elsewhere the efficiency is said to be an upper bound."""
+repetitions in which the frontier was trusted at that KL; elsewhere the efficiency is said to be an
+upper bound. The estimate is shown with its standard deviation between repetitions."""
 
 
 if __name__ == "__main__":

@@ -97,7 +97,8 @@ def frontier(prompts: int, samples: int) -> Contest:
             entry("klimit, corrected, with intervals", "klimit_corrected", seconds=0.8),
             entry("klimit, plug-in, with bounds", "klimit_plugin", plugin, 0.06),
             entry("klimit, corrected, 0/1 rewards", "klimit_corrected", "", 0.8, "passes"),
-            entry("scipy loop (minimize_scalar, logsumexp)", "scipy_loop", f"{plugin}, no interval"),
+            entry("scipy loop: minimize_scalar, logsumexp", "scipy_loop",
+                  f"{plugin}, no interval"),
             entry("numpy, 64 tilts broadcast", "numpy_broadcast",
                   f"{plugin}, no interval, right to 0.1 % by its grid"),
             entry("scipy.stats.bootstrap", "scipy_bootstrap",
@@ -115,8 +116,15 @@ def scaling(*, quick: bool, large: bool) -> Contest:
     entries = []
     for power in powers:
         call = Call("frontier", "klimit_corrected", "scores", 10**power // samples, samples)
-        promise = {"seconds": 90.0, "arrays": 2.5} if power == 8 else {}
-        entries.append(Entry(f"1e{power} rewards", call, **promise))
+        largest = power == 8
+        entries.append(
+            Entry(
+                f"1e{power} rewards",
+                call,
+                seconds=90.0 if largest else None,
+                arrays=2.5 if largest else None,
+            )
+        )
     return Contest(
         "scaling",
         "klimit from small to large",
@@ -135,8 +143,8 @@ def best_of_n(prompts: int, samples: int) -> Contest:
     return Contest(
         "best-of-n",
         f"Best-of-N, {prompts:,} prompts x {samples:,} samples",
-        "At N = 2, 4, 8 and on to all samples. klimit also gives KL, win rate, the frontier at that "
-        "KL and the efficiency, all with intervals.",
+        "At N = 2, 4, 8 and on to all samples. klimit also gives KL, win rate, the frontier at "
+        "that KL and the efficiency, all with intervals.",
         (
             Entry("klimit.best_of_n, scores", call("klimit_best_of_n", "scores")),
             Entry("verl best@N, scores", call("verl_best_at_n", "scores"),

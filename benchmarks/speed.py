@@ -1,7 +1,7 @@
 """How long it takes and how much memory, beside what people use today.
 
-Run ``python -m benchmarks.speed --help`` from the repository root; `benchmarks/README.md` explains the
-columns.
+Run ``python -m benchmarks.speed --help`` from the repository root; `benchmarks/README.md` explains
+the columns.
 """
 
 from __future__ import annotations

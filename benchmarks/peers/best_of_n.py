@@ -27,8 +27,7 @@ def verl_best_at_n(rewards: Floats) -> Any:
     from verl.trainer.ppo.metric_utils import bootstrap_metric
 
     return [
-        [bootstrap_metric(row, n, [np.max])[0] for n in sizes(len(row))]
-        for row in rewards.tolist()
+        [bootstrap_metric(row, n, [np.max])[0] for n in sizes(len(row))] for row in rewards.tolist()
     ]
 
 

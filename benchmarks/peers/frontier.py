@@ -1,6 +1,7 @@
 """The frontier at ten budgets, or the whole of it.
 
-The plug-in, whoever computes it, is ``min over t of (D + mean_x log mean_j exp(t (r_xj - mean r_x))) / t``.
+The plug-in, whoever computes it, is the minimum over tilts t of
+``(D + mean_x log mean_j exp(t (r_xj - mean r_x))) / t``.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def scipy_bootstrap(rewards: Floats) -> Any:
 
     found = bootstrap(
         (np.arange(len(rewards)),), statistic, vectorized=False,
-        n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(1),
+        n_resamples=RESAMPLES, method="percentile",
     )  # fmt: skip
     return found.confidence_interval
 

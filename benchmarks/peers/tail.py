@@ -30,5 +30,7 @@ def arviz_psislw(rewards: Floats) -> Floats:
     """(prompts,) from Pareto-smoothed importance sampling, which also smooths the weights."""
     from arviz_stats.base import array_stats
 
-    shapes: Floats = array_stats.psislw(-rewards)[1]  # it takes log-likelihoods, weights are inverse
+    shapes: Floats = array_stats.psislw(-rewards)[
+        1
+    ]  # it takes log-likelihoods, weights are inverse
     return shapes

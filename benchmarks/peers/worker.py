@@ -19,8 +19,8 @@ def main(what: str) -> int:
     """Measure the call that `what` describes."""
     call, patience = json.loads(what)
     job, limit = Call(**call), Patience(**patience)
-    contender = getattr(import_module(f"benchmarks.peers.{job.module}"), job.function)
     try:
+        contender = getattr(import_module(f"benchmarks.peers.{job.module}"), job.function)
         contender(rewards(job.rewards, min(job.prompts, 16), job.samples))
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("klimit"):

@@ -291,6 +291,13 @@ def test_best_of_n_of_normal_rewards_is_as_efficient_as_the_theory_says(n, expec
     assert_allclose(best.efficiency.value[0], expected, atol=0.012)
 
 
+def test_the_efficiency_is_the_gain_over_the_limit_of_the_same_samples():
+    rewards = np.random.default_rng(15).normal(size=(40, 32))
+    best, limit = klimit.best_of_n(rewards, n=[2, 8]), klimit.frontier(rewards)
+    assert_allclose(best.limit.value, limit.gain(best.kl.value).value, rtol=1e-12)
+    assert_allclose(best.efficiency.value, best.gain.value / best.limit.value, rtol=1e-12)
+
+
 def test_prompts_of_different_scale_make_best_of_n_less_efficient():  # T69: .8245
     scale = np.where(np.arange(200) % 2, 0.5, 1.5)[:, None]
     best = klimit.best_of_n(scale * np.random.default_rng(5).normal(size=(200, 256)), n=16)

@@ -102,7 +102,10 @@ def best_of_n(
         grid = limit.members.grid
         ratio = spending_ratio(data.ranked(samples), rank, sizes.tolist(), grid, seed=seed)
     same = estimates["gain"] if data.two_levels else None
-    near = efficiency(limit, found, rank, ratio, least=-np.inf if data.judged else 0.0, same=same)
+    spent = estimates["kl"].value
+    near = efficiency(
+        limit, found, spent, rank, ratio, least=-np.inf if data.judged else 0.0, same=same
+    )
     estimates |= {"efficiency": near.efficiency, "limit": near.limit, "own_limit": near.own_limit}
     place = np.searchsorted(sizes, asked)
     tokens = _tokens(data, sizes, level)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit.estimate.kernel import Floats
+from klimit.estimate.samples import ordered_mean
 from klimit.estimate.tilted import tilt_prompts
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def bounds(limit: Frontier, kl: float) -> pl.DataFrame:
     rows: list[tuple[str, float, str]] = [
         ("frontier: beta * Jeffreys", gain, "2605.07105, section 3")
     ]
-    variance = float(samples.variances.mean())
+    variance = ordered_mean(samples.variances, samples)
     if variance > 0 and kl > 0:
         rows += _from_moments(limit, kl, variance)
         tilt = float(limit.curve.at_kl(kl).tilt)
@@ -58,7 +59,7 @@ def _from_moments(limit: Frontier, kl: float, variance: float) -> list[tuple[str
     tilts = limit.curve.knots[1:]
     log_mgf = limit.curve.at_tilt(np.minimum(tilts, np.nextafter(tilts[-1], 0))).log_partition
     proxy = max(float((2 * log_mgf / tilts**2).max()), variance)
-    width = _ranges(limit)
+    wide = ordered_mean(_ranges(limit) ** 2, samples)
     above = limit.cap if np.isfinite(limit.cap) else 0.0
     above = max(float(samples.tops.max()), above)
     root = np.sqrt(2 * variance * kl)
@@ -68,7 +69,7 @@ def _from_moments(limit: Frontier, kl: float, variance: float) -> list[tuple[str
             float(np.sqrt(2 * proxy * kl)),
             "2406.05883, section 3",
         ),
-        ("range (Hoeffding)", float(np.sqrt(np.mean(width**2) * kl / 2)), "2406.05883, section 3"),
+        ("range (Hoeffding)", float(np.sqrt(wide * kl / 2)), "2406.05883, section 3"),
         ("Bernstein", float(root + above * kl / 3), "Boucheron et al. 2013, section 2.7"),
         ("Bennett", _bennett(variance, above, kl), "Boucheron et al. 2013, section 2.7"),
     ]
@@ -77,16 +78,16 @@ def _from_moments(limit: Frontier, kl: float, variance: float) -> list[tuple[str
 def _from_divergences(limit: Frontier, tilt: float) -> list[tuple[str, float, str]]:
     samples = limit.samples
     found = tilt_prompts(samples, tilt)
-    chi = np.sqrt(samples.variances.mean() * found.chi_square.mean())
+    variance, chi_square = (ordered_mean(x, samples) for x in (samples.variances, found.chi_square))
     hellinger = 2 * np.sqrt(found.hellinger_squared * (found.second_moment + samples.variances))
     return [
-        ("chi-square of the optimum", float(chi), "2406.05883, section 4"),
+        ("chi-square of the optimum", (variance * chi_square) ** 0.5, "2406.05883, section 4"),
         (
             "total variation of the optimum",
-            float((_ranges(limit) * found.total_variation).mean()),
+            ordered_mean(_ranges(limit) * found.total_variation, samples),
             "2406.05883, section 4",
         ),
-        ("Hellinger of the optimum", float(hellinger.mean()), "2406.05883, section 4"),
+        ("Hellinger of the optimum", ordered_mean(hellinger, samples), "2406.05883, section 4"),
     ]
 
 

@@ -134,6 +134,7 @@ class Curve:
             room = self._room(float(last.kl))
             share = np.clip((budget - last.kl) / room, 0.0, 1.0)
             line = last.gain + share * (self.ceiling_gain - last.gain)
+            line = np.where(share < 1, line, self.ceiling_gain)
             gain = np.where(beyond, line, gain)
             rise = (self.ceiling_gain - float(last.gain)) / room
             steep = 1.0 / rise if rise > 0 else np.inf
@@ -166,7 +167,7 @@ class Curve:
         room = self.ceiling_gain - float(last.gain)
         share = (wanted - last.gain) / (room if room > 1e-12 * self.ceiling_gain else 1.0)
         kl = np.where(wanted > last.gain, last.kl + share * (self.ceiling_kl - last.kl), found.kl)
-        kl = np.where(wanted <= 0, 0.0, np.where(wanted > self.ceiling_gain, np.nan, kl))
+        kl = np.where(wanted <= 0, 0.0, np.where(wanted > self.ceiling_gain * (1 + 1e-14), np.nan, kl))
         return Point(high.reshape(gain.shape), kl.reshape(gain.shape), gain, found.log_partition)
 
     def _tilt_at(self, kl: Floats) -> Floats:

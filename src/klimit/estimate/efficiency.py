@@ -12,8 +12,11 @@ from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
 from klimit.estimate.own_spending import SpendingRatio, own_front
+from klimit.estimate.prompt_means import skewed_quantiles
 from klimit.estimate.result import Frontier
 from klimit.estimate.samples import Integers
+
+_DISSENT = 1.0  # share of the spread of the candidate corrections that either side allows for
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Efficiency:
 
 
 def efficiency(
-    limit: Frontier, found: PromptBestOfN, rank: Integers, ratio: SpendingRatio | None, *,
+    limit: Frontier, found: PromptBestOfN, kl: Floats, rank: Integers,
+    ratio: SpendingRatio | None, *,
     least: float = 0.0,
     same: Estimate | None = None,
 ) -> Efficiency:  # fmt: skip
@@ -47,14 +51,13 @@ def efficiency(
 
     Parameters
     ----------
+    kl : (sizes,) mean KL of best-of-N, nats
     rank : (prompts,) canonical places, which decide the groups
     ratio : of own spending to the best spending; None where nothing can be gained
     least : what the gain cannot be below: 0, or -inf where a judge reads
     same : the gain itself where each prompt has two reward levels, which makes it ``E_x G_x(K_x)``
-
     """
-    gain, kl = _ordered_mean(found.gain), _ordered_mean(found.kl)
-    kl = np.maximum(kl, 0.0)
+    gain = _ordered_mean(found.gain)
     best = limit.gain(kl)
     trusted = np.broadcast_to(best.trusted, gain.shape)
     best = Estimate(best.value, best.low, best.high, best.level, trusted, best.note)
@@ -63,25 +66,35 @@ def efficiency(
         none = np.full(len(gain), np.nan)
         note = "nothing can be gained: every prompt's rewards are all equal"
         return Efficiency(best, own, Estimate(none, none, none, best.level, none == none, note))
-    error = _paired_error(limit, found, rank, gain, kl)
     quantile = quantiles(best.level, int((limit.members.weights > 0).sum()))[0]
-    sampling = np.where(np.isfinite(error), quantile * error, np.inf)
+    below, above = _paired_reach(limit, found, rank, gain, kl, quantile)
     bands = limit.bands
     own_error = quantile * bands.share(bands.error, kl)
+    split = _DISSENT * _spread(limit, kl, best.value)
     low_share, high_share = bands.share(bands.low, kl), bands.share(bands.high, kl)
     with np.errstate(divide="ignore", invalid="ignore"):  # one prompt has no error
-        down = np.sqrt(np.fmax((1 - low_share) ** 2 - own_error**2, 0.0))
-        up = np.sqrt(np.fmax((high_share - 1) ** 2 - own_error**2, 0.0))
+        down = np.sqrt(np.fmax((1 - low_share) ** 2 - own_error**2, 0.0) + split**2)
+        up = np.sqrt(np.fmax((high_share - 1) ** 2 - own_error**2, 0.0) + split**2)
         value = np.where(best.value > 0, gain / best.value, np.nan)
-        low = value - np.hypot(sampling, np.abs(value) * up / (1 + up))
-        high = value + np.hypot(sampling, np.abs(value) * down / np.maximum(1 - down, 0.05))
+        low = value - np.hypot(below, np.abs(value) * up / (1 + up))
+        high = value + np.hypot(above, np.abs(value) * down / np.maximum(1 - down, 0.05))
         floor = np.where(gain >= 0, gain / best.high, gain / best.low)
-    above = np.maximum(value - 1, 0.0)  # no method passes the limit: what lies above is noise
-    value, low, high = value - above, low - above, np.minimum(high, 1.0)
+    beyond = np.maximum(value - 1, 0.0)  # no method passes the limit: what lies beyond is noise
+    value, low, high = value - beyond, low - beyond, np.minimum(high, 1.0)
     low = np.maximum(np.where(best.trusted, low, np.minimum(low, floor)), least)
     high = np.maximum(high, value)
     note = _note(limit, best, kl)
     return Efficiency(best, own, Estimate(value, low, high, best.level, best.trusted, note))
+
+
+def _spread(limit: Frontier, kl: Floats, gain: Floats) -> Floats:
+    """How far the candidate corrections of the frontier differ, over the gain."""
+    members = limit.members
+    assert members is not None
+    curves = np.vstack([members.candidates, members.chosen])
+    fronts = np.vstack([front(curves, members.grid, kl).gain, gain])
+    spread: Floats = np.divide(np.ptp(fronts, axis=0), gain, out=np.zeros(len(kl)), where=gain > 0)
+    return spread
 
 
 def _note(limit: Frontier, best: Estimate, kl: Floats) -> str:
@@ -115,10 +128,10 @@ def _ordered_mean(values: Floats) -> Floats:
     return mean
 
 
-def _paired_error(
-    limit: Frontier, found: PromptBestOfN, rank: Integers, gain: Floats, kl: Floats
-) -> Floats:
-    """Standard error of gain over frontier, from both with the same groups of prompts left out."""
+def _paired_reach(
+    limit: Frontier, found: PromptBestOfN, rank: Integers, gain: Floats, kl: Floats, quantile: float
+) -> tuple[Floats, Floats]:
+    """How far the choice of prompts may have moved the ratio up and down."""
     members = limit.members
     assert members is not None
     group = rank % len(members.weights)
@@ -126,9 +139,13 @@ def _paired_error(
     curves = [own_front(members.chosen_without, members.grid, spent) for spent in kl_without.T]
     whole = front(members.chosen, members.grid, kl).gain
     with np.errstate(divide="ignore", invalid="ignore"):
-        parts = gain_without / np.transpose(curves)
-        error: Floats = leave_out_error(parts, gain / whole, members.weights)
-    return error
+        parts, full = gain_without / np.transpose(curves), gain / whole
+        error = leave_out_error(parts, full, members.weights)
+        influence = np.nan_to_num(full - parts)[members.weights > 0].T
+    centred = influence - np.sort(influence, axis=1).mean(axis=1, keepdims=True)
+    short, far = skewed_quantiles(centred, quantile)
+    finite = np.isfinite(error)
+    return np.where(finite, far * error, np.inf), np.where(finite, short * error, np.inf)
 
 
 def _without(values: Floats, group: Integers, weights: Floats) -> Floats:

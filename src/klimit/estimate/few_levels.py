@@ -44,7 +44,8 @@ def level_counts(samples: Samples, levels: Floats) -> Floats:
         for j in range(len(levels)):
             inside = (values > edges[j]) & (values <= edges[j + 1])
             counts[block.prompts[rows], j] = inside.sum(axis=1)
-    return counts[use]
+    order = np.argsort(samples.rank)
+    return counts[order[use[order]]]
 
 
 def predicted_bias(

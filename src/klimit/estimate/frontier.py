@@ -211,14 +211,14 @@ def two_levels(
     low, high = float(np.nanmin(column.values)), float(np.nanmax(column.values))
     if low == high or not _only(column.values, low, high):
         return None
-    means = samples.means
-    successes = np.round((means - low) / (high - low) * samples.counts)
-    return successes, high - low, samples.counts
+    successes = np.round((samples.means - low) / (high - low) * samples.counts)
+    order = np.argsort(samples.rank)
+    return successes[order], high - low, samples.counts[order]
 
 
 def horizon(samples: Samples) -> float:
     """KL past which trust ends whatever else: mean log M - .5, a prompt with one value counting nothing less."""
-    return float(np.mean(np.log(samples.counts))) - 0.5
+    return ordered_mean(np.log(samples.counts), samples) - 0.5
 
 
 def saturation(samples: Samples) -> float:

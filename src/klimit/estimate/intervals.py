@@ -33,7 +33,7 @@ class Tail:
     @property
     def heavy(self) -> bool:
         """Exponential or heavier: no honest two-sided answer from samples."""
-        return self.shape > -0.02
+        return self.shape > -0.05
 
 
 LIGHT = Tail(float("nan"), 0.0, 0.0)
@@ -41,15 +41,15 @@ LIGHT = Tail(float("nan"), 0.0, 0.0)
 
 def tail_of(residuals: Floats, samples: int) -> Tail:
     """Tail of standardised residuals (prompts x samples of them), from the largest few."""
-    n = int(min(0.2 * samples, 3 * np.sqrt(samples), len(residuals) - 1))
+    n = int(min(0.2 * samples, 8 * np.sqrt(samples), len(residuals) - 1))
     if n < 5:
         return LIGHT
     top = np.sort(np.partition(residuals, len(residuals) - n - 1)[-n - 1 :])
     shape = pareto_shape(top[1:] - top[0])
     return Tail(
         shape,
-        float(np.clip((shape + 0.15) / 0.13, 0.0, 1.0)),
-        float(np.clip((shape + 0.1) / 0.1, 0.0, 1.0)),
+        float(np.clip((shape + 0.20) / 0.12, 0.0, 1.0)),
+        float(np.clip((shape + 0.15) / 0.09, 0.0, 1.0)),
     )
 
 

@@ -41,7 +41,7 @@ def mean_of_prompts(
     if prompts > 1:
         with np.errstate(invalid="ignore"):
             error = np.sqrt(((ordered - mean[:, None]) ** 2).sum(axis=1) / (prompts - 1) / prompts)
-        below, above = _skewed_quantiles(ordered - mean[:, None], quantiles(level, prompts)[0])
+        below, above = skewed_quantiles(ordered - mean[:, None], quantiles(level, prompts)[0])
         low = mean - np.hypot(above * error, doubt)
         high = mean + np.hypot(below * error, doubt)
     with np.errstate(invalid="ignore"):
@@ -62,7 +62,7 @@ def mean_of_prompts(
     )
 
 
-def _skewed_quantiles(residuals: Floats, quantile: float) -> tuple[Floats, Floats]:
+def skewed_quantiles(residuals: Floats, quantile: float) -> tuple[Floats, Floats]:
     """How many standard errors the mean of so skewed prompts may lie below and above the truth.
 
     Hall's cubic transformation (Journal of the Royal Statistical Society B 54, 1992): pass rates

@@ -170,9 +170,10 @@ class Frontier:
         if not np.isfinite(self.cap):
             return float("inf")
         if self.settings.prompts == "drawn":
-            error = float(samples.means.std(ddof=1)) if samples.prompts > 1 else 0.0
+            spread = ordered_mean((samples.means - self.base_reward) ** 2, samples)
+            error = (spread / max(1 - 1 / samples.prompts, 0.5)) ** 0.5
         else:
-            error = float(np.mean(samples.variances / (samples.counts - 1))) ** 0.5
+            error = ordered_mean(samples.variances / (samples.counts - 1), samples) ** 0.5
         quantile = quantiles(self.settings.level, samples.prompts)[1]
         return float(self.cap) + quantile * error / samples.prompts**0.5
 
@@ -209,7 +210,7 @@ class Frontier:
 
     def samples_needed(self, kl: float) -> int:
         """Samples a prompt that would bring `kl` nats into the trusted range (an extrapolation)."""
-        size = float(np.exp(np.mean(np.log(self.samples.counts))))
+        size = float(np.exp(ordered_mean(np.log(self.samples.counts), self.samples)))
         at = np.log(max(kl, self.bands.kl[0]))
         doubt = float(
             np.interp(at, np.log(self.bands.kl), np.nan_to_num(self.bands.doubt, posinf=1.0))

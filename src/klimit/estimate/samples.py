@@ -124,15 +124,16 @@ def collect(values: Floats, lengths: Integers, *, seed: int = 0) -> Samples:
         finite = counts[rows]
         means[rows] = _centre(rewards, finite)
         blocks.append(Block(rows, rewards, finite))
-    variances, tops, ties = (np.empty(len(kept)) for _ in range(3))
+    variances, tops, ties, marks = (np.empty(len(kept)) for _ in range(4))
     for block in blocks:
         rows = block.prompts
-        variances[rows] = _row_squares(block.rewards) / block.counts
+        squares, marks[rows] = _row_sums(block.rewards)
+        variances[rows] = squares / block.counts
         tops[rows] = block.rewards[:, -1]
         ties[rows] = (block.rewards == block.rewards[:, -1:]).sum(axis=1)
         flat = tops[rows] == block.rewards[np.arange(len(rows)), -block.counts]
         variances[rows[flat]] = tops[rows[flat]] = 0.0  # a constant prompt is exactly constant
-    rank = _rank(counts, variances, tops, ties, blocks, seed)
+    rank = _rank(counts, means, variances, tops, ties, marks, blocks, seed)
     return Samples(
         kept=kept,
         counts=counts,
@@ -183,33 +184,41 @@ def _centre(rewards: Floats, counts: Integers) -> Floats:
     return means
 
 
-def _row_squares(rewards: Floats) -> Floats:
-    squares = np.empty(len(rewards))
+def _row_sums(rewards: Floats) -> tuple[Floats, Floats]:
+    """Sum of squares of each row, and a mark that hardly two different rows share."""
+    squares, marks = np.empty(len(rewards)), np.empty(len(rewards))
+    uneven = np.sin(np.arange(rewards.shape[1], 0.0, -1.0))
     step = max(1, 2**20 // rewards.shape[1])
     for start in range(0, len(rewards), step):
         part = rewards[start : start + step]
         part = np.where(part > -np.inf, part, 0.0)
         squares[start : start + step] = np.einsum("ij,ij->i", part, part)
-    return squares
+        marks[start : start + step] = np.einsum("ij,j->i", part, uneven)
+    return squares, marks
 
 
 def _rank(
     counts: Integers,
+    means: Floats,
     variances: Floats,
     tops: Floats,
     ties: Floats,
+    marks: Floats,
     blocks: list[Block],
     seed: int,
 ) -> Integers:
-    """Order prompts by keys that no offset, scale or row order changes; then shuffle by the seed."""
+    """Order prompts by keys that no offset, scale or row order changes; then shuffle by the seed.
+
+    What these keys leave open is settled by the digits themselves, never by the order of the file.
+    """
     spread = np.sqrt(np.where(variances > 0, variances, 1.0))
     middle = np.empty(len(counts))
     for block in blocks:
         place = block.rewards.shape[1] - 1 - (block.counts - 1) // 3
         middle[block.prompts] = block.rewards[np.arange(len(place)), place]
     largest = spread.max(initial=0.0) or 1.0
-    keys = [_rounded(spread / largest), _rounded(middle / spread), _rounded(tops / spread)]
-    order = np.lexsort((*keys, ties, counts))
+    shapes = (marks / spread, spread / largest, middle / spread, tops / spread)
+    order = np.lexsort((means, marks, *map(_rounded, shapes), ties, counts))
     rank = np.empty(len(counts), dtype=np.int64)
     rank[order] = np.random.default_rng([seed, len(counts)]).permutation(len(counts))
     return rank

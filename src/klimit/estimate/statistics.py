@@ -285,7 +285,7 @@ def _jackknife(sums: Floats, gaps: Floats, counts: Integers, longer: Grid) -> Fl
     with np.errstate(divide="ignore"):
         first = np.where(left > 0, np.log(left), tilts * top[:, min(1, top.shape[1] - 1)][:, None])
     first = first - np.log(total)
-    alike = np.sqrt(rest[4] / np.maximum(rest[2], 1e-300))
+    alike = np.minimum(np.sqrt(rest[4] / np.maximum(rest[2], 1e-300)), 1 / _TOP)
     small = alike < 1e-3
     safe = np.where(small, 0.1, alike)
     tail = np.where(small, 0.5 + alike / 3, -(np.log1p(-safe) + safe) / safe**2)

@@ -60,7 +60,7 @@ def tilt_prompts(samples: Samples, tilt: ArrayLike) -> TiltedPrompts:
             second = np.einsum("ij,ij,ij->i", ratio, x, x) / n
             out[0, prompts] = np.maximum(spent, 0.0)
             out[1, prompts] = log_mgf
-            out[2, prompts] = gain
+            out[2, prompts] = np.maximum(gain, 0.0)
             out[3, prompts] = np.maximum(second - gain**2, 0.0)
             out[4, prompts] = np.maximum(np.einsum("ij,ij->i", ratio, ratio) / n - 1, 0.0)
             out[5, prompts] = np.maximum(ratio - 1, 0.0).sum(axis=1) / n

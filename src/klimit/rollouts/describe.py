@@ -63,6 +63,8 @@ class Description:
         return {"text": self.text, "rewards": self.rewards.to_dicts()}
 
     def __str__(self) -> str:
+        if not self.rewards.height:
+            return self.text
         header = self.rewards.columns
         cells = [header, *([_cell(value) for value in row] for row in self.rewards.rows())]
         widths = [max(len(row[at]) for row in cells) for at in range(len(header))]
@@ -119,9 +121,8 @@ def described(rollouts: Rollouts) -> Description:
     text = f"{rollouts}\nfrom {safe(rollouts.source, longest=200)}; prompts told apart by "
     text += f"{safe(rollouts.prompt_key)} (prompt= overrides, reward= chooses rewards)"
     parts = [name for name in ("policy", "step") if name in rollouts.table.core.columns]
-    group = ["__code", *parts]
-    frame = rollouts.table.columns([*parts, *rollouts.rewards])
-    frame = frame.with_columns(pl.Series("__code", rollouts.groups.codes))
+    group = ["prompt_id", *parts]
+    frame = rollouts.table.columns([*group, *rollouts.rewards])
     return Description(
         text, pl.DataFrame([_reward(frame, name, group) for name in rollouts.rewards])
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -61,7 +62,7 @@ def read(source: Any, *, prompt: Names = None, reward: Names = None) -> Rollouts
     if isinstance(source, Rollouts):
         if prompt is None and reward is None:
             return source
-        source = source.frame()
+        return replace(read(source.frame(), prompt=prompt, reward=reward), stated=source.stated)
     keys, rewards = _names(prompt, "prompt"), _names(reward, "reward")
     return with_care(source, lambda scans: rollouts_of(scans, keys, rewards), keys=keys or ())
 
@@ -113,13 +114,10 @@ def _paths(source: Any) -> list[str | os.PathLike[str]]:
 def _in_memory(source: Any, keys: tuple[str, ...] = ()) -> dict[str, Scan] | None:
     """Tables, arrays, dicts and records; None for paths."""
     if frames.is_frame(source):
-        return {"the table": Scan(frames.from_frame(source), whole=True)}
+        return {"the table": _scan(source)}
     if isinstance(source, list | tuple) and source:
         if all(frames.is_frame(one) for one in source):
-            return {
-                f"table {at}": Scan(frames.from_frame(one), whole=True)
-                for at, one in enumerate(source, 1)
-            }
+            return {f"table {at}": _scan(one) for at, one in enumerate(source, 1)}
         if any(isinstance(one, str | os.PathLike) or frames.is_frame(one) for one in source):
             return None
         return {"the list": Scan(frames.from_sequence(source).lazy(), whole=True)}
@@ -128,3 +126,7 @@ def _in_memory(source: Any, keys: tuple[str, ...] = ()) -> dict[str, Scan] | Non
     if isinstance(source, np.ndarray) or (hasattr(source, "__array__") and hasattr(source, "ndim")):
         return {"the array": Scan(frames.from_arrays(source).lazy(), whole=True)}
     return None
+
+
+def _scan(frame: Any) -> Scan:
+    return Scan(frames.from_frame(frame), whole=type(frame).__name__ != "LazyFrame")

@@ -30,7 +30,8 @@ TABLES = [
     ),
     (  # prime-rl
         {"run_id": TEXT, "problem_id": WHOLE, "sample_id": WHOLE, "prompt": TEXT,
-         "completion": TEXT, "reward": REAL, "advantage": REAL, "num_input_tokens": WHOLE, "num_output_tokens": WHOLE},
+         "completion": TEXT, "reward": REAL, "advantage": REAL, "num_input_tokens": WHOLE,
+         "num_output_tokens": WHOLE},
         "problem_id", ("reward",), {"prompt", "completion", "tokens"},
     ),
     (  # a folder of this project's own development data
@@ -110,6 +111,7 @@ def test_several_columns_can_be_the_key_together():
 def test_samples_can_be_read_before_they_are_scored():
     base = read(pl.DataFrame({"prompt": ["a"], "completion": ["x"]}), reward=())
     assert base.rewards == ()
+    assert str(base.describe()).startswith("read 1 prompt x 1 sample, rewards: none")
     with pytest.raises(DataError, match="read without rewards; join scores first"):
         base.one_reward()
 

@@ -134,9 +134,10 @@ def test_formats_may_be_mixed(samples, expected, as_dict, tmp_path):
 
 
 def test_a_path_with_glob_characters_is_first_of_all_a_path(samples, tmp_path):
-    path = tmp_path / "run[1].parquet"
-    samples.write_parquet(path)
-    assert len(read(path)) == 9
+    for name in ("run[1].parquet", "run[1].arrow", "run[1].jsonl", "run*.csv"):
+        KINDS[f"a.{name.split('.')[1]}"](samples, tmp_path / "plain")
+        (tmp_path / "plain").rename(tmp_path / name)
+        assert len(read(tmp_path / name)) == 9
 
 
 def test_integers_beside_floats_and_columns_that_some_files_lack_are_fine(tmp_path, as_dict):

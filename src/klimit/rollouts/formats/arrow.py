@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 
 from klimit.rollouts.formats.scan import Scan
@@ -13,4 +14,6 @@ def scan(path: Path, care: int = 0) -> Scan:
 
     with path.open("rb") as file:
         mapped = file.read(6) == b"ARROW1"
-    return Scan(pl.scan_ipc(path) if mapped else pl.read_ipc_stream(path).lazy())
+    # Not every polars can be told that a path is no glob, so it is escaped.
+    named = glob.escape(str(path))
+    return Scan(pl.scan_ipc(named) if mapped else pl.read_ipc_stream(path).lazy())
