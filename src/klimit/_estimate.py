@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,9 @@ class Estimate:
     ----------
     value, low, high : floats, or arrays of one shape
     level : coverage of the interval, such as 0.95
-    trusted : speaks of bias, never of width: a wide interval from few prompts is still trusted. Where it is
-        False, `low` is a bound that holds and `high` is inf unless something proves less
+    trusted : speaks of bias, never of width: a wide interval from few prompts is still trusted.
+        Where it is False, `low` is a bound that holds and `high` is inf unless something proves
+        less
     note : one line on what limits the estimate, empty where nothing does
 
     Examples

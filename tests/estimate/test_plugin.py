@@ -26,15 +26,21 @@ def exact(rows, budget="average"):
 
 def enough(rows):
     """Whether some prompt varies by more than rounding, and none by rounding alone."""
-    return all(np.ptp(row) > 1e-5 or np.ptp(row) == 0 for row in rows) and max(map(np.ptp, rows)) > 0
+    return (
+        all(np.ptp(row) > 1e-5 or np.ptp(row) == 0 for row in rows) and max(map(np.ptp, rows)) > 0
+    )
 
 
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
         pytest.param(lambda: plugin([STEPS]).beta(0.5), 0.908693459503, id="T09"),
-        pytest.param(lambda: plugin([STEPS, SPIKE]).prompts(0.5)["kl"][0], 0.182381137406, id="T12"),
-        pytest.param(lambda: plugin([STEPS, SPIKE]).prompts(0.5)["kl"][1], 0.817618862594, id="T13"),
+        pytest.param(
+            lambda: plugin([STEPS, SPIKE]).prompts(0.5)["kl"][0], 0.182381137406, id="T12"
+        ),
+        pytest.param(
+            lambda: plugin([STEPS, SPIKE]).prompts(0.5)["kl"][1], 0.817618862594, id="T13"
+        ),
         pytest.param(lambda: plugin([STEPS, SPIKE]).gain(0.5), 1.84696677404, id="T14"),
         pytest.param(
             lambda: plugin([STEPS, SPIKE], budget="per-prompt").gain(0.5), 1.71782659481, id="T15"

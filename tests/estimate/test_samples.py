@@ -124,7 +124,12 @@ def test_prompts_of_no_or_one_reward_are_left_out_and_counted():
 
 def test_constant_prompts_gain_nothing_and_spend_nothing():
     rewards = np.full((4, 9), 0.1) + np.arange(4)[:, None]
-    for options in ({}, {"estimator": "plugin"}, {"budget": "per-prompt"}, {"objective": "win-rate"}):
+    for options in (
+        {},
+        {"estimator": "plugin"},
+        {"budget": "per-prompt"},
+        {"objective": "win-rate"},
+    ):
         limit = klimit.frontier(rewards, **options)
         gain = limit.gain([0.0, 0.5, 9.0])
         assert_array_equal(gain.value, 0.0)

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
 
 
-_FLAT = (
-    "the frontier is flat at this KL (beta = 0): nats from the optimum are not defined; see least_kl"
-)
+_FLAT = "the frontier is flat at this KL (beta = 0): nats from the optimum are not defined; see least_kl"
 
 
 @dataclass(frozen=True)
@@ -29,8 +27,8 @@ class Audit:
     limit : the most that any method gains at this KL
     efficiency : gain / limit
     gap_reward : limit - gain
-    gap_nats : ``KL(policy || the optimal policy of the same KL) = gap_reward / beta`` (theory.md 1g); nan
-        where the frontier is flat (beta = 0), with the reason in its note
+    gap_nats : ``KL(policy || the optimal policy of the same KL) = gap_reward / beta`` (theory.md
+        1g); nan where the frontier is flat (beta = 0), with the reason in its note
     least_kl : the least KL that could have bought the same gain
     """
 
@@ -93,9 +91,7 @@ def _difference(best: Estimate, won: Estimate) -> Estimate:
     value = np.asarray(best.value) - won.value
     low = value - np.hypot(np.asarray(best.value) - best.low, np.asarray(won.high) - won.value)
     high = value + np.hypot(np.asarray(best.high) - best.value, np.asarray(won.value) - won.low)
-    return Estimate.of(
-        value, low, high, level=best.level, trusted=best.trusted, note=best.note
-    )
+    return Estimate.of(value, low, high, level=best.level, trusted=best.trusted, note=best.note)
 
 
 def _estimate(x: Any, limit: Frontier) -> Estimate:

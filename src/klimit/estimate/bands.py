@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from klimit.estimate.curve import Curve
 from klimit.estimate.intervals import DOUBT, Tail, around, doubt, leave_out_error, quantiles
@@ -13,6 +13,9 @@ from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import Members, front
 from klimit.estimate.pass_rates import Bands as RateBands
 from klimit.estimate.statistics import Statistics
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 NODES = 100
 
@@ -76,7 +79,8 @@ def average_bands(
 
     Parameters
     ----------
-    largest_kl, horizon, saturation : nats: mean log M; where trust must end; where the plug-in is flat
+    largest_kl, horizon, saturation : nats: mean log M; where trust must end; where the plug-in is
+        flat
     correctable : whether nearly all prompts have enough samples to correct
     rates : pass-rate bands of 0/1 rewards and the tilts they stand at
     """

@@ -1,7 +1,8 @@
 """The bounds on the gain that the literature offers, estimated from the same samples as the frontier.
 
-Each is above the frontier by an amount that depends on the tail: the frontier is exact, ``beta * Jeffreys``,
-where a sqrt(KL) bound pays for the worst law with the same variance proxy (arXiv 2406.05883, 2605.07105).
+Each is above the frontier by an amount that depends on the tail: the frontier is exact, ``beta *
+Jeffreys``, where a sqrt(KL) bound pays for the worst law with the same variance proxy (arXiv
+2406.05883, 2605.07105).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """One concave curve of reward against KL, kept as the convex function it is the transform of.
 
 ``G(D) = min over tilts of (D + C(tilt)) / tilt``, where C is the mean log-mgf of centred rewards
-(plug-in or corrected). Then gain = C', KL = tilt C' - C, beta = 1 / tilt, the log-partition is C and
-the forward KL is C as well, so every identity of the optimal policy holds between estimates (arXiv 2605.07105,
-section 3; theory in `klimit.theory`).
+(plug-in or corrected). Then gain = C', KL = tilt C' - C, beta = 1 / tilt, the log-partition is C
+and the forward KL is C as well, so every identity of the optimal policy holds between estimates
+(arXiv 2605.07105, section 3; theory in `klimit.theory`).
 """
 
 from __future__ import annotations
@@ -167,7 +167,9 @@ class Curve:
         room = self.ceiling_gain - float(last.gain)
         share = (wanted - last.gain) / (room if room > 1e-12 * self.ceiling_gain else 1.0)
         kl = np.where(wanted > last.gain, last.kl + share * (self.ceiling_kl - last.kl), found.kl)
-        kl = np.where(wanted <= 0, 0.0, np.where(wanted > self.ceiling_gain * (1 + 1e-14), np.nan, kl))
+        kl = np.where(
+            wanted <= 0, 0.0, np.where(wanted > self.ceiling_gain * (1 + 1e-14), np.nan, kl)
+        )
         return Point(high.reshape(gain.shape), kl.reshape(gain.shape), gain, found.log_partition)
 
     def _tilt_at(self, kl: Floats) -> Floats:

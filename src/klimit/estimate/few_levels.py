@@ -1,9 +1,9 @@
 """The bias that a Dirichlet model of few-level rewards predicts for a log-mgf of few samples.
 
-Rubrics and Likert scales put all prompts on the same few levels. A prompt's chances of the levels are drawn
-from a Dirichlet law around the pooled chances; its concentration is fitted to the counts (maximum of the
-Dirichlet-multinomial likelihood). Chances drawn given a prompt's own counts stand for the truth, and new
-counts drawn from them show how far a log-mgf of M samples falls short of it.
+Rubrics and Likert scales put all prompts on the same few levels. A prompt's chances of the levels
+are drawn from a Dirichlet law around the pooled chances; its concentration is fitted to the counts
+(maximum of the Dirichlet-multinomial likelihood). Chances drawn given a prompt's own counts stand
+for the truth, and new counts drawn from them show how far a log-mgf of M samples falls short of it.
 """
 
 from __future__ import annotations

@@ -41,22 +41,26 @@ def frontier(
 ) -> Frontier:
     """How much reward can any method gain over the base model for a KL budget?
 
-    The best policy at KL coefficient beta is ``base * exp(reward / beta) / Z``. Its gain and its KL are
-    expectations under the base, so samples of the base with their rewards show the whole frontier
-    ``G(D) = min over beta of beta * (D + E_x log E exp((r - E r) / beta))`` before any training.
+    The best policy at KL coefficient beta is ``base * exp(reward / beta) / Z``. Its gain and its KL
+    are expectations under the base, so samples of the base with their rewards show the whole
+    frontier ``G(D) = min over beta of beta * (D + E_x log E exp((r - E r) / beta))`` before any
+    training.
 
     Parameters
     ----------
-    base : Rollouts, or rewards as a (prompts, samples) array (NaN = missing) or a sequence of 1-D arrays
+    base : Rollouts, or rewards as a (prompts, samples) array (NaN = missing) or a sequence of 1-D
+        arrays
     reward : which reward column, where there are several
-    budget : ``"average"``: one beta for all prompts and the mean KL, which is what a KL penalty trains.
-        ``"per-prompt"``: every prompt spends the same KL
-    prompts : ``"drawn"``: intervals for the population that the prompts came from; ``"fixed"``: for these
+    budget : ``"average"``: one beta for all prompts and the mean KL, which is what a KL penalty
+        trains. ``"per-prompt"``: every prompt spends the same KL
+    prompts : ``"drawn"``: intervals for the population that the prompts came from; ``"fixed"``: for
+        these
     estimator : ``"corrected"``; or ``"plugin"``, the papers' own, which is low at every sample size
     objective : ``"reward"``, or ``"win-rate"``: the chance to beat a base draw, ties shared
     reward_range : what rewards can be, if known; 0/1 rewards imply (0, 1)
     level : of intervals
-    seed : of random splits; the same seed gives the same digits whatever the order of rows and prompts
+    seed : of random splits; the same seed gives the same digits whatever the order of rows and
+        prompts
 
     Returns
     -------
@@ -72,7 +76,8 @@ def frontier(
 
     Notes
     -----
-    arXiv 2605.07105, section 3, for the closed form; the correction is described in ``docs/estimators.md``.
+    arXiv 2605.07105, section 3, for the closed form; the correction is described in
+    ``docs/estimators.md``.
 
     Examples
     --------
@@ -180,7 +185,8 @@ def plugin(samples: Samples, ceiling_gain: float, ceiling_kl: float) -> tuple[St
 def _plugin_grid(samples: Samples) -> Grid:
     """Tilts at which few samples show their frontier to ten digits, up to where the best stand alone.
 
-    Many samples leave no gap that a tilt could show, and prompts of all scales; there six digits do.
+    Many samples leave no gap that a tilt could show, and prompts of all scales; there six digits
+    do.
     """
     if samples.counts.sum() >= 20_000:
         return Grid(START / samples.scale, OCTAVES + 2, 6)
@@ -217,7 +223,7 @@ def two_levels(
 
 
 def horizon(samples: Samples) -> float:
-    """KL past which trust ends whatever else: mean log M - .5, a prompt with one value counting nothing less."""
+    """KL past which trust ends whatever else: mean log M - .5."""
     return ordered_mean(np.log(samples.counts), samples) - 0.5
 
 

@@ -1,18 +1,21 @@
 """Intervals: what prompts vary, what samples vary, and how far a correction may be wrong.
 
-Standard errors come from leaving out groups of prompts (200 at most), so their cost does not grow with
-the data and rewards are never resampled. The correction of the plug-in enters as an error of its own, long
-upwards because every estimator misses high rewards that were not drawn.
+Standard errors come from leaving out groups of prompts (200 at most), so their cost does not grow
+with the data and rewards are never resampled. The correction of the plug-in enters as an error of
+its own, long upwards because every estimator misses high rewards that were not drawn.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit.estimate.kernel import Floats
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,9 @@ def tail_of(residuals: Floats, samples: int) -> Tail:
 def pareto_shape(excess: ArrayLike) -> float:
     """Shape of a generalised Pareto law fitted to positive excesses (Zhang and Stephens 2009).
 
-    Positive: a power tail; 0: exponential; negative: bounded. Shrunk towards .5 by a weak prior of ten
-    observations, as Pareto-smoothed importance sampling does (Vehtari et al., arXiv 1507.02646).
+    Positive: a power tail; 0: exponential; negative: bounded. Shrunk towards .5 by a weak prior of
+    ten observations, as Pareto-smoothed importance sampling does (Vehtari et al., arXiv
+    1507.02646).
 
     Examples
     --------

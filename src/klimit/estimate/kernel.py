@@ -1,8 +1,9 @@
 """The one hot loop: sums of exponential weights on a geometric grid of tilts.
 
-A grid ``lam0 * 2**(t / per_octave)`` needs one exponential per chain of doublings: squaring a weight moves
-it from one tilt to twice that tilt. In blocks that fit the cache this is bound by multiplications,
-not by exponentials. Row sums avoid matrix products: their library would start threads under ours.
+A grid ``lam0 * 2**(t / per_octave)`` needs one exponential per chain of doublings: squaring a
+weight moves it from one tilt to twice that tilt. In blocks that fit the cache this is bound by
+multiplications, not by exponentials. Row sums avoid matrix products: their library would start
+threads under ours.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """0/1 rewards: the frontier from the mixture of pass rates that the counts of successes reveal.
 
-M draws from a prompt show a binomial count, and many prompts show the mixture of binomials, so the mean over
-prompts of any function of the pass rate is pinned down as far as a polynomial of degree M can follow it. The
-mean log-mgf ``E log(1 - q + q e^tilt) - tilt E q`` is such a function. What the counts leave open is computed,
-not guessed: the interval holds every mixture whose likelihood the data do not reject (a profile interval with
-one degree of freedom), and its width at no rejection is what more prompts cannot resolve.
+M draws from a prompt show a binomial count, and many prompts show the mixture of binomials, so the
+mean over prompts of any function of the pass rate is pinned down as far as a polynomial of degree M
+can follow it. The mean log-mgf ``E log(1 - q + q e^tilt) - tilt E q`` is such a function. What the
+counts leave open is computed, not guessed: the interval holds every mixture whose likelihood the
+data do not reject (a profile interval with one degree of freedom), and its width at no rejection is
+what more prompts cannot resolve.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ def _simplex_nnls(a: Floats, b: Floats) -> Floats:
 def _profile(
     a: Floats, b: Floats, function: Floats, start: Floats, quantile: float
 ) -> tuple[float, float]:
-    """Least and largest mean of `function` over mixtures within `quantile` standard errors of the best fit."""
+    """Least and largest mean of `function` over mixtures `quantile` errors from the best fit."""
     best = float(((a @ start - b) ** 2).sum())
     scale = float(np.abs(function).max()) or 1.0
     shape = function / scale

@@ -1,8 +1,9 @@
 """The frontier when every prompt spends the same KL, corrected at fixed KL.
 
-Here each prompt has its own tilt, so the bias is that of a minimum per prompt and is removed where it stands: at
-fixed KL, from fronts of seven eighths, halves and quarters of each prompt's samples and from the pooled
-model. ``G(D) = E_x min over tilts of (D + L_x) / tilt`` (theory.md 1a.6; arXiv 2605.07105, section 3).
+Here each prompt has its own tilt, so the bias is that of a minimum per prompt and is removed where
+it stands: at fixed KL, from fronts of seven eighths, halves and quarters of each prompt's samples
+and from the pooled model. ``G(D) = E_x min over tilts of (D + L_x) / tilt`` (theory.md 1a.6; arXiv
+2605.07105, section 3).
 """
 
 from __future__ import annotations

@@ -24,13 +24,15 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
     Returns
     -------
     polars frame, a row per prompt with two samples or more
-        prompt_id; samples; mean_reward; gain and kl at the optimum (they average to ``limit.gain(kl)`` and,
-        with the average budget, to `kl`); headroom: best sample over the mean; ess: effective samples left
-        by the weights; trusted: whether this prompt's own samples reach its KL with 2 nats to spare.
+        prompt_id; samples; mean_reward; gain and kl at the optimum (they average to
+        ``limit.gain(kl)`` and, with the average budget, to `kl`); headroom: best sample over the
+        mean; ess: effective samples left by the weights; trusted: whether this prompt's own samples
+        reach its KL with 2 nats to spare.
 
     Notes
     -----
-    The correction of the frontier is shared out by each prompt's leading bias ``chi2 / M`` (theory.md H-1).
+    The correction of the frontier is shared out by each prompt's leading bias ``chi2 / M``
+    (theory.md H-1).
     """
     import polars as pl
 

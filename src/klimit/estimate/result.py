@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
@@ -20,6 +19,7 @@ from klimit.estimate.samples import Samples, ordered_mean
 
 if TYPE_CHECKING:
     import polars as pl
+    from numpy.typing import ArrayLike
 
     from klimit.audit.placement import Audit
 
@@ -175,14 +175,14 @@ class Frontier:
         else:
             error = ordered_mean(samples.variances / (samples.counts - 1), samples) ** 0.5
         quantile = quantiles(self.settings.level, samples.prompts)[1]
-        return float(self.cap) + quantile * error / samples.prompts**0.5
+        return float(self.cap + quantile * error / samples.prompts**0.5)
 
     @property
     def ceilings(self) -> tuple[float, float] | None:
         """The pair of largest gains: unresolved prompts stay unsolved, and all prompts are solved.
 
-        Known where the range of rewards is (0/1 rewards imply it), else None. A prompt is unresolved while
-        none of its samples has the best possible reward; `unresolved` counts them.
+        Known where the range of rewards is (0/1 rewards imply it), else None. A prompt is
+        unresolved while none of its samples has the best possible reward; `unresolved` counts them.
         """
         if not np.isfinite(self.cap):
             return None
@@ -224,8 +224,8 @@ class Frontier:
     def kl(self, gain: ArrayLike) -> Estimate:
         """What is the least KL, in nats, at which any method can gain so much?
 
-        inf where `reward_range` proves the gain impossible; nan, with `low` a bound, where the samples do
-        not show it.
+        inf where `reward_range` proves the gain impossible; nan, with `low` a bound, where the
+        samples do not show it.
         """
         wanted = np.asarray(gain, dtype=float)
         if np.isnan(wanted).any():
@@ -290,7 +290,8 @@ class Frontier:
     def at(self, *, beta: ArrayLike) -> Tilted:
         """What does the optimal policy at this KL coefficient gain and spend?
 
-        The point where the frontier has slope `beta`: it maximises gain - beta KL. gain = beta * Jeffreys.
+        The point where the frontier has slope `beta`: it maximises gain - beta KL. gain = beta *
+        Jeffreys.
         """
         if self.settings.budget == "per-prompt":
             raise ArgumentError(

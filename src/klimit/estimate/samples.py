@@ -1,8 +1,8 @@
 """Rewards of a base model, prompt by prompt, in an order that depends on nothing but their content.
 
-Estimates must not change by a digit when rows, prompts or ids are shuffled, and random deals must not
-follow the order of a file. So rewards are sorted within a prompt and prompts are sorted by the shape of
-their rewards, then shuffled by the seed.
+Estimates must not change by a digit when rows, prompts or ids are shuffled, and random deals must
+not follow the order of a file. So rewards are sorted within a prompt and prompts are sorted by the
+shape of their rewards, then shuffled by the seed.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class Samples:
         """(prompts,) the best of each prompt's lower rewards, centred; the only level if it is constant."""
         below = np.empty(self.prompts)
         for block in self.blocks:
-            place = block.rewards.shape[1] - 1 - np.minimum(
-                self.ties[block.prompts], block.counts - 1
+            place = (
+                block.rewards.shape[1] - 1 - np.minimum(self.ties[block.prompts], block.counts - 1)
             )
             below[block.prompts] = block.rewards[np.arange(len(place)), place]
         return below

@@ -1,8 +1,9 @@
 """The bias that a pooled model of the rewards predicts for a log-mgf of few samples.
 
-Continuous rewards: prompts are taken to share one shape up to location and scale. Then the bias of a log-mean
-of M exponentials depends on the tilt times the prompt's scale alone, and is simulated once by dealing
-the pooled residuals of all prompts into hands of M. The model is asked for a bias only, never for the level.
+Continuous rewards: prompts are taken to share one shape up to location and scale. Then the bias of
+a log-mean of M exponentials depends on the tilt times the prompt's scale alone, and is simulated
+once by dealing the pooled residuals of all prompts into hands of M. The model is asked for a bias
+only, never for the level.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def _half_variances(rewards: Floats, size: int, rng: np.random.Generator) -> Flo
 
 
 def gini_variance(rewards: Floats, counts: Integers) -> Floats:
-    """Square of the scale that Gini's mean difference gives a normal law; rewards ascending, padded in front."""
+    """Square of the scale that Gini's mean difference gives a normal law; rewards ascending."""
     width = rewards.shape[1]
     place = np.arange(width) - (width - counts[:, None])
     weight = np.where(place >= 0, 2 * (place + 1) - counts[:, None] - 1, 0)

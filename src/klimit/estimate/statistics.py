@@ -1,8 +1,9 @@
 """What one pass over the rewards leaves behind: means of four log-mgfs over groups of prompts.
 
-For every tilt: the log-mgf of all M samples, its jackknife correction, and the log-mgf of random halves and
-quarters. Groups of prompts are what intervals are made of (leave one group out), so nothing larger than
-groups x tilts is kept, groups add up across machines, and rewards are read once.
+For every tilt: the log-mgf of all M samples, its jackknife correction, and the log-mgf of random
+halves and quarters. Groups of prompts are what intervals are made of (leave one group out), so
+nothing larger than groups x tilts is kept, groups add up across machines, and rewards are read
+once.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class Statistics:
     full : (groups, tilts) mean log-mgf of all samples
     noise : (tilts,) variance that drawing samples gives the mean of `full`, prompts held fixed
     bias_weights : (groups,) share of the prompts with halves in each group
-    jackknife, half, quarter : (groups, tilts) mean of (M - 1)(full - delete-one), full - half, half - quarter
+    jackknife, half, quarter : (groups, tilts) mean of (M - 1)(full - delete-one), full - half, half
+        - quarter
     sizes : of the prompts with halves
     """
 
@@ -135,7 +137,7 @@ def plugin_statistics(
 
 
 def slices(samples: Samples) -> Iterator[tuple[Block, bool]]:
-    """Blocks cut into slices of a few caches, those with halves apart from those without; views, not copies."""
+    """Views of a few caches each, prompts with halves apart from those without."""
     for block in samples.blocks:
         biased = (samples.rank[block.prompts] < BIAS_PROMPTS) & (block.counts >= FEWEST)
         step = max(1, 4 * BLOCK // block.rewards.shape[1])
@@ -216,6 +218,7 @@ def _block_sums(
 
 
 def by_group(values: Floats, group: Integers, groups: int) -> Floats:
+    """(groups, ...) sums of the rows of each group."""
     order = np.argsort(group, kind="stable")
     present, starts = np.unique(group[order], return_index=True)
     out = np.zeros((groups, values.shape[1]))
@@ -228,8 +231,9 @@ def _log_mgf_and_noise(
 ) -> tuple[Floats, Floats]:
     """Centred log-mgf of each row, and the summed variance that a redraw of the samples would give it.
 
-    The influence of a sample is ``w - 1 - tilt * x`` with w its weight over the mean weight, so the variance is
-    ``(mean w^2 - 1 + tilt^2 var - 2 tilt C') / (M - 1)``; C' comes from the log-mgf by differences.
+    The influence of a sample is ``w - 1 - tilt * x`` with w its weight over the mean weight, so the
+    variance is ``(mean w^2 - 1 + tilt^2 var - 2 tilt C') / (M - 1)``; C' comes from the log-mgf by
+    differences.
     """
     octave = longer.per_octave
     n = counts[:, None]
@@ -255,8 +259,9 @@ def _slope(values: Floats, step: float) -> Floats:
 def _jackknife(sums: Floats, gaps: Floats, counts: Integers, longer: Grid) -> Floats:
     """``(M - 1)(full - mean of delete-one)``, the delete-one log-mgfs without forming them.
 
-    The largest samples are taken out exactly. Of the others' weights the first, second and fourth powers are
-    known as sums at one, two and four times the tilt; ``-log(1 - w)`` is summed as if they were alike.
+    The largest samples are taken out exactly. Of the others' weights the first, second and fourth
+    powers are known as sums at one, two and four times the tilt; ``-log(1 - w)`` is summed as if
+    they were alike.
     """
     octave = longer.per_octave
     count = len(longer.tilts) - 2 * octave
@@ -276,7 +281,9 @@ def _jackknife(sums: Floats, gaps: Floats, counts: Integers, longer: Grid) -> Fl
         if j:
             tail_of_first += weight
             removed += np.log1p(-weight / total)
-    others = np.maximum(n - top.shape[1], 0)  # none above the last of the largest, whatever rounding left
+    others = np.maximum(
+        n - top.shape[1], 0
+    )  # none above the last of the largest, whatever rounding left
     rest = {
         power: np.clip(value, 0.0, others * weight**power) / total**power
         for power, value in rest.items()
