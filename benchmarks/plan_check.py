@@ -32,7 +32,7 @@ many prompts and samples it takes, and {redraws} data sets of that size are draw
 counts), *bias* their mean; *kept* counts the pilots whose own data sets reached the promise within
 a quarter. Plans above {largest:,} rewards are counted, not drawn. Budgets at which the true
 frontier is flat are left out. weibull1.5 and normal.6 have prompts whose scales differ widely
-(lognormal); exp has exponential tails, for which klimit promises nothing and says so."""
+(lognormal); exp has exponential tails, of which the plan says that its samples are the least."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def test_the_jackknife_from_power_sums_is_the_naive_one(size):
     for row in (
         rng.normal(size=size),
         rng.exponential(size=size) ** 3,
-        [*rng.integers(0, 3, size).astype(float), 1e-09, *([0] * (size - 1))],
+        rng.integers(0, 3, size) + np.r_[1e-9, np.zeros(size - 1)],
         np.r_[np.zeros(size - 1), 50.0],
     ):
         row = row / row.std()
