@@ -11,20 +11,22 @@ import klimit as package
 
 
 def test_the_verdict_says_what_was_read_what_can_be_gained_and_how_far_to_trust_it(klimit, quality):
-    done = klimit("limit", quality, "--kl", "0.5,1,6")
+    done = klimit("limit", quality, "--kl", "0.2,0.5,6")
     assert done.code == 0
     assert not done.err
     lines = done.out.splitlines()
     assert lines[0] == "read 40 prompts x 32 samples, reward: quality"
-    assert re.match(r"At a KL of 1 nat the best any method can do is \+1\.\d+ quality \[", lines[2])
-    assert "with beta = 0." in lines[2]
+    assert re.match(
+        r"At a KL of 0.5 nats the best any method can do is \+\d\.\d+ quality \[", lines[2]
+    )
+    assert "with beta = " in lines[2]
     assert lines[3].startswith("That lifts the mean from the base model's ")
     assert re.match(
         r"Best-of-\d spends .* and reaches \d+ % of what is possible there \[", lines[4]
     )
     assert re.match(r"Trusted up to \S+ nats with 32 samples a prompt; 6 nats would take", lines[5])
     assert re.search(r"^  6.0    at least \d\.\d+ +-  +N = 1,096$", done.out, re.MULTILINE)
-    assert done.out.splitlines()[-1].startswith(f"next: klimit plan {quality} --kl 1 ")
+    assert done.out.splitlines()[-1].startswith(f"next: klimit plan {quality} --kl 0.5 ")
 
 
 def test_the_numbers_are_those_of_the_library(klimit, quality):
@@ -62,7 +64,7 @@ def test_solved_or_not_rewards_say_what_unsolved_prompts_decide(klimit, solved):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--budget", "per-prompt"], "If every prompt spends 1 nat the best"),
+        (["--budget", "per-prompt"], "If every prompt spends 0.5 nats the best"),
         (
             ["--objective", "win-rate"],
             "lifts the chance to beat an answer of the base model from 0.5",

@@ -85,7 +85,7 @@ def frontier(
     >>> rewards = np.random.default_rng(0).normal(size=(200, 64))
     >>> limit = frontier(rewards)
     >>> print(limit.gain(kl=0.5))  # the truth is 1
-    1.00 [0.98, 1.03]
+    0.987 [0.973, 1.013]
     """
     _one_of("budget", budget, ("average", "per-prompt"))
     _one_of("prompts", prompts, ("drawn", "fixed"))

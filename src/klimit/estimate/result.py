@@ -108,7 +108,7 @@ class Frontier:
         >>> from klimit.estimate.frontier import frontier
         >>> limit = frontier([[0.0, 1.0, 2.0, 3.0]] * 8, estimator="plugin")
         >>> round(limit.gain(kl=0.5).value, 6)
-        0.902447
+        1.051022
         """
         budget = _budgets(kl)
         return self._estimate(self._point(budget)[0], budget)
