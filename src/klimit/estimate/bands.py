@@ -36,6 +36,7 @@ class Bands:
     trusted_kl : nats up to which the estimate is trusted
     rate : exponent of the fall of the bias in the samples, (nodes,)
     narrowing : how much shorter errors are for these very prompts than for drawn ones; 1 if drawn
+    honest : whether the interval holds beyond trust too: mixtures of pass rates know what they do not know
     """
 
     kl: Floats
@@ -51,6 +52,7 @@ class Bands:
     trusted_kl: float
     rate: Floats
     narrowing: float
+    honest: bool = False
 
     def share(self, which: Floats, kl: Floats) -> Floats:
         """`which` over the gain, between nodes (both vanish at 0 alike)."""
@@ -130,7 +132,7 @@ def average_bands(
     return Bands(
         kl, point.gain, plugin, np.maximum(low, 0.0), high,
         np.exp(np.maximum(beta_low, -50)), np.exp(np.minimum(beta_high, 50)), error,
-        bound, shaky, trusted_kl, _rate(stats, grid, plain.tilt), narrowing,
+        bound, shaky, trusted_kl, _rate(stats, grid, plain.tilt), narrowing, rates is not None,
     )  # fmt: skip
 
 

@@ -112,7 +112,7 @@ def _solve(column: RewardColumn, samples: Samples, settings: Settings) -> Fronti
     if settings.budget == "per-prompt":
         from klimit.estimate import per_prompt
 
-        return per_prompt.solve(column, samples, settings)
+        return per_prompt.solve(column, samples, settings, average(column, samples, settings))
     return average(column, samples, settings)
 
 
@@ -123,7 +123,7 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
     cap = reward_cap(samples, settings)
     ceiling_gain, ceiling_kl = ordered_mean(samples.tops, samples), saturation(samples)
     tail, rates = LIGHT, None
-    if settings.estimator == "plugin":
+    if settings.estimator == "plugin" or not (samples.counts >= FEWEST).any():
         stats, curve = plugin(samples, ceiling_gain, ceiling_kl)
         members = plain(stats)
         correctable = False
@@ -158,7 +158,7 @@ def corrected(
     column: RewardColumn, samples: Samples, stats: Statistics, settings: Settings
 ) -> tuple[Members, Tail]:
     """The median of three corrections, and the tail of the residuals (light for few levels)."""
-    if not (samples.counts[samples.variances > 0] >= FEWEST).any():
+    if not ((samples.counts >= FEWEST) & (samples.variances > 0)).any():
         return combine(stats, None, None), LIGHT
     levels = few_levels.shared_levels(column.values)
     if levels is not None:
@@ -166,7 +166,7 @@ def corrected(
         total, change = few_levels.predicted_bias(counts, levels, stats.grid, seed=settings.seed)
         return combine(stats, total, change), LIGHT
     model = predicted_bias(samples, stats.grid, seed=settings.seed)
-    tail = tail_of(model.residuals, int(samples.counts.sum()))
+    tail = tail_of(model.residuals)
     return combine(stats, model.total, model.change), tail
 
 
@@ -235,6 +235,12 @@ def saturation(samples: Samples) -> float:
 def enough(samples: Samples) -> bool:
     """Whether nine prompts in ten have samples enough to be corrected."""
     return bool(np.mean(samples.counts >= FEWEST) >= 0.9)
+
+
+def correctable(samples: Samples, settings: Settings) -> bool:
+    """Whether a front of single prompts is corrected, or is the plug-in's."""
+    varied = (samples.counts >= FEWEST) & (samples.variances > 0)
+    return settings.estimator == "corrected" and enough(samples) and bool(varied.any())
 
 
 def reward_cap(samples: Samples, settings: Settings) -> float:

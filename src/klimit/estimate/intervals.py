@@ -42,9 +42,9 @@ class Tail:
 LIGHT = Tail(float("nan"), 0.0, 0.0)
 
 
-def tail_of(residuals: Floats, samples: int) -> Tail:
-    """Tail of standardised residuals (prompts x samples of them), from the largest few."""
-    n = int(min(0.2 * samples, 8 * np.sqrt(samples), len(residuals) - 1))
+def tail_of(residuals: Floats) -> Tail:
+    """Tail of standardised residuals, from the largest few."""
+    n = int(min(0.2 * len(residuals), 8 * np.sqrt(len(residuals))))
     if n < 5:
         return LIGHT
     top = np.sort(np.partition(residuals, len(residuals) - n - 1)[-n - 1 :])

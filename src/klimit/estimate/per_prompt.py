@@ -54,8 +54,8 @@ class _Fronts:
     quarter: Floats
 
 
-def solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontier:
-    """The per-prompt frontier; see `klimit.frontier`."""
+def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Frontier) -> Frontier:
+    """The per-prompt frontier; see `klimit.frontier`. It is never above the `shared` budget's."""
     if samples.scale == 0:
         return Frontier.flat(column, samples, settings)
     spread = np.sqrt(samples.variances[samples.variances > 0])
@@ -65,7 +65,7 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontie
     octaves = average.OCTAVES + below + int(np.clip(np.ceil(-low), 0, 8))
     grid = Grid(average.START / samples.scale / 2.0**below, octaves, average.PER_OCTAVE)
     kl = kl_nodes(float(np.log(samples.counts.max())))
-    correct = settings.estimator == "corrected" and average.enough(samples)
+    correct = average.correctable(samples, settings)
     sums = _read(samples, grid, kl, settings.seed, correct)
     counts = np.maximum(sums.prompts, 1)[:, None]
     weights = sums.prompts / sums.prompts.sum()
@@ -78,13 +78,15 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontie
         bias_weights = sums.biased / max(sums.biased.sum(), 1)
         model = predicted_bias(samples, grid, seed=settings.seed)
         discrete = shared_levels(column.values) is not None
-        tail = LIGHT if discrete else tail_of(model.residuals, int(samples.counts.sum()))
+        tail = LIGHT if discrete else tail_of(model.residuals)
         total, change = _model_bias(samples, model, kl, settings.seed)
         eighth, half, quarter = (x / biased for x in (sums.eighth, sums.half, sums.quarter))
         candidates = _candidates(full, eighth, half, quarter, bias_weights, total, change)
     middle = np.argsort(candidates[:, 0], axis=0)[(len(candidates) - 1) // 2]
     chosen = np.take_along_axis(candidates, middle[None, None, :], axis=0)[0]
-    chosen = np.minimum(np.maximum(chosen, full), cap)
+    chosen = np.maximum(chosen, full)
+    if correct:
+        chosen *= np.minimum(shared.curve.at_kl(kl).gain / chosen[0], 1.0)
     curve = _curve(kl, chosen[0], grid, samples, cap)
     bands = _bands(
         kl, curve, full, chosen, candidates[:, 0], weights, sums.noise / samples.prompts**2,
@@ -109,6 +111,7 @@ def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) ->
         count = len(grid.tilts)
         found = front(log_mgf[:, :count] + offset, grid, kl)
         still = samples.variances[block.prompts] == 0
+        np.minimum(found.gain, tops, out=found.gain)  # beyond the last tilt
         found.gain[still] = 0.0
         tilt = np.clip(found.tilt, grid.tilts[0], grid.tilts[-1])
         noise = _noise(
@@ -122,7 +125,7 @@ def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) ->
             hands, sizes = deal(gaps[use], block.counts[use], rng)
             rows, parts, width = hands.shape
             pieces = weight_sums(hands.reshape(rows * parts, width), grid).reshape(rows, parts, -1)
-            best = hands.max(axis=2)
+            best, totals = hands.max(axis=2), hands.sum(axis=2, where=hands > -np.inf)
             full = found.gain[use]
             moving = ~still[use][:, None]
 
@@ -132,9 +135,10 @@ def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) ->
                     chosen = list(union)
                     weight = np.maximum(pieces[:, chosen].sum(axis=1), 1e-280)
                     size = np.maximum(sizes[:, chosen].sum(axis=1), 1)[:, None]
-                    floor = grid.tilts * best[:, chosen].max(axis=1)[:, None]
-                    values = np.maximum(np.log(weight), floor) - np.log(size)
-                    total += front(values + offset[use], grid, kl).gain
+                    top = best[:, chosen].max(axis=1)[:, None]
+                    values = np.maximum(np.log(weight), grid.tilts * top) - np.log(size)
+                    gain = np.minimum(front(values, grid, kl).gain, top)
+                    total += gain - totals[:, chosen].sum(axis=1)[:, None] / size
                 return np.where(moving, total / len(unions), 0.0)
 
             seven = mean_front([tuple(set(range(parts)) - {i}) for i in range(parts)])
@@ -202,7 +206,8 @@ def _model_bias(
 
     moving = samples.variances > 0
     scale = float(model.scales.mean()) * float(moving.mean())
-    whole, part = bias(size), bias(max(size // 2, 2))
+    whole = bias(size)
+    part = (bias(max(size // 2, 2)) + bias(max(size - size // 2, 2))) / 2  # of 5: 2 and 3
     return scale * whole, scale * np.maximum(part - whole, 1e-15)
 
 

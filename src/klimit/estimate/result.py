@@ -92,7 +92,9 @@ class Frontier:
 
     @property
     def base_reward(self) -> float:
-        """Mean reward of the base, prompts weighing equally."""
+        """Mean reward of the base, prompts weighing equally; of win rates that is one half."""
+        if self.settings.objective == "win-rate":
+            return 0.5
         return ordered_mean(self.samples.means, self.samples)
 
     @property
@@ -128,7 +130,9 @@ class Frontier:
     @property
     def _solves_prompts(self) -> bool:
         """Whether every budget is solved prompt by prompt: the plug-in is then exact."""
-        return self.settings.budget == "per-prompt" and self.settings.estimator == "plugin"
+        from klimit.estimate.frontier import correctable
+
+        return self.settings.budget == "per-prompt" and not correctable(self.samples, self.settings)
 
     def _estimate(self, value: Floats, kl: Floats) -> Estimate:
         bands = self.bands
@@ -140,22 +144,13 @@ class Frontier:
         low = np.where(trusted, low, np.minimum(bound, value))
         cap = self.cap_limit()
         high = np.minimum(high, cap)
-        if not self._keeps_interval:
+        if not bands.honest:
             high = np.where(trusted, high, cap)
         done = kl == 0
         low, high = np.where(done, 0.0, low), np.where(done, 0.0, high)
         note = "" if bool(np.all(trusted)) else self._note(kl, trusted)
         high = np.maximum(high, value)
         return Estimate.of(value, low, high, level=self.settings.level, trusted=trusted, note=note)
-
-    @property
-    def _keeps_interval(self) -> bool:
-        """Whether the interval holds beyond trust too: pass-rate mixtures know what they do not know."""
-        return (
-            self.tail is LIGHT
-            and self.settings.range_implied
-            and self.settings.estimator == "corrected"
-        )
 
     def _trusted_low(self) -> float:
         edge = self.bands.trusted_kl
@@ -192,7 +187,7 @@ class Frontier:
     def unresolved(self) -> int | None:
         """Prompts of which no sample has the best possible reward; None where that is not known."""
         stated = self.settings.reward_range
-        if stated is None:
+        if stated is None or self.settings.objective == "win-rate":
             return None
         best = self.samples.means + self.samples.tops
         return int((best < stated[1] - 1e-9 * (stated[1] - stated[0])).sum())

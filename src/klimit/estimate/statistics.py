@@ -8,7 +8,7 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
@@ -78,12 +78,9 @@ def statistics(samples: Samples, grid: Grid, *, seed: int, workers: int = 2) -> 
 
     if len(parts) > 1 and workers > 1:
         with ThreadPoolExecutor(workers) as pool:
-            sums = list(pool.map(work, parts))
+            total, sizes = _total(pool.map(work, parts))
     else:
-        sums = [work(part) for part in parts]
-    total = sums[0]
-    for other in sums[1:]:
-        total = total + other
+        total, sizes = _total(map(work, parts))
     counts = np.maximum(total.prompts, 1)[:, None]
     biased = np.maximum(total.biased, 1)[:, None]
     return Statistics(
@@ -95,7 +92,7 @@ def statistics(samples: Samples, grid: Grid, *, seed: int, workers: int = 2) -> 
         jackknife=total.jackknife / biased,
         half=total.half / biased,
         quarter=total.quarter / biased,
-        sizes=Sizes(*(np.concatenate([s.sizes[i] for s in sums]) for i in range(3))),
+        sizes=sizes,
     )
 
 
@@ -106,7 +103,7 @@ def plugin_statistics(
     groups = min(GROUPS, samples.prompts)
     shape = (groups, len(grid.tilts))
 
-    def work(part: tuple[Block, bool]) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    def work(part: tuple[Block, bool]) -> tuple[Floats, ...]:
         block, _ = part
         moments = tilted_moments(block.rewards, block.counts, grid)
         group = samples.rank[block.prompts] % groups
@@ -125,8 +122,11 @@ def plugin_statistics(
 
     parts = list(slices(samples))
     with ThreadPoolExecutor(workers) as pool:
-        sums = [sum(x) for x in zip(*pool.map(work, parts), strict=True)]
-    prompts, full, noise, mean, variance = sums
+        found = pool.map(work, parts)
+        total = next(found)
+        for sums in found:
+            total = tuple(x + y for x, y in zip(total, sums, strict=True))
+    prompts, full, noise, mean, variance = total
     counts = np.maximum(prompts, 1)[:, None]
     none = np.zeros(shape)
     weights = prompts / prompts.sum()
@@ -173,6 +173,16 @@ class _Sums:
         )
 
 
+def _total(found: Iterable[_Sums]) -> tuple[_Sums, Sizes]:
+    """The sum of all slices as they come, so that no more than a few are held."""
+    total, sizes = None, []
+    for sums in found:
+        sizes.append(sums.sizes)
+        total = sums if total is None else total + sums
+    assert total is not None
+    return total, Sizes(*(np.concatenate(part) for part in zip(*sizes, strict=True)))
+
+
 def _block_sums(
     block: Block, samples: Samples, longer: Grid, groups: int, with_bias: bool,
     rng: np.random.Generator,
@@ -187,7 +197,7 @@ def _block_sums(
     if not with_bias:
         sums = weight_sums(gaps, longer)
         full, noise = _log_mgf_and_noise(sums, tops, block.counts, variance, longer)
-        zero = np.zeros(shape)
+        zero = np.broadcast_to(0.0, shape)
         return _Sums(np.bincount(group, minlength=groups).astype(float), by_group(full, group, groups),
                      noise, np.zeros(groups), zero, zero, zero, (empty, empty, empty))  # fmt: skip
     segments, sizes = deal(gaps, block.counts, rng)
@@ -197,13 +207,12 @@ def _block_sums(
     full, noise = _log_mgf_and_noise(sums, tops, block.counts, variance, longer)
     jackknife = _jackknife(sums, gaps, block.counts, longer)
     jackknife[variance == 0] = 0.0
-    best = segments.max(axis=2)
-    pieces = pieces[..., : len(tilts)]
-    tie = full - tilts * tops
-    half, half_size = _subset_means(pieces, sizes, best, parts // 2, tilts, prompts=samples.prompts)
-    quarter, quarter_size = _subset_means(
-        pieces, sizes, best, parts // 4, tilts, prompts=samples.prompts
-    )
+    hands = _Hands(
+        pieces[..., : len(tilts)], sizes, segments.max(axis=2),
+        segments.sum(axis=2, where=segments > -np.inf),
+    )  # fmt: skip
+    half, half_size = _subset_means(hands, parts // 2, tilts, prompts=samples.prompts)
+    quarter, quarter_size = _subset_means(hands, parts // 4, tilts, prompts=samples.prompts)
     number = np.bincount(group, minlength=groups).astype(float)
     return _Sums(
         number,
@@ -211,7 +220,7 @@ def _block_sums(
         noise,
         number,
         by_group(jackknife, group, groups),
-        by_group(tie - half, group, groups),
+        by_group(full - half, group, groups),
         by_group(half - quarter, group, groups),
         (block.counts.astype(float), half_size, quarter_size),
     )
@@ -319,19 +328,30 @@ def deal(gaps: Floats, counts: Integers, rng: np.random.Generator) -> tuple[Floa
     return hands, sizes.astype(float)
 
 
+@dataclass(frozen=True)
+class _Hands:
+    """Sums of weights (rows, hands, tilts); samples, best and sum of each hand (rows, hands)."""
+
+    weights: Floats
+    sizes: Floats
+    best: Floats
+    totals: Floats
+
+
 def _subset_means(
-    pieces: Floats, sizes: Floats, best: Floats, take: int, tilts: Floats, *, prompts: int
+    hands: _Hands, take: int, tilts: Floats, *, prompts: int
 ) -> tuple[Floats, Floats]:
-    """Mean log-mgf over unions of `take` hands, and the size that such a union counts as."""
-    parts = sizes.shape[1]
+    """Mean log-mgf over unions of `take` hands, each about its own mean, and the size it counts as."""
+    rows, parts = hands.sizes.shape
     unions = _unions(parts, take, prompts)
-    total = np.zeros((len(pieces), len(tilts)))
-    inverse = np.zeros(len(pieces))
+    total = np.zeros((rows, len(tilts)))
+    inverse, centre = np.zeros(rows), np.zeros(rows)
     for union in unions:
         chosen = list(union)
-        size = sizes[:, chosen].sum(axis=1)
-        weight = pieces[:, chosen].sum(axis=1)
-        top = best[:, chosen].max(axis=1)[:, None]
+        size = hands.sizes[:, chosen].sum(axis=1)
+        weight = hands.weights[:, chosen].sum(axis=1)
+        top = hands.best[:, chosen].max(axis=1)[:, None]
+        centre += hands.totals[:, chosen].sum(axis=1) / size
         low = weight < 1e-250
         np.maximum(weight, 1e-250, out=weight)
         value = np.log(weight)
@@ -339,6 +359,7 @@ def _subset_means(
             value = np.where(low, tilts * top, value)
         total += value - np.log(size)[:, None]
         inverse += 1 / size
+    total -= tilts * centre[:, None]
     return total / len(unions), len(unions) / inverse
 
 

@@ -39,15 +39,18 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontie
         again = collect(
             halved.values, np.asarray(halved.lengths, dtype=np.int64), seed=settings.seed
         )
-        solver = per_prompt.solve if settings.budget == "per-prompt" else average.average
-        return replace(solver(halved, again, known), settings=settings)
+        limit = average.average(halved, again, known)
+        if settings.budget == "per-prompt":
+            limit = per_prompt.solve(halved, again, known, limit)
+        return replace(limit, settings=settings)
     known = replace(settings, reward_range=(0.0, 1.0), range_implied=True)
     ranked = ranked_samples(samples)
     if ranked.scale == 0:
         return Frontier.flat(column, ranked, known)
+    limit = _average(column, samples, ranked, known)
     if settings.budget == "per-prompt" and not _continuous(samples):
-        return per_prompt.solve(column, ranked, known)
-    return _average(column, samples, ranked, known)
+        return per_prompt.solve(column, ranked, known, limit)
+    return limit
 
 
 def win_rates(rewards: Floats, counts: Integers) -> Floats:

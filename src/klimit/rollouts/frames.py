@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def is_frame(thing: Any) -> bool:
     """Whether this is a table of some library."""
     return (
-        _library(thing) in ("polars", "datasets")
+        _library(thing) in ("polars", "pandas", "datasets")
         or hasattr(thing, "__arrow_c_stream__")
         or hasattr(thing, "__dataframe__")
     )

@@ -1,0 +1,78 @@
+"""A number with its interval: how it reads, how it is indexed, what it becomes in JSON."""
+
+import json
+from math import inf, nan
+
+import numpy as np
+import pytest
+
+from klimit import Estimate
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (Estimate(0.843, 0.791, 0.902), "0.84 [0.79, 0.90]"),
+        (Estimate(12345.6, 12000.0, 12700.0), "12,346 [12,000, 12,700]"),
+        (Estimate(-0.5, -0.61, -0.39), "-0.50 [-0.61, -0.39]"),
+        (Estimate(0.843, 0.791, 0.902, trusted=False), "0.84 [0.79, 0.90] (not trusted)"),
+        (Estimate(1.4, 1.02, inf, trusted=False), "at least 1.0 (not trusted)"),
+        (Estimate(nan, 3.25, inf, trusted=False), "at least 3.2"),
+        (Estimate(inf, inf, inf), "impossible"),
+        (Estimate(0.0, 0.0, 0.0), "0 [0, 0]"),
+        (Estimate(nan, nan, nan), "not known"),
+    ],
+)
+def test_an_estimate_reads_as_its_value_between_its_limits(estimate, text):
+    assert str(estimate).startswith(text)
+
+
+def test_the_value_is_what_a_float_of_it_is():
+    assert float(Estimate(0.5, 0.4, 0.6)) == 0.5
+    with pytest.raises(TypeError):
+        float(Estimate(np.array([0.5, 1.0]), np.zeros(2), np.ones(2)))
+
+
+def test_an_array_of_estimates_is_indexed_sliced_and_counted():
+    value = np.array([0.5, 1.0, 2.0])
+    many = Estimate(value, value - 0.1, value + 0.1, trusted=np.array([True, True, False]))
+    assert len(many) == 3
+    one = many[2]
+    assert (one.value, one.low, one.high, one.trusted) == (2.0, 1.9, 2.1, False)
+    assert isinstance(one.value, float)
+    assert many[:2].value.tolist() == [0.5, 1.0]
+    assert [float(e) for e in many] == value.tolist()
+    assert str(many) == "[0.50 [0.40, 0.60], 1.00 [0.90, 1.10], 2.00 [1.90, 2.10] (not trusted)]"
+
+
+def test_long_arrays_are_cut_where_they_are_shown():
+    value = np.arange(30.0)
+    assert str(Estimate(value, value, value, trusted=value > -1)).endswith(", ...]")
+
+
+def test_json_has_null_and_a_reason_for_what_is_not_finite():
+    found = Estimate(nan, 1.0, inf, trusted=False, note="beyond the trusted 2 nats").to_dict()
+    assert json.loads(json.dumps(found, allow_nan=False)) == {
+        "value": None,
+        "low": 1.0,
+        "high": None,
+        "level": 0.95,
+        "trusted": False,
+        "reason": "beyond the trusted 2 nats",
+    }
+    assert Estimate(1.0, 0.0, inf).to_dict()["reason"] == "these samples set no bound"
+
+
+def test_json_of_what_is_known_gives_no_reason_and_keeps_arrays():
+    found = Estimate(
+        np.array([1.0, inf]), np.array([0.5, 1.0]), np.array([2.0, inf]), trusted=np.array([True, False])
+    ).to_dict()
+    assert found["value"] == [1.0, None]
+    assert found["trusted"] == [True, False]
+    assert found["reason"]
+    assert "reason" not in Estimate(1.0, 0.5, 2.0).to_dict()
+
+
+def test_an_estimate_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        Estimate(1.0, 0.5, 2.0).value = 3.0
