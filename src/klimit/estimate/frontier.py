@@ -91,10 +91,10 @@ def frontier(
     _one_of("prompts", prompts, ("drawn", "fixed"))
     _one_of("estimator", estimator, ("corrected", "plugin"))
     _one_of("objective", objective, ("reward", "win-rate"))
-    if not 0 < level < 1:
-        raise ArgumentError(f"level must lie between 0 and 1; got {level}. 0.95 is usual.")
-    if seed < 0:
-        raise ArgumentError(f"seed must be zero or a positive integer; got {seed}.")
+    if not isinstance(level, (float, int)) or not 0 < level < 1:
+        raise ArgumentError(f"level must lie between 0 and 1; got {level!r}. 0.95 is usual.")
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ArgumentError(f"seed must be zero or a positive integer; got {seed!r}.")
     column = reward_column(base, reward)
     samples = collect(column.values, np.asarray(column.lengths, dtype=np.int64), seed=seed)
     reward_range, implied = _range(column, reward_range)
@@ -258,12 +258,18 @@ def _range(
     if reward_range is None:
         binary = low in (0.0, 1.0) and high in (0.0, 1.0) and _only(values, 0.0, 1.0)
         return ((0.0, 1.0), True) if binary else (None, False)
-    if not reward_range[0] <= low <= high <= reward_range[1]:
+    try:
+        least, most = map(float, reward_range)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"reward_range must be two numbers, the least and the largest reward; got {reward_range!r}."
+        ) from None
+    if not least <= low <= high <= most:
         raise ArgumentError(
             f"rewards from {low:g} to {high:g} were seen, outside reward_range={reward_range}. "
             "Give the range that rewards can take, or leave it out."
         )
-    return (float(reward_range[0]), float(reward_range[1])), False
+    return (least, most), False
 
 
 def _only(values: Floats, low: float, high: float) -> bool:

@@ -70,7 +70,7 @@ class Frontier:
 
     @classmethod
     def flat(cls, column: RewardColumn, samples: Samples, settings: Settings) -> Frontier:
-        """Every prompt is constant: nothing can be gained, at any KL."""
+        """Every prompt is constant: nothing is gained at any KL, though a stated range may leave room."""
         tilts = np.array([1.0, 2.0])
         zero = np.zeros(2)
         curve = Curve.smooth(
@@ -78,10 +78,14 @@ class Frontier:
         )
         kl = kl_nodes(1.0)
         none = np.zeros(len(kl))
+        stated = settings.reward_range if settings.objective == "reward" else None
+        room = np.inf if stated is None else stated[1] - ordered_mean(samples.means, samples)
+        trusted_kl = 0.0 if 0 < room < np.inf else np.inf
+        doubt = none if trusted_kl else none + np.inf
         bands = Bands(
-            kl, none, none, none, none, none + 1, none + 1, none, none, none, np.inf, none + 1, 1.0
+            kl, none, none, none, none, none + 1, none + 1, none, none, doubt, trusted_kl, none + 1, 1.0
         )
-        return cls(column.ids, column.name, samples, settings, curve, None, bands, LIGHT, 0.0)
+        return cls(column.ids, column.name, samples, settings, curve, None, bands, LIGHT, room)
 
     def __repr__(self) -> str:
         samples = self.samples

@@ -1,0 +1,271 @@
+"""What a frontier answers: one concave curve, its slope and its inverse, and errors that say what to do."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+import klimit
+from klimit import ArgumentError
+from tests.estimate.drawn import normal_prompts, pass_rates, reward_rows
+
+KL = np.array([1e-3, 0.01, 0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 5.0])
+OPTIONS = [
+    {},
+    {"estimator": "plugin"},
+    {"budget": "per-prompt"},
+    {"budget": "per-prompt", "estimator": "plugin"},
+    {"objective": "win-rate"},
+    {"prompts": "fixed"},
+    {"reward_range": (-99.0, 99.0)},
+]
+
+
+def rewards_of(law, prompts=24, samples=13, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "normal": lambda: normal_prompts(rng, prompts, samples)[0],
+        "skewed": lambda: rng.exponential(size=(prompts, samples)) ** 2,
+        "coin": lambda: pass_rates(rng, prompts, samples)[0],
+        "rubric": lambda: rng.integers(1, 6, size=(prompts, samples)).astype(float),
+        "ragged": lambda: [rng.normal(size=m) for m in rng.integers(2, 60, size=prompts)],
+    }[law]()
+
+
+@pytest.fixture(scope="module")
+def limits():
+    """One frontier of each law and option, made when first asked for."""
+    made = {}
+
+    def get(law, option):
+        key = law, tuple(option.items())
+        if key not in made:
+            made[key] = klimit.frontier(rewards_of(law), **option)
+        return made[key]
+
+    return get
+
+
+every_law = pytest.mark.parametrize("law", ["normal", "skewed", "coin", "rubric", "ragged"])
+every_option = pytest.mark.parametrize("option", OPTIONS, ids=lambda o: "-".join(map(str, o.values())))
+
+
+@every_law
+@every_option
+def test_gain_rises_and_bends_down(limits, law, option):
+    limit = limits(law, option)
+    kl = np.concatenate([[0.0], np.geomspace(1e-4, 9, 80)])
+    gain = limit.gain(kl).value
+    slope = np.diff(gain) / np.diff(kl)
+    assert gain[0] == 0.0
+    assert (np.diff(gain) >= -1e-9 * gain[-1]).all()
+    assert (np.diff(slope) <= 1e-7 * slope[0]).all()
+
+
+@every_law
+@every_option
+def test_beta_is_the_slope_of_the_gain(limits, law, option):
+    limit = limits(law, option)
+    beta, step = limit.beta(KL).value, 1e-4
+    rise = limit.gain(KL * (1 + step)).value - limit.gain(KL * (1 - step)).value
+    assert_allclose(beta, rise / (2 * step * KL), rtol=0.02, atol=1e-3 * beta[3])
+    assert (np.diff(beta) <= 1e-9 * beta[0]).all()
+    assert limit.beta(0.0).value == math.inf
+
+
+@every_law
+@every_option
+def test_the_least_kl_of_a_gain_is_the_kl_that_gains_it(limits, law, option):
+    limit = limits(law, option)
+    kl = KL[limit.beta(KL).value > 0]
+    assert_allclose(limit.kl(limit.gain(kl).value).value, kl, rtol=1e-6)
+
+
+@every_law
+@every_option
+def test_limits_lie_around_the_value(limits, law, option):
+    limit = limits(law, option)
+    kl = np.concatenate([[0.0], KL, [40.0]])
+    for e in (limit.gain(kl), limit.beta(KL), limit.kl(limit.gain(kl).value * 0.8)):
+        assert (e.low <= e.value).all()
+        assert (e.value <= e.high).all()
+        json.dumps(e.to_dict(), allow_nan=False)
+    assert_array_equal(limit.gain(kl).trusted, kl <= limit.trusted_kl)
+
+
+@every_law
+@pytest.mark.parametrize("option", [{}, {"estimator": "plugin"}, {"objective": "win-rate"}])
+def test_the_point_of_a_beta_obeys_the_identities_of_the_optimal_policy(limits, law, option):
+    limit = limits(law, option)
+    beta = limit.beta(KL).value
+    kl, beta = KL[beta > 0], beta[beta > 0]
+    at = limit.at(beta=beta)
+    inner = kl < 0.9 * limit.curve.at_tilt(np.nextafter(limit.curve.knots[-1], 0)).kl
+    assert_allclose(at.kl.value[inner], kl[inner], rtol=1e-5)
+    assert_allclose(at.gain.value, beta * at.jeffreys.value, rtol=1e-12)
+    assert_allclose(at.forward_kl.value, at.jeffreys.value - at.kl.value, rtol=1e-12)
+    assert_allclose(at.log_partition.value, at.gain.value / beta - at.kl.value, rtol=1e-6, atol=1e-12)
+    for other in (0.7 * kl, 1.3 * kl):  # at() maximises gain - beta KL
+        there = limit.gain(other).value - beta * other
+        assert (at.gain.value - beta * at.kl.value >= there - 1e-9 * at.gain.value).all()
+    for name in ("kl", "gain", "jeffreys", "forward_kl", "log_partition"):
+        estimate = getattr(at, name)
+        assert (estimate.low <= estimate.value).all()
+        assert (estimate.value <= estimate.high).all()
+
+
+@every_law
+@pytest.mark.parametrize("estimator", ["corrected", "plugin"])
+def test_one_shared_beta_is_never_worse_than_the_same_kl_everywhere(limits, law, estimator):
+    average = limits(law, {"estimator": estimator}).gain(KL).value
+    each = limits(law, {"estimator": estimator, "budget": "per-prompt"}).gain(KL).value
+    assert (average >= each * (1 - 2e-3)).all()
+
+
+@every_law
+@pytest.mark.parametrize("option", [{}, {"budget": "per-prompt"}])
+def test_the_corrected_estimate_is_never_below_the_plug_in(limits, law, option):
+    corrected = limits(law, option).gain(KL).value
+    plugin = limits(law, option | {"estimator": "plugin"}).gain(KL).value
+    assert (corrected >= plugin * (1 - 1e-3)).all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    rows=reward_rows(max_prompts=6, max_samples=12),
+    option=st.sampled_from([{}, {"budget": "per-prompt"}, {"objective": "win-rate"}]),
+)
+def test_any_rewards_give_a_rising_concave_gain(rows, option):
+    limit = klimit.frontier(rows, **option)
+    kl = np.concatenate([[0.0], np.geomspace(1e-3, 9, 40)])
+    gain = limit.gain(kl)
+    slope = np.diff(gain.value) / np.diff(kl)
+    assert (slope >= -1e-9 * slope[0]).all()
+    assert (np.diff(slope) <= 1e-6 * slope[0]).all()
+    assert (gain.low <= gain.value).all()
+    assert (gain.value <= gain.high).all()
+
+
+def test_a_gain_that_the_range_of_rewards_forbids_takes_infinite_kl():
+    rewards, _ = pass_rates(np.random.default_rng(1), 40, 8)
+    least = klimit.frontier(rewards).kl([0.0, -1.0, 0.1, 1.01])
+    assert_array_equal(least.value[[0, 1, 3]], [0.0, 0.0, np.inf])
+    assert 0 < least.value[2] < 1
+    assert least.low[3] == np.inf
+    assert "does not allow this gain" in least.note
+
+
+def test_a_gain_that_no_sample_shows_takes_an_unknown_kl_above_a_bound():
+    rewards, _ = normal_prompts(np.random.default_rng(2), 40, 8)
+    least = klimit.frontier(rewards).kl(50.0)
+    assert math.isnan(least.value)
+    assert 0 < least.low < 4
+    assert least.high == math.inf
+    assert not least.trusted
+    assert "no sample" in least.note
+    assert str(least).startswith("at least")
+    assert klimit.frontier(rewards).kl(math.inf).high == math.inf
+
+
+def test_no_gain_exceeds_what_the_stated_range_leaves_room_for():
+    rewards, _ = normal_prompts(np.random.default_rng(3), 40, 16)
+    top = float(rewards.max()) + 0.01
+    for budget in ("average", "per-prompt"):
+        limit = klimit.frontier(rewards, reward_range=(-9.0, top), budget=budget)
+        room = top - limit.base_reward
+        gain = limit.gain([0.5, 2.0, 5.0, 50.0])
+        assert (gain.value <= room * (1 + 1e-12)).all()
+        assert np.isfinite(gain.high).all()
+        assert gain.high.max() < 1.2 * room
+
+
+def test_coins_imply_their_range_and_say_so():
+    rewards, _ = pass_rates(np.random.default_rng(4), 40, 8)
+    limit = klimit.frontier(rewards)
+    assert (limit.settings.reward_range, limit.settings.range_implied) == ((0.0, 1.0), True)
+    stated = klimit.frontier(rewards, reward_range=(0.0, 1.0))
+    assert stated.settings.range_implied is False
+    assert_array_equal(stated.gain(KL).value, limit.gain(KL).value)
+    assert klimit.frontier(rewards * 2).settings.reward_range is None
+
+
+def test_beyond_trust_the_answer_is_a_bound_that_says_how_many_samples_it_would_take():
+    rewards, _ = normal_prompts(np.random.default_rng(5), 60, 16)
+    limit = klimit.frontier(rewards)
+    gain = limit.gain([0.1, 4.0])
+    assert_array_equal(gain.trusted, [True, False])
+    assert gain.high[1] == np.inf
+    assert gain.low[1] >= gain.low[0]
+    assert "samples a prompt" in gain.note
+    assert limit.samples_needed(4.0) > limit.samples_needed(3.0) > 16
+
+
+def test_shapes_of_budgets_are_kept():
+    limit = klimit.frontier(rewards_of("normal"))
+    grid = np.array([[0.1, 0.5], [1.0, 2.0]])
+    assert limit.gain(grid).value.shape == (2, 2)
+    assert limit.kl(limit.gain(grid).value).value.shape == (2, 2)
+    assert limit.beta(grid).value.shape == (2, 2)
+    assert limit.at(beta=grid).kl.value.shape == (2, 2)
+    assert isinstance(limit.gain(1).value, float)
+    assert isinstance(limit.gain(1).trusted, bool)
+    assert limit.gain(grid).value[1, 0] == limit.gain(1.0).value
+    assert limit.gain([]).value.shape == (0,)
+
+
+@pytest.mark.parametrize("kl", [-1e-9, -3, math.nan, [0.5, math.nan], -math.inf])
+def test_negative_and_missing_budgets_are_refused(kl):
+    limit = klimit.frontier(rewards_of("rubric"))
+    for ask in (limit.gain, limit.beta, limit.bounds, limit.prompts):
+        with pytest.raises(ArgumentError, match=r"kl must be zero or more nats per sequence; got -|nan"):
+            ask(kl)
+
+
+def test_an_infinite_budget_buys_the_ceiling():
+    rows = rewards_of("rubric")
+    limit = klimit.frontier(rows, estimator="plugin")
+    assert_allclose(limit.gain(math.inf).value, np.mean(rows.max(axis=1) - rows.mean(axis=1)))
+    assert limit.beta(math.inf).value == 0.0
+
+
+@pytest.mark.parametrize("beta", [0.0, -1.0, math.nan, [0.5, 0.0]])
+def test_a_kl_coefficient_that_is_not_positive_is_refused(beta):
+    with pytest.raises(ArgumentError, match="beta must be positive"):
+        klimit.frontier(rewards_of("rubric")).at(beta=beta)
+
+
+def test_one_beta_for_all_prompts_is_refused_where_each_has_its_own():
+    with pytest.raises(ArgumentError, match="gives each prompt its own"):
+        klimit.frontier(rewards_of("rubric"), budget="per-prompt").at(beta=0.5)
+
+
+def test_a_gain_that_is_no_number_is_refused():
+    with pytest.raises(ArgumentError, match="gain must be a number"):
+        klimit.frontier(rewards_of("rubric")).kl(math.nan)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"budget": "pooled"}, "budget must be one of 'average', 'per-prompt'"),
+        ({"prompts": "random"}, "prompts must be one of 'drawn', 'fixed'"),
+        ({"estimator": "jackknife"}, "estimator must be one of"),
+        ({"objective": "winrate"}, "objective must be one of"),
+        ({"level": 95}, "level must lie between 0 and 1; got 95"),
+        ({"level": 0.0}, "level must lie between 0 and 1"),
+        ({"level": "high"}, "level must lie between 0 and 1"),
+        ({"reward_range": (2.0, 9.0)}, "outside reward_range"),
+        ({"reward_range": (9.0, 0.0)}, "reward_range"),
+        ({"reward_range": 5.0}, "reward_range"),
+        ({"reward_range": (0.0, math.nan)}, "reward_range"),
+        ({"seed": -1}, "seed"),
+        ({"seed": "abc"}, "seed"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_with_the_choices(option, said):
+    with pytest.raises(ArgumentError, match=said):
+        klimit.frontier(rewards_of("rubric"), **option)
