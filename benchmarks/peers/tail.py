@@ -23,7 +23,7 @@ def klimit_tail(rewards: Floats) -> float:
     from klimit.estimate.intervals import tail_of
 
     centred = rewards - rewards.mean(axis=1, keepdims=True)
-    return tail_of((centred / centred.std(axis=1, keepdims=True)).ravel(), rewards.size).shape
+    return tail_of((centred / centred.std(axis=1, keepdims=True)).ravel()).shape
 
 
 def arviz_psislw(rewards: Floats) -> Floats:

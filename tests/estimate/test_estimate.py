@@ -65,7 +65,10 @@ def test_json_has_null_and_a_reason_for_what_is_not_finite():
 
 def test_json_of_what_is_known_gives_no_reason_and_keeps_arrays():
     found = Estimate(
-        np.array([1.0, inf]), np.array([0.5, 1.0]), np.array([2.0, inf]), trusted=np.array([True, False])
+        np.array([1.0, inf]),
+        np.array([0.5, 1.0]),
+        np.array([2.0, inf]),
+        trusted=np.array([True, False]),
     ).to_dict()
     assert found["value"] == [1.0, None]
     assert found["trusted"] == [True, False]

@@ -51,7 +51,9 @@ def limits():
 
 
 every_law = pytest.mark.parametrize("law", ["normal", "skewed", "coin", "rubric", "ragged"])
-every_option = pytest.mark.parametrize("option", OPTIONS, ids=lambda o: "-".join(map(str, o.values())))
+every_option = pytest.mark.parametrize(
+    "option", OPTIONS, ids=lambda o: "-".join(map(str, o.values()))
+)
 
 
 @every_law
@@ -108,7 +110,9 @@ def test_the_point_of_a_beta_obeys_the_identities_of_the_optimal_policy(limits, 
     assert_allclose(at.kl.value[inner], kl[inner], rtol=1e-5)
     assert_allclose(at.gain.value, beta * at.jeffreys.value, rtol=1e-12)
     assert_allclose(at.forward_kl.value, at.jeffreys.value - at.kl.value, rtol=1e-12)
-    assert_allclose(at.log_partition.value, at.gain.value / beta - at.kl.value, rtol=1e-6, atol=1e-12)
+    assert_allclose(
+        at.log_partition.value, at.gain.value / beta - at.kl.value, rtol=1e-6, atol=1e-12
+    )
     for other in (0.7 * kl, 1.3 * kl):  # at() maximises gain - beta KL
         there = limit.gain(other).value - beta * other
         assert (at.gain.value - beta * at.kl.value >= there - 1e-9 * at.gain.value).all()
@@ -221,7 +225,9 @@ def test_shapes_of_budgets_are_kept():
 def test_negative_and_missing_budgets_are_refused(kl):
     limit = klimit.frontier(rewards_of("rubric"))
     for ask in (limit.gain, limit.beta, limit.bounds, limit.prompts):
-        with pytest.raises(ArgumentError, match=r"kl must be zero or more nats per sequence; got -|nan"):
+        with pytest.raises(
+            ArgumentError, match=r"kl must be zero or more nats per sequence; got -|nan"
+        ):
             ask(kl)
 
 

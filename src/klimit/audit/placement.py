@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
 
 
+_NOTHING = "nothing can be gained at this KL: a share of it is not defined"
 _FLAT = "the frontier is flat at this KL (beta = 0): nats from the optimum are not defined; see least_kl"
 
 
@@ -59,21 +60,19 @@ def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
         high = best.value + np.hypot(best.high - best.value, reach[1].value - best.value)
         best = Estimate(best.value, low, high, best.level, best.trusted, best.note)
     gap = _difference(best, won)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.asarray(won.value) / np.asarray(best.value)
-        up = np.hypot(
-            (np.asarray(won.high) - won.value) / best.value,
-            ratio * (1 - np.asarray(best.low) / best.value),
-        )
-        fall = np.where(np.isfinite(best.high), np.asarray(best.high) / best.value - 1, np.inf)
-        down = np.hypot(
-            (np.asarray(won.value) - won.low) / best.value, ratio * np.minimum(fall, 1.0)
-        )
-        beta = np.asarray(limit.beta(spent.value).value)
+    most = np.where(np.asarray(best.value) > 0, best.value, np.nan)
+    ratio = np.asarray(won.value) / most
+    up = np.hypot(
+        (np.asarray(won.high) - won.value) / most, ratio * (1 - np.asarray(best.low) / most)
+    )
+    fall = np.where(np.isfinite(best.high), np.asarray(best.high) / most - 1, np.inf)
+    down = np.hypot((np.asarray(won.value) - won.low) / most, ratio * np.minimum(fall, 1.0))
+    beta = np.asarray(limit.beta(spent.value).value)
     level = limit.settings.level
     efficiency = Estimate.of(
-        ratio, ratio - down, ratio + up, level=level, trusted=best.trusted, note=best.note
-    )
+        ratio, ratio - down, ratio + up, level=level, trusted=best.trusted,
+        note=_NOTHING if bool(np.any(np.isnan(most))) else best.note,
+    )  # fmt: skip
     flat = beta <= 0
     safe = np.where(flat, np.nan, beta)
     nats = Estimate.of(

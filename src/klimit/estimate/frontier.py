@@ -91,10 +91,7 @@ def frontier(
     _one_of("prompts", prompts, ("drawn", "fixed"))
     _one_of("estimator", estimator, ("corrected", "plugin"))
     _one_of("objective", objective, ("reward", "win-rate"))
-    if not isinstance(level, (float, int)) or not 0 < level < 1:
-        raise ArgumentError(f"level must lie between 0 and 1; got {level!r}. 0.95 is usual.")
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ArgumentError(f"seed must be zero or a positive integer; got {seed!r}.")
+    _check_numbers(level, seed)
     column = reward_column(base, reward)
     samples = collect(column.values, np.asarray(column.lengths, dtype=np.int64), seed=seed)
     reward_range, implied = _range(column, reward_range)
@@ -189,11 +186,11 @@ def _plugin_grid(samples: Samples) -> Grid:
     do.
     """
     if samples.counts.sum() >= 20_000:
-        return Grid(START / samples.scale, OCTAVES + 2, 6)
+        return Grid(START / samples.scale, OCTAVES + 1, 5)
     start = START / 2 / max(float(samples.tops.max()), samples.scale)
     moving = samples.variances > 0
     gaps = samples.tops - samples.level_below_the_best()
-    last = 40 / max(float(gaps[moving].min()), 1e-12 * samples.scale)
+    last = 40 / max(float(gaps[moving].min()), 1e-8 * samples.scale)
     return Grid(start, int(np.ceil(np.log2(last / start))), 16)
 
 
@@ -284,3 +281,10 @@ def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:
         raise ArgumentError(
             f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}."
         )
+
+
+def _check_numbers(level: Any, seed: Any) -> None:
+    if not isinstance(level, (float, int)) or not 0 < level < 1:
+        raise ArgumentError(f"level must lie between 0 and 1; got {level!r}. 0.95 is usual.")
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ArgumentError(f"seed must be zero or a positive integer; got {seed!r}.")

@@ -82,9 +82,8 @@ class Frontier:
         room = np.inf if stated is None else stated[1] - ordered_mean(samples.means, samples)
         trusted_kl = 0.0 if 0 < room < np.inf else np.inf
         doubt = none if trusted_kl else none + np.inf
-        bands = Bands(
-            kl, none, none, none, none, none + 1, none + 1, none, none, doubt, trusted_kl, none + 1, 1.0
-        )
+        one = none + 1
+        bands = Bands(kl, none, none, none, none, one, one, none, none, doubt, trusted_kl, one, 1.0)
         return cls(column.ids, column.name, samples, settings, curve, None, bands, LIGHT, room)
 
     def __repr__(self) -> str:
@@ -169,7 +168,8 @@ class Frontier:
         if not np.isfinite(self.cap):
             return float("inf")
         if self.settings.prompts == "drawn":
-            spread = ordered_mean((samples.means - self.base_reward) ** 2, samples)
+            middle = ordered_mean(samples.means, samples)
+            spread = ordered_mean((samples.means - middle) ** 2, samples)
             error = (spread / max(1 - 1 / samples.prompts, 0.5)) ** 0.5
         else:
             error = ordered_mean(samples.variances / (samples.counts - 1), samples) ** 0.5

@@ -181,6 +181,12 @@ def _centre(rewards: Floats, counts: Integers) -> Floats:
     sums = rewards.sum(axis=1, where=rewards > -np.inf) if padded else rewards.sum(axis=1)
     means: Floats = sums / counts
     rewards -= means[:, None]
+    lowest = rewards[np.arange(len(rewards)), rewards.shape[1] - counts]
+    close = rewards[:, -1] - lowest < 1e-6 * np.abs(means)
+    if close.any():  # rounding of the mean may be as large as what is left
+        part = rewards[close]
+        rest = part.sum(axis=1, where=part > -np.inf) / counts[close]
+        rewards[close] = part - rest[:, None]
     return means
 
 

@@ -1,0 +1,119 @@
+"""Win rates: known in closed form for continuous rewards, half the reward for coins, ranks between."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+import klimit
+from klimit.estimate.samples import collect
+from klimit.estimate.win_rate import ranked_samples, uniform_log_mgf, win_rates
+from klimit.theory import frontier as known
+from klimit.theory import uniform_frontier
+from tests.estimate.drawn import normal_prompts, pass_rates, reward_rows
+
+KL = np.array([1e-3, 0.01, 0.1, 0.5, 1.0, 2.0, 4.0])
+
+
+def wins(rows, **options):
+    return klimit.frontier(rows, objective="win-rate", **options)
+
+
+@pytest.mark.parametrize("budget", ["average", "per-prompt"])
+@pytest.mark.parametrize("law", ["normal", "exponential", "cauchy"])
+def test_continuous_rewards_have_the_closed_form_of_the_uniform_law(law, budget):
+    rng = np.random.default_rng(1)
+    rewards = {
+        "normal": rng.normal(size=(10, 16)),
+        "exponential": rng.exponential(size=(10, 16)) ** 3,
+        "cauchy": rng.standard_cauchy(size=(10, 16)),
+    }[law]
+    limit, truth = wins(rewards, budget=budget), uniform_frontier(KL)
+    assert_allclose(limit.gain(KL).value, truth.gain, rtol=1e-5)
+    assert_allclose(limit.beta(KL).value, truth.beta, rtol=1e-2)
+    assert_allclose(limit.beta(1.0).value, 1 / 7.34947305708, rtol=1e-4)  # T21
+    assert limit.base_reward == 0.5
+
+
+def test_the_uniform_log_mgf_is_accurate_from_tiny_to_huge_tilts():
+    tilts = np.array([1e-8, 1e-3, 0.039, 0.041, 1.0, 30.0, 5000.0])
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    wanted = [np.log(np.sum(weights * np.exp(t * nodes / 2)) / 2) for t in tilts[:5]]
+    assert_allclose(uniform_log_mgf(tilts[:5]), wanted, rtol=1e-6, atol=1e-15)
+    assert_allclose(uniform_log_mgf(tilts[5:]), tilts[5:] / 2 - np.log(tilts[5:]), rtol=1e-9)
+
+
+@pytest.mark.parametrize("budget", ["average", "per-prompt"])
+@pytest.mark.parametrize("estimator", ["corrected", "plugin"])
+def test_coins_win_half_of_what_they_gain(budget, estimator):
+    rewards, _ = pass_rates(np.random.default_rng(2), 60, 8)
+    options = {"budget": budget, "estimator": estimator}
+    half, whole = wins(rewards, **options), klimit.frontier(rewards, **options)
+    for ask in ("gain", "beta"):
+        won, gained = getattr(half, ask)(KL), getattr(whole, ask)(KL)
+        assert_allclose(won.value, gained.value / 2, rtol=1e-9)
+        assert_allclose(won.low, gained.low / 2, rtol=1e-6, atol=1e-12)
+        assert_allclose(won.high, gained.high / 2, rtol=1e-6)
+    assert_allclose(half.trusted_kl, whole.trusted_kl)
+    assert half.base_reward == 0.5
+    assert half.unresolved is None
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    rows=reward_rows(max_prompts=4, max_samples=9),
+    budget=st.sampled_from(["average", "per-prompt"]),
+    estimator=st.sampled_from(["corrected", "plugin"]),
+)
+def test_increasing_transforms_of_rewards_change_no_win_rate(rows, budget, estimator):
+    options = {"budget": budget, "estimator": estimator}
+    limit = wins(rows, **options)
+    bent = wins([np.exp(row / 3) + 2 * row for row in rows], **options)
+    # two levels are handled as coins, whose distance is divided out
+    assert_allclose(bent.gain(KL).value, limit.gain(KL).value, rtol=1e-7, atol=1e-12)
+    assert_allclose(bent.beta(KL).value, limit.beta(KL).value, rtol=1e-6, atol=1e-12)
+
+
+def test_rubrics_agree_with_the_ranks_of_a_big_sample():
+    chances, levels = np.array([0.1, 0.25, 0.4, 0.2, 0.05]), np.arange(5.0)
+    below = np.cumsum(chances) - chances
+    truth = known(chances, below + chances / 2)
+    rng = np.random.default_rng(3)
+    rewards = rng.choice(levels, p=chances, size=(200, 32))
+    limit = wins(rewards)
+    kl = KL[limit.trusted_kl >= KL]
+    assert limit.trusted_kl > 1
+    gain = limit.gain(kl)
+    assert_allclose(gain.value, truth.gain(kl), rtol=0.03)
+    assert ((gain.low <= truth.gain(kl)) & (truth.gain(kl) <= gain.high)).all()
+    plugin = wins(rewards, estimator="plugin").gain(kl).value
+    assert (np.abs(plugin / truth.gain(kl) - 1) > np.abs(gain.value / truth.gain(kl) - 1)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=reward_rows(max_prompts=3, max_samples=12))
+def test_a_win_rate_is_the_share_below_plus_half_of_the_ties(rows):
+    samples = collect(np.concatenate(rows), np.array(list(map(len, rows))))
+    ranked = ranked_samples(samples)
+    for place, found in ranked.rewards_by_prompt():
+        row = np.sort(rows[samples.kept[place]])
+        wanted = [(np.mean(row < x) + np.mean(row == x) / 2) - 0.5 for x in row]
+        assert_allclose(found, wanted, atol=1e-12)
+    assert_allclose(ranked.means, 0.5)
+
+
+def test_padding_keeps_out_of_the_ranks():
+    rates = win_rates(np.array([[-np.inf, -np.inf, 1.0, 2.0]]), np.array([2]))
+    assert_array_equal(rates, [[-np.inf, -np.inf, -0.25, 0.25]])
+
+
+@pytest.mark.parametrize("estimator", ["corrected", "plugin"])
+def test_no_policy_wins_more_than_always(estimator):
+    rewards, _ = normal_prompts(np.random.default_rng(4), 20, 8)
+    rubric = np.random.default_rng(5).integers(0, 4, size=(20, 8)).astype(float)
+    for given_rewards in (rewards, rubric):
+        gain = wins(given_rewards, estimator=estimator).gain([0.1, 1.0, 5.0, 50.0])
+        assert (gain.value <= 0.5).all()
+        assert (gain.high <= 0.5 + 1e-12).all()
+    assert wins(rewards).kl(0.6).value == np.inf
