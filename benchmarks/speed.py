@@ -26,9 +26,9 @@ from benchmarks.measure import ROOT, Absent, Call, Measured, Patience, measure
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-NAMES = ("start", "frontier", "scaling", "best-of-n", "tail", "parquet", "jsonl")
+NAMES = ("start", "frontier", "scaling", "best-of-n", "pass-at-k", "tail", "parquet", "jsonl")
 LINEAR = 1.1  # the exponent that still counts as linear
-HEAD = ("", "wall, s", "CPU, s", "memory, MB", "time", "memory", "target", "what it leaves out")
+HEAD = ("", "wall, s", "CPU, s", "memory, MB", "x wall", "x memory", "target", "what it leaves out")
 
 
 @click.command()
@@ -104,10 +104,10 @@ def cells(entry: Entry, found: Measured | Absent, first: Measured) -> tuple[str,
         seconds(found.wall),
         seconds(found.cpu),
         memory,
-        f"{found.wall / first.wall:.2g}x" if found is not first else "1",
-        f"{found.peak / first.peak:.2g}x" if found is not first else "1",
+        times(found.wall / first.wall),
+        times(found.peak / first.peak),
         "; ".join(targets(entry, found)),
-        entry.lacks,
+        "; ".join(filter(None, (entry.lacks, found.said))),
     )
 
 
@@ -150,8 +150,8 @@ def heading(versions: dict[str, str], before: float) -> str:
         "Medians of up to seven runs (fewer where they take long; 15 s in all), each contender in "
         "a process of its own after a call with few prompts, with as many threads as it takes by "
         "itself. CPU is the time of all threads. Memory is the peak of the process, with its "
-        "imports and data, and in brackets what the call added. *time* and *memory* are over the "
-        "first row's. klimit's promises are for two cores that do nothing else."
+        "imports and data, and in brackets what the call added. *x wall* and *x memory* are over "
+        "the first row's. klimit's promises are for two cores that do nothing else."
     )
 
 
@@ -172,6 +172,11 @@ def seconds(value: float) -> str:
     """Two or three figures, never exponents."""
     digits = 4 if value < 0.1 else 3 if value < 1 else 2 if value < 10 else 1
     return f"{value:,.{digits}f}"
+
+
+def times(ratio: float) -> str:
+    """A ratio to two figures or whole, never in exponents."""
+    return f"{ratio:.{2 if ratio < 0.1 else 1 if ratio < 10 else 0}f}"
 
 
 def write(path: Path, page: str) -> None:

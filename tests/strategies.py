@@ -7,15 +7,10 @@ zero probabilities, ties, constant rewards and rare outcomes all occur.
 from typing import NamedTuple
 
 import numpy as np
-from hypothesis import settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-
-# A machine that is busy with something else is no failing example.
-settings.register_profile("klimit", deadline=None)
-settings.load_profile("klimit")
 
 
 class RewardTable(NamedTuple):

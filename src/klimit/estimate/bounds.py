@@ -13,7 +13,7 @@ import numpy as np
 
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import ordered_mean
-from klimit.estimate.tilted import tilt_prompts
+from klimit.estimate.tilted import tilt_prompts, tilt_to_kl
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,12 +36,11 @@ def bounds(limit: Frontier, kl: float) -> pl.DataFrame:
     rows: list[tuple[str, float, str]] = [
         ("frontier: beta * Jeffreys", gain, "2605.07105, section 3")
     ]
-    variance = ordered_mean(samples.variances, samples)
+    counts = samples.counts if limit.settings.estimator == "corrected" else np.inf
+    variance = ordered_mean(samples.variances / (1 - 1 / counts), samples)
     if variance > 0 and kl > 0:
         rows += _from_moments(limit, kl, variance)
-        tilt = float(limit.curve.at_kl(kl).tilt)
-        if np.isfinite(tilt):
-            rows += _from_divergences(limit, tilt)
+        rows += _from_divergences(limit, kl, variance, gain)
     rows.sort(key=lambda row: row[1])
     value = [row[1] for row in rows]
     over = [v / gain if gain > 0 else 1.0 for v in value]
@@ -76,20 +75,25 @@ def _from_moments(limit: Frontier, kl: float, variance: float) -> list[tuple[str
     ]
 
 
-def _from_divergences(limit: Frontier, tilt: float) -> list[tuple[str, float, str]]:
+def _from_divergences(
+    limit: Frontier, kl: float, variance: float, gain: float
+) -> list[tuple[str, float, str]]:
+    """Bounds from how far the optimum is; few samples show its divergences low, as they do its gain."""
     samples = limit.samples
-    found = tilt_prompts(samples, tilt)
-    variance, chi_square = (ordered_mean(x, samples) for x in (samples.variances, found.chi_square))
+    if limit.settings.budget == "per-prompt":
+        found = tilt_to_kl(samples, kl)
+    else:
+        found = tilt_prompts(samples, float(limit.curve.at_kl(kl).tilt))
     hellinger = 2 * np.sqrt(found.hellinger_squared * (found.second_moment + samples.variances))
-    return [
-        ("chi-square of the optimum", (variance * chi_square) ** 0.5, "2406.05883, section 4"),
-        (
-            "total variation of the optimum",
-            ordered_mean(_ranges(limit) * found.total_variation, samples),
-            "2406.05883, section 4",
-        ),
-        ("Hellinger of the optimum", ordered_mean(hellinger, samples), "2406.05883, section 4"),
-    ]
+    seen = ordered_mean(found.gain, samples)
+    lift = max(gain / seen, 1.0) if seen > 0 else 1.0
+    values = {
+        "chi-square": (variance * ordered_mean(found.chi_square, samples)) ** 0.5,
+        "total variation": ordered_mean(_ranges(limit) * found.total_variation, samples),
+        "Hellinger": ordered_mean(hellinger, samples),
+    }
+    source = "2406.05883, section 4"
+    return [(f"{name} of the optimum", lift * value, source) for name, value in values.items()]
 
 
 def _ranges(limit: Frontier) -> Floats:

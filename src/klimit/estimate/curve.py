@@ -114,7 +114,8 @@ class Curve:
         flat = tilt >= self.knots[-1]
         value, slope, _ = self._evaluate(np.minimum(tilt, self.knots[-1]))
         gain = np.where(flat, self.ceiling_gain, slope)
-        kl = np.where(flat, self.ceiling_kl, np.minimum(tilt, self.knots[-1]) * slope - value)
+        below = np.minimum(tilt, self.knots[-1]) * slope - value
+        kl = np.where(flat, self.ceiling_kl, np.minimum(below, self.ceiling_kl))
         with np.errstate(invalid="ignore"):
             log_partition = np.where(flat, tilt * gain - kl, value)
         return Point(tilt, kl, gain, log_partition)
@@ -165,7 +166,9 @@ class Curve:
         last = self.at_tilt(np.nextafter(self.knots[-1], 0.0))
         found = self.at_tilt(np.minimum(high, np.nextafter(self.knots[-1], 0.0)))
         room = self.ceiling_gain - float(last.gain)
-        share = (wanted - last.gain) / (room if room > 1e-12 * self.ceiling_gain else 1.0)
+        share = (np.minimum(wanted, self.ceiling_gain) - last.gain) / (
+            room if room > 1e-12 * self.ceiling_gain else 1.0
+        )
         kl = np.where(wanted > last.gain, last.kl + share * (self.ceiling_kl - last.kl), found.kl)
         kl = np.where(
             wanted <= 0, 0.0, np.where(wanted > self.ceiling_gain * (1 + 1e-14), np.nan, kl)

@@ -24,6 +24,7 @@ from klimit.estimate.statistics import FEWEST, Statistics, plugin_statistics, st
 START = 2.0**-5  # the smallest tilt, per pooled standard deviation: KL of about 0.0005 nats
 OCTAVES = 13
 PER_OCTAVE = 8
+_MANY = 64  # samples of 0/1 rewards from which the median of corrections is better than the mixture
 _RATE_TILTS = np.geomspace(0.05, 60.0, 26)
 
 
@@ -135,7 +136,9 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
             rates, tilts = _rates(*binary, settings)
             from klimit.estimate.bands import spread_log_mgf
 
-            chosen = np.maximum(spread_log_mgf(tilts, rates.value, grid.tilts), members.plugin)
+            if samples.counts.min() < _MANY:
+                chosen = spread_log_mgf(tilts, rates.value, grid.tilts)
+                chosen = np.maximum(chosen, members.plugin)
             members = Members(grid, members.plugin, members.chosen, np.stack([chosen]),
                               members.plugin_without, members.chosen_without, members.weights)  # fmt: skip
         curve = Curve.convex(

@@ -61,8 +61,8 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
     spread = np.sqrt(samples.variances[samples.variances > 0])
     low, high = np.log2(spread.min() / samples.scale), np.log2(spread.max() / samples.scale)
     # every prompt needs its own range of tilts
-    below = int(np.clip(np.ceil(high), 0, 8)) + 2  # the smallest budgets need smaller tilts
-    octaves = average.OCTAVES + below + int(np.clip(np.ceil(-low), 0, 8))
+    below = int(np.clip(np.ceil(high - 1e-9), 0, 8)) + 2  # the smallest budgets need smaller tilts
+    octaves = average.OCTAVES + below + int(np.clip(np.ceil(-low - 1e-9), 0, 8))
     grid = Grid(average.START / samples.scale / 2.0**below, octaves, average.PER_OCTAVE)
     kl = kl_nodes(float(np.log(samples.counts.max())))
     correct = average.correctable(samples, settings)
@@ -217,7 +217,8 @@ def _candidates(
 ) -> Floats:  # fmt: skip
     """Grouped jackknife, Aitken and calibrated model at fixed KL, each with every group left out."""
     jack, halves, quarters = (with_left_out(x, weights) for x in (eighth, half, quarter))
-    ratio = np.clip(halves / np.where(np.abs(quarters) < 1e-12, 1e-12, quarters), 0.3, 0.8)
+    tiny = 1e-12 * float(full[0].max())
+    ratio = np.clip(halves / np.where(np.abs(quarters) < tiny, tiny, quarters), 0.3, 0.8)
     aitken = halves * ratio / (1 - ratio)
     spread = group_error(half, weights) / change
     trust = 0.25 / (0.25 + spread**2)

@@ -44,7 +44,7 @@ def predicted_bias(samples: Samples, grid: Grid, *, seed: int) -> PredictedBias:
     anchors = _anchors(int(sizes.min()), int(sizes.max()))
     # one grid of u = tilt * scale wide enough for every prompt
     low, high = np.log2(scales.min() * grid.start), np.log2(scales.max() * grid.tilts[-1])
-    start = 2.0 ** np.floor(low - np.log2(grid.start)) * grid.start
+    start = 2.0 ** np.floor(low)
     u_grid = Grid(start, int(np.ceil(high - np.log2(start))) + 1, grid.per_octave)
     rng = np.random.default_rng([seed, 1, len(residuals)])
     bias = _simulate(residuals, anchors, u_grid, rng, hands=_HANDS)
@@ -136,6 +136,8 @@ def _simulate(
         level = log_mean(dealt[None, :], grid)[0]
         limit = hands * most
         for i, size in enumerate(anchors):
+            if number[i] >= 2 * hands:  # small hands need few deals
+                continue
             rows = dealt[: min(len(dealt), limit) // size * size].reshape(-1, size)
             values = log_mean(rows, grid) - grid.tilts * rows.mean(axis=1)[:, None]
             used = level - grid.tilts * dealt.mean()

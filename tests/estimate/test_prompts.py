@@ -1,0 +1,123 @@
+"""Where the gain is: prompts whose gains and KLs average to the frontier's."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+import klimit
+from klimit.estimate.samples import collect
+from klimit.estimate.tilted import least_kl, mean_front, tilt_prompts, tilt_to_kl
+from klimit.theory import frontier as known
+from klimit.theory import tilt
+from tests.estimate.drawn import base_of, normal_prompts, pass_rates, reward_rows
+from tests.strategies import budgets
+
+KL = [0.0, 1e-3, 0.2, 1.0, 5.0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=reward_rows(max_samples=20),
+    budget=st.sampled_from(["average", "per-prompt"]),
+    estimator=st.sampled_from(["corrected", "plugin"]),
+    objective=st.sampled_from(["reward", "win-rate"]),
+)
+def test_prompts_average_to_the_frontier(rows, budget, estimator, objective):
+    limit = klimit.frontier(rows, budget=budget, estimator=estimator, objective=objective)
+    scale = float(limit.gain(50.0).value)
+    for kl in KL:
+        table = limit.prompts(kl)
+        assert_allclose(table["gain"].mean(), limit.gain(kl).value, atol=1e-9 * scale)
+        if budget == "average":
+            spent = min(kl, limit.curve.ceiling_kl)
+            assert_allclose(table["kl"].mean(), spent, rtol=1e-6, atol=1e-9)
+        else:
+            assert (table["kl"] <= kl * (1 + 1e-9) + 1e-12).all()
+        assert (table["kl"] >= 0).all()
+        assert (table["ess"] >= 1 - 1e-9).all()
+        assert (table["ess"] <= table["samples"] * (1 + 1e-9)).all()
+
+
+def test_the_plug_ins_prompts_are_the_tilted_laws():
+    rng = np.random.default_rng(1)
+    rows = [rng.normal(size=m).round(2) for m in (4, 9, 20)]
+    limit, truth = klimit.frontier(rows, estimator="plugin"), known(base_of(rows), rows)
+    table = limit.prompts(0.4)
+    assert_allclose(table["kl"], truth.kl_by_prompt(0.4), rtol=1e-7)
+    assert_allclose(table["gain"], truth.gain_by_prompt(0.4), rtol=1e-7)
+
+
+def test_a_prompt_is_trusted_where_its_samples_reach_its_kl_with_two_nats_to_spare():
+    rewards, _ = normal_prompts(np.random.default_rng(2), 30, 64)
+    table = klimit.frontier(rewards).prompts(1.0)
+    assert table["trusted"].to_list() == (table["kl"] <= np.log(64) - 2).to_list()
+    assert 0 < table["trusted"].sum() <= 30
+
+
+def test_unsolved_prompts_are_shown_without_headroom():
+    rewards, _ = pass_rates(np.random.default_rng(3), 60, 6)
+    rewards[0] = 0.0
+    row = klimit.frontier(rewards).prompts(0.2).row(0, named=True)
+    assert (row["mean_reward"], row["headroom"], row["gain"], row["kl"]) == (0, 0, 0, 0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    rows=reward_rows(max_samples=12),
+    at=st.one_of(st.just(0.0), st.floats(-6, 6).map(lambda x: float(np.exp(x)))),
+)
+def test_one_tilt_reweights_every_prompt_as_the_theory_does(rows, at):
+    samples = collect(np.concatenate(rows), np.array(list(map(len, rows))))
+    found = tilt_prompts(samples, at)
+    for place, index in enumerate(samples.kept):
+        row, base = rows[index], base_of(rows)[index]
+        policy = base if at == 0 else tilt(base, row, beta=1 / at).policy
+        share = policy / base
+        mean = policy @ row
+        wanted = {
+            "kl": policy @ np.log(np.where(share > 0, share, 1.0)),
+            "gain": mean - row.mean(),
+            "variance": policy @ (row - mean) ** 2,
+            "chi_square": base @ (share - 1) ** 2,
+            "total_variation": base @ np.abs(share - 1) / 2,
+            "hellinger_squared": 1 - base @ np.sqrt(share),
+        }
+        for name, value in wanted.items():
+            assert_allclose(getattr(found, name)[place], value, rtol=1e-6, atol=1e-8, err_msg=name)
+
+
+@settings(max_examples=50, deadline=None)
+@given(rows=reward_rows(max_samples=12), kl=budgets(1e-5, 4.0))
+def test_every_prompt_spends_the_same_kl_or_stands_at_its_best(rows, kl):
+    samples = collect(np.concatenate(rows), np.array(list(map(len, rows))))
+    found = tilt_to_kl(samples, kl)
+    ceiling = np.log(samples.counts / samples.ties)
+    wanted = np.where(samples.variances > 0, np.minimum(kl, ceiling), 0.0)
+    assert_allclose(found.kl, wanted, rtol=1e-7, atol=1e-9)
+    assert_allclose(found.gain[kl >= ceiling], samples.tops[kl >= ceiling], rtol=1e-12, atol=1e-15)
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=reward_rows(max_samples=12), share=st.floats(0.01, 1.0))
+def test_the_least_kl_of_the_mean_front_is_found_up_to_its_ceiling(rows, share):
+    samples = collect(np.concatenate(rows), np.array(list(map(len, rows))))
+    ceiling = float(samples.tops.mean())
+    if ceiling < 1e-3:
+        return
+    kl = least_kl(samples, share * ceiling)
+    assert_allclose(mean_front(samples, kl)[0], share * ceiling, rtol=1e-8)
+    assert np.isnan(least_kl(samples, 1.001 * ceiling))
+    assert least_kl(samples, -1.0) == 0.0
+
+
+@pytest.mark.parametrize("kl", [0.2, 1.5])
+def test_an_infinite_tilt_leaves_the_best_samples_alone(kl):
+    rows = [np.array([0.0, 1.0, 1.0, 0.5]), np.array([2.0, 2.0, 2.0])]
+    samples = collect(np.concatenate(rows), np.array([4, 3]))
+    found = tilt_prompts(samples, np.inf)
+    assert_allclose(found.kl, [np.log(2), 0.0])
+    assert_allclose(found.gain, [0.375, 0.0])
+    assert_allclose(found.chi_square, [1.0, 0.0])
+    assert_allclose(tilt_to_kl(samples, kl).kl, [min(kl, np.log(2)), 0.0])
