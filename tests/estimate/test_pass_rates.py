@@ -1,0 +1,145 @@
+"""0/1 rewards: the mixture of pass rates that counts reveal, and what few draws leave open."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import klimit
+from klimit.estimate.pass_rates import log_mgf_of_rate, pass_rate_bands
+from klimit.theory import frontier as known
+from tests.estimate.drawn import pass_rates
+
+KL = np.array([0.03, 0.1, 0.3])
+
+
+def truth(rates, kl):
+    return known(np.stack([1 - rates, rates], axis=1), [[0.0, 1.0]] * len(rates)).gain(kl)
+
+
+def coins(rng, rates, samples):
+    sizes = np.broadcast_to(samples, len(rates))
+    return [(rng.random(m) < q).astype(float) for q, m in zip(rates, sizes, strict=True)]
+
+
+@pytest.mark.parametrize("prompts", ["drawn", "fixed"])
+@pytest.mark.parametrize("samples", [4, 8])
+def test_the_interval_covers_where_some_prompts_cannot_be_solved(prompts, samples):
+    rng = np.random.default_rng(1)
+    population = np.where(np.arange(2000) < 500, 0.0, rng.beta(1, 2, size=2000))
+    hits = []
+    for _ in range(12):
+        rates = rng.choice(population, size=80)
+        wanted = truth(rates if prompts == "fixed" else population, KL)
+        gain = klimit.frontier(coins(rng, rates, samples), prompts=prompts).gain(KL)
+        hits.append((gain.low <= wanted) & (wanted <= gain.high))
+    assert np.mean(hits) >= 0.85
+
+
+def test_a_trusted_estimate_is_much_nearer_than_the_plug_in():
+    rng = np.random.default_rng(2)
+    errors, plugin = [], []
+    for _ in range(6):
+        rewards, rates = pass_rates(rng, 200, 6)
+        wanted = truth(rates, KL)
+        limit = klimit.frontier(rewards, prompts="fixed")
+        assert limit.trusted_kl > 0.1
+        errors.append(limit.gain(KL).value / wanted - 1)
+        plugin.append(klimit.frontier(rewards, estimator="plugin").gain(KL).value / wanted - 1)
+    assert np.abs(np.mean(errors, axis=0)).max() < 0.03
+    assert np.mean(plugin, axis=0).max() < -0.06
+
+
+@pytest.mark.parametrize("samples", [4, 5, 16])
+def test_equal_rates_are_found_to_be_equal(samples):
+    rng = np.random.default_rng(3)
+    rates = np.full(300, 0.2)
+    limit = klimit.frontier(coins(rng, rates, samples))
+    kl = KL[limit.trusted_kl >= KL]
+    assert len(kl) > 0
+    gain = limit.gain(kl)
+    assert_allclose(gain.value, truth(rates[:1], kl), rtol=0.08)
+    assert ((gain.low <= truth(rates[:1], kl)) & (truth(rates[:1], kl) <= gain.high)).all()
+
+
+@pytest.mark.parametrize("samples", [2, 3])
+def test_two_or_three_draws_give_lower_bounds_only(samples):
+    rng = np.random.default_rng(4)
+    rewards, rates = pass_rates(rng, 150, samples)
+    limit = klimit.frontier(rewards)
+    gain = limit.gain(KL)
+    assert limit.trusted_kl == 0
+    assert not gain.trusted.any()
+    assert (gain.low <= truth(rates, KL)).all()
+    assert (truth(rates, KL) <= gain.high).all()
+    assert_allclose(gain.value, klimit.frontier(rewards, estimator="plugin").gain(KL).value)
+
+
+def test_prompts_with_different_numbers_of_draws_are_read_together():
+    rng = np.random.default_rng(5)
+    rates = rng.random(300)
+    rows = coins(rng, rates, rng.choice([4, 7, 16, 50], size=300))
+    limit = klimit.frontier(rows, prompts="fixed")
+    gain, wanted = limit.gain(KL), truth(rates, KL)
+    assert_allclose(gain.value, wanted, rtol=0.06)
+    assert ((gain.low <= wanted) & (wanted <= gain.high)).all()
+
+
+def test_beyond_trust_the_interval_spans_solved_and_unsolved():
+    rng = np.random.default_rng(6)
+    rates = np.where(np.arange(200) < 60, 0.0, rng.beta(2, 2, size=200))
+    limit = klimit.frontier(coins(rng, rates, 8), prompts="fixed")
+    gain = limit.gain(3.0)
+    assert not gain.trusted
+    assert "samples a prompt" in gain.note
+    assert gain.low <= truth(rates, 3.0) <= gain.high
+    unsolved, solved = limit.ceilings
+    assert gain.low <= unsolved + 0.02
+    assert gain.high > unsolved
+    assert_allclose(solved, 1 - limit.base_reward)
+    assert limit.unresolved >= 60
+
+
+def test_none_solved_leaves_everything_open_and_all_solved_nothing():
+    none, every = klimit.frontier(np.zeros((40, 4))), klimit.frontier(np.ones((40, 4)))
+    gain = none.gain(1.0)
+    assert (gain.value, gain.low, gain.high, gain.trusted) == (0.0, 0.0, 1.0, False)
+    assert none.unresolved == 40
+    gain = every.gain(1.0)
+    assert (gain.value, gain.low, gain.high, gain.trusted) == (0.0, 0.0, 0.0, True)
+    assert every.unresolved == 0
+
+
+def test_one_success_among_many_failures_is_no_disaster():
+    rewards = np.zeros((100, 4))
+    rewards[0, 0] = 1.0
+    gain = klimit.frontier(rewards).gain(KL)
+    assert (gain.value > 0).all()
+    assert (gain.value <= 1).all()
+
+
+def test_two_levels_of_any_size_are_read_as_coins():
+    rewards, _ = pass_rates(np.random.default_rng(7), 60, 6)
+    plain, scaled = klimit.frontier(rewards), klimit.frontier(rewards * 3 - 5)
+    assert_allclose(scaled.gain(KL).value, 3 * plain.gain(KL).value, rtol=1e-9)
+    assert_allclose(scaled.trusted_kl, plain.trusted_kl, rtol=1e-9)
+
+
+def test_with_many_draws_the_bands_close_around_the_mean_log_mgf():
+    rng = np.random.default_rng(8)
+    rates = rng.beta(0.5, 0.8, size=400)
+    counts = np.full(400, 500)
+    tilts = np.array([0.3, 1.0, 3.0])
+    bands = pass_rate_bands(
+        rng.binomial(counts, rates).astype(float), counts, tilts, quantile=1.96, fixed=True
+    )
+    wanted = [log_mgf_of_rate(rates, tilt).mean() for tilt in tilts]
+    assert_allclose(bands.value, wanted, rtol=0.03)
+    assert (bands.low <= bands.value).all()
+    assert (bands.value <= bands.high).all()
+    assert (bands.open <= 0.03 * bands.value).all()
+
+
+def test_the_log_mgf_of_a_coin_is_accurate_for_rates_and_tilts_of_all_sizes():
+    for rate, tilt in ((0.0, 5.0), (1.0, 5.0), (1e-5, 20.0), (0.3, 0.01), (0.5, 29.9), (0.5, 60.0)):
+        wanted = np.logaddexp(np.log1p(-rate), np.log(rate) + tilt) if 0 < rate < 1 else rate * tilt
+        assert_allclose(log_mgf_of_rate(np.array([rate]), tilt), wanted - rate * tilt, atol=1e-12)
