@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 NAMES = ("start", "frontier", "scaling", "best-of-n", "pass-at-k", "tail", "parquet", "jsonl")
 LINEAR = 1.1  # the exponent that still counts as linear
-HEAD = ("", "wall, s", "CPU, s", "memory, MB", "x wall", "x memory", "target", "what it leaves out")
+HEAD = ("", "wall, s", "CPU, s", "memory, MB", "x wall", "x memory", "target",
+        "what it leaves out; how near it comes")  # fmt: skip
 
 
 @click.command()
@@ -60,10 +61,10 @@ def main(
                 for path, *_ in contest.dumps:
                     Path(path).unlink()
     versions |= installed()
-    page = "\n\n".join([heading(versions, before), *parts]) + "\n"
-    click.echo(f"\n{heading(versions, before)}")
+    head = heading(versions, before, os.getloadavg()[0])
+    click.echo(f"\n{head}")
     if output:
-        write(output, page)
+        write(output, "\n\n".join([head, *parts]) + "\n")
 
 
 def run(
@@ -137,15 +138,17 @@ def growth(rows: Sequence[tuple[Entry, Measured | Absent]]) -> str:
     )
 
 
-def heading(versions: dict[str, str], before: float) -> str:
+def heading(versions: dict[str, str], before: float, after: float) -> str:
     """What was run, where, and how to read it."""
     command = shlex.join(["python", "-m", "benchmarks.speed", *_shown(sys.argv[1:])])
     names = ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
-    shared = "; other work ran beside it, so walls are longer than they need be" * (before > 1)
+    busy = before > 1 or after > 3  # it makes a load of one or two by itself
+    shared = "; other work ran beside it, so walls are longer than they need be" * busy
     return (
         "# Speed and memory, beside what people use today\n\n"
         f"`{command}` on a machine with {_machine()}, {platform.system()}, "
-        f"Python {platform.python_version()}. Load average {before:.1f} when it began{shared}. "
+        f"Python {platform.python_version()}. Load average {before:.1f} when it began, "
+        f"{after:.1f} when it ended{shared}. "
         f"Versions: {names}.\n\n"
         "Medians of up to seven runs (fewer where they take long; 15 s in all), each contender in "
         "a process of its own after a call with few prompts, with as many threads as it takes by "

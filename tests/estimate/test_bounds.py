@@ -49,7 +49,7 @@ def test_bounds_of_samples_are_above_the_true_frontier_within_noise(kl):
         table = klimit.frontier(rewards).bounds(kl)
         assert set(table["bound"]) == NAMES
         assert (table["value"].to_numpy() >= 0.9 * truth).all()
-        assert table["bound"][0] == "frontier: beta * Jeffreys" or table["over_frontier"][0] > 0.9
+        assert table["over_frontier"][0] > 0.97
 
 
 def test_normal_rewards_are_where_the_sub_gaussian_bound_is_tight():

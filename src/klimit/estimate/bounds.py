@@ -32,7 +32,7 @@ def bounds(limit: Frontier, kl: float) -> pl.DataFrame:
     import polars as pl
 
     samples = limit.samples
-    gain = float(limit.curve.at_kl(kl).gain)
+    gain = float(limit.gain(kl).value)
     rows: list[tuple[str, float, str]] = [
         ("frontier: beta * Jeffreys", gain, "2605.07105, section 3")
     ]

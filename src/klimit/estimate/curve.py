@@ -78,10 +78,12 @@ class Curve:
         hull = _lower_hull(np.concatenate(([0.0], tilts)), np.concatenate(([0.0], value)))
         x, y = np.concatenate(([0.0], tilts))[hull], np.concatenate(([0.0], value))[hull]
         secant = np.diff(y) / np.diff(x)
-        slope = CubicSpline(np.log(x[1:]), y[1:])(np.log(x[1:]), 1) / x[1:]
+        half_variance = y[1:] / x[1:] ** 2  # C over tilt squared hardly bends near 0
+        bend = CubicSpline(np.log(x[1:]), half_variance)(np.log(x[1:]), 1)
+        slope = x[1:] * (2 * half_variance + bend)
         slope[:-1] = np.clip(slope[:-1], secant[:-1], secant[1:])
-        slope[-1] = max(slope[-1], secant[-1])
         slope = np.concatenate(([0.0], slope))
+        slope[-1] = np.clip(slope[-1], secant[-1], max(2 * secant[-1] - slope[-2], secant[-1]))
         width = np.diff(x)
         left, right = slope[:-1], slope[1:]
         gap_left, gap_right = secant - left, right - secant
@@ -90,7 +92,7 @@ class Curve:
         bad = (middle < left) | (middle > right)
         total = np.where(right > left, right - left, 1.0)
         share[bad] = np.clip(
-            np.where(gap_left < gap_right, 1 - gap_left / total, gap_right / total), 0.05, 0.95
+            np.where(gap_left < gap_right, 1 - gap_left / total, gap_right / total), 1e-3, 0.999
         )[bad]
         middle = np.where(bad, 2 * secant - share * left - (1 - share) * right, middle)
         middle = np.clip(middle, left, right)
@@ -104,8 +106,10 @@ class Curve:
         rise = step * (slopes[:-1] + slopes[1:]) / 2
         start = np.concatenate(([0.0], np.cumsum(rise)))[:-1]
         coefficients = np.stack([start, step * slopes[:-1], step * np.diff(slopes) / 2], axis=1)
-        ceiling_gain = min(max(ceiling_gain, float(slopes[-1])), max(cap, 0.0))
-        end = float(knots[-1] * slopes[-1] - start[-1] - rise[-1])
+        last = float(slopes[-1])
+        ceiling_gain = min(max(ceiling_gain, last), max(cap, 0.0))
+        end = float(knots[-1] * last - start[-1] - rise[-1])
+        end += float(knots[-1]) * (ceiling_gain - last)  # no steeper to the ceiling than before it
         return cls(knots, coefficients, ceiling_gain, max(ceiling_kl, end))
 
     def at_tilt(self, tilt: ArrayLike) -> Point:

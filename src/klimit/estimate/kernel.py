@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 BLOCK = 32_768  # numbers: 256 kB, the second-level cache of today's cores
+_FAINT = 60.0  # columns whose weights are all below exp(-60) of the best one's add no digit
 _RESTART = 12  # octaves that are squared in a row: each doubles the rounding error
 _FLUSH = (
     1e-140  # squares of smaller weights would become subnormal, which is slow and never matters
@@ -110,19 +111,22 @@ def tilted_moments(rewards: Floats, counts: NDArray[np.int64], grid: Grid) -> Ti
             finite = np.where(part > -np.inf, part, 0.0)
             squares = finite * finite
             lowest = float(finite.min(initial=0.0))
+            nearest = part.max(axis=0)  # ascending, as the rows are
             for chain in range(grid.per_octave):
                 tilt = float(grid.tilts[chain])
-                weights = np.exp(tilt * part)
+                weights, first = np.exp(tilt * part), 0
                 for octave in range(grid.octaves):
                     tilt *= 2.0 if octave else 1.0
+                    faint = int(np.searchsorted(nearest, -_FAINT / tilt))
+                    weights, first = weights[:, max(faint - first, 0) :], max(faint, first)
                     if octave % _RESTART:
                         np.multiply(weights, weights, out=weights)
                     elif octave:
-                        np.exp(tilt * part, out=weights)
+                        np.exp(tilt * part[:, first:], out=weights)
                     t = octave * grid.per_octave + chain
                     sums[inside, t] += np.einsum("ij->i", weights)
-                    firsts[inside, t] += np.einsum("ij,ij->i", weights, finite)
-                    seconds[inside, t] += np.einsum("ij,ij->i", weights, squares)
+                    firsts[inside, t] += np.einsum("ij,ij->i", weights, finite[:, first:])
+                    seconds[inside, t] += np.einsum("ij,ij->i", weights, squares[:, first:])
                     if tilt * lowest < -300.0 and octave + 1 < grid.octaves:
                         weights[weights < _FLUSH] = 0.0
     mean = firsts / sums

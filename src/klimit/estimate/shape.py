@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from klimit.estimate.kernel import Floats, Grid, weight_sums
+from klimit.estimate.kernel import BLOCK, Floats, Grid, weight_sums
 from klimit.estimate.samples import Integers, Samples
 from klimit.estimate.statistics import slices
 
@@ -129,21 +129,26 @@ def _simulate(
     deals = max(1, min(round(hands / per_deal), _SIMULATED // (per_deal * most)))
     total = np.zeros((len(anchors), len(grid.tilts)))
     number = np.zeros(len(anchors))
-    for _ in range(deals):
-        dealt = rng.permutation(residuals)[: per_deal * most]
-        if len(dealt) < most:
-            dealt = rng.choice(residuals, most)
-        level = log_mean(dealt[None, :], grid)[0]
-        limit = hands * most
+    at_once = max(1, BLOCK // (per_deal * most))
+    for first in range(0, deals, at_once):
+        dealt = np.stack([
+            rng.permutation(residuals)[: per_deal * most] if len(residuals) >= most
+            else rng.choice(residuals, most)
+            for _ in range(first, min(first + at_once, deals))
+        ])  # fmt: skip
+        level = _centred_log_mean(dealt, grid).sum(axis=0)
         for i, size in enumerate(anchors):
             if number[i] >= 2 * hands:  # small hands need few deals
                 continue
-            rows = dealt[: min(len(dealt), limit) // size * size].reshape(-1, size)
-            values = log_mean(rows, grid) - grid.tilts * rows.mean(axis=1)[:, None]
-            used = level - grid.tilts * dealt.mean()
-            total[i] += len(rows) * used - values.sum(axis=0)
+            each = min(min(dealt.shape[1], hands * most) // size, -(-2 * hands // len(dealt)))
+            rows = dealt[:, : each * size].reshape(-1, size)
+            total[i] += each * level - _centred_log_mean(rows, grid).sum(axis=0)
             number[i] += len(rows)
     return np.maximum(total / number[:, None], 0.0)
+
+
+def _centred_log_mean(rows: Floats, grid: Grid) -> Floats:
+    return log_mean(rows, grid) - grid.tilts * rows.mean(axis=1)[:, None]
 
 
 def log_mean(rows: Floats, grid: Grid) -> Floats:

@@ -1,0 +1,85 @@
+"""Intervals: standard errors from groups left out, the tail of rewards, and what a correction adds."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import stats
+
+from klimit.estimate.intervals import (
+    LIGHT,
+    around,
+    doubt,
+    leave_out_error,
+    pareto_shape,
+    quantiles,
+    tail_of,
+)
+from klimit.estimate.kernel import Grid
+from klimit.estimate.members import front, group_error, with_left_out
+
+
+def test_leaving_prompts_out_gives_the_standard_error_of_a_mean():
+    values = np.random.default_rng(1).normal(size=(40, 3))
+    weights = np.full(40, 1 / 40)
+    means = with_left_out(values, weights)
+    assert_allclose(means[0], values.mean(axis=0))
+    assert_allclose(means[5], np.delete(values, 4, axis=0).mean(axis=0))
+    wanted = values.std(axis=0, ddof=1) / np.sqrt(40)
+    assert_allclose(leave_out_error(means[1:], means[0], weights), wanted, rtol=1e-9)
+    assert_allclose(group_error(values, weights), wanted, rtol=1e-9)
+
+
+def test_one_group_alone_has_no_known_error():
+    assert np.isinf(leave_out_error(np.zeros((1, 2)), np.zeros(2), np.ones(1))).all()
+
+
+@pytest.mark.parametrize(("level", "groups"), [(0.95, 30), (0.9, 2), (0.99, 200)])
+def test_quantiles_are_those_of_students_law(level, groups):
+    two, one = quantiles(level, groups)
+    assert_allclose(two, stats.t.ppf((1 + level) / 2, groups - 1), rtol=1e-9)
+    assert_allclose(one, stats.t.ppf(level, groups - 1), rtol=1e-9)
+
+
+def test_the_pareto_shape_is_the_number_known_from_elsewhere():
+    u = (np.arange(1, 101) - 0.5) / 100
+    assert_allclose(pareto_shape(((1 - u) ** -0.5 - 1) / 0.5), 0.504492784502, rtol=1e-8)  # T112
+    assert pareto_shape(np.zeros(10)) == -1.0
+
+
+def test_tails_are_told_apart():
+    rng, n = np.random.default_rng(2), 20_000
+    laws = {"uniform": rng.random(n), "normal": rng.normal(size=n),
+            "exponential": rng.exponential(size=n), "pareto": rng.pareto(2, size=n)}  # fmt: skip
+    tails = {name: tail_of(x) for name, x in laws.items()}
+    shapes = [tails[name].shape for name in laws]
+    assert shapes == sorted(shapes)
+    assert [tails[name].heavy for name in laws] == [False, False, True, True]
+    assert tails["pareto"].long == 1.0
+    assert tails["uniform"].long == 0.0
+    assert tail_of(rng.random(4)) is LIGHT
+    assert not LIGHT.heavy
+
+
+def test_an_interval_is_long_upwards_where_much_was_corrected():
+    value, error = np.array([1.0]), np.array([0.1])
+    low, high = around(value, error, np.zeros(1), np.zeros(1), LIGHT, 2.0)
+    assert_allclose([low[0], high[0]], [0.8, 1.2])
+    low, high = around(value, error, np.array([0.3]), np.array([0.1]), LIGHT, 2.0)
+    assert high[0] - 1 > 1 - low[0] > 0.2
+
+
+def test_doubt_grows_with_the_correction_and_the_disagreement():
+    gain, zero, some = np.array([1.0]), np.zeros(1), np.array([0.1])
+    assert doubt(gain, zero, zero, LIGHT) == 0
+    assert 0 < doubt(gain, some, zero, LIGHT) < doubt(gain, some, some, LIGHT)
+    assert doubt(zero, zero, zero, LIGHT) == 0
+
+
+def test_the_front_of_a_normal_law_is_the_root_of_twice_the_kl():
+    grid = Grid(2.0**-5, 13, 8)
+    kl = np.array([0.01, 0.5, 3.0])
+    found = front(grid.tilts**2 / 2, grid, kl)
+    assert_allclose(found.gain, np.sqrt(2 * kl), rtol=1e-5)
+    assert_allclose(found.tilt, np.sqrt(2 * kl), rtol=1e-2)
+    many = front(np.stack([grid.tilts**2 / 2, 2 * grid.tilts**2]), grid, kl)
+    assert_allclose(many.gain[1], 2 * many.gain[0], rtol=1e-4)
