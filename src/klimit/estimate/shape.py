@@ -148,7 +148,8 @@ def _simulate(
 
 
 def _centred_log_mean(rows: Floats, grid: Grid) -> Floats:
-    return log_mean(rows, grid) - grid.tilts * rows.mean(axis=1)[:, None]
+    centred: Floats = log_mean(rows, grid) - grid.tilts * rows.mean(axis=1)[:, None]
+    return centred
 
 
 def log_mean(rows: Floats, grid: Grid) -> Floats:
