@@ -47,25 +47,38 @@ def pass_rate_bands(
     degree = int(min(DEGREE, counts.min()))
     sizes, size_of = np.unique(counts.astype(int), return_inverse=True)
     likelihood = _binomial(degree, RATES)
+    thin = [_hypergeometric(int(size), degree) for size in sizes]
     seen = np.zeros(degree + 1)
     for index, size in enumerate(sizes):
         # how many prompts show each count: sums of whole numbers do not depend on their order
         shown = np.bincount(successes[size_of == index].astype(int), minlength=size + 1)
-        seen += shown @ _hypergeometric(size, degree) / len(counts)
+        seen += shown @ thin[index] / len(counts)
     share = np.bincount(size_of) / len(counts)
+    pmfs = [_binomial(int(size), RATES) for size in sizes]
     weights = _fit(likelihood, seen, np.maximum(seen, 0.5 / len(counts)))
     for _ in range(2):
-        covariance = _covariance(weights, sizes, share, degree, fixed) / len(counts)
+        square = sum(
+            part * (hands.T * (weights @ pmf)) @ hands
+            for part, pmf, hands in zip(share, pmfs, thin, strict=True)
+        )
+        mean = weights @ likelihood
+        known = (likelihood.T * weights) @ likelihood if fixed else np.outer(mean, mean)
+        covariance = (square - known) / len(counts)
         whiten = _whitener(covariance, len(counts))
         a, b = whiten @ likelihood.T, whiten @ seen
         weights = _simplex_nnls(a, b)
+    observed = np.sort(successes / counts)  # sorted, so that no digit depends on the order of prompts
     value, low, high, undecided = (np.empty(len(tilts)) for _ in range(4))
     for i, tilt in enumerate(tilts):
         function = log_mgf_of_rate(RATES, float(tilt))
         narrow = _profile(a, b, function, weights, 0.25)
         wide = _profile(a, b, function, weights, 0.5)
         full = _profile(a, b, function, weights, quantile)
-        value[i] = (narrow[0] + narrow[1]) / 2
+        plugin = float(log_mgf_of_rate(observed, float(tilt)).mean())
+        # where unsolved prompts may have a rate of 0 or a tiny one, the middle is far too high for 0:
+        # no higher above the least mixture than that is above the plug-in
+        correction = max(narrow[0] - plugin, 0.0)
+        value[i] = plugin + correction + min(correction, (narrow[1] - narrow[0]) / 2)
         undecided[i] = max(0.0, (2 * (narrow[1] - narrow[0]) - (wide[1] - wide[0])) / 2)
         low[i], high[i] = full
     return Bands(value, np.minimum(low, value), np.maximum(high, value), undecided)
@@ -95,22 +108,6 @@ def _hypergeometric(size: int, draws: int) -> Floats:
     good = np.arange(size + 1)[:, None]
     pmf: Floats = hypergeom.pmf(np.arange(draws + 1)[None, :], size, good, draws)
     return np.nan_to_num(pmf)
-
-
-def _covariance(
-    weights: Floats, sizes: Integers, share: Floats, degree: int, fixed: bool
-) -> Floats:
-    """Covariance of one prompt's thinned counts under the fitted mixture."""
-    total = np.zeros((degree + 1, degree + 1))
-    for size, part in zip(sizes, share, strict=True):
-        pmf = _binomial(int(size), RATES)
-        thin = _hypergeometric(int(size), degree)
-        total += part * (thin.T * (weights @ pmf)) @ thin
-    means = _binomial(degree, RATES)
-    if fixed:
-        return total - (means.T * weights) @ means
-    mean = weights @ means
-    return total - np.outer(mean, mean)
 
 
 def _whitener(covariance: Floats, prompts: int) -> Floats:
