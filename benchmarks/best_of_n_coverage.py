@@ -150,7 +150,7 @@ def prompt_numbers(
     family: str, prompts: int, samples: int, sizes: tuple[int, ...], reps: int, seed: int
 ) -> Array:
     """(reps, gain / KL / win rate, value / low / high, sizes)."""
-    from klimit.estimate.best_of_n import prompt_estimates
+    from klimit.estimate.best_of_n.verb import prompt_estimates
 
     found = []
     for data in _data(family, prompts, samples, reps, seed):
@@ -209,7 +209,7 @@ def _plugin_bias(
     seed: int,
     exact: Array,
 ) -> Array:
-    from klimit.estimate.own_spending import _sample_kl
+    from klimit.estimate.best_of_n.own_spending import _sample_kl
 
     data = _data(family, prompts, samples, reps, seed)
     means = [_sample_kl(np.sort(x, axis=1), sizes).mean(axis=1) for x in data]

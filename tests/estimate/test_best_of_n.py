@@ -12,13 +12,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import klimit
 from klimit import ArgumentError, DataError
-from klimit.estimate.best_of_n import prompt_estimates
-from klimit.estimate.best_of_n_kl import Draws, pass_rate_kl, tie_scores
-from klimit.estimate.best_of_n_prompts import by_prompt
-from klimit.estimate.judged_wins import wins_over_earlier
-from klimit.estimate.order_weights import chance_below, order_weights
-from klimit.estimate.prompt_means import mean_of_prompts
-from klimit.estimate.ranked import ranked_pairs, ranked_samples
+from klimit.estimate.best_of_n.judged_wins import wins_over_earlier
+from klimit.estimate.best_of_n.kl import Draws, pass_rate_kl, tie_scores
+from klimit.estimate.best_of_n.order_weights import chance_below, order_weights
+from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
+from klimit.estimate.best_of_n.prompts import by_prompt
+from klimit.estimate.best_of_n.ranked import ranked_pairs, ranked_samples
+from klimit.estimate.best_of_n.verb import prompt_estimates
 from klimit.estimate.samples import collect
 from klimit.theory import best_of_n as known_best_of_n
 from klimit.theory import continuous_best_of_n

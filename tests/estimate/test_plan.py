@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 import klimit
 from benchmarks.simulate import find_family
-from klimit.estimate.equal_n import distinct_n, n_kl, n_spending
+from klimit.estimate.best_of_n.equal_n import distinct_n, n_kl, n_spending
 from klimit.estimate.samples import collect
 from klimit.estimate.samples_needed import ErrorSplit, error_split, least_samples
 

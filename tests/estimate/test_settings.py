@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 import klimit
+from klimit.estimate.plan.settings import Target, spread_of_rewards, trainer_settings
 from klimit.estimate.samples import collect
-from klimit.estimate.settings import Target, spread_of_rewards, trainer_settings
 from tests.estimate import trainer_losses as losses
 from tests.estimate.tiny_policy import additive, branching
 

@@ -41,7 +41,7 @@ def best_of_n_beside(
     rollouts: Rollouts, limit: Frontier, kl: Sequence[float], *, reward_range: Any
 ) -> Beside:
     """Find the N that spends each budget, and how near the limit one of them comes."""
-    from klimit.estimate.equal_n import n_kl, n_spending
+    from klimit.estimate.best_of_n.equal_n import n_kl, n_spending
 
     if limit.samples.scale == 0:
         return Beside(dict.fromkeys(kl), dict.fromkeys(kl, "-"))

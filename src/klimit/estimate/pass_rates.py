@@ -67,7 +67,9 @@ def pass_rate_bands(
         whiten = _whitener(covariance, len(counts))
         a, b = whiten @ likelihood.T, whiten @ seen
         weights = _simplex_nnls(a, b)
-    observed = np.sort(successes / counts)  # sorted, so that no digit depends on the order of prompts
+    observed = np.sort(
+        successes / counts
+    )  # sorted, so that no digit depends on the order of prompts
     value, low, high, undecided = (np.empty(len(tilts)) for _ in range(4))
     for i, tilt in enumerate(tilts):
         function = log_mgf_of_rate(RATES, float(tilt))

@@ -8,7 +8,7 @@ from klimit.view import words
 
 if TYPE_CHECKING:
     from klimit.estimate.plan import Plan
-    from klimit.estimate.settings import Setting
+    from klimit.estimate.plan.settings import Setting
 
 EXACT = "What to type where the trainer's optimum is the limit (temperature 1, no top-p or top-k):"
 FIRST_ORDER = (

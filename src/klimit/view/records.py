@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from klimit.estimate.best_of_n import BestOfN
     from klimit.estimate.plan import Plan
+    from klimit.estimate.plan.settings import Setting
     from klimit.estimate.result import Frontier
     from klimit.estimate.samples import Samples
-    from klimit.estimate.settings import Setting
     from klimit.rollouts import Rollouts
 
 BEST_OF_N = (

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from klimit.estimate.best_of_n.ranked import Ranked
 from klimit.estimate.kernel import Floats, Grid, weight_sums
 from klimit.estimate.members import front
-from klimit.estimate.ranked import Ranked
 from klimit.estimate.samples import Integers
 
 MOST = 2**17  # rewards looked at: a ratio needs no more

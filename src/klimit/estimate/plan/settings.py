@@ -140,7 +140,7 @@ def spread_of_rewards(samples: Samples, tilt: float) -> float:
 
 def trainer_settings(target: Target) -> tuple[Setting, ...]:
     """Every trainer's settings, those whose optimum is the tilt first, without a number last."""
-    from klimit.estimate.trainers import openrlhf, trl, verl
+    from klimit.estimate.plan.trainers import openrlhf, trl, verl
 
     found = [*trl(target), *verl(target), *openrlhf(target)]
     return tuple(sorted(found, key=lambda setting: (setting.value is None, not setting.exact)))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from klimit.estimate.best_of_n_kl import Draws
-from klimit.estimate.judged_wins import JudgedWins
+from klimit.estimate.best_of_n.judged_wins import JudgedWins
+from klimit.estimate.best_of_n.kl import Draws
+from klimit.estimate.best_of_n.ranked import Ranked
 from klimit.estimate.kernel import Floats
-from klimit.estimate.ranked import Ranked
 
 
 @dataclass(frozen=True)

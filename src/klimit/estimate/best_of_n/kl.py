@@ -16,8 +16,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from klimit.estimate.best_of_n.order_weights import chance_below, order_weights
 from klimit.estimate.kernel import Floats
-from klimit.estimate.order_weights import chance_below, order_weights
 from klimit.estimate.samples import Integers
 
 _FITTED = 64  # beyond so many ties the score is a difference of harmonic numbers

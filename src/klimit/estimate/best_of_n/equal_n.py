@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from klimit._errors import ArgumentError
-from klimit.estimate.best_of_n_prompts import by_prompt
-from klimit.estimate.ranked import ranked_samples
+from klimit.estimate.best_of_n.prompts import by_prompt
+from klimit.estimate.best_of_n.ranked import ranked_samples
 from klimit.estimate.samples import Samples, ordered_mean
 
 
@@ -30,7 +30,7 @@ def n_spending(samples: Samples, kl: float) -> int | None:
 
 
 def n_kl(samples: Samples, n: int) -> float:
-    """Mean KL of best-of-n, nats per answer; `klimit.estimate.best_of_n_kl` for tied rewards.
+    """Mean KL of best-of-n, nats per answer; `klimit.estimate.best_of_n.kl` for tied rewards.
 
     Raises
     ------

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from klimit.estimate.best_of_n.order_weights import chance_below
+from klimit.estimate.best_of_n.ranked import Ranked, runs_of_ties
 from klimit.estimate.kernel import Floats
-from klimit.estimate.order_weights import chance_below
-from klimit.estimate.ranked import Ranked, runs_of_ties
 
 
 class JudgedWins:

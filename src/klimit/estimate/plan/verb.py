@@ -10,10 +10,11 @@ import numpy as np
 from klimit._errors import ArgumentError, DataError
 from klimit._estimate import Estimate
 from klimit._text import safe
-from klimit.estimate.equal_n import n_kl, n_spending
+from klimit.estimate.best_of_n.equal_n import n_kl, n_spending
 from klimit.estimate.frontier import frontier
 from klimit.estimate.inputs import reward_column
-from klimit.estimate.plan_result import Plan
+from klimit.estimate.plan.result import Plan
+from klimit.estimate.plan.settings import Setting, Target, spread_of_rewards, trainer_settings
 from klimit.estimate.result import Frontier
 from klimit.estimate.samples_needed import (
     FEWEST_SAMPLES,
@@ -21,7 +22,6 @@ from klimit.estimate.samples_needed import (
     error_split,
     least_samples,
 )
-from klimit.estimate.settings import Setting, Target, spread_of_rewards, trainer_settings
 
 __all__ = ["Plan", "plan"]
 
@@ -81,8 +81,8 @@ def plan(
     Notes
     -----
     arXiv 2605.07105, section 3, for the frontier and its slope beta;
-    `klimit.estimate.samples_needed` for the error; `klimit.estimate.settings` and
-    `klimit.estimate.trainers` for what to type.
+    `klimit.estimate.samples_needed` for the error; `klimit.estimate.plan.settings` and
+    `klimit.estimate.plan.trainers` for what to type.
 
     Examples
     --------

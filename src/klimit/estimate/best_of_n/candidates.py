@@ -10,9 +10,9 @@ import numpy as np
 
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
+from klimit.estimate.best_of_n.ranked import Ranked, ranked_pairs, ranked_samples
 from klimit.estimate.inputs import RewardColumn, reward_column
 from klimit.estimate.kernel import Floats
-from klimit.estimate.ranked import Ranked, ranked_pairs, ranked_samples
 from klimit.estimate.samples import Integers, Samples
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit._estimate import Estimate
-from klimit.estimate.best_of_n_prompts import PromptBestOfN
+from klimit.estimate.best_of_n.own_spending import SpendingRatio, own_front
+from klimit.estimate.best_of_n.prompt_means import skewed_quantiles
+from klimit.estimate.best_of_n.prompts import PromptBestOfN
 from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
-from klimit.estimate.own_spending import SpendingRatio, own_front
-from klimit.estimate.prompt_means import skewed_quantiles
 from klimit.estimate.result import Frontier
 from klimit.estimate.samples import Integers
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from klimit._estimate import Estimate, format_estimate
 from klimit._text import safe
+from klimit.estimate.plan.settings import Setting
 from klimit.estimate.samples_needed import ErrorSplit
-from klimit.estimate.settings import Setting
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from klimit.estimate.settings import Setting, Target, rounded, shown
+from klimit.estimate.plan.settings import Setting, Target, rounded, shown
 
 _PER_TOKEN = "the budget over the mean tokens of a completion"
 _ABOUT = "about the budget over the mean tokens of a completion"

@@ -8,14 +8,14 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
-from klimit.estimate.best_of_n_prompts import PromptBestOfN, by_prompt
-from klimit.estimate.best_of_n_result import BestOfN
-from klimit.estimate.candidates import Candidates, candidates, sizes_asked
-from klimit.estimate.efficiency import efficiency
+from klimit.estimate.best_of_n.candidates import Candidates, candidates, sizes_asked
+from klimit.estimate.best_of_n.efficiency import efficiency
+from klimit.estimate.best_of_n.own_spending import spending_ratio
+from klimit.estimate.best_of_n.prompt_means import mean_of_prompts, pairing_rank
+from klimit.estimate.best_of_n.prompts import PromptBestOfN, by_prompt
+from klimit.estimate.best_of_n.ranked import ranked_samples
+from klimit.estimate.best_of_n.result import BestOfN
 from klimit.estimate.kernel import Floats
-from klimit.estimate.own_spending import spending_ratio
-from klimit.estimate.prompt_means import mean_of_prompts, pairing_rank
-from klimit.estimate.ranked import ranked_samples
 from klimit.estimate.result import Frontier
 from klimit.estimate.samples import collect
 
@@ -73,7 +73,7 @@ def best_of_n(
     Notes
     -----
     BOND, arXiv 2407.14622, theorem 1, for the law with ties; Beirami et al.,
-    arXiv 2401.01879, for the bound on the KL. `klimit.estimate.best_of_n_kl` derives the KL's
+    arXiv 2401.01879, for the bound on the KL. `klimit.estimate.best_of_n.kl` derives the KL's
     estimate.
 
     Examples
