@@ -10,7 +10,6 @@ import json
 import multiprocessing
 import os
 import sys
-import tempfile
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict
@@ -23,6 +22,7 @@ import numpy as np
 from benchmarks import report
 from benchmarks.families import family_sets
 from benchmarks.simulate import Cell, Record, run_cell, source_version
+from benchmarks.tables import write_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,9 +84,9 @@ def _words(_: Any, __: Any, text: str) -> tuple[str, ...]:
 @click.option("--output", type=click.Path(path_type=Path), help="All figures as JSON.")
 def main(**options: Any) -> None:
     """Simulate, and say of every target whether it is met."""
-    cells = list(_cells(options))
+    todo = list(cells(options))
     records = run(
-        cells,
+        todo,
         options["estimators"],
         options["cache"],
         jobs=options["jobs"],
@@ -95,17 +95,19 @@ def main(**options: Any) -> None:
     )
     done = {json.dumps(r["cell"], sort_keys=True) for r in records}
     click.echo(
-        f"{len(done)} of {len(cells)} cells, {options['reps']} repetitions each, "
+        f"{len(done)} of {len(todo)} cells, {options['reps']} repetitions each, "
         f"seed {options['seed']}"
     )
     summary = report.summarise(records, options["estimators"])
     click.echo(report.text(summary))
     if options["output"]:
         settings = {k: str(v) if isinstance(v, Path) else v for k, v in options.items()}
-        _write(options["output"], {"settings": settings, **summary})
+        payload = {"settings": settings, **summary}
+        write_page(options["output"], json.dumps(payload, indent=1, default=asdict))
 
 
-def _cells(options: dict[str, Any]) -> Iterator[Cell]:
+def cells(options: dict[str, Any]) -> Iterator[Cell]:
+    """The cells that these options ask for."""
     names: list[str] = []
     for group in options["families"]:
         if group == "generated":
@@ -209,12 +211,6 @@ def _simulate(
                     end = done == total
                     click.echo(f"\r{done} of {total} cells", nl=end, err=True)
                 yield from future.result()
-
-
-def _write(path: Path, payload: dict[str, Any]) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        json.dump(payload, file, indent=1, default=asdict)
-    os.replace(file.name, path)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ the same KL.
 
 from __future__ import annotations
 
-import os
 import sys
 import zlib
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from benchmarks import truth as limits
 from benchmarks.families import DEV, HELDOUT, RLVR, Family
 from benchmarks.laws import Laws, Levels, Mixture, Part
 from benchmarks.shapes import NORMAL
+from benchmarks.tables import write_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -298,9 +298,7 @@ def main(
     text = "\n".join(parts) + "\n"
     click.echo(text)
     if output is not None:
-        unfinished = output.with_name(f".{output.name}.{os.getpid()}")
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, output)
+        write_page(output, text)
 
 
 _INTRODUCTION = """\

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks import score, verdict
+from benchmarks.tables import row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -171,11 +172,12 @@ def text(summary: dict[str, Any]) -> str:
             parts.append(f"\n{name}, by family\n{_grid(found['families'], FAMILY_COLUMNS)}")
             if found["prompts"]:
                 parts.append(f"\n{name}, single prompts\n{_prompts_text(found['prompts'])}")
-            parts.append(f"\n{name}, targets\n" + "\n".join(map(_verdict, found["verdicts"])))
+            parts.append(f"\n{name}, targets\n" + "\n".join(map(verdict_line, found["verdicts"])))
     return "\n".join(parts)
 
 
-def _verdict(line: dict[str, Any]) -> str:
+def verdict_line(line: dict[str, Any]) -> str:
+    """What was asked, what was found, and whether that will do."""
     where = f"  ({line['where']})" if line["where"] else ""
     return (
         f"{line['verdict']:8s} {line['found']:7.3f} +- {line['error']:.3f}  {line['target']}{where}"
@@ -204,6 +206,15 @@ def _grid(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> str:
         )
         for row in table
     )
+
+
+def markdown(
+    rows: Sequence[dict[str, Any]], columns: dict[str, str], shown: Sequence[str]
+) -> list[str]:
+    """The lines of a Markdown table of these columns."""
+    cells = [[_cell(row[key]) for key in shown] for row in rows]
+    head = [[columns[key] for key in shown], ["---"] * len(shown)]
+    return [row(line) for line in head + cells]
 
 
 def _cell(value: Any) -> str:

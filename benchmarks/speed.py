@@ -22,6 +22,7 @@ import click
 
 from benchmarks.contests import Contest, Entry, contests
 from benchmarks.measure import ROOT, Absent, Call, Measured, Patience, measure
+from benchmarks.tables import row, write_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,7 +65,7 @@ def main(
     head = heading(versions, before, os.getloadavg()[0])
     click.echo(f"\n{head}")
     if output:
-        write(output, "\n\n".join([head, *parts]) + "\n")
+        write_page(output, "\n\n".join([head, *parts]) + "\n")
 
 
 def run(
@@ -86,8 +87,8 @@ def section(contest: Contest, rows: Sequence[tuple[Entry, Measured | Absent]]) -
     """One contest as Markdown."""
     first = rows[0][1]
     assert isinstance(first, Measured)
-    lines = [f"## {contest.title}", "", contest.text, "", _row(HEAD), "|---" * len(HEAD) + "|"]
-    lines += [_row(cells(entry, found, first)) for entry, found in rows]
+    lines = [f"## {contest.title}", "", contest.text, "", row(HEAD), "|---" * len(HEAD) + "|"]
+    lines += [row(cells(entry, found, first)) for entry, found in rows]
     if contest.scaling:
         lines += ["", growth(rows)]
     return "\n".join(lines)
@@ -182,15 +183,6 @@ def times(ratio: float) -> str:
     return f"{ratio:.{2 if ratio < 0.1 else 1 if ratio < 10 else 0}f}"
 
 
-def write(path: Path, page: str) -> None:
-    """Put a finished page in place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.write(page)
-    Path(file.name).chmod(0o644)
-    os.replace(file.name, path)
-
-
 def _machine() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -200,10 +192,6 @@ def _machine() -> str:
 def _shown(options: Sequence[str]) -> list[str]:
     """Options without the folders of this machine."""
     return [re.sub(r"(^|=)[/\\~].*[/\\]", r"\1", option) for option in options]
-
-
-def _row(cells_: Sequence[str]) -> str:
-    return f"| {' | '.join(cells_)} |"
 
 
 if __name__ == "__main__":

@@ -15,8 +15,12 @@ def write_table(
     path: str, title: str, text: str, head: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> str:
     """Write a Markdown page of one table, and return it."""
-    lines = [f"# {title}", "", text, "", _row(head), "|---" * len(head) + "|"]
-    page = "\n".join([*lines, *map(_row, rows)]) + "\n"
+    lines = [f"# {title}", "", text, "", row(head), "|---" * len(head) + "|"]
+    return write_page(path, "\n".join([*lines, *map(row, rows)]) + "\n")
+
+
+def write_page(path: str | Path, page: str) -> str:
+    """Write a page whole or not at all, and return it."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=target.parent, delete=False) as file:
@@ -26,5 +30,6 @@ def write_table(
     return page
 
 
-def _row(cells: Sequence[str]) -> str:
+def row(cells: Sequence[str]) -> str:
+    """A row of a Markdown table."""
     return f"| {' | '.join(cells)} |"

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from klimit._errors import ArgumentError, DataError
+from klimit._errors import ArgumentError
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers
+from klimit.rollouts.grouped import group_arrays
 
 
 @dataclass(frozen=True)
@@ -49,38 +50,7 @@ def reward_column(base: Any, reward: str | None, *, others: tuple[str, ...] = ()
             "a mapping was given; an array, a sequence of arrays or Rollouts was expected. "
             "Read it first: klimit.read(mapping)."
         )
-    values, lengths = _arrays(base)
-    return RewardColumn(values, lengths, np.arange(len(lengths)), reward or "reward", {})
-
-
-def _arrays(base: Any) -> tuple[Floats, Integers]:
-    rows = base if isinstance(base, np.ndarray) else None
-    if rows is None:
-        try:
-            rows = np.asarray(base)
-        except ValueError:
-            rows = None  # ragged
-    if rows is not None and rows.dtype != object and rows.ndim == 2:
-        lengths = np.full(rows.shape[0], rows.shape[1])
-        return _numbers(rows, "the array").reshape(-1), lengths
-    if rows is not None and rows.dtype != object and rows.ndim != 2:
-        raise ArgumentError(
-            f"rewards of shape {rows.shape} were given; (prompts, samples) was expected. "
-            "Pooling prompts would overstate the gain: keep one row per prompt."
-        )
-    parts = [_numbers(np.asarray(row), f"prompt {i}") for i, row in enumerate(base)]
-    flat = next((i for i, part in enumerate(parts) if part.ndim != 1), None)
-    if flat is not None:
-        raise ArgumentError(
-            f"prompt {flat} has rewards of shape {parts[flat].shape}; a 1-D array was expected."
-        )
-    return np.concatenate(parts), np.array([len(part) for part in parts])
-
-
-def _numbers(values: Any, where: str) -> Floats:
-    if values.dtype.kind not in "fiub":
-        raise DataError(
-            f"{where} holds {values.dtype} values; numbers were expected. "
-            "Convert the rewards to floats, NaN where missing."
-        )
-    return np.asarray(values, dtype=np.float64)
+    grouped = group_arrays(base)
+    name = reward or "reward"
+    numbers = np.arange(len(grouped))
+    return RewardColumn(grouped.columns["reward"], grouped.lengths, numbers, name, {})

@@ -50,4 +50,8 @@ def _line(setting: Setting) -> str:
     reads = "" if setting.logged is None else f" of about {words.short(setting.logged)}"
     logs = f" (logs {metric}{reads})" if setting.value is not None else ""
     typed = str(setting).removeprefix(f"{setting.trainer}: ").replace(", ", " ")
-    return f"  {setting.trainer}{logs}\n{words.paragraph(typed, lead=' ' * 6)}"
+    parts = [f"  {setting.trainer}{logs}", words.paragraph(typed, lead=" " * 6)]
+    if setting.value is None:
+        why = setting.note.removeprefix("no single number, it differs by prompt: ")
+        parts.append(words.paragraph(why, lead=" " * 6))
+    return "\n".join(parts)

@@ -1,0 +1,111 @@
+"""The page of accuracy and coverage in the documentation, from runs of `benchmarks.accuracy`.
+
+Run ``python -m benchmarks.accuracy_page`` from the repository root; it writes
+``docs/tables/accuracy.md``. Cells that a cache holds are not simulated again, so the page can be made
+in slices.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks import accuracy, report
+from benchmarks.tables import write_page
+
+REAL = ",".join(f"real/examples/truth.parquet#{r}" for r in ("quality", "similarity", "rouge"))
+RUNS = (
+    (
+        "The thirteen families of development, and a truncated lognormal",
+        "--families dev --prompts 50,200 --samples 8,16,64,256 --reps 40",
+    ),
+    (
+        "Families that a generator makes from a fresh seed",
+        "--seed 3 --families generated --count 16 --prompts 50,200 --samples 16,64,256 --reps 10",
+    ),
+    (
+        "Another fresh seed",
+        "--seed 2 --families generated --count 10 --prompts 100 --samples 16,64 --reps 20",
+    ),
+    (
+        "Eight families held out from the tuning of the point estimate",
+        "--families heldout --prompts 100 --samples 16,32,64 --reps 30",
+    ),
+    (
+        "0/1 rewards with mixed pass rates, unsolvable prompts among them",
+        "--families rlvr --prompts 200 --samples 4,8,16,64 --reps 20 --kl .1,.2,.5,1,2",
+    ),
+    ("Few prompts", "--families dev --prompts 10,30 --samples 64,256 --reps 20"),
+    (
+        "Unequal samples per prompt, M/4 to M",
+        "--families dev --prompts 100 --samples 16,64 --reps 16 --unequal",
+    ),
+    (
+        "Every prompt spends the same KL",
+        "--families dev --prompts 100 --samples 16,64 --reps 16 --budget per-prompt",
+    ),
+    (
+        "Win rate instead of reward",
+        "--families dev --prompts 100 --samples 16,64 --reps 16 --objective win-rate",
+    ),
+    (
+        "Real rewards: 64 samples of a prompt against all 2,048, ten prompts",
+        f"--families {REAL} --prompts 10 --samples 64 --targets fixed --reps 40",
+    ),
+)
+SHOWN = ("target", "config", "zone", "ratio", "floor", "worst", "bias", "coverage",
+         "coverage_least", "width", "trusted_share", "trusted_coverage")  # fmt: skip
+BY_FAMILY = ("target", "family", "zone", "ratio", "rmse", "plugin", "bias", "coverage", "width",
+             "trusted_share", "trusted_coverage")  # fmt: skip
+HEAD = """\
+# Accuracy and coverage of the frontier
+
+Made by `python -m benchmarks.accuracy_page`; above each table stands the command that makes it alone,
+and `benchmarks/README.md` explains every column. In short: `ratio` is the error (root mean square,
+relative) over the plug-in's, geometric mean over families; `floor` the same for a plug-in whose bias
+is removed exactly, which nobody can do; `cover` the coverage of 95 % intervals, `least` that of the
+worst family; `trusted` the share of estimates that say they are trusted and `t.cover` the coverage of
+those, mean over families. `lo` are budgets up to log M - 2 nats, `hi` those up to log M - 0.5.
+`fixed`: the truth is that of these very prompts; `drawn`: that of their population. Targets carry the
+standard error of their figures; `above` is a coverage that overshot its band, `stated` a figure of
+which nothing is asked. The estimators were tuned on the first table's families, the tail rule also
+on the held-out ones; nothing was tuned on generated families.
+"""
+
+
+@click.command()
+@click.option("--cache", type=click.Path(path_type=Path), default=Path(".accuracy.jsonl"))
+@click.option("--jobs", default=2, show_default=True)
+@click.option("--seconds", default=float("inf"), help="Start no new cell after this long.")
+@click.option("--output", type=click.Path(path_type=Path), default=Path("docs/tables/accuracy.md"))
+def main(cache: Path, jobs: int, seconds: float, output: Path) -> None:
+    """Simulate what the cache lacks, and write the page."""
+    parts = [HEAD]
+    for title, options in RUNS:
+        params = accuracy.main.make_context("accuracy", shlex.split(options)).params
+        cells = list(accuracy.cells(params))
+        records = accuracy.run(
+            cells, params["estimators"], cache, jobs=jobs, seconds=seconds, any_version=False
+        )
+        if len(records) < len(cells) * len(params["estimators"]):
+            raise click.ClickException(f"{title}: cells are missing still; run it again.")
+        found = report.summarise(records, params["estimators"])["estimators"]["corrected"]
+        parts.append(section(title, options, found))
+        click.echo(title)
+    write_page(output, "\n".join(parts))
+
+
+def section(title: str, options: str, found: dict[str, Any]) -> str:
+    """One run: its command, its table and its targets."""
+    lines = [f"## {title}", "", f"    python -m benchmarks.accuracy {options}", ""]
+    lines += [*report.markdown(found["sizes"], report.SIZE_COLUMNS, SHOWN), ""]
+    if "real/" in options:
+        lines += [*report.markdown(found["families"], report.FAMILY_COLUMNS, BY_FAMILY), ""]
+    return "\n".join([*lines, "```text", *map(report.verdict_line, found["verdicts"]), "```", ""])
+
+
+if __name__ == "__main__":
+    main()
