@@ -24,7 +24,7 @@ RUNS = (
     ),
     (
         "Families that a generator makes from a fresh seed",
-        "--seed 3 --families generated --count 16 --prompts 50,200 --samples 16,64,256 --reps 10",
+        "--seed 3 --families generated --count 12 --prompts 50,200 --samples 16,64 --reps 10",
     ),
     (
         "Another fresh seed",
@@ -38,18 +38,18 @@ RUNS = (
         "0/1 rewards with mixed pass rates, unsolvable prompts among them",
         "--families rlvr --prompts 200 --samples 4,8,16,64 --reps 20 --kl .1,.2,.5,1,2",
     ),
-    ("Few prompts", "--families dev --prompts 10,30 --samples 64,256 --reps 20"),
+    ("Few prompts", "--families dev --prompts 10,30 --samples 64,256 --targets drawn --reps 20"),
     (
         "Unequal samples per prompt, M/4 to M",
-        "--families dev --prompts 100 --samples 16,64 --reps 16 --unequal",
+        "--families dev --prompts 100 --samples 16,64 --targets drawn --reps 16 --unequal",
     ),
     (
         "Every prompt spends the same KL",
-        "--families dev --prompts 100 --samples 16,64 --reps 16 --budget per-prompt",
+        "--families dev --prompts 100 --samples 16,64 --targets drawn --reps 16 --budget per-prompt",
     ),
     (
         "Win rate instead of reward",
-        "--families dev --prompts 100 --samples 16,64 --reps 16 --objective win-rate",
+        "--families dev --prompts 100 --samples 16,64 --targets drawn --reps 16 --objective win-rate",
     ),
     (
         "Real rewards: 64 samples of a prompt against all 2,048, ten prompts",
