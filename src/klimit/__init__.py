@@ -9,10 +9,12 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "Audit": "klimit.audit",
+    "Audits": "klimit.audit",
     "BestOfN": "klimit.estimate.best_of_n",
     "Frontier": "klimit.estimate.result",
     "Plan": "klimit.estimate.plan",
     "Rollouts": "klimit.rollouts",
+    "audit": "klimit.audit",
     "best_of_n": "klimit.estimate.best_of_n",
     "frontier": "klimit.estimate.frontier",
     "plan": "klimit.estimate.plan",
@@ -22,6 +24,7 @@ _LAZY = {
 __all__ = [
     "ArgumentError",
     "Audit",
+    "Audits",
     "BestOfN",
     "DataError",
     "DataWarning",
@@ -31,6 +34,7 @@ __all__ = [
     "KlimitError",
     "Plan",
     "Rollouts",
+    "audit",
     "best_of_n",
     "frontier",
     "plan",

@@ -57,10 +57,8 @@ class Estimate:
 
     def __getitem__(self, index: Any) -> Estimate:
         """The estimate at one place of an array."""
-        pick = (
-            _scalar(np.asarray(x)[index]) for x in (self.value, self.low, self.high, self.trusted)
-        )
-        value, low, high, trusted = pick
+        whole = np.broadcast_arrays(self.value, self.low, self.high, self.trusted)
+        value, low, high, trusted = (_scalar(x[index]) for x in whole)
         return Estimate(value, low, high, self.level, trusted, self.note)
 
     def __str__(self) -> str:

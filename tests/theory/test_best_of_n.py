@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from scipy import integrate
 
 from klimit import _errors
 from klimit.theory import (
@@ -15,6 +14,7 @@ from klimit.theory import (
     ceiling,
     chi_square,
     continuous_best_of_n,
+    cressie_read,
     hellinger_squared,
     jeffreys,
     jensen_shannon,
@@ -106,6 +106,76 @@ def test_prompts_and_counts_broadcast_as_if_done_one_by_one(table, n):
                 assert_allclose(getattr(together, name)[i, k], getattr(alone, name), rtol=1e-14)
 
 
+@given(table=reward_tables(), n=draw_counts(20), ties=st.sampled_from(["uniform", "fixed"]))
+def test_every_divergence_is_that_between_policy_and_base(table, n, ties):
+    best = best_of_n(table.base, table.reward, n, ties=ties)
+    pair, fit = (best.policy, table.base), {"rtol": 1e-9, "atol": 1e-12}
+    assert_allclose(best.kl, kl(*pair), **fit)
+    assert_allclose(best.forward_kl, kl(*pair[::-1]), **fit)
+    assert_allclose(best.jeffreys, jeffreys(*pair), **fit)
+    assert_allclose(best.chi_square, chi_square(*pair), **fit)
+    assert_allclose(best.forward_chi_square, chi_square(*pair[::-1]), **fit)
+    assert_allclose(best.total_variation, total_variation(*pair), **fit)
+    assert_allclose(best.hellinger_squared, hellinger_squared(*pair), **fit)
+    assert_allclose(best.jensen_shannon, jensen_shannon(*pair), **fit)
+    for alpha in (0.2, 0.5, 1.0, 3.0, np.inf):
+        assert_allclose(best.renyi(alpha=alpha), renyi(*pair, alpha=alpha), **fit)
+        assert_allclose(best.forward_renyi(alpha=alpha), renyi(*pair[::-1], alpha=alpha), **fit)
+    for alpha in (-1.0, 0.0, 0.3, 1.0, 2.0):
+        found = best.cressie_read(alpha=alpha)
+        assert_allclose(found, cressie_read(*pair, alpha=alpha), **fit)
+
+
+@given(
+    table=reward_tables(max_outcomes=3), judge=st.lists(st.floats(-5, 5), min_size=3, max_size=3)
+)
+def test_n_of_one_is_the_mean_and_huge_n_the_judges_mean_over_the_best(table, judge):
+    judge = np.array(judge)[: table.base.size]
+    assert_allclose(best_of_n(table.base, table.reward, 1).policy @ judge, table.base @ judge)
+    best = table.reward == table.reward[table.base > 0].max()
+    chosen = np.where(best, table.base, 0.0)
+    found = best_of_n(table.base, table.reward, 1e30).policy
+    assert_allclose(found @ judge, chosen @ judge / chosen.sum(), rtol=1e-12, atol=1e-12)
+
+
+@given(table=reward_tables(smallest=1e-300), n=draw_counts(10**12), size=st.floats(1e-6, 1e6))
+def test_rare_outcomes_and_large_rewards_keep_every_bound(table, n, size):
+    best, bound = best_of_n(table.base, table.reward * size, n), continuous_best_of_n(n)
+    most = ceiling(table.base, table.reward * size)
+    slack = 1 + 1e-10
+    assert_allclose(best.policy.sum(), 1.0, rtol=1e-12)
+    assert 0 <= best.gain <= most.gain * slack
+    assert 0 <= best.kl <= min(bound.kl, most.kl) * slack + 1e-300
+    assert 0 <= best.chi_square <= bound.chi_square * slack
+    assert 0 <= best.forward_kl <= bound.forward_kl * slack
+    assert 0.5 <= best.win_rate * slack <= bound.win_rate * slack**2
+
+
+def test_the_forward_kl_outlives_the_probabilities():
+    # a factor of 2^-(n-1) on the half that loses: the policy says 0, its log ratio does not
+    for n in (1e6, 1e12, 1e300):
+        best = best_of_n([0.5, 0.5], [0, 1], n)
+        assert best.policy[0] == 0
+        assert_allclose(best.forward_kl, (n - 1) * np.log(2) / 2 - np.log(2) / 2, rtol=1e-13)
+        assert_allclose(best.jeffreys, best.forward_kl + np.log(2), rtol=1e-13)
+        assert best.forward_chi_square == np.inf  # 2^(n-3), above what a float holds
+        assert_allclose(best.forward_renyi(alpha=2), (n - 2) * np.log(2), rtol=1e-12)
+        assert_allclose(best.total_variation, 0.5)
+        assert_allclose(best.hellinger_squared, 1 - np.sqrt(0.5))
+
+
+def test_a_real_n_next_to_one_keeps_its_digits():
+    # q / m = 1 + (n - 1) d with d = (F log F - F- log F-) / m to first order
+    base, rise = np.array([0.5, 0.3, 0.2]), 1e-9
+    cdf = np.cumsum(base)
+    d = np.diff(cdf * np.log(cdf), prepend=0.0) / base
+    best = best_of_n(base, [0, 1, 4], 1 + rise)
+    assert_allclose(base @ d, 0, atol=1e-15)
+    rise = (1 + rise) - 1  # as a float holds it
+    assert_allclose(best.kl, rise**2 * (base @ d**2) / 2, rtol=1e-8)
+    assert_allclose(best.gain, rise * (base * d) @ [0, 1, 4], rtol=1e-8)
+
+
 def test_one_draw_is_the_base():
     best = best_of_n([0.4, 0.2, 0.1, 0.3], [0, 1, 1, 2], 1)
     assert best.policy.tolist() == [0.4, 0.2, 0.1, 0.3]
@@ -137,46 +207,6 @@ def test_pass_at_k_is_best_of_k_on_zero_one_rewards():
     assert_allclose(pass_at_k(1e-18, 1000), 1e-15, rtol=1e-12)
 
 
-@pytest.mark.parametrize("n", [1.5, 2, 3, 16, 500])
-def test_the_continuous_closed_forms_are_the_integrals_they_stand_for(n):
-    best = continuous_best_of_n(n)
-
-    def integral(f):  # of f(density ratio) over the quantile, in its logarithm
-        def term(z):
-            return f(n * np.exp(-(n - 1) * z)) * np.exp(-z)
-
-        knee = np.log(n) / (n - 1)
-        parts = [0, knee / 2, knee, 4 * knee, 20 * knee, max(60.0, 40 * knee)]
-        pieces = itertools.pairwise(parts)
-        return sum(integrate.quad(term, a, b, epsabs=1e-13, epsrel=1e-12)[0] for a, b in pieces)
-
-    def mixed(w):
-        return np.log(2 / (1 + w)) + w * np.log(2 * w / (1 + w)) if w > 0 else np.log(2)
-
-    fit = {"rtol": 1e-8, "atol": 1e-10}
-    assert_allclose(best.kl, integral(lambda w: w * np.log(w) if w > 0 else 0), **fit)
-    assert_allclose(best.chi_square, integral(lambda w: (w - 1) ** 2), **fit)
-    assert_allclose(best.total_variation, integral(lambda w: max(w - 1, 0)), **fit)
-    assert_allclose(best.hellinger_squared, 1 - integral(np.sqrt), **fit)
-    assert_allclose(best.jensen_shannon, integral(mixed) / 2, **fit)
-    assert_allclose(best.renyi(alpha=3), np.log(integral(lambda w: w**3)) / 2, **fit)
-    assert_allclose(best.cressie_read(alpha=3), (integral(lambda w: w**3) - 1) / 6, **fit)
-    assert_allclose(best.jeffreys, best.kl + best.forward_kl, rtol=1e-12)
-
-
-def test_the_orders_of_the_continuous_families_meet():
-    best = continuous_best_of_n([1, 2, 16])
-    assert best.cressie_read(alpha=1).tolist() == best.renyi(alpha=1).tolist() == best.kl.tolist()
-    assert best.cressie_read(alpha=0).tolist() == best.forward_kl.tolist()
-    assert_allclose(best.cressie_read(alpha=2), best.chi_square / 2, rtol=1e-14)
-    assert_allclose(best.cressie_read(alpha=0.5), 4 * best.hellinger_squared, rtol=1e-14)
-    assert_allclose(best.renyi(alpha=2), np.log1p(best.chi_square), rtol=1e-14)
-    assert best.cressie_read(alpha=-1).tolist() == [0.0, np.inf, np.inf]
-    assert continuous_best_of_n(1).total_variation == 0
-    assert continuous_best_of_n(1).jensen_shannon == 0
-    assert_allclose(continuous_best_of_n(1e12).jensen_shannon, np.log(2), rtol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -188,8 +218,8 @@ def test_the_orders_of_the_continuous_families_meet():
         (lambda: best_of_n([[0.5, 0.5]] * 3, [0, 1], [1, 2]), "n must broadcast"),
         (lambda: pass_at_k(1.5, 2), "pass_rate must lie between 0 and 1"),
         (lambda: pass_at_k(0.5, 0), "k must be a finite number of draws"),
-        (lambda: continuous_best_of_n(0.5), "n must be a finite number of draws"),
-        (lambda: continuous_best_of_n(2).renyi(alpha=np.nan), "alpha must be a finite number"),
+        (lambda: best_of_n([0.5, 0.5], [0, 1], 2).renyi(alpha=0), "alpha must be a positive"),
+        (lambda: best_of_n([0.5, 0.5], [0, 1], 2).cressie_read(alpha=np.inf), "a finite number"),
     ],
 )
 def test_impossible_requests_are_an_error(call, words):

@@ -12,17 +12,37 @@ import pytest
 from scipy import integrate, stats
 
 from klimit.theory import (
+    approximate_rejection_draws,
+    beirami_estimator,
+    bennett_bound,
     bernoulli_frontier,
     best_of_n,
     chi_square,
+    chi_square_bound,
     continuous_best_of_n,
+    continuous_best_of_poisson,
+    ensemble_error,
     exponential_frontier,
+    f_tilt,
+    forward_kl_tilt,
     frontier,
     gaussian_frontier,
+    geometric_mean,
     jeffreys,
     kl,
+    memoryless,
+    memoryless_best_of_n,
+    overoptimization_curve,
     pass_at_k,
+    proxy_gold,
+    reference_dpo_loss,
+    reference_dpo_margin,
+    renyi_bound,
+    reverse_kl_tilt,
     small_kl_expansion,
+    soft_best_of_n,
+    sub_gaussian_bound,
+    sup_norm_total_variation_bound,
     tilt,
     uniform_frontier,
 )
@@ -33,6 +53,8 @@ FOUR, STEPS = np.full(4, 0.25), [0, 1, 2, 3]
 THREE, SKEWED = [0.5, 0.3, 0.2], [0, 1, 4]
 PROXY = [0.5, 0.5, 4.0]  # SKEWED plus the error [.5, -.5, 0]
 PHI = [0.2, 0.4, 0.4]
+REFERENCES, SHARES = [[0.7, 0.2, 0.1], [0.2, 0.3, 0.5]], [0.6, 0.4]
+PREFERENCE = ([-10.0, -12.0], [[-11.0, -11.5], [-13.0, -12.0]])  # chosen, rejected
 TIED = ([0.4, 0.2, 0.1, 0.3], [0, 1, 1, 2])
 SAMPLE = [0.3, -1.2, 2.5, 0.7, 1.1]
 PASS_RATES = ([[0.9, 0.1], [0.5, 0.5]], [0, 1])
@@ -61,6 +83,14 @@ def shortfall():
 def shortfall_as_divergence():
     beta = one(kl(PHI, THREE))[1]
     return kl(PHI, tilt(THREE, SKEWED, beta=beta).policy)
+
+
+def seen_by_gold():
+    return proxy_gold(THREE, proxy=PROXY, gold=SKEWED)
+
+
+def forward():
+    return forward_kl_tilt(REFERENCES, [0, 1, 0.5], gamma=2, mixture=SHARES)
 
 
 def normal_maximum(n):
@@ -93,7 +123,6 @@ def cooled(temperature):
     return scaled / scaled.sum()
 
 
-proxy_tilt = tilt(THREE, PROXY, beta=2)
 gold_tilt = tilt(THREE, SKEWED, beta=2)
 
 COMPUTED = {
@@ -135,25 +164,46 @@ COMPUTED = {
     "T52": lambda: best_of_n(*PASS_RATES, 4).kl.mean(),
     "T53": lambda: best_of_n(*PASS_RATES, 4).gain.mean(),
     "T54": pass_rate_limit,
+    "T60": lambda: beirami_estimator(16, 0.05),
     "T62": lambda: best_of_n(np.full(10, 0.1), np.arange(10), 10).kl,
     "T63": lambda: normal_maximum(4),
     "T66": lambda: normal_maximum(64) / gaussian_frontier(continuous_best_of_n(64).kl).gain,
     "T67": lambda: (1 / 2 + 1 / 3 + 1 / 4) / exponential_frontier(continuous_best_of_n(4).kl).gain,
     "T68": lambda: (0.8 - 0.5) / uniform_frontier(continuous_best_of_n(4).kl).gain,
     "T69": hetero_efficiency,
-    "T73": lambda: np.log1p(chi_square(tilt(THREE, [0, 1, 2], beta=0.5).policy, THREE) / 4),
-    "T75": lambda: gaussian_frontier(2, sd=1.2).gain,
-    "T79": lambda: 1.2 * np.sqrt(continuous_best_of_n(16).chi_square),
-    "T85": lambda: np.dot(proxy_tilt.policy, SKEWED) - np.dot(THREE, SKEWED),
-    "T86": lambda: 2 * kl(proxy_tilt.policy, gold_tilt.policy),
-    "T87": lambda: np.dot(gold_tilt.policy - proxy_tilt.policy, SKEWED),
-    "T92": lambda: 1 / frontier(THREE, [0, 1, 2]).beta(0.2),
-    "T97": lambda: 0.3 + bernoulli_frontier(0.1, pass_rate=0.3).gain,
+    "T70": lambda: continuous_best_of_poisson(5).kl,
+    "T71": lambda: continuous_best_of_poisson(5).win_rate,
+    "T72": lambda: soft_best_of_n(THREE, [0, 1, 2], 4, beta=0.5).kl_from_tilt,
+    "T73": lambda: soft_best_of_n(THREE, [0, 1, 2], 4, beta=0.5).kl_from_tilt_bound,
+    "T75": lambda: sub_gaussian_bound(2, variance_proxy=1.44),
+    "T78": lambda: bennett_bound(0.5, variance=0.09, above=0.9),
+    "T79": lambda: chi_square_bound(continuous_best_of_n(16).chi_square, sd=1.2),
+    "T80": lambda: renyi_bound(0.8, alpha=0.5, policy_proxy=0.6, base_proxy=1),
+    "T81": lambda: f_tilt(FOUR, STEPS, divergence="chi-square", beta=0.5).normaliser - 1,
+    "T82": lambda: f_tilt(FOUR, STEPS, divergence="chi-square", beta=0.5).divergence,
+    "T84": lambda: approximate_rejection_draws(1, error=0.1),
+    "T85": lambda: seen_by_gold().at(beta=2).gold_gain,
+    "T86": lambda: seen_by_gold().at(beta=2).regret,
+    "T87": lambda: seen_by_gold().at(beta=2).fixed_beta_gap,
+    "T88": lambda: sup_norm_total_variation_bound(1, beta=2),
+    "T89": lambda: ensemble_error(4, error_variance=0.25, correlation=0.3).regret(beta=0.5),
+    "T92": lambda: 1 / memoryless(THREE, [0, 1, 2], kl=0.2).beta,
+    "T94": lambda: memoryless(THREE, [0, 1, 2], kl=0.2).rate(1.5),
+    "T95": lambda: memoryless(THREE, [0, 1, 2], kl=0.2).scaled_cumulant(0.5),
+    "T97": lambda: memoryless_best_of_n([0.7, 0.3], [0, 1], 1, kl=0.1).limit,
+    "T98": lambda: np.exp(geometric_mean(REFERENCES, mixture=SHARES).log_overlap),
+    "T101": lambda: reverse_kl_tilt(REFERENCES, [0, 1, 0.5], gamma=2, mixture=SHARES).kl,
+    "T102": lambda: forward().mean_reward + 1 / forward().gamma,
+    "T103": lambda: forward().policy[1],
+    "T104": lambda: reference_dpo_margin(*PREFERENCE, beta=0.1, mixture=SHARES),
+    "T105": lambda: reference_dpo_loss(*PREFERENCE, beta=0.1, mixture=SHARES),
     "T106": lambda: tilt(np.full(5, 0.2), SAMPLE, beta=1).gain,
     "T108": lambda: 5 / (1 + chi_square(tilt(np.full(5, 0.2), SAMPLE, beta=1).policy, [0.2] * 5)),
     "T118": lambda: kl(
         joint([0.9, 0.1], [[0.8, 0.2], [0.1, 0.9]]), joint([0.5, 0.5], [[0.3, 0.7], [0.6, 0.4]])
     ),
+    "T120": lambda: overoptimization_curve("best-of-n", a=0.8, b=0.15).peak.gain,
+    "T121": lambda: overoptimization_curve("rl", a=0.8, b=0.3).peak.gain,
     "T123": lambda: tilt(cooled(0.7), SKEWED, beta=2).kl,
 }
 
@@ -196,23 +246,44 @@ EXPECTED = {
     "T52": 0.338376536215,
     "T53": 0.3407,
     "T54": 0.350822851397,
+    "T60": 1.82151732524,
     "T62": 1.36109717671,
     "T63": 1.029375373,
     "T66": 0.930154314108,
     "T67": 0.682774694717,
     "T68": 0.986855454017,
     "T69": 0.824498832801,
+    "T70": 0.833449425762,
+    "T71": 0.83973048212,
+    "T72": 0.177351043153,
     "T73": 0.453773878945,
     "T75": 2.4,
+    "T78": 0.427667602878,
     "T79": 3.23289543648,
+    "T80": 1.6,
+    "T81": 0.666666666667,
+    "T82": 0.833333333333,
+    "T84": 1.56700275685e18,
     "T85": 1.41352223339,
     "T86": 0.0250561977528,
     "T87": 0.0773974189284,
+    "T88": 0.124353001772,
+    "T89": 0.11875,
     "T92": 0.775174620985,
+    "T94": 0.0692807096604,
+    "T95": 0.68072125068,
     "T97": 0.514629121059,
+    "T98": 0.849683688345,
+    "T101": 0.50467883718,
+    "T102": 1.19828253948,
+    "T103": 0.605197009871,
+    "T104": 0.21,
+    "T105": 0.593649581022,
     "T106": 1.18796981996,
     "T108": 2.17481184436,
     "T118": 0.9038300598,
+    "T120": 1.06666666667,
+    "T121": 1.58834701514,
     "T123": 0.38620043701,
 }
 

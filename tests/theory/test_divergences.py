@@ -58,6 +58,37 @@ def test_the_classic_inequalities_hold(pair):
     assert renyi(p, q, alpha=0.5) <= kl(p, q) + slack
 
 
+@st.composite
+def extreme_pairs(draw):
+    """Distributions with probabilities down to 1e-300, or a base moved by a part in 1e12."""
+    size = draw(st.integers(1, 5))
+    base = draw(distributions(size, smallest=1e-300))
+    if draw(st.booleans()):
+        return draw(distributions(size, smallest=1e-300)), base
+    moved = base * (1 + 1e-12 * np.array(draw(st.lists(st.integers(-9, 9), min_size=size))[:size]))
+    return moved / moved.sum(), base
+
+
+@given(pair=extreme_pairs(), alpha=st.floats(0.01, 40.0))
+def test_signs_and_inequalities_survive_rare_outcomes_and_tiny_distances(pair, alpha):
+    p, q = pair
+    slack = 1 + 1e-9
+    for a, b in ((p, q), (q, p)):
+        values = [divergence(a, b) for divergence in ALL]
+        values += [renyi(a, b, alpha=alpha), cressie_read(a, b, alpha=alpha)]
+        values += [cressie_read(a, b, alpha=-alpha)]
+        assert not np.isnan(values).any()
+        assert (np.array(values) >= 0).all()
+        tv, h2 = total_variation(a, b), hellinger_squared(a, b)
+        assert tv <= np.sqrt(kl(a, b) / 2) * slack + 1e-15
+        assert h2 <= tv * slack
+        assert tv <= np.sqrt(2 * h2) * slack + 1e-15
+        assert kl(a, b) <= np.log1p(chi_square(a, b)) * slack
+        assert renyi(a, b, alpha=alpha) <= renyi(a, b, alpha=2 * alpha) * slack + 1e-15
+        assert jensen_shannon(a, b) <= min(np.log(2) * tv, jeffreys(a, b) / 8 + 1e-15) * slack
+        assert jensen_shannon(a, b) >= h2 * h2 / 2 / slack - 1e-15
+
+
 @given(pair=pairs(zeros=False))
 def test_every_divergence_is_its_textbook_formula(pair):
     p, q = pair

@@ -1,45 +1,18 @@
-"""A trained policy against the limit, known by its KL and its gain alone."""
+"""A policy against the limit, known by its KL and its gain alone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
+from klimit.audit.result import Audit
+from klimit.audit.wording import NO_SHARE, UPPER, flat
 
 if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
-
-
-_NOTHING = "nothing can be gained at this KL: a share of it is not defined"
-_FLAT = "the frontier is flat at this KL (beta = 0): nats from the optimum are not defined; see least_kl"
-
-
-@dataclass(frozen=True)
-class Audit:
-    """How near a policy comes to the best that its KL could buy.
-
-    Attributes
-    ----------
-    kl, gain : of the policy, nats per sequence and reward units
-    limit : the most that any method gains at this KL
-    efficiency : gain / limit
-    gap_reward : limit - gain
-    gap_nats : ``KL(policy || the optimal policy of the same KL) = gap_reward / beta`` (theory.md
-        1g); nan where the frontier is flat (beta = 0), with the reason in its note
-    least_kl : the least KL that could have bought the same gain
-    """
-
-    kl: Estimate
-    gain: Estimate
-    limit: Estimate
-    efficiency: Estimate
-    gap_reward: Estimate
-    gap_nats: Estimate
-    least_kl: Estimate
 
 
 def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
@@ -50,15 +23,7 @@ def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
             f"kl of shape {np.shape(spent.value)} and gain of shape {np.shape(won.value)} were given; "
             "one gain per kl was expected."
         )
-    best = limit.gain(spent.value)
-    if not (
-        np.all(np.asarray(spent.low) == spent.value)
-        and np.all(np.asarray(spent.high) == spent.value)
-    ):
-        reach = limit.gain(np.maximum(spent.low, 0.0)), limit.gain(np.maximum(spent.high, 0.0))
-        low = best.value - np.hypot(best.value - best.low, best.value - reach[0].value)
-        high = best.value + np.hypot(best.high - best.value, reach[1].value - best.value)
-        best = Estimate(best.value, low, high, best.level, best.trusted, best.note)
+    best = _limit(limit, spent)
     gap = _difference(best, won)
     most = np.where(np.asarray(best.value) > 0, best.value, np.nan)
     ratio = np.asarray(won.value) / most
@@ -67,34 +32,91 @@ def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
     )
     fall = np.where(np.isfinite(best.high), np.asarray(best.high) / most - 1, np.inf)
     down = np.hypot((np.asarray(won.value) - won.low) / most, ratio * np.minimum(fall, 1.0))
-    beta = np.asarray(limit.beta(spent.value).value)
     level = limit.settings.level
+    note = NO_SHARE if bool(np.any(np.isnan(most))) else "" if np.all(best.trusted) else UPPER
     efficiency = Estimate.of(
-        ratio, ratio - down, ratio + up, level=level, trusted=best.trusted,
-        note=_NOTHING if bool(np.any(np.isnan(most))) else best.note,
-    )  # fmt: skip
-    flat = beta <= 0
-    safe = np.where(flat, np.nan, beta)
-    nats = Estimate.of(
+        ratio, ratio - down, ratio + up, level=level, trusted=best.trusted, note=note
+    )
+    least = _least(limit, won)
+    return Audit(
+        kl=spent,
+        gain=won,
+        limit=best,
+        efficiency=efficiency,
+        gap_reward=gap,
+        gap_nats=_nats(limit, spent, gap, best),
+        least_kl=least,
+        excess_kl=_difference(spent, least),
+        reward=limit.reward,
+        base_reward=limit.base_reward,
+        trusted_kl=limit.trusted_kl,
+        shared=limit.samples.prompts,
+    )
+
+
+def _limit(limit: Frontier, spent: Estimate) -> Estimate:
+    """The limit at this KL, as uncertain as the KL makes it."""
+    best = limit.gain(spent.value)
+    ends = np.asarray(spent.low), np.asarray(spent.high)
+    if all((end == spent.value).all() for end in ends):
+        return best
+    reach = [limit.gain(np.maximum(end, 0.0)).value for end in ends]
+    low = best.value - np.hypot(best.value - best.low, best.value - reach[0])
+    high = best.value + np.hypot(best.high - best.value, reach[1] - best.value)
+    return Estimate.of(
+        best.value, low, high, level=best.level, trusted=best.trusted, note=best.note
+    )
+
+
+def _nats(limit: Frontier, spent: Estimate, gap: Estimate, best: Estimate) -> Estimate:
+    beta = np.asarray(limit.beta(spent.value).value)
+    still = beta <= 0
+    safe = np.where(still, np.nan, beta)
+    note = gap.note
+    if bool(np.any(still)):
+        note = flat(limit, float(np.max(np.asarray(spent.value)[still])))
+    return Estimate.of(
         np.asarray(gap.value) / safe,
         np.asarray(gap.low) / safe,
         np.asarray(gap.high) / safe,
-        level=level,
-        trusted=np.asarray(best.trusted) & ~flat,
-        note=_FLAT if bool(np.any(flat)) else gap.note,
+        level=gap.level,
+        trusted=np.asarray(best.trusted) & ~still,
+        note=note,
     )
-    return Audit(spent, won, best, efficiency, gap, nats, limit.kl(won.value))
+
+
+def _least(limit: Frontier, won: Estimate) -> Estimate:
+    """The least KL for the gain, as uncertain as the gain makes it."""
+    least = limit.kl(won.value)
+    if np.all(np.asarray(won.low) == won.value) and np.all(np.asarray(won.high) == won.value):
+        return least
+    less, more = limit.kl(won.low), limit.kl(won.high)
+    middle = np.asarray(least.value)
+    with np.errstate(invalid="ignore"):
+        down = np.hypot(middle - least.low, middle - less.value)
+        up = np.hypot(least.high - middle, np.nan_to_num(more.value, nan=np.inf) - middle)
+    low = np.maximum(np.where(np.isnan(down), least.low, middle - down), 0.0)
+    high = np.where(np.isnan(up), least.high, middle + up)
+    return Estimate.of(middle, low, high, level=least.level, trusted=least.trusted, note=least.note)
 
 
 def _difference(best: Estimate, won: Estimate) -> Estimate:
-    value = np.asarray(best.value) - won.value
-    low = value - np.hypot(np.asarray(best.value) - best.low, np.asarray(won.high) - won.value)
-    high = value + np.hypot(np.asarray(best.high) - best.value, np.asarray(won.value) - won.low)
-    return Estimate.of(value, low, high, level=best.level, trusted=best.trusted, note=best.note)
+    """One estimate less another, as if their errors were independent."""
+    with np.errstate(invalid="ignore"):  # what is not known stays so
+        value = np.asarray(best.value) - won.value
+        low = value - np.hypot(np.asarray(best.value) - best.low, np.asarray(won.high) - won.value)
+        high = value + np.hypot(np.asarray(best.high) - best.value, np.asarray(won.value) - won.low)
+    trusted = np.asarray(best.trusted) & np.asarray(won.trusted)
+    note = best.note or won.note
+    return Estimate.of(value, low, high, level=best.level, trusted=trusted, note=note)
 
 
 def _estimate(x: Any, limit: Frontier) -> Estimate:
     if isinstance(x, Estimate):
         return x
     value = np.asarray(x, dtype=float)
-    return Estimate.of(value, value, value, level=limit.settings.level)
+    known = np.ones(value.shape, dtype=bool)
+    return Estimate.of(value, value, value, level=limit.settings.level, trusted=known)
+
+
+__all__ = ["Audit", "place"]

@@ -1,7 +1,7 @@
-"""The command line, one command per verb: ``klimit limit``, ``best-of-n``, ``plan``, ``describe``.
+"""The command line, one command per verb: ``klimit limit``, ``best-of-n``, ``audit`` and the others.
 
 Exit codes: 0 done, 1 failed (the data, a file), 2 used wrongly (an option, a value),
-130 interrupted.
+3 a run falls short (``gate``), 130 interrupted.
 An error is one line on stderr, and then nothing has been written.
 """
 
@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from klimit.cli.audit import audit
 from klimit.cli.best_of_n import best_of_n
 from klimit.cli.describe import describe
+from klimit.cli.gate import gate
 from klimit.cli.limit import limit
 from klimit.cli.plan import plan
 from klimit.cli.program import program
+from klimit.cli.rescore import rescore
 
-for command in (limit, best_of_n, plan, describe):
+for command in (limit, best_of_n, audit, gate, plan, describe, rescore):
     program.add_command(command)
 
 

@@ -56,6 +56,32 @@ class Numbers(_ParamType):
         return found
 
 
+class Weights(_ParamType):
+    """Names with weights, such as ``acc=1,format=0.2``."""
+
+    name = "weights"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, float]:
+        """Read the weights, or say what was seen."""
+        if not isinstance(value, str):
+            return dict(value)
+        found: dict[str, float] = {}
+        rest = value
+        while rest:  # a name may hold commas ("exact_match,strict"), a weight holds none
+            name, _, after = rest.partition("=")
+            weight, _, rest = after.partition(",")
+            try:
+                found[name.strip()] = float(weight)
+            except ValueError:
+                name = ""
+            if not name.strip():
+                self.fail(
+                    f"{value[:80]!r} was given; names with weights were expected, such as "
+                    "acc=1,format=0.2", param, ctx,
+                )  # fmt: skip
+        return found
+
+
 class Target(_ParamType):
     """A file to write a table to, whose suffix says how."""
 

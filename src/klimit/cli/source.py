@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from klimit.cli.options import several
+from klimit.cli.options import Weights, several
 
 if TYPE_CHECKING:
     from klimit.rollouts import Rollouts
@@ -21,9 +21,18 @@ reading = several(
     click.argument("paths", metavar="PATH...", nargs=-1, required=True),
     click.option("-r", "--reward", metavar="NAME", help="The reward, where there are several."),
     click.option("-p", "--prompt", metavar="NAME", help="The column that tells prompts apart."),
+    click.option(
+        "--weights",
+        type=Weights(),
+        metavar="NAME=W,...",
+        help="Rewards whose weighted sum is the reward.",
+    ),
     click.option("--step", metavar="N", help="Only samples of this training step."),
     click.option("--policy", metavar="NAME", help="Only samples of this policy."),
 )
+
+
+_OWN = ("reward", "prompt", "weights", "step", "policy")
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,7 @@ class Source:
     paths: tuple[str, ...]
     reward: str | None
     prompt: str | None
+    weights: dict[str, float] | None
     step: str | None
     policy: str | None
 
@@ -41,8 +51,14 @@ class Source:
         import klimit
 
         wanted = [self.reward, judge] if self.reward and judge else self.reward
+        if self.weights and self.reward:
+            raise click.UsageError(
+                "--reward and --weights were both given; weights make the reward"
+            )
         paths = self.paths[0] if len(self.paths) == 1 else list(self.paths)
-        rollouts: Rollouts = klimit.read(paths, prompt=self.prompt, reward=wanted)
+        rollouts: Rollouts = klimit.read(
+            paths, prompt=self.prompt, reward=wanted, weights=self.weights
+        )
         if self.policy is not None:
             rollouts = rollouts.filter(policy=self.policy)
         if self.step is not None:
@@ -57,8 +73,10 @@ class Source:
 
     def __str__(self) -> str:
         words = list(self.paths)
-        for name in ("reward", "prompt", "step", "policy"):
-            value = getattr(self, name)
+        given = {name: getattr(self, name) for name in ("reward", "prompt", "step", "policy")}
+        if self.weights:
+            given["weights"] = ",".join(f"{name}={w:g}" for name, w in self.weights.items())
+        for name, value in given.items():
             words += [f"--{name}", value] if value is not None else []
         return shlex.join(words)
 
@@ -68,9 +86,8 @@ def from_source(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def collected(*, paths: tuple[str, ...], **options: Any) -> None:
-        found = Source(paths, None, None, None, None)
-        own = {name: options.pop(name) for name in ("reward", "prompt", "step", "policy")}
-        command(replace(found, **own), **options)
+        own = {name: options.pop(name) for name in _OWN}
+        command(Source(paths, **own), **options)
 
     return collected
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import ArrayLike
 
-    from klimit.audit.placement import Audit
+    from klimit.audit import Audit
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,13 @@ from klimit.rollouts import names, twins
 from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.guard import reading, warn
 from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
-from klimit.rollouts.layout import Layout
+from klimit.rollouts.layout import PER_TOKEN, Layout
 from klimit.rollouts.refusals import check_rewards
 from klimit.rollouts.rollouts import Rollouts
+from klimit.rollouts.sources import run_config
+from klimit.rollouts.sources.shaping import Dump, shaped
+from klimit.rollouts.sources.values import summed
+from klimit.rollouts.sources.weights import Total, given
 from klimit.rollouts.table import Table
 from klimit.rollouts.unify import flatten, one_table
 from klimit.rollouts.wide import ROW, check_lengths, long_form
@@ -26,33 +30,72 @@ if TYPE_CHECKING:
 Given = tuple[str, ...] | None
 
 
-def rollouts_of(scans: Mapping[str, Scan], prompt: Given, reward: Given) -> Rollouts:
+def rollouts_of(
+    scans: Mapping[str, Scan], prompt: Given, reward: Given, weights: Any = None
+) -> Rollouts:
     """Find the columns, tell the prompts apart, and keep in memory what is small."""
+    import polars as pl
+
     where = _where(list(scans))
     with reading(where):
+        dump = shaped(scans, prompt, reward)
+        weighed = weights if isinstance(weights, Mapping) else ()
+        asked = (*(dump.prompt or ()), *(dump.reward or ()), *map(str, weighed))
         tables = {
-            name: replace(scan, lazy=flatten(scan.lazy, (*(prompt or ()), *(reward or ()))))
-            for name, scan in scans.items()
+            name: replace(scan, lazy=flatten(scan.lazy, asked))
+            for name, scan in dump.tables.items()
         }
-        stated = _common([scan.metadata for scan in scans.values()])
-        wanted = reward or _stated(stated, tables)
-        raw, layout = one_table(tables, prompt=prompt, reward=wanted)
-        if reward == ():
+        total = _total(tables, dump, weights, named=reward is not None)
+        stated = _common([scan.metadata for scan in tables.values()])
+        if dump.functions:
+            stated = run_config.drawn(next(iter(tables))) | stated
+        wanted = tuple(total.weights) if total else dump.reward or _stated(stated, tables)
+        raw, layout = one_table(tables, prompt=dump.prompt, reward=wanted)
+        if dump.unique:
+            column = pl.col(dump.unique)
+            raw = raw.filter(column.is_null() | column.is_first_distinct())
+        if dump.reward == () and not total:
             layout = replace(layout, rewards=())
         else:
             check_rewards(raw, layout, where, given=wanted is not None)
-        whole = all(scan.whole for scan in scans.values())
+        whole = all(scan.whole for scan in tables.values())
         at_hand = layout.lists if whole else layout.rewards  # texts stay unread if they can
         if layout.lists and len(at_hand) > 1:
             check_lengths(raw, at_hand, source=where)
-    table, layout = _table(raw, layout, where, whole=whole)
-    return Rollouts(table, layout.rewards, layout.prompt_key, stated)
+    table, layout = _table(raw, layout, where, total, whole=whole)
+    return Rollouts(
+        table,
+        layout.rewards,
+        layout.prompt_key,
+        stated,
+        read_as=dump.read_as,
+        total=str(total) if total else "",
+    )
 
 
-def _table(raw: pl.LazyFrame, layout: Layout, where: str, *, whole: bool) -> tuple[Table, Layout]:
+def _total(tables: Mapping[str, Scan], dump: Dump, weights: Any, *, named: bool) -> Total | None:
+    """Several reward functions as one: by the caller's weights, or by the run's configuration."""
+    path, scan = next(iter(tables.items()))
+    if weights is not None:
+        there = scan.lazy.collect_schema().names()
+        return Total(given(weights, there), partial=bool(dump.functions))
+    if named or not dump.functions or len(dump.reward or ()) < 2:
+        return None
+    found = run_config.reward_weights(path, dump.functions, dump.reward or ())
+    return Total(found[0], partial=True, by=found[1]) if found else None
+
+
+def _table(
+    raw: pl.LazyFrame, layout: Layout, where: str, total: Total | None, *, whole: bool
+) -> tuple[Table, Layout]:
     """The rows that have a prompt, with their key in memory."""
+    given_layout = layout
     with reading(where):
         long = long_form(raw, layout.lists) if layout.lists else raw
+        if total:
+            name = total.name(long.collect_schema().names())
+            long = long.with_columns(total.column().alias(name))
+            layout = replace(layout, rewards=(name,))
         lazy = _canonical(long, layout)
         core = long.select(_in_core(long, layout, whole=whole)).collect(engine="streaming")
     if not core.height:
@@ -64,7 +107,7 @@ def _table(raw: pl.LazyFrame, layout: Layout, where: str, *, whole: bool) -> tup
     if TEXT in core.columns:
         odd = twins.other_texts(found, core[TEXT])
         if len(odd) and twins.recycled(found, core, TEXT):  # ids that count from 0 in every step
-            return _table(raw, layout.by_text(), where, whole=whole)
+            return _table(raw, given_layout.by_text(), where, total, whole=whole)
         if len(odd):
             at = int(odd[0])
             rows = f"rows {int(found.first[found.codes[at]]) + 1:,} and {at + 1:,}"
@@ -111,7 +154,7 @@ def _canonical(long: pl.LazyFrame, layout: Layout) -> pl.LazyFrame:
     schema = long.collect_schema()
     metadata = _metadata(schema, layout)
     columns = {
-        canonical: _typed(canonical, name)
+        canonical: _typed(canonical, name, schema[name])
         for canonical, name in layout.columns.items()
         if name not in layout.rewards
     }
@@ -136,9 +179,11 @@ def _in_core(long: pl.LazyFrame, layout: Layout, *, whole: bool) -> list[pl.Expr
     if not columns:
         key = pl.col(ROW).cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
         columns = [key.alias(KEY.format(0))]
-    kept = ["step", "policy", *(["logprob", "ref_logprob", "tokens"] if whole else [])]
+    kept = ["step", "policy", *([*PER_TOKEN, "tokens"] if whole else [])]
     columns += [
-        _typed(canonical, layout.columns[canonical]).alias(canonical)
+        _typed(canonical, layout.columns[canonical], schema[layout.columns[canonical]]).alias(
+            canonical
+        )
         for canonical in kept
         if canonical in layout.columns and layout.columns[canonical] not in layout.rewards
     ]
@@ -150,12 +195,12 @@ def _in_core(long: pl.LazyFrame, layout: Layout, *, whole: bool) -> list[pl.Expr
     return columns
 
 
-def _typed(canonical: str, name: str) -> pl.Expr:
+def _typed(canonical: str, name: str, dtype: pl.DataType) -> pl.Expr:
     import polars as pl
 
     column = pl.col(name)
-    if canonical in ("logprob", "ref_logprob"):
-        return column.cast(pl.Float64)
+    if canonical in PER_TOKEN:
+        return summed(name) if isinstance(dtype, pl.List) else column.cast(pl.Float64)
     return column.cast(pl.String) if canonical == "policy" else column
 
 

@@ -111,7 +111,8 @@ def summary(rollouts: Rollouts) -> str:
         parts.append(f"over {len(steps):,} steps ({safe(steps[0])} to {safe(steps[-1])})")
     names = rollouts.rewards
     what = "reward" if len(names) == 1 else "rewards"
-    return f"{' '.join(parts)}, {what}: {listing(names)}"
+    made_of = f" = {safe(rollouts.total, longest=200)}" if rollouts.total else ""
+    return f"{' '.join(parts)}, {what}: {listing(names)}{made_of}"
 
 
 def described(rollouts: Rollouts) -> Description:

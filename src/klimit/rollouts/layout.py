@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Schema = Mapping[str, "pl.DataType"]
 
+PER_TOKEN = ("logprob", "ref_logprob", "kl_rb")
+"""What may be a list with an entry per token: it is summed."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -169,6 +172,8 @@ def _fits(canonical: str, dtype: pl.DataType) -> bool:
         return not dtype.is_numeric()
     if canonical in ("step", "policy"):
         return not (dtype.is_nested() or (canonical == "policy" and dtype.is_float()))
+    if canonical in PER_TOKEN and dtype is not _inner(dtype):
+        return _inner(dtype).is_float()
     return dtype.is_numeric()
 
 

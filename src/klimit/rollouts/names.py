@@ -37,11 +37,13 @@ CANONICAL = {
     "logprob": (
         *("logprob", "log_prob", "logp", "logprob_policy", "policy_logprob", "sum_logprob"),
         *("sequence_logprob", "seq_logprob", "cumulative_logprob", "completion_logprob"),
+        *("token_logprobs", "policy_logprobs", "completion_logprobs", "response_logprobs"),
     ),
     "ref_logprob": (
         *("ref_logprob", "logprob_ref", "ref_log_prob", "ref_logp", "reference_logprob"),
-        *("logprob_base", "base_logprob"),
+        *("logprob_base", "base_logprob", "ref_token_logprobs", "reference_logprobs"),
     ),
+    "kl_rb": ("kl_rb", "kl_rao_blackwell", "rao_blackwell_kl"),
     "tokens": (
         *("tokens", "n_tokens", "num_tokens", "token_count", "completion_tokens", "output_tokens"),
         *("num_output_tokens", "response_tokens", "completion_length", "response_length"),
@@ -57,7 +59,10 @@ CANONICAL = {
         "model_type",
     ),
 }
-"""The canonical names beside the prompt's, and how others spell them, best first."""
+"""The canonical names beside the prompt's, and how others spell them, best first.
+
+Log-probabilities and exact KLs of the next token (`kl_rb`) may be lists, one entry per token, which are
+summed."""
 
 MARKERS = ("label", "run", "run_name", "run_id", "arm", "variant", "method", "algorithm", "name")
 """Columns that tell policies apart if each of several files holds one value of its own."""

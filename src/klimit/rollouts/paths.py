@@ -11,6 +11,7 @@ from klimit._errors import DataError
 from klimit._text import safe
 from klimit.rollouts.formats import FORMATS, JSON, PACKED, by_suffix, suffix
 from klimit.rollouts.guard import reading
+from klimit.rollouts.sources.folders import rollouts_in
 from klimit.rollouts.words import close_to, listing
 
 
@@ -18,7 +19,8 @@ def files(source: str | os.PathLike[str]) -> list[Path]:
     """The files that a path stands for, sorted.
 
     A folder stands for the data files in it and below; hidden ones are left out, and `.json` files
-    (configurations, mostly) count only where there is nothing else.
+    (configurations, mostly) count only where there is nothing else. Of a framework's output folder
+    only the rollouts count, where they are known by name.
 
     Raises
     ------
@@ -54,7 +56,6 @@ def _in_folder(folder: Path) -> list[Path]:
         hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
         if by_suffix(path) and not hidden and path.is_file():
             found.append(path)
-    tables = [path for path in found if suffix(path) != ".json"]
     if not found:
         inside = listing((path.name for path in sorted(folder.iterdir())), most=4)
         kinds = ", ".join(word for one in FORMATS for word in one.suffixes)
@@ -62,7 +63,8 @@ def _in_folder(folder: Path) -> list[Path]:
             f"no rollouts in folder {safe(folder, longest=200)} (it holds: {inside}); one of these "
             f"was expected: {kinds}, {JSON.suffixes[0]}{PACKED[0]}, ..."
         )
-    return tables or found
+    chosen = rollouts_in(folder, found)
+    return [path for path in chosen if suffix(path) != ".json"] or chosen
 
 
 def _missing(path: Path) -> DataError:

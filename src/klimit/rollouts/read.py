@@ -23,20 +23,30 @@ Names = str | Sequence[str] | None
 Result = TypeVar("Result")
 
 
-def read(source: Any, *, prompt: Names = None, reward: Names = None) -> Rollouts:
+def read(
+    source: Any,
+    *,
+    prompt: Names = None,
+    reward: Names = None,
+    weights: Mapping[str, float] | None = None,
+) -> Rollouts:
     """Which samples, of which prompts, with which rewards?
 
     Prompt key and rewards are found by name and type, and ``print(rollouts)`` says what was found.
     A row is a sample or, with lists in it, a prompt. Only the columns that are needed are read.
+    Dumps of TRL, verl, Inspect and a dozen others are known by their columns and paths
+    (docs/reading-dumps.md).
 
     Parameters
     ----------
-    source : a path, glob or folder of JSONL, JSON, CSV, Parquet, Arrow or NumPy files (JSON and CSV
-        also with .gz or .zst); a polars, pandas, pyarrow or datasets table; a (prompts, samples)
+    source : a path, glob or folder of JSONL, JSON, CSV, Parquet, Arrow, NumPy or Inspect files (JSON
+        and CSV also with .gz or .zst); a polars, pandas, pyarrow or datasets table; a (prompts, samples)
         array with NaN where missing, one 1-D array per prompt, or a dict of them, one per reward;
         a dict of columns or a list of records; or a list of several paths or tables
     prompt : the column that says which samples share a prompt; several make the key together
     reward : the column or columns that are rewards; ``()`` reads samples that are scored later
+    weights : column -> weight, where the reward is a weighted sum of several; taken from the run's
+        configuration where one lies beside the dump of a trainer that adds them up
 
     Raises
     ------
@@ -60,11 +70,16 @@ def read(source: Any, *, prompt: Names = None, reward: Names = None) -> Rollouts
     read 2 prompts x 2 samples, reward: reward
     """
     if isinstance(source, Rollouts):
-        if prompt is None and reward is None:
+        if prompt is None and reward is None and weights is None:
             return source
-        return replace(read(source.frame(), prompt=prompt, reward=reward), stated=source.stated)
+        again = read(source.frame(), prompt=prompt, reward=reward, weights=weights)
+        return replace(again, stated=source.stated)
+    if weights is not None and reward is not None:
+        raise ArgumentError("reward and weights were both given; weights make the reward.")
     keys, rewards = _names(prompt, "prompt"), _names(reward, "reward")
-    return with_care(source, lambda scans: rollouts_of(scans, keys, rewards), keys=keys or ())
+    return with_care(
+        source, lambda scans: rollouts_of(scans, keys, rewards, weights), keys=keys or ()
+    )
 
 
 def with_care(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._errors import ArgumentError, DataError
+from klimit._text import safe
 from klimit.rollouts import names
 from klimit.rollouts.describe import Description, Shape, described, shape, summary
 from klimit.rollouts.grouped import Grouped, check
@@ -30,6 +31,8 @@ class Rollouts:
     ----------
     rewards : names of the rewards
     prompt_key : the source's column that says which samples share a prompt
+    read_as : whose dump it is, where a reader knows it
+    total : what the reward is the sum of, where it is a weighted sum of others
     steps : training steps that occur, in order; empty where the source has none
     policies : policies that occur; empty where the source names none
     metadata : temperature, top_p, top_k, max_tokens, where known and the same for all samples
@@ -48,6 +51,8 @@ class Rollouts:
     rewards: tuple[str, ...]
     prompt_key: str
     stated: Mapping[str, Any] = field(default_factory=dict)
+    read_as: str = ""
+    total: str = ""
 
     # ---- what there is
 
@@ -56,7 +61,9 @@ class Rollouts:
         return len(self.table)
 
     def __str__(self) -> str:
-        return f"read {summary(self)}"
+        known = f"as {self.read_as}: " if self.read_as else ""
+        open_ = " (--prompt, --reward override)" if self.read_as else ""
+        return f"read {known}{summary(self)}{open_}"
 
     def __repr__(self) -> str:
         return f"<Rollouts: {summary(self)}>"
@@ -137,7 +144,8 @@ class Rollouts:
             if len(self.rewards) > 1:
                 raise ArgumentError(
                     f"several rewards ({listing(self.rewards)}); say which: "
-                    f"reward={self.rewards[0]!r} (--reward {self.rewards[0]})."
+                    f"reward={self.rewards[0]!r} (--reward {self.rewards[0]}), or weigh them: "
+                    f"weights={{{self.rewards[0]!r}: 1, ...}} (--weights {self.rewards[0]}=1,...)."
                 )
             return self.rewards[0]
         if not isinstance(name, str):
@@ -171,7 +179,7 @@ class Rollouts:
             a reward is infinite or missing everywhere.
         """
         wanted = tuple(dict.fromkeys(self.one_reward(name) for name in columns or self.rewards))
-        self._check_one_policy()
+        self.check_one_policy()
         found = self.groups
         table = self.table.columns(wanted)
         lengths = np.bincount(found.codes, minlength=len(found)).astype(np.int64)
@@ -189,7 +197,7 @@ class Rollouts:
         import polars as pl
 
         wanted = ["prompt_id", "prompt", "completion", *self.rewards]
-        wanted += ["logprob", "ref_logprob", "tokens", "step", "policy"]
+        wanted += ["logprob", "ref_logprob", "kl_rb", "tokens", "step", "policy"]
         there = self.table.names
         ordered = [name for name in dict.fromkeys([*wanted, *there]) if name in there]
         frame = self.table.columns(ordered)
@@ -293,13 +301,14 @@ class Rollouts:
         )
         return dtype.is_numeric() or dtype == pl.Boolean
 
-    def _check_one_policy(self) -> None:
+    def check_one_policy(self) -> None:
+        """Raise a `DataError` where samples of several policies or steps stand together."""
         for column, values in (("policy", self.policies), ("step", self.steps)):
             if len(values) > 1:
                 raise DataError(
                     f"{self.source} has samples of {len(values):,} {_plural(column)} "
                     f"({listing(values, most=4)}), which are never pooled. "
-                    f"Choose one: .filter({column}={values[0]!r})."
+                    f"Choose one: .filter({column}={values[0]!r}) (--{column} {safe(values[0])})."
                 )
 
 

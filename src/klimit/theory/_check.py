@@ -81,10 +81,24 @@ def positive(values: ArrayLike, name: str) -> Floats:
     return array
 
 
+def not_negative(values: ArrayLike, name: str) -> Floats:
+    """Return numbers of at least 0, possibly infinite."""
+    array = numbers(values, name)
+    _refuse(array, ~(array >= 0), f"{name} must be at least 0")
+    return array
+
+
 def fraction(values: ArrayLike, name: str) -> Floats:
     """Return numbers between 0 and 1."""
     array = numbers(values, name)
     _refuse(array, ~((array >= 0) & (array <= 1)), f"{name} must lie between 0 and 1")
+    return array
+
+
+def interior(values: ArrayLike, name: str) -> Floats:
+    """Return numbers strictly between 0 and 1."""
+    array = numbers(values, name)
+    _refuse(array, ~((array > 0) & (array < 1)), f"{name} must lie strictly between 0 and 1")
     return array
 
 
@@ -123,6 +137,16 @@ def same_leading(outcomes: Floats, values: Floats, name: str) -> None:
             f"{name} must broadcast against the axes before the outcomes, "
             f"{outcomes.shape[:-1]}; got shape {values.shape}."
         ) from None
+
+
+def order(alpha: ArrayLike, low: float) -> float:
+    """Return the order of a divergence: above 0 and possibly infinite, or any finite number."""
+    a = numbers(alpha, "alpha")
+    usable = a.ndim == 0 and bool(a > low) and (bool(np.isfinite(a)) or low == 0.0)
+    if not usable:
+        allowed = "a positive number" if low == 0.0 else "a finite number"
+        raise ArgumentError(f"alpha must be {allowed}; got {str(alpha)[:40]!r}.")
+    return float(a)
 
 
 def choice(value: Any, name: str, allowed: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ from klimit.theory._check import Floats
 
 _MAX_STEPS = 200
 _NEWTON_TOLERANCE = 1e-8  # Newton's error after a step is of the order of the step squared
+_NEAR = 1e-2  # values that are logarithms are this small long before Newton's steps are
 _VALUE_TOLERANCE = 4e-16
 _FARTHEST = 740.0  # e^-740 is still above 0
 
@@ -49,14 +50,16 @@ def increasing_root(
         step = np.where(np.isfinite(step), step, np.where(value < 0, np.inf, -np.inf))
         inside = (t + step > lo) & (t + step < hi)
         slow = np.abs(step) > 0.5 * last[active]
-        newton = np.where(closed, inside & ~slow, np.abs(step) <= reach[active])
+        newton = ~slow & np.where(closed, inside, np.abs(step) <= reach[active])
         other = np.where(closed, middle - t, np.sign(step) * reach[active])
         step = np.where(newton, step, other)
         reach[active] *= 2.0
         settled = (np.abs(value) <= _VALUE_TOLERANCE) | (hi - lo <= 1e-15 * np.abs(t))
         root[active] = np.where(settled, t, np.clip(t + step, -_FARTHEST, _FARTHEST))
+        # A short step alone proves nothing: where a function jumps, its slope may mislead.
+        near = newton & (np.abs(step) <= _NEWTON_TOLERANCE) & (np.abs(value) <= _NEAR)
         last[active] = np.abs(step)
-        active = active[~(settled | (newton & (np.abs(step) <= _NEWTON_TOLERANCE)))]
+        active = active[~(settled | near)]
         if active.size == 0:
             break
     return root

@@ -1,19 +1,25 @@
 """Which beta spends this budget? Roots in log(1 / beta), where KL and gain both rise.
 
 A solved beta is exact to about 1e-14; it is 0 where a prompt (or the average) is saturated and
-infinite where nothing is to be spent.
+infinite where nothing is to be spent. `spend` and `limit` (the KL at saturation, per prompt) may be
+those of another divergence whose f has f''(1) = 1: the derivatives are the same.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from klimit.theory._check import Floats
-from klimit.theory._outcomes import Outcomes, spend
+from klimit.theory._outcomes import Outcomes
 from klimit.theory._root import increasing_root
+from klimit.theory._spend import Spend, Spent
 
 _AT_LIMIT = 1.0 - 1e-14  # budgets from this fraction of the limit on count as saturated
+_FEW = 12  # tilts that are looked at first where many are searched for
+_PART = 256  # prompts on which these are found
+
+What = Literal["kl", "gain"]
 
 
 def variance(known: Outcomes) -> Floats:
@@ -27,68 +33,174 @@ def mean(weights: Floats, by_prompt: Floats) -> Floats:
         return np.asarray(np.where(weights > 0, weights * by_prompt, 0.0).sum(axis=-1))
 
 
-def _within(wanted: Floats, limit: Floats) -> tuple[Floats, NDArray[np.intp]]:
-    """Return betas settled without a search, and which ones need it."""
+class Solved(NamedTuple):
+    """Betas for budgets, and the tangents to the frontier where the search last looked.
+
+    A tangent's beta is within 1e-8 of the solved one, so that the gain (or cost) read off it is
+    exact to second order.
+
+    Attributes
+    ----------
+    beta : the slope that spends the budget
+    near : the tangent's slope
+    cost, gain : where it touches
+    """
+
+    beta: Floats
+    near: Floats
+    cost: Floats
+    gain: Floats
+
+    def gain_at(self, cost: Floats) -> Floats:
+        """Return gains on the tangents; flat beyond saturation, where the slope is 0."""
+        return self.gain + self._priced(self.near, cost - self.cost)
+
+    def cost_at(self, gain: Floats) -> Floats:
+        """Return costs on the tangents."""
+        with np.errstate(divide="ignore"):
+            return self.cost + self._priced(1.0 / self.near, gain - self.gain)
+
+    def _priced(self, price: Floats, rest: Floats) -> Floats:
+        priced = (self.near > 0) & (self.near < np.inf)
+        with np.errstate(invalid="ignore"):
+            return np.where(priced, price * rest, 0.0)
+
+
+def _settled(
+    wanted: Floats, limit: Floats, cost: Floats, gain: Floats
+) -> tuple[Solved, NDArray[np.intp]]:
+    """Betas settled without a search (0 at saturation, infinite at nothing), and which need one."""
     beta = np.where(wanted >= limit * _AT_LIMIT, 0.0, np.inf)
-    return beta, np.flatnonzero((wanted > 0) & (beta > 0))
+    full = beta == 0
+    solved = Solved(beta, beta.copy(), np.where(full, cost, 0.0), np.where(full, gain, 0.0))
+    return solved, np.flatnonzero((wanted > 0) & ~full)
 
 
-def own_betas(known: Outcomes, kl: Floats) -> Floats:
-    """Each prompt's beta at its own KL budget, all (prompts,)."""
-    beta, searched = _within(kl, known.saturation_kl())
+def own_betas(
+    known: Outcomes, kl: Floats, spend: Spend, limit: Floats, guess: Floats | None = None
+) -> Solved:
+    """Each prompt's beta at its own KL budgets, (budgets, prompts); `guess` is where to begin."""
+    solved, searched = _settled(kl, limit, limit, known.top)
     if searched.size == 0:
-        return beta
-    wanted = kl[searched]
+        return solved
+    beta, near, cost, gain = (part.ravel() for part in solved)
+    wanted, prompts = kl.ravel()[searched], searched % kl.shape[1]
 
     def mismatch(log_l: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        found = spend(known.take(searched[index]), np.exp(-log_l))
-        slope = np.exp(2 * log_l) * found.variance / found.kl
-        return np.log(found.kl / wanted[index]), slope
+        where = searched[index]
+        near[where] = np.exp(-log_l)
+        if 2 * where.size > kl.size:  # nearly all pairs: whole rows are faster
+            table = np.where((near > 0) & (near < np.inf), near, 1.0).reshape(kl.shape)
+            found = Spent(*(part.ravel()[where] for part in spend(known, table)))
+        else:
+            found = spend(known, near[where], prompts[index])
+        cost[where], gain[where] = found.kl, found.gain
+        return np.log(found.kl / wanted[index]), np.exp(2 * log_l) * found.variance / found.kl
 
-    start = 0.5 * np.log(2 * wanted / variance(known)[searched])
+    start = 0.5 * np.log(2 * wanted / variance(known)[prompts])
+    if guess is not None:
+        with np.errstate(divide="ignore"):
+            close = -np.log(guess.ravel()[searched])
+        start = np.where(np.isfinite(close), close, start)
     beta[searched] = np.exp(-increasing_root(mismatch, start))
-    return beta
+    return solved
 
 
 def _shared(
     known: Outcomes,
     weights: Floats,
     wanted: Floats,
+    solved: Solved,
+    searched: NDArray[np.intp],
     start: Floats,
-    what: Literal["kl", "gain"],
-) -> Floats:
-    """Solve for the beta at which the prompts' mean KL or gain is as wanted.
-
-    d KL / d log l = l^2 Var and d gain / d log l = l Var.
-    """
-    power = 2 if what == "kl" else 1
+    what: What,
+    spend: Spend,
+) -> Solved:
+    """Search for the betas at which the prompts' mean KL or gain is as wanted."""
+    wanted = wanted[searched]
 
     def mismatch(log_l: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        value, slope = np.empty_like(log_l), np.empty_like(log_l)
-        for i, t in enumerate(log_l):
-            found = spend(known, np.asarray(np.exp(-t)))
-            value[i] = mean(weights, found.kl if what == "kl" else found.gain)
-            slope[i] = np.exp(power * t) * mean(weights, found.variance) / value[i]
-        return np.log(value / wanted[index]), slope
+        where = searched[index]
+        solved.near[where] = np.exp(-log_l)
+        found = spend(known, solved.near[where, None])
+        solved.cost[where], solved.gain[where] = mean(weights, found.kl), mean(weights, found.gain)
+        value, slope = _log_value(found, weights, log_l, what)
+        return value - np.log(wanted[index]), slope
 
-    return np.exp(-increasing_root(mismatch, start))
+    if wanted.size > 2 * _FEW:
+        start = _head_start(known, weights, np.log(wanted), start, what, spend)
+    solved.beta[searched] = np.exp(-increasing_root(mismatch, start))
+    return solved
 
 
-def shared_betas(known: Outcomes, weights: Floats, kl: Floats) -> Floats:
+def _log_value(found: Spent, weights: Floats, log_l: Floats, what: What) -> tuple[Floats, Floats]:
+    """Log of the mean KL or gain and its slope: dKL / dlog l = l^2 Var, dgain / dlog l = l Var."""
+    value = mean(weights, found.kl if what == "kl" else found.gain)
+    power = 2 if what == "kl" else 1
+    return np.log(value), np.exp(power * log_l) * mean(weights, found.variance) / value
+
+
+def _head_start(
+    known: Outcomes, weights: Floats, wanted: Floats, start: Floats, what: What, spend: Spend
+) -> Floats:
+    """Where many searches begin: between a few tilts that are looked at for all of them.
+
+    These few are solved on a part of the prompts, which is enough to spread them well.
+    """
+    by_size = np.argsort(wanted)
+    few = np.linspace(wanted.min(), wanted.max(), _FEW)
+    first = np.interp(few, wanted[by_size], start[by_size])
+    every = max(1, weights.size // _PART)
+    part = known.take(np.arange(0, weights.size, every)) if every > 1 else known
+    share = weights[::every] / max(weights[::every].sum(), np.finfo(float).tiny)
+
+    def mismatch(log_l: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        value, slope = _log_value(spend(part, np.exp(-log_l)[:, None]), share, log_l, what)
+        return value - few[index], slope
+
+    nodes = np.sort(increasing_root(mismatch, first))
+    value, slope = _log_value(spend(known, np.exp(-nodes)[:, None]), weights, nodes, what)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rise = 1.0 / slope
+    good = np.isfinite(value) & np.isfinite(rise)
+    good[1:] &= np.diff(value) > 0
+    if good.sum() < 2:
+        return start
+    near = _between(wanted, value[good], nodes[good], rise[good])
+    return np.where(np.isfinite(near), near, start)
+
+
+def _between(x: Floats, nodes: Floats, values: Floats, slopes: Floats) -> Floats:
+    """Cubic interpolation from values and slopes at ascending nodes; straight lines outside."""
+    left = np.clip(np.searchsorted(nodes, x, side="right") - 1, 0, nodes.size - 2)
+    width = nodes[left + 1] - nodes[left]
+    t = (x - nodes[left]) / width
+    a, b = values[left], values[left + 1]
+    da, db = width * slopes[left], width * slopes[left + 1]
+    inside = a + t * (da + t * (3 * (b - a) - 2 * da - db + t * (da + db - 2 * (b - a))))
+    outside = np.where(t < 0, a + t * da, b + (t - 1.0) * db)
+    return np.where((t < 0) | (t > 1), outside, inside)
+
+
+def shared_betas(
+    known: Outcomes, weights: Floats, kl: Floats, spend: Spend, limit: Floats
+) -> Solved:
     """Return the one beta of all prompts at each average KL budget, (budgets,)."""
-    beta, searched = _within(kl, mean(weights, known.saturation_kl()))
-    if searched.size:
-        wanted = kl[searched]
-        start = 0.5 * np.log(2 * wanted / mean(weights, variance(known)))
-        beta[searched] = _shared(known, weights, wanted, start, "kl")
-    return beta
+    most = mean(weights, limit)
+    solved, searched = _settled(kl, most, most, mean(weights, known.top))
+    if searched.size == 0:
+        return solved
+    start = 0.5 * np.log(2 * kl[searched] / mean(weights, variance(known)))
+    return _shared(known, weights, kl, solved, searched, start, "kl", spend)
 
 
-def shared_betas_for_gain(known: Outcomes, weights: Floats, gain: Floats) -> Floats:
+def shared_betas_for_gain(
+    known: Outcomes, weights: Floats, gain: Floats, spend: Spend, limit: Floats
+) -> Solved:
     """Return the one beta of all prompts at each average gain, between 0 and the ceiling."""
-    beta, searched = _within(gain, mean(weights, known.top))
-    if searched.size:
-        wanted = gain[searched]
-        start = np.log(wanted / mean(weights, variance(known)))
-        beta[searched] = _shared(known, weights, wanted, start, "gain")
-    return beta
+    most = mean(weights, known.top)
+    solved, searched = _settled(gain, most, mean(weights, limit), most)
+    if searched.size == 0:
+        return solved
+    start = np.log(gain[searched] / mean(weights, variance(known)))
+    return _shared(known, weights, gain, solved, searched, start, "gain", spend)

@@ -9,28 +9,8 @@ both distributions and broadcasts them.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, broadcast, distribution, numbers
-from klimit.theory._outcomes import exp_excess, kl_terms
-
-
-def _pair(policy: ArrayLike, base: ArrayLike) -> tuple[Floats, Floats]:
-    p, q = broadcast(policy=distribution(policy, "policy"), base=distribution(base, "base"))
-    return p, q
-
-
-def _log_ratio(p: Floats, q: Floats) -> Floats:
-    """Return log(p / q), precise also where p is close to q; 0 where both vanish."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        change = (p - q) / q
-        ratio = np.where(np.abs(change) < 0.5, np.log1p(change), np.log(p) - np.log(q))
-    return np.where((p == 0) & (q == 0), 0.0, ratio)
-
-
-def _kl(p: Floats, q: Floats) -> Floats:
-    missing = (p > 0) & (q == 0)
-    terms = kl_terms(q, p, np.where(missing, 0.0, _log_ratio(p, q)))
-    return np.asarray(np.where(missing, np.inf, terms).sum(axis=-1))
+from klimit.theory._check import Floats, order
+from klimit.theory._pair import pair
 
 
 def kl(policy: ArrayLike, base: ArrayLike) -> Floats:
@@ -59,7 +39,7 @@ def kl(policy: ArrayLike, base: ArrayLike) -> Floats:
     >>> float(kl([0.5, 0.5], [1.0, 0.0]))
     inf
     """
-    return _kl(*_pair(policy, base))
+    return pair(policy, base).kl()
 
 
 def jeffreys(policy: ArrayLike, base: ArrayLike) -> Floats:
@@ -89,8 +69,7 @@ def jeffreys(policy: ArrayLike, base: ArrayLike) -> Floats:
     >>> float(jeffreys([0.2, 0.4, 0.4], [0.5, 0.3, 0.2]).round(6))
     0.442285
     """
-    p, q = _pair(policy, base)
-    return np.asarray(((p - q) * _log_ratio(p, q)).sum(axis=-1))
+    return pair(policy, base).jeffreys()
 
 
 def chi_square(policy: ArrayLike, base: ArrayLike) -> Floats:
@@ -121,10 +100,7 @@ def chi_square(policy: ArrayLike, base: ArrayLike) -> Floats:
     >>> float(chi_square([0.2, 0.4, 0.4], [0.5, 0.3, 0.2]).round(6))
     0.413333
     """
-    p, q = _pair(policy, base)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        terms = (p - q) * ((p - q) / q)
-    return np.asarray(np.where(p == q, 0.0, terms).sum(axis=-1))
+    return pair(policy, base).chi_square()
 
 
 def total_variation(policy: ArrayLike, base: ArrayLike) -> Floats:
@@ -148,8 +124,7 @@ def total_variation(policy: ArrayLike, base: ArrayLike) -> Floats:
     >>> float(total_variation([0.2, 0.4, 0.4], [0.5, 0.3, 0.2]).round(6))
     0.3
     """
-    p, q = _pair(policy, base)
-    return np.asarray(0.5 * np.abs(p - q).sum(axis=-1))
+    return pair(policy, base).total_variation()
 
 
 def hellinger_squared(policy: ArrayLike, base: ArrayLike) -> Floats:
@@ -173,8 +148,7 @@ def hellinger_squared(policy: ArrayLike, base: ArrayLike) -> Floats:
     >>> float(hellinger_squared([0.2, 0.4, 0.4], [0.5, 0.3, 0.2]).round(6))
     0.054519
     """
-    p, q = _pair(policy, base)
-    return np.asarray(0.5 * ((np.sqrt(p) - np.sqrt(q)) ** 2).sum(axis=-1))
+    return pair(policy, base).hellinger_squared()
 
 
 def jensen_shannon(policy: ArrayLike, base: ArrayLike) -> Floats:
@@ -200,9 +174,7 @@ def jensen_shannon(policy: ArrayLike, base: ArrayLike) -> Floats:
     >>> float(jensen_shannon([1.0, 0.0], [0.0, 1.0]).round(6))
     0.693147
     """
-    p, q = _pair(policy, base)
-    middle = p + 0.5 * (q - p)
-    return 0.5 * (_kl(p, middle) + _kl(q, middle))
+    return pair(policy, base).jensen_shannon()
 
 
 def cressie_read(policy: ArrayLike, base: ArrayLike, *, alpha: float) -> Floats:
@@ -236,28 +208,7 @@ def cressie_read(policy: ArrayLike, base: ArrayLike, *, alpha: float) -> Floats:
     >>> [float(cressie_read(p, q, alpha=a).round(6)) for a in (0.5, 1.0, 2.0)]
     [0.218077, 0.209074, 0.206667]
     """
-    a = _order(alpha, -np.inf)
-    p, q = _pair(policy, base)
-    return _cressie_read(p, q, a) if a >= 0.5 else _cressie_read(q, p, 1.0 - a)
-
-
-def _cressie_read(p: Floats, q: Floats, a: float) -> Floats:
-    """Alpha at least 1/2: (KL + sum p (e^{bu} - 1 - bu) / b) / a with b = a - 1, all terms >= 0."""
-    if a == 1.0:
-        return _kl(p, q)
-    if a < 1.0:
-        # Where q vanishes KL and the rest are infinite and cancel: p^a q^(1-a) is just 0 there.
-        shared = (p > 0) & (q > 0)
-        u = np.where(shared, _log_ratio(p, q), 0.0)
-        terms = kl_terms(q, np.where(shared, p, 0.0), np.where(shared, u, -np.inf))
-        rest = np.where(shared, p * exp_excess((a - 1.0) * u) / (a - 1.0), 0.0)
-        lost = np.where(q > 0, 0.0, p) * a / (1.0 - a)
-        return np.asarray((terms + rest + lost).sum(axis=-1) / a)
-    u = np.where(p > 0, _log_ratio(p, q), 0.0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        powers = np.where(p > 0, p * exp_excess((a - 1.0) * u) / (a - 1.0), 0.0)
-    powers = np.where((p > 0) & (q == 0), np.inf, powers)
-    return np.asarray((_kl(p, q) + powers.sum(axis=-1)) / a)
+    return pair(policy, base).cressie_read(order(alpha, -np.inf))
 
 
 def renyi(policy: ArrayLike, base: ArrayLike, *, alpha: float) -> Floats:
@@ -291,28 +242,4 @@ def renyi(policy: ArrayLike, base: ArrayLike, *, alpha: float) -> Floats:
     >>> [float(renyi(p, q, alpha=a).round(6)) for a in (0.5, 1.0, 2.0)]
     [0.112124, 0.209074, 0.345951]
     """
-    a = _order(alpha, 0.0)
-    p, q = _pair(policy, base)
-    if a == 1.0:
-        return _kl(p, q)
-    u = np.where(p > 0, _log_ratio(p, q), -np.inf)
-    if a == np.inf:
-        return np.asarray(u.max(axis=-1))
-    # Close distributions: through the power divergence, which keeps its digits. Far ones: in logs.
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        power = _cressie_read(p, q, a) if a >= 0.5 else _cressie_read(q, p, 1.0 - a)
-        moved = a * (a - 1.0) * power
-        log_terms = np.where(p > 0, np.log(p) + (a - 1.0) * u, -np.inf)
-        highest = log_terms.max(axis=-1)
-        anchor = np.where(np.isfinite(highest), highest, 0.0)
-        far = anchor + np.log(np.exp(log_terms - anchor[..., None]).sum(axis=-1))
-        return np.where(np.abs(moved) < 0.5, np.log1p(moved), far) / (a - 1.0)
-
-
-def _order(alpha: float, low: float) -> float:
-    a = numbers(alpha, "alpha")
-    usable = a.ndim == 0 and bool(a > low) and (bool(np.isfinite(a)) or low == 0.0)
-    if not usable:
-        allowed = "a positive number" if low == 0.0 else "a finite number"
-        raise ArgumentError(f"alpha must be {allowed}; got {str(alpha)[:40]!r}.")
-    return float(a)
+    return pair(policy, base).renyi(order(alpha, 0.0))

@@ -7,20 +7,18 @@ same beta; the per-prompt one gives every prompt the same KL.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
 from klimit.theory import _check
-from klimit.theory._check import Floats, choice, coefficient, distribution, numbers
-from klimit.theory._outcomes import Outcomes, Spent, outcomes, spend
-from klimit.theory._root import increasing_root
-from klimit.theory._solve import mean, own_betas, shared_betas, shared_betas_for_gain, variance
+from klimit.theory._check import Floats, choice, coefficient
+from klimit.theory._curve import Budget, Curve, real_gains
+from klimit.theory._outcomes import Outcomes, measure
+from klimit.theory._prompts import lay_flat, read_rows, read_weights
+from klimit.theory._spend import spend
 from klimit.theory.tilt import Ceiling
-
-Budget = Literal["average", "per-prompt"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,11 +30,13 @@ class FrontierPoint:
     kl : (...) nats
     gain : (...) reward units
     beta : (...) slope of the frontier there, reward units per nat
+    variance : (...) variance of the reward under the optimal policies, reward units squared
     """
 
     kl: Floats
     gain: Floats
     beta: Floats
+    variance: Floats
 
     @property
     def jeffreys(self) -> Floats:
@@ -53,6 +53,12 @@ class FrontierPoint:
     def log_partition(self) -> Floats:
         """Mean log-partition of the centred reward, nats: (gain - beta kl) / beta."""
         return self.forward_kl
+
+    @property
+    def curvature(self) -> Floats:
+        """Second derivative of the frontier, reward units per nat squared: -beta^3 / variance."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return np.where(self.beta > 0, -(self.beta**3) / self.variance, 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,11 +95,7 @@ class KnownFrontier:
         The KL is the mean of -log P(highest reward) over prompts for the average budget, the
         largest over prompts (of positive weight) for the per-prompt budget.
         """
-        gain = self._mean(self._known.top)
-        limits = self._known.saturation_kl()
-        if self.budget == "average":
-            return Ceiling(gain, self._mean(limits))
-        return Ceiling(gain, limits[self.weights > 0].max())
+        return Ceiling(*self._curve.saturation())
 
     def gain(self, kl: ArrayLike) -> Floats:
         """How much can at most be gained for this KL?
@@ -101,15 +103,7 @@ class KnownFrontier:
         The mean over prompts of ``gain_x + beta_x (kl - kl_x)`` at the optimal betas, that is the
         dual ``min_beta beta (kl + E psi_x(1 / beta))``; flat beyond `saturation`.
         """
-        kl = _check.budget(kl)
-        betas = self._betas(kl)
-        spent, gained, _ = self._spend(betas)
-        # Second-order exact: what the root left over of the budget, at its price. A saturated
-        # prompt (beta 0) and an unspent budget (beta infinite) leave nothing.
-        priced = (betas > 0) & (betas < np.inf)
-        with np.errstate(invalid="ignore"):
-            rest = np.where(priced, betas * (kl[..., None] - spent), 0.0)
-        return self._mean(gained + rest)
+        return self._curve.in_parts(self._curve.gain, _check.budget(kl))
 
     def kl(self, gain: ArrayLike) -> Floats:
         """How many nats does this gain take at least?
@@ -117,17 +111,7 @@ class KnownFrontier:
         Zero for gains of at most 0 (the base has them), infinite beyond ``saturation.gain``, which
         no reweighting of the base can reach.
         """
-        gain = numbers(gain, "gain")
-        if np.isnan(gain).any():
-            raise ArgumentError("gain must be a number in reward units; got nan.")
-        most, limit = self.saturation
-        flat = gain.ravel()
-        least = np.where(flat <= 0, 0.0, np.where(flat > most * (1 + 1e-14), np.inf, limit))
-        inside = (flat > 0) & (flat < most * (1 - 1e-14))
-        if inside.any():
-            solve = self._least_average if self.budget == "average" else self._least_per_prompt
-            least[inside] = solve(flat[inside])
-        return least.reshape(gain.shape)
+        return self._curve.in_parts(self._curve.least_cost, real_gains(gain))
 
     def beta(self, kl: ArrayLike) -> Floats:
         """What is another nat worth? The slope of the frontier, reward units per nat.
@@ -135,7 +119,7 @@ class KnownFrontier:
         The KL coefficient that leads to this budget; infinite at 0, zero beyond `saturation`. With
         the per-prompt budget it is the mean of the prompts' slopes.
         """
-        return self._mean(self._betas(_check.budget(kl)))
+        return self._curve.in_parts(self._curve.slope, _check.budget(kl))
 
     def curvature(self, kl: ArrayLike) -> Floats:
         """Second derivative of the frontier, reward units per nat squared, at most 0.
@@ -143,28 +127,17 @@ class KnownFrontier:
         ``-beta^3 / E Var_x(reward)`` under the tilted policies; with the per-prompt budget the mean
         of ``-beta_x^3 / Var_x``. Minus infinity at 0, zero beyond `saturation`.
         """
-        betas = self._betas(_check.budget(kl))
-        variance = self._spend(betas).variance
-        if self.budget == "average":
-            betas, variance = betas[..., 0], self._mean(variance)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            bend = np.where(betas > 0, -(betas**3) / variance, 0.0)
-        return bend if self.budget == "average" else self._mean(bend)
+        return self._curve.in_parts(self._curve.curvature, _check.budget(kl))
 
     def at(self, *, beta: ArrayLike) -> FrontierPoint:
         """Where on the frontier does this KL coefficient lead? Average budget only.
 
-        The prompts' optimal tilts at one beta, averaged: kl, gain, and through them jeffreys,
-        forward_kl and log_partition (of the centred reward).
+        The prompts' optimal tilts at one beta, averaged: kl, gain, variance, and through them
+        jeffreys, forward_kl, log_partition (of the centred reward) and curvature.
         """
-        if self.budget != "average":
-            raise ArgumentError(
-                "at(beta=) needs one beta for all prompts, but with budget='per-prompt' every "
-                "prompt has its own; use beta(kl), the mean slope, or budget='average'."
-            )
         b = coefficient(beta)
-        spent, gained, _ = self._spend(np.broadcast_to(b[..., None], (*b.shape, self.weights.size)))
-        return FrontierPoint(self._mean(spent), self._mean(gained), b)
+        spent, gained, variance = self._curve.at(b)
+        return FrontierPoint(spent, gained, b, variance)
 
     def dual_bound(self, kl: ArrayLike, *, beta: ArrayLike) -> Floats:
         """What does this beta, right or wrong, prove about the gain at this KL?
@@ -172,62 +145,59 @@ class KnownFrontier:
         ``beta (kl + E log E exp((reward - mean) / beta))`` is never below `gain(kl)` (Donsker and
         Varadhan), and equals it at ``beta(kl)`` with the average budget.
         """
-        kl, b = _check.budget(kl), coefficient(beta)
-        try:
-            kl, b = np.broadcast_arrays(kl, b)
-        except ValueError:
-            raise ArgumentError(
-                f"kl and beta must broadcast against each other; got {kl.shape} and {b.shape}."
-            ) from None
-        point = KnownFrontier(self.weights, "average", self._known).at(beta=b)
-        with np.errstate(invalid="ignore"):  # an infinite beta proves nothing unless kl is 0
-            return np.where(kl == point.kl, point.gain, point.gain + b * (kl - point.kl))
+        kl, b = _check.broadcast(kl=_check.budget(kl), beta=coefficient(beta))
+        return self._curve.dual_bound(kl, b)
+
+    def gap_nats(self, kl: ArrayLike, *, gain: ArrayLike, beta: ArrayLike | None = None) -> Floats:
+        """How many nats is a method that spends `kl` and gains `gain` away from the optimum?
+
+        The mean over prompts of KL(its policy || optimal tilt), from two numbers and no density of
+        the method: ``(dual_bound(kl, beta) - gain) / beta``, with the tilt at `beta` or, by default,
+        at its own KL, where it is the shortfall ``gain(kl) - gain`` in units of the slope. A method
+        within eps of the frontier is therefore within ``eps / beta`` nats of the optimal policy:
+        whatever reaches a comparable trade-off is close to the tilt (arXiv 2404.01730).
+
+        Average budget only; NaN where the slope is 0 (no tilt has this KL) or infinite (kl is 0),
+        and negative where no policy has such a kl and gain.
+        """
+        if self.budget != "average":
+            raise ArgumentError("gap_nats needs one beta for all prompts: budget='average'.")
+        kl, gain = _check.broadcast(kl=_check.budget(kl), gain=real_gains(gain))
+        if beta is None:
+            b = self.beta(kl)
+            best = self.gain(kl)
+        else:
+            kl, gain, b = _check.broadcast(kl=kl, gain=gain, beta=coefficient(beta))
+            best = self._curve.dual_bound(kl, b)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where((b > 0) & (b < np.inf), (best - gain) / b, np.nan)
 
     def kl_by_prompt(self, kl: ArrayLike) -> Floats:
         """How is this budget spent? (..., prompts), nats; with `weights` they average to `kl`."""
-        return self._spend(self._betas(_check.budget(kl))).kl
+        return self._curve.in_parts(lambda d: self._curve.by_prompt(d).kl, _check.budget(kl))
 
     def gain_by_prompt(self, kl: ArrayLike) -> Floats:
         """What does each prompt gain at this budget? (..., prompts), reward units."""
-        return self._spend(self._betas(_check.budget(kl))).gain
+        return self._curve.in_parts(lambda d: self._curve.by_prompt(d).gain, _check.budget(kl))
 
-    # Betas are arrays (..., prompts): 0 where a prompt is saturated, infinite where KL is 0.
+    def policies(self, kl: ArrayLike) -> list[Floats]:
+        """Which policies attain the gain at this KL? One (..., outcomes) array per prompt.
 
-    def _mean(self, by_prompt: Floats) -> Floats:
-        return mean(self.weights, by_prompt)
+        Each prompt's tilt at its beta: the base itself at 0 nats, the base restricted to its best
+        outcomes from saturation on.
+        """
+        kl, curve = _check.budget(kl), self._curve
+        flat = curve.policies(curve.solved(kl.ravel()).beta, _tilted)
+        return curve.by_row(flat, kl.shape)
 
-    def _betas(self, kl: Floats) -> Floats:
-        shape = (*kl.shape, self.weights.size)
-        if self.budget == "average":
-            shared = shared_betas(self._known, self.weights, kl.ravel())
-            return np.broadcast_to(shared.reshape(kl.shape)[..., None], shape)
-        own = [own_betas(self._known, np.full(self.weights.size, d)) for d in kl.ravel()]
-        return np.reshape(own, shape)
-
-    def _spend(self, betas: Floats) -> Spent:
-        """KL, gain and reward variance of each prompt at its beta."""
+    @property
+    def _curve(self) -> Curve:
         known = self._known
-        most = np.stack([known.saturation_kl(), known.top, np.zeros_like(known.top)])
-        results = np.empty((3, *betas.shape))
-        for index in np.ndindex(betas.shape[:-1]):
-            beta = betas[index]
-            found = np.stack(spend(known, np.where(beta > 0, beta, 1.0)))
-            results[(slice(None), *index)] = np.where(beta > 0, found, most)
-        return Spent(*results)
+        return Curve(known, self.weights, self.budget, spend, known.saturation_kl())
 
-    def _least_average(self, gain: Floats) -> Floats:
-        beta = shared_betas_for_gain(self._known, self.weights, gain)
-        point = self.at(beta=beta)
-        return point.kl + (gain - point.gain) / beta
 
-    def _least_per_prompt(self, gain: Floats) -> Floats:
-        def mismatch(log_kl: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
-            kl = np.exp(log_kl)
-            reached = self.gain(kl)
-            return np.log(reached / gain[index]), kl * self.beta(kl) / reached
-
-        start = 2 * np.log(gain / self._mean(np.sqrt(variance(self._known)))) - np.log(2)
-        return np.exp(increasing_root(mismatch, start))
+def _tilted(known: Outcomes, beta: Floats) -> Floats:
+    return measure(known, beta).policy
 
 
 def frontier(
@@ -259,7 +229,7 @@ def frontier(
     -------
     KnownFrontier
         With gain(kl), kl(gain), beta(kl), curvature(kl), at(beta=), dual_bound(kl, beta=),
-        kl_by_prompt(kl), gain_by_prompt(kl) and saturation.
+        policies(kl), kl_by_prompt(kl), gain_by_prompt(kl), gap_nats(kl, gain=) and saturation.
 
     Raises
     ------
@@ -286,64 +256,5 @@ def frontier(
     1.717827
     """
     choice(budget, "budget", ("average", "per-prompt"))
-    known = _flat(_rows(base, "base"), _rows(reward, "reward"))
-    return KnownFrontier(_weights(weights, known.top.size), budget, known)
-
-
-def _rows(values: Any, name: str) -> list[Floats]:
-    """Read one array per prompt; a plain sequence of numbers is one prompt."""
-    nested = isinstance(values, Sequence) and len(values) > 0 and np.ndim(values[0]) > 0
-    rows = [numbers(row, name) for row in values] if nested else [numbers(values, name)]
-    if not nested and rows[0].ndim == 2:
-        rows = list(rows[0])
-    for k, row in enumerate(rows):
-        if row.ndim != 1 or row.size == 0:
-            raise ArgumentError(
-                f"{name} must be (outcomes,), (prompts, outcomes) or a sequence of 1-D arrays; "
-                f"prompt {k} has shape {row.shape}."
-            )
-    return rows
-
-
-def _flat(base: list[Floats], reward: list[Floats]) -> Outcomes:
-    """Check every prompt and lay the possible outcomes end to end."""
-    if len(base) == 1:
-        base = base * len(reward)
-    if len(base) != len(reward):
-        raise ArgumentError(
-            f"base and reward must have one row per prompt; got {len(base)} and {len(reward)} rows."
-        )
-    for k, (prob, values) in enumerate(zip(base, reward, strict=True)):
-        if prob.size != values.size:
-            raise ArgumentError(
-                f"reward must give every outcome of the base one number; prompt {k} has "
-                f"{prob.size} probabilities and {values.size} rewards."
-            )
-    lengths = np.array([row.size for row in base])
-    if (lengths == lengths[0]).all():
-        prob = distribution(np.stack(base)).ravel()
-    else:
-        prob = np.concatenate([distribution(row, f"base[{k}]") for k, row in enumerate(base)])
-    values = np.concatenate(reward)
-    prompt = np.repeat(np.arange(lengths.size), lengths)
-    possible = prob > 0
-    bad = possible & ~np.isfinite(values)
-    if bad.any():
-        k = int(np.argmax(bad))
-        raise ArgumentError(
-            "reward must be finite wherever the base has probability; "
-            f"got {float(values[k])!r} for prompt {int(prompt[k])}."
-        )
-    starts = np.searchsorted(prompt[possible], np.arange(lengths.size))
-    return outcomes(prob[possible], values[possible], starts)
-
-
-def _weights(values: ArrayLike | None, prompts: int) -> Floats:
-    if values is None:
-        return np.full(prompts, 1.0 / prompts)
-    weights = numbers(values, "weights")
-    if weights.shape != (prompts,):
-        raise ArgumentError(f"weights must be one per prompt, ({prompts},); got {weights.shape}.")
-    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
-        raise ArgumentError("weights must be finite, not negative and not all zero.")
-    return np.asarray(weights / weights.sum())
+    known = lay_flat(read_rows(base, "base"), read_rows(reward, "reward"))
+    return KnownFrontier(read_weights(weights, known.top.size), budget, known)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._estimate import Estimate
+from klimit.view.audit import notes as audit_notes
+from klimit.view.audit import verdict as audit_verdict
 from klimit.view.best_of_n import verdict as best_of_n_verdict
 from klimit.view.limit import budgets, notes, verdict
 from klimit.view.plan import verdict as plan_verdict
@@ -20,6 +22,8 @@ from klimit.view.plan import verdict as plan_verdict
 if TYPE_CHECKING:
     import polars as pl
 
+    from klimit.audit import Audit
+    from klimit.audit.gate import Check
     from klimit.estimate.best_of_n import BestOfN
     from klimit.estimate.plan import Plan
     from klimit.estimate.plan.settings import Setting
@@ -31,6 +35,12 @@ BEST_OF_N = (
     *("gain", "kl", "kl_bound", "efficiency", "limit", "own_limit", "win_rate"),
     *("per_doubling", "kept_reward", "pass_at_k", "tokens"),
 )
+AUDITED = (
+    *("kl", "gain", "limit", "efficiency", "gap_reward", "gap_nats", "least_kl", "excess_kl"),
+    *("allocation", "shape"),
+)
+BESIDE = ("gain", "kl", "limit", "efficiency")
+NO_LOSS = "the policy's KL is not known by prompt, or the frontier is flat at its KL"
 ABSENT = {"tokens": "the data has no token counts", "pass_at_k": "rewards are not 0 and 1 only"}
 CONSTANT = "every prompt's rewards are all equal"
 NO_N = "no N that these samples can show spends this KL"
@@ -148,6 +158,112 @@ def _setting(setting: Setting) -> dict[str, Any]:
         "logged": number(setting.logged, NO_LENGTH),
         "note": setting.note,
     }
+
+
+def audit_record(
+    audits: Sequence[Audit], *, read: str = "", beside: BestOfN | None = None, wasted: int = 10
+) -> dict[str, Any]:
+    """Return ``klimit.audit/1``: a row per policy and step, and best-of-N beside them.
+
+    Parameters
+    ----------
+    beside : best-of-N of the same base
+    wasted : prompts with the largest loss that each row lists
+    """
+    first = audits[0]
+    sizes = [] if beside is None else np.atleast_1d(beside.n).tolist()
+    return {
+        **heading("klimit.audit/1", read),
+        "reward": first.reward,
+        "level": first.gain.level,
+        "audits": [_audit(audit, wasted) for audit in audits],
+        "best_of_n": [
+            {"n": n, **{name: getattr(beside, name)[at].to_dict() for name in BESIDE}}
+            for at, n in enumerate(sizes)
+        ],
+        "verdict": audit_verdict(audits).split("\n"),
+        "notes": audit_notes(audits),
+    }
+
+
+def _audit(audit: Audit, wasted: int) -> dict[str, Any]:
+    losses = []
+    if audit.case is not None and audit.case.paired:
+        losses = audit.prompts().head(wasted).to_dicts()
+    return {
+        "policy": audit.name,
+        "step": audit.step,
+        "paired": audit.paired,
+        "prompts_compared": audit.shared,
+        "policy_samples_least": audit.samples[0],
+        "policy_samples_most": audit.samples[1],
+        "kl_estimator": audit.estimator,
+        "base_reward": number(audit.base_reward, "not known"),
+        "trusted_kl": number(audit.trusted_kl, CONSTANT),
+        **{name: getattr(audit, name).to_dict() for name in AUDITED},
+        "prompts": [
+            {
+                name: number(x, NO_LOSS) if isinstance(x, float | None) else x
+                for name, x in row.items()
+            }
+            for row in losses
+        ],
+    }
+
+
+def gate_record(checks: Sequence[Check], *, read: str = "") -> dict[str, Any]:
+    """Return ``klimit.gate/1``: a row per placement and demand."""
+    return {
+        **heading("klimit.gate/1", read),
+        "passed": all(check.passed for check in checks),
+        "checks": [
+            {
+                "policy": check.label,
+                "number": check.number,
+                "asked": check.asked,
+                "found": check.found.to_dict(),
+                "passed": check.passed,
+            }
+            for check in checks
+        ],
+    }
+
+
+def audit_frame(audits: Sequence[Audit], beside: BestOfN | None = None) -> pl.DataFrame:
+    """Return a row per placement, then per N: each number with its limits, null where missing."""
+    import polars as pl
+
+    from klimit.view.audit import _points
+
+    rows = []
+    for audit in (point for one in audits for point in _points(one)):
+        row: dict[str, Any] = {"policy": audit.name, "step": audit.step}
+        for name in AUDITED:
+            row |= columns(name, getattr(audit, name))
+        rows.append(row | {"trusted": bool(audit.limit.trusted), "paired": audit.paired})
+    rows += _beside(beside, list(rows[0]))
+    types: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64)
+    types |= {"policy": pl.String, "trusted": pl.Boolean, "paired": pl.Boolean}
+    steps = {type(row["step"]) for row in rows} - {type(None)}
+    types["step"] = (
+        pl.Int64 if steps <= {int} else pl.Float64 if steps <= {int, float} else pl.String
+    )
+    if types["step"] == pl.String:
+        rows = [row | {"step": None if row["step"] is None else str(row["step"])} for row in rows]
+    return pl.DataFrame(rows, schema=types)
+
+
+def _beside(best: BestOfN | None, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of best-of-N among placements."""
+    rows = []
+    for at, n in enumerate([] if best is None else np.atleast_1d(best.n).tolist()):
+        row: dict[str, Any] = dict.fromkeys(names) | {"policy": f"best-of-{n}", "paired": True}
+        for name in BESIDE:
+            row |= columns(name, getattr(best, name)[at])
+        if best is not None:
+            row["trusted"] = bool(best.efficiency[at].trusted)
+        rows.append(row)
+    return rows
 
 
 def limit_frame(limit: Frontier, kl: Sequence[float] | None = None) -> pl.DataFrame:

@@ -263,7 +263,7 @@ def test_a_parquet_file_that_declares_absurd_sizes(tmp_path, monkeypatch):
     for claim in (10**9, 2**40, 2**62):
         forged = footer.replace(varint(2 * rows), varint(2 * claim))
         path.write_bytes(body + forged + len(forged).to_bytes(4, "little") + b"PAR1")
-        monkeypatch.setattr(parquet, "_memory", lambda: 8 << 30)
+        monkeypatch.setattr(parquet, "memory", lambda: 8 << 30)
         says(path, f"a.parquet declares {claim:,} rows")
 
 

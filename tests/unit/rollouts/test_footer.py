@@ -80,6 +80,13 @@ def test_a_footer_that_is_no_thrift_is_refused(path):
         read(path)
 
 
+def test_a_row_group_of_another_type_is_refused(path):
+    body, _ = parts_of(path)
+    groups = bytes([0x36]) + varint(2) + bytes([0x19, 0x16]) + varint(2) + b"\x00"
+    forge(path, body, groups)  # a list of numbers where structs belong
+    assert problem(path) == "its footer is damaged"
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_end_in_a_value_or_an_error_of_two_kinds(data):
     with suppress(IndexError, ValueError):

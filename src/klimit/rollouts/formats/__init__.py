@@ -1,8 +1,8 @@
 """Files on disk -> lazy tables, one small module per format.
 
 A format knows its suffixes and how to scan one file; which column is what is none of its business
-(`klimit.rollouts.layout`). A reader for one framework's dump is a module here too if its files are
-no plain table; it joins `FORMATS`.
+(`klimit.rollouts.layout`), nor whose dump it is (`klimit.rollouts.sources`), unless the file is no
+plain table: an archive, or records too nested for one.
 
 Care
 ----
@@ -18,7 +18,16 @@ from pathlib import Path
 
 from klimit._errors import DataError
 from klimit._text import safe
-from klimit.rollouts.formats import arrow, delimited, jsonlines, numpy_, parquet, refused
+from klimit.rollouts.formats import (
+    arrow,
+    delimited,
+    inflated,
+    inspect_file,
+    jsonlines,
+    numpy_,
+    parquet,
+    refused,
+)
 from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.formats.streams import opening
 from klimit.rollouts.guard import reading
@@ -49,7 +58,8 @@ JSON = Format("JSON", (".jsonl", ".ndjson", ".json"), jsonlines.scan, packed=Tru
 CSV = Format("CSV", (".csv", ".tsv"), delimited.scan, packed=True)
 ARROW = Format("Arrow", (".arrow", ".feather", ".ipc"), arrow.scan)
 NUMPY = Format("NumPy", (".npy", ".npz"), numpy_.scan)
-FORMATS = (PARQUET, JSON, CSV, ARROW, NUMPY)
+INSPECT = Format("Inspect", (".eval",), inspect_file.scan)
+FORMATS = (PARQUET, JSON, CSV, ARROW, NUMPY, INSPECT)
 PACKED = (".gz", ".zst", ".zstd")
 
 
@@ -76,6 +86,7 @@ def by_suffix(path: Path) -> Format | None:
 def scan_file(path: Path, *, care: int = 0) -> Scan:
     """A lazy table of one file; its content is believed over its name where they differ."""
     with reading(path):
+        inflated.check(path)
         head = opening(path)
     refused.check(path, head)
     if not head.strip():

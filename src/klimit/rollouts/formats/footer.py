@@ -33,10 +33,9 @@ def problem(path: Path) -> str:
         file.seek(size - 8 - length)
         footer = file.read(length)
     try:
-        found = Decoder(footer).struct()
-    except (IndexError, ValueError):
+        return next(_impossible(Decoder(footer).struct(), size - 8 - length), "")
+    except (IndexError, ValueError, AttributeError, TypeError):  # the latter: not of its type
         return "its footer is damaged"
-    return next(_impossible(found, size - 8 - length), "")
 
 
 def _impossible(footer: Struct, data: int) -> Iterator[str]:

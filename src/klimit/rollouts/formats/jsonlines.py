@@ -1,9 +1,11 @@
-"""JSON: a record per line, an array of records, or a dict of lists."""
+"""JSON: a record per line, an array of records, a dict of lists, or what a tracker or a log holds."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,8 @@ from klimit._text import safe
 from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.formats.streams import lines, packed
 from klimit.rollouts.records import from_columns, from_records
+from klimit.rollouts.sources import inspect_log, recognise
+from klimit.rollouts.sources.source import Source
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,7 +31,11 @@ def scan(path: Path, care: int = 0) -> Scan:
     import polars as pl
 
     if not _is_lines(path):
-        return Scan(_document(path).lazy())
+        return _document(path)
+    source = _nested(path)
+    if source is not None and source.rows is not None:
+        flat = in_batches(source.rows(records(path), str(path)))
+        return Scan(flat.lazy(), whole=True, source=source)
     if care == 2:
         return Scan(_one_way_or_another(path).lazy())
     schema = _sampled(path) if care == 0 else None
@@ -46,8 +54,10 @@ def _is_lines(path: Path) -> bool:
         record = json.loads(first)
     except ValueError:  # a broken line, or the first one of an indented document
         return ".json" not in [part.lower() for part in path.suffixes] and first != b"{"
-    columns = isinstance(record, dict) and all(isinstance(value, list) for value in record.values())
-    return bool(more) or not columns
+    if not isinstance(record, dict):
+        return True
+    columns = all(isinstance(value, list) for value in record.values())
+    return bool(more) or not (columns or _is_log(record))
 
 
 def _sampled(path: Path) -> pl.Schema | None:
@@ -75,15 +85,32 @@ def _one_way_or_another(path: Path) -> pl.DataFrame:
     try:
         return pl.read_ndjson(path, infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError):
-        return _line_by_line(path)
+        return in_batches(records(path))
 
 
-def _line_by_line(path: Path) -> pl.DataFrame:
-    """What Python's parser makes of it: it takes NaN and Infinity, and names the line at fault."""
+def _nested(path: Path) -> Source | None:
+    """The reader that takes this file record by record, if its first record is known to one."""
+    first = next((line for line in lines(path, _FEW) if line.strip()), b"")
+    try:
+        record = json.loads(first.removeprefix(b"\xef\xbb\xbf"))
+    except (ValueError, RecursionError):
+        return None  # broken: said later, by line
+    source = recognise(record, str(path), decided=True) if isinstance(record, dict) else None
+    return source if source and source.rows else None
+
+
+def in_batches(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+    """Records as a table, so many at a time."""
     import polars as pl
 
-    parts: list[pl.DataFrame] = []
-    batch: list[dict[str, Any]] = []
+    left, parts = iter(rows), []
+    while batch := list(islice(left, _BATCH)):
+        parts.append(from_records(batch))
+    return pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame()
+
+
+def records(path: Path) -> Iterator[dict[str, Any]]:
+    """What Python's parser makes of each line: it takes NaN, and names the line at fault."""
     number = 0
     try:
         for number, line in enumerate(lines(path), start=1):
@@ -96,10 +123,7 @@ def _line_by_line(path: Path) -> pl.DataFrame:
                     f"{safe(path, longest=200)}, line {number}: a record such as "
                     f'{{"prompt": ..., "reward": ...}} was expected; got {safe(text, longest=40)}.'
                 )
-            batch.append(record)
-            if len(batch) == _BATCH:
-                parts.append(from_records(batch))
-                batch = []
+            yield record
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = (
             getattr(error, "msg", None) or getattr(error, "reason", None) or "nested too deeply"
@@ -113,19 +137,16 @@ def _line_by_line(path: Path) -> pl.DataFrame:
             f"{safe(path, longest=200)} is cut short or damaged after line {number} "
             f"({safe(error)}). Copy or download it again."
         ) from None
-    if batch:
-        parts.append(from_records(batch))
-    return pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame()
 
 
-def _document(path: Path) -> pl.DataFrame:
-    """An array of records, a dict of lists, or an array of arrays of rewards."""
+def _document(path: Path) -> Scan:
+    """An array of records, a dict of lists, an array of arrays, a tracker's table, a log."""
     import polars as pl
 
     data = b"".join(lines(path)).removeprefix(b"\xef\xbb\xbf")
     if data.lstrip()[:1] == b"[":
         try:
-            return pl.read_json(data, infer_schema_length=None)
+            return Scan(pl.read_json(data, infer_schema_length=None).lazy())
         except pl.exceptions.PolarsError:
             pass  # NaN, mixed types, or broken: Python's parser knows which, and where
     try:
@@ -139,6 +160,37 @@ def _document(path: Path) -> pl.DataFrame:
         raise DataError(
             f"{safe(path, longest=200)} is no readable JSON: not UTF-8, or nested too deeply."
         ) from None
+    if isinstance(found, dict) and _is_log(found):
+        rows = inspect_log.samples(found["samples"], found)
+        return Scan(
+            in_batches(rows).lazy(), inspect_log.drawn(found), whole=True, source=inspect_log.LOG
+        )
+    return Scan(_table(path, found).lazy())
+
+
+def _is_log(record: Mapping[str, Any]) -> bool:
+    """Whether this is a log of Inspect, written as JSON."""
+    samples = record.get("samples")
+    listed = isinstance(samples, list) and all(isinstance(one, dict) for one in samples)
+    return listed and isinstance(record.get("eval"), dict)
+
+
+def _spelt_out(values: list[Any]) -> list[Any]:
+    """Numbers among which a tracker has written NaN as a word."""
+    if "NaN" not in values or any(isinstance(x, str) and x != "NaN" for x in values):
+        return values
+    return [None if isinstance(x, str) else x for x in values]
+
+
+def _table(path: Path, found: Any) -> pl.DataFrame:
+    if isinstance(found, dict) and {"columns", "data"} <= found.keys():  # what trackers write
+        names, rows = found["columns"], found["data"]
+        listed = isinstance(names, list) and isinstance(rows, list) and rows
+        if listed and all(isinstance(row, list) and len(row) == len(names) for row in rows):
+            columns = zip(*rows, strict=True)
+            return from_columns(
+                {str(name): _spelt_out(list(c)) for name, c in zip(names, columns, strict=True)}
+            )
     if isinstance(found, dict) and len(found) == 1:  # {"rollouts": [...]}
         (only,) = found.values()
         if isinstance(only, list) and only and isinstance(only[0], dict):

@@ -9,6 +9,7 @@ import numpy as np
 from klimit._errors import DataError
 from klimit._text import safe
 from klimit.rollouts.formats import refused
+from klimit.rollouts.formats.parquet import memory
 from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.frames import from_arrays
 
@@ -49,6 +50,11 @@ def _check_sizes(path: Path, loaded: np.lib.npyio.NpzFile) -> None:
                     f"{safe(path, longest=200)} has arrays of an unknown version {version}."
                 )
             shape, _, dtype = read(member)
+        if info.file_size > memory():
+            raise DataError(
+                f"{safe(path, longest=200)} declares {info.file_size:,} bytes of one array, more "
+                "than this machine has memory for."
+            )
         declared = int(np.prod([float(size) for size in shape])) * dtype.itemsize
         if declared > info.file_size:
             raise DataError(

@@ -41,11 +41,11 @@ def scan(path: Path, care: int = 0) -> Scan:
 
 def check_rows(path: Path, rows: int) -> None:
     """Refuse a file that says it holds more rows than fit into this machine's memory."""
-    memory = _memory()
-    if rows * _ROW_BYTES > memory:
+    room = memory()
+    if rows * _ROW_BYTES > room:
         raise DataError(
             f"{safe(path, longest=200)} declares {rows:,} rows; one reward of that many needs "
-            f"{rows * _ROW_BYTES / 1e9:,.0f} GB, and this machine has {memory / 1e9:,.0f} GB. "
+            f"{rows * _ROW_BYTES / 1e9:,.0f} GB, and this machine has {room / 1e9:,.0f} GB. "
             "If the file is sound, read it in parts."
         )
 
@@ -61,7 +61,8 @@ def metadata(path: Path) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def _memory() -> int:
+def memory() -> int:
+    """Bytes of memory of this machine."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # not every system says

@@ -23,8 +23,13 @@ def check(path: Path, head: bytes) -> None:
     klimit._errors.DataError: rollouts.jsonl is a pickle, which can run code when it is loaded; ...
     """
     suffix = path.suffix.lower()
-    if suffix in _TORCH or (head[:2] == b"PK" and _is_torch(path)):
-        refuse(path, "import torch, polars as pl; rows = torch.load(FILE, weights_only=False)")
+    archive = head[:2] == b"PK" and suffix != ".eval"  # of a log only JSON is read, by name
+    if suffix in _TORCH or (archive and _is_torch(path)):
+        refuse(
+            path,
+            "import torch, polars as pl; rows = torch.load(FILE, weights_only=False); "
+            "rows = rows['samples'] if isinstance(rows, dict) else rows",  # slime, miles
+        )
     if suffix in _PICKLES or (head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05"):
         refuse(path, "import pickle, polars as pl; rows = pickle.load(open(FILE, 'rb'))")
 

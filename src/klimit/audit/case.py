@@ -1,0 +1,145 @@
+"""One policy beside its base: what is known of both, prompt by prompt, before any verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from klimit._estimate import Estimate
+from klimit.audit.measure import Left, numbers
+from klimit.estimate.best_of_n.prompt_means import pairing_rank
+from klimit.estimate.kernel import Floats
+from klimit.estimate.members import with_left_out
+from klimit.estimate.result import Frontier
+from klimit.estimate.samples import Integers
+
+MOST_GROUPS = 200  # groups of the policy's prompts where they are not the base's
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy's samples, prompt by prompt.
+
+    Attributes
+    ----------
+    ids : (prompts,) prompt ids
+    reward, counts, variance : (prompts,) mean reward, samples, variance of one sample (nan of one)
+    kl : (prompts,) KL from the base in nats, None where it is not known by prompt
+    kl_variance : (prompts,) variance of one sample's log ratio, nan of a single one; None where
+        unknown
+    """
+
+    ids: Any
+    reward: Floats
+    counts: Integers
+    variance: Floats
+    kl: Floats | None = None
+    kl_variance: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A policy and the limit that it is measured against.
+
+    Attributes
+    ----------
+    limit : frontier of the base; on the policy's prompts where `paired`
+    ids : (prompts,) of the limit's prompts
+    policy : aligned with `ids` where `paired`
+    kl : the policy's KL in nats; None where nothing is known of it
+    paired : whether both have the same prompts
+    """
+
+    limit: Frontier
+    ids: Any
+    policy: Policy
+    kl: Estimate | None
+    paired: bool
+
+    @cached_property
+    def gain(self) -> float:
+        """Mean reward of the policy above the base's."""
+        return ordered(self.policy.reward) - self.limit.base_reward
+
+    @cached_property
+    def joint_kl(self) -> Floats | None:
+        """KL by prompt, if the KL that counts is its mean."""
+        return self.policy.kl if self.kl is not None else None
+
+    def numbers(self) -> Floats:
+        """(numbers,) with all prompts, from the corrected log-mgf that is left out from."""
+        members = self.limit.members
+        assert members is not None
+        kl = np.nan if self.kl is None else float(self.kl.value)
+        row = members.chosen[None], members.grid, np.array([self.gain]), np.array([kl])
+        found: Floats = numbers(*row)[:, 0]
+        return found
+
+    def left(self, rank: Integers | None = None) -> list[Left]:
+        """The parts with every group of prompts left out: of both sides at once, or of each in turn.
+
+        Parameters
+        ----------
+        rank : (prompts,) canonical places, which decide the groups; the case's own if not given
+        """
+        limit, policy = self.limit, self.policy
+        members = limit.members
+        assert members is not None
+        kl = self.kl.value if self.kl is not None else np.nan
+        by_prompt = np.full(len(policy.reward), kl) if self.joint_kl is None else self.joint_kl
+        base = limit.samples.means
+        if self.paired:
+            weights = members.weights
+            if rank is None:
+                rank = pairing_rank(limit.samples, self.marks())
+            group = rank % len(weights)
+            ours, theirs = (_without(x, group, weights) for x in (base, policy.reward))
+            spent = _without(by_prompt, group, weights) + (kl - ordered(by_prompt))
+            return [Left(members.chosen_without, ours, theirs, spent, weights)]
+        group = pairing_rank(limit.samples, base[None]) % len(members.weights)
+        still = np.ones(len(members.weights))
+        one = Left(
+            members.chosen_without, _without(base, group, members.weights),
+            still * ordered(policy.reward), still * kl, members.weights,
+        )  # fmt: skip
+        groups = min(MOST_GROUPS, len(policy.reward))
+        order = np.lexsort((by_prompt, policy.reward))
+        group = np.empty(len(order), dtype=np.int64)
+        group[order] = np.random.default_rng(limit.settings.seed).permutation(len(order)) % groups
+        weights = np.bincount(group, minlength=groups) / len(group)
+        still = np.ones(groups)
+        other = Left(
+            np.broadcast_to(members.chosen, (groups, len(members.chosen))),
+            still * limit.base_reward, _without(policy.reward, group, weights),
+            _without(by_prompt, group, weights) + (kl - ordered(by_prompt)), weights,
+        )  # fmt: skip
+        return [one, other]
+
+    def marks(self) -> Floats:
+        """(rows, prompts) what tells prompts of equal base rewards apart."""
+        rows = [self.policy.reward] + ([] if self.joint_kl is None else [self.joint_kl])
+        return np.stack(rows)
+
+    def samples(self) -> list[Floats]:
+        """Rewards of the base on the limit's prompts, as `klimit.frontier` takes them."""
+        means = self.limit.samples.means
+        rows = dict(self.limit.samples.rewards_by_prompt())
+        return [rows[at] + means[at] for at in range(len(means))]
+
+
+def ordered(values: Floats) -> float:
+    """A mean of which no digit depends on the order of prompts."""
+    return float(np.sort(values).mean()) if len(values) else float("nan")
+
+
+def _without(values: Floats, group: Integers, weights: Floats) -> Floats:
+    """(groups,) mean with each group left out."""
+    order = np.lexsort((values, group))
+    sums = np.bincount(group[order], values[order], minlength=len(weights))
+    number = np.bincount(group, minlength=len(weights))
+    mean = sums / np.maximum(number, 1)
+    found: Floats = with_left_out(mean[:, None], weights)[1:, 0]
+    return found

@@ -1,0 +1,200 @@
+"""Two policies against each other, on the prompts that both have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._estimate import Estimate
+from klimit.audit.case import Case, Policy
+from klimit.audit.measure import NUMBERS, numbers, reach
+from klimit.audit.placing import biases
+from klimit.audit.result import Audit, missing
+from klimit.estimate.best_of_n.prompt_means import pairing_rank
+from klimit.estimate.kernel import Floats
+
+if TYPE_CHECKING:
+    import polars as pl
+
+COMPARED = ("gain", "kl", "efficiency", "gap_reward", "gap_nats", "least_kl", "excess_kl")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Differences `a` - `b`, each with its interval.
+
+    Attributes
+    ----------
+    a, b : labels of the two
+    gain, kl, efficiency, gap_reward, gap_nats, least_kl, excess_kl : of `a` less of `b`
+    paired : whether they were compared prompt by prompt
+    shared : number of prompts
+    """
+
+    a: str
+    b: str
+    gain: Estimate
+    kl: Estimate
+    efficiency: Estimate
+    gap_reward: Estimate
+    gap_nats: Estimate
+    least_kl: Estimate
+    excess_kl: Estimate
+    paired: bool
+    shared: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        found: dict[str, Any] = {
+            "a": self.a,
+            "b": self.b,
+            "paired": self.paired,
+            "shared": self.shared,
+        }
+        return found | {name: getattr(self, name).to_dict() for name in COMPARED}
+
+    def to_frame(self) -> pl.DataFrame:
+        """A polars frame with a row per number: difference, low, high, trusted."""
+        import polars as pl
+
+        rows = []
+        for name in COMPARED:
+            found = getattr(self, name).to_dict()
+            rows.append({"number": name, "difference": found["value"], "low": found["low"],
+                         "high": found["high"], "trusted": found["trusted"]})  # fmt: skip
+        types = {"number": pl.String, "difference": pl.Float64, "low": pl.Float64,
+                 "high": pl.Float64, "trusted": pl.Boolean}  # fmt: skip
+        return pl.DataFrame(rows, schema=types)
+
+    def __str__(self) -> str:
+        """The differences in words."""
+        from klimit.view.audit import comparison
+
+        return comparison(self)
+
+
+def compare(a: Audit, b: Audit) -> Comparison:
+    """How much better is `a` than `b`?
+
+    Where both have prompts in common with the base and with each other, the differences are of
+    those prompts and their errors are joint: what is common to both drops out. Otherwise they are
+    of two independent placements.
+    """
+    cases = _shared(a, b)
+    if cases is None:
+        found = {name: _apart(getattr(a, name), getattr(b, name)) for name in COMPARED}
+        return Comparison(a.label, b.label, **found, paired=False, shared=0)
+    found = _joint(*cases)
+    return Comparison(a.label, b.label, **found, paired=True, shared=len(cases[0].ids))
+
+
+def _shared(a: Audit, b: Audit) -> tuple[Case, Case] | None:
+    """Both cases on the prompts that both have."""
+    if a.case is None or b.case is None or not (a.case.paired and b.case.paired):
+        return None
+    both = [name for name in a.case.ids if name in set(b.case.ids)]
+    if len(both) < 2 or a.case.limit.members is None or b.case.limit.members is None:
+        return None
+    if list(a.case.ids) == list(b.case.ids):
+        return a.case, b.case
+    rows = dict(zip(a.case.ids, a.case.samples(), strict=True))
+    from klimit.estimate.frontier import frontier
+
+    settings = a.case.limit.settings
+    limit = frontier(
+        [rows[name] for name in both], reward=settings.reward, prompts=settings.prompts,  # type: ignore[arg-type]
+        reward_range=settings.reward_range, level=settings.level, seed=settings.seed,
+    )  # fmt: skip
+    if limit.members is None:
+        return None
+    found = []
+    for case in (a.case, b.case):
+        place = {name: at for at, name in enumerate(case.ids)}
+        at = np.array([place[name] for name in both])
+        policy = case.policy
+        own = policy.kl if policy.kl is None else policy.kl[at]
+        kl = case.kl
+        if kl is not None and own is not None:
+            kl = Estimate(float(np.sort(own).mean()), kl.low, kl.high, kl.level)
+        part = Policy(both, policy.reward[at], policy.counts[at], policy.variance[at], own)
+        found.append(Case(limit, both, part, kl, paired=True))
+    return found[0], found[1]
+
+
+def _joint(a: Case, b: Case) -> dict[str, Estimate]:
+    """Differences with joint errors; the numbers themselves are those of the placements."""
+    limit = a.limit
+    members = limit.members
+    assert members is not None
+    rank = pairing_rank(limit.samples, np.concatenate([a.marks(), b.marks()]))
+    full = [_rows(case.numbers()) for case in (a, b)]
+    without = [_rows(case.left(rank)[0].numbers(members.grid)) for case in (a, b)]
+    spread = reach(
+        full[0] - full[1], [(without[0] - without[1], members.weights)], limit.settings.level
+    )
+    slack = [biases(case, case.numbers()) for case in (a, b)]
+    said = [_stated(case) for case in (a, b)]
+    found = {}
+    for name in COMPARED:
+        row = {"least_kl": "root", "excess_kl": "excess"}.get(name, name)
+        at = NUMBERS.index(row)
+        value = float(full[0][at] - full[1][at])
+        if not np.isfinite(value):
+            reason = "not known of both"
+            found[name] = missing(reason, limit.settings.level)
+            continue
+        part = "excess" if name == "least_kl" else row
+        off = max(abs(slack[0][part][i] - slack[1][part][i]) for i in (0, 1))
+        off = np.hypot(off, np.hypot(said[0][at], said[1][at]))
+        low, high = np.hypot(spread.below[at], off), np.hypot(spread.above[at], off)
+        if abs(value) + low + high < 1e-9 * abs(full[0][at]):  # the same, to rounding
+            value = low = high = 0.0
+        trusted = _trusted(name, a) and _trusted(name, b)
+        note = "" if trusted else f"beyond the trusted {limit.trusted_kl:.2g} nats"
+        found[name] = Estimate(
+            value, value - low, value + high, limit.settings.level, trusted, note
+        )
+    return found
+
+
+def _rows(found: Floats) -> Floats:
+    """The numbers with the least KL itself in place of its root."""
+    out = found.copy()
+    at = NUMBERS.index("root")
+    out[at] = np.where(found[at] > 0, found[at] ** 2 / 2, 0.0)
+    return out
+
+
+def _stated(case: Case) -> Floats:
+    """How far a KL that was given with an interval moves each number."""
+    members = case.limit.members
+    assert members is not None
+    none: Floats = np.zeros(len(NUMBERS))
+    if case.kl is None or case.joint_kl is not None:
+        return none
+    ends = np.nan_to_num([float(case.kl.low), float(case.kl.high)], posinf=float(case.kl.value))
+    gains = np.full(2, case.gain)
+    moved = _rows(numbers(np.stack([members.chosen] * 2), members.grid, gains, ends))
+    found: Floats = np.abs(moved - _rows(case.numbers())[:, None]).max(axis=1)
+    return np.nan_to_num(found)
+
+
+def _trusted(name: str, case: Case) -> bool:
+    if name in ("gain", "kl"):
+        return True
+    least = bool(case.limit.kl(case.gain).trusted)
+    if name in ("least_kl", "excess_kl"):
+        return least
+    return case.kl is not None and bool(case.limit.gain(max(float(case.kl.value), 0.0)).trusted)
+
+
+def _apart(a: Estimate, b: Estimate) -> Estimate:
+    """The difference of two independent estimates."""
+    value = float(a.value) - float(b.value)
+    if not np.isfinite(value):
+        return missing(a.note or b.note or "not known of both", a.level)
+    low = value - np.hypot(float(a.value) - float(a.low), float(b.high) - float(b.value))
+    high = value + np.hypot(float(a.high) - float(a.value), float(b.value) - float(b.low))
+    return Estimate(value, low, high, a.level, bool(a.trusted and b.trusted), a.note or b.note)

@@ -1,0 +1,114 @@
+"""Errors for these very prompts: what another draw of the samples, not of the prompts, would move.
+
+To first order a number moves with the policy's samples by its slopes in gain and KL, and with the
+base's by ``w_i - 1`` (the weight of the tilt over its mean): in ``gap = min over tilts of (kl + log
+E exp(tilt r)) / tilt - E reward`` the base's mean drops out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from klimit.audit.case import Case
+from klimit.audit.measure import NUMBERS, Reach
+from klimit.estimate.intervals import quantiles
+from klimit.estimate.kernel import Floats
+from klimit.estimate.samples import Samples, ordered_mean
+from klimit.estimate.tilted import tilt_prompts
+
+
+def narrowed(case: Case, full: Floats, drawn: Reach) -> Reach:
+    """Reaches for fixed prompts; those for drawn prompts stand where samples cannot tell.
+
+    A prompt with one policy sample does not show how much another would differ.
+    """
+    limit, policy = case.limit, case.policy
+    samples = limit.samples
+    if (policy.counts < 2).any():
+        return drawn
+    at = dict(zip(NUMBERS, full.tolist(), strict=True))
+    kl = 0.0 if case.kl is None else max(float(case.kl.value), 0.0)
+    beta, best = _slope(case, kl), at["limit"]
+    least = float(limit.kl(case.gain).value)
+    slope = _slope(case, least)
+    known = case.joint_kl is not None and policy.kl_variance is not None
+    noise = policy.kl_variance if known else np.zeros(len(policy.reward))
+    assert noise is not None
+    root = np.sqrt(2 * least) if least > 0 else np.inf
+    share = best if best > 0 else np.inf
+    # slopes of each number in: the policy's reward, its KL, the limit at its KL, the limit at least
+    slopes = {
+        "gain": (1.0, 0.0, 0.0, 0.0),
+        "kl": (0.0, 1.0, 0.0, 0.0),
+        "limit": (0.0, beta, 1.0, 0.0),
+        "efficiency": (1 / share, -at["gain"] * beta / share**2, -at["gain"] / share**2, 0.0),
+        "gap_reward": (-1.0, beta, 1.0, 0.0),
+        "gap_nats": (-1 / beta, 1.0, 1 / beta, 0.0) if beta > 0 else (0.0, 0.0, 0.0, 0.0),
+        "root": _over((1.0, 0.0, 0.0, -1.0), slope * root),
+        "excess": (-1 / slope if slope > 0 else 0.0, 1.0, 0.0, 1 / slope if slope > 0 else 0.0),
+    }
+    quantile = quantiles(limit.settings.level, 10**6)[0]
+    error = np.zeros(len(NUMBERS))
+    for i, name in enumerate(NUMBERS):
+        reward, spent, here, there = np.nan_to_num(slopes[name])
+        own = reward**2 * policy.variance + spent**2 * np.nan_to_num(noise)
+        ours = _base_variance(samples, _tilt(beta), _tilt(slope), here, there, -reward)
+        mean = ordered_mean(own / policy.counts + ours, samples) / samples.prompts
+        extra = here**2 * _correction_error(case, kl, beta)
+        extra += there**2 * _correction_error(case, least, slope)
+        error[i] = np.sqrt(mean + extra)
+    # samples are a part of what prompts vary by, so fixed prompts are never known less well
+    reached = quantile * error
+    return Reach(np.minimum(drawn.below, reached), np.minimum(drawn.above, reached), error)
+
+
+def _over(slopes: tuple[float, ...], divisor: float) -> tuple[float, ...]:
+    return tuple(x / divisor if 0 < divisor < np.inf else 0.0 for x in slopes)
+
+
+def _slope(case: Case, kl: float) -> float:
+    if not 0 < kl < np.inf:
+        return 0.0
+    beta = float(case.limit.beta(kl).value)
+    return beta if np.isfinite(beta) else 0.0
+
+
+def _tilt(beta: float) -> float:
+    return 1 / beta if beta > 0 else 0.0
+
+
+def _base_variance(
+    samples: Samples, tilt: float, other: float, here: float, there: float, mean: float
+) -> Floats:
+    """(prompts,) variance of a prompt's part by its base samples.
+
+    A sample moves the limit by ``(w - 1) / tilt - x`` and the base's mean by ``x``.
+    """
+    found = np.zeros(samples.prompts)
+    for block in samples.blocks:
+        inside = block.rewards > -np.inf
+        x = np.where(inside, block.rewards, 0.0)
+        move = mean * x
+        for share, at in ((here, tilt), (there, other)):
+            if share and at > 0:
+                weight = np.where(inside, np.exp(at * (x - x[:, -1:])), 0.0)
+                ratio = weight * (block.counts / weight.sum(axis=1))[:, None]
+                move = move + share * np.where(inside, (ratio - 1) / at - x, 0.0)
+        counts = block.counts.astype(float)
+        found[block.prompts] = (move**2).sum(axis=1) / (counts - 1) / counts
+    return found
+
+
+def _correction_error(case: Case, kl: float, beta: float) -> float:
+    """Variance that the correction of the frontier adds to that of its samples."""
+    if not (0 < kl < np.inf and beta > 0):
+        return 0.0
+    limit = case.limit
+    value = float(limit.gain(kl).value)
+    whole = value * float(limit.bands.share(limit.bands.error, np.asarray(kl)))
+    samples = limit.samples
+    tilt = 1 / beta
+    found = tilt_prompts(samples, tilt)
+    spread = found.chi_square + tilt**2 * samples.variances - 2 * tilt * found.gain
+    drawn = np.maximum(spread, 0.0) / (samples.counts - 1) / tilt**2
+    return max(whole**2 - ordered_mean(drawn, samples) / samples.prompts, 0.0)

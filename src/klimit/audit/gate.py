@@ -1,0 +1,98 @@
+"""Does a run do well enough? One answer per demand, for use in automated checks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from klimit._errors import ArgumentError, DataError
+from klimit._estimate import Estimate
+from klimit.audit.result import Audit
+
+WORDS = {"efficiency": "share of the limit", "kl": "KL in nats", "gain": "gain"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One demand on one placement.
+
+    Attributes
+    ----------
+    label : of the placement
+    number : "efficiency", "kl" or "gain"
+    asked : the bound
+    found : the estimate
+    passed : whether it is kept
+    """
+
+    label: str
+    number: str
+    asked: float
+    found: Estimate
+    passed: bool
+
+    def __str__(self) -> str:
+        value = float(self.found.value)
+        shown = str(self.found)
+        if self.number == "efficiency" and not self.found.trusted:
+            shown = f"at most {float(self.found.high):.2g}"
+        elif self.found.low == self.found.high:
+            shown = f"{value:.3g}"
+        bound = "at most" if self.number == "kl" else "at least"
+        return f"{self.label}: {WORDS[self.number]} {shown}, {bound} {self.asked:g} asked"
+
+
+def gate(
+    audit: Audit,
+    *,
+    min_efficiency: float | None = None,
+    max_kl: float | None = None,
+    min_gain: float | None = None,
+    sure: bool = False,
+) -> list[Check]:
+    """Hold a placement to some bounds.
+
+    An efficiency that is known from above only passes unless even that bound is too low.
+
+    Parameters
+    ----------
+    min_efficiency, max_kl, min_gain : what is asked, at least one of them
+    sure : ask it of the whole interval instead of the estimate
+
+    Raises
+    ------
+    ArgumentError
+        Where nothing is asked.
+    DataError
+        Where a number that is asked for is not known.
+
+    Examples
+    --------
+    >>> from klimit import frontier
+    >>> limit = frontier([[0.0, 1.0, 2.0, 4.0] * 8] * 30, reward_range=(0, 4))
+    >>> [str(check) for check in gate(limit.place(kl=0.2, gain=0.2), max_kl=0.1)]
+    ['policy: KL in nats 0.2, at most 0.1 asked']
+    """
+    asked = {"efficiency": min_efficiency, "kl": max_kl, "gain": min_gain}
+    checks = []
+    for number, bound in asked.items():
+        if bound is None:
+            continue
+        found: Estimate = getattr(audit, number)
+        if not math.isfinite(found.value):
+            raise DataError(f"{audit.label}: {WORDS[number]} is not known: {found.note}.")
+        checks.append(Check(audit.label, number, bound, found, _kept(number, found, bound, sure)))
+    if not checks:
+        raise ArgumentError(
+            "nothing was asked; give min_efficiency, max_kl or min_gain (--min-efficiency 0.7)."
+        )
+    return checks
+
+
+def _kept(number: str, found: Estimate, bound: float, sure: bool) -> bool:
+    if number == "kl":
+        return float(found.high if sure else found.value) <= bound
+    if sure:
+        return float(found.low) >= bound
+    best = found.value if found.trusted else found.high
+    return float(best) >= bound

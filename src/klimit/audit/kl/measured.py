@@ -1,0 +1,306 @@
+"""The KL of a policy to its base, measured on the policy's own samples."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from klimit._errors import ArgumentError, DataError, EstimateWarning
+from klimit._estimate import Estimate
+from klimit.audit.kl.columns import KL_RB, Scores, scores
+from klimit.audit.kl.estimators import ESTIMATORS, MISLEADS, RAO_BLACKWELL, excess
+from klimit.audit.kl.means import ByPrompt, Prompts
+from klimit.audit.kl.ratio import heavy, proves_mismatch
+from klimit.audit.kl.sampling import sampling_notes, truncated_share
+from klimit.audit.kl.units import in_nats
+from klimit.estimate.kernel import Floats
+from klimit.rollouts.grouped import Integers
+from klimit.rollouts.guard import warn
+from klimit.rollouts.rollouts import Rollouts
+from klimit.rollouts.words import counted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Used = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """The same KL by another estimator.
+
+    Attributes
+    ----------
+    estimator : "k1", "k2", "k3" or "rao-blackwell"
+    kl : nats; not trusted where the estimator misleads here: k2's interval is that of its own mean,
+        which is not the KL, and k3 is then a lower bound
+    variance : of one sample about its prompt's mean, mean over prompts; nan without two samples
+    misleads : when to beware of it, in words
+    """
+
+    estimator: str
+    kl: Estimate
+    variance: float
+    misleads: str
+
+
+@dataclass(frozen=True)
+class MeasuredKL:
+    """``KL(policy || base)`` of whole completions, nats, mean over prompts that weigh equally.
+
+    Attributes
+    ----------
+    kl : with a prompt-clustered t interval
+    estimator : "k1", "k2", "k3", "rao-blackwell" or "logged"
+    ids, by_prompt, counts : (prompts,) each prompt's id, mean and number of samples
+    variance_within : (prompts,) variance of one sample about its prompt's mean, nan where only one
+        was scored; so by_prompt is noisy by variance_within / counts
+    alternatives : what the other estimators say
+    notes : sentences to read with the number, most serious first
+    """
+
+    kl: Estimate
+    estimator: str
+    ids: tuple[str, ...] = ()
+    by_prompt: Floats = field(default_factory=lambda: np.empty(0))
+    counts: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    variance_within: Floats = field(default_factory=lambda: np.empty(0))
+    alternatives: tuple[Alternative, ...] = ()
+    notes: tuple[str, ...] = ()
+    samples: ByPrompt | None = None
+
+    def __str__(self) -> str:
+        size = f", {counted(len(self.ids), 'prompt')}" if len(self.ids) else ""
+        return f"KL(policy || base) = {self.kl} nats ({self.estimator}{size})"
+
+    def halves(self, seed: int = 0) -> Floats:
+        """(2, prompts) the KL of each prompt by two random halves of its samples; nan where only one.
+
+        Their errors are independent, so a product of two halves has no noise in its mean.
+        """
+        if self.samples is None:
+            raise ArgumentError("a logged KL has no samples to split; measure it (measured_kl).")
+        return self.samples.halves(seed)
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row per prompt: prompt_id, samples, kl, variance (of one sample)."""
+        import polars as pl
+
+        return pl.DataFrame(
+            {
+                "prompt_id": list(self.ids),
+                "samples": self.counts,
+                "kl": self.by_prompt,
+                "variance": pl.Series(self.variance_within, nan_to_null=True, dtype=pl.Float64),
+            }
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        others = {
+            one.estimator: {
+                **one.kl.to_dict(),
+                "variance": one.variance if np.isfinite(one.variance) else None,
+                "misleads": one.misleads,
+            }
+            for one in self.alternatives
+        }
+        return {
+            "kl": self.kl.to_dict(),
+            "estimator": self.estimator,
+            "alternatives": others,
+            "notes": list(self.notes),
+        }
+
+
+def measured_kl(
+    policy: Rollouts,
+    *,
+    level: float = 0.95,
+    prompts: Prompts = "drawn",
+    estimator: str | None = None,
+    units: str | None = None,
+) -> MeasuredKL:
+    """How far is the policy from its base, in nats per completion?
+
+    ``KL(policy || base) = E_x E_{y ~ policy(x)} [log policy(y|x) - log base(y|x)]``, from samples of
+    the policy scored by both models: columns `logprob` and `ref_logprob`, summed over the
+    completion, nats; or `kl_rb`, the exact KL of each next token summed along the completion.
+
+    Parameters
+    ----------
+    policy : samples of one policy and step; missing scores (null, NaN) are left out and counted
+    level : coverage of the interval
+    prompts : "drawn": for the population that the prompts came from, a t interval over prompts;
+        "fixed": for these prompts, from the spread within each
+    estimator : "k1", "k2", "k3" or "rao-blackwell"; by default the last where `kl_rb` is stored for
+        every sample that is scored, else k1
+    units : of the log-probabilities, where they are not nats per sequence: "bits", "log10" or "nats per
+        token". "nats" vouches for them; by default what cannot be nats per sequence is looked for
+
+    Raises
+    ------
+    ArgumentError
+        Where an option has no such value, or the estimator's columns are not there.
+    DataError
+        Where several steps or policies stand together, nothing is scored, or values cannot be what
+        they should (positive, infinite, per token, in bits).
+
+    Warns
+    -----
+    DataWarning
+        Where samples were left out, or were not drawn as they were scored.
+
+    Notes
+    -----
+    theory.md H-8, H-9; the Rao-Blackwell estimator is that of arXiv 2504.10637.
+
+    Examples
+    --------
+    >>> import klimit
+    >>> run = klimit.read({"prompt": list("aabb"), "rm": [0.0, 1, 0, 1], "temperature": [1.0] * 4,
+    ...     "logprob": [-1.0, -2.0, -1.5, -1.0], "ref_logprob": [-2.0, -2.5, -2.0, -2.5]})
+    >>> print(measured_kl(run, prompts="fixed"))
+    KL(policy || base) = 0.9 [-0.9, 2.6] nats (k1, 2 prompts)
+    """
+    _check_options(level, prompts, estimator)
+    found, odd = in_nats(scores(policy), units)
+    chosen = estimator or _default(found)
+    usable = np.isfinite(found.log_ratio)
+    exact = np.isfinite(found.kl_rb)
+    used = exact if chosen == RAO_BLACKWELL else usable
+    if not used.any():
+        columns = KL_RB if chosen == RAO_BLACKWELL else "logprob and ref_logprob"
+        raise DataError(
+            f"no sample of {policy.source} has {columns}, which estimator {chosen!r} takes. "
+            "Score both checkpoints: klimit rescore."
+        )
+    every = [_by(name, found, usable, level, prompts) for name in ESTIMATORS if usable.any()]
+    if exact.any():
+        every.append(_by(RAO_BLACKWELL, found, exact, level, prompts))
+    own = next(one for one in every if one.estimator == chosen)
+    keep, codes = np.unique(found.codes[used], return_inverse=True)
+    samples = ByPrompt.of(_values(chosen, found)[used], codes)
+    serious = [*_left_out(policy, found, used, len(keep)), *sampling_notes(policy), *odd]
+    serious += _mismatch(own, found.log_ratio[usable])
+    for sentence in serious:
+        warn(f"{policy.source}: {sentence}.")
+    if estimator in ("k2", "k3") and not own.kl.trusted:
+        warnings.warn(f"{estimator}: {own.kl.note}.", EstimateWarning, stacklevel=2)
+    return MeasuredKL(
+        own.kl,
+        chosen,
+        tuple(found.ids[at] for at in keep),
+        samples.means,
+        samples.counts,
+        samples.variances,
+        tuple(one for one in every if one.estimator != chosen),
+        (*serious, *_remarks(policy, own)),
+        samples,
+    )
+
+
+def _check_options(level: float, prompts: str, estimator: str | None) -> None:
+    if not 0 < level < 1:
+        raise ArgumentError(f"level={level!r} was given; a coverage between 0 and 1 was expected.")
+    if prompts not in get_args(Prompts):
+        raise ArgumentError(f"prompts={prompts!r} was given; 'drawn' or 'fixed' was expected.")
+    known = (*ESTIMATORS, RAO_BLACKWELL)
+    if estimator is not None and estimator not in known:
+        raise ArgumentError(
+            f"estimator={estimator!r} is not known; one of {', '.join(known)} was expected."
+        )
+
+
+def _default(found: Scores) -> str:
+    """Least variance where nothing is lost by it."""
+    exact, sampled = np.isfinite(found.kl_rb), np.isfinite(found.log_ratio)
+    return RAO_BLACKWELL if exact.any() and exact.sum() >= sampled.sum() else "k1"
+
+
+def _values(name: str, found: Scores) -> Floats:
+    return found.kl_rb if name == RAO_BLACKWELL else ESTIMATORS[name](found.log_ratio)
+
+
+def _by(name: str, found: Scores, used: Used, level: float, prompts: Prompts) -> Alternative:
+    """What one estimator says of the samples in `used`."""
+    _, codes = np.unique(found.codes[used], return_inverse=True)
+    samples = ByPrompt.of(_values(name, found)[used], codes)
+    kl = samples.estimate(level=level, prompts=prompts, least=-np.inf if name == "k1" else 0.0)
+    variances = samples.variances
+    known = variances[np.isfinite(variances)]
+    doubt = ""
+    if name == "k2":
+        doubt = "k2 is right to second order only: the interval is that of its mean, not of the KL"
+    elif name == "k3":
+        doubt = _doubt_k3(found.log_ratio[used], codes, level, prompts)
+    if doubt:
+        high = np.inf if name == "k3" else kl.high  # k3 misses what is rare and large
+        kl = replace(kl, high=high, trusted=False, note=doubt)
+    return Alternative(name, kl, float(known.mean()) if known.size else np.nan, MISLEADS[name])
+
+
+def _doubt_k3(log_ratio: Floats, codes: Integers, level: float, prompts: Prompts) -> str:
+    if heavy(log_ratio):
+        return "base / policy is so heavy-tailed that k3 has no finite variance: a few samples decide it"
+    missing = ByPrompt.of(-excess(log_ratio), codes).estimate(level=level, prompts=prompts)
+    if missing.low > 0:
+        return (
+            f"k3 reads low by {float(missing):.2g} nats or so: the share of the base's completions that "
+            "the policy practically never draws"
+        )
+    return ""
+
+
+def _left_out(policy: Rollouts, found: Scores, used: Used, kept: int) -> list[str]:
+    without, prompts = int((~used).sum()), len(found.ids) - kept
+    if not without:
+        return []
+    gone = f", and with them {counted(prompts, 'prompt')}" if prompts else ""
+    return [f"{counted(without, 'sample')} of {len(policy):,} without scores left out{gone}"]
+
+
+def _mismatch(own: Alternative, log_ratio: Floats) -> list[str]:
+    """Why a KL below 0, or a mean of base / policy above 1, cannot be chance."""
+    causes = (
+        "were scored by another model than drew them: another temperature or top-p, another "
+        "checkpoint, chat template or inference engine, units other than nats, or logprob and "
+        "ref_logprob in each other's place"
+    )
+    if own.estimator == "k1" and own.kl.high < 0:
+        return [f"the estimate {own.kl} lies below 0, which no KL does: these samples {causes}"]
+    if log_ratio.size and proves_mismatch(log_ratio):
+        mean = float(1 + excess(log_ratio).mean())
+        return [
+            f"base / policy averages {mean:.3g} over the policy's samples, where at most 1 is possible: "
+            f"these samples {causes}"
+        ]
+    return []
+
+
+def _remarks(policy: Rollouts, own: Alternative) -> list[str]:
+    remarks = []
+    if float(own.kl) < 0 <= own.kl.high:
+        remarks.append(
+            "a negative estimate is consistent with zero: single samples of k1 take either sign. Score "
+            "more samples, or rescore for the exact KL of next tokens"
+        )
+    elif own.kl.low < 0 < float(own.kl) and own.estimator == "k1" and np.isfinite(own.kl.low):
+        remarks.append("the interval reaches below 0, and a KL does not: read it as starting at 0")
+    if not np.isfinite(own.kl.high):
+        remarks.append("one prompt says nothing of others; prompts='fixed' is about this one")
+    if "temperature" not in policy.metadata and "temperature" not in policy.table.names:
+        remarks.append(
+            "how the policy was sampled is not stored: temperature 1 without top-p is assumed"
+        )
+    share = truncated_share(policy)
+    if share:
+        remarks.append(
+            f"{share:.0%} of the completions were cut at the token limit: the KL is that of completions cut "
+            "there, and compares with base samples cut at the same limit"
+        )
+    return remarks

@@ -1,0 +1,101 @@
+"""How samples were drawn: what makes them another model's, or another text's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from klimit.rollouts.rollouts import Rollouts
+
+_CUT = ("length", "max_tokens", "max_length")  # how servers say that a completion was cut
+
+
+def sampling_notes(rollouts: Rollouts, *, base: bool = False) -> list[str]:
+    """What is odd about how these samples were drawn; empty where they are the model's own.
+
+    A model sampled at another temperature, or from the top of its distribution, is another model: a
+    policy's KL to the one says nothing of the limit of the other (theory.md H-8).
+
+    Examples
+    --------
+    >>> import klimit
+    >>> cold = klimit.read({"prompt": ["a", "a"], "rm": [0.0, 1.0], "temperature": [0.7, 0.7]})
+    >>> sampling_notes(cold, base=True)[0][:50]
+    'the base was sampled at temperature 0.7: a base at'
+    """
+    who = "the base" if base else "the policy"
+    metadata = rollouts.metadata
+    found = []
+    changes = [f"{name} {value:g}" for name, value in metadata.items() if _changes(name, value)]
+    if changes and base:
+        found.append(
+            f"{who} was sampled at {' and '.join(changes)}: a base at other settings is another base. "
+            "KL measured to the model at temperature 1 does not compare with its limit; draw it again at "
+            "temperature 1 without top-p or top-k"
+        )
+    elif changes:
+        found.append(
+            f"{who} was sampled at {' and '.join(changes)}: the KL is that of this other policy, and only if "
+            "logprob is of the distribution that drew (renormalised), with ref_logprob of the base at "
+            "temperature 1. Otherwise draw it again at temperature 1 without top-p or top-k"
+        )
+    found += [
+        f"{who} was sampled at more than one {name}, or some rows do not say which"
+        for name in ("temperature", "top_p", "top_k")
+        if name not in metadata and name in rollouts.table.names
+    ]
+    return found
+
+
+def settings_differ(base: Rollouts, policy: Rollouts) -> list[str]:
+    """Settings that both state, and state differently."""
+    one, other = base.metadata, policy.metadata
+    return [
+        f"{name} is {one[name]:g} for the base and {other[name]:g} for the policy: "
+        + (
+            "completions that are cut elsewhere are other completions"
+            if name == "max_tokens"
+            else "the two were not sampled alike"
+        )
+        for name in ("temperature", "top_p", "top_k", "max_tokens")
+        if one.get(name) is not None
+        and other.get(name) is not None
+        and float(one[name]) != float(other[name])
+    ]
+
+
+def truncated_share(rollouts: Rollouts) -> float | None:
+    """Share of the samples that were cut at the token limit; None where nothing tells.
+
+    Examples
+    --------
+    >>> import klimit
+    >>> cut = {"prompt": ["a"] * 4, "rm": [0.0, 1, 2, 3], "finish_reason": ["stop", "length"] * 2}
+    >>> truncated_share(klimit.read(cut))
+    0.5
+    """
+    there = rollouts.table.names
+    for name in ("finish_reason", "stop_reason"):
+        if name in there:
+            said = rollouts.table.columns([name])[name].drop_nulls()
+            if len(said) and str(said.dtype) in ("String", "Categorical"):
+                cut = said.cast(str).str.to_lowercase().is_in(_CUT).to_numpy()
+                return float(np.mean(cut))
+    limit = rollouts.metadata.get("max_tokens")
+    if limit is None or "tokens" not in there:
+        return None
+    tokens = rollouts.table.columns(["tokens"])["tokens"].cast(float).drop_nulls().to_numpy()
+    return float(np.mean(tokens >= float(limit))) if tokens.size else None
+
+
+def _changes(name: str, value: Any) -> bool:
+    """Whether this setting makes the sampled distribution another than the model's."""
+    if value is None:
+        return False
+    number = float(value)
+    return (
+        (name == "temperature" and number != 1)
+        or (name == "top_p" and number < 1)
+        or (name == "top_k" and number > 0)
+    )

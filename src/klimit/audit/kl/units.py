@@ -1,0 +1,130 @@
+"""Whether log-probabilities are nats of whole sequences, as far as the data can tell."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from klimit._errors import ArgumentError, DataError
+from klimit.audit.kl.columns import Scores
+from klimit.audit.kl.means import ByPrompt
+from klimit.estimate.kernel import Floats
+from klimit.rollouts.grouped import Integers
+
+PER_TOKEN = "nats per token"
+FACTORS = {"nats": 1.0, "bits": math.log(2), "log10": math.log(10)}
+
+_LONG = 8  # tokens: below, a mean and a sum cannot be told apart
+_FLAT = 0.5  # log-log slope of surprise on length: 1 for sums, 0 for means
+_WIDEST = 12.0  # nats: no mean over tokens exceeds the log of a vocabulary
+_FAINT = 0.015  # nats per token: a base model is not this sure of long texts
+
+
+def in_nats(scores: Scores, units: str | None) -> tuple[Scores, list[str]]:
+    """Log-probabilities in nats per sequence, and what is odd about them.
+
+    Parameters
+    ----------
+    units : "nats", "bits", "log10" or "nats per token", believed; None looks for what cannot be
+        nats per sequence
+
+    Raises
+    ------
+    ArgumentError
+        Where `units` is none of these, or per token without lengths.
+    DataError
+        Where the numbers are, beyond doubt, in other units.
+    """
+    if units is None:
+        odd = [*_per_token(scores), *_against_exact(scores)]
+        return scores, odd
+    if units == PER_TOKEN:
+        if not scores.in_tokens:
+            raise ArgumentError(
+                "units='nats per token' needs the column tokens, the length of each completion."
+            )
+        return scores.scaled(scores.tokens), []
+    if units not in FACTORS:
+        raise ArgumentError(
+            f"units={units!r} is not known; one of {', '.join(FACTORS)}, {PER_TOKEN} was expected."
+        )
+    return scores.scaled(FACTORS[units]), []
+
+
+def _per_token(scores: Scores) -> list[str]:
+    """Sums grow with length; means do not."""
+    columns = [-x for x in (scores.logprob, scores.ref_logprob) if np.isfinite(x).any()]
+    usable = np.isfinite(scores.tokens) & (scores.tokens > 0)
+    for surprise in columns:
+        with np.errstate(invalid="ignore"):
+            usable &= surprise > 1e-9
+    if not columns or usable.sum() < 30:
+        return []
+    length = scores.tokens[usable]
+    middle = float(np.median(length))
+    surprises = [surprise[usable] for surprise in columns]
+    if middle < _LONG or max(np.quantile(surprise, 0.95) for surprise in surprises) > _WIDEST:
+        return []
+    if all(_slope_below(surprise, length) for surprise in surprises):
+        raise DataError(
+            f"log-probabilities do not grow with length (median {np.median(surprises[0]):.3g} at "
+            f"{middle:,.0f} {_measure(scores)}): they look like means over tokens, and sums over the "
+            "sequence were expected. Multiply by tokens, or say units='nats per token' "
+            "(units='nats' if they are sums)."
+        )
+    if scores.in_tokens and all(np.median(surprise / length) < _FAINT for surprise in surprises):
+        return [
+            f"log-probabilities are very near 0 for their length (median {np.median(surprises[0]):.3g} "
+            f"nats at {middle:,.0f} tokens): if they are means over tokens, not sums, say "
+            "units='nats per token'"
+        ]
+    return []
+
+
+def _slope_below(surprise: Floats, length: Floats) -> bool:
+    x, y = np.log(length), np.log(surprise)
+    x, y = x - x.mean(), y - y.mean()
+    if x.std() < 0.25:
+        return False
+    slope = float((x * y).sum() / (x**2).sum())
+    rest = y - slope * x
+    error = math.sqrt(float((rest**2).sum()) / max(len(x) - 2, 1) / float((x**2).sum()))
+    return slope + 3 * error < _FLAT
+
+
+def _measure(scores: Scores) -> str:
+    return "tokens" if scores.in_tokens else "characters"
+
+
+def _against_exact(scores: Scores) -> list[str]:
+    """k1 and the exact KL of next tokens have one mean; their ratio tells the unit."""
+    both = np.isfinite(scores.log_ratio) & np.isfinite(scores.kl_rb)
+    if both.sum() < 2:
+        return []
+    _, codes = np.unique(scores.codes[both], return_inverse=True)
+    sampled, exact = scores.log_ratio[both], scores.kl_rb[both]
+    mean, true = (float(ByPrompt.of(values, codes).means.mean()) for values in (sampled, exact))
+    if abs(mean - true) <= 0.01 * true or not _beyond_chance(sampled - exact, codes):
+        return []
+    factors: dict[str, Floats | float] = {"bits": FACTORS["bits"], "log10": FACTORS["log10"]}
+    if scores.in_tokens:
+        factors[PER_TOKEN] = scores.tokens[both]
+    for name, factor in factors.items():
+        if not _beyond_chance(sampled * factor - exact, codes):
+            raise DataError(
+                f"log-probabilities say {mean:.4g} and the exact KL of next tokens (kl_rb) {true:.4g} "
+                f"nats: the ratio is that of {name}. Convert to nats per sequence, or say "
+                f"units={name!r} (units='nats' if they are nats per sequence)."
+            )
+    return [
+        f"k1 ({mean:.4g} nats) and the exact KL of next tokens ({true:.4g}) disagree beyond chance: the "
+        "samples were not drawn from the distribution that scored them, or one of the two is wrong"
+    ]
+
+
+def _beyond_chance(difference: Floats, codes: Integers) -> bool:
+    """Whether the mean over prompts is not 0, at 999 in a thousand."""
+    found = ByPrompt.of(difference, codes)
+    gap = found.estimate(level=0.999, prompts="drawn" if len(found.counts) > 1 else "fixed")
+    return not gap.low <= 0 <= gap.high

@@ -1,0 +1,142 @@
+"""What a placement is made of, and how far the choice of prompts and samples may have moved it.
+
+Gain, KL and limit of a policy come from the same prompts, so their errors are not independent: a
+prompt that the policy does well on is often one where much can be gained. Every number is therefore
+computed again with each group of prompts left out on all sides at once (the frontier's own groups),
+and the error of a ratio is that of the ratio, not of its parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from klimit.estimate.best_of_n.prompt_means import skewed_quantiles
+from klimit.estimate.intervals import leave_out_error, quantiles
+from klimit.estimate.kernel import Floats, Grid
+
+NUMBERS = ("gain", "kl", "limit", "efficiency", "gap_reward", "gap_nats", "root", "excess")
+"""Rows of `numbers`; `root` is ``sqrt(2 least_kl)``, in which small gains have symmetric errors."""
+
+
+def numbers(log_mgf: Floats, grid: Grid, gain: Floats, kl: Floats) -> Floats:
+    """Everything that follows from a corrected log-mgf, a gain and a KL; (numbers, rows).
+
+    ``limit = min over tilts of (kl + C) / tilt`` and ``least_kl = max over tilts of tilt gain - C``;
+    the tilt of the minimum is 1 / beta (theory.md 1a, 1g).
+
+    Parameters
+    ----------
+    log_mgf : (rows, tilts) mean centred log-mgf C
+    gain, kl : (rows,) reward units and nats; a negative KL counts as 0
+
+    Examples
+    --------
+    >>> grid = Grid(0.01, 12, 8)
+    >>> normal = grid.tilts[None] ** 2 / 2  # standard normal rewards: the limit is sqrt(2 kl)
+    >>> numbers(normal, grid, np.array([0.5]), np.array([0.5]))[2:, 0].round(3).tolist()
+    [1.0, 0.5, 0.5, 0.5, 0.5, 0.375]
+    """
+    spent = np.maximum(kl, 0.0)
+    limit, tilt = _touch((log_mgf + spent[:, None]) / grid.tilts, grid)
+    limit = np.where(spent > 0, limit, 0.0)
+    gap = limit - gain
+    negative, _ = _touch(log_mgf - np.abs(gain)[:, None] * grid.tilts, grid)
+    least = np.maximum(-negative, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(limit > 0, gain / limit, np.nan)
+    root = np.sign(gain) * np.sqrt(2 * least)
+    excess = kl - np.where(gain > 0, least, 0.0)
+    return np.stack([gain, kl, limit, share, gap, gap * tilt, root, excess])
+
+
+def _touch(values: Floats, grid: Grid) -> tuple[Floats, Floats]:
+    """Least value of each row and the tilt it stands at, by a parabola in log tilt."""
+    best = np.clip(values.argmin(axis=1), 1, values.shape[1] - 2)
+    index = np.arange(len(values))
+    a, b, c = values[index, best - 1], values[index, best], values[index, best + 1]
+    bend = a - 2 * b + c
+    inside = (b <= a) & (b <= c) & (bend > 0)
+    safe = np.where(inside, bend, 1.0)
+    least = np.where(inside, b - (a - c) ** 2 / (8 * safe), np.minimum(np.minimum(a, b), c))
+    shift = np.where(inside, (a - c) / (2 * safe), np.where(a < c, -1.0, 1.0))
+    return least, grid.tilts[0] * 2.0 ** ((best + shift) / grid.per_octave)
+
+
+@dataclass(frozen=True)
+class Left:
+    """The parts of a placement with each group of prompts left out.
+
+    Attributes
+    ----------
+    log_mgf : (groups, tilts)
+    base, policy, kl : (groups,) mean rewards of both and the policy's KL
+    weights : (groups,) share of the prompts in each
+    """
+
+    log_mgf: Floats
+    base: Floats
+    policy: Floats
+    kl: Floats
+    weights: Floats
+
+    def numbers(self, grid: Grid) -> Floats:
+        """(numbers, groups), with each group left out."""
+        return numbers(self.log_mgf, grid, self.policy - self.base, self.kl)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far below and above the estimate each number may lie; (numbers,)."""
+
+    below: Floats
+    above: Floats
+    error: Floats
+
+    def of(self, name: str) -> tuple[float, float]:
+        """The two distances of one number."""
+        at = NUMBERS.index(name)
+        return float(self.below[at]), float(self.above[at])
+
+
+def reach(full: Floats, sides: list[tuple[Floats, Floats]], level: float) -> Reach:
+    """Sampling errors from one side (paired prompts) or two (two samples of prompts).
+
+    Parameters
+    ----------
+    full : (numbers,) with all prompts
+    sides : of each side the numbers with every group left out (numbers, groups), and the groups'
+        weights (groups,)
+    """
+    errors, groups = [], []
+    for without, weights in sides:
+        finite = np.where(np.isfinite(full), full, 0.0)
+        parts = np.where(np.isfinite(without.T), without.T, finite)
+        errors.append(leave_out_error(parts, finite, weights))
+        groups.append(int((weights > 0).sum()))
+    if len(sides) == 1:
+        quantile = quantiles(level, groups[0])[0]
+        without, weights = sides[0]
+        influence = np.nan_to_num(full[:, None] - without)[:, weights > 0]
+        centred = influence - np.sort(influence, axis=1).mean(axis=1, keepdims=True)
+        short, far = skewed_quantiles(centred, quantile)
+        error = errors[0]
+        safe = np.where(np.isfinite(error), error, 0.0)
+        lost = ~np.isfinite(error)
+        return Reach(
+            np.where(lost, np.inf, far * safe), np.where(lost, np.inf, short * safe), error
+        )
+    error = np.sqrt(np.sum(np.square(errors), axis=0))
+    both = np.array([_welch(np.array(pair), groups, level) for pair in np.transpose(errors)])
+    far = np.where(np.isfinite(error), both * np.where(np.isfinite(error), error, 0.0), np.inf)
+    return Reach(far, far, error)
+
+
+def _welch(errors: Floats, groups: list[int], level: float) -> float:
+    """The t quantile of two samples, by Welch and Satterthwaite's degrees of freedom."""
+    fourth = sum(e**4 / max(g - 1, 1) for e, g in zip(errors, groups, strict=True))
+    if not np.isfinite(fourth) or fourth == 0:
+        return quantiles(level, min(groups))[0]
+    freedom = float((errors**2).sum() ** 2 / fourth)
+    return quantiles(level, max(int(freedom), 1) + 1)[0]

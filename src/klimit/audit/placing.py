@@ -1,0 +1,255 @@
+"""From what is known of a policy, prompt by prompt, to where it stands: values, intervals, trust."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from klimit._estimate import Estimate
+from klimit.audit import wording
+from klimit.audit.case import Case
+from klimit.audit.measure import NUMBERS, Reach, numbers, reach
+from klimit.audit.result import missing
+from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
+from klimit.estimate.intervals import quantiles
+from klimit.estimate.kernel import Floats
+from klimit.estimate.members import front
+
+if TYPE_CHECKING:
+    from klimit.estimate.result import Frontier
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The estimates of one placement; `beta` is the slope of the frontier at the policy's KL."""
+
+    kl: Estimate
+    gain: Estimate
+    limit: Estimate
+    beta: Estimate
+    efficiency: Estimate
+    gap_reward: Estimate
+    gap_nats: Estimate
+    least_kl: Estimate
+    excess_kl: Estimate
+
+
+def placed(case: Case) -> Placed:
+    """Place a policy whose rewards are known prompt by prompt."""
+    limit, level = case.limit, case.limit.settings.level
+    if limit.members is None:
+        return _on_nothing(case)
+    full = case.numbers()
+    spread = joint_reach(case, full)
+    gain = _around(case.gain, *spread.of("gain"), level)
+    found = limit.kl(case.gain)
+    slack = biases(case, full)
+    least = _least(limit, gain, found, spread, slack)
+    if case.kl is None:
+        no = _unknown(level, wording.NO_KL)
+        return Placed(no, gain, no, no, no, no, no, least, no)
+    kl, spent = case.kl, max(float(case.kl.value), 0.0)
+    best, beta = limit.gain(spent), limit.beta(spent)
+    trusted, gap = bool(best.trusted), float(best.value) - case.gain
+    if trusted:
+        below, above = _with(spread.of("limit"), slack["limit"])
+        ends = max(best.value - below, 0.0), min(best.value + above, limit.cap_limit())
+        best = Estimate(best.value, *ends, level, trusted, best.note)
+    reward = _around(gap, *_with(spread.of("gap_reward"), slack["gap_reward"]), level,
+                     trusted=trusted, note=best.note)  # fmt: skip
+    return Placed(
+        kl, gain, best, beta, _efficiency(case, best, spread, slack), reward,
+        _nats(limit, spent, gap, beta, spread, slack, best), least,
+        _excess(kl, least, spread, slack),
+    )  # fmt: skip
+
+
+def biases(case: Case, full: Floats) -> dict[str, tuple[float, float]]:
+    """How far each number may lie below and above for what the frontier's correction may be off.
+
+    Pairing prompts does not remove this part: it is the frontier's own, as its interval has it.
+    """
+    limit = case.limit
+    found = dict.fromkeys(NUMBERS, (0.0, 0.0))
+    at = dict(zip(NUMBERS, full.tolist(), strict=True))
+    least = float(limit.kl(case.gain).value)
+    slope = float(limit.beta(least).value) if 0 < least < np.inf else 0.0
+    if slope > 0:
+        best = limit.gain(least)
+        low, high = _relative_bias(limit, best, least)
+        down, up = high * float(best.value) / slope, low * float(best.value) / slope
+        root = np.sqrt(2 * least)
+        found["root"], found["excess"] = (down / root, up / root), (up, down)
+    if case.kl is None:
+        return found
+    spent = max(float(case.kl.value), 0.0)
+    best = limit.gain(spent)
+    low, high = _relative_bias(limit, best, spent)
+    down, up = low * float(best.value), high * float(best.value)
+    found["limit"] = found["gap_reward"] = (down, up)
+    share = abs(case.gain) / float(best.value) if best.value > 0 else 0.0
+    reach_ = (
+        share * (high / (1 + high) if np.isfinite(high) else 1.0),
+        share * low / max(1 - low, 0.05),
+    )
+    found["efficiency"] = reach_ if at["gain"] >= 0 else reach_[::-1]
+    slope = float(limit.beta(spent).value)
+    if 0 < slope < np.inf:
+        nats = (float(best.value) - case.gain) / slope
+        turn = 0.3 * abs(nats) * _beta_correction(limit, spent)
+        found["gap_nats"] = float(np.hypot(down / slope, turn)), float(np.hypot(up / slope, turn))
+    return found
+
+
+def joint_reach(case: Case, full: Floats) -> Reach:
+    """Sampling errors of all numbers, with what is said of a KL that was not measured here."""
+    limit = case.limit
+    members = limit.members
+    assert members is not None
+    sides = [(left.numbers(members.grid), left.weights) for left in case.left()]
+    found = reach(full, sides, limit.settings.level)
+    if limit.settings.prompts == "fixed" and case.paired:
+        from klimit.audit.fixed import narrowed
+
+        found = narrowed(case, full, found)
+    if case.kl is None or case.joint_kl is not None:
+        return found
+    ends = np.array([case.kl.low, case.kl.high], dtype=float)
+    ends = np.where(np.isfinite(ends), ends, case.kl.value)
+    gains = np.full(2, case.gain)
+    moved = numbers(np.stack([members.chosen] * 2), members.grid, gains, ends) - full[:, None]
+    moved = np.nan_to_num(moved)
+    below = np.hypot(found.below, np.maximum(-moved.min(axis=1), 0.0))
+    return Reach(below, np.hypot(found.above, np.maximum(moved.max(axis=1), 0.0)), found.error)
+
+
+def _least(
+    limit: Frontier, gain: Estimate, found: Estimate, spread: Reach,
+    slack: dict[str, tuple[float, float]],
+) -> Estimate:  # fmt: skip
+    """The least KL that buys the gain, with the errors of both.
+
+    In ``sqrt(2 KL)`` the errors are about symmetric, also for gains that are hardly above 0.
+    """
+    value = float(found.value)
+    if not found.trusted or not np.isfinite(value):
+        less, more = limit.kl(float(gain.low)), limit.kl(float(gain.high))
+        low = float(np.fmin(float(found.low), float(less.low)))
+        high = max(float(found.high), float(more.high))
+        return Estimate(value, low, high, found.level, found.trusted, found.note)
+    root = float(np.sqrt(2 * value))
+    if gain.value <= 0:  # the root of a loss is negative
+        root = -float(np.sqrt(2 * limit.curve.at_gain(abs(float(gain.value))).kl))
+        root = root if np.isfinite(root) else -np.inf
+    below, above = _with(spread.of("root"), slack["root"])
+    low_kl, high_kl = (max(end, 0.0) ** 2 / 2 for end in (root - below, root + above))
+    if high_kl > limit.bands.kl[-1]:  # past all that any sample shows
+        high_kl = np.inf
+    return Estimate(value, min(low_kl, value), max(high_kl, value), found.level, True, found.note)
+
+
+def _efficiency(
+    case: Case, best: Estimate, spread: Reach, slack: dict[str, tuple[float, float]]
+) -> Estimate:
+    """Gain over limit; where the limit is a lower bound this is an upper one."""
+    if not best.value > 0:
+        return _unknown(best.level, wording.NO_SHARE)
+    note = best.note if best.trusted else wording.UPPER
+    reached = _with(spread.of("efficiency"), slack["efficiency"])
+    value = case.gain / float(best.value)
+    return _around(value, *reached, best.level, trusted=bool(best.trusted), note=note)
+
+
+def _nats(
+    limit: Frontier, kl: float, gap: float, beta: Estimate, spread: Reach,
+    slack: dict[str, tuple[float, float]], best: Estimate,
+) -> Estimate:  # fmt: skip
+    """``KL(policy || optimal) = gap / beta``; nan where the frontier is flat."""
+    level, slope = best.level, float(beta.value)
+    if not slope > 0:
+        return _unknown(level, wording.flat(limit, kl))
+    if not np.isfinite(slope):
+        return _unknown(level, wording.NO_SHARE)
+    reached = _with(spread.of("gap_nats"), slack["gap_nats"])
+    return _around(gap / slope, *reached, level, trusted=bool(best.trusted), note=best.note)
+
+
+def _excess(
+    kl: Estimate, least: Estimate, spread: Reach, slack: dict[str, tuple[float, float]]
+) -> Estimate:
+    """KL spent beyond the least that would have bought the same gain."""
+    value = float(kl.value) - float(least.value)
+    if not np.isfinite(value):
+        return _unknown(kl.level, least.note)
+    if not least.trusted:
+        low, high = float(kl.low) - float(least.high), float(kl.high) - float(least.low)
+        return Estimate(value, low, high, kl.level, False, least.note)
+    reached = _with(spread.of("excess"), slack["excess"])
+    return _around(value, *reached, kl.level, note=least.note)
+
+
+def _beta_correction(limit: Frontier, kl: float) -> float:
+    """How far the correction turned the slope, as a logarithm."""
+    members = limit.members
+    assert members is not None
+    at = np.array([max(kl, 1e-6)])
+    plain, chosen = (front(x, members.grid, at).tilt[0] for x in (members.plugin, members.chosen))
+    return float(abs(np.log(plain / chosen)))
+
+
+def _relative_bias(limit: Frontier, best: Estimate, kl: float) -> tuple[float, float]:
+    """How far below and above, over the gain, the frontier may lie beyond its sampling error."""
+    value = float(best.value)
+    if not value > 0:
+        return 0.0, 0.0
+    quantile = quantiles(best.level, _degrees(limit))[0]
+    own = quantile * float(limit.bands.share(limit.bands.error, np.asarray(kl)))
+    low, high = 1 - float(best.low) / value, float(best.high) / value - 1
+    return _beyond(low, own), _beyond(high, own)
+
+
+def _beyond(reach_: float, own: float) -> float:
+    if not np.isfinite(reach_):
+        return float("inf")
+    return float(np.sqrt(max(reach_**2 - own**2, 0.0))) if np.isfinite(own) else 0.0
+
+
+def _degrees(limit: Frontier) -> int:
+    if limit.settings.prompts == "fixed" or limit.members is None:
+        return 10**6
+    return int((limit.members.weights > 0).sum())
+
+
+def _on_nothing(case: Case) -> Placed:
+    """Every prompt of the base is constant: nothing can be gained there, at any KL."""
+    limit = case.limit
+    level = limit.settings.level
+    differences = case.policy.reward - (limit.samples.means if case.paired else limit.base_reward)
+    gain = mean_of_prompts(differences[None], level)[0]
+    least = limit.kl(float(gain.value))
+    nothing = _unknown(level, wording.NO_SHARE)
+    if case.kl is None:
+        unknown = _unknown(level, wording.NO_KL)
+        return Placed(unknown, gain, unknown, nothing, nothing, unknown, nothing, least, unknown)
+    best = limit.gain(max(float(case.kl.value), 0.0))
+    gap = float(best.value) - float(gain.value)
+    reward = _around(gap, float(gain.high - gain.value), float(gain.value - gain.low), level,
+                     trusted=bool(best.trusted), note=best.note)  # fmt: skip
+    excess = _unknown(level, least.note or wording.NO_SHARE)
+    return Placed(case.kl, gain, best, nothing, nothing, reward, nothing, least, excess)
+
+
+def _around(
+    value: float, below: float, above: float, level: float, *, trusted: bool = True, note: str = ""
+) -> Estimate:
+    return Estimate(value, value - float(below), value + float(above), level, trusted, note)
+
+
+def _with(joint: tuple[float, float], slack: tuple[float, float]) -> tuple[float, float]:
+    return float(np.hypot(joint[0], slack[0])), float(np.hypot(joint[1], slack[1]))
+
+
+def _unknown(level: float, note: str) -> Estimate:
+    return missing(note, level)

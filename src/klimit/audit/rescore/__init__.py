@@ -1,0 +1,5 @@
+"""Scoring samples again under two checkpoints, where a dump has no log-probabilities."""
+
+from klimit.audit.rescore.verb import rescore
+
+__all__ = ["rescore"]

@@ -1,0 +1,123 @@
+"""Who is who in one dump: which rows are the base, which are policies, and at which steps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from klimit._errors import ArgumentError, DataError
+from klimit.rollouts.words import listing
+
+if TYPE_CHECKING:
+    from klimit.rollouts import Rollouts
+
+_BASE = re.compile(
+    r"(base|ref|reference|initial|init|pretrained|sft|untrained|start)([-_ ]?(model|policy))?"
+    r"|(step|checkpoint|ckpt|iter|iteration|global_step)[-_ ]?0+",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Samples of one policy at one step."""
+
+    name: str
+    step: Any
+    samples: Any
+
+
+def parts(policy: Any, name: str = "") -> list[Part]:
+    """One policy and one step each; arrays are one part.
+
+    Parameters
+    ----------
+    name : what to call it where the source names no policies
+    """
+    if not hasattr(policy, "grouped"):
+        return [Part(name or "policy", None, policy)]
+    found = []
+    policies = _known(policy.policies) or [None]
+    for one in policies:
+        own = policy if len(policy.policies) < 2 else policy.filter(policy=one)
+        called = name if len(policies) == 1 else f"{name} {one}".strip()
+        steps = _known(own.steps) or [None]
+        for step in steps:
+            rows = own if len(own.steps) < 2 else own.filter(step=step)
+            found.append(Part(called or str(one or "policy"), step, rows))
+    return found
+
+
+def named(policy: Any) -> list[Part]:
+    """The parts of whatever was given as policy: rollouts, an array, or several under names."""
+    if not isinstance(policy, Mapping):
+        return parts(policy)
+    if not policy:
+        raise ArgumentError("no policy was given; {name: rollouts} was expected.")
+    return [part for name, one in policy.items() for part in parts(one, str(name))]
+
+
+def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
+    """Base and policies of one dump, and a note on which rows are taken for the base.
+
+    Raises
+    ------
+    DataError
+        Where nothing in the dump is the base.
+    """
+    known = [str(one) for one in _known(run.policies)]
+    bases = [one for one in known if _BASE.fullmatch(one)]
+    if len(bases) == 1 and len(known) > 1:
+        base = run.filter(policy=bases[0])
+        others = run.filter(policy=[one for one in known if one != bases[0]])
+        base = _first_step(base) if len(base.steps) > 1 else base
+        return base, parts(others), (f"policy {bases[0]} of the same dump is the base.",)
+    if len(bases) > 1:
+        raise DataError(
+            f"{run.source} has several policies that may be the base ({listing(bases)}); give the "
+            "base apart: klimit.audit(run.filter(policy=...), ...)."
+        )
+    steps = _known(run.steps)
+    if len(known) > 1:
+        raise DataError(
+            f"{run.source} has {len(known)} policies ({listing(known, most=4)}) and none is called "
+            "base, reference or step 0; give the base apart: "
+            f"klimit.audit(run.filter(policy={known[0]!r}), ...) (--base-policy {known[0]})."
+        )
+    if len(steps) < 2:
+        raise DataError(
+            f"{run.source}: one policy at one step was found; base and policy were expected in it. "
+            "Give the base as another file: klimit audit BASE POLICY."
+        )
+    base = _first_step(run)
+    said = "step 0 of the run is the base."
+    if _number(steps[0]) != 0:
+        said = f"step {steps[0]}, sampled before the first update, is the base."
+    rest = run.filter(step=[step for step in steps if step != steps[0]])
+    return base, parts(rest), (said,)
+
+
+def _first_step(run: Rollouts) -> Rollouts:
+    steps = _known(run.steps)
+    if _number(steps[0]) not in (0, 1):
+        raise DataError(
+            f"{run.source} starts at step {steps[0]}, when the policy has been trained already; "
+            "step 0 or 1 was expected as the base. Give base rollouts apart, or say which step to "
+            f"compare with: klimit.audit(run.filter(step={steps[0]!r}), ...) (--base-step "
+            f"{steps[0]})."
+        )
+    return run.filter(step=steps[0])
+
+
+def _known(values: tuple[Any, ...]) -> list[Any]:
+    """Policies or steps that have a name; rows without one belong to nobody and are left out."""
+    return [value for value in values if value is not None]
+
+
+def _number(step: Any) -> float:
+    try:
+        return float(step)
+    except (TypeError, ValueError):
+        return float("nan")

@@ -1,0 +1,23 @@
+"""Why a number of an audit is missing or one-sided, in words that every view shares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from klimit.estimate.result import Frontier
+
+NO_KL = "the policy's KL is not known: its rollouts lack log-probabilities under policy and base; give kl="
+NO_SHARE = "nothing can be gained at this KL: a share of it is not defined"
+FLAT = "the frontier is flat at this KL (beta = 0): nats from the optimum are not defined; see least_kl"
+UNSEEN = (
+    "the frontier is flat at this KL as far as these samples show (beta = 0): nats from the optimum "
+    "are not known; see least_kl"
+)
+UPPER = "the limit is known from below only at this KL: this is an upper bound"
+
+
+def flat(limit: Frontier, kl: float) -> str:
+    """Why nats from the optimum are not defined where the estimated frontier has no slope."""
+    ended = limit.settings.reward_range is not None or kl <= limit.trusted_kl
+    return FLAT if ended else UNSEEN

@@ -1,0 +1,238 @@
+"""``klimit audit``: how near trained policies come to the best that their KL could buy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from klimit.cli import options
+
+if TYPE_CHECKING:
+    from klimit.audit import Audit
+    from klimit.rollouts import Rollouts
+
+reading = options.several(
+    click.argument("paths", metavar="BASE [POLICY...]", nargs=-1, required=True),
+    click.option("-r", "--reward", metavar="NAME", help="The reward, where there are several."),
+    click.option("-p", "--prompt", metavar="NAME", help="The column that tells prompts apart."),
+    click.option(
+        "--weights",
+        type=options.Weights(),
+        metavar="NAME=W,...",
+        help="Rewards whose weighted sum is the reward.",
+    ),
+    click.option("--base-step", metavar="N", help="The training step that is the base."),
+    click.option("--base-policy", metavar="NAME", help="The policy in the files that is the base."),
+    click.option(
+        "--kl",
+        type=options.Numbers(),
+        metavar="NATS",
+        help="KL of each policy, per answer, if not measured.",
+    ),
+    click.option(
+        "--unpaired",
+        is_flag=True,
+        help="Base and policy are two samples from one population of prompts.",
+    ),
+    click.option(
+        "--prompts",
+        type=click.Choice(["drawn", "fixed"]),
+        default="drawn",
+        show_default=True,
+        help="Intervals for the population of the prompts, or for these very prompts.",
+    ),
+    options.reward_range,
+    options.intervals,
+)
+
+_OWN = ("paths", "reward", "prompt", "weights", "base_step", "base_policy", "kl", "unpaired")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was said about base and policies, as it was typed."""
+
+    paths: tuple[str, ...]
+    reward: str | None
+    prompt: str | None
+    weights: dict[str, float] | None
+    base_step: str | None
+    base_policy: str | None
+    kl: list[float] | None
+    unpaired: bool
+    how: dict[str, Any]
+
+    def audits(self) -> tuple[list[Audit], str]:
+        """Place everything; also the line that says what was read."""
+        from klimit.audit import Audit
+        from klimit.audit.verb import audit
+
+        base, policies = self._sides()
+        paired = False if self.unpaired else None
+        found = audit(base, policies, reward=self.reward, kl=self.kl, paired=paired, **self.how)
+        lines = [str(base)]
+        if isinstance(policies, dict):
+            lines += [f"{name}: {one}" for name, one in policies.items()]
+        return [found] if isinstance(found, Audit) else list(found), "\n".join(lines)
+
+    def _sides(self) -> tuple[Rollouts, Any]:
+        base = self.read(self.paths[0])
+        if len(self.paths) > 1:
+            names = _names(self.paths[1:])
+            policies = {
+                name: self.read(path) for name, path in zip(names, self.paths[1:], strict=True)
+            }
+            return self._base(base), policies
+        if self.base_step is None and self.base_policy is None:
+            return base, None
+        chosen = self._base(base)
+        column = "policy" if self.base_policy is not None else "step"
+        used = chosen.policies if column == "policy" else chosen.steps
+        known = base.policies if column == "policy" else base.steps
+        rest = [one for one in known if one not in used]
+        if not rest:
+            raise click.UsageError(f"{self.paths[0]} holds nothing but the base; name a POLICY")
+        return chosen, {"": base.filter(**{column: rest})}
+
+    def read(self, path: str) -> Rollouts:
+        """Read one of the paths."""
+        import klimit
+
+        if self.weights and self.reward:
+            raise click.UsageError(
+                "--reward and --weights were both given; weights make the reward"
+            )
+        found: Rollouts = klimit.read(
+            path, prompt=self.prompt, reward=self.reward, weights=self.weights
+        )
+        return found
+
+    def _base(self, base: Rollouts) -> Rollouts:
+        if self.base_policy is not None:
+            base = base.filter(policy=self.base_policy)
+        if self.base_step is not None:
+            named = {str(known): known for known in base.steps}
+            base = base.filter(step=named.get(self.base_step, self.base_step))
+        return base
+
+    def keep(self, output: Path | None) -> None:
+        """Refuse to write over what is read."""
+        if output and any(Path(path).resolve() == output.resolve() for path in self.paths):
+            raise click.UsageError(f"--output {output} is also read from; name another file")
+
+
+def asked(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command its paths and reading options as one `Asked`."""
+
+    @wraps(command)
+    def collected(**said: Any) -> Any:
+        own = {name: said.pop(name) for name in _OWN}
+        how = {name: said.pop(name) for name in ("prompts", "reward_range", "level", "seed")}
+        return command(Asked(**own, how=how), **said)
+
+    return collected
+
+
+class Point(click.ParamType):  # type: ignore[type-arg]
+    """A KL and a gain, such as ``5.1,0.61``."""
+
+    name = "point"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float]:
+        """Read both numbers."""
+        found = options.Numbers(exactly=2).convert(value, param, ctx)
+        return float(found[0]), float(found[1])
+
+
+@click.command(short_help="How near trained policies come to the best that their KL could buy.")
+@reading
+@click.option(
+    "--at",
+    type=Point(),
+    multiple=True,
+    metavar="KL,GAIN",
+    help="Place a policy known by its numbers only.",
+)
+@options.answering
+@asked
+def audit(
+    source: Asked, at: tuple[tuple[float, float], ...], as_json: bool, output: Path | None
+) -> None:
+    r"""How near do trained policies come to the best that any method could do with their KL?
+
+    BASE holds samples of the base model with rewards, each POLICY samples of a trained one, best on
+    the same prompts. With one path, base and policies are found inside it: step 0 or 1 of a run, or
+    the policy called base, is the base.
+
+    \b
+    klimit audit base.parquet grpo.parquet --reward rm
+    klimit audit runs/grpo/completions
+    klimit audit base.parquet --at 5.1,0.61
+    """
+    from klimit.audit.audits import best_of_n_beside
+    from klimit.cli.output import print_json, print_text, write_table
+    from klimit.cli.progress import steps
+    from klimit.view import audit as view
+    from klimit.view import records
+
+    source.keep(output)
+    with steps("reading and placing", "best-of-N beside it") as job:
+        found, read = _points(source, at) if at else source.audits()
+        job.next()
+        beside = best_of_n_beside(found)
+    if output is not None:
+        write_table(records.audit_frame(found, beside), output)
+    if as_json:
+        print_json(records.audit_record(found, read=read, beside=beside))
+    else:
+        print_text(read, view.text(found, beside))
+
+
+def _points(source: Asked, at: tuple[tuple[float, float], ...]) -> tuple[list[Audit], str]:
+    """Place policies that are known by their numbers only."""
+    from dataclasses import replace
+
+    import klimit
+
+    if len(source.paths) > 1 or source.kl is not None or source.unpaired:
+        raise click.UsageError(
+            "--at places numbers on the limit of one BASE; leave POLICY and --kl"
+        )
+    base = source._base(source.read(source.paths[0]))
+    limit = klimit.frontier(base, reward=source.reward, **source.how)
+    found = [limit.place(kl, gain) for kl, gain in at]
+    if len(found) > 1:
+        found = [replace(one, name=f"point {i + 1}") for i, one in enumerate(found)]
+    return found, str(base)
+
+
+def _names(paths: tuple[str, ...]) -> list[str]:
+    """Short names of files and folders; longer ones where two would be alike."""
+    short = [_stem(path) for path in paths]
+    if len(set(short)) == len(short):
+        return short
+    longer = ["/".join([*PurePath(path).parent.parts[-1:], _stem(path)]) for path in paths]
+    return longer if len(set(longer)) == len(longer) else [str(PurePath(path)) for path in paths]
+
+
+def _stem(path: str) -> str:
+    name = PurePath(path).name or path
+    for _ in range(2):
+        suffix = PurePath(name).suffix
+        if suffix.lower() in (
+            ".gz",
+            ".zst",
+            ".parquet",
+            ".jsonl",
+            ".json",
+            ".csv",
+            ".arrow",
+            ".eval",
+        ):
+            name = name[: -len(suffix)]
+    return name or path

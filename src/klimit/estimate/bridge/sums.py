@@ -1,0 +1,114 @@
+"""One pass over pooled samples: log-mgfs of all, of halves and of quarters, and how weights spread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from klimit.estimate.bridge.draws import Pool
+from klimit.estimate.bridge.weights import log_weights
+from klimit.estimate.kernel import Floats, Grid
+from klimit.estimate.samples import Integers
+from klimit.estimate.statistics import FEWEST, GROUPS, Sizes, Statistics, by_group
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_DEALS = 8  # random deals of the samples into halves and quarters for few prompts
+_FEW = 300  # prompts; with more, these do the averaging and two deals are enough
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """What trust is judged by; (prompts, tilts) unless said otherwise.
+
+    Attributes
+    ----------
+    stats : as the frontier's estimators read them
+    weights : (prompts, width) of the samples
+    entropy : of the tilted weights, nats: the logarithm of how many samples carry the answer
+    top : (prompts,) pooled weight of the best reward that was seen
+    best : (prompts,) that reward above the pooled mean
+    """
+
+    stats: Statistics
+    weights: Floats
+    entropy: Floats
+    top: Floats
+    best: Floats
+
+
+def bridge_sums(pool: Pool, grid: Grid, *, seed: int) -> Bridge:
+    """Read every sample once; prompts stand in canonical order, which decides their groups."""
+    prompts = len(pool.rewards)
+    subsets = _subsets(pool, seed)
+    weights = np.stack([np.exp(log_weights(pool, chosen)) for chosen in subsets])
+    number = pool.counts()
+    tilts = grid.tilts
+    shape = (prompts, len(tilts))
+    full, half, quarter, noise, entropy = (np.empty(shape) for _ in range(5))
+    top, best = np.empty(prompts), np.empty(prompts)
+    halves = 1 + np.arange((len(subsets) - 1) // 3)
+    quarters = np.arange(halves[-1] + 1, len(subsets))
+    for x in range(prompts):
+        there = pool.origin[x] >= 0
+        reward, w = pool.rewards[x, there], weights[:, x, there]
+        highest = reward.max()
+        tilted = np.exp(np.outer(reward - highest, tilts))
+        sums = np.einsum("sm,mt->st", w, tilted)
+        total = np.maximum(w.sum(axis=1), 1e-300)  # a quarter of few samples may be empty
+        mean = np.einsum("sm,m->s", w, reward) / total
+        with np.errstate(divide="ignore"):
+            log_mgf = np.log(np.maximum(sums, 1e-300) / total[:, None])
+        log_mgf += tilts * (highest - mean)[:, None]
+        full[x] = log_mgf[0]
+        half[x], quarter[x] = log_mgf[halves].mean(axis=0), log_mgf[quarters].mean(axis=0)
+        share = w[0, :, None] * tilted / sums[0]
+        influence = share - (w[0] / total[0])[:, None] * (1 + np.outer(reward - mean[0], tilts))
+        noise[x] = (influence**2).sum(axis=0)
+        entropy[x] = -(share * np.log(np.maximum(share, 1e-300))).sum(axis=0)
+        top[x] = w[0, reward == highest].sum() / total[0]
+        best[x] = highest - mean[0]
+    groups = min(GROUPS, prompts)
+    group = np.arange(prompts) % groups
+    able = number[0] >= FEWEST
+    each, biased = (np.bincount(group, x, groups) for x in (np.ones(prompts), able))
+    steps = [by_group(np.where(able[:, None], x, 0.0), group, groups)
+             / np.maximum(biased, 1)[:, None] for x in (full - half, half - quarter)]  # fmt: skip
+    size = number.sum(axis=0)[able].astype(float)
+    stats = Statistics(
+        grid, each / prompts, by_group(full, group, groups) / each[:, None],
+        noise.sum(axis=0) / prompts**2, biased / max(biased.sum(), 1),
+        steps[0], steps[0], steps[1], Sizes(size, size / 2, size / 4),
+    )  # fmt: skip
+    return Bridge(stats, weights[0], entropy, top, best)
+
+
+def _subsets(pool: Pool, seed: int) -> list[NDArray[np.bool_]]:
+    """All samples; random halves; quarters: of every model's samples alike."""
+    deals = _DEALS if len(pool.rewards) <= _FEW else 2
+    rng = np.random.default_rng([seed, 29])
+    halves, quarters = [], []
+    for _ in range(deals):
+        place = _dealt(pool, rng)
+        halves += [place % 2 == part for part in range(2)]
+        quarters += [place % 4 == part for part in range(4)]
+    there = pool.origin >= 0
+    return [there, *(one & there for one in (*halves, *quarters))]
+
+
+def _dealt(pool: Pool, rng: np.random.Generator) -> Integers:
+    """(prompts, width) random place of each sample among those of its model."""
+    key = rng.random(pool.origin.shape)
+    order = np.lexsort((key, pool.origin), axis=1)
+    place = np.empty(order.shape, dtype=np.int64)
+    np.put_along_axis(place, order, np.arange(order.shape[1])[None, :].repeat(len(order), 0), 1)
+    first = np.zeros(len(order), dtype=np.int64)
+    out = place.copy()
+    for k in range(-1, pool.states):
+        from_k = pool.origin == k
+        out = np.where(from_k, place - first[:, None], out)
+        first = first + from_k.sum(axis=1)
+    return out

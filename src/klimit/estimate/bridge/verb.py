@@ -1,0 +1,227 @@
+"""Samples of policies, with the base's, carry the limit to KL that the base alone cannot show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from klimit._errors import ArgumentError, DataError
+from klimit.estimate.bands import average_bands
+from klimit.estimate.bridge.draws import Draws, Pool, pool
+from klimit.estimate.bridge.result import Bridged
+from klimit.estimate.bridge.sums import Bridge, bridge_sums
+from klimit.estimate.bridge.trust import collapse, doubted, unsolved, why_refused
+from klimit.estimate.curve import Curve
+from klimit.estimate.frontier import OCTAVES, PER_OCTAVE, START, frontier
+from klimit.estimate.kernel import Floats, Grid
+from klimit.estimate.members import combine
+from klimit.estimate.result import Frontier
+from klimit.estimate.statistics import FEWEST
+
+if TYPE_CHECKING:
+    from klimit.rollouts import Rollouts
+
+_PROMPTS = 8  # fewer cannot tell whether base and policy samples agree
+
+
+def bridged(
+    base: Rollouts,
+    policies: Rollouts | Mapping[str, Rollouts],
+    *,
+    reward: str | None = None,
+    prompts: Literal["drawn", "fixed"] = "drawn",
+    reward_range: tuple[float, float] | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Bridged:
+    """How much reward can any method gain at KL that samples of the base alone cannot show?
+
+    64 samples of a base show its limit to one or two nats. A policy trained towards the reward has
+    samples further out, and with the log-probabilities of both models each tells how much of the
+    base it stands for. Pooled with the base's by the balance heuristic they carry the limit some
+    nats past the policy's own KL. The policy need not be good: what it spends on other ends makes
+    weights noisier, and the trusted range shorter.
+
+    Parameters
+    ----------
+    base : samples of the base
+    policies : samples of one policy, or ``{name: samples}``, on prompts of the base: `logprob` under
+        the policy and `ref_logprob` under the base, summed over the completion, nats; 4 or more a
+        prompt. The base's samples need no log-probabilities under the policy; where there is one
+        policy and they have them (`klimit rescore`), these are used
+    reward, prompts, reward_range, level, seed : as `klimit.frontier` takes them
+
+    Returns
+    -------
+    Bridged
+        A `Frontier`, on the prompts that the policies were sampled on. Where their samples do not
+        belong to the base, or do not help, it is the base's own and `reason` says why.
+
+    Raises
+    ------
+    DataError
+        Where base and policies share no prompt, or a policy has no log-probabilities.
+
+    Notes
+    -----
+    ``log E_base e^(tilt r) = log sum w e^(tilt r) / sum w`` over all samples of a prompt, then as
+    `klimit.frontier` does; weights in `klimit.estimate.bridge.weights`. What is left of the bias is
+    removed by halves and quarters of the samples, drawn alike from every model.
+
+    Examples
+    --------
+    >>> import klimit
+    >>> rng = np.random.default_rng(0)
+    >>> ids = np.repeat(np.arange(50), 32)
+    >>> r = rng.normal(size=1600)
+    >>> base = klimit.read({"prompt_id": ids, "reward": r})
+    >>> policy = klimit.read({"prompt_id": ids, "reward": r + 2,  # 2 nats, the best there is
+    ...     "ref_logprob": np.full(1600, -90.0), "logprob": 2 * (r + 2) - 2 - 90})
+    >>> limit = bridged(base, policy)
+    >>> print(limit.gain(kl=4.5))  # the truth is 3
+    2.99 [2.96, 3.03]
+    """
+    named = policies if isinstance(policies, Mapping) else {"the policy": policies}
+    if not named:
+        raise ArgumentError("no policy was given; samples of at least one were expected.")
+    shared = _shared(base, named)
+    limit = frontier(
+        base.filter(prompts=shared), reward=reward, prompts=prompts, reward_range=reward_range,
+        level=level, seed=seed,
+    )  # fmt: skip
+    from klimit.estimate.bridge.read import draws
+
+    ids = [str(name) for name in limit.ids]
+    own = draws(base, reward, ids)
+    if len(named) > 1:  # the base's columns do not say which policy they are of
+        own = replace(own, log_ratios=np.full((len(named), len(own.rewards)), np.nan))
+    theirs = [draws(one, reward, ids) for one in named.values()]
+    for name, one in zip(named, theirs, strict=True):
+        if np.isnan(one.log_ratios).all():
+            raise DataError(
+                f"{name} has no log-probabilities under itself and the base (logprob, ref_logprob); "
+                "the limit is carried by them. Score both checkpoints: klimit rescore."
+            )
+    return bridge(limit, own, spread(theirs), names=tuple(named))
+
+
+def spread(policies: Sequence[Draws]) -> list[Draws]:
+    """Draws that know their own log-ratio only, laid out for several policies."""
+    out = []
+    for k, one in enumerate(policies):
+        ratios = np.full((len(policies), len(one.rewards)), np.nan)
+        ratios[k] = one.log_ratios[0]
+        out.append(replace(one, log_ratios=ratios))
+    return out
+
+
+def bridge(
+    limit: Frontier,
+    base: Draws,
+    policies: Sequence[Draws],
+    *,
+    names: tuple[str, ...] = (),
+    rank: Any = None,
+) -> Bridged:
+    """Carry a limit further by samples of policies on the same prompts.
+
+    Parameters
+    ----------
+    limit : of the base alone: the corrected estimate of the reward at the average budget
+    base, policies : samples prompt after prompt, the prompts those that `limit` was computed from, in
+        the same order; each with a log-ratio row for every policy
+    names : of the policies
+    rank : (prompts,) canonical places that decide the groups of prompts; the limit's own if not given
+    """
+    settings, samples = limit.settings, limit.samples
+    if (settings.objective, settings.budget) != ("reward", "average"):
+        raise ArgumentError("a bridge carries the limit of a reward at the average budget only.")
+    rank = samples.rank if rank is None else np.asarray(rank)
+    order = np.argsort(rank)
+    pooled = pool(base, policies, samples.kept, order, samples.means)
+    names = names or tuple(f"policy {k + 1}" for k in range(len(policies)))
+    scored = tuple(bool(known.all()) for known in pooled.known[1:])
+
+    def alone(reason: str) -> Bridged:
+        none = np.zeros(pooled.rewards.shape)
+        return Bridged(**_fields(limit), base=limit, pool=pooled, weights=none, rank=rank,
+                       policies=names, scored=scored, used=False, reason=reason)  # fmt: skip
+
+    reason = _too_little(limit, pooled.counts()) or why_refused(pooled, limit)
+    if reason:
+        return alone(reason)
+    found = bridge_sums(
+        pooled, Grid(START / samples.scale, OCTAVES, PER_OCTAVE), seed=settings.seed
+    )
+    carried = _carried(limit, pooled, found, samples.means[order])
+    if carried.trusted_kl <= limit.trusted_kl:
+        return alone("the policy's samples do not carry it further")
+    return Bridged(**_fields(carried), base=limit, pool=pooled, weights=found.weights, rank=rank,
+                   policies=names, scored=scored, used=True, reason="")  # fmt: skip
+
+
+def _carried(limit: Frontier, pooled: Pool, found: Bridge, centre: Floats) -> Frontier:
+    """The frontier of the pooled samples."""
+    samples, stats = limit.samples, found.stats
+    members = combine(stats, None, None)
+    ceiling_gain, ceiling_kl = float(found.best.mean()), float(-np.log(found.top).mean())
+    curve = Curve.convex(stats.grid.tilts, members.chosen, ceiling_gain=ceiling_gain,
+                         ceiling_kl=ceiling_kl, cap=limit.cap)  # fmt: skip
+    wall = collapse(found, curve.at_tilt(stats.grid.tilts).kl)
+    bands = average_bands(
+        stats, members, curve, limit.tail, level=limit.settings.level,
+        fixed=limit.settings.prompts == "fixed", largest_kl=float(np.log(samples.counts.max())),
+        horizon=wall, saturation=ceiling_kl, correctable=True,
+    )  # fmt: skip
+    hidden = np.zeros(len(bands.kl))
+    room = _room(limit, pooled, found, centre)
+    if room.any():
+        chance = 1 / (pooled.counts().sum(axis=0) + 1.0)
+        hidden = unsolved(members.chosen, room, chance, stats.grid, bands.kl)
+    return replace(limit, curve=curve, members=members, bands=doubted(bands, hidden, wall))
+
+
+def _room(limit: Frontier, pooled: Pool, found: Bridge, centre: Floats) -> Floats:
+    """(prompts,) from the mean to success where rewards have two levels and it was not seen; else 0."""
+    nothing = np.zeros(len(found.best))
+    if not np.isfinite(limit.cap) or limit.settings.reward_range is None:
+        return nothing
+    seen = (pooled.rewards + centre[:, None])[pooled.origin >= 0]
+    if len(np.unique(np.round(seen, 9))) > 2:
+        return nothing
+    room = limit.settings.reward_range[1] - centre
+    return np.where(found.best < room - 1e-9, np.maximum(room, 0.0), 0.0)
+
+
+def _too_little(limit: Frontier, counts: Any) -> str:
+    """Why these samples are too few to bridge; empty where they are not."""
+    if limit.members is None:
+        return "every prompt's rewards are constant"
+    if limit.settings.estimator == "plugin":
+        return "the plug-in was asked for"
+    if counts.shape[1] < _PROMPTS:
+        return f"{_PROMPTS} prompts are needed to tell whether base and policy samples agree"
+    if (counts[0] < FEWEST).mean() > 0.1:
+        return f"{FEWEST} samples of the base a prompt are needed"
+    if np.median(counts[1:].sum(axis=0)) < FEWEST:
+        return f"{FEWEST} scored samples of the policy a prompt are needed"
+    return ""
+
+
+def _shared(base: Rollouts, policies: Mapping[str, Rollouts]) -> list[str]:
+    theirs = {str(name) for one in policies.values() for name in one.ids}
+    shared = [name for name in base.ids if str(name) in theirs]
+    if not shared:
+        raise DataError(
+            "base and policies have no prompt in common; the limit is carried prompt by prompt. "
+            "Sample the policy on the base's prompts."
+        )
+    return shared
+
+
+def _fields(limit: Frontier) -> dict[str, Any]:
+    names = ("ids", "reward", "samples", "settings", "curve", "members", "bands", "tail", "cap")
+    return {name: getattr(limit, name) for name in names}

@@ -1,0 +1,114 @@
+"""The base that a training run is measured against: its frontier, and its mean reward by prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._errors import DataError
+from klimit._estimate import Estimate
+from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
+from klimit.estimate.kernel import Floats
+
+if TYPE_CHECKING:
+    from klimit.estimate.result import Frontier
+
+Names = Sequence[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Base:
+    """Samples of the base.
+
+    Attributes
+    ----------
+    limit : its frontier
+    means : mean reward of each prompt, under every name that the prompt has
+    source : where it came from, for messages
+    """
+
+    limit: Frontier
+    means: dict[str, float]
+    source: str
+
+    def gain(self, names: Names, rewards: Floats) -> Estimate:
+        """Mean reward over the base's, prompts weighing equally, with an interval over prompts.
+
+        Where most prompts are the base's own, each is compared with itself; else both are samples from
+        one population of prompts.
+        """
+        level = self.limit.settings.level
+        found = by_prompt(names, rewards)
+        base = np.array([self._mean(one) for one in found])
+        mean = np.array([values.mean() for values in found.values()])
+        known = ~np.isnan(base)
+        if known.sum() >= max(len(base) / 2, 1):
+            return _mean((mean - base)[known], level)
+        ours = _mean(np.array(list(self._own().values())), level)
+        theirs = _mean(mean, level)
+        value = float(theirs.value - ours.value)
+        below = np.hypot(theirs.value - theirs.low, ours.high - ours.value)
+        above = np.hypot(theirs.high - theirs.value, ours.value - ours.low)
+        return Estimate(value, value - float(below), value + float(above), level)
+
+    def _mean(self, names: tuple[str, ...]) -> float:
+        return next((self.means[name] for name in names if name in self.means), np.nan)
+
+    def _own(self) -> dict[int, float]:
+        return dict(enumerate(self.limit.samples.means))
+
+
+def from_rollouts(data: Any, reward: str | None, functions: Sequence[str], how: Any) -> Base:
+    """The base from a file, or from `Rollouts`; `functions` may name the reward."""
+    import klimit
+    from klimit.audit.sides import side
+
+    rollouts = data if hasattr(data, "grouped") else klimit.read(data)
+    if reward is None and len(rollouts.rewards) > 1 and len(functions) == 1:
+        reward = functions[0] if functions[0] in rollouts.rewards else None
+    found = side(rollouts, reward)
+    mean = found.moments()[0].tolist()
+    means = dict(zip(found.ids, mean, strict=True))
+    for text, value in zip(found.texts or (), mean, strict=False):
+        if text is not None:
+            means.setdefault(text, value)
+    limit = klimit.frontier(rollouts, reward=found.reward, **how)
+    return Base(limit, means, found.source)
+
+
+def from_first_step(names: Names, rewards: Floats, how: Any) -> Base:
+    """The base from what the untrained model said at the first step.
+
+    Raises
+    ------
+    DataError
+        Where no prompt has two samples there.
+    """
+    import klimit
+
+    found = by_prompt(names, rewards)
+    if not any(len(values) > 1 for values in found.values()):
+        raise DataError(
+            "the first step has one rollout per prompt, which shows no limit; pass base= samples of "
+            "the base model, some of each prompt (docs/getting-base-samples.md)."
+        )
+    limit = klimit.frontier(list(found.values()), **how)
+    means = {name: float(values.mean()) for every, values in found.items() for name in every}
+    return Base(limit, means, "the rollouts of the first step")
+
+
+def by_prompt(names: Names, values: Floats) -> dict[tuple[str, ...], Floats]:
+    """Values by prompt, without those that are missing."""
+    found: dict[tuple[str, ...], list[float]] = {}
+    for name, value in zip(names, values.tolist(), strict=True):
+        if not np.isnan(value):
+            found.setdefault(name, []).append(value)
+    return {name: np.array(some) for name, some in found.items()}
+
+
+def _mean(values: Floats, level: float) -> Estimate:
+    found = mean_of_prompts(values[None], level)
+    return Estimate(float(found.value[0]), float(found.low[0]), float(found.high[0]), level)

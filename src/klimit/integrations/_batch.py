@@ -1,0 +1,118 @@
+"""Rollouts of one training step, as the reward functions of the trainer see them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from klimit._errors import ArgumentError
+from klimit.estimate.kernel import Floats
+
+RewardFunction = Callable[..., Any]
+ID = "prompt_id"  # a column of the training data that names prompts as the base does
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one call of all reward functions saw, on this process.
+
+    Attributes
+    ----------
+    rewards : (functions, samples), NaN where a function had nothing to say
+    prompts : (samples,) texts or messages, as the trainer gives them
+    ids : (samples,) ids of prompts, where the training data has them
+    completion_ids : (samples,) token ids, where the trainer passes them
+    log : how the trainer takes metrics; None where it does not
+    """
+
+    rewards: Floats
+    prompts: Sequence[Any]
+    ids: Sequence[Any] | None
+    completion_ids: Sequence[Any] | None
+    log: Callable[[str, float], None] | None
+
+    @property
+    def names(self) -> list[tuple[str, ...]]:
+        """(samples,) what each prompt may be called in the base, best first."""
+        ids = self.ids or [None] * len(self.prompts)
+        return [_names(one, prompt) for one, prompt in zip(ids, self.prompts, strict=True)]
+
+
+class Recorder:
+    """Wrap reward functions so that each finished round of them is seen as one `Batch`."""
+
+    def __init__(self, functions: Sequence[Any], seen: Callable[[Batch], None]) -> None:
+        for at, function in enumerate(functions):
+            if not callable(function) or hasattr(function, "state_dict"):
+                raise ArgumentError(
+                    f"reward function {at + 1} is {type(function).__name__}; a function was expected. "
+                    "Call a reward model inside a function of prompts and completions, and wrap that."
+                )
+        self.names = [getattr(one, "__name__", f"reward_{at}") for at, one in enumerate(functions)]
+        self.wrapped = [self._wrap(at, function) for at, function in enumerate(functions)]
+        self._seen = seen
+        self._round: dict[int, Floats] = {}
+
+    def _wrap(self, at: int, function: RewardFunction) -> RewardFunction:
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def waited(**given: Any) -> Any:
+                answer = await function(**given)
+                self._record(at, answer, given)
+                return answer
+
+            return waited
+
+        @functools.wraps(function)
+        def called(**given: Any) -> Any:
+            answer = function(**given)
+            self._record(at, answer, given)
+            return answer
+
+        return called
+
+    def _record(self, at: int, answer: Any, given: dict[str, Any]) -> None:
+        if at in self._round:  # the last round was left unfinished
+            self._round = {}
+        values = [np.nan if one is None else float(one) for one in answer]
+        self._round[at] = np.array(values, dtype=float)
+        if len(self._round) < len(self.wrapped):
+            return
+        rewards = np.stack([self._round[i] for i in range(len(self.wrapped))])
+        self._round = {}
+        ids = given.get(ID)
+        self._seen(
+            Batch(
+                rewards, given["prompts"], ids, given.get("completion_ids"), given.get("log_metric")
+            )
+        )
+
+
+def total(rewards: Floats, weights: Sequence[float] | None) -> Floats:
+    """The reward that is trained: the weighted sum over functions, leaving out what is missing.
+
+    Examples
+    --------
+    >>> total(np.array([[1.0, np.nan], [2.0, np.nan]]), [1.0, 0.5]).tolist()
+    [2.0, nan]
+    """
+    factors = np.ones(len(rewards)) if weights is None else np.asarray(weights, dtype=float)
+    known = ~np.isnan(rewards)
+    weighed = np.nansum(rewards * factors[:, None], axis=0)
+    return np.where(known.any(axis=0), weighed, np.nan)
+
+
+def _names(given: Any, prompt: Any) -> tuple[str, ...]:
+    found = [] if given is None else [str(given)]
+    if isinstance(prompt, str):
+        return (*found, prompt)
+    said = [str(turn.get("content")) for turn in prompt]
+    asked = [text for turn, text in zip(prompt, said, strict=True) if turn.get("role") == "user"]
+    found += asked if len(asked) == 1 else []
+    return (*found, "\x1f".join(said))

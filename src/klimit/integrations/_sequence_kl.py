@@ -1,0 +1,107 @@
+"""KL of whole completions between the model in training and its base, on the step's own rollouts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from klimit.audit.rescore.checkpoints import Pair
+from klimit.audit.rescore.scoring import score
+from klimit.audit.rescore.tokens import Row
+from klimit.integrations._batch import Batch
+
+
+class AdapterOff:
+    """A peft model without its adapters: the base that they are trained on."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def __call__(self, **given: Any) -> Any:
+        with self.model.disable_adapter():
+            return self.model(**given)
+
+
+def base_of(model: Any, path: Any) -> Any:
+    """What to score against: the checkpoint at `path`, else the model without adapters, else None."""
+    if path is None:
+        return AdapterOff(model) if hasattr(model, "disable_adapter") else None
+    from transformers import AutoModelForCausalLM
+
+    found = AutoModelForCausalLM.from_pretrained(
+        path,
+        dtype=model.dtype,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+    )
+    return found.eval().requires_grad_(False).to(model.device)
+
+
+def sequence_kl(model: Any, base: Any, tokenizer: Any, batch: Batch, samples: int) -> list[Any]:
+    """KL of `samples` completions, some of each prompt in turn: (names of the prompt, nats).
+
+    ``sum_t KL(model(. | x, y_<t) || base(. | x, y_<t))`` along a completion that the model drew, whose
+    mean is the KL of sequences, with far less noise than log ratios (arXiv 2504.10637).
+    """
+    assert batch.completion_ids is not None
+    names = batch.names
+    rows, places = [], []
+    for at in _in_turn(names):
+        completion = tuple(int(token) for token in batch.completion_ids[at])
+        if completion:
+            rows.append(Row(tuple(prompt_ids(batch.prompts[at], tokenizer)), completion))
+            places.append(at)
+        if len(rows) == samples:
+            break
+    with _undisturbed(model):
+        scores = score(Pair(model, base), rows)
+    return [(names[at], one[2]) for at, one in zip(places, scores, strict=True)]
+
+
+def prompt_ids(prompt: Any, tokenizer: Any) -> Sequence[int]:
+    """Token ids of a prompt, text or messages, as TRL makes them."""
+    if isinstance(prompt, str):
+        return list(tokenizer(prompt)["input_ids"])
+    goes_on = prompt[-1].get("role") == "assistant"
+    found = tokenizer.apply_chat_template(
+        prompt, tokenize=True, return_dict=True,
+        add_generation_prompt=not goes_on, continue_final_message=goes_on,
+    )  # fmt: skip
+    return list(found["input_ids"])
+
+
+def _in_turn(names: Sequence[tuple[str, ...]]) -> list[int]:
+    """Places of samples: the first of every prompt, then the second of every prompt, ..."""
+    nth: dict[tuple[str, ...], int] = {}
+    order = []
+    for at, name in enumerate(names):
+        nth[name] = nth.get(name, -1) + 1
+        order.append((nth[name], at))
+    return [at for _, at in sorted(order)]
+
+
+@contextmanager
+def _undisturbed(model: Any) -> Any:
+    """Without dropout, and every part as it was afterwards."""
+    training = [part for part in model.modules() if part.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
+
+
+def mean_by_prompt(found: Sequence[tuple[tuple[str, ...], float]]) -> Any:
+    """(prompts,) the mean KL of each prompt."""
+    grouped: dict[tuple[str, ...], list[float]] = {}
+    for name, nats in found:
+        grouped.setdefault(name, []).append(nats)
+    return np.array([np.mean(values) for values in grouped.values()])

@@ -1,0 +1,53 @@
+"""reward-bench: scores of a reward model, for answers alone, for pairs and for best-of-N."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from klimit.rollouts.sources.source import Record, Source, keyed
+from klimit.rollouts.sources.values import number, said
+
+
+def answers(lines: Iterable[Record], _: str) -> Iterator[dict[str, Any]]:
+    """One answer per line, its score in `results`."""
+    for line in lines:
+        yield {
+            "prompt": said(line.get("prompt")),
+            "completion": said(line.get("text")),
+            "reward": number(line.get("results")),
+        }
+
+
+def pairs(lines: Iterable[Record], _: str) -> Iterator[dict[str, Any]]:
+    """Two answers per line that were drawn by different hands: two policies, never pooled."""
+    for line in lines:
+        for side in ("chosen", "rejected"):
+            yield {
+                "prompt": said(line.get("prompt")),
+                "completion": said(line.get(f"text_{side}")),
+                "reward": number(line.get(f"scores_{side}")),
+                "policy": side,
+            }
+
+
+ANSWERS = Source(
+    "reward-bench outputs",
+    ("prompt", "results", "text"),
+    files=r"_outputs\.jsonl$",
+    rows=answers,
+    shape=keyed("prompt", rewards=("reward",)),
+)
+PAIRS = Source(
+    "reward-bench pairs",
+    ("prompt", "results", "scores_chosen", "scores_rejected", "text_chosen", "text_rejected"),
+    files=r"_outputs\.jsonl$",
+    rows=pairs,
+    shape=keyed("prompt", rewards=("reward",)),
+)
+BEST_OF_N = Source(
+    "reward-bench best-of-N scores",
+    ("id", "model", "scores"),
+    without=("prompt_id", "reward", "score"),
+    shape=keyed("id", rewards=("scores",)),
+)

@@ -1,0 +1,117 @@
+"""Tables as they were scanned -> tables under canonical names, by the reader that knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from klimit._errors import DataError
+from klimit._text import safe
+from klimit.rollouts.formats.scan import Scan
+from klimit.rollouts.records import from_records
+from klimit.rollouts.sources import recognise
+from klimit.rollouts.sources.folders import never_together
+from klimit.rollouts.sources.source import Shaped, Source
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Given = tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Dump:
+    """What is to be read.
+
+    Attributes
+    ----------
+    tables : source -> its table
+    prompt, reward : columns that are the key and the rewards, by the caller or by the reader; None
+        where they are still to be found
+    functions, unique : see `Shaped`
+    read_as : the reader's name; empty where none knows the dump
+    """
+
+    tables: Mapping[str, Scan]
+    prompt: Given
+    reward: Given
+    functions: tuple[str, ...] = ()
+    unique: str = ""
+    read_as: str = ""
+
+
+def shaped(scans: Mapping[str, Scan], prompt: Given, reward: Given) -> Dump:
+    """Every table by the one reader that knows them all; as they are where none does.
+
+    Raises
+    ------
+    DataError
+        Where two readers fit, or the files are of two dumps.
+    """
+    decided = prompt is not None and reward is not None
+    known = {name: _source(scan, name, decided=decided) for name, scan in scans.items()}
+    (first, source), *others = known.items()
+    strange = [(name, one) for name, one in others if not _alike(source, one)]
+    if strange:
+        name, other = strange[0]
+        raise DataError(
+            f"{safe(first, longest=120)} and {safe(name, longest=120)} do not belong together: "
+            f"{_what(source)} and {_what(other)}. Read them one by one, or choose files with a "
+            "narrower path."
+        )
+    if source is None:
+        return Dump(scans, prompt, reward)
+    kept = _once(source, list(scans))
+    tables = {name: _shape(source, scans[name], name) for name in kept}
+    one = next(iter(tables.values()))
+    return Dump(
+        {name: replace(scans[name], lazy=found.lazy) for name, found in tables.items()},
+        prompt if prompt is not None else one.keys or None,
+        reward if reward is not None else one.rewards,
+        one.functions,
+        one.unique,
+        source.name,
+    )
+
+
+def flat(source: Source, lazy: pl.LazyFrame, path: str) -> pl.LazyFrame:
+    """A nested table as flat records."""
+    assert source.rows is not None
+    records = lazy.collect().iter_rows(named=True)
+    return from_records(list(source.rows(records, path))).lazy()
+
+
+def _source(scan: Scan, path: str, *, decided: bool) -> Source | None:
+    if scan.source or "rewards" in scan.metadata:  # the latter: written by klimit itself
+        return scan.source
+    return recognise(scan.lazy.collect_schema(), path, decided=decided)
+
+
+def _shape(source: Source, scan: Scan, path: str) -> Shaped:
+    lazy = scan.lazy
+    if source.rows and scan.source is None:  # no file that was parsed for this reader
+        lazy = flat(source, lazy, path)
+    return source.shape(lazy, path)
+
+
+def _once(source: Source, paths: list[str]) -> list[str]:
+    """The files to read: one of each content, and of one part of one run."""
+    parts: dict[tuple[str, ...], list[Path]] = {}
+    for path in paths:
+        part = source.part(path)
+        if part is not None:
+            parts.setdefault(part, []).append(Path(path))
+    if len(parts) > 1:
+        raise never_together(list(parts.values()), [source.name] * len(parts))
+    first_of = {source.digest(path) or path: path for path in reversed(paths)}
+    return [path for path in paths if first_of[source.digest(path) or path] == path]
+
+
+def _alike(one: Source | None, other: Source | None) -> bool:
+    return one is other or (one is not None and other is not None and one.reads_like(other))
+
+
+def _what(source: Source | None) -> str:
+    return source.name if source else "rows that no reader knows"

@@ -1,0 +1,115 @@
+"""The optimum of ``E_policy[reward] - beta D_f(policy || base)``: row by row, and what it costs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from klimit.theory._check import Floats
+from klimit.theory._generators import Generator
+from klimit.theory._outcomes import Outcomes, change_terms, reweighted
+from klimit.theory._pair import Pair
+from klimit.theory._root import increasing_root
+from klimit.theory._spend import Spent, rows
+
+_FAR = 1e300  # drops beyond this are as good as infinite
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Optimum:
+    """Rows of penalised optima: policy (rows, outcomes), the rest (rows,).
+
+    `anchor` is the log ratio of the best outcome, `variance` what d gain / d(1 / beta) is.
+    """
+
+    policy: Floats
+    anchor: Floats
+    divergence: Floats
+    gain: Floats
+    variance: Floats
+
+
+def optimum(f: Generator, prob: Floats, below: Floats, top: Floats, beta: Floats) -> Optimum:
+    """Solve rows (rows, outcomes) at coefficients (rows,), positive, possibly infinite."""
+    with np.errstate(all="ignore"):
+        log_prob = np.log(prob)
+        drop = np.where(below < 0, np.minimum(-below / (beta * f.scale)[:, None], _FAR), 0.0)
+
+        def excess(anchor: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
+            p, d = prob[index], drop[index]
+            u = f.log_ratio(anchor[:, None], d)
+            more = change_terms(p, reweighted(p, log_prob[index], u), u).sum(axis=-1)
+            moves = np.where(p > 0, p * f.response(u, d), 0.0).sum(axis=-1)
+            return np.log1p(more), moves * f.rise(anchor) / (1.0 + more)
+
+        least = -np.log1p((prob * np.expm1(-drop)).sum(axis=-1))  # exact for KL
+        most = -np.log(np.where(drop == 0, prob, 0.0).sum(axis=-1))
+        start = f.anchor(np.clip(least, 0.0, np.maximum(most, 0.0)))
+        anchor = increasing_root(excess, start)
+        u = f.log_ratio(anchor[:, None], drop)
+        policy = reweighted(prob, log_prob, u)
+        change = change_terms(prob, policy, u)
+        # The root leaves a remainder of rounding: taken out of all in proportion.
+        rest = change.sum(axis=-1, keepdims=True)
+        policy, change = policy / (1.0 + rest), (change - rest * prob) / (1.0 + rest)
+        u = np.where(prob > 0, u - np.log1p(rest), 0.0)
+        divergence = f.divergence(Pair(policy, prob, u))
+        gain = ((below + top[:, None]) * change).sum(axis=-1)
+        moves = np.where(prob > 0, prob * f.response(u, drop), 0.0)
+        mean = (moves * below).sum(axis=-1) / moves.sum(axis=-1)
+        variance = (moves * (below - mean[:, None]) ** 2).sum(axis=-1) / f.scale
+    return Optimum(policy, anchor, divergence, gain, np.where(variance > 0, variance, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Penalised:
+    """`klimit.theory._spend.Spend` for another divergence."""
+
+    f: Generator
+
+    def __call__(
+        self, known: Outcomes, beta: Floats, prompts: NDArray[np.intp] | None = None
+    ) -> Spent:
+        """Say what the optima cost and gain."""
+        count = known.top.size
+        if prompts is None:
+            shape = np.broadcast_shapes(beta.shape, (count,))
+            beta = np.broadcast_to(beta, shape).ravel()
+            prompts = np.tile(np.arange(count), beta.size // count)
+        else:
+            shape = prompts.shape
+        found = np.empty((3, prompts.size))
+        for some, prob, below in rows(known, prompts):
+            best = optimum(self.f, prob, below, known.top[prompts[some]], beta[some])
+            found[:, some] = best.divergence, best.gain, best.variance
+        return Spent(*found.reshape(3, *shape))
+
+    def anchors(self, known: Outcomes, beta: Floats) -> Floats:
+        """Return the log ratio of the best outcome, (..., prompts) as `beta`."""
+        prompts = np.tile(np.arange(known.top.size), beta.size // known.top.size)
+        flat, found = beta.ravel(), np.empty(beta.size)
+        for some, prob, below in rows(known, prompts):
+            top = known.top[prompts[some]]
+            found[some] = optimum(self.f, prob, below, top, flat[some]).anchor
+        return found.reshape(beta.shape)
+
+    def policy(self, known: Outcomes, beta: Floats) -> Floats:
+        """Return the optima of all prompts, laid end to end."""
+        policy = np.empty_like(known.prob)
+        lengths = np.diff(np.asarray(known.starts), append=known.prob.size)
+        for some, prob, below in rows(known, np.arange(beta.size)):
+            best = optimum(self.f, prob, below, known.top[some], beta[some]).policy
+            for k, row in zip(some, best, strict=True):
+                start = np.asarray(known.starts)[k]
+                policy[start : start + lengths[k]] = row[: lengths[k]]
+        return policy
+
+    def limit(self, known: Outcomes) -> Floats:
+        """Return what a policy on the best outcomes alone costs, per prompt."""
+        log_ratio = known.saturation_kl()
+        rest = known.total(np.where(known.below_top < 0, known.prob, 0.0))
+        policy = np.stack([np.ones_like(rest), np.zeros_like(rest)], axis=-1)
+        base = np.stack([np.exp(-log_ratio), rest], axis=-1)
+        u = np.stack([log_ratio, np.where(rest > 0, -np.inf, 0.0)], axis=-1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.f.divergence(Pair(policy, base, u))

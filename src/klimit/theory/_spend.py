@@ -1,0 +1,188 @@
+"""What tilts cost and gain: many prompts at many coefficients, without the policies.
+
+Three formulas, each where it keeps twelve digits: while the tilt moves no log weight by more than
+one, the power series of the cumulant generating function in the reward's central moments; beyond,
+the textbook sums of ``exp((reward - highest) / beta)``; where those cancel, `measure`.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from klimit.theory._check import Floats
+from klimit.theory._outcomes import Outcomes, measure
+
+_BLOCK = 1 << 17  # numbers: a megabyte, so that blocks stay in the second-level cache
+_DIGITS = 1e-12 / (4 * np.finfo(float).eps)  # how much a sum may cancel and keep twelve digits
+_ORDERS = range(2, 21)
+_STEEPEST = 1e300  # largest 1 / beta: what is below the top vanishes long before
+
+
+class Spent(NamedTuple):
+    """What a tilt costs and gains, per prompt (or per pair of a prompt and a coefficient).
+
+    Attributes
+    ----------
+    kl : nats (for another divergence: its units)
+    gain : reward units
+    variance : of the reward, reward units squared; with it d KL / dl = l variance and
+        d gain / dl = variance, where l = 1 / beta
+    """
+
+    kl: Floats
+    gain: Floats
+    variance: Floats
+
+
+class Spend(Protocol):
+    """How `spend` is called: the frontier of another divergence brings its own."""
+
+    def __call__(
+        self, known: Outcomes, beta: Floats, prompts: NDArray[np.intp] | None = None
+    ) -> Spent:
+        """Coefficients broadcast against (..., prompts), or one for each of `prompts`."""
+
+
+def spend(known: Outcomes, beta: Floats, prompts: NDArray[np.intp] | None = None) -> Spent:
+    """Say what tilts cost and gain, for prompts in a flat layout.
+
+    Parameters
+    ----------
+    known : the prompts
+    beta : positive, possibly infinite; broadcast against (..., prompts), or with `prompts` one for
+        each of these
+    prompts : (pairs,) which prompt each coefficient is for
+    """
+    if prompts is not None:
+        found = np.empty((3, prompts.size))
+        for some, prob, below in rows(known, prompts):
+            found[:, some] = _measured(known, prompts[some], prob, below, beta[some, None])[..., 0]
+        return Spent(*found)
+    count = known.top.size
+    shape = np.broadcast_shapes(beta.shape, (count,))
+    table = np.broadcast_to(beta, shape).reshape(-1, count).T
+    found = np.empty((3, count, table.shape[1]))
+    for some, prob, below in rows(known, np.arange(count), table.shape[1]):
+        found[:, some] = _measured(known, some, prob, below, table[some])
+    return Spent(*(np.ascontiguousarray(part.T).reshape(shape) for part in found))
+
+
+def rows(
+    known: Outcomes, prompts: NDArray[np.intp], copies: int = 1
+) -> Iterator[tuple[NDArray[np.intp], Floats, Floats]]:
+    """Yield blocks of rows: which of `prompts` they are, (rows, outcomes) prob and below_top.
+
+    Shorter rows are filled up with outcomes of probability 0; similar lengths share a block.
+    """
+    starts = np.asarray(known.starts)
+    lengths = np.diff(starts, append=known.prob.size)
+    same = bool((lengths == lengths[0]).all()) if lengths.size else True
+    order = np.arange(prompts.size)
+    if not same:
+        order = np.argsort(lengths[prompts], kind="stable")
+    at = 0
+    while at < order.size:
+        width = int(lengths[prompts[order[at]]])
+        if not same:  # the block's longest row is its last
+            ahead = order[at : at + max(1, _BLOCK // (width * copies))]
+            width = int(lengths[prompts[ahead[-1]]])
+        some = order[at : at + max(1, _BLOCK // (width * copies))]
+        at += some.size
+        rows = prompts[some]
+        if same:
+            yield (
+                some,
+                known.prob.reshape(-1, width)[rows],
+                known.below_top.reshape(-1, width)[rows],
+            )
+            continue
+        width = int(lengths[rows].max())
+        column = np.arange(width)
+        inside = column < lengths[rows, None]
+        index = starts[rows, None] + np.where(inside, column, 0)
+        yield (
+            some,
+            np.where(inside, known.prob[index], 0.0),
+            np.where(inside, known.below_top[index], 0.0),
+        )
+
+
+def _measured(
+    known: Outcomes, prompts: NDArray[np.intp], prob: Floats, below: Floats, beta: Floats
+) -> Floats:
+    """KL, gain and variance (3, rows, betas) of rows (rows, outcomes) at beta (rows, betas)."""
+    top = known.top[prompts]
+    with np.errstate(all="ignore"):
+        l = np.minimum(1.0 / beta, _STEEPEST)
+        found, precise = _from_top(prob, below, top[:, None], l)
+        if precise.all():
+            return found
+        reach = np.maximum(top, -(below.min(axis=-1) + top))
+        gentle = ~precise & (l * reach[:, None] <= 1.0)
+        some = np.flatnonzero(gentle.any(axis=-1))
+        if some.size:
+            terms = _series(prob[some], below[some] + top[some, None], reach[some])
+            row, column = np.nonzero(gentle[some])
+            r = some[row]
+            found[:, r, column] = _near_base([t[row] for t in terms], reach[r], l[r, column])
+    row, column = np.nonzero(~(precise | gentle))
+    step = max(1, _BLOCK // prob.shape[1])
+    for at in range(0, row.size, step):
+        r, c = row[at : at + step], column[at : at + step]
+        again = measure(known.take(prompts[r]), beta[r, c])
+        found[:, r, c] = again.kl, again.gain, again.variance
+    return found
+
+
+def _from_top(
+    prob: Floats, below: Floats, top: Floats, l: Floats
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """The textbook sums, and where they keep twelve digits."""
+    weight = l[..., None] * below[:, None, :]
+    np.exp(weight, out=weight)
+    moments = np.empty((*prob.shape, 3))
+    moments[..., 0] = prob
+    moments[..., 1] = prob * below
+    moments[..., 2] = moments[..., 1] * below
+    z, mean, second = (weight @ moments).transpose(2, 0, 1)
+    found = np.empty((3, *z.shape))
+    mean, second = mean / z, second / z
+    moved, log_z = l * mean, np.log(z)
+    kl = np.subtract(moved, log_z, out=found[0])
+    gain = np.add(mean, top, out=found[1])
+    variance = np.subtract(second, mean * mean, out=found[2])
+    precise = (1.0 - moved - log_z < _DIGITS * kl) & (top - mean < _DIGITS * gain)
+    precise &= second <= _DIGITS * variance
+    return found, precise
+
+
+def _series(prob: Floats, centred: Floats, reach: Floats) -> list[Floats]:
+    """Central moments of the reward in units of `reach`, over factorials, per row."""
+    size = np.where(reach > 0, reach, 1.0)[:, None]
+    unit = centred / size
+    power = prob * unit
+    terms, factorial = [], 1.0
+    for k in _ORDERS:
+        factorial *= k
+        power *= unit
+        terms.append(power.sum(axis=-1) / factorial)
+    return terms
+
+
+def _near_base(terms: list[Floats], reach: Floats, l: Floats) -> Floats:
+    """By the series of psi(l) = log E exp(l (reward - mean)) in x = l reach, at most 1.
+
+    KL = l psi' - psi, gain = psi', variance = psi''.
+    """
+    x = l * reach
+    excess, slope, bend = (np.zeros_like(x) for _ in range(3))
+    for k, term in reversed(list(zip(_ORDERS, terms, strict=True))):  # Horner's scheme
+        excess = excess * x + term
+        slope = slope * x + k * term
+        bend = bend * x + k * (k - 1) * term
+    slope, excess = slope * x, excess * x * x
+    moved = slope / (1.0 + excess)
+    variance = bend / (1.0 + excess) - moved * moved
+    return np.stack([x * moved - np.log1p(excess), reach * moved, reach * reach * variance])

@@ -1,0 +1,424 @@
+"""Frontiers under other divergences than the KL, by the convex dual.
+
+For a convex f, ``sup {E_policy[r] : D_f(policy || base) <= D}`` is ``min over beta > 0 and c`` of
+``beta D + c + beta E_base f*((r - c) / beta)``, with the optimal ratio
+``policy / base = (f')^-1((r - c) / beta)``: beta is the slope of the frontier, c makes the policy
+sum to one. Policies that reweight the base are meant: none puts mass where the base has none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from klimit._errors import ArgumentError
+from klimit.theory import _check
+from klimit.theory._check import Floats, choice, coefficient, numbers, same_leading
+from klimit.theory._custom import Function, custom
+from klimit.theory._curve import Budget, Curve, real_gains
+from klimit.theory._generators import Generator, Jeffreys, JensenShannon, Power, TotalVariation
+from klimit.theory._outcomes import Outcomes
+from klimit.theory._penalised import Penalised, optimum
+from klimit.theory._prompts import lay_flat, read_rows, read_weights
+from klimit.theory._spend import Spent
+from klimit.theory.tilt import known
+
+_NAMED: dict[str, Generator] = {
+    "kl": Power(1.0),
+    "forward-kl": Power(0.0),
+    "jeffreys": Jeffreys(),
+    "chi-square": Power(2.0, scale=2.0),
+    "hellinger-squared": Power(0.5, scale=0.25),
+    "jensen-shannon": JensenShannon(),
+    "total-variation": TotalVariation(),
+}
+DIVERGENCES = (*_NAMED, "cressie-read")
+_SIDE = 4e-15  # how far apart, in log beta, the two sides of a jump are looked at
+
+
+def _generator(
+    divergence: str | Function,
+    alpha: float | None,
+    derivative: Function | None,
+    at_zero: float | None,
+) -> tuple[Generator, str]:
+    """Return the f that is meant, and its name."""
+    if alpha is not None and divergence != "cressie-read":
+        raise ArgumentError(
+            f'alpha belongs to divergence="cressie-read" alone; got {str(alpha)[:40]!r}.'
+        )
+    if callable(divergence):
+        if not callable(derivative):
+            raise ArgumentError(
+                "derivative must be the derivative of f where divergence is a function; got "
+                f"{str(derivative)[:40]!r}."
+            )
+        return custom(divergence, derivative, at_zero), "custom"
+    choice(divergence, "divergence", DIVERGENCES)
+    if derivative is not None or at_zero is not None:
+        raise ArgumentError(
+            "derivative and at_zero belong to a divergence given as a function; got them with "
+            f"{divergence!r}."
+        )
+    if divergence != "cressie-read":
+        return _NAMED[divergence], divergence
+    a = np.nan if alpha is None else numbers(alpha, "alpha")
+    if np.ndim(a) or not np.isfinite(a):
+        raise ArgumentError(f"alpha must be a finite number; got {str(alpha)[:40]!r}.")
+    return Power(float(a)), f"cressie-read ({float(a):g})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FTilt:
+    """The optimal policy at one coefficient of an f-divergence, and what it costs and gains.
+
+    Attributes
+    ----------
+    policy : (..., outcomes) probabilities; 0 where clipped
+    gain : (...) mean reward over the base's, reward units
+    divergence : (...) D_f(policy || base)
+    normaliser : (...) c, the dual variable of the sum: the policy is
+        ``base * (f')^-1((reward - c) / beta)`` where that is positive; reward units
+    """
+
+    policy: Floats
+    gain: Floats
+    divergence: Floats
+    normaliser: Floats
+
+
+def f_tilt(
+    base: ArrayLike,
+    reward: ArrayLike,
+    *,
+    divergence: str | Function,
+    beta: ArrayLike,
+    alpha: float | None = None,
+    derivative: Function | None = None,
+    at_zero: float | None = None,
+) -> FTilt:
+    """What is the best policy if `beta` is charged for every unit of this divergence?
+
+    The maximiser of ``E[reward] - beta D_f(policy || base)``: for the KL the exponential `tilt`, for
+    chi-square ``base * relu(1 + (reward - c) / (2 beta))``, for the forward KL
+    ``base * beta / (Z - reward)``.
+
+    Parameters
+    ----------
+    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    reward : (..., outcomes) reward units, broadcast against `base`
+    divergence : "kl" (policy first), "forward-kl" (base first), "jeffreys", "chi-square",
+        "hellinger-squared", "jensen-shannon", "total-variation" or "cressie-read"; or a convex f
+        with f(1) = 0 that takes an array of positive ratios, as for `f_divergence`
+    beta : (...) reward units per unit of the divergence, positive; broadcast against the axes
+        before the outcomes. Infinity leaves the base as it is.
+    alpha : any finite number, for "cressie-read" only: 1 is the KL, 0 the forward KL, 2 half the
+        chi-square
+    derivative : f', for a function f only; takes and returns arrays as f does
+    at_zero : f(0), possibly infinite, for a function f only; by default found from f
+
+    Returns
+    -------
+    FTilt
+        Under total variation the optimum may not be unique; outcomes worse than the best by exactly
+        beta may then be kept or given up.
+
+    Raises
+    ------
+    ArgumentError
+        Where `base` is no distribution, a reward is not finite, `beta` is not positive, shapes do
+        not broadcast, the divergence is not one of these, or f is not smooth and convex with
+        this derivative.
+
+    References
+    ----------
+    arXiv 2503.21878 (chi-square, clipped); arXiv 2502.01203 (forward KL).
+
+    Examples
+    --------
+    >>> best = f_tilt([0.25] * 4, [0, 1, 2, 3], divergence="chi-square", beta=0.5)
+    >>> best.policy.round(4).tolist(), float(best.divergence.round(4))
+    ([0.0, 0.0833, 0.3333, 0.5833], 0.8333)
+    """
+    f, _ = _generator(divergence, alpha, derivative, at_zero)
+    law, b = known(base, reward), coefficient(beta)
+    same_leading(law.prob, b, "beta")
+    shape = np.broadcast_shapes(law.prob.shape[:-1], b.shape)
+    outcomes = law.prob.shape[-1]
+    prob, below = (
+        np.broadcast_to(part, (*shape, outcomes)).reshape(-1, outcomes)
+        for part in (law.prob, law.below_top)
+    )
+    top, mean, coefficients = (
+        np.broadcast_to(part, shape).ravel() for part in (law.top, law.mean, b)
+    )
+    best = optimum(f, prob, below, top, coefficients)
+    c = _normaliser(f, best.anchor, mean, top, coefficients)
+    return FTilt(
+        best.policy.reshape(*shape, outcomes),
+        *(part.reshape(shape) for part in (best.gain, best.divergence, c)),
+    )
+
+
+def _normaliser(f: Generator, anchor: Floats, mean: Floats, top: Floats, beta: Floats) -> Floats:
+    """c, from the best outcome: (top reward - c) / beta is the slope of f at its ratio."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        below = beta * f.scale * f.slope(anchor)
+        return mean + np.where(beta < np.inf, top - below, 0.0)
+
+
+class FCeiling(NamedTuple):
+    """Where a frontier flattens.
+
+    Attributes
+    ----------
+    gain : highest possible reward minus the mean, reward units
+    divergence : what the base restricted to its best outcomes costs, possibly infinite
+    """
+
+    gain: Floats
+    divergence: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FFrontierPoint:
+    """One point of a frontier under an f-divergence.
+
+    Attributes
+    ----------
+    divergence : (...)
+    gain : (...) reward units
+    beta : (...) slope of the frontier there, reward units per unit of the divergence
+    """
+
+    divergence: Floats
+    gain: Floats
+    beta: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FFrontier:
+    """The most reward that any reweighting of the base can gain for a budget of an f-divergence.
+
+    Methods take scalars or arrays of any shape and return arrays of that shape; those by prompt add
+    an axis of prompts at the end.
+
+    Attributes
+    ----------
+    weights : (prompts,) what each prompt counts for; sums to one
+    budget : "average" (one shared beta) or "per-prompt" (the same divergence everywhere)
+    name : which divergence
+    """
+
+    weights: Floats
+    budget: Budget
+    name: str
+    _f: Generator = field(repr=False)
+    _known: Outcomes = field(repr=False)
+
+    def __str__(self) -> str:
+        gain, most = self.saturation
+        prompts = "1 prompt" if self.weights.size == 1 else f"{self.weights.size} prompts"
+        return (
+            f"exact {self.name} frontier of {prompts}, {self.budget} budget: "
+            f"at most {gain:+.4g}, reached at {most:.4g}"
+        )
+
+    @property
+    def saturation(self) -> FCeiling:
+        """Where the frontier flattens: the gain there and its divergence.
+
+        The divergence is infinite where f(0) is (forward KL, Jeffreys, alpha <= 0): the ceiling is
+        then only approached.
+        """
+        return FCeiling(*self._curve.saturation())
+
+    def gain(self, divergence: ArrayLike) -> Floats:
+        """How much can at most be gained for this much divergence? Flat beyond `saturation`."""
+        return self._curve.in_parts(self._curve.gain, _budget(divergence))
+
+    def divergence(self, gain: ArrayLike) -> Floats:
+        """How much divergence does this gain take at least?
+
+        Zero for gains of at most 0, infinite beyond ``saturation.gain``.
+        """
+        return self._curve.in_parts(self._curve.least_cost, real_gains(gain))
+
+    def beta(self, divergence: ArrayLike) -> Floats:
+        """What is another unit of divergence worth? The slope, reward units per unit.
+
+        Infinite at 0, zero from `saturation` on. The slope may jump: where outcomes are clipped
+        (alpha > 1) it is still positive just before saturation, and under total variation it falls
+        in steps. With the per-prompt budget it is the mean of the prompts' slopes.
+        """
+        return self._curve.in_parts(self._curve.slope, _budget(divergence))
+
+    def at(self, *, beta: ArrayLike) -> FFrontierPoint:
+        """Where on the frontier does this coefficient lead? Average budget only."""
+        b = coefficient(beta)
+        spent, gained, _ = self._curve.at(b)
+        return FFrontierPoint(spent, gained, b)
+
+    def dual_bound(self, divergence: ArrayLike, *, beta: ArrayLike) -> Floats:
+        """What does this beta, right or wrong, prove about the gain at this divergence?
+
+        ``beta D + max {E[r] - beta D_f} - E_base[r]``: never below `gain`, equal to it at
+        ``beta(D)`` with the average budget.
+        """
+        d, b = _check.broadcast(divergence=_budget(divergence), beta=coefficient(beta))
+        return self._curve.dual_bound(d, b)
+
+    def divergence_by_prompt(self, divergence: ArrayLike) -> Floats:
+        """How is this budget spent? (..., prompts); with `weights` they average to the budget."""
+        return self._curve.in_parts(lambda d: self._mixed(d).kl, _budget(divergence))
+
+    def gain_by_prompt(self, divergence: ArrayLike) -> Floats:
+        """What does each prompt gain at this budget? (..., prompts), reward units."""
+        return self._curve.in_parts(lambda d: self._mixed(d).gain, _budget(divergence))
+
+    def policies(self, divergence: ArrayLike) -> list[Floats]:
+        """Which policies attain the gain at this divergence? One (..., outcomes) array per prompt.
+
+        Where f has straight pieces (total variation) an optimum need not be unique; of several best
+        outcomes each keeps its share.
+        """
+        d, curve = _budget(divergence), self._curve
+        near, far, share = self._sides(d.ravel())
+        with_less, with_more = (
+            curve.policies(betas, self._penalised.policy) for betas in (near, far)
+        )
+        lengths = np.diff(np.asarray(self._known.starts), append=self._known.prob.size)
+        mix = np.repeat(np.broadcast_to(share, (d.size, lengths.size)), lengths, axis=1)
+        return curve.by_row(with_less + mix * (with_more - with_less), d.shape)
+
+    def normalisers(self, divergence: ArrayLike) -> Floats:
+        """Return the dual variables c of the sums to one: (..., prompts), reward units.
+
+        With ``beta(D)`` they prove the optimum: the dual ``beta D + c + beta E f*((r - c) / beta)``
+        then equals the highest mean reward. From saturation on c is the highest reward, at 0 the
+        mean.
+        """
+        return self._curve.in_parts(self._duals, _budget(divergence))
+
+    def _duals(self, d: Floats) -> Floats:
+        betas = np.broadcast_to(self._curve.solved(d).beta, (d.size, self.weights.size))
+        known = self._known
+        anchors = self._penalised.anchors(known, np.where(betas > 0, betas, 1.0))
+        return _normaliser(self._f, anchors, known.mean, known.top, betas)
+
+    def _mixed(self, d: Floats) -> Spent:
+        near, far, share = self._sides(d)
+        less, more = self._curve.spent(near), self._curve.spent(far)
+        return Spent(*(a + share * (b - a) for a, b in zip(less, more, strict=True)))
+
+    def _sides(self, d: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return slopes on both sides of a jump, and how much of the far side fills the budget.
+
+        Where f has straight pieces the cost jumps at single slopes, and mixtures of the policies on
+        both sides are as good as either; elsewhere the two sides agree to rounding.
+        """
+        betas = self._curve.solved(d).beta
+        with np.errstate(all="ignore"):
+            step = _SIDE * np.maximum(1.0, np.abs(np.log(betas)))
+            inner = (betas > 0) & (betas < np.inf)
+            near, far = (np.where(inner, betas * (1.0 + s * step), betas) for s in (1.0, -1.0))
+            low, high = self._curve.spent(near).kl, self._curve.spent(far).kl
+            if self.budget == "average":
+                low, high = (self._curve.mean(part)[:, None] for part in (low, high))
+            share = (d[:, None] - low) / (high - low)
+        return near, far, np.clip(np.where(np.isfinite(share), share, 1.0), 0.0, 1.0)
+
+    @property
+    def _penalised(self) -> Penalised:
+        return Penalised(self._f)
+
+    @property
+    def _curve(self) -> Curve:
+        spend = self._penalised
+        return Curve(self._known, self.weights, self.budget, spend, spend.limit(self._known))
+
+
+def _budget(divergence: ArrayLike) -> Floats:
+    return _check.not_negative(divergence, "divergence")
+
+
+def f_frontier(
+    base: ArrayLike | Sequence[ArrayLike],
+    reward: ArrayLike | Sequence[ArrayLike],
+    *,
+    divergence: str | Function,
+    alpha: float | None = None,
+    derivative: Function | None = None,
+    at_zero: float | None = None,
+    weights: ArrayLike | None = None,
+    budget: Budget = "average",
+) -> FFrontier:
+    """How much reward can any policy gain for a budget of this divergence?
+
+    ``G(D) = max {E_policy[reward] : D_f(policy || base) <= D} - E_base[reward]``, for one prompt or
+    many, as `frontier` does for the KL: what arXiv 2605.07105 leaves open.
+
+    Parameters
+    ----------
+    base : (outcomes,) for one prompt, (prompts, outcomes), or a sequence of 1-D arrays of any
+        lengths: probabilities that sum to one (within 1e-6); rewards are not read where they are 0
+    reward : reward units, in the shape of `base`
+    divergence : "kl" (policy first; a check of `frontier`), "forward-kl" (base first), "jeffreys",
+        "chi-square", "hellinger-squared", "jensen-shannon", "total-variation" or "cressie-read", in
+        the units of the functions of these names; or a convex f with f(1) = 0 that takes an array
+        of positive ratios, as for `f_divergence`
+    alpha : any finite number, for "cressie-read" only
+    derivative : f', for a function f only; takes and returns arrays as f does. It must rise
+        everywhere without jumps: f may have neither straight pieces nor kinks.
+    at_zero : f(0), possibly infinite, for a function f only; by default found from f
+    weights : (prompts,) what each prompt counts for; equal by default
+    budget : "average" for one shared beta, "per-prompt" for the same divergence everywhere
+
+    Returns
+    -------
+    FFrontier
+        With gain(d), divergence(gain), beta(d), policies(d), normalisers(d), at(beta=),
+        dual_bound(d, beta=), divergence_by_prompt(d), gain_by_prompt(d) and saturation.
+
+    Raises
+    ------
+    ArgumentError
+        Where a base is no distribution, a reward is not finite, lengths differ, weights are
+        unusable, the divergence is not one of these, or f is not smooth and convex with
+        this derivative.
+
+    Notes
+    -----
+    With a function f the answers are exact to about 1e-10 for divergences above 1e-6, and slower;
+    ratios are looked for between e^-345 and e^345. For those named they are exact to rounding.
+
+    References
+    ----------
+    The dual is Fenchel's; arXiv 2503.21878 uses the chi-square optimum, arXiv 2502.01203 that of the
+    forward KL.
+
+    Examples
+    --------
+    >>> limit = f_frontier([0.5, 0.3, 0.2], [0, 1, 4], divergence="chi-square")
+    >>> float(limit.gain(0.5).round(6)), limit.policies(0.5)[0].round(4).tolist()
+    (1.070047, [0.243, 0.286, 0.471])
+    >>> print(limit)
+    exact chi-square frontier of 1 prompt, average budget: at most +2.9, reached at 4
+
+    Of a divergence of one's own, the triangular one:
+
+    >>> limit = f_frontier(
+    ...     [0.5, 0.3, 0.2],
+    ...     [0, 1, 4],
+    ...     divergence=lambda w: (w - 1) ** 2 / (w + 1),
+    ...     derivative=lambda w: (w - 1) * (w + 3) / (w + 1) ** 2,
+    ... )
+    >>> float(limit.gain(0.2).round(6))
+    1.111174
+    """
+    choice(budget, "budget", ("average", "per-prompt"))
+    f, name = _generator(divergence, alpha, derivative, at_zero)
+    law = lay_flat(read_rows(base, "base"), read_rows(reward, "reward"))
+    return FFrontier(read_weights(weights, law.top.size), budget, name, f, law)

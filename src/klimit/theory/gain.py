@@ -1,0 +1,148 @@
+"""The gain of a policy over the base, in the three forms of arXiv 2605.07105, section 3.
+
+A difference of means holds for every policy, the covariance for every reweighting of the base, and
+beta times Jeffreys for the optimal tilt alone. On that tilt the three agree.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from klimit._errors import ArgumentError
+from klimit.theory._check import Floats, broadcast, coefficient, distribution, first, numbers
+from klimit.theory._outcomes import change_terms, reweighted
+from klimit.theory.divergences import jeffreys
+from klimit.theory.tilt import known
+
+
+def gain(policy: ArrayLike, base: ArrayLike, reward: ArrayLike) -> Floats:
+    """How much more reward does this policy earn than the base? A difference of means.
+
+    ``E_policy[reward] - E_base[reward]``, for any policy.
+
+    Parameters
+    ----------
+    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    reward : (..., outcomes) reward units; not read where both have probability 0
+
+    Returns
+    -------
+    (...) reward units
+
+    Raises
+    ------
+    ArgumentError
+        Where either is no distribution, a reward is not finite or the shapes do not fit.
+
+    References
+    ----------
+    arXiv 2605.07105, section 3.
+
+    Examples
+    --------
+    >>> float(gain([0.2, 0.4, 0.4], [0.5, 0.3, 0.2], [0, 1, 4]).round(6))
+    0.9
+    """
+    p, q, values = broadcast(
+        policy=distribution(policy, "policy"),
+        base=distribution(base),
+        reward=np.atleast_1d(numbers(reward, "reward")),
+    )
+    read = (p > 0) | (q > 0)
+    bad = read & ~np.isfinite(values)
+    if bad.any():
+        raise ArgumentError(
+            "reward must be finite wherever policy or base has probability; "
+            f"got {float(values[bad][0])!r}{first(bad)}."
+        )
+    values = np.where(read, values, 0.0)
+    # Centred, so that a large offset costs no digits.
+    return np.asarray(((p - q) * (values - (q * values).sum(axis=-1, keepdims=True))).sum(axis=-1))
+
+
+def covariance_gain(base: ArrayLike, reward: ArrayLike, *, log_weight: ArrayLike) -> Floats:
+    """How much does reweighting the base gain? A covariance under the base alone.
+
+    ``Cov_base(reward, w) / E_base[w]``, the gain of the policy in proportion to ``base * w``: with
+    ``log_weight = reward / beta`` the gain of the optimal tilt, which is how a limit is measured
+    before anything is trained.
+
+    Parameters
+    ----------
+    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    reward : (..., outcomes) reward units, finite where the base has probability
+    log_weight : (..., outcomes) log w, up to a constant; minus infinity for weight 0
+
+    Returns
+    -------
+    (...) reward units
+
+    Raises
+    ------
+    ArgumentError
+        Where `base` is no distribution, a reward is not finite, a weight is NaN or infinite, all
+        weights of a prompt are 0, or the shapes do not fit.
+
+    References
+    ----------
+    arXiv 2605.07105, section 3.
+
+    Examples
+    --------
+    >>> base, reward = [0.5, 0.3, 0.2], np.array([0.0, 1.0, 4.0])
+    >>> float(covariance_gain(base, reward, log_weight=reward / 2).round(4))
+    1.4909
+    """
+    law, u = known(base, reward), numbers(log_weight, "log_weight")
+    shape = np.broadcast_shapes(law.prob.shape, broadcast(base=law.prob, log_weight=u)[0].shape)
+    u = np.where(law.prob > 0, np.broadcast_to(u, shape), -np.inf)
+    highest = u.max(axis=-1, keepdims=True)
+    bad = np.isnan(u) | (u == np.inf) | (highest == -np.inf)
+    if bad.any():
+        raise ArgumentError(
+            "log_weight must be a number or minus infinity, and not minus infinity for all outcomes "
+            f"of a prompt; got {float(u[bad][0])!r}{first(bad)}."
+        )
+    with np.errstate(under="ignore"):
+        below = u - highest
+        moved = (law.prob * np.expm1(below)).sum(axis=-1, keepdims=True)  # E[w / max w] - 1
+        z = (law.prob * np.exp(below)).sum(axis=-1, keepdims=True)
+        log_z = np.where(z > 0.5, np.log1p(np.maximum(moved, -0.5)), np.log(z))
+        ratio = below - log_z
+        policy = reweighted(law.prob, law.log_prob, ratio)
+        return np.asarray((law.centred * change_terms(law.prob, policy, ratio)).sum(axis=-1))
+
+
+def jeffreys_gain(policy: ArrayLike, base: ArrayLike, *, beta: ArrayLike) -> Floats:
+    """How much does the optimal tilt gain, from its distances to the base alone?
+
+    ``beta * (KL(policy || base) + KL(base || policy))``: exact where `policy` is the tilt of the
+    base at this beta, and no statement about any other policy.
+
+    Parameters
+    ----------
+    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    beta : (...) reward units per nat, positive
+
+    Returns
+    -------
+    (...) reward units; infinite unless both have the same support
+
+    Raises
+    ------
+    ArgumentError
+        Where either is no distribution, `beta` is not positive or the shapes do not fit.
+
+    References
+    ----------
+    arXiv 2605.07105, section 3 (the Jeffreys form, exact where sqrt(KL) laws are only bounds).
+
+    Examples
+    --------
+    >>> from klimit.theory import tilt
+    >>> best = tilt([0.5, 0.3, 0.2], [0, 1, 4], beta=2.0)
+    >>> float(jeffreys_gain(best.policy, [0.5, 0.3, 0.2], beta=2.0).round(4))
+    1.4909
+    """
+    apart, b = broadcast(jeffreys=jeffreys(policy, base), beta=coefficient(beta))
+    with np.errstate(invalid="ignore"):
+        return np.where(apart > 0, b * apart, 0.0)

@@ -1,0 +1,248 @@
+"""The memoryless model: independent tokens, and a reward that is the sum of the tokens' rewards.
+
+The base draws every token from one law p, and ``R = r(y_1) + ... + r(y_m)``. Then the optimal
+policy is again memoryless: each token tilted by ``exp(r / beta)``, at a KL of m times the token's.
+Everything here is per token. With Lambda(s) = log E_p exp(s r) and l = 1 / beta, the tilted token
+has the mean reward Lambda'(l).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from klimit._errors import ArgumentError
+from klimit.theory._check import Floats, broadcast, budget, distribution, numbers
+from klimit.theory._outcomes import measure
+from klimit.theory.frontier import frontier
+from klimit.theory.tilt import known, tilt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Memoryless:
+    """The optimal policy of the memoryless model, per token.
+
+    Attributes
+    ----------
+    kl : (...) budget, nats per token
+    beta : (...) reward units per nat; 0 from ``-log P(highest reward)`` on, infinite at kl 0
+    policy : (..., letters) law of a token
+    reward : (...) mean reward per token, what the reward per token tends to on long sequences
+    gain : (...) that over the base's
+    variance : (...) of a token's reward under the policy, reward units squared
+    """
+
+    kl: Floats
+    beta: Floats
+    policy: Floats
+    reward: Floats
+    gain: Floats
+    variance: Floats
+    _letters: Floats = field(repr=False)
+
+    def rate(self, average: ArrayLike) -> Floats:
+        """How fast do other rewards per token die out? The rate function under the policy.
+
+        ``P_policy(R / m near t)`` decays as ``exp(-m I(t))`` with
+        ``I(t) = Lambda*(t) - l t + Lambda(l)``, 0 at t = `reward` only (arXiv 2404.01730).
+
+        Parameters
+        ----------
+        average : (...) t, reward per token; broadcast against `kl`
+
+        Returns
+        -------
+        (...) nats per token; infinite where no sequence has that average
+        """
+        _, t = broadcast(kl=self.kl, average=_real(average, "average"))
+        if self.kl.ndim == 0:
+            return rate_function(self.policy, self._letters, t)
+        policies = np.broadcast_to(self.policy, (*t.shape, self._letters.size))
+        rates = np.empty(t.shape)
+        for index in np.ndindex(t.shape):
+            rates[index] = rate_function(policies[index], self._letters, t[index])
+        return rates
+
+    def scaled_cumulant(self, s: ArrayLike) -> Floats:
+        """Scaled cumulant generating function of the total reward under the policy.
+
+        ``log E_policy exp(s R) / m = Lambda(l + s) - Lambda(l)``, the same at every length m
+        (arXiv 2404.01730). For ``r = log q + constant`` it is made of Renyi cross-entropies, see
+        `renyi_cross_entropy`.
+
+        Parameters
+        ----------
+        s : (...) any finite numbers, per reward unit; broadcast against `kl`
+
+        Returns
+        -------
+        (...) nats per token
+        """
+        _, slope = broadcast(kl=self.kl, s=_real(s, "s"))
+        signed = np.where(slope[..., None] < 0, -self._letters, self._letters)
+        policies = np.broadcast_to(self.policy, signed.shape)
+        with np.errstate(divide="ignore", over="ignore"):
+            beta = 1.0 / np.abs(slope)
+        return tilt(policies, signed, beta=beta).log_partition
+
+
+def memoryless(base: ArrayLike, reward: ArrayLike, *, kl: ArrayLike) -> Memoryless:
+    """What is the best policy of a memoryless model at so many nats per token?
+
+    The i.i.d. tilt ``p e^(r / beta) / Z`` of a token, with beta such that
+    ``l Lambda'(l) - Lambda(l) = kl``. A budget of m kl nats on sequences of m tokens buys m times
+    its gain, at every m.
+
+    Parameters
+    ----------
+    base : (letters,) law of a token, sums to one (within 1e-6)
+    reward : (letters,) a token's reward, reward units
+    kl : (...) budgets, nats per token, at least 0
+
+    Returns
+    -------
+    Memoryless
+        With rate(average) and scaled_cumulant(s).
+
+    Raises
+    ------
+    ArgumentError
+        Where `base` is no distribution, a reward is not finite or `kl` is negative.
+
+    References
+    ----------
+    arXiv 2404.01730 (memoryless model with linear reward: rate function and scaled cumulants).
+
+    Examples
+    --------
+    >>> best = memoryless([0.5, 0.3, 0.2], [0.0, 1.0, 2.0], kl=0.2)
+    >>> float((1 / best.beta).round(6)), float(best.reward.round(6))
+    (0.775175, 1.211386)
+    >>> float(best.rate(1.5).round(6)), float(best.scaled_cumulant(0.5).round(6))
+    (0.069281, 0.680721)
+    """
+    prob, letters = token(base, reward)
+    budgets, law = budget(kl), known(prob, letters)
+    beta = frontier(prob, letters).beta(budgets)
+    saturated = beta == 0
+    best = measure(law, np.where(saturated, 1.0, beta))
+    at_top = np.where(law.below_top == 0, prob, 0.0)
+    gain = np.where(saturated, law.top, best.gain)
+    return Memoryless(
+        kl=budgets,
+        beta=beta,
+        policy=np.where(saturated[..., None], at_top / at_top.sum(), best.policy),
+        reward=law.mean + gain,
+        gain=gain,
+        variance=np.where(saturated, 0.0, best.variance),
+        _letters=letters,
+    )
+
+
+def rate_function(base: ArrayLike, reward: ArrayLike, average: ArrayLike) -> Floats:
+    """How fast do unusual rewards per token die out? Cramer's rate function.
+
+    ``P(R / m near t)`` decays as ``exp(-m Lambda*(t))`` with
+    ``Lambda*(t) = sup_s (s t - Lambda(s))``, which is also the least KL, per token, of a policy
+    with mean reward t: best-of-N with N = exp(m kl) reaches the t at which ``Lambda*(t) = kl``.
+
+    Parameters
+    ----------
+    base : (letters,) law of a token, sums to one (within 1e-6)
+    reward : (letters,) a token's reward, reward units
+    average : (...) t, reward per token
+
+    Returns
+    -------
+    (...) nats per token; 0 at the mean, infinite below the lowest and above the highest reward
+
+    Raises
+    ------
+    ArgumentError
+        Where `base` is no distribution, or a number is not finite.
+
+    References
+    ----------
+    Cramer's theorem; arXiv 2404.01730.
+
+    Examples
+    --------
+    >>> rate_function([0.5, 0.5], [0.0, 1.0], [0.5, 0.8, 1.0, 1.1]).round(6).tolist()
+    [0.0, 0.192745, 0.693147, inf]
+    """
+    prob, letters = token(base, reward)
+    t = _real(average, "average")
+    possible = letters[prob > 0]
+    upper, lower = frontier(prob, letters), frontier(prob, -letters)
+    # from the ends, so that these are met exactly
+    above = (t - possible.max()) + upper.saturation.gain
+    below = (possible.min() - t) + lower.saturation.gain
+    return np.where(above >= 0, upper.kl(above), lower.kl(below))
+
+
+def renyi_cross_entropy(base: ArrayLike, other: ArrayLike, *, alpha: ArrayLike) -> Floats:
+    """How surprising is one law under another, in Renyi's sense?
+
+    ``H_a(p; q) = log(sum p q^(a - 1)) / (1 - a)``; at a = 1 the cross-entropy ``-sum p log q``. If a
+    token's reward is ``log q`` up to a constant, ``log E_p exp(s r) = -s H_{1+s}(p; q)`` up to s
+    times the constant: scaled cumulants are Renyi cross-entropies.
+
+    Parameters
+    ----------
+    base : (..., outcomes) p, probabilities that sum to one along the last axis (within 1e-6)
+    other : (..., outcomes) q, the same
+    alpha : (...) any finite order; broadcast against the axes before the outcomes
+
+    Returns
+    -------
+    (...) nats; falls with alpha; infinite where q excludes what p allows (alpha <= 1), or all of it
+
+    Raises
+    ------
+    ArgumentError
+        Where either is no distribution, `alpha` is not finite, or the shapes do not fit.
+
+    References
+    ----------
+    arXiv 2404.01730 (scaled cumulants as a Renyi cross-entropy).
+
+    Examples
+    --------
+    >>> p, q = [0.5, 0.3, 0.2], [0.2, 0.3, 0.5]
+    >>> renyi_cross_entropy(p, q, alpha=[0.5, 1.0, 2.0]).round(6).tolist()
+    [1.334222, 1.30454, 1.237874]
+    """
+    p, q = broadcast(base=distribution(base), other=distribution(other, "other"))
+    a = _real(alpha, "alpha")
+    s, _ = broadcast(alpha=a - 1.0, base=p[..., 0])
+    p, q = (np.broadcast_to(law, (*s.shape, p.shape[-1])) for law in (p, q))
+    shared = (p > 0) & (q > 0)
+    kept = np.where(shared, p, 0.0).sum(axis=-1)
+    some = kept > 0
+    law = np.where(some[..., None], np.where(shared, p, 0.0), q)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        surprise = np.where(law > 0, -np.log(q), 0.0)
+        sign = np.where(s < 0, 1.0, -1.0)
+        tilted = known(law / law.sum(axis=-1)[..., None], sign[..., None] * surprise)
+        psi = measure(tilted, 1.0 / np.abs(s)).forward_kl
+        found = sign * tilted.mean - np.where(s == 0, 0.0, (psi + np.log(kept)) / s)
+    lost = ~some | ((s <= 0) & (kept < p.sum(axis=-1)))
+    return np.where(lost, np.inf, found)
+
+
+def token(base: ArrayLike, reward: ArrayLike) -> tuple[Floats, Floats]:
+    """Check the law and the rewards of one token."""
+    prob, letters = distribution(base), numbers(reward, "reward")
+    if prob.ndim != 1 or letters.shape != prob.shape:
+        raise ArgumentError(
+            "base and reward must be (letters,), the law of one token and its rewards; "
+            f"got shapes {prob.shape} and {letters.shape}."
+        )
+    return prob, np.where(prob > 0, letters, 0.0)
+
+
+def _real(values: ArrayLike, name: str) -> Floats:
+    array = numbers(values, name)
+    if not np.isfinite(array).all():
+        raise ArgumentError(f"{name} must be finite; got {str(values)[:40]}.")
+    return array

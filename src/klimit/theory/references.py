@@ -1,0 +1,297 @@
+"""Alignment against several reference models: the optimum under reverse and under forward KL.
+
+Charging ``sum_i a_i KL(policy || p_i)`` is charging the KL to one base, the normalised geometric
+mean of the references, plus a cost that no policy avoids. Charging ``sum_i a_i KL(p_i || policy)``
+is charging the forward KL to their arithmetic mean, plus another such cost. Mixing references token
+by token is neither of the two.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from klimit._errors import ArgumentError
+from klimit.theory._check import Floats, broadcast, distribution, numbers, positive, same_leading
+from klimit.theory._forward import forward_tilt
+from klimit.theory._outcomes import Outcomes, kl_terms, outcomes, reweighted
+from klimit.theory._pair import pair
+from klimit.theory.tilt import tilt
+
+
+class GeometricMean(NamedTuple):
+    """The normalised geometric mean of several distributions.
+
+    Attributes
+    ----------
+    policy : (..., outcomes) probabilities ``prod_i p_i^a_i / F``
+    log_overlap : (...) log F = log sum prod_i p_i^a_i, nats, at most 0; 0 where all are equal
+    """
+
+    policy: Floats
+    log_overlap: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReferenceTilt:
+    """The optimal policy against several references at one gamma.
+
+    Attributes
+    ----------
+    policy : (..., outcomes) probabilities
+    mean_reward : (...) reward units
+    gain : (...) mean reward over that of the cheapest policy, reward units
+    kl : (...) weighted KL to (or from) the references, nats
+    unavoidable_kl : (...) the part of `kl` that the cheapest policy pays as well, nats
+    gamma : (...) 1 / beta, nats per reward unit
+    """
+
+    policy: Floats
+    mean_reward: Floats
+    gain: Floats
+    kl: Floats
+    unavoidable_kl: Floats
+    gamma: Floats
+
+    @property
+    def value(self) -> Floats:
+        """The maximised ``E[reward] - kl / gamma``, reward units."""
+        return self.mean_reward - self.kl / self.gamma
+
+
+def geometric_mean(references: ArrayLike, *, mixture: ArrayLike | None = None) -> GeometricMean:
+    """Which one base stands for several references under reverse KL, and what do they cost?
+
+    ``sum_i a_i KL(policy || p_i) = KL(policy || geometric mean) - log F`` for every policy, with
+    ``F = sum prod_i p_i^a_i``: so -log F is paid by all, and the geometric mean pays nothing else.
+
+    Parameters
+    ----------
+    references : (references, ..., outcomes) probabilities that sum to one along the last axis
+        (within 1e-6)
+    mixture : (references,) weights a_i, not negative, sum one (within 1e-6); equal by default. A
+        reference of weight 0 counts for nothing, whatever it excludes.
+
+    Returns
+    -------
+    GeometricMean
+        Supported where every reference (of positive weight) is.
+
+    Raises
+    ------
+    ArgumentError
+        Where a reference is no distribution, `mixture` does not fit, or the references share no
+        outcome: then every policy is infinitely far from one of them.
+
+    References
+    ----------
+    arXiv 2502.01203 (reverse KL to several references).
+
+    Examples
+    --------
+    >>> mean = geometric_mean([[0.7, 0.2, 0.1], [0.2, 0.3, 0.5]], mixture=[0.6, 0.4])
+    >>> mean.policy.round(4).tolist(), float(np.exp(mean.log_overlap).round(6))
+    ([0.4991, 0.2768, 0.224], 0.849684)
+    """
+    prob, share = _references(references, mixture)
+    return geometric(prob, share)
+
+
+def reverse_kl_tilt(
+    references: ArrayLike,
+    reward: ArrayLike,
+    *,
+    gamma: ArrayLike,
+    mixture: ArrayLike | None = None,
+) -> ReferenceTilt:
+    """What is the best policy if the KL to several references is charged?
+
+    The maximiser of ``E[reward] - (1 / gamma) sum_i a_i KL(policy || p_i)`` is the geometric mean
+    of the references times ``exp(gamma reward)``, not their arithmetic mixture.
+
+    Parameters
+    ----------
+    references : (references, ..., outcomes) probabilities that sum to one along the last axis
+    reward : (..., outcomes) reward units, broadcast against one reference
+    gamma : (...) nats per reward unit, positive; broadcast against the axes before the outcomes
+    mixture : (references,) weights a_i, not negative, sum one; equal by default
+
+    Returns
+    -------
+    ReferenceTilt
+        Gains are over the geometric mean's mean reward.
+
+    Raises
+    ------
+    ArgumentError
+        Where a reference is no distribution, the references share no outcome, a reward is not
+        finite, `gamma` is not positive, or shapes do not fit.
+
+    References
+    ----------
+    arXiv 2502.01203 (reverse KL to several references).
+
+    Examples
+    --------
+    >>> p = [[0.7, 0.2, 0.1], [0.2, 0.3, 0.5]]
+    >>> best = reverse_kl_tilt(p, [0.0, 1.0, 0.5], gamma=2.0, mixture=[0.6, 0.4])
+    >>> float(best.kl.round(6)), float(best.unavoidable_kl.round(6))
+    (0.504679, 0.162891)
+    """
+    mean = geometric_mean(references, mixture=mixture)
+    scale = positive(gamma, "gamma")
+    same_leading(mean.policy, scale, "gamma")
+    best = tilt(mean.policy, reward, beta=1.0 / scale)
+    cost = np.broadcast_to(-mean.log_overlap, best.kl.shape)
+    law = outcomes(*_with_reward(mean.policy, reward))
+    return ReferenceTilt(
+        policy=best.policy,
+        mean_reward=law.mean + best.gain,
+        gain=best.gain,
+        kl=best.kl + cost,
+        unavoidable_kl=cost,
+        gamma=np.broadcast_to(scale, best.kl.shape),
+    )
+
+
+def forward_kl_tilt(
+    references: ArrayLike,
+    reward: ArrayLike,
+    *,
+    gamma: ArrayLike,
+    mixture: ArrayLike | None = None,
+) -> ReferenceTilt:
+    """What is the best policy if the KL from several references is charged?
+
+    The maximiser of ``E[reward] - (1 / gamma) sum_i a_i KL(p_i || policy)`` over policies on the
+    references' outcomes is ``pbar / (gamma (Z - reward))`` with their arithmetic mean pbar. Z lies
+    between ``max reward + pbar(best outcomes) / gamma`` and ``max reward + 1 / gamma``, and is
+    ``mean_reward + 1 / gamma`` of the result.
+
+    Parameters
+    ----------
+    references : (references, ..., outcomes) probabilities that sum to one along the last axis
+    reward : (..., outcomes) reward units, broadcast against one reference; never read where no
+        reference (of positive weight) goes
+    gamma : (...) nats per reward unit, positive; broadcast against the axes before the outcomes
+    mixture : (references,) weights a_i, not negative, sum one; equal by default
+
+    Returns
+    -------
+    ReferenceTilt
+        Gains are over the arithmetic mean's mean reward, and ``unavoidable_kl`` is
+        ``sum_i a_i KL(p_i || pbar)``, finite for disjoint references too.
+
+    Raises
+    ------
+    ArgumentError
+        Where a reference is no distribution, a reward is not finite, `gamma` is not positive, or
+        shapes do not fit.
+
+    References
+    ----------
+    arXiv 2502.01203 (forward KL from several references).
+
+    Examples
+    --------
+    >>> p = [[0.7, 0.2, 0.1], [0.2, 0.3, 0.5]]
+    >>> best = forward_kl_tilt(p, [0.0, 1.0, 0.5], gamma=2.0, mixture=[0.6, 0.4])
+    >>> best.policy.round(4).tolist()
+    [0.2086, 0.6052, 0.1862]
+    >>> float((best.mean_reward + 1 / best.gamma).round(6))
+    1.198283
+    """
+    average, cost = arithmetic(*_references(references, mixture))
+    scale = positive(gamma, "gamma")
+    same_leading(average, scale, "gamma")
+    prob, values = _with_reward(average, reward)
+    shape = np.broadcast_shapes(prob.shape, (*scale.shape, 1))
+    law, scale = _flat(prob, values, shape), np.broadcast_to(scale, shape[:-1])
+    best = forward_tilt(law, scale.ravel())
+    cost = np.broadcast_to(cost, shape[:-1])
+    gain = best.gain.reshape(shape[:-1])
+    return ReferenceTilt(
+        policy=best.policy.reshape(shape),
+        mean_reward=law.mean.reshape(shape[:-1]) + gain,
+        gain=gain,
+        kl=best.kl.reshape(shape[:-1]) + cost,
+        unavoidable_kl=cost,
+        gamma=scale,
+    )
+
+
+def _references(references: ArrayLike, mixture: ArrayLike | None) -> tuple[Floats, Floats]:
+    """Check references and weights, and leave out references that count for nothing."""
+    prob = numbers(references, "references")
+    if prob.ndim < 2:
+        raise ArgumentError(
+            "references must be (references, ..., outcomes), one distribution per row; "
+            f"got shape {prob.shape}."
+        )
+    share = read_mixture(mixture, prob.shape[0])
+    return distribution(prob, "references")[share > 0], share[share > 0]
+
+
+def read_mixture(values: ArrayLike | None, references: int) -> Floats:
+    """Return what each reference counts for, summing to one."""
+    if values is None:
+        return np.full(references, 1.0 / references)
+    share = distribution(values, "mixture")
+    if share.shape != (references,):
+        raise ArgumentError(
+            f"mixture must be one weight per reference, ({references},); got shape {share.shape}."
+        )
+    return share
+
+
+def geometric(
+    prob: Floats, share: Floats, prompts: NDArray[np.intp] | None = None
+) -> GeometricMean:
+    """Work in log ratios to the first reference, so that near references keep their digits."""
+    first = prob[0]
+    shared = (prob > 0).all(axis=0)
+    alone = ~shared.any(axis=-1)
+    if alone.any():
+        at = int(np.argmax(alone.ravel()))
+        where = f" (prompt {at if prompts is None else prompts[at]})" if alone.ndim else ""
+        raise ArgumentError(
+            f"references share no outcome{where}: every policy is infinitely far from one of them; "
+            "give overlapping references, or charge the forward KL."
+        )
+    ratios = np.where(shared, pair(prob, first).u, 0.0)
+    mixed = np.tensordot(share, ratios, axes=1)
+    with np.errstate(divide="ignore", over="ignore"):
+        log_first = np.log(first)
+        log_terms = np.where(shared, log_first + mixed, -np.inf)
+        top = log_terms.max(axis=-1)
+        far = top + np.log(np.exp(log_terms - top[..., None]).sum(axis=-1))
+        change = np.where(shared, first * np.expm1(mixed), -first).sum(axis=-1)
+    near = np.abs(change) < 0.5
+    log_total = np.where(near, np.log1p(np.where(near, change, 0.0)), far)[..., None]
+    u = np.where(shared, mixed - log_total, -np.inf)
+    policy = np.where(shared, reweighted(first, log_first, u), 0.0)
+    # -log F = sum_i a_i KL(policy || p_i), a sum of terms that are never negative
+    spent = np.sum(kl_terms(prob, policy, u - ratios), axis=-1)
+    return GeometricMean(policy, 0.0 - np.tensordot(share, spent, axes=1))
+
+
+def arithmetic(prob: Floats, share: Floats) -> tuple[Floats, Floats]:
+    """Return pbar and sum_i a_i KL(p_i || pbar)."""
+    average = np.tensordot(share, prob, axes=1)
+    average = np.where((prob == prob[0]).all(axis=0), prob[0], average)  # no rounding where equal
+    return average, np.asarray(np.tensordot(share, pair(prob, average).kl(), axes=1))
+
+
+def _with_reward(prob: Floats, reward: ArrayLike) -> tuple[Floats, Floats]:
+    values = numbers(reward, "reward")
+    prob, values = broadcast(references=prob, reward=values if values.ndim else values[None])
+    return prob, values
+
+
+def _flat(prob: Floats, reward: Floats, shape: tuple[int, ...]) -> Outcomes:
+    """Lay all distributions end to end."""
+    rows = np.broadcast_to(prob, shape).ravel()
+    return outcomes(
+        rows, np.broadcast_to(reward, shape).ravel(), np.arange(0, rows.size, shape[-1])
+    )

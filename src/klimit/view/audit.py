@@ -1,0 +1,294 @@
+"""What audits say: a verdict in words, a table of all policies, and what to mind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from klimit._estimate import Estimate
+from klimit._text import safe
+from klimit.view import words
+from klimit.view.table import table
+
+if TYPE_CHECKING:
+    from klimit.audit.compare import Comparison
+    from klimit.audit.result import Audit
+    from klimit.estimate.best_of_n import BestOfN
+
+PLACED = ("kl", "gain", "limit", "efficiency", "gap_reward", "gap_nats", "least_kl", "excess_kl")
+SHOWN = 3  # prompts that are named
+UNEVEN = 0.3  # share of the loss in a tenth of the prompts from which it is called uneven
+OPEN = 10.0  # width of the interval of a share that says nothing
+MANY = 12  # rows of a path that are shown in full
+
+
+def text(audits: Sequence[Audit], beside: BestOfN | None = None) -> str:
+    """The verdict, the table and the notes.
+
+    Parameters
+    ----------
+    beside : best-of-N of the same base, to stand in the table
+    """
+    parts = [verdict(audits), rows(audits, beside), legend(audits), words.footnotes(notes(audits))]
+    return "\n\n".join(part for part in parts if part)
+
+
+def verdict(audits: Sequence[Audit]) -> str:
+    """What the policy gained, what its KL could have bought, and where the rest is.
+
+    Of several policies the one with the largest gain is spoken of.
+    """
+    if len(audits) == 1:
+        return "\n".join(map(words.paragraph, _sentences(audits[0])))
+    best = max(audits, key=lambda one: float(np.nan_to_num(one.gain.value, nan=-np.inf)))
+    lead = f"Of {len(audits)} placements {safe(best.label, longest=60)} gains most."
+    return "\n".join(map(words.paragraph, [lead, *_sentences(best)]))
+
+
+def _sentences(audit: Audit) -> list[str]:
+    if np.ndim(audit.kl.value):
+        return [f"{len(audit.kl)} points are placed."]
+    known = math.isfinite(audit.kl.value)
+    lines = [_gained(audit)]
+    if not known:
+        lines += [_least(audit), "Its KL is not known, so neither is the limit at it: give kl=."]
+    elif not audit.limit.trusted:
+        lines += [_least(audit), _bounded(audit)]
+    else:
+        lines += [_limit(audit), _least(audit), _far(audit)]
+    lines += [_split(audit), _wasted(audit)]
+    return [line for line in lines if line]
+
+
+def _gained(audit: Audit) -> str:
+    unit = safe(audit.reward, longest=40)
+    who = safe(audit.label, longest=60)
+    gain = words.signed(audit.gain, unit=unit)
+    if audit.gain.low == audit.gain.high:
+        gain = f"{words.plus(float(audit.gain.value), 2)} {unit}"
+    if not math.isfinite(audit.kl.value):
+        return f"{who} gained {gain} over the base model's mean."
+    return f"{who} gained {gain} at a KL of {_nats(audit.kl)}."
+
+
+def _limit(audit: Audit) -> str:
+    if not math.isfinite(audit.efficiency.value):
+        return "No KL was spent, so there is nothing to gain: no share of it is defined."
+    part, between = _share(audit.efficiency)
+    best = words.signed(audit.limit)
+    if audit.gain.value <= 0:
+        return f"The best any method can do at that KL is {best}."
+    if audit.efficiency.low > 1:
+        return (
+            f"The best any method can do at that KL is {best}: more than that is impossible, so its "
+            "KL, its rewards or the base are not those of this comparison."
+        )
+    return f"The best any method can do at that KL is {best}, so it reached {part} of it{between}."
+
+
+def _bounded(audit: Audit) -> str:
+    """What is left to say where the limit is known from below only."""
+    best, share = audit.limit, audit.efficiency
+    reach = words.nats(audit.trusted_kl, down=True)
+    line = f"At its own KL the limit is {words.signed(best)} (these samples reach {reach})"
+    if not math.isfinite(best.high) and best.low <= 0:
+        return f"At its own KL these samples do not show the limit (they reach {reach})."
+    if math.isfinite(share.value) and math.isfinite(share.high) and share.high < 1:
+        line += f": it reached {words.share(share)[0]} of it"
+    if (
+        audit.gap_nats.note
+        and not math.isfinite(audit.gap_nats.value)
+        and best.high < math.inf
+        and best.value > 0
+    ):
+        line += f", {_number(audit.gap_reward)} short of what could be gained"
+    return f"{line}."
+
+
+def _least(audit: Audit) -> str:
+    least = audit.least_kl
+    if audit.gain.value <= 0:
+        return "It gained nothing over the base model, which costs no KL at all."
+    if math.isinf(least.value):
+        return "The stated range of rewards does not allow such a gain; check the rewards."
+    if not math.isfinite(least.value):
+        return "No sample of the base shows such a gain: more of them would show its price."
+    price = _nats(least) if least.trusted else f"about {words.nats(least.value)} (not trusted)"
+    if not math.isfinite(audit.kl.value):
+        return f"No method can gain as much for less than {price}."
+    return f"The same gain needs {price}{_beyond(audit)}."
+
+
+def _beyond(audit: Audit) -> str:
+    spent, least = float(audit.kl.value), float(audit.least_kl.value)
+    if spent <= least or not audit.excess_kl.low > 0:
+        return ""
+    return f"; {words.nats(spent - least)} were spent beyond that"
+
+
+def _far(audit: Audit) -> str:
+    gap, nats = audit.gap_reward, audit.gap_nats
+    if not math.isfinite(nats.value):
+        if not math.isfinite(gap.value) or float(audit.limit.value) <= 0:
+            return ""
+        return (
+            f"The frontier is flat at that KL, more KL gains nothing; {_number(gap)} reward is "
+            "missing."
+        )
+    if gap.low <= 0:
+        return "That is as near to the optimal policy of this KL as these samples can tell."
+    return f"It is {_nats(nats)} from the optimal policy of the same KL."
+
+
+def _split(audit: Audit) -> str:
+    part, gap = audit.allocation, audit.gap_reward
+    if not (math.isfinite(part.value) and audit.limit.trusted and gap.low > 0):
+        return ""
+    return (
+        f"Of the {words.short(float(gap.value))} that is missing, KL spent on the wrong prompts "
+        f"accounts for {_number(part)}, and what the policy does within prompts for "
+        f"{_number(audit.shape)}."
+    )
+
+
+def _wasted(audit: Audit) -> str:
+    if audit.case is None or not audit.case.paired or not audit.gap_reward.low > 0:
+        return ""
+    frame = audit.prompts()
+    loss = frame["loss"].drop_nulls().to_numpy()
+    if len(loss) < 10 or not loss.sum() > 0:
+        return ""
+    names = [safe(name, longest=30) for name in frame["prompt_id"][:SHOWN].to_list()]
+    tenth = max(len(loss) // 10, 1)
+    share = loss[:tenth].sum() / loss.sum()
+    if share < UNEVEN:
+        return f"The loss is spread over the prompts; most of it is in {words.listed(names)}."
+    return (
+        f"{100 * min(share, 1.0):.0f} % of the loss sits in a tenth of the prompts; most in "
+        f"{words.listed(names)}."
+    )
+
+
+def rows(audits: Sequence[Audit], beside: BestOfN | None = None) -> str:
+    """A row per placement, then best-of-N."""
+    headings = ["policy", "KL", "gain", "of the limit", "nats from optimal", "least KL"]
+    lines = [_row(one) for audit in _thinned(audits) for one in _points(audit)]
+    if beside is not None:
+        for place, n in enumerate(np.atleast_1d(beside.n).tolist()):
+            part = "".join(words.share(beside.efficiency[place]))
+            gain, kl = beside.gain[place], words.short(float(beside.kl.value[place]))
+            lines.append([f"best-of-{n}", kl, words.plain(gain), part, "-", "-"])
+    return table(headings, lines)
+
+
+def _row(audit: Audit) -> list[str]:
+    known = math.isfinite(audit.kl.value)
+    share = "".join(_share(audit.efficiency)) if known else "-"
+    if not audit.efficiency.trusted and not audit.efficiency.high < 1:
+        share = "-" if not known else "not known"
+    nats, least = audit.gap_nats, audit.least_kl
+    away = _plain(nats) if math.isfinite(nats.value) and nats.trusted else "-"
+    price = _plain(least) if math.isfinite(least.value) else "-"
+    return [
+        safe(audit.label, longest=40), _plain(audit.kl) if known else "not known",
+        words.plain(audit.gain), share, away,
+        price if least.trusted else f"{price} (not trusted)" if price != "-" else price,
+    ]  # fmt: skip
+
+
+def _share(share: Estimate) -> tuple[str, str]:
+    """A share and its interval; a few prompts may leave it open by any factor."""
+    if share.trusted and not share.high - share.low < OPEN:
+        return "an unknown share", ""
+    return words.share(share)
+
+
+def _points(audit: Audit) -> list[Audit]:
+    """The placements of an array one by one."""
+    from dataclasses import replace
+
+    if not np.ndim(audit.kl.value):
+        return [audit]
+    names = [name for name in PLACED if np.ndim(getattr(audit, name).value)]
+    return [
+        replace(audit, name=f"point {i + 1}", **{name: getattr(audit, name)[i] for name in names})
+        for i in range(len(audit.kl))
+    ]
+
+
+def _thinned(audits: Sequence[Audit]) -> Sequence[Audit]:
+    """Of a long path as many rows as one looks at, first and last among them."""
+    if len(audits) <= MANY:
+        return audits
+    return [audits[i] for i in np.unique(np.linspace(0, len(audits) - 1, MANY).astype(int))]
+
+
+def legend(audits: Sequence[Audit]) -> str:
+    """What the columns mean, for somebody who meets them for the first time."""
+    level = f"{100 * audits[0].gain.level:g} %"
+    thin = ""
+    if len(audits) > MANY:
+        thin = f" {MANY} of {len(audits)} placements are shown; --output writes all."
+    return words.paragraph(
+        "KL: distance from the base model, nats per answer; of the limit: share of what any method "
+        "can gain at this KL; nats from optimal: KL from the best policy of the same KL; least KL: "
+        f"what the same gain costs at best. Brackets: {level} intervals.{thin}"
+    )
+
+
+def notes(audits: Sequence[Audit]) -> list[str]:
+    """What was left out, how the KL was measured, and what may surprise; each line once."""
+    return list(dict.fromkeys(note for audit in audits for note in audit.notes))
+
+
+def comparison(found: Comparison) -> str:
+    """The differences in words."""
+    a, b = safe(found.a, longest=60), safe(found.b, longest=60)
+    how = f"prompt by prompt on {words.count(found.shared, 'prompt')}"
+    if not found.paired:
+        how = "as two independent placements"
+    lines = [f"{a} against {b}, {how}:"]
+    for label, estimate in (
+        ("gain", found.gain),
+        ("KL, nats", found.kl),
+        ("efficiency", found.efficiency),
+        ("nats from optimal", found.gap_nats),
+        ("least KL, nats", found.least_kl),
+    ):
+        if math.isfinite(estimate.value):
+            verdict_ = "" if estimate.low <= 0 <= estimate.high else "  *"
+            lines.append(f"  {label}: {_signed(estimate)}{verdict_}")
+        else:
+            lines.append(f"  {label}: not known")
+    return "\n".join([*lines, f"* more than chance, at {100 * found.gain.level:g} %"])
+
+
+def _signed(estimate: Estimate) -> str:
+    said = words.signed(estimate)
+    return said if estimate.trusted else f"{said} (not trusted)"
+
+
+def _number(estimate: Estimate) -> str:
+    digits = words.decimals(estimate.high - estimate.low)
+    value = words.fixed(float(estimate.value), digits)
+    if not math.isfinite(estimate.high):
+        return f"at least {words.fixed(max(float(estimate.low), 0.0), 2)}"
+    return f"{value} [{words.fixed(estimate.low, digits)}, {words.fixed(estimate.high, digits)}]"
+
+
+def _plain(estimate: Estimate) -> str:
+    if estimate.low == estimate.high or not math.isfinite(estimate.high - estimate.low):
+        return words.short(float(estimate.value))
+    return _number(estimate)
+
+
+def _nats(estimate: Estimate) -> str:
+    if estimate.low == estimate.high or not math.isfinite(estimate.high - estimate.low):
+        least = "at least " if estimate.high == math.inf and estimate.low > 0 else ""
+        return least + words.nats(float(estimate.low if least else estimate.value))
+    digits = words.decimals(estimate.high - estimate.low)
+    ends = words.fixed(estimate.low, digits), words.fixed(estimate.high, digits)
+    return f"{words.fixed(float(estimate.value), digits)} nats [{ends[0]}, {ends[1]}]"

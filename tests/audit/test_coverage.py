@@ -1,0 +1,35 @@
+"""Intervals of audits hold the truth as often as they say; benchmarks/audit_check.py has the families."""
+
+import numpy as np
+
+import klimit
+from tests.audit.tables import read, shifted
+
+
+def test_intervals_hold_the_truth_and_the_mean_error_is_small():
+    rng = np.random.default_rng(8)
+    truth = {"efficiency": 0.8, "gap_nats": 0.2, "least_kl": 0.32, "excess_kl": 0.18}
+    held, errors = dict.fromkeys(truth, 0), dict.fromkeys(truth, 0.0)
+    for _ in range(40):
+        found = klimit.audit(
+            read(rng.normal(size=(40, 32))), shifted(rng, 40, 8, shift=0.8, aside=0.6)
+        )
+        for name, true in truth.items():
+            estimate = getattr(found, name)
+            held[name] += estimate.low <= true <= estimate.high
+            errors[name] += (estimate.value - true) / 40
+    assert min(held.values()) >= 34  # of 38 expected, four deviations below
+    assert max(map(abs, errors.values())) < 0.02
+
+
+def test_two_samples_of_prompts_hold_the_truth_too():
+    rng = np.random.default_rng(9)
+    held = 0
+    for _ in range(40):
+        found = klimit.audit(
+            read(rng.normal(size=(40, 32))),
+            shifted(rng, 40, 8, shift=0.8, aside=0.6, mark="q"),
+            paired=False,
+        )
+        held += found.efficiency.low <= 0.8 <= found.efficiency.high
+    assert held >= 34

@@ -1,0 +1,86 @@
+"""Base and policies inside one dump: who is who, and a path over steps."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+import klimit
+from klimit import Audits, DataError
+from klimit.audit.runs import within
+from tests.audit.tables import rows
+
+
+def run(steps, *, recur=False, prompts=20, samples=12, policy=None):
+    """Samples of a policy that gains a tenth per step, on other prompts in every step or the same."""
+    rng = np.random.default_rng(1)
+    frames = []
+    for at, step in enumerate(steps):
+        z = rng.normal(size=(prompts, samples)) + 0.1 * at
+        logs = {"logprob": -((z - 0.1 * at) ** 2) / 2 - 9, "ref_logprob": -(z**2) / 2 - 9}
+        frame = pl.DataFrame(rows(z, mark="p" if recur else f"s{step}_", **logs))
+        frame = frame.with_columns(step=pl.lit(step))
+        frames.append(frame if policy is None else frame.with_columns(policy=pl.lit(policy(at))))
+    return klimit.read(pl.concat(frames))
+
+
+def test_step_0_is_the_base_and_every_other_step_is_placed_on_its_own():
+    found = klimit.audit(run([0, 10, 20, 30]))
+    assert isinstance(found, Audits)
+    assert [one.step for one in found] == [10, 20, 30]
+    assert [one.label for one in found] == ["step 10", "step 20", "step 30"]
+    assert all(one.notes[0] == "step 0 of the run is the base." for one in found)
+    assert found["step 30"].gain.value > found["10"].gain.value
+    assert found.to_frame()["step"].to_list() == [10, 20, 30]
+
+
+def test_steps_on_other_prompts_are_two_samples_from_one_population():
+    (found,) = klimit.audit(run([0, 1]))
+    assert found.paired is False
+    assert found.gain.low < 0.1 < found.gain.high
+    assert "no prompts in common" in found.allocation.note
+
+
+def test_steps_are_paired_where_prompts_recur():
+    apart = klimit.audit(run([0, 1, 2]))
+    found = klimit.audit(run([0, 1, 2], recur=True))
+    assert all(one.paired for one in found)
+    assert all(np.isfinite(one.allocation.value) for one in found)
+    assert found.compare("step 2", "step 1").paired
+    assert not apart.compare("step 2", "step 1").paired
+
+
+def test_step_1_was_sampled_before_the_first_update():
+    found = klimit.audit(run([1, 2]))
+    assert found[0].step == 2
+    assert "step 1, sampled before the first update, is the base." in found[0].notes
+
+
+def test_a_run_that_starts_later_has_no_base():
+    with pytest.raises(DataError, match="starts at step 100"):
+        klimit.audit(run([100, 200]))
+
+
+@pytest.mark.parametrize("name", ["base", "Base model", "reference", "ref_policy", "step-0", "sft"])
+def test_a_policy_called_base_is_the_base(name):
+    both = run([1, 2], recur=True, policy=lambda at: "grpo" if at else name)
+    base, parts, _ = within(both.filter(policy=[name, "grpo"]))
+    assert base.policies == (name,)
+    assert [part.name for part in parts] == ["grpo"]
+
+
+def test_policies_of_which_none_is_called_base_are_not_guessed_at():
+    both = run([1, 2], recur=True, policy=lambda at: ("dpo", "grpo")[at])
+    with pytest.raises(DataError, match="none is called"):
+        klimit.audit(both)
+
+
+def test_one_policy_at_one_step_holds_no_base():
+    with pytest.raises(DataError, match="one policy at one step"):
+        klimit.audit(run([5]))
+
+
+def test_a_base_apart_and_a_run_over_steps_make_a_path():
+    base = klimit.read(rows(np.random.default_rng(2).normal(size=(20, 32))))
+    found = klimit.audit(base, run([0, 1, 2], recur=True))
+    assert [one.step for one in found] == [0, 1, 2]
+    assert found[0].gain.low < 0 < found[0].gain.high

@@ -1,0 +1,3 @@
+"""Golden dumps, and how they were made: `make/` holds scripts, not tests."""
+
+collect_ignore = ["make"]

@@ -1,0 +1,218 @@
+"""The callback beside a trainer that is played by hand."""
+
+import asyncio
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import klimit
+from klimit import ArgumentError, DataError, EstimateWarning
+from klimit.integrations.trl import FrontierCallback, Stop
+
+PROMPTS = [f"prompt {i}" for i in range(12)]
+
+
+def base_samples(spread=1.0, samples=64):
+    """Prompt i has rewards around i."""
+    rng = np.random.default_rng(0)
+    rewards = np.arange(12)[:, None] + spread * rng.normal(size=(12, samples))
+    return klimit.read(
+        {
+            "prompt_id": np.repeat([f"id {i}" for i in range(12)], samples),
+            "prompt": np.repeat(PROMPTS, samples),
+            "score": rewards.ravel(),
+        }
+    )
+
+
+class Trainer:
+    """Calls reward functions and callbacks in the order in which TRL's GRPO does."""
+
+    def __init__(self, callback, *functions, **args):
+        self.args = SimpleNamespace(**{"temperature": 1.0, "reward_weights": None} | args)
+        self.state = SimpleNamespace(global_step=0, is_world_process_zero=True)
+        self.control = SimpleNamespace(should_training_stop=False)
+        self.callback, self.logged = callback, []
+        self.functions = callback.wrap(list(functions))
+
+    def begin(self):
+        self.callback.on_train_begin(self.args, self.state, self.control)
+        return self
+
+    def step(self, prompts, completions, **columns):
+        row = {}
+        given = {"prompts": prompts, "completions": completions, "log_metric": row.__setitem__}
+        for function in self.functions:
+            answer = function(**given, **columns)
+            if asyncio.iscoroutine(answer):
+                asyncio.run(answer)
+        self.state.global_step += 1
+        self.logged.append({name.removeprefix("frontier/"): x for name, x in row.items()})
+        self.callback.on_step_end(self.args, self.state, self.control)
+        return self.logged[-1]
+
+
+def score(prompts, completions, **_):
+    return [float(text) for text in completions]
+
+
+def test_the_gain_is_over_the_bases_mean_of_the_same_prompts():
+    base = base_samples()
+    trainer = Trainer(FrontierCallback(base), score).begin()
+    found = trainer.step(PROMPTS[10:] * 2, [11.0, 12.0, 11.0, 12.0])
+    means = base.frame().group_by("prompt").agg(reward=klimit_mean("score"))
+    own = dict(means.iter_rows())
+    expected = np.mean([11.0 - own["prompt 10"], 12.0 - own["prompt 11"]])
+    assert found["gain"] == pytest.approx(expected)
+    assert found["gain_low"] <= found["gain"] <= found["gain_high"]
+    limit = klimit.frontier(base)
+    assert found["least_kl"] == pytest.approx(float(limit.kl(gain=expected)))
+    assert "kl" not in found
+
+
+def klimit_mean(name):
+    import polars as pl
+
+    return pl.col(name).mean()
+
+
+def test_prompts_are_known_by_their_id_their_text_or_the_users_message():
+    messages = [[{"role": "system", "content": "be kind"}, {"role": "user", "content": text}]
+                for text in PROMPTS]  # fmt: skip
+    gains = [
+        Trainer(FrontierCallback(base_samples()), score).begin().step(prompts, range(12), **more)
+        for prompts, more in (
+            (PROMPTS, {}),
+            (messages, {}),
+            ([f"rendered {i}" for i in range(12)], {"prompt_id": [f"id {i}" for i in range(12)]}),
+        )
+    ]
+    assert gains[0] == gains[1] == gains[2]
+    assert abs(gains[0]["gain"]) < 0.3
+
+
+def test_other_prompts_are_a_second_sample_of_the_population_and_more_uncertain():
+    paired, other = (
+        Trainer(FrontierCallback(base_samples()), score).begin().step(prompts, range(12))
+        for prompts in (PROMPTS, [f"new {i}" for i in range(12)])
+    )
+    assert other["gain"] == pytest.approx(paired["gain"])
+    assert other["gain_high"] - other["gain_low"] > 5 * (paired["gain_high"] - paired["gain_low"])
+
+
+def test_the_first_steps_rollouts_can_be_the_base():
+    trainer = Trainer(FrontierCallback(), score).begin()
+    rng = np.random.default_rng(1)
+    assert trainer.step(PROMPTS * 8, rng.normal(size=96)) == {}
+    assert trainer.step(PROMPTS * 8, rng.normal(loc=0.5, size=96))["gain"] == pytest.approx(
+        0.5, abs=0.3
+    )
+
+
+def test_one_rollout_per_prompt_is_no_base():
+    with pytest.raises(DataError, match="one rollout per prompt"):
+        Trainer(FrontierCallback(), score).begin().step(PROMPTS, range(12))
+
+
+def test_a_resumed_run_has_no_first_step():
+    trainer = Trainer(FrontierCallback(), score)
+    trainer.state.global_step = 40
+    with pytest.raises(ArgumentError, match="step 40"):
+        trainer.begin()
+
+
+def test_rewards_are_weighed_as_the_trainer_weighs_them_and_missing_ones_left_out():
+    def half(prompts, completions, **_):
+        return [None if x > 11 else 2.0 for x in completions]
+
+    trainer = Trainer(FrontierCallback(base_samples(), reward="score"), score, half,
+                      reward_weights=[1.0, 0.5]).begin()  # fmt: skip
+    with_half = trainer.step(PROMPTS[10:], [11.0, 12.0])["gain"]
+    alone = (
+        Trainer(FrontierCallback(base_samples()), score).begin().step(PROMPTS[10:], [12.0, 12.0])
+    )
+    assert with_half == pytest.approx(alone["gain"])
+
+
+def test_functions_keep_their_names_and_may_be_awaited():
+    async def slow(prompts, completions, **_):
+        await asyncio.sleep(0)
+        return score(prompts, completions)
+
+    trainer = Trainer(FrontierCallback(base_samples()), slow).begin()
+    assert trainer.functions[0].__name__ == "slow"
+    assert asyncio.iscoroutinefunction(trainer.functions[0])
+    assert "gain" in trainer.step(PROMPTS, range(12))
+
+
+def test_a_single_function_stays_single():
+    wrapped = FrontierCallback().wrap(score)
+    assert wrapped(prompts=["a"], completions=[1]) == [1.0]
+
+
+def test_training_stops_where_the_gold_reward_falls(capsys):
+    def gold(prompts, completions, **_):
+        return [-float(x) for x in completions]
+
+    callback = FrontierCallback(
+        base_samples(), reward="score", gold="gold", stop=Stop(gold_drop=1.0, patience=2)
+    )
+    trainer = Trainer(callback, score, gold).begin()
+    for step in range(8):
+        found = trainer.step(PROMPTS, np.arange(12) + step)
+        if trainer.control.should_training_stop:
+            break
+    assert 3 <= step < 6
+    assert found["gold_gain"] == -step
+    assert found["gain"] == pytest.approx(step, abs=0.3)  # gold is no part of it
+    callback.on_train_end(trainer.args, trainer.state, trainer.control)
+    said = capsys.readouterr()
+    assert "stopped the training" in said.out
+    assert "klimit took" in said.err
+
+
+def test_stop_counts_measurements_in_a_row():
+    rule = Stop(efficiency=0.5, kl=4.0, patience=2)
+    assert not rule.reason([{"efficiency": 0.4}])
+    assert not rule.reason([{"efficiency": 0.4}, {"efficiency": 0.6}, {"efficiency": 0.4}])
+    assert rule.reason([{"efficiency": 0.4}, {"gain": 1.0}, {"efficiency": 0.4}])
+    assert rule.reason([{"kl": 5.0}, {"kl": 5.0}]).startswith("kl was above 4")
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: Stop(), "no rule"),
+        (lambda: Stop(kl=1.0, patience=0), "patience"),
+        (lambda: FrontierCallback(kl_every=0), "kl_every"),
+        (lambda: FrontierCallback(stop=Stop(gold_drop=1.0)), "gold="),
+        (lambda: FrontierCallback(gold="truth").wrap([score]), "'truth' is none of"),
+        (lambda: FrontierCallback().wrap(["a/reward-model"]), "is str"),
+    ],
+)
+def test_settings_that_are_off_are_errors(made, said):
+    with pytest.raises(ArgumentError, match=said):
+        made()
+
+
+def test_a_trainer_without_wrapped_functions_is_told():
+    with pytest.raises(ArgumentError, match="wrap"):
+        FrontierCallback().on_train_begin(None, None, None)
+
+
+def test_another_temperature_is_another_policy():
+    trainer = Trainer(FrontierCallback(base_samples()), score, temperature=0.7)
+    with pytest.warns(EstimateWarning, match=r"temperature 0\.7"):
+        trainer.begin()
+
+
+def test_placing_a_step_takes_milliseconds():
+    """A step of generation and training takes seconds: this is far below 2 % of it."""
+    callback = FrontierCallback(base_samples(samples=256))
+    trainer = Trainer(callback, score).begin()
+    for _ in range(20):
+        trainer.step(PROMPTS * 32, np.tile(np.arange(12), 32) + 0.3)
+    assert callback.overhead.steps == 20
+    assert callback.overhead.placing / 20 < 0.1
+    assert "s a step" in str(callback.overhead)
