@@ -1,14 +1,5 @@
 """Tiny random models and data for real runs of TRL's trainers, a few seconds each."""
 
-import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    LlamaForSequenceClassification,
-    PreTrainedTokenizerFast,
-)
-
 WORDS = (
     *("the", "a", "sun", "rain", "is", "was", "bright", "cold"),
     *("and", "then", "why", "how", "say", "sky", "sea", "stone"),
@@ -34,6 +25,9 @@ def dark(prompts, completions, **_):
 
 
 def tokenizer():
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
     words = ["<pad>", "<eos>", "<unk>", *WORDS]
     made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -45,6 +39,9 @@ def tokenizer():
 
 def model(folder, words):
     """A checkpoint on disk."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     torch.manual_seed(0)
     LlamaForCausalLM(LlamaConfig(vocab_size=len(words), **SIZE)).save_pretrained(folder)
     words.save_pretrained(folder)
@@ -52,6 +49,9 @@ def model(folder, words):
 
 
 def value_model(words):
+    import torch
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
     torch.manual_seed(1)
     return LlamaForSequenceClassification(LlamaConfig(vocab_size=len(words), num_labels=1, **SIZE))
 

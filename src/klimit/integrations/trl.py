@@ -428,7 +428,7 @@ def _gathered(items: list[Any]) -> list[Any]:
     """Items of all processes, in one order."""
     if _processes() == 1:
         return items
-    from accelerate.utils import gather_object  # type: ignore[import-not-found, unused-ignore]
+    from accelerate.utils import gather_object
 
     found: list[Any] = gather_object(items)
     return found
