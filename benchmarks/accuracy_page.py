@@ -90,7 +90,8 @@ def main(cache: Path, jobs: int, seconds: float, output: Path) -> None:
         records = accuracy.run(
             cells, params["estimators"], cache, jobs=jobs, seconds=seconds, any_version=False
         )
-        if len(records) < len(cells) * len(params["estimators"]):
+        # some families have no closed answer to some questions, and so no records
+        if seconds < float("inf") and len(records) < len(cells) * len(params["estimators"]):
             raise click.ClickException(f"{title}: cells are missing still; run it again.")
         found = report.summarise(records, params["estimators"])["estimators"]["corrected"]
         parts.append(section(title, options, found))

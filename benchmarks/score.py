@@ -25,6 +25,8 @@ Flags = NDArray[np.bool_]
 
 CLOSE = 0.05  # what "the estimate is right" means when trust is judged
 
+TRUTH_DIGITS = 1e-5  # the truth is interpolated; win rates without ties have intervals of no width
+
 
 def zone(kl: float, samples: float) -> str | None:
     """ "lo", "hi", or None where no estimator is expected to know."""
@@ -107,7 +109,7 @@ class Point:
     @property
     def covered(self) -> Flags:
         """Whether each repetition's interval holds the truth."""
-        slack = 1e-9 * abs(self.truth)
+        slack = TRUTH_DIGITS * abs(self.truth)
         held: Flags = (self.low <= self.truth + slack) & (self.truth - slack <= self.high)
         return held
 
@@ -221,8 +223,8 @@ def _chosen(point: Point, only: str) -> Flags:
 
 def misses(items: Sequence[Point]) -> tuple[float, float]:
     """How often the truth lies below the interval, and above it."""
-    below = np.concatenate([p.truth < p.low - 1e-9 * p.truth for p in items])
-    above = np.concatenate([p.truth > p.high + 1e-9 * p.truth for p in items])
+    below = np.concatenate([p.truth < p.low - TRUTH_DIGITS * p.truth for p in items])
+    above = np.concatenate([p.truth > p.high + TRUTH_DIGITS * p.truth for p in items])
     return float(below.mean()), float(above.mean())
 
 
