@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import click
 import numpy as np
 
-from benchmarks.bridge_laws import Case, parameters, sample, truth
+from benchmarks.bridge_laws import Case, parameters, population, sample, truth
 from benchmarks.tables import row, write_page
 from klimit.estimate.bridge import bridge
 from klimit.estimate.frontier import frontier
@@ -26,19 +26,21 @@ HEAD = ("rewards", "samples", "policy", "noise", "base scored", "used", "base to
 TEXT = """\
 # The limit carried further by samples of a policy
 
-`{command}`. {prompts} prompts with scales drawn from .5, 1, 1.5, 1 (pass rates from Beta(.6, 1.2)), samples of
-base + policy on each, {repeats} repeats. The policy is the optimal tilt at 1, 3 or 6 nats (pass rates .5 and 1)
-with `noise` s in its log-ratio that the reward does not decide, which costs it s²/2 nats more: a policy
-that was tilted on another normal reward of correlation c with this one, at KL D, is the row of c²D nats
-and noise sqrt(2 (1 - c²) D).
-*Base scored*: whether the base's samples have log-probabilities under the policy too. *Used*: repeats in
-which the bridge was not refused and reached further than the base. *Base to*, *bridge to*: median trusted
-nats of the base alone and of the bridge (of all repeats; the base's where not used).
-*5 % up to*: largest of {budgets} nats with a root mean square error of at most 5 % in all repeats that
-used the bridge, trusted or not; *base alone* the same of `klimit.frontier`. *Error*: the worst root mean
-square error at a budget that at least a quarter of the repeats trusted, over those.
-*Drawn*, *these*: how many of the 95 % intervals inside trust hold the truth, of the population of prompts
-and of these prompts (`prompts="fixed"`), mean over those budgets; half of the repeats ask for each.
+`{command}`. {prompts} prompts with scales drawn from .5, 1, 1.5, 1 (pass rates from Beta(.6, 1.2)),
+samples of base + policy on each, {repeats} repeats. The policy is the optimal tilt at so many nats,
+with `noise` s in its log-ratio that the reward does not decide, which costs it s²/2 nats more: a
+policy that was tilted on another normal reward of correlation c with this one, at KL D, is the row of
+c²D nats and noise sqrt(2 (1 - c²) D).
+*Base scored*: whether the base's samples have log-probabilities under the policy too. *Used*: repeats
+in which the bridge was not refused and reached further than the base. *Base to*, *bridge to*: median
+trusted nats of the base alone and of what is answered with the bridge.
+*5 % up to*: largest of {budgets} nats with a root mean square error of at most 5 % over the repeats
+that used the bridge, trusted or not (8 is the end of the grid); *base alone* the same of
+`klimit.frontier` in all repeats. *Error*: the worst root mean square error at a budget that at least
+a quarter of the repeats trusted, over those.
+*Drawn*, *these*: how many of the 95 % intervals inside trust hold the truth, of the population of
+prompts and of these prompts (`prompts="fixed"`), mean over those budgets; half of the repeats ask for
+each, so a single row is good to about 8 points.
 """
 
 
@@ -109,7 +111,7 @@ def run(job: Job) -> Outcome:
     case = job.case
     tag = zlib.crc32(repr((case.rewards, case.flaw, case.kl, case.noise, job.base)).encode())
     rng = np.random.default_rng([job.seed, tag])
-    population = truth(case.rewards, parameters(case.rewards, rng, 20_000), BUDGETS)
+    everyone = truth(case.rewards, population(case.rewards), BUDGETS)
     rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -122,7 +124,7 @@ def run(job: Job) -> Outcome:
             carried = bridge(limit, base, [policy])
             true = truth(case.rewards, at, BUDGETS)
             found = carried.gain(BUDGETS)
-            aim = true if fixed else population
+            aim = true if fixed else everyone
             inside = (found.low <= aim) & (aim <= found.high)
             rows.append((carried.used, carried.trusted_kl, limit.trusted_kl, found.value / true - 1,
                          limit.gain(BUDGETS).value / true - 1, inside))  # fmt: skip
@@ -140,6 +142,8 @@ def sound(sizes: list[tuple[int, int]]) -> list[tuple[Case, int, int]]:
                     found.append((Case("normal", "", kl, noise, True), base, policy))
         found += [(Case("uniform", "", kl, 1.0, False), base, policy) for kl in (1.0, 3.0)]
         found += [(Case("pass rates", "", kl, 0.5, False), base, policy) for kl in (0.5, 1.0)]
+    found += [(Case("normal", "", 1.0, noise, False), 256, 64) for noise in (0.0, 2.0)]
+    found += [(Case("pass rates", "", 1.0, 0.5, False), n, n) for n in (8, 16)]
     return found
 
 
@@ -148,8 +152,7 @@ def flawed() -> list[tuple[Case, int, int]]:
     found = []
     for flaw in ("half", "top-p", "top-p, not renormalised", "stale scores"):
         for kl in (1.0, 6.0):
-            for scored in (False, True):
-                found.append((Case("normal", flaw, kl, 1.0, scored), 64, 64))
+            found += [(Case("normal", flaw, kl, 1.0, scored), 64, 64) for scored in (False, True)]
         found.append((Case("normal", flaw, 3.0, 1.0, False), 32, 8))
     for flaw in ("never the best", "narrow"):
         found += [(Case("normal", flaw, 3.0, 0.0, scored), 64, 64) for scored in (False, True)]
@@ -163,7 +166,7 @@ def flawed() -> list[tuple[Case, int, int]]:
 @click.command()
 @click.option("--seed", default=1, show_default=True)
 @click.option("--prompts", default=48, show_default=True)
-@click.option("--repeats", default=24, show_default=True)
+@click.option("--repeats", default=32, show_default=True)
 @click.option("--workers", default=1, show_default=True)
 @click.option("--output", default="docs/tables/bridge.md", show_default=True)
 def main(seed: int, prompts: int, repeats: int, workers: int, output: str) -> None:

@@ -40,6 +40,15 @@ def parameters(rewards: str, rng: np.random.Generator, prompts: int) -> np.ndarr
     return rng.choice(SCALES, size=(prompts, 1))
 
 
+def population(rewards: str) -> np.ndarray:
+    """(prompts, 1) prompts whose mean is that of the population."""
+    if rewards == "pass rates":
+        from scipy.stats import beta
+
+        return beta(0.6, 1.2).ppf((np.arange(500) + 0.5) / 500)[:, None].clip(2e-4, 1 - 2e-4)
+    return SCALES[:, None]
+
+
 def log_mgf(rewards: str, at: np.ndarray, tilt: np.ndarray) -> np.ndarray:
     """Log E exp(tilt r) of rewards with mean 0 (pass rates: as they are)."""
     if rewards == "normal":
@@ -47,12 +56,12 @@ def log_mgf(rewards: str, at: np.ndarray, tilt: np.ndarray) -> np.ndarray:
     if rewards == "uniform":
         half = np.maximum(tilt * at * 3**0.5, 1e-9)
         return half + np.log1p(-np.exp(-2 * half)) - np.log(2 * half)
-    return np.log1p(at * np.expm1(tilt))
+    return np.logaddexp(np.log1p(-at), np.log(at) + tilt)
 
 
 def truth(rewards: str, at: np.ndarray, kl: np.ndarray) -> np.ndarray:
     """The limit of these prompts at budgets, by the dual on a fine grid of tilts."""
-    tilts = np.geomspace(1e-2, 60.0, 4000)
+    tilts = np.geomspace(1e-2, 1e5, 4000)
     mean = log_mgf(rewards, at, tilts).mean(axis=0)
     centre = at.mean() if rewards == "pass rates" else 0.0
     return ((kl[:, None] + mean) / tilts).min(axis=1) - centre
@@ -60,9 +69,8 @@ def truth(rewards: str, at: np.ndarray, kl: np.ndarray) -> np.ndarray:
 
 def tilt_of(rewards: str, kl: float) -> float:
     """The tilt that spends `kl` on the whole population."""
-    at = parameters(rewards, np.random.default_rng(0), 4000)
-    tilts = np.geomspace(1e-2, 60.0, 2000)
-    mean = log_mgf(rewards, at, tilts).mean(axis=0)
+    tilts = np.geomspace(1e-2, 60.0, 1000)
+    mean = log_mgf(rewards, population(rewards), tilts).mean(axis=0)
     spent = tilts * np.gradient(mean, tilts) - mean
     return float(np.interp(kl, spent, tilts))
 

@@ -2,7 +2,7 @@
 
     python grpo.py MODEL WHEELS grpo/        # MODEL and WHEELS as in examples/make/README.md
 
-Needs torch, trl 1.16, peft and transformers; 30 steps of 16 completions take minutes on two processor
+Needs torch, trl 1.16, peft and transformers; 20 steps of 16 completions take minutes on two processor
 cores. The folder gets the completions as TRL logs them, `log.json` and the trained model.
 """
 
@@ -27,11 +27,11 @@ def main(model, wheels, folder):
 
     set_seed(0)
     frontier = FrontierCallback(
-        POSTS, reward="quality", kl_every=5, kl_samples=8, stop=Stop(efficiency=0.02)
+        POSTS, reward="quality", kl_every=4, kl_samples=8, stop=Stop(efficiency=0.02)
     )
     args = GRPOConfig(
-        output_dir=folder, max_steps=30, per_device_train_batch_size=16, num_generations=4,
-        max_completion_length=32, learning_rate=5e-4, lr_scheduler_type="constant", seed=0,
+        output_dir=folder, max_steps=20, per_device_train_batch_size=16, num_generations=4,
+        max_completion_length=32, learning_rate=1.5e-4, lr_scheduler_type="constant", seed=0,
         model_init_kwargs={"dtype": "bfloat16"}, bf16=False, use_cpu=True, logging_steps=1,
         gradient_checkpointing=False, save_strategy="no", report_to="none", disable_tqdm=True,
         log_completions=True, num_completions_to_print=1,

@@ -158,7 +158,7 @@ def test_training_stops_where_the_gold_reward_falls(capsys):
     callback = FrontierCallback(
         base_samples(), reward="score", gold="gold", stop=Stop(gold_drop=1.0, patience=2)
     )
-    trainer = Trainer(callback, score, gold).begin()
+    trainer = Trainer(callback, score, gold, reward_weights=[1.0, 0.0]).begin()
     for step in range(8):
         found = trainer.step(PROMPTS, np.arange(12) + step)
         if trainer.control.should_training_stop:
@@ -188,6 +188,7 @@ def test_stop_counts_measurements_in_a_row():
         (lambda: FrontierCallback(kl_every=0), "kl_every"),
         (lambda: FrontierCallback(stop=Stop(gold_drop=1.0)), "gold="),
         (lambda: FrontierCallback(gold="truth").wrap([score]), "'truth' is none of"),
+        (lambda: FrontierCallback().wrap([score], weights=[1, 2]), "2 numbers for 1"),
         (lambda: FrontierCallback().wrap(["a/reward-model"]), "is str"),
     ],
 )

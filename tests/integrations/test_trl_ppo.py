@@ -31,14 +31,16 @@ def tiny():
     return tiny_runs
 
 
-def make(tiny, folder, callback, *, updates=5, reward=None, **options):
+def make(tiny, folder, callback, *, updates=5, **options):
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM
     from trl.experimental.ppo import PPOConfig, PPOTrainer
 
     words = tiny.tokenizer()
-    scored = text_reward(callback.wrap(reward or tiny.sun), words, tiny.PROMPTS)
+    weights = [1.0, 0.0]
+    wrapped = callback.wrap([tiny.sun, tiny.dark], weights=weights)
+    scored = text_reward(wrapped, words, tiny.PROMPTS, weights=weights)
     rows = [{"input_ids": ids} for ids in scored.input_ids * 8]
     args = PPOConfig(
         output_dir=str(folder / "run"), total_episodes=32 * updates, num_mini_batches=1,
@@ -60,7 +62,7 @@ def base_samples(tiny, samples=64):
 
 
 def test_every_update_is_placed_with_the_trainers_own_kl(tiny, tmp_path):
-    callback = FrontierCallback(base_samples(tiny))
+    callback = FrontierCallback(base_samples(tiny), reward="reward", gold="dark")
     trainer = make(tiny, tmp_path, callback)
     with callback.watch(trainer):
         trainer.train()
@@ -70,6 +72,9 @@ def test_every_update_is_placed_with_the_trainers_own_kl(tiny, tmp_path):
     assert set(ours) == set(theirs) == {1, 2, 3, 4, 5}
     for step, row in ours.items():
         assert row["frontier/kl"] == pytest.approx(theirs[step]["objective/kl"])
+        assert row["frontier/gold_gain"] == pytest.approx(
+            ours[1]["frontier/gain"] - row["frontier/gain"], abs=0.05
+        )
     assert {"frontier/limit", "frontier/efficiency"} <= set(ours[5])
 
 

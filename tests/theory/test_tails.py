@@ -119,6 +119,17 @@ def test_prompts_are_done_one_by_one(table):
         assert_allclose(found[1][k], sub_gamma_scale(*single), rtol=1e-8, atol=1e-10)
 
 
+def test_scales_broadcast_against_prompts():
+    base, reward = [[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]], [0.0, 2.0]
+    found = variance_proxy(base, reward, scale=[[0.0], [1.0]])
+    assert found.shape == (2, 3)
+    assert_allclose(found[1], variance_proxy(base, reward, scale=1.0), rtol=1e-12)
+    assert variance_proxy(base[1], reward, scale=[0.0, 1.0]).shape == (2,)
+    assert (found[1] <= found[0] * (1 + 1e-12)).all()
+    deep = variance_proxy(np.reshape(base * 2, (2, 3, 2)), reward)
+    assert_allclose(deep, np.tile(found[0], (2, 1)), rtol=1e-12)
+
+
 def test_extreme_laws_keep_their_proxy():
     base, reward = [1 - 1e-300, 1e-300], [1e6, 1e6 + 1]
     assert_allclose(variance_proxy(base, reward), bernoulli_variance_proxy(1e-300), rtol=1e-10)

@@ -54,6 +54,24 @@ class Base:
         above = np.hypot(theirs.high - theirs.value, ours.value - ours.low)
         return Estimate(value, value - float(below), value + float(above), level)
 
+    def place(self, gain: Estimate, kl: Estimate | None) -> dict[str, float]:
+        """The numbers of one placement, by name; nan or infinite where not known."""
+        found = {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
+        found["least_kl"] = self.limit.kl(float(gain.value)).value
+        if kl is None:
+            return {name: float(x) for name, x in found.items()}
+        value, low, high = (max(float(x), 0.0) for x in (kl.value, kl.low, kl.high))
+        placed = self.limit.place(kl=Estimate(value, low, high, kl.level), gain=gain)
+        share = placed.efficiency
+        found |= {
+            "kl": kl.value, "limit": placed.limit.value, "efficiency": share.value,
+            "efficiency_low": share.low, "efficiency_high": share.high,
+            "nats_from_optimal": placed.gap_nats.value, "trusted": bool(placed.limit.trusted),
+        }  # fmt: skip
+        if kl.low < kl.high:  # a trainer's own number comes without an interval
+            found |= {"kl_low": kl.low, "kl_high": kl.high}
+        return {name: float(x) for name, x in found.items()}
+
     def _mean(self, names: tuple[str, ...]) -> float:
         return next((self.means[name] for name in names if name in self.means), np.nan)
 

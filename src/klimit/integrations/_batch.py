@@ -94,6 +94,17 @@ class Recorder:
         )
 
 
+def joined(batches: Sequence[Batch], *, last: int | None = None) -> Batch | None:
+    """Several batches as one: their last samples, since an evaluation may have come before."""
+    if not batches:
+        return None
+    rewards = np.concatenate([one.rewards for one in batches], axis=1)
+    prompts = [prompt for one in batches for prompt in one.prompts]
+    ids = [name for one in batches for name in (one.ids or [None] * len(one.prompts))]
+    start = 0 if last is None else max(len(prompts) - last, 0)
+    return Batch(rewards[:, start:], prompts[start:], ids[start:], None, None)
+
+
 def total(rewards: Floats, weights: Sequence[float] | None) -> Floats:
     """The reward that is trained: the weighted sum over functions, leaving out what is missing.
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from klimit._estimate import Estimate
 from klimit.audit.rescore.checkpoints import Pair
 from klimit.audit.rescore.scoring import score
 from klimit.audit.rescore.tokens import Row
+from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 from klimit.integrations._batch import Batch
 
 
@@ -99,9 +101,11 @@ def _undisturbed(model: Any) -> Any:
             part.training = True
 
 
-def mean_by_prompt(found: Sequence[tuple[tuple[str, ...], float]]) -> Any:
-    """(prompts,) the mean KL of each prompt."""
+def mean_kl(found: Sequence[tuple[tuple[str, ...], float]], level: float) -> Estimate:
+    """The mean over prompts, with an interval."""
     grouped: dict[tuple[str, ...], list[float]] = {}
     for name, nats in found:
         grouped.setdefault(name, []).append(nats)
-    return np.array([np.mean(values) for values in grouped.values()])
+    means = np.array([[np.mean(values) for values in grouped.values()]])
+    mean = mean_of_prompts(means, level, least=0.0)
+    return Estimate(float(mean.value[0]), float(mean.low[0]), float(mean.high[0]), level)

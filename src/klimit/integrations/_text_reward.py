@@ -1,24 +1,34 @@
-"""A reward function of texts as the module that TRL's PPO trainer asks for."""
+"""Reward functions of texts as the module that TRL's PPO trainer asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from klimit._errors import ArgumentError, DataError
+from klimit.integrations._batch import total
 from klimit.integrations._sequence_kl import prompt_ids
 
 
-def text_reward(function: Callable[..., Any], tokenizer: Any, prompts: Iterable[Any]) -> Any:
-    """Make PPO's ``reward_model`` of a reward function as GRPO takes it.
+def text_reward(
+    functions: Callable[..., Any] | Sequence[Callable[..., Any]],
+    tokenizer: Any,
+    prompts: Iterable[Any],
+    *,
+    weights: Sequence[float] | None = None,
+) -> Any:
+    """Make PPO's ``reward_model`` of reward functions as GRPO takes them.
 
     Parameters
     ----------
-    function : called with prompts, completions (texts, or messages where prompts are) and
+    functions : one or several, called with prompts, completions (texts, or messages where prompts are) and
         completion_ids; may be wrapped by a `FrontierCallback`
     tokenizer : of the policy
     prompts : all prompts of the training data, texts or messages; their ids are what the trainer's
         ``input_ids`` must be: ``text_reward(...).input_ids`` has them, in this order
+    weights : of the functions in the reward; None: 1 each
 
     Returns
     -------
@@ -27,6 +37,7 @@ def text_reward(function: Callable[..., Any], tokenizer: Any, prompts: Iterable[
     """
     import torch
 
+    called = [functions] if callable(functions) else list(functions)
     known = {tuple(prompt_ids(prompt, tokenizer)): prompt for prompt in prompts}
     if not known:
         raise ArgumentError("prompts is empty; the prompts of the training data were expected.")
@@ -46,8 +57,13 @@ def text_reward(function: Callable[..., Any], tokenizer: Any, prompts: Iterable[
                 text if isinstance(prompt, str) else [{"role": "assistant", "content": text}]
                 for prompt, text in zip(asked, texts, strict=True)
             ]
-            rewards = function(prompts=asked, completions=said, completion_ids=drawn)
-            column = torch.tensor(rewards, dtype=torch.float32, device=input_ids.device)
+            seen = {"prompts": asked, "completions": said, "completion_ids": drawn}
+            rewards = [
+                [np.nan if x is None else float(x) for x in function(**seen)] for function in called
+            ]
+            column = torch.tensor(
+                total(np.array(rewards), weights), dtype=torch.float32, device=input_ids.device
+            )
             states = column[:, None, None].expand(-1, input_ids.shape[1], 1)
             return _States((states,))
 

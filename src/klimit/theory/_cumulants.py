@@ -1,9 +1,10 @@
 """Suprema over l > 0 of ratios with psi(l) = log E exp(l (reward - mean)), the best tail constants.
 
 psi may belong to one law, to each of many, or be the average over prompts. psi(l) / l rises from 0
-to `top`, at least as ``top - saturation_kl / l``; so both ratios below fall from
-l = 2 saturation_kl / top on, and their logarithms never fall by more than one for each unit of
-log l. A logarithmic grid therefore misses no peak, and zooming in on the highest point finds it.
+to `top`, at least as ``top - saturation_kl / l``; so both ratios fall from
+l = 2 saturation_kl / top on, and the first never by more than one in its logarithm for each unit of
+log l, however sudden its rise. The highest point of a logarithmic grid is therefore on the highest
+peak, or on one all but as high, and zooming in on it finds that peak.
 """
 
 from collections.abc import Callable

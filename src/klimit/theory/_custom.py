@@ -58,12 +58,11 @@ class Custom(Generator):
         return y.reshape(np.broadcast_shapes(anchor.shape, drop.shape))
 
     def response(self, log_ratio: Floats, drop: Floats) -> Floats:
-        """w over the derivative of f' with respect to log w."""
+        """The weight over the derivative of f' with respect to log w."""
         bend = self._bend(np.clip(log_ratio, -_END, _END))
         held = (np.abs(log_ratio) < _END) & (bend > 0)
-        return np.where(
-            held, np.exp(np.clip(log_ratio, -_END, _END)) / np.where(held, bend, 1), 0.0
-        )
+        weight = np.exp(np.clip(log_ratio, -_END, _END))
+        return np.where(held, weight / np.where(held, bend, 1), 0.0)
 
     def divergence(self, pair: Pair) -> Floats:
         """Sum of base f(w), at least 0."""
@@ -74,14 +73,17 @@ class Custom(Generator):
         )
         lost = np.where((pair.q > 0) & ~reached, pair.q, 0.0).sum(axis=-1)
         given_up = np.where(lost > 0, lost * (self.at_zero + self.at_one), 0.0)
-        return np.maximum(terms.sum(axis=-1) + given_up, 0.0)
+        total: Floats = np.maximum(terms.sum(axis=-1) + given_up, 0.0)
+        return total
 
     def _slope(self, log_w: Floats) -> Floats:
-        return values_of(self.derivative, np.exp(log_w), "derivative") - self.at_one
+        slope: Floats = values_of(self.derivative, np.exp(log_w), "derivative") - self.at_one
+        return slope
 
     def _bend(self, log_w: Floats) -> Floats:
         up, down = np.minimum(log_w + _STEP, _END), np.maximum(log_w - _STEP, -_END)
-        return (self._slope(up) - self._slope(down)) / (up - down)
+        bend: Floats = (self._slope(up) - self._slope(down)) / (up - down)
+        return bend
 
 
 def values_of(f: Function, ratios: Floats, name: str) -> Floats:
@@ -133,7 +135,10 @@ def custom(f: Function, derivative: Function, at_zero: float | None) -> Custom:
 def _largest_jump(derivative: Function) -> float | None:
     """Halve the grid's intervals towards where the derivative rises most; is all of it left?"""
     low, high = _GRID[:-1], _GRID[1:]
-    at_low, at_high = values_of(derivative, low, "derivative"), values_of(derivative, high, "derivative")
+    at_low, at_high = (
+        values_of(derivative, low, "derivative"),
+        values_of(derivative, high, "derivative"),
+    )
     rise = at_high - at_low
     for _ in range(24):
         middle = 0.5 * (low + high)

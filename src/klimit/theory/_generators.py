@@ -97,13 +97,13 @@ class JensenShannon(Generator):
         return 2.0 / (1.0 + np.exp(anchor))
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
-        """w = W q / (1 + W (1 - q)) with W = e^anchor and q = e^(-drop / 2)."""
+        """The weight W q / (1 + W (1 - q)) with W = e^anchor and q = e^(-drop / 2)."""
         with np.errstate(divide="ignore"):
             lost = anchor + np.log(-np.expm1(-0.5 * drop))
         return anchor - 0.5 * drop - np.logaddexp(0.0, lost)
 
     def response(self, log_ratio: Floats, drop: Floats) -> Floats:
-        """w (1 + w) / 2."""
+        """Half of w (1 + w)."""
         w = np.exp(log_ratio)
         return 0.5 * w * (1.0 + w)
 
@@ -158,7 +158,7 @@ class TotalVariation(Generator):
         return np.ones_like(anchor)
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
-        """f' is 1/2 above 1 and -1/2 below: outcomes worse by more than 1 are given up."""
+        """The derivative is 1/2 above 1 and -1/2 below: outcomes worse by more than 1 are given up."""
         return np.where(drop == 0, anchor, np.where(drop < 1.0, 0.0, -np.inf))
 
     def response(self, log_ratio: Floats, drop: Floats) -> Floats:

@@ -13,6 +13,8 @@ from klimit.theory._root import increasing_root
 from klimit.theory._spend import Spent, rows
 
 _FAR = 1e300  # drops beyond this are as good as infinite
+_OFF = 1e-9  # a sum that misses one by more has jumped across it
+_SIDE = 4e-15  # how far apart, relative to the anchor, both sides of a jump are looked at
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +51,19 @@ def optimum(f: Generator, prob: Floats, below: Floats, top: Floats, beta: Floats
         u = f.log_ratio(anchor[:, None], drop)
         policy = reweighted(prob, log_prob, u)
         change = change_terms(prob, policy, u)
+        off = np.flatnonzero(~(np.abs(change.sum(axis=-1)) < _OFF))
+        if off.size:
+            # The best outcome is so rare and so far ahead that its ratio drowns those of the others
+            # in rounding: the policies on both sides of the root are mixed.
+            side = _SIDE * np.maximum(np.abs(anchor[off]), np.finfo(float).tiny)
+            p, d = prob[off], drop[off]
+            near, far = (f.log_ratio((anchor[off] + s * side)[:, None], d) for s in (-1.0, 1.0))
+            less, more = (reweighted(p, log_prob[off], u) for u in (near, far))
+            down, up = change_terms(p, less, near), change_terms(p, more, far)
+            low, high = (part.sum(axis=-1, keepdims=True) for part in (down, up))
+            share = np.clip(-low / (high - low), 0.0, 1.0)
+            policy[off], change[off] = less + share * (more - less), down + share * (up - down)
+            u[off] = np.where(p > 0, np.log(policy[off]) - log_prob[off], 0.0)
         # The root leaves a remainder of rounding: taken out of all in proportion.
         rest = change.sum(axis=-1, keepdims=True)
         policy, change = policy / (1.0 + rest), (change - rest * prob) / (1.0 + rest)

@@ -50,8 +50,9 @@ def increasing_root(
         step = np.where(np.isfinite(step), step, np.where(value < 0, np.inf, -np.inf))
         inside = (t + step > lo) & (t + step < hi)
         slow = np.abs(step) > 0.5 * last[active]
-        newton = ~slow & np.where(closed, inside, np.abs(step) <= reach[active])
-        other = np.where(closed, middle - t, np.sign(step) * reach[active])
+        stuck = (t + step == t) & (np.abs(value) > _NEAR)
+        newton = ~slow & ~stuck & np.where(closed, inside, np.abs(step) <= reach[active])
+        other = np.where(closed, middle - t, -np.sign(value) * reach[active])
         step = np.where(newton, step, other)
         reach[active] *= 2.0
         settled = (np.abs(value) <= _VALUE_TOLERANCE) | (hi - lo <= 1e-15 * np.abs(t))

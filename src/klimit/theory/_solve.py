@@ -53,17 +53,17 @@ class Solved(NamedTuple):
 
     def gain_at(self, cost: Floats) -> Floats:
         """Return gains on the tangents; flat beyond saturation, where the slope is 0."""
-        return self.gain + self._priced(self.near, cost - self.cost)
+        with np.errstate(invalid="ignore"):
+            return self.gain + np.where(self._priced, self.near * (cost - self.cost), 0.0)
 
     def cost_at(self, gain: Floats) -> Floats:
         """Return costs on the tangents."""
-        with np.errstate(divide="ignore"):
-            return self.cost + self._priced(1.0 / self.near, gain - self.gain)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.cost + np.where(self._priced, (gain - self.gain) / self.near, 0.0)
 
-    def _priced(self, price: Floats, rest: Floats) -> Floats:
-        priced = (self.near > 0) & (self.near < np.inf)
-        with np.errstate(invalid="ignore"):
-            return np.where(priced, price * rest, 0.0)
+    @property
+    def _priced(self) -> NDArray[np.bool_]:
+        return (self.near > 0) & (self.near < np.inf)
 
 
 def _settled(

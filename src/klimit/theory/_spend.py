@@ -115,18 +115,18 @@ def _measured(
     """KL, gain and variance (3, rows, betas) of rows (rows, outcomes) at beta (rows, betas)."""
     top = known.top[prompts]
     with np.errstate(all="ignore"):
-        l = np.minimum(1.0 / beta, _STEEPEST)
-        found, precise = _from_top(prob, below, top[:, None], l)
+        steep = np.minimum(1.0 / beta, _STEEPEST)
+        found, precise = _from_top(prob, below, top[:, None], steep)
         if precise.all():
             return found
         reach = np.maximum(top, -(below.min(axis=-1) + top))
-        gentle = ~precise & (l * reach[:, None] <= 1.0)
+        gentle = ~precise & (steep * reach[:, None] <= 1.0)
         some = np.flatnonzero(gentle.any(axis=-1))
         if some.size:
             terms = _series(prob[some], below[some] + top[some, None], reach[some])
             row, column = np.nonzero(gentle[some])
             r = some[row]
-            found[:, r, column] = _near_base([t[row] for t in terms], reach[r], l[r, column])
+            found[:, r, column] = _near_base([t[row] for t in terms], reach[r], steep[r, column])
     row, column = np.nonzero(~(precise | gentle))
     step = max(1, _BLOCK // prob.shape[1])
     for at in range(0, row.size, step):
@@ -137,10 +137,10 @@ def _measured(
 
 
 def _from_top(
-    prob: Floats, below: Floats, top: Floats, l: Floats
+    prob: Floats, below: Floats, top: Floats, steep: Floats
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """The textbook sums, and where they keep twelve digits."""
-    weight = l[..., None] * below[:, None, :]
+    weight = steep[..., None] * below[:, None, :]
     np.exp(weight, out=weight)
     moments = np.empty((*prob.shape, 3))
     moments[..., 0] = prob
@@ -149,7 +149,7 @@ def _from_top(
     z, mean, second = (weight @ moments).transpose(2, 0, 1)
     found = np.empty((3, *z.shape))
     mean, second = mean / z, second / z
-    moved, log_z = l * mean, np.log(z)
+    moved, log_z = steep * mean, np.log(z)
     kl = np.subtract(moved, log_z, out=found[0])
     gain = np.add(mean, top, out=found[1])
     variance = np.subtract(second, mean * mean, out=found[2])
@@ -171,12 +171,12 @@ def _series(prob: Floats, centred: Floats, reach: Floats) -> list[Floats]:
     return terms
 
 
-def _near_base(terms: list[Floats], reach: Floats, l: Floats) -> Floats:
-    """By the series of psi(l) = log E exp(l (reward - mean)) in x = l reach, at most 1.
+def _near_base(terms: list[Floats], reach: Floats, steep: Floats) -> Floats:
+    """By the series of psi(steep) = log E exp(steep (reward - mean)) in x = steep reach, at most 1.
 
-    KL = l psi' - psi, gain = psi', variance = psi''.
+    KL = steep psi' - psi, gain = psi', variance = psi''.
     """
-    x = l * reach
+    x = steep * reach
     excess, slope, bend = (np.zeros_like(x) for _ in range(3))
     for k, term in reversed(list(zip(_ORDERS, terms, strict=True))):  # Horner's scheme
         excess = excess * x + term

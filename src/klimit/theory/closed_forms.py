@@ -85,11 +85,10 @@ def gaussian_frontier(
     """
     asked, x, scale = _asked(kl, gain, beta, sd=positive(sd, "sd"))
     with np.errstate(divide="ignore", over="ignore"):
-        shift = {  # of the mean, in sd
-            "kl": lambda: np.sqrt(2.0 * x),
-            "gain": lambda: np.maximum(x, 0.0) / scale,
-            "beta": lambda: scale / x,
-        }[asked]()
+        if asked == "kl":
+            shift = np.sqrt(2.0 * x)  # of the mean, in sd
+        else:
+            shift = np.maximum(x, 0.0) / scale if asked == "gain" else scale / x
         cost = x if asked == "kl" else 0.5 * shift * shift
         return FrontierPoint(cost, scale * shift, scale / shift, scale * scale)
 

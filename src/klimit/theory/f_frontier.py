@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike
 from klimit._errors import ArgumentError
 from klimit.theory import _check
 from klimit.theory._check import Floats, choice, coefficient, numbers, same_leading
-from klimit.theory._custom import Function, custom
 from klimit.theory._curve import Budget, Curve, real_gains
+from klimit.theory._custom import Function, custom
 from klimit.theory._generators import Generator, Jeffreys, JensenShannon, Power, TotalVariation
 from klimit.theory._outcomes import Outcomes
 from klimit.theory._penalised import Penalised, optimum
@@ -237,7 +237,10 @@ class FFrontier:
 
     def gain(self, divergence: ArrayLike) -> Floats:
         """How much can at most be gained for this much divergence? Flat beyond `saturation`."""
-        return self._curve.in_parts(self._curve.gain, _budget(divergence))
+        # Tangents would lose the digits of small gains where the curve consists of straight pieces.
+        straight = isinstance(self._f, TotalVariation)
+        ask = self._mixed_gain if straight else self._curve.gain
+        return self._curve.in_parts(ask, _budget(divergence))
 
     def divergence(self, gain: ArrayLike) -> Floats:
         """How much divergence does this gain take at least?
@@ -312,6 +315,9 @@ class FFrontier:
         near, far, share = self._sides(d)
         less, more = self._curve.spent(near), self._curve.spent(far)
         return Spent(*(a + share * (b - a) for a, b in zip(less, more, strict=True)))
+
+    def _mixed_gain(self, d: Floats) -> Floats:
+        return self._curve.mean(self._mixed(d).gain)
 
     def _sides(self, d: Floats) -> tuple[Floats, Floats, Floats]:
         """Return slopes on both sides of a jump, and how much of the far side fills the budget.

@@ -9,13 +9,15 @@ has the mean reward Lambda'(l).
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from klimit._errors import ArgumentError
 from klimit.theory._check import Floats, broadcast, budget, distribution, numbers
-from klimit.theory._outcomes import measure
+from klimit.theory._outcomes import measure, reweighted
 from klimit.theory.frontier import frontier
 from klimit.theory.tilt import known, tilt
+
+_TINY = -690.0  # e^-690 is still a float of full precision
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +40,9 @@ class Memoryless:
     reward: Floats
     gain: Floats
     variance: Floats
+    _base: Floats = field(repr=False)
     _letters: Floats = field(repr=False)
+    _log_policy: Floats = field(repr=False)
 
     def rate(self, average: ArrayLike) -> Floats:
         """How fast do other rewards per token die out? The rate function under the policy.
@@ -54,13 +58,17 @@ class Memoryless:
         -------
         (...) nats per token; infinite where no sequence has that average
         """
-        _, t = broadcast(kl=self.kl, average=_real(average, "average"))
-        if self.kl.ndim == 0:
-            return rate_function(self.policy, self._letters, t)
-        policies = np.broadcast_to(self.policy, (*t.shape, self._letters.size))
+        numbered = np.arange(float(self.kl.size)).reshape(self.kl.shape)
+        which, t = broadcast(kl=numbered, average=_real(average, "average"))
         rates = np.empty(t.shape)
-        for index in np.ndindex(t.shape):
-            rates[index] = rate_function(policies[index], self._letters, t[index])
+        for k, index in enumerate(np.ndindex(self.kl.shape)):
+            here = which == k
+            if self._lost[index]:
+                tail = (t[here] - self.reward[index]) / self.beta[index] + self.kl[index]
+                own = rate_function(self._base, self._letters, t[here]) - tail
+                rates[here] = np.maximum(own, 0.0)
+            else:
+                rates[here] = rate_function(self.policy[index], self._letters, t[here])
         return rates
 
     def scaled_cumulant(self, s: ArrayLike) -> Floats:
@@ -83,7 +91,14 @@ class Memoryless:
         policies = np.broadcast_to(self.policy, signed.shape)
         with np.errstate(divide="ignore", over="ignore"):
             beta = 1.0 / np.abs(slope)
-        return tilt(policies, signed, beta=beta).log_partition
+        in_logs = np.logaddexp.reduce(self._log_policy + slope[..., None] * self._letters, axis=-1)
+        return np.where(self._lost, in_logs, tilt(policies, signed, beta=beta).log_partition)
+
+    @property
+    def _lost(self) -> NDArray[np.bool_]:
+        """Whether letters are so improbable under the policy that a float has no number for it."""
+        tiny = (self._log_policy < _TINY) & np.isfinite(self._log_policy)
+        return np.asarray(tiny.any(axis=-1))
 
 
 def memoryless(base: ArrayLike, reward: ArrayLike, *, kl: ArrayLike) -> Memoryless:
@@ -126,16 +141,19 @@ def memoryless(base: ArrayLike, reward: ArrayLike, *, kl: ArrayLike) -> Memoryle
     beta = frontier(prob, letters).beta(budgets)
     saturated = beta == 0
     best = measure(law, np.where(saturated, 1.0, beta))
-    at_top = np.where(law.below_top == 0, prob, 0.0)
+    to_top = np.where(law.below_top == 0, law.saturation_kl(), -np.inf)
+    log_ratio = np.where(saturated[..., None], to_top, best.log_ratio)
     gain = np.where(saturated, law.top, best.gain)
     return Memoryless(
         kl=budgets,
         beta=beta,
-        policy=np.where(saturated[..., None], at_top / at_top.sum(), best.policy),
+        policy=reweighted(prob, law.log_prob, log_ratio),
         reward=law.mean + gain,
         gain=gain,
         variance=np.where(saturated, 0.0, best.variance),
+        _base=prob,
         _letters=letters,
+        _log_policy=law.log_prob + log_ratio,
     )
 
 

@@ -30,26 +30,33 @@ class Bridge:
     weights : (prompts, width) of the samples
     entropy : of the tilted weights, nats: the logarithm of how many samples carry the answer
     top : (prompts,) pooled weight of the best reward that was seen
-    best : (prompts,) that reward above the pooled mean
+    highest, best : (prompts,) that reward above the mean of the base's samples, and of the pooled
     """
 
     stats: Statistics
     weights: Floats
     entropy: Floats
     top: Floats
+    highest: Floats
     best: Floats
 
 
-def bridge_sums(pool: Pool, grid: Grid, *, seed: int) -> Bridge:
-    """Read every sample once; prompts stand in canonical order, which decides their groups."""
+def bridge_sums(pool: Pool, grid: Grid, *, seed: int, two_levels: bool = False) -> Bridge:
+    """Read every sample once; prompts stand in canonical order, which decides their groups.
+
+    Parameters
+    ----------
+    two_levels : the bias of the log-mgf is then taken as half its variance: a half without a single
+        success would tell of another bias, not of a larger one
+    """
     prompts = len(pool.rewards)
     subsets = _subsets(pool, seed)
     weights = np.stack([np.exp(log_weights(pool, chosen)) for chosen in subsets])
     number = pool.counts()
     tilts = grid.tilts
     shape = (prompts, len(tilts))
-    full, half, quarter, noise, entropy = (np.empty(shape) for _ in range(5))
-    top, best = np.empty(prompts), np.empty(prompts)
+    full, half, quarter, wobble, noise, entropy = (np.empty(shape) for _ in range(6))
+    top, most, best = (np.empty(prompts) for _ in range(3))
     halves = 1 + np.arange((len(subsets) - 1) // 3)
     quarters = np.arange(halves[-1] + 1, len(subsets))
     for x in range(prompts):
@@ -66,24 +73,27 @@ def bridge_sums(pool: Pool, grid: Grid, *, seed: int) -> Bridge:
         full[x] = log_mgf[0]
         half[x], quarter[x] = log_mgf[halves].mean(axis=0), log_mgf[quarters].mean(axis=0)
         share = w[0, :, None] * tilted / sums[0]
-        influence = share - (w[0] / total[0])[:, None] * (1 + np.outer(reward - mean[0], tilts))
-        noise[x] = (influence**2).sum(axis=0)
+        drift = share - (w[0] / total[0])[:, None]
+        wobble[x] = (drift**2).sum(axis=0)
+        drift -= np.outer(w[0] * (reward - mean[0]) / total[0], tilts)
+        noise[x] = (drift**2).sum(axis=0)
         entropy[x] = -(share * np.log(np.maximum(share, 1e-300))).sum(axis=0)
         top[x] = w[0, reward == highest].sum() / total[0]
-        best[x] = highest - mean[0]
+        most[x], best[x] = highest, highest - mean[0]
     groups = min(GROUPS, prompts)
     group = np.arange(prompts) % groups
     able = number[0] >= FEWEST
     each, biased = (np.bincount(group, x, groups) for x in (np.ones(prompts), able))
+    first, second = (wobble / 2, wobble) if two_levels else (full - half, half - quarter)
     steps = [by_group(np.where(able[:, None], x, 0.0), group, groups)
-             / np.maximum(biased, 1)[:, None] for x in (full - half, half - quarter)]  # fmt: skip
+             / np.maximum(biased, 1)[:, None] for x in (first, second)]  # fmt: skip
     size = number.sum(axis=0)[able].astype(float)
     stats = Statistics(
         grid, each / prompts, by_group(full, group, groups) / each[:, None],
         noise.sum(axis=0) / prompts**2, biased / max(biased.sum(), 1),
         steps[0], steps[0], steps[1], Sizes(size, size / 2, size / 4),
     )  # fmt: skip
-    return Bridge(stats, weights[0], entropy, top, best)
+    return Bridge(stats, weights[0], entropy, top, most, best)
 
 
 def _subsets(pool: Pool, seed: int) -> list[NDArray[np.bool_]]:

@@ -18,10 +18,10 @@ from klimit.estimate.members import front
 if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
 
-ENTROPY = 1.5  # nats: below, fewer than 4.5 samples a prompt carry the answer
+ENTROPY = 2.0  # nats: below, fewer than 7.4 samples a prompt carry the answer
 _NEAR = 0.25  # nats that the base can always tell something about
-_ERRORS = 3.2  # standard errors that are no chance,
-_MATTERS = (0.012, 0.03, 0.03)  # and shares of the base that matter, at each of three tilts
+_ERRORS = (3.2, 4.0, 4.0)  # standard errors that are no chance, at each of three tilts,
+_MATTERS = (0.012, 0.03, 0.03)  # and shares of the base that matter
 
 
 def why_refused(pool: Pool, limit: Frontier) -> str:
@@ -38,16 +38,17 @@ def why_refused(pool: Pool, limit: Frontier) -> str:
     by_reward = replace(pool, known=np.zeros_like(pool.known))
     for one in (by_reward, pool) if pool.known[1:].any() else (by_reward,):
         weights = np.exp(log_weights(one, pool.origin >= 0))
-        for tilt, matters in zip(tilts, _MATTERS, strict=True):
+        for tilt, errors, matters in zip(tilts, _ERRORS, _MATTERS, strict=True):
             missing = _missing(pool, weights, tilt)
             mean = float(missing.mean())
             error = float(missing.std(ddof=1)) / len(missing) ** 0.5
-            if mean > max(matters, _ERRORS * error):
+            wrong = mean if tilt else abs(mean)  # further out the base may itself miss its best
+            if wrong > max(matters, errors * error):
                 return (
                     "base and policy samples disagree where both can tell (the policy's show "
-                    f"{100 * mean:.1f} % too little of the base, {mean / error:.1f} standard errors): "
-                    "either the policy never draws a part of what the base draws, or its samples are "
-                    "not from the law that scored them"
+                    f"{100 * wrong:.1f} % too {'little' if mean > 0 else 'much'} of the base, "
+                    f"{wrong / error:.1f} standard errors): either the policy never draws a part of "
+                    "what the base draws, or its samples are not from the law that scored them"
                 )
     return ""
 

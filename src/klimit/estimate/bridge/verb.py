@@ -24,6 +24,7 @@ from klimit.estimate.statistics import FEWEST
 if TYPE_CHECKING:
     from klimit.rollouts import Rollouts
 
+_FURTHER = 1.1  # times the base's own reach: less is not worth another estimator
 _PROMPTS = 8  # fewer cannot tell whether base and policy samples agree
 
 
@@ -153,18 +154,18 @@ def bridge(
     reason = _too_little(limit, pooled.counts()) or why_refused(pooled, limit)
     if reason:
         return alone(reason)
-    found = bridge_sums(
-        pooled, Grid(START / samples.scale, OCTAVES, PER_OCTAVE), seed=settings.seed
-    )
-    carried = _carried(limit, pooled, found, samples.means[order])
-    if carried.trusted_kl <= limit.trusted_kl:
+    grid, centre = Grid(START / samples.scale, OCTAVES, PER_OCTAVE), samples.means[order]
+    two_levels = _two_levels(pooled, centre)
+    found = bridge_sums(pooled, grid, seed=settings.seed, two_levels=two_levels)
+    carried = _carried(limit, found, _room(limit, found, centre) if two_levels else None, pooled)
+    if carried.trusted_kl < _FURTHER * limit.trusted_kl or carried.trusted_kl <= 0:
         return alone("the policy's samples do not carry it further")
     return Bridged(**_fields(carried), base=limit, pool=pooled, weights=found.weights, rank=rank,
                    policies=names, scored=scored, used=True, reason="")  # fmt: skip
 
 
-def _carried(limit: Frontier, pooled: Pool, found: Bridge, centre: Floats) -> Frontier:
-    """The frontier of the pooled samples."""
+def _carried(limit: Frontier, found: Bridge, room: Floats | None, pooled: Pool) -> Frontier:
+    """The frontier of the pooled samples; `room` is what unsolved prompts could gain."""
     samples, stats = limit.samples, found.stats
     members = combine(stats, None, None)
     ceiling_gain, ceiling_kl = float(found.best.mean()), float(-np.log(found.top).mean())
@@ -177,23 +178,24 @@ def _carried(limit: Frontier, pooled: Pool, found: Bridge, centre: Floats) -> Fr
         horizon=wall, saturation=ceiling_kl, correctable=True,
     )  # fmt: skip
     hidden = np.zeros(len(bands.kl))
-    room = _room(limit, pooled, found, centre)
-    if room.any():
+    if room is not None and room.any():
         chance = 1 / (pooled.counts().sum(axis=0) + 1.0)
         hidden = unsolved(members.chosen, room, chance, stats.grid, bands.kl)
     return replace(limit, curve=curve, members=members, bands=doubted(bands, hidden, wall))
 
 
-def _room(limit: Frontier, pooled: Pool, found: Bridge, centre: Floats) -> Floats:
-    """(prompts,) from the mean to success where rewards have two levels and it was not seen; else 0."""
-    nothing = np.zeros(len(found.best))
-    if not np.isfinite(limit.cap) or limit.settings.reward_range is None:
-        return nothing
-    seen = (pooled.rewards + centre[:, None])[pooled.origin >= 0]
-    if len(np.unique(np.round(seen, 9))) > 2:
-        return nothing
+def _room(limit: Frontier, found: Bridge, centre: Floats) -> Floats:
+    """(prompts,) from the mean to success where no sample shows one; 0 where one does."""
+    if limit.settings.reward_range is None:
+        return np.zeros(len(found.best))
     room = limit.settings.reward_range[1] - centre
-    return np.where(found.best < room - 1e-9, np.maximum(room, 0.0), 0.0)
+    return np.where(found.highest < room - 1e-9, np.maximum(room, 0.0), 0.0)
+
+
+def _two_levels(pooled: Pool, centre: Floats) -> bool:
+    """Whether rewards have just two levels, on both sides."""
+    seen = (pooled.rewards + centre[:, None])[pooled.origin >= 0]
+    return len(np.unique(np.round(seen, 9))) == 2
 
 
 def _too_little(limit: Frontier, counts: Any) -> str:

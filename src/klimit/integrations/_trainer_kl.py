@@ -1,0 +1,37 @@
+"""The KL that TRL's trainers log of themselves, and at what settings they sample."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from klimit._errors import EstimateWarning
+from klimit._estimate import Estimate
+
+PPO = "objective/kl"  # what marks a log of the PPO trainer
+
+
+def from_log(args: Any, logs: dict[str, Any], level: float) -> Estimate | None:
+    """KL of completions in nats, where this log has one to the base; no interval comes with it."""
+    from klimit.audit.kl import logged_kl
+
+    if PPO in logs:
+        return logged_kl(float(logs[PPO]), framework="trl-ppo", level=level)
+    kl, tokens = logs.get("kl"), logs.get("completions/mean_length")
+    if kl is None or tokens is None:
+        return None
+    framework = "trl-rloo" if "RLOO" in type(args).__name__ else "trl-grpo"
+    return logged_kl(float(kl), framework=framework, tokens=float(tokens), level=level)
+
+
+def check_sampling(args: Any) -> None:
+    """Warn where rollouts are drawn at settings that make another policy of it."""
+    settings = {name: getattr(args, name, None) for name in ("temperature", "top_p")}
+    odd = [f"{name} {x:g}" for name, x in settings.items() if x is not None and x != 1.0]
+    if odd:
+        warnings.warn(
+            f"rollouts are drawn at {' and '.join(odd)}, from another policy than the one whose KL is "
+            "measured; the limit is that of a base drawn at temperature 1.",
+            EstimateWarning,
+            stacklevel=4,
+        )
