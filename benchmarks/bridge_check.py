@@ -44,6 +44,17 @@ each, so a single row is good to about 8 points.
 """
 
 
+FLAWS = """\
+## Policies that should be refused, or that can do little
+
+*half*, *top-p*: the policy never draws half of what the base draws, or 31 % of it, whatever its reward;
+*not renormalised*: nor do its log-probabilities know. *Stale scores*: log-ratios of another checkpoint,
+15 % steeper in the reward. *Never the best*: nothing above 1.5 standard deviations. *Narrow*: half of
+the base's spread. What passes the test passes because it does little harm at so many prompts and
+samples, and *error* says how much; *these* may then cover less than they say.
+"""
+
+
 @dataclass(frozen=True)
 class Job:
     """A case at some numbers of samples."""
@@ -185,8 +196,7 @@ def main(seed: int, prompts: int, repeats: int, workers: int, output: str) -> No
     )  # fmt: skip
     head = [row(HEAD), "|---" * len(HEAD) + "|"]
     page = [text, *head, *(row(x.cells()) for x in outcomes[:split]), "", _summary(outcomes[:split]),
-            "", "## Policies that should be refused, or that can do little", "",
-            *head, *(row(x.cells()) for x in outcomes[split:])]  # fmt: skip
+            "", FLAWS, *head, *(row(x.cells()) for x in outcomes[split:])]  # fmt: skip
     click.echo(write_page(output, "\n".join(page) + "\n"), nl=False)
 
 
@@ -195,9 +205,10 @@ def _summary(outcomes: list[Outcome]) -> str:
     lines = []
     for name in dict.fromkeys(x.job.case.rewards for x in outcomes):
         ours = [x for x in outcomes if x.job.case.rewards == name]
-        drawn, these = (np.nanmean([x.coverage(part) for x in ours]) for part in (0, 1))
+        answers = [[x.covered[part::2][x.trusted[part::2]] for x in ours] for part in (0, 1)]
+        drawn, these = (float(np.concatenate(part).mean()) for part in answers)
         lines.append(f"{name} {_percent(drawn, 1)} drawn, {_percent(these, 1)} these")
-    return f"Coverage inside trust, mean over the rows above: {'; '.join(lines)}."
+    return f"Coverage of all trusted answers above: {'; '.join(lines)}."
 
 
 if __name__ == "__main__":

@@ -199,3 +199,25 @@ def test_evaluation_is_logged_apart_and_never_stops_a_run(tiny, folder):
         math.isfinite(row.get("eval_frontier/gain", math.nan)) for row in trainer.state.log_history
     )
     assert len(callback.history) == 2
+
+
+def test_a_reward_module_scores_rows_by_the_prompt_that_they_begin_with(tiny):
+    import torch
+
+    from klimit import DataError
+    from klimit.integrations.trl import text_reward
+
+    words, asked = tiny.tokenizer(), []
+
+    def told(prompts, completions, completion_ids):
+        asked.extend(zip(prompts, completions, strict=True))
+        return [len(ids) for ids in completion_ids]
+
+    module = text_reward([told, tiny.sun], words, tiny.PROMPTS[:2], weights=[1.0, 8.0])
+    row = [*module.input_ids[1], *words("sun sun")["input_ids"], 1]
+    ids = torch.tensor([[0, 0, *row, 0]])
+    states = module.scorer(input_ids=ids, attention_mask=(ids != 0).long()).hidden_states
+    assert asked == [(tiny.PROMPTS[1], "sun sun")]
+    assert module.score(states[-1]).tolist() == [[[5.0]] * ids.shape[1]]
+    with pytest.raises(DataError, match="none of the prompts"):
+        module.scorer(input_ids=ids[:, 3:], attention_mask=torch.ones_like(ids[:, 3:]))

@@ -52,6 +52,56 @@ def test_the_slope_of_a_closed_form_is_its_beta(closed, budget_kl):
     assert_allclose((ends[1] - ends[0]) / (2 * step), closed(budget_kl).beta, rtol=1e-5, atol=1e-7)
 
 
+LAWS = [
+    (gaussian_frontier, {"sd": 2.5}),
+    (exponential_frontier, {"scale": 2.5}),
+    (uniform_frontier, {"width": 2.5}),
+    (bernoulli_frontier, {"pass_rate": 0.2}),
+]
+
+
+@pytest.mark.parametrize(("closed", "law"), LAWS)
+@given(fraction=st.floats(1e-9, 0.999))
+def test_asked_by_budget_by_gain_or_by_slope_a_law_names_the_same_point(closed, law, fraction):
+    limit = -np.log(0.2) if closed is bernoulli_frontier else 10.0
+    point = closed(fraction * limit, **law)
+    by_gain, by_beta = closed(gain=point.gain, **law), closed(beta=point.beta, **law)
+    for other in (by_gain, by_beta):
+        for name in ("kl", "gain", "beta", "variance"):
+            # near their ends the laws are flat: a gain says little about the KL there
+            assert_allclose(getattr(other, name), getattr(point, name), rtol=1e-7, err_msg=name)
+        assert_allclose(other.jeffreys, point.jeffreys, rtol=1e-7)
+
+
+@pytest.mark.parametrize(("closed", "law"), LAWS)
+def test_the_curvature_of_a_closed_form_is_the_slope_of_its_beta(closed, law):
+    at = np.array([1e-3, 0.1, 0.5, 1.2])
+    ends = [closed(at * (1 + s * 1e-5), **law).beta for s in (-1, 1)]
+    assert_allclose((ends[1] - ends[0]) / (2e-5 * at), closed(at, **law).curvature, rtol=1e-6)
+
+
+def test_gains_that_no_policy_reaches_cost_infinitely_much_and_no_gain_costs_nothing():
+    for closed, law in LAWS:
+        nothing = closed(gain=[-1.0, 0.0], **law)
+        assert nothing.kl.tolist() == nothing.gain.tolist() == [0, 0]
+        assert nothing.beta.tolist() == [np.inf] * 2
+        at_rest = closed(beta=np.inf, **law)
+        assert (at_rest.kl, at_rest.gain) == (0, 0)
+    beyond = uniform_frontier(gain=[0.5, 0.6])
+    assert beyond.kl.tolist() == [np.inf] * 2
+    assert beyond.beta.tolist() == [0, 0]
+    sure, never = bernoulli_frontier(gain=[0.75, 0.76], pass_rate=0.25).kl
+    assert_allclose(sure, np.log(4), rtol=1e-14)
+    assert never == np.inf
+    assert bernoulli_frontier(gain=[0.0, 0.1], pass_rate=[[0.0], [1.0]]).kl.tolist() == [
+        [0, np.inf],
+        [0, np.inf],
+    ]
+    steep = exponential_frontier(beta=[0.5, 1.0, 1.5])
+    assert steep.gain.tolist()[:2] == steep.kl.tolist()[:2] == [np.inf] * 2
+    assert_allclose(steep.gain[2], 2.0, rtol=1e-14)
+
+
 def test_jeffreys_is_twice_the_kl_for_normal_rewards():
     point = gaussian_frontier(BUDGETS, sd=2.5)
     assert_allclose(point.jeffreys, 2 * BUDGETS, rtol=1e-14)
@@ -138,6 +188,10 @@ def test_expansions_broadcast_and_vanish_for_constant_rewards():
         (lambda: bernoulli_frontier(1, pass_rate=2), "pass_rate must lie between 0 and 1"),
         (lambda: gaussian_frontier([1, 2], sd=[1, 2, 3]), "shapes must broadcast"),
         (lambda: small_kl_expansion([0.5, 0.5], [0, 1], -1), "kl must be a KL budget"),
+        (lambda: gaussian_frontier(), "exactly one of kl, gain and beta must be given; got none"),
+        (lambda: uniform_frontier(1, beta=1), "got kl and beta"),
+        (lambda: bernoulli_frontier(gain=np.nan, pass_rate=0.1), "gain must be a number"),
+        (lambda: exponential_frontier(beta=0), "beta must be positive"),
     ],
 )
 def test_unusable_arguments_are_an_error(call, words):

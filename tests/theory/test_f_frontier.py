@@ -120,12 +120,15 @@ def test_under_total_variation_linear_programming_finds_the_same(prompts):
         assert_allclose(limit.gain(budget), -found.fun, rtol=1e-9)
 
 
-@every_divergence
-@settings(max_examples=25)
-@given(data=st.data(), table=reward_tables(), fraction=st.floats(0.01, 0.95))
-def test_the_policy_spends_the_budget_and_the_dual_proves_it_optimal(
-    which, distance, data, table, fraction
-):
+@settings(max_examples=60)
+@given(
+    case=st.sampled_from(CASES),
+    data=st.data(),
+    table=reward_tables(),
+    fraction=st.floats(0.01, 0.95),
+)
+def test_the_policy_spends_the_budget_and_the_dual_proves_it_optimal(case, data, table, fraction):
+    which, distance = case
     limit = f_frontier(table.base, table.reward, **which)
     budget = fraction * min(float(limit.saturation.divergence), 3.0)
     assume(budget > 1e-9)
@@ -149,10 +152,14 @@ def test_the_policy_spends_the_budget_and_the_dual_proves_it_optimal(
         assert gain(other, table.base, table.reward) <= best + 10 * slack + 1e-9 * abs(best)
 
 
-@every_divergence
-@settings(max_examples=15)
-@given(prompts=ragged_prompts(), fraction=st.floats(0.02, 0.9))
-def test_the_slope_is_beta_and_the_inverse_undoes_the_gain(which, distance, prompts, fraction):
+@settings(max_examples=25)
+@given(
+    case=st.sampled_from(CASES),
+    prompts=ragged_prompts(max_prompts=3),
+    fraction=st.floats(0.02, 0.9),
+)
+def test_the_slope_is_beta_and_the_inverse_undoes_the_gain(case, prompts, fraction):
+    which, _ = case
     for sharing in ("average", "per-prompt"):
         limit = f_frontier(
             prompts.base, prompts.reward, weights=prompts.weights, budget=sharing, **which
@@ -171,21 +178,20 @@ def test_the_slope_is_beta_and_the_inverse_undoes_the_gain(which, distance, prom
             assert_allclose(limit.gain(limit.divergence(reached)), reached, rtol=1e-9)
         spent, gained = limit.divergence_by_prompt(at), limit.gain_by_prompt(at)
         assert_allclose(prompts.weights @ gained, reached, rtol=1e-7, atol=slack)
-        if sharing == "average":
-            assert_allclose(prompts.weights @ spent, at, rtol=1e-7)
-        else:
+        if sharing == "per-prompt":
             assert (spent <= at * (1 + 1e-9)).all()
+        elif limit.beta(at) > 1e-290:  # beyond, what is left of the budget buys nothing
+            assert_allclose(prompts.weights @ spent, at, rtol=1e-7)
 
 
-@settings(max_examples=25)
-@given(prompts=ragged_prompts(), budget=budgets(1e-6, 5.0))
-def test_sharing_beta_gains_at_least_as_much_as_sharing_divergence(prompts, budget):
-    for which, _ in CASES:
-        together, each = (
-            f_frontier(prompts.base, prompts.reward, weights=prompts.weights, budget=b, **which)
-            for b in ("average", "per-prompt")
-        )
-        assert together.gain(budget) >= each.gain(budget) * (1 - 1e-10) - 1e-14
+@settings(max_examples=50)
+@given(case=st.sampled_from(CASES), prompts=ragged_prompts(), budget=budgets(1e-6, 5.0))
+def test_sharing_beta_gains_at_least_as_much_as_sharing_divergence(case, prompts, budget):
+    together, each = (
+        f_frontier(prompts.base, prompts.reward, weights=prompts.weights, budget=b, **case[0])
+        for b in ("average", "per-prompt")
+    )
+    assert together.gain(budget) >= each.gain(budget) * (1 - 1e-10) - 1e-14
 
 
 @settings(max_examples=40)
@@ -252,22 +258,23 @@ def test_a_forward_kl_optimum_is_the_base_over_a_distance_to_the_reward(base, be
     assert_allclose((base * beta / (level - reward)).sum(), 1.0, rtol=1e-6)
 
 
-@settings(max_examples=30)
-@given(table=reward_tables(prompts=2), beta=st.tuples(budgets(0.05, 50.0), budgets(0.05, 50.0)))
-def test_tilts_broadcast_and_agree_with_the_frontier(table, beta):
-    for which, distance in CASES:
-        together = f_tilt(table.base, table.reward, beta=np.reshape(beta, (2, 1)), **which)
-        assert together.policy.shape == (2, 2, table.base.shape[-1])
-        for k in range(2):
-            point = f_frontier(table.base[k], table.reward[k], **which).at(beta=np.array(beta))
-            assert_allclose(together.gain[:, k], point.gain, rtol=1e-9, atol=1e-12)
-            assert_allclose(together.divergence[:, k], point.divergence, rtol=1e-8, atol=1e-14)
-        policy = together.policy
-        assert_allclose(policy.sum(axis=-1), 1.0, rtol=1e-12)
-        with np.errstate(over="ignore"):
-            seen = distance(policy, table.base)
-        plain = together.divergence < 1e6
-        assert_allclose(together.divergence[plain], seen[plain], rtol=1e-6, atol=1e-12)
+@settings(max_examples=60)
+@given(
+    case=st.sampled_from(CASES),
+    table=reward_tables(prompts=2),
+    beta=st.tuples(budgets(0.05, 50.0), budgets(0.05, 50.0)),
+)
+def test_tilts_broadcast_and_agree_with_the_frontier(case, table, beta):
+    which, distance = case
+    together = f_tilt(table.base, table.reward, beta=np.reshape(beta, (2, 1)), **which)
+    policy = together.policy
+    assert policy.shape == (2, 2, table.base.shape[-1])
+    for k in range(2):
+        point = f_frontier(table.base[k], table.reward[k], **which).at(beta=np.array(beta))
+        assert_allclose(together.gain[:, k], point.gain, rtol=1e-9, atol=1e-12)
+        assert_allclose(together.divergence[:, k], point.divergence, rtol=1e-8, atol=1e-14)
+    assert_allclose(policy.sum(axis=-1), 1.0, rtol=1e-12)
+    assert_allclose(together.divergence, distance(policy, table.base), rtol=1e-6, atol=1e-12)
 
 
 def test_at_beta_the_kl_tilt_is_the_exponential_one():
@@ -313,7 +320,12 @@ def test_extreme_inputs_stay_finite_and_right(which, distance):
 
 
 def test_small_budgets_buy_the_same_with_every_smooth_divergence():
-    curvature = {"chi-square": 2.0, "hellinger-squared": 0.25, "jensen-shannon": 0.25, "jeffreys": 2.0}
+    curvature = {
+        "chi-square": 2.0,
+        "hellinger-squared": 0.25,
+        "jensen-shannon": 0.25,
+        "jeffreys": 2.0,
+    }
     variance = 0.3 + 16 * 0.2 - 1.1**2
     for name in SMOOTH:
         limit = f_frontier(THREE, SKEWED, divergence=name)

@@ -8,8 +8,17 @@ from numpy.testing import assert_allclose
 from scipy import optimize
 
 from klimit import _errors
-from klimit.theory import best_of_n, ceiling, frontier, kl, tilt, win_probability
-from tests.strategies import budgets, ragged_prompts, reward_tables
+from klimit.theory import (
+    best_of_n,
+    ceiling,
+    frontier,
+    gain,
+    kl,
+    tilt,
+    win_probability,
+    win_rate_frontier,
+)
+from tests.strategies import budgets, distributions, ragged_prompts, reward_tables
 
 FLAT = 1e-9  # budgets this near saturation are left out: the slope jumps there
 
@@ -131,6 +140,50 @@ def test_every_beta_proves_a_bound_and_the_right_one_attains_it(prompts, budget_
         assert_allclose(limit.dual_bound(budget_kl, beta=right), gain, rtol=1e-11)
 
 
+@given(prompts=ragged_prompts(), budget_kl=budgets(1e-9, 20.0))
+def test_the_policies_of_the_frontier_spend_the_budget_and_earn_the_gain(prompts, budget_kl):
+    for budget in ("average", "per-prompt"):
+        limit = frontier(prompts.base, prompts.reward, weights=prompts.weights, budget=budget)
+        policies = limit.policies([budget_kl, np.inf])
+        assert [p.shape for p in policies] == [(2, b.size) for b in prompts.base]
+        spent = [kl(p[0], q) for p, q in zip(policies, prompts.base, strict=True)]
+        assert_allclose(spent, limit.kl_by_prompt(budget_kl), rtol=1e-6, atol=1e-13)
+        triples = zip(policies, prompts.base, prompts.reward, strict=True)
+        earned = [gain(p, q, r) for p, q, r in triples]
+        assert_allclose(np.transpose(earned) @ prompts.weights, limit.gain([budget_kl, np.inf]),
+                        rtol=1e-8, atol=1e-12)  # fmt: skip
+
+
+@given(data=st.data(), prompts=ragged_prompts(), beta=budgets(1e-1, 1e2))
+def test_two_numbers_tell_how_far_a_method_is_from_the_optimum(data, prompts, beta):
+    limit = frontier(prompts.base, prompts.reward, weights=prompts.weights)
+    others = []
+    for base in prompts.base:
+        other = np.where(base > 0, data.draw(distributions(base.size)), 0.0)
+        others.append(other / other.sum() if other.sum() > 0 else base)
+    triples = list(zip(others, prompts.base, prompts.reward, strict=True))
+    spent = prompts.weights @ [kl(p, q) for p, q, _ in triples]
+    gained = prompts.weights @ [gain(p, q, r) for p, q, r in triples]
+    best = [tilt(q, r, beta=beta).policy for _, q, r in triples]
+    assume(all((b[p > 0] > 0).all() for b, p in zip(best, others, strict=True)))
+    apart = prompts.weights @ [kl(p, b) for p, b in zip(others, best, strict=True)]
+    found = limit.gap_nats(spent, gain=gained, beta=beta)
+    assert_allclose(found, apart, rtol=1e-8, atol=1e-9)
+    own = limit.beta(spent)
+    if 0.05 < own < 1e6:  # at its own KL it is the shortfall, over the slope
+        best = [tilt(q, r, beta=own).policy for _, q, r in triples]
+        apart = prompts.weights @ [kl(p, b) for p, b in zip(others, best, strict=True)]
+        assert_allclose(limit.gap_nats(spent, gain=gained), apart, rtol=1e-6, atol=1e-8)
+
+
+def test_a_gap_has_no_meaning_without_a_tilt_to_measure_it_from():
+    limit = frontier([0.9, 0.1], [0, 1])
+    assert np.isnan(limit.gap_nats([0.0, 5.0], gain=0.0)).all()
+    assert limit.gap_nats(0.5, gain=limit.gain(0.5)) == 0
+    with pytest.raises(_errors.ArgumentError, match="one beta for all prompts"):
+        frontier([0.9, 0.1], [0, 1], budget="per-prompt").gap_nats(0.5, gain=0.1)
+
+
 @given(prompts=ragged_prompts(), beta=budgets(1e-1, 1e2))
 def test_a_point_at_beta_satisfies_the_identities(prompts, beta):
     limit = frontier(prompts.base, prompts.reward, weights=prompts.weights)
@@ -159,6 +212,31 @@ def test_the_win_rate_limit_sees_only_the_order_of_rewards(table, budget_kl):
     bent = frontier(table.base, win_probability(table.base, np.exp(table.reward) + table.reward))
     assert_allclose(plain.gain(budget_kl), bent.gain(budget_kl), rtol=1e-12, atol=1e-15)
     assert plain.gain(budget_kl) <= 0.5
+
+
+def test_the_win_rate_frontier_is_that_of_the_win_probabilities():
+    base, reward = [[0.5, 0.3, 0.2], [0.4, 0.6]], [[0, 1, 4], [2, 2]]
+    wins = [win_probability(p, r) for p, r in zip(base, reward, strict=True)]
+    for budget in ("average", "per-prompt"):
+        limit = win_rate_frontier(base, reward, weights=[1, 3], budget=budget)
+        same = frontier(base, wins, weights=[1, 3], budget=budget)
+        assert_allclose(limit.gain([0.1, 0.5, 9.0]), same.gain([0.1, 0.5, 9.0]), rtol=1e-14)
+
+
+def test_a_part_of_the_prompts_starts_the_search_for_many_budgets_but_does_not_decide_it():
+    rng = np.random.default_rng(8)
+    base, scale = rng.dirichlet(np.ones(4), 1500), rng.gamma(2, size=(1500, 1))
+    limit = frontier(base, rng.normal(size=(1500, 4)) * scale)
+    many = np.geomspace(1e-10, 3.0, 60)
+    alone = np.array([limit.beta(d) for d in many])
+    assert_allclose(limit.beta(many), alone, rtol=1e-12)
+    assert_allclose(limit.gain(many), [limit.gain(d) for d in many], rtol=1e-13)
+    assert_allclose(limit.kl(limit.gain(many)), np.minimum(many, limit.saturation.kl), rtol=1e-9)
+    weights = np.where(
+        np.arange(1500) % 5 == 0, 0.0, 1.0
+    )  # those of the part may count for nothing
+    light = frontier(base, rng.normal(size=(1500, 4)), weights=weights)
+    assert_allclose(light.gain(many), [light.gain(d) for d in many], rtol=1e-13)
 
 
 @given(q=st.floats(1e-9, 1 - 1e-9), n=st.integers(1, 1000))

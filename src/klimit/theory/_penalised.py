@@ -69,7 +69,7 @@ def optimum(f: Generator, prob: Floats, below: Floats, top: Floats, beta: Floats
         policy, change = policy / (1.0 + rest), (change - rest * prob) / (1.0 + rest)
         u = np.where(prob > 0, u - np.log1p(rest), 0.0)
         divergence = f.divergence(Pair(policy, prob, u))
-        gain = ((below + top[:, None]) * change).sum(axis=-1)
+        gain = np.maximum(((below + top[:, None]) * change).sum(axis=-1), 0.0)
         moves = np.where(prob > 0, prob * f.response(u, drop), 0.0)
         mean = (moves * below).sum(axis=-1) / moves.sum(axis=-1)
         variance = (moves * (below - mean[:, None]) ** 2).sum(axis=-1) / f.scale

@@ -15,7 +15,9 @@ _FARTHEST = 740.0  # e^-740 is still above 0
 
 
 def increasing_root(
-    function: Callable[[Floats, NDArray[np.intp]], tuple[Floats, Floats]], start: Floats
+    function: Callable[[Floats, NDArray[np.intp]], tuple[Floats, Floats]],
+    start: Floats,
+    resolution: float = 0.0,
 ) -> Floats:
     """Where does each of these increasing functions vanish?
 
@@ -26,6 +28,7 @@ def increasing_root(
         slopes. Work in logarithms (of the unknown and of what is matched), so that steps of order
         one make sense and the tolerances are relative.
     start : (problems,) where to begin
+    resolution : how near to a root is near enough, beside 1e-15 of its size
 
     Returns
     -------
@@ -55,7 +58,9 @@ def increasing_root(
         other = np.where(closed, middle - t, -np.sign(value) * reach[active])
         step = np.where(newton, step, other)
         reach[active] *= 2.0
-        settled = (np.abs(value) <= _VALUE_TOLERANCE) | (hi - lo <= 1e-15 * np.abs(t))
+        settled = (np.abs(value) <= _VALUE_TOLERANCE) | (
+            hi - lo <= np.maximum(1e-15 * np.abs(t), resolution)
+        )
         root[active] = np.where(settled, t, np.clip(t + step, -_FARTHEST, _FARTHEST))
         # A short step alone proves nothing: where a function jumps, its slope may mislead.
         near = newton & (np.abs(step) <= _NEWTON_TOLERANCE) & (np.abs(value) <= _NEAR)

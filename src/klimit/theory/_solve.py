@@ -16,6 +16,7 @@ from klimit.theory._root import increasing_root
 from klimit.theory._spend import Spend, Spent
 
 _AT_LIMIT = 1.0 - 1e-14  # budgets from this fraction of the limit on count as saturated
+_RESOLUTION = 1e-16  # of log beta: no float is nearer to its neighbours
 _FEW = 12  # tilts that are looked at first where many are searched for
 _PART = 256  # prompts on which these are found
 
@@ -102,7 +103,7 @@ def own_betas(
         with np.errstate(divide="ignore"):
             close = -np.log(guess.ravel()[searched])
         start = np.where(np.isfinite(close), close, start)
-    beta[searched] = np.exp(-increasing_root(mismatch, start))
+    beta[searched] = np.exp(-increasing_root(mismatch, start, _RESOLUTION))
     return solved
 
 
@@ -129,7 +130,7 @@ def _shared(
 
     if wanted.size > 2 * _FEW:
         start = _head_start(known, weights, np.log(wanted), start, what, spend)
-    solved.beta[searched] = np.exp(-increasing_root(mismatch, start))
+    solved.beta[searched] = np.exp(-increasing_root(mismatch, start, _RESOLUTION))
     return solved
 
 
@@ -137,7 +138,8 @@ def _log_value(found: Spent, weights: Floats, log_l: Floats, what: What) -> tupl
     """Log of the mean KL or gain and its slope: dKL / dlog l = l^2 Var, dgain / dlog l = l Var."""
     value = mean(weights, found.kl if what == "kl" else found.gain)
     power = 2 if what == "kl" else 1
-    return np.log(value), np.exp(power * log_l) * mean(weights, found.variance) / value
+    with np.errstate(all="ignore"):  # nothing spent yet, or a tilt beyond all rewards
+        return np.log(value), np.exp(power * log_l) * mean(weights, found.variance) / value
 
 
 def _head_start(

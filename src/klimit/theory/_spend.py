@@ -64,9 +64,17 @@ def spend(known: Outcomes, beta: Floats, prompts: NDArray[np.intp] | None = None
     shape = np.broadcast_shapes(beta.shape, (count,))
     table = np.broadcast_to(beta, shape).reshape(-1, count).T
     found = np.empty((3, count, table.shape[1]))
-    for some, prob, below in rows(known, np.arange(count), table.shape[1]):
-        found[:, some] = _measured(known, some, prob, below, table[some])
+    longest = int(_lengths(known).max(initial=1))
+    step = max(1, _BLOCK // longest)  # coefficients at once
+    for at in range(0, table.shape[1], step):
+        part = table[:, at : at + step]
+        for some, prob, below in rows(known, np.arange(count), part.shape[1]):
+            found[:, some, at : at + step] = _measured(known, some, prob, below, part[some])
     return Spent(*(np.ascontiguousarray(part.T).reshape(shape) for part in found))
+
+
+def _lengths(known: Outcomes) -> NDArray[np.intp]:
+    return np.diff(np.asarray(known.starts), append=known.prob.size)
 
 
 def rows(
@@ -74,39 +82,28 @@ def rows(
 ) -> Iterator[tuple[NDArray[np.intp], Floats, Floats]]:
     """Yield blocks of rows: which of `prompts` they are, (rows, outcomes) prob and below_top.
 
-    Shorter rows are filled up with outcomes of probability 0; similar lengths share a block.
+    Rows of similar length share a block, filled up with outcomes of probability 0.
     """
-    starts = np.asarray(known.starts)
-    lengths = np.diff(starts, append=known.prob.size)
-    same = bool((lengths == lengths[0]).all()) if lengths.size else True
-    order = np.arange(prompts.size)
-    if not same:
-        order = np.argsort(lengths[prompts], kind="stable")
+    lengths = _lengths(known)
+    width = int(lengths.max(initial=1))
+    if known.prob.size == width * lengths.size:  # all of one length
+        tables = known.prob.reshape(-1, width), known.below_top.reshape(-1, width)
+        size = max(1, _BLOCK // (width * copies))
+        for at in range(0, prompts.size, size):
+            chosen = prompts[at : at + size]
+            yield np.arange(at, at + chosen.size), tables[0][chosen], tables[1][chosen]
+        return
+    order = np.argsort(-lengths[prompts], kind="stable")
     at = 0
     while at < order.size:
-        width = int(lengths[prompts[order[at]]])
-        if not same:  # the block's longest row is its last
-            ahead = order[at : at + max(1, _BLOCK // (width * copies))]
-            width = int(lengths[prompts[ahead[-1]]])
+        width = int(lengths[prompts[order[at]]])  # the block's first row is its longest
         some = order[at : at + max(1, _BLOCK // (width * copies))]
         at += some.size
-        rows = prompts[some]
-        if same:
-            yield (
-                some,
-                known.prob.reshape(-1, width)[rows],
-                known.below_top.reshape(-1, width)[rows],
-            )
-            continue
-        width = int(lengths[rows].max())
-        column = np.arange(width)
-        inside = column < lengths[rows, None]
-        index = starts[rows, None] + np.where(inside, column, 0)
-        yield (
-            some,
-            np.where(inside, known.prob[index], 0.0),
-            np.where(inside, known.below_top[index], 0.0),
-        )
+        chosen = prompts[some]
+        inside = np.arange(width) < lengths[chosen, None]
+        index = np.asarray(known.starts)[chosen, None] + np.where(inside, np.arange(width), 0)
+        prob, below = (np.where(inside, part[index], 0.0) for part in (known.prob, known.below_top))
+        yield some, prob, below
 
 
 def _measured(

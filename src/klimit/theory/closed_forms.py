@@ -208,7 +208,7 @@ def uniform_frontier(
     """
     asked, value, size = _asked(kl, gain, beta, width=positive(width, "width"))
     flat, widths = value.ravel(), size.ravel()
-    with np.errstate(divide="ignore", over="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         if asked == "kl":
             inside = (flat > 0) & (flat < 700.0)  # beyond, the tilt exceeds what a float holds
             x = np.where(flat > 0, np.inf, 0.0)
@@ -325,8 +325,8 @@ def bernoulli_frontier(
 
 def _passing(gain: Floats, q: Floats) -> FrontierPoint:
     """What it costs to raise a pass rate q by so much."""
-    out = gain > 1.0 - q
-    rise = np.where(out | (q == 0), 0.0, gain)
+    out = (gain > (1.0 - q) * (1.0 + 1e-14)) | ((q == 0) & (gain > 0))
+    rise = np.where(out, 0.0, np.minimum(gain, 1.0 - q))
     with np.errstate(divide="ignore", invalid="ignore"):
         up = np.where(rise > 0, np.log1p(rise / q), 0.0)
         down = np.where(rise > 0, np.log1p(-rise / (1.0 - q)), 0.0)

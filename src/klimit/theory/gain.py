@@ -92,9 +92,9 @@ def covariance_gain(base: ArrayLike, reward: ArrayLike, *, log_weight: ArrayLike
     >>> float(covariance_gain(base, reward, log_weight=reward / 2).round(4))
     1.4909
     """
-    law, u = known(base, reward), numbers(log_weight, "log_weight")
-    shape = np.broadcast_shapes(law.prob.shape, broadcast(base=law.prob, log_weight=u)[0].shape)
-    u = np.where(law.prob > 0, np.broadcast_to(u, shape), -np.inf)
+    law = known(base, reward)
+    prob, u = broadcast(base=law.prob, log_weight=numbers(log_weight, "log_weight"))
+    u = np.where(prob > 0, u, -np.inf)
     highest = u.max(axis=-1, keepdims=True)
     bad = np.isnan(u) | (u == np.inf) | (highest == -np.inf)
     if bad.any():
@@ -104,12 +104,12 @@ def covariance_gain(base: ArrayLike, reward: ArrayLike, *, log_weight: ArrayLike
         )
     with np.errstate(under="ignore"):
         below = u - highest
-        moved = (law.prob * np.expm1(below)).sum(axis=-1, keepdims=True)  # E[w / max w] - 1
-        z = (law.prob * np.exp(below)).sum(axis=-1, keepdims=True)
+        moved = (prob * np.expm1(below)).sum(axis=-1, keepdims=True)  # E[w / max w] - 1
+        z = (prob * np.exp(below)).sum(axis=-1, keepdims=True)
         log_z = np.where(z > 0.5, np.log1p(np.maximum(moved, -0.5)), np.log(z))
         ratio = below - log_z
-        policy = reweighted(law.prob, law.log_prob, ratio)
-        return np.asarray((law.centred * change_terms(law.prob, policy, ratio)).sum(axis=-1))
+        policy = reweighted(prob, law.log_prob, ratio)
+        return np.asarray((law.centred * change_terms(prob, policy, ratio)).sum(axis=-1))
 
 
 def jeffreys_gain(policy: ArrayLike, base: ArrayLike, *, beta: ArrayLike) -> Floats:

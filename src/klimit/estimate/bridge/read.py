@@ -12,6 +12,8 @@ from klimit.estimate.inputs import reward_column
 from klimit.estimate.kernel import Floats
 
 if TYPE_CHECKING:
+    from klimit.estimate.result import Frontier
+    from klimit.estimate.samples import Integers
     from klimit.rollouts import Rollouts
 
 _SAME = 1e-2  # nats: below, two models are one, up to rounding
@@ -41,6 +43,37 @@ def draws(rollouts: Rollouts, reward: str | None, ids: Sequence[str]) -> Draws:
             take.append(np.arange(starts[at], starts[at] + number))
     rows = np.concatenate(take) if take else np.empty(0, dtype=np.int64)
     return Draws(column.values[rows], np.array(lengths, dtype=np.int64), ratios[None, rows])
+
+
+def carried(
+    limit: Frontier, base: Rollouts, policy: Rollouts, *, reward: str | None = None,
+    base_ids: Sequence[str] = (), policy_ids: Sequence[str] = (), name: str = "the policy",
+    rank: Integers | None = None,
+) -> Frontier:  # fmt: skip
+    """The limit that a policy is measured against, carried further by its own samples if they can.
+
+    Parameters
+    ----------
+    limit : of the base, on the prompts that follow, in their order
+    base, policy : what the samples are in; a policy without log-probabilities leaves the limit alone
+    base_ids, policy_ids : (prompts,) what either side calls the prompts that `limit` was computed
+        from, those without a use included; `limit.ids` if not given, which arrays do not have
+    rank : see `klimit.estimate.bridge.bridge`
+
+    Returns
+    -------
+    A `Bridged`, whose `notes` say what was done; or `limit` itself, where there is nothing to do with.
+    """
+    from klimit.estimate.bridge.verb import bridge
+
+    settings = limit.settings
+    if (settings.objective, settings.budget) != ("reward", "average"):
+        return limit
+    theirs = draws(policy, reward, policy_ids or base_ids or limit.ids)
+    if np.isnan(theirs.log_ratios).all():
+        return limit
+    ours = draws(base, reward, base_ids or limit.ids)
+    return bridge(limit, ours, [theirs], names=(name,), rank=rank)
 
 
 def log_ratios(rollouts: Rollouts) -> Floats:

@@ -74,7 +74,8 @@ def bridge_sums(pool: Pool, grid: Grid, *, seed: int, two_levels: bool = False) 
         half[x], quarter[x] = log_mgf[halves].mean(axis=0), log_mgf[quarters].mean(axis=0)
         share = w[0, :, None] * tilted / sums[0]
         drift = share - (w[0] / total[0])[:, None]
-        wobble[x] = (drift**2).sum(axis=0)
+        # one success alone is, given that it was seen at all, no underestimate
+        wobble[x] = (drift**2).sum(axis=0) * (1 - (share**2).sum(axis=0))
         drift -= np.outer(w[0] * (reward - mean[0]) / total[0], tilts)
         noise[x] = (drift**2).sum(axis=0)
         entropy[x] = -(share * np.log(np.maximum(share, 1e-300))).sum(axis=0)

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
 
 ENTROPY = 2.0  # nats: below, fewer than 7.4 samples a prompt carry the answer
-_NEAR = 0.25  # nats that the base can always tell something about
-_ERRORS = (3.2, 4.0, 4.0)  # standard errors that are no chance, at each of three tilts,
-_MATTERS = (0.012, 0.03, 0.03)  # and shares of the base that matter
+_NEAR = ((0.0, 0.012), (0.1, 0.02), (0.25, 0.03), (0.5, 0.03))
+"""Nats at which the base can always tell, and by what share the two may disagree."""
+_CHANCE = 3.2  # standard errors that are no chance there,
+_FAR_CHANCE, _FAR = 4.0, 0.03  # and where the base's own reach ends
 
 
 def why_refused(pool: Pool, limit: Frontier) -> str:
@@ -33,22 +34,26 @@ def why_refused(pool: Pool, limit: Frontier) -> str:
     draws. Shares by the reward are the ones that show the latter: they ask of the policy all that
     the base has at a reward, where shares by log-ratios ask for what the policy says it has.
     """
-    reach = max(limit.trusted_kl if np.isfinite(limit.trusted_kl) else _NEAR, _NEAR)
-    tilts = [float(limit.curve.at_kl(kl).tilt) for kl in (0.0, reach / 2, reach)]
+    tests = [(kl, share, _CHANCE) for kl, share in _NEAR]
+    if np.isfinite(limit.trusted_kl) and limit.trusted_kl > _NEAR[-1][0]:
+        tests.append((limit.trusted_kl, _FAR, _FAR_CHANCE))
     by_reward = replace(pool, known=np.zeros_like(pool.known))
     for one in (by_reward, pool) if pool.known[1:].any() else (by_reward,):
         weights = np.exp(log_weights(one, pool.origin >= 0))
-        for tilt, errors, matters in zip(tilts, _ERRORS, _MATTERS, strict=True):
-            missing = _missing(pool, weights, tilt)
+        for kl, share, chance in tests:
+            missing = _missing(pool, weights, float(limit.curve.at_kl(kl).tilt))
             mean = float(missing.mean())
-            error = float(missing.std(ddof=1)) / len(missing) ** 0.5
-            wrong = mean if tilt else abs(mean)  # further out the base may itself miss its best
-            if wrong > max(matters, errors * error):
+            error = max(float(missing.std(ddof=1)) / len(missing) ** 0.5, 1e-12)
+            wrong, errors = abs(mean), chance
+            if mean < 0 and kl > 0:  # the base's own samples may have missed its best
+                errors = _FAR_CHANCE if kl <= _NEAR[-1][0] else np.inf
+            if wrong > max(share, errors * error):
                 return (
                     "base and policy samples disagree where both can tell (the policy's show "
-                    f"{100 * wrong:.1f} % too {'little' if mean > 0 else 'much'} of the base, "
-                    f"{wrong / error:.1f} standard errors): either the policy never draws a part of "
-                    "what the base draws, or its samples are not from the law that scored them"
+                    f"{100 * wrong:.1f} % too {'little' if mean > 0 else 'much'} of the base at "
+                    f"{kl:.2g} nats, {wrong / error:.1f} standard errors): either the policy never "
+                    "draws a part of what the base draws, or its samples are not from the law that "
+                    "scored them"
                 )
     return ""
 
@@ -87,11 +92,21 @@ def unsolved(log_mgf: Floats, room: Floats, chance: Floats, grid: Grid, kl: Floa
     return found
 
 
-def doubted(bands: Bands, extra: Floats, wall: float) -> Bands:
-    """With further doubt, as a share of the gain, in trust and in the upper limit."""
-    shaky = np.hypot(bands.doubt, 0.5 * extra)
-    unsure = (shaky > DOUBT) | (bands.kl > wall) | (bands.kl > bands.trusted_kl)
+def doubted(bands: Bands, hidden: Floats, wall: float, *, two_levels: bool) -> Bands:
+    """With further doubt in trust and limits.
+
+    Parameters
+    ----------
+    hidden : what unsolved prompts may add, as a share of the gain
+    wall : nats at which trust must end
+    two_levels : half the correction may then be wrong, either way: prompts with one success are
+        corrected too much, those with none not at all
+    """
+    shaky = np.hypot(bands.doubt, 0.5 * hidden)
+    unsure = (shaky > DOUBT) | (bands.kl > min(wall, bands.trusted_kl))
     first = int(unsure.argmax()) if unsure.any() else len(shaky)
     trusted = edge_of_trust(bands.kl, shaky, first, min(wall, bands.trusted_kl))
-    high = bands.gain + np.hypot(bands.high - bands.gain, extra * bands.gain)
-    return replace(bands, doubt=shaky, high=high, trusted_kl=trusted)
+    slack = 0.5 * (bands.gain - bands.plugin) if two_levels else np.zeros(len(shaky))
+    low = np.maximum(bands.gain - np.hypot(bands.gain - bands.low, slack), 0.0)
+    high = bands.gain + np.hypot(bands.high - bands.gain, np.hypot(slack, hidden * bands.gain))
+    return replace(bands, doubt=shaky, low=low, high=high, trusted_kl=trusted)

@@ -83,7 +83,7 @@ def bridged(
     ...     "ref_logprob": np.full(1600, -90.0), "logprob": 2 * (r + 2) - 2 - 90})
     >>> limit = bridged(base, policy)
     >>> print(limit.gain(kl=4.5))  # the truth is 3
-    2.99 [2.96, 3.03]
+    2.977 [2.945, 3.014]
     """
     named = policies if isinstance(policies, Mapping) else {"the policy": policies}
     if not named:
@@ -181,7 +181,12 @@ def _carried(limit: Frontier, found: Bridge, room: Floats | None, pooled: Pool) 
     if room is not None and room.any():
         chance = 1 / (pooled.counts().sum(axis=0) + 1.0)
         hidden = unsolved(members.chosen, room, chance, stats.grid, bands.kl)
-    return replace(limit, curve=curve, members=members, bands=doubted(bands, hidden, wall))
+    return replace(
+        limit,
+        curve=curve,
+        members=members,
+        bands=doubted(bands, hidden, wall, two_levels=room is not None),
+    )
 
 
 def _room(limit: Frontier, found: Bridge, centre: Floats) -> Floats:

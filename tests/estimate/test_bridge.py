@@ -1,0 +1,302 @@
+"""Samples of policies carry the limit further, or are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import klimit
+from klimit._errors import ArgumentError, DataError
+from klimit.estimate.bridge import Draws, bridge, bridged, carried
+from klimit.estimate.bridge.draws import pool
+from klimit.estimate.bridge.weights import log_weights
+from klimit.estimate.frontier import frontier
+
+PROMPTS, SCALES = 40, np.resize([0.5, 1.0, 1.5, 1.0], 40)[:, None]
+SECOND = float(np.mean(SCALES**2))
+
+
+def normal(rng, *, base=64, policy=64, kl=3.0, noise=0.0, scored=False, cut=-np.inf):
+    """Normal rewards, a policy tilted to `kl` nats, noise in its log-ratio; drawn only above `cut`."""
+    tilt = np.sqrt(2 * kl / SECOND)
+    ours = rng.normal(size=(PROMPTS, base)) * SCALES
+    theirs = rng.normal(size=(PROMPTS, policy)) * SCALES + tilt * SCALES**2
+    second = [rng.normal(size=ours.shape), rng.normal(size=theirs.shape) + noise]
+    while (second[1] < cut).any():
+        low = second[1] < cut
+        second[1][low] = rng.normal(size=low.sum()) + noise
+    ratios = [
+        tilt * r - tilt**2 * SCALES**2 / 2 + noise * z - noise**2 / 2
+        for r, z in zip((ours, theirs), second, strict=True)
+    ]
+    if not scored:
+        ratios[0] = np.full(ours.shape, np.nan)
+    return tuple(of(r, x) for r, x in zip((ours, theirs), ratios, strict=True))
+
+
+def of(rewards, *ratios):
+    lengths = np.full(len(rewards), rewards.shape[1])
+    return Draws(rewards.ravel(), lengths, np.stack([x.ravel() for x in ratios]))
+
+
+def limit_of(base, **options):
+    return frontier(base.rewards.reshape(len(base.lengths), -1), **options)
+
+
+def pooled(base, *policies):
+    every = np.arange(len(base.lengths))
+    found = pool(base, policies, every, every, np.zeros(len(every)))
+    return found, np.exp(log_weights(found, found.origin >= 0))
+
+
+# ---- weights
+
+
+def test_one_policy_is_pooled_by_the_balance_heuristic():
+    rng = np.random.default_rng(0)
+    base, policy = normal(rng, base=6, policy=2, noise=1.0, scored=True)
+    found, weights = pooled(base, policy)
+    share = 6 / 8
+    expected = 1 / (share + (1 - share) * np.exp(found.log_ratios[1])) / 8
+    assert_allclose(weights, expected, rtol=1e-12)
+
+
+def test_several_scored_policies_are_pooled_as_mbar_does():
+    rng = np.random.default_rng(1)
+    rewards = [rng.normal(size=(5, size)) for size in (4, 3, 2)]
+    ratios = [rng.normal(size=(2, *x.shape)) for x in rewards]
+    draws = [of(x, *y) for x, y in zip(rewards, ratios, strict=True)]
+    found, weights = pooled(*draws)
+    total = 4 + 3 * np.exp(found.log_ratios[1]) + 2 * np.exp(found.log_ratios[2])
+    assert_allclose(weights, 1 / total, rtol=1e-12)
+
+
+def test_balance_weights_are_unbiased_on_a_law_that_can_be_enumerated():
+    rng = np.random.default_rng(2)
+    base, policy = rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(6))
+    value, ratio = rng.normal(size=6), np.log(policy / base)
+    mean = 0.0
+    for i in range(6):
+        for j in range(6):
+            pair = of(value[[[i]]], ratio[[[i]]]), of(value[[[j]]], ratio[[[j]]])
+            found, weights = pooled(*pair)
+            mean += base[i] * policy[j] * (weights * found.rewards).sum()
+    assert_allclose(mean, base @ value, rtol=1e-10)
+
+
+def test_shares_by_the_reward_are_the_balance_heuristic_where_the_reward_decides_the_ratio():
+    scored = normal(np.random.default_rng(3), scored=True)
+    plain = normal(np.random.default_rng(3), scored=False)
+    assert_allclose(pooled(*plain)[1], pooled(*scored)[1], rtol=1e-6)
+
+
+def test_shares_by_the_reward_are_unbiased_under_noise():
+    rng = np.random.default_rng(4)
+    sums = []
+    for _ in range(40):
+        found, weights = pooled(*normal(rng, base=16, policy=16, kl=1.0, noise=1.0))
+        sums.append([weights.sum(axis=1).mean(), (weights * found.rewards).sum(axis=1).mean()])
+    error = np.std(sums, axis=0) / 40**0.5
+    assert (np.abs(np.mean(sums, axis=0) - [1, 0]) < 3 * error + 0.01).all()
+
+
+def test_what_a_policy_cannot_draw_weighs_as_the_base_alone_would_have_it():
+    rewards = np.zeros((1, 2))
+    base = of(rewards, np.array([[-np.inf, np.log(2)]]))
+    _, weights = pooled(base, of(np.zeros((1, 2)), np.full((1, 2), np.log(2))))
+    assert_allclose(np.sort(weights[0]), [1 / 6, 1 / 6, 1 / 6, 1 / 2])
+
+
+# ---- the limit
+
+
+@pytest.mark.parametrize("scored", [False, True])
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_a_policy_carries_the_limit_beyond_its_own_kl(scored, noise):
+    base, policy = normal(np.random.default_rng(5), noise=noise, scored=scored)
+    limit = limit_of(base, prompts="fixed")
+    found = bridge(limit, base, [policy])
+    kl = np.array([1.0, 3.0, 6.0])
+    truth = np.sqrt(2 * kl * SECOND)
+    assert found.used
+    assert found.scored == (scored,)
+    assert found.trusted_kl > 6 > limit.trusted_kl
+    assert_allclose(found.gain(kl).value, truth, rtol=0.04)
+    assert abs(limit.gain(6.0).value / truth[2] - 1) > 0.05
+
+
+def test_identities_of_the_optimal_policy_hold_on_a_bridge():
+    base, policy = normal(np.random.default_rng(6))
+    found = bridge(limit_of(base), base, [policy])
+    point = found.at(beta=0.5)
+    assert_allclose(point.gain.value, 0.5 * point.jeffreys.value)
+    assert_allclose(found.gain(float(point.kl.value)).value, point.gain.value, rtol=1e-6)
+    assert_allclose(found.kl(2.5).value, found.kl(found.gain(found.kl(2.5).value).value).value)
+    frame = found.prompts(kl=4.0)
+    assert_allclose(frame["gain"].mean(), found.gain(4.0).value, rtol=1e-9)
+    assert_allclose(frame["kl"].mean(), 4.0, rtol=1e-9)
+    assert frame["trusted"].all()
+
+
+def test_no_digit_depends_on_the_order_of_samples_or_prompts():
+    rng = np.random.default_rng(7)
+    base, policy = normal(rng, base=16, policy=8, noise=0.5)
+    turned = []
+    prompts = rng.permutation(PROMPTS)
+    for one in (base, policy):
+        size = one.lengths[0]
+        at = np.concatenate([p * size + rng.permutation(size) for p in prompts])
+        turned.append(Draws(one.rewards[at], one.lengths, one.log_ratios[:, at]))
+    first = bridge(limit_of(base), base, [policy])
+    second = bridge(limit_of(turned[0]), turned[0], [turned[1]])
+    kl = [1.0, 4.0]
+    assert first.used
+    assert_array_equal(first.gain(kl).value, second.gain(kl).value)
+    assert_array_equal(first.gain(kl).high, second.gain(kl).high)
+
+
+def test_rare_successes_of_the_base_are_told_by_a_policy_that_has_many():
+    rng = np.random.default_rng(8)
+    rate = rng.uniform(0.02, 0.3, size=(60, 1))
+    better = rate * np.e**2 / (1 - rate + rate * np.e**2)
+    ours, theirs = ((rng.random((60, 8)) < p).astype(float) for p in (rate, better))
+    ratio = 2 * theirs - np.log(1 - rate + rate * np.e**2)
+    base = of(ours, np.full(ours.shape, np.nan))
+    limit = limit_of(base, prompts="fixed")
+    found = bridge(limit, base, [of(theirs, ratio)])
+    tilts = np.geomspace(0.01, 50, 4000)
+    truth = ((1.0 + np.log1p(rate * np.expm1(tilts)).mean(axis=0)) / tilts).min() - rate.mean()
+    estimate = found.gain(1.0)
+    assert found.trusted_kl > 1.0 > limit.trusted_kl
+    assert estimate.low <= truth <= estimate.high
+    alone = limit.gain(1.0)
+    assert estimate.high - estimate.low < (alone.high - alone.low) / 3
+
+
+def test_unsolved_prompts_take_trust_away():
+    rng = np.random.default_rng(9)
+    rate = np.where(np.arange(60) < 30, 0.2, 0.0)[:, None]
+    better = rate * np.e**2 / (1 - rate + rate * np.e**2)
+    ours, theirs = ((rng.random((60, 8)) < p).astype(float) for p in (rate, better))
+    ratio = 2 * theirs - np.log(1 - rate + rate * np.e**2)
+    base = of(ours, np.full(ours.shape, np.nan))
+    found = bridge(limit_of(base), base, [of(theirs, ratio)])
+    assert found.trusted_kl < 1.0
+
+
+# ---- refusals
+
+
+@pytest.mark.parametrize("scored", [False, True])
+def test_a_policy_that_never_draws_a_part_of_the_base_is_refused(scored):
+    base, policy = normal(np.random.default_rng(10), noise=1.0, scored=scored, cut=0.5)
+    limit = limit_of(base)
+    found = bridge(limit, base, [policy])
+    assert not found.used
+    assert "never draws" in found.notes[0]
+    assert_array_equal(found.gain([1.0, 4.0]).value, limit.gain([1.0, 4.0]).value)
+    assert found.trusted_kl == limit.trusted_kl
+
+
+def test_scores_of_another_checkpoint_are_refused():
+    base, policy = normal(np.random.default_rng(11))
+    stale = Draws(policy.rewards, policy.lengths, 1.3 * policy.log_ratios)
+    assert "not from the law that scored them" in bridge(limit_of(base), base, [stale]).reason
+
+
+def test_too_little_falls_back_to_the_base_and_says_why():
+    base, policy = normal(np.random.default_rng(12), policy=2)
+    assert "4 scored samples" in bridge(limit_of(base), base, [policy]).reason
+    few = [Draws(x.rewards[: 4 * 64], x.lengths[:4], x.log_ratios[:, : 4 * 64])
+           for x in normal(np.random.default_rng(13))]  # fmt: skip
+    assert "8 prompts" in bridge(limit_of(few[0]), few[0], [few[1]]).reason
+    base, policy = normal(np.random.default_rng(14))
+    plain = limit_of(base, estimator="plugin")
+    assert "plug-in" in bridge(plain, base, [policy]).reason
+    with pytest.raises(ArgumentError, match="average budget"):
+        bridge(limit_of(base, budget="per-prompt"), base, [policy])
+
+
+def test_noise_that_drowns_the_ratio_leaves_the_base_alone():
+    base, policy = normal(np.random.default_rng(15), kl=1.0, noise=5.0)
+    limit = limit_of(base)
+    found = bridge(limit, base, [policy])
+    assert found.trusted_kl <= 1.2 * limit.trusted_kl
+
+
+# ---- from rollouts
+
+
+def rollouts(draws, *, scored=True):
+    number = len(draws.lengths)
+    table = {
+        "prompt_id": [f"p{i}" for i in np.repeat(np.arange(number), draws.lengths)],
+        "reward": draws.rewards,
+    }
+    if scored:
+        reference = np.full(len(draws.rewards), -90.0)
+        table |= {"ref_logprob": reference, "logprob": reference + draws.log_ratios[0]}
+    return klimit.read(table)
+
+
+def test_rollouts_are_bridged_as_draws_are():
+    base, policy = normal(np.random.default_rng(16), noise=0.5)
+    direct = bridge(limit_of(base), base, [policy])
+    found = bridged(rollouts(base, scored=False), rollouts(policy))
+    assert found.used
+    assert found.scored == (False,)
+    assert_allclose(found.gain(5.0).value, direct.gain(5.0).value, rtol=1e-10)
+    assert "carry the limit to" in found.notes[0]
+
+
+def test_a_base_that_was_scored_again_is_used_and_one_scored_by_itself_is_not():
+    base, policy = normal(np.random.default_rng(17), noise=1.0, scored=True)
+    assert bridged(rollouts(base), rollouts(policy)).scored == (True,)
+    own = Draws(base.rewards, base.lengths, np.zeros(base.log_ratios.shape))
+    assert bridged(rollouts(own), rollouts(policy)).scored == (False,)
+
+
+def test_two_policies_reach_no_less_than_one():
+    rng = np.random.default_rng(18)
+    base, near = normal(rng, policy=16, kl=1.0)
+    _, far = normal(rng, policy=16, kl=6.0)
+    dump = rollouts(base, scored=False)
+    alone = bridged(dump, rollouts(near))
+    both = bridged(dump, {"near": rollouts(near), "far": rollouts(far)})
+    assert both.policies == ("near", "far")
+    assert both.trusted_kl > alone.trusted_kl
+    assert_allclose(both.gain(6.0).value, np.sqrt(12 * SECOND), rtol=0.05)
+
+
+def test_samples_without_log_probabilities_are_left_out_and_counted():
+    base, policy = normal(np.random.default_rng(19))
+    holes = policy.log_ratios.copy()
+    holes[0, ::10] = np.nan
+    some = Draws(policy.rewards, policy.lengths, holes)
+    found = bridge(limit_of(base), base, [some])
+    assert found.pool.unscored == holes[0, ::10].size
+    assert "256 policy samples without" in found.notes[1]
+
+
+def test_an_audit_gets_a_carried_limit_or_the_one_it_had():
+    base, policy = normal(np.random.default_rng(20))
+    ours, theirs = rollouts(base, scored=False), rollouts(policy)
+    limit = frontier(ours)
+    assert carried(limit, ours, theirs).trusted_kl > limit.trusted_kl
+    assert carried(limit, ours, rollouts(policy, scored=False)) is limit
+    ranked = frontier(ours, objective="win-rate")
+    assert carried(ranked, ours, theirs) is ranked
+
+
+def test_what_cannot_be_bridged_is_an_error_that_says_what_to_do():
+    base = rollouts(normal(np.random.default_rng(21), base=4, scored=True)[0])
+    strangers = klimit.read({"prompt_id": ["x"] * 4, "reward": [0.0, 1, 2, 3],
+                             "logprob": [-1.0] * 4, "ref_logprob": [-2.0] * 4})  # fmt: skip
+    with pytest.raises(DataError, match="no prompt in common"):
+        bridged(base, strangers)
+    plain = klimit.read({"prompt_id": ["p0"] * 4, "reward": [0.0, 1, 2, 3]})
+    with pytest.raises(DataError, match="klimit rescore"):
+        bridged(base, plain)
+    with pytest.raises(ArgumentError, match="no policy"):
+        bridged(base, {})
