@@ -45,14 +45,8 @@ from klimit.theory.ensembles import (
     members_needed,
 )
 from klimit.theory.f_divergence import f_divergence
-from klimit.theory.f_frontier import (
-    FCeiling,
-    FFrontier,
-    FFrontierPoint,
-    FTilt,
-    f_frontier,
-    f_tilt,
-)
+from klimit.theory.f_frontier import FCeiling, FFrontier, FFrontierPoint, f_frontier
+from klimit.theory.f_tilt import FTilt, f_tilt
 from klimit.theory.frontier import FrontierPoint, KnownFrontier, frontier
 from klimit.theory.gain import covariance_gain, gain, jeffreys_gain
 from klimit.theory.importance import importance_draws, importance_error

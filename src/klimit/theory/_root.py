@@ -55,7 +55,7 @@ def increasing_root(
         slow = np.abs(step) > 0.5 * last[active]
         stuck = (t + step == t) & (np.abs(value) > _NEAR)
         newton = ~slow & ~stuck & np.where(closed, inside, np.abs(step) <= reach[active])
-        other = np.where(closed, middle - t, -np.sign(value) * reach[active])
+        other = np.where(closed, middle - t, np.where(value < 0, 1.0, -1.0) * reach[active])
         step = np.where(newton, step, other)
         reach[active] *= 2.0
         settled = (np.abs(value) <= _VALUE_TOLERANCE) | (

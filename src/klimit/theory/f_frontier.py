@@ -13,160 +13,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from klimit._errors import ArgumentError
 from klimit.theory import _check
-from klimit.theory._check import Floats, choice, coefficient, numbers, same_leading
+from klimit.theory._check import Floats, choice, coefficient
 from klimit.theory._curve import Budget, Curve, real_gains
-from klimit.theory._custom import Function, custom
-from klimit.theory._generators import Generator, Jeffreys, JensenShannon, Power, TotalVariation
+from klimit.theory._custom import Function
+from klimit.theory._generators import Generator, TotalVariation
 from klimit.theory._outcomes import Outcomes
-from klimit.theory._penalised import Penalised, optimum
+from klimit.theory._penalised import Penalised
 from klimit.theory._prompts import lay_flat, read_rows, read_weights
 from klimit.theory._spend import Spent
-from klimit.theory.tilt import known
+from klimit.theory.f_tilt import normaliser_from, read_divergence
 
-_NAMED: dict[str, Generator] = {
-    "kl": Power(1.0),
-    "forward-kl": Power(0.0),
-    "jeffreys": Jeffreys(),
-    "chi-square": Power(2.0, scale=2.0),
-    "hellinger-squared": Power(0.5, scale=0.25),
-    "jensen-shannon": JensenShannon(),
-    "total-variation": TotalVariation(),
-}
-DIVERGENCES = (*_NAMED, "cressie-read")
 _SIDE = 4e-15  # how far apart, in log beta, the two sides of a jump are looked at
-
-
-def _generator(
-    divergence: str | Function,
-    alpha: float | None,
-    derivative: Function | None,
-    at_zero: float | None,
-) -> tuple[Generator, str]:
-    """Return the f that is meant, and its name."""
-    if alpha is not None and divergence != "cressie-read":
-        raise ArgumentError(
-            f'alpha belongs to divergence="cressie-read" alone; got {str(alpha)[:40]!r}.'
-        )
-    if callable(divergence):
-        if not callable(derivative):
-            raise ArgumentError(
-                "derivative must be the derivative of f where divergence is a function; got "
-                f"{str(derivative)[:40]!r}."
-            )
-        return custom(divergence, derivative, at_zero), "custom"
-    choice(divergence, "divergence", DIVERGENCES)
-    if derivative is not None or at_zero is not None:
-        raise ArgumentError(
-            "derivative and at_zero belong to a divergence given as a function; got them with "
-            f"{divergence!r}."
-        )
-    if divergence != "cressie-read":
-        return _NAMED[divergence], divergence
-    a = np.nan if alpha is None else numbers(alpha, "alpha")
-    if np.ndim(a) or not np.isfinite(a):
-        raise ArgumentError(f"alpha must be a finite number; got {str(alpha)[:40]!r}.")
-    return Power(float(a)), f"cressie-read ({float(a):g})"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FTilt:
-    """The optimal policy at one coefficient of an f-divergence, and what it costs and gains.
-
-    Attributes
-    ----------
-    policy : (..., outcomes) probabilities; 0 where clipped
-    gain : (...) mean reward over the base's, reward units
-    divergence : (...) D_f(policy || base)
-    normaliser : (...) c, the dual variable of the sum: the policy is
-        ``base * (f')^-1((reward - c) / beta)`` where that is positive; reward units
-    """
-
-    policy: Floats
-    gain: Floats
-    divergence: Floats
-    normaliser: Floats
-
-
-def f_tilt(
-    base: ArrayLike,
-    reward: ArrayLike,
-    *,
-    divergence: str | Function,
-    beta: ArrayLike,
-    alpha: float | None = None,
-    derivative: Function | None = None,
-    at_zero: float | None = None,
-) -> FTilt:
-    """What is the best policy if `beta` is charged for every unit of this divergence?
-
-    The maximiser of ``E[reward] - beta D_f(policy || base)``: for the KL the exponential `tilt`, for
-    chi-square ``base * relu(1 + (reward - c) / (2 beta))``, for the forward KL
-    ``base * beta / (Z - reward)``.
-
-    Parameters
-    ----------
-    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
-    reward : (..., outcomes) reward units, broadcast against `base`
-    divergence : "kl" (policy first), "forward-kl" (base first), "jeffreys", "chi-square",
-        "hellinger-squared", "jensen-shannon", "total-variation" or "cressie-read"; or a convex f
-        with f(1) = 0 that takes an array of positive ratios, as for `f_divergence`
-    beta : (...) reward units per unit of the divergence, positive; broadcast against the axes
-        before the outcomes. Infinity leaves the base as it is.
-    alpha : any finite number, for "cressie-read" only: 1 is the KL, 0 the forward KL, 2 half the
-        chi-square
-    derivative : f', for a function f only; takes and returns arrays as f does
-    at_zero : f(0), possibly infinite, for a function f only; by default found from f
-
-    Returns
-    -------
-    FTilt
-        Under total variation the optimum may not be unique; outcomes worse than the best by exactly
-        beta may then be kept or given up.
-
-    Raises
-    ------
-    ArgumentError
-        Where `base` is no distribution, a reward is not finite, `beta` is not positive, shapes do
-        not broadcast, the divergence is not one of these, or f is not smooth and convex with
-        this derivative.
-
-    References
-    ----------
-    arXiv 2503.21878 (chi-square, clipped); arXiv 2502.01203 (forward KL).
-
-    Examples
-    --------
-    >>> best = f_tilt([0.25] * 4, [0, 1, 2, 3], divergence="chi-square", beta=0.5)
-    >>> best.policy.round(4).tolist(), float(best.divergence.round(4))
-    ([0.0, 0.0833, 0.3333, 0.5833], 0.8333)
-    """
-    f, _ = _generator(divergence, alpha, derivative, at_zero)
-    law, b = known(base, reward), coefficient(beta)
-    same_leading(law.prob, b, "beta")
-    shape = np.broadcast_shapes(law.prob.shape[:-1], b.shape)
-    outcomes = law.prob.shape[-1]
-    prob, below = (
-        np.broadcast_to(part, (*shape, outcomes)).reshape(-1, outcomes)
-        for part in (law.prob, law.below_top)
-    )
-    top, mean, coefficients = (
-        np.broadcast_to(part, shape).ravel() for part in (law.top, law.mean, b)
-    )
-    best = optimum(f, prob, below, top, coefficients)
-    c = _normaliser(f, best.anchor, mean, top, coefficients)
-    return FTilt(
-        best.policy.reshape(*shape, outcomes),
-        *(part.reshape(shape) for part in (best.gain, best.divergence, c)),
-    )
-
-
-def _normaliser(f: Generator, anchor: Floats, mean: Floats, top: Floats, beta: Floats) -> Floats:
-    """c, from the best outcome: (top reward - c) / beta is the slope of f at its ratio."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        below = beta * f.scale * f.slope(anchor)
-        return mean + np.where(beta < np.inf, top - below, 0.0)
 
 
 class FCeiling(NamedTuple):
@@ -309,7 +167,7 @@ class FFrontier:
         betas = np.broadcast_to(self._curve.solved(d).beta, (d.size, self.weights.size))
         known = self._known
         anchors = self._penalised.anchors(known, np.where(betas > 0, betas, 1.0))
-        return _normaliser(self._f, anchors, known.mean, known.top, betas)
+        return normaliser_from(self._f, anchors, known.mean, known.top, betas)
 
     def _mixed(self, d: Floats) -> Spent:
         near, far, share = self._sides(d)
@@ -398,7 +256,8 @@ def f_frontier(
     Notes
     -----
     With a function f the answers are exact to about 1e-10 for divergences above 1e-6, and slower;
-    ratios are looked for between e^-345 and e^345. For those named they are exact to rounding.
+    ratios are looked for between e^-345 and e^345. For those named they are exact to
+    the rounding of rewards. Past budgets whose beta underflows the ceiling is reached to rounding.
 
     References
     ----------
@@ -425,6 +284,6 @@ def f_frontier(
     1.111174
     """
     choice(budget, "budget", ("average", "per-prompt"))
-    f, name = _generator(divergence, alpha, derivative, at_zero)
+    f, name = read_divergence(divergence, alpha, derivative, at_zero)
     law = lay_flat(read_rows(base, "base"), read_rows(reward, "reward"))
     return FFrontier(read_weights(weights, law.top.size), budget, name, f, law)
