@@ -29,7 +29,8 @@ def log_z(table, beta):
 def test_gain_is_beta_times_jeffreys_and_the_covariance_form(table, beta):
     best = tilt(table.base, table.reward, beta=beta)
     assert_allclose(best.gain, beta * best.jeffreys, **FIT)
-    assert_allclose(best.gain, beta * jeffreys(best.policy, table.base), rtol=1e-8, atol=1e-10)
+    if (best.policy[table.base > 0] > 1e-300).all():  # an underflow has no logarithm
+        assert_allclose(best.gain, beta * jeffreys(best.policy, table.base), rtol=1e-8, atol=1e-10)
     weight = np.where(table.base > 0, best.policy / np.where(table.base > 0, table.base, 1), 0)
     centred = table.reward - table.base @ table.reward
     assert_allclose(best.gain, table.base @ (centred * weight), rtol=0, atol=rounding(table))
