@@ -177,6 +177,8 @@ def test_stop_counts_measurements_in_a_row():
     assert not rule.reason([{"efficiency": 0.4}])
     assert not rule.reason([{"efficiency": 0.4}, {"efficiency": 0.6}, {"efficiency": 0.4}])
     assert rule.reason([{"efficiency": 0.4}, {"gain": 1.0}, {"efficiency": 0.4}])
+    beyond = {"efficiency": 0.4, "efficiency_high": 0.9, "trusted": 0.0}
+    assert not rule.reason([beyond, beyond])  # the limit may lie above the guess: no ground to stop
     assert rule.reason([{"kl": 5.0}, {"kl": 5.0}]).startswith("kl was above 4")
 
 

@@ -64,8 +64,8 @@ class Base:
         placed = self.limit.place(kl=Estimate(value, low, high, kl.level), gain=gain)
         share = placed.efficiency
         found |= {
-            "kl": kl.value, "limit": placed.limit.value, "efficiency": share.value,
-            "efficiency_low": share.low, "efficiency_high": share.high,
+            "kl": kl.value, "limit": placed.limit.value, "limit_low": placed.limit.low,
+            "efficiency": share.value, "efficiency_low": share.low, "efficiency_high": share.high,
             "nats_from_optimal": placed.gap_nats.value, "trusted": bool(placed.limit.trusted),
         }  # fmt: skip
         if kl.low < kl.high:  # a trainer's own number comes without an interval

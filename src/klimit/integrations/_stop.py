@@ -17,8 +17,8 @@ class Stop:
     Attributes
     ----------
     efficiency : the share of the limit that the policy reaches is below this at `patience`
-        measurements of the KL in a row. An efficiency that is not trusted is an upper bound, and
-        counts as well
+        measurements of the KL in a row. Where the limit is not trusted the efficiency's upper bound
+        has to be below
     kl : nats; the KL is above this at `patience` measurements in a row
     gold_drop : reward units; the gold reward, as the mean of the last `patience` steps, is this far
         below its best such mean
@@ -46,11 +46,13 @@ class Stop:
 
     def reason(self, history: Sequence[Mapping[str, float]]) -> str:
         """Why to stop after these steps; empty where there is no reason."""
-        for name, limit, sign, word in (
-            ("efficiency", self.efficiency, 1, "below"),
-            ("kl", self.kl, -1, "above"),
+        shares = [_share(row) for row in history if "efficiency" in row]
+        spent = [row["kl"] for row in history if "kl" in row]
+        for name, limit, sign, word, seen in (
+            ("efficiency", self.efficiency, 1, "below", shares),
+            ("kl", self.kl, -1, "above", spent),
         ):
-            last = [row[name] for row in history if name in row][-self.patience :]
+            last = seen[-self.patience :]
             past = limit is not None and all(sign * x < sign * limit for x in last)
             if past and len(last) == self.patience:
                 said = ", ".join(f"{x:.3g}" for x in last)
@@ -70,6 +72,11 @@ class Stop:
             f"the gold reward's gain was {last:.3g} over the last {self.patience} steps, "
             f"{self.gold_drop:g} or more below its best of {best:.3g}"
         )
+
+
+def _share(row: Mapping[str, float]) -> float:
+    """The efficiency, or its upper bound where the limit is a lower one."""
+    return row["efficiency"] if row.get("trusted", 1.0) else row.get("efficiency_high", np.inf)
 
 
 class TrainingStopped(Exception):  # noqa: N818 (it is no error)

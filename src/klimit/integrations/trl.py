@@ -53,10 +53,11 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
     least_kl             nats that the best policy would have spent for it
     kl                   KL(policy || base) in nats per completion; with ``kl_low`` and ``kl_high``
                          where it was measured
-    limit                the most that any policy of this KL gains
+    limit                the most that any policy of this KL gains; with ``limit_low``
     efficiency           gain / limit; with ``efficiency_low`` and ``efficiency_high``
     nats_from_optimal    KL(policy || the best policy of this KL)
-    trusted              1 where the limit is trusted; at 0 it is a lower bound, efficiency an upper
+    trusted              1 where the limit is trusted. At 0 limit and efficiency are guesses, of which
+                         ``limit_low`` and ``efficiency_high`` are bounds
     gold_gain            mean of the gold reward over that of the first step
     ==================== ==========================================================================
 

@@ -79,7 +79,9 @@ def _least_variance(covariance: Floats, nonnegative: bool) -> Floats:
     stacked = np.vstack([root, np.ones(len(unit))])
     target = np.zeros(len(stacked))
     target[-1] = 1.0
-    found = nnls(stacked, target)[0] if nonnegative else np.linalg.lstsq(stacked, target)[0]
+    found = (
+        nnls(stacked, target)[0] if nonnegative else np.linalg.lstsq(stacked, target, rcond=None)[0]
+    )
     return np.asarray(found / found.sum())
 
 
