@@ -1,8 +1,8 @@
 """Each framework's golden dump is read as what it is (docs/reading-dumps.md says how each was made)."""
 
-from pathlib import re
+import re
+from pathlib import Path
 
-import Path
 import pytest
 from numpy.testing import assert_allclose
 
