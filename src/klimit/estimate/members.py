@@ -116,19 +116,19 @@ def front(log_mgf: Floats, grid: Grid, kl: Floats) -> Front:
     """``min over tilts of (kl + C) / tilt`` by the best node and a parabola in log tilt."""
     kl = np.asarray(kl, dtype=float)
     rows = log_mgf.reshape(-1, log_mgf.shape[-1])
-    gain, place = np.empty((len(rows), len(kl))), np.empty((len(rows), len(kl)))
     inverse = 1 / grid.tilts
     scaled = rows * inverse
+    best = np.stack([(scaled + budget * inverse).argmin(axis=1) for budget in kl])
+    best = np.clip(best, 1, rows.shape[1] - 2)
     index = np.arange(len(rows))
-    for j, budget in enumerate(kl):
-        values = scaled + budget * inverse
-        best = np.clip(values.argmin(axis=1), 1, values.shape[1] - 2)
-        a, b, c = values[index, best - 1], values[index, best], values[index, best + 1]
-        bend = a - 2 * b + c
-        safe = np.where(bend > 0, bend, np.inf)
-        inside = (b <= a) & (b <= c)
-        gain[:, j] = np.where(inside, b - (a - c) ** 2 / (8 * safe), np.minimum(a, c))
-        place[:, j] = best + np.where(inside, (a - c) / (2 * safe), np.where(a < c, -1.0, 1.0))
+    a, b, c = (
+        scaled[index, best + step] + kl[:, None] * inverse[best + step] for step in (-1, 0, 1)
+    )
+    bend = a - 2 * b + c
+    safe = np.where(bend > 0, bend, np.inf)
+    inside = (b <= a) & (b <= c)
+    gain = np.where(inside, b - (a - c) ** 2 / (8 * safe), np.minimum(a, c))
+    place = best + np.where(inside, (a - c) / (2 * safe), np.where(a < c, -1.0, 1.0))
     shape = (*log_mgf.shape[:-1], len(kl))
     tilt = grid.tilts[0] * 2.0 ** (place / grid.per_octave)
-    return Front(gain.reshape(shape), tilt.reshape(shape))
+    return Front(gain.T.reshape(shape), tilt.T.reshape(shape))
