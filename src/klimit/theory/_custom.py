@@ -38,9 +38,9 @@ class Custom(Generator):
         """The anchor itself."""
         return anchor
 
-    def rise(self, anchor: Floats) -> Floats:
-        """One."""
-        return np.ones_like(anchor)
+    def log_rise(self, anchor: Floats) -> Floats:
+        """Of one."""
+        return np.zeros_like(anchor)
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
         """Invert the derivative."""
@@ -57,12 +57,11 @@ class Custom(Generator):
         y[inside] = np.clip(increasing_root(mismatch, np.zeros(inside.size)), -_END, _END)
         return y.reshape(np.broadcast_shapes(anchor.shape, drop.shape))
 
-    def response(self, log_ratio: Floats, drop: Floats) -> Floats:
+    def log_response(self, log_ratio: Floats, drop: Floats) -> Floats:
         """The weight over the derivative of f' with respect to log w."""
         bend = self._bend(np.clip(log_ratio, -_END, _END))
         held = (np.abs(log_ratio) < _END) & (bend > 0)
-        weight = np.exp(np.clip(log_ratio, -_END, _END))
-        return np.where(held, weight / np.where(held, bend, 1), 0.0)
+        return np.where(held, log_ratio - np.log(np.where(held, bend, 1.0)), -np.inf)
 
     def divergence(self, pair: Pair) -> Floats:
         """Sum of base f(w), at least 0."""

@@ -29,14 +29,14 @@ class Generator(Protocol):
     def slope(self, anchor: Floats) -> Floats:
         """Return f' at the best outcome's ratio."""
 
-    def rise(self, anchor: Floats) -> Floats:
-        """Return the derivative of `slope`."""
+    def log_rise(self, anchor: Floats) -> Floats:
+        """Return the log of the derivative of `slope`."""
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
         """Return log w where f' is lower than the best outcome's by `drop`; -inf where clipped."""
 
-    def response(self, log_ratio: Floats, drop: Floats) -> Floats:
-        """Return dw / dt = 1 / f''(w); 0 where w does not move."""
+    def log_response(self, log_ratio: Floats, drop: Floats) -> Floats:
+        """Return log dw / dt = -log f''(w); -inf where w does not move."""
 
     def divergence(self, pair: Pair) -> Floats:
         """Return the divergence itself, `scale` included."""
@@ -58,9 +58,9 @@ class Power(Generator):
         b = self.alpha - 1.0
         return anchor if b == 0 else np.expm1(b * anchor) / b
 
-    def rise(self, anchor: Floats) -> Floats:
+    def log_rise(self, anchor: Floats) -> Floats:
         """w^b."""
-        return np.exp((self.alpha - 1.0) * anchor)
+        return (self.alpha - 1.0) * anchor
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
         """w^b = e^(b anchor) - b drop."""
@@ -73,9 +73,9 @@ class Power(Generator):
             return anchor + np.logaddexp(0.0, share) / b
         return np.where(share < 0, anchor + np.log1p(-np.exp(np.minimum(share, 0.0))) / b, -np.inf)
 
-    def response(self, log_ratio: Floats, drop: Floats) -> Floats:
+    def log_response(self, log_ratio: Floats, drop: Floats) -> Floats:
         """w^(2 - a)."""
-        return np.where(log_ratio > -np.inf, np.exp((2.0 - self.alpha) * log_ratio), 0.0)
+        return np.where(log_ratio > -np.inf, (2.0 - self.alpha) * log_ratio, -np.inf)
 
     def divergence(self, pair: Pair) -> Floats:
         """By the pair, which keeps the digits of neighbours."""
@@ -92,9 +92,9 @@ class JensenShannon(Generator):
         """2 log(2 w / (1 + w)), from 1 / w."""
         return -2.0 * np.log1p(0.5 * np.expm1(-anchor))
 
-    def rise(self, anchor: Floats) -> Floats:
+    def log_rise(self, anchor: Floats) -> Floats:
         """2 / (1 + w)."""
-        return 2.0 / (1.0 + np.exp(anchor))
+        return np.log(2.0) - np.logaddexp(0.0, anchor)
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
         """The weight W q / (1 + W (1 - q)) with W = e^anchor and q = e^(-drop / 2)."""
@@ -102,10 +102,9 @@ class JensenShannon(Generator):
             lost = anchor + np.log(-np.expm1(-0.5 * drop))
         return anchor - 0.5 * drop - np.logaddexp(0.0, lost)
 
-    def response(self, log_ratio: Floats, drop: Floats) -> Floats:
+    def log_response(self, log_ratio: Floats, drop: Floats) -> Floats:
         """Half of w (1 + w)."""
-        w = np.exp(log_ratio)
-        return 0.5 * w * (1.0 + w)
+        return log_ratio + np.logaddexp(0.0, log_ratio) - np.log(2.0)
 
     def divergence(self, pair: Pair) -> Floats:
         """Nats."""
@@ -122,9 +121,9 @@ class Jeffreys(Generator):
         """(log w + 1 - 1 / w) / 2."""
         return 0.5 * (anchor - np.expm1(-anchor))
 
-    def rise(self, anchor: Floats) -> Floats:
+    def log_rise(self, anchor: Floats) -> Floats:
         """(1 + 1 / w) / 2."""
-        return 0.5 * (1.0 + np.exp(-anchor))
+        return np.logaddexp(0.0, -anchor) - np.log(2.0)
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
         """Solve y - expm1(-y) = 2 t: concave, so that Newton's steps from below do not overshoot."""
@@ -134,9 +133,9 @@ class Jeffreys(Generator):
             y = y - (y - np.expm1(-y) - wanted) / (1.0 + np.exp(-y))
         return np.where(drop == 0, anchor, y)
 
-    def response(self, log_ratio: Floats, drop: Floats) -> Floats:
+    def log_response(self, log_ratio: Floats, drop: Floats) -> Floats:
         """2 w^2 / (1 + w)."""
-        return 2.0 * np.exp(log_ratio) / (1.0 + np.exp(-log_ratio))
+        return np.log(2.0) + log_ratio - np.logaddexp(0.0, -log_ratio)
 
     def divergence(self, pair: Pair) -> Floats:
         """Nats."""
@@ -153,17 +152,17 @@ class TotalVariation(Generator):
         """One half where the best outcome takes something."""
         return np.full_like(anchor, 0.5)
 
-    def rise(self, anchor: Floats) -> Floats:
-        """Nominal: `response` is per unit of the anchor."""
-        return np.ones_like(anchor)
+    def log_rise(self, anchor: Floats) -> Floats:
+        """Nominal: `log_response` is per unit of the anchor."""
+        return np.zeros_like(anchor)
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
         """The derivative is 1/2 above 1 and -1/2 below: outcomes worse by more than 1 are given up."""
         return np.where(drop == 0, anchor, np.where(drop < 1.0, 0.0, -np.inf))
 
-    def response(self, log_ratio: Floats, drop: Floats) -> Floats:
+    def log_response(self, log_ratio: Floats, drop: Floats) -> Floats:
         """Only the best outcome takes what is moved."""
-        return np.where(drop == 0, np.exp(log_ratio), 0.0)
+        return np.where(drop == 0, log_ratio, -np.inf)
 
     def divergence(self, pair: Pair) -> Floats:
         """Half the L1 distance."""

@@ -41,8 +41,9 @@ def optimum(f: Generator, prob: Floats, below: Floats, top: Floats, beta: Floats
             p, d = prob[index], drop[index]
             u = f.log_ratio(anchor[:, None], d)
             more = change_terms(p, reweighted(p, log_prob[index], u), u).sum(axis=-1)
-            moves = np.where(p > 0, p * f.response(u, d), 0.0).sum(axis=-1)
-            return np.log1p(more), moves * f.rise(anchor) / (1.0 + more)
+            log_moves = log_prob[index] + f.log_response(u, d) + f.log_rise(anchor)[:, None]
+            moves = np.where(p > 0, np.exp(log_moves), 0.0).sum(axis=-1)
+            return np.log1p(more), moves / (1.0 + more)
 
         least = -np.log1p((prob * np.expm1(-drop)).sum(axis=-1))  # exact for KL
         most = -np.log(np.where(drop == 0, prob, 0.0).sum(axis=-1))
@@ -70,10 +71,24 @@ def optimum(f: Generator, prob: Floats, below: Floats, top: Floats, beta: Floats
         u = np.where(prob > 0, u - np.log1p(rest), 0.0)
         divergence = f.divergence(Pair(policy, prob, u))
         gain = np.maximum(((below + top[:, None]) * change).sum(axis=-1), 0.0)
-        moves = np.where(prob > 0, prob * f.response(u, drop), 0.0)
-        mean = (moves * below).sum(axis=-1) / moves.sum(axis=-1)
-        variance = (moves * (below - mean[:, None]) ** 2).sum(axis=-1) / f.scale
-    return Optimum(policy, anchor, divergence, gain, np.where(variance > 0, variance, 0.0))
+        variance = _spread(np.where(prob > 0, log_prob + f.log_response(u, drop), -np.inf), below)
+    return Optimum(policy, anchor, divergence, gain, variance / f.scale)
+
+
+def _spread(log_mass: Floats, reward: Floats) -> Floats:
+    """Mass times the variance of the reward, of rows whose masses e^log_mass may be no floats.
+
+    Measured from the heaviest outcome, whose own mass then does not enter the first sum.
+    """
+    heaviest = log_mass.argmax(axis=-1)[:, None]
+    apart = reward - np.take_along_axis(reward, heaviest, axis=-1)
+    away = (apart != 0) & (log_mass > -np.inf)
+    unit = np.where(away, log_mass, -np.inf).max(axis=-1, keepdims=True)
+    unit = np.where(unit > -np.inf, unit, 0.0)
+    mass = np.exp(log_mass - unit)
+    moved = np.where(away, mass * apart, 0.0)
+    spread = (moved * apart).sum(axis=-1) - moved.sum(axis=-1) ** 2 / mass.sum(axis=-1)
+    return np.maximum(np.exp(unit[:, 0]) * spread, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

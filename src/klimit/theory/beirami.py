@@ -92,7 +92,8 @@ def best_of_n_bounds(n: ArrayLike, top_probability: ArrayLike) -> BestOfNBounds:
 
     References
     ----------
-    Refines the upper bounds of Beirami et al., arXiv 2401.01879, by data processing.
+    Refines the upper bounds of Beirami et al., arXiv 2401.01879, sections 3 (KL) and 5 (win rate), by
+    data processing.
 
     Examples
     --------

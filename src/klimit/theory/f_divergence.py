@@ -29,7 +29,7 @@ def f_divergence(
 
     Parameters
     ----------
-    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    policy, base : (..., outcomes) as for `kl`
     f : convex on t > 0 with f(1) = 0; takes an array of positive ratios, returns one of its shape.
         It is never called at 0, so ``lambda t: t * np.log(t)`` will do.
     at_zero : the limit of f at 0, possibly infinite. Only read where the policy never draws what

@@ -18,7 +18,7 @@ def importance_draws(
 
     Parameters
     ----------
-    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    policy, base : (..., outcomes) as for `kl`
     sds : (...) how many standard deviations above the KL to go, at least 0; broadcast against the
         axes before the outcomes
     log : return the natural log of the number instead, for numbers past 1.8e308
@@ -66,7 +66,7 @@ def importance_error(policy: ArrayLike, base: ArrayLike, n: ArrayLike) -> Floats
 
     Parameters
     ----------
-    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    policy, base : (..., outcomes) as for `kl`
     n : (...) samples, at least 1; broadcast against the axes before the outcomes
 
     Returns
