@@ -13,6 +13,7 @@ from klimit.theory._root import increasing_root
 from klimit.theory._spend import Spent, rows
 
 _FAR = 1e300  # drops beyond this are as good as infinite
+_STEEP = 700.0  # e^700 is still a float
 _OFF = 1e-9  # a sum that misses one by more has jumped across it
 _SIDE = 4e-15  # how far apart, relative to the anchor, both sides of a jump are looked at
 
@@ -38,11 +39,16 @@ def optimum(f: Generator, prob: Floats, below: Floats, top: Floats, beta: Floats
         drop = np.where(below < 0, np.minimum(-below / (beta * f.scale)[:, None], _FAR), 0.0)
 
         def excess(anchor: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
-            p, d = prob[index], drop[index]
-            u = f.log_ratio(anchor[:, None], d)
-            more = change_terms(p, reweighted(p, log_prob[index], u), u).sum(axis=-1)
-            log_moves = log_prob[index] + f.log_response(u, d) + f.log_rise(anchor)[:, None]
-            moves = np.where(p > 0, np.exp(log_moves), 0.0).sum(axis=-1)
+            whole = index.size == beta.size
+            p, d = (prob, drop) if whole else (prob[index], drop[index])
+            if anchor.max() < _STEEP:
+                rise, moves = f.step(anchor[:, None], d)
+                more = np.einsum("ij,ij->i", p, rise)
+            else:
+                u, log_p = f.log_ratio(anchor[:, None], d), log_prob if whole else log_prob[index]
+                more = change_terms(p, reweighted(p, log_p, u), u).sum(axis=-1)
+                moves = f.motion(u, anchor[:, None], d)
+            moves = np.einsum("ij,ij->i", p, moves)
             return np.log1p(more), moves / (1.0 + more)
 
         least = -np.log1p((prob * np.expm1(-drop)).sum(axis=-1))  # exact for KL
@@ -71,24 +77,21 @@ def optimum(f: Generator, prob: Floats, below: Floats, top: Floats, beta: Floats
         u = np.where(prob > 0, u - np.log1p(rest), 0.0)
         divergence = f.divergence(Pair(policy, prob, u))
         gain = np.maximum(((below + top[:, None]) * change).sum(axis=-1), 0.0)
-        variance = _spread(np.where(prob > 0, log_prob + f.log_response(u, drop), -np.inf), below)
-    return Optimum(policy, anchor, divergence, gain, variance / f.scale)
+        mass = np.where(prob > 0, prob * f.motion(u, anchor[:, None], drop), 0.0)
+        variance = _spread(mass, below) / (f.scale * f.rise(anchor))
+    return Optimum(policy, anchor, divergence, gain, variance)
 
 
-def _spread(log_mass: Floats, reward: Floats) -> Floats:
-    """Mass times the variance of the reward, of rows whose masses e^log_mass may be no floats.
+def _spread(mass: Floats, reward: Floats) -> Floats:
+    """Mass times the variance of the reward, row by row.
 
-    Measured from the heaviest outcome, whose own mass then does not enter the first sum.
+    Measured from the heaviest outcome, so that nothing cancels where it has nearly all the mass.
     """
-    heaviest = log_mass.argmax(axis=-1)[:, None]
+    heaviest = mass.argmax(axis=-1)[:, None]
     apart = reward - np.take_along_axis(reward, heaviest, axis=-1)
-    away = (apart != 0) & (log_mass > -np.inf)
-    unit = np.where(away, log_mass, -np.inf).max(axis=-1, keepdims=True)
-    unit = np.where(unit > -np.inf, unit, 0.0)
-    mass = np.exp(log_mass - unit)
-    moved = np.where(away, mass * apart, 0.0)
-    spread = (moved * apart).sum(axis=-1) - moved.sum(axis=-1) ** 2 / mass.sum(axis=-1)
-    return np.maximum(np.exp(unit[:, 0]) * spread, 0.0)
+    moved = (mass * apart).sum(axis=-1)
+    spread = (mass * apart**2).sum(axis=-1) - moved * (moved / mass.sum(axis=-1))
+    return np.where(spread > 0, spread, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def _asked(
             f"{' and '.join(given) if given else 'none'}."
         )
     check = {"kl": budget, "gain": rewards, "beta": coefficient}[given[0]]
-    values, parameter = broadcast(**{given[0]: check(asked[given[0]])}, **law)  # type: ignore[operator]
+    values, parameter = broadcast(**{given[0]: check(asked[given[0]])}, **law)  # type: ignore[arg-type]
     return given[0], values, parameter
 
 
