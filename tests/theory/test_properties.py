@@ -1,4 +1,4 @@
-"""The properties P1 to P5, P9, P12 and P13 of the theory, on random inputs and on extreme ones.
+"""The properties P1 to P15 of the theory, on random inputs and on extreme ones.
 
 Tolerance: 1e-10 of the reward's spread and 8 ulp of its size.
 """
@@ -12,18 +12,31 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from klimit.theory import (
+    best_of_n,
     ceiling,
+    chi_square,
+    continuous_best_of_n,
     covariance_gain,
+    cressie_read,
+    forward_kl_tilt,
     frontier,
     gain,
+    hellinger_squared,
     jeffreys,
     jeffreys_gain,
+    jensen_shannon,
     kl,
+    proxy_gold,
+    reference_frontier,
+    renyi,
+    reverse_kl_tilt,
+    soft_best_of_n,
     tilt,
+    total_variation,
     uniform_frontier,
     win_rate_frontier,
 )
-from tests.strategies import budgets, distributions, rewards
+from tests.strategies import budgets, distributions, draw_counts, rewards
 
 ULP = np.finfo(float).eps
 
@@ -172,6 +185,95 @@ def test_p13_win_rates_see_only_the_order_of_rewards(table, budget):
     for other in (ranked, bent):
         assert_allclose(other.gain(budget), plain.gain(budget), rtol=1e-12, atol=1e-15)
     assert plain.gain(budget) <= min(0.5, uniform_frontier(budget).gain * (1 + 1e-10))
+
+
+@given(table=hard_tables(), judge=st.lists(st.floats(-5, 5), min_size=6, max_size=6))
+def test_p6_one_draw_is_the_mean_and_endless_draws_the_judges_mean_over_the_best(table, judge):
+    base, reward = table
+    judge = np.array(judge)[: base.size]
+    assert_allclose(best_of_n(base, reward, 1).policy, base, rtol=1e-14)
+    chosen = np.where(reward == reward[base > 0].max(), base, 0.0)
+    endless = best_of_n(base, reward, 1e306).policy
+    assert_allclose(endless @ judge, chosen @ judge / chosen.sum(), rtol=1e-10, atol=1e-10)
+
+
+@given(table=hard_tables(), n=draw_counts(10**12))
+def test_p7_the_kl_of_best_of_n_is_at_most_the_formula_for_rewards_without_ties(table, n):
+    best, bound = best_of_n(*table, n), continuous_best_of_n(n)
+    assert 0 <= best.kl <= bound.kl * (1 + 1e-12)
+    assert best.kl <= ceiling(*table).kl * (1 + 1e-12) + 1e-300
+
+
+@given(
+    log_rate=st.floats(-690.0, -1e-12),
+    size=st.sampled_from([1e-6, 1.0, 1e6]),
+    n=draw_counts(10**12),
+)
+def test_p8_best_of_n_of_two_levels_lies_on_the_frontier(log_rate, size, n):
+    base, reward = np.array([-np.expm1(log_rate), np.exp(log_rate)]), np.array([0.0, size])
+    best = best_of_n(base, reward, n)
+    limit = frontier(base, reward, budget="per-prompt")
+    assert_allclose(limit.gain(best.kl), best.gain, rtol=1e-9, atol=1e-12 * size)
+
+
+@given(table=hard_tables(), relative=tilts, data=st.data())
+def test_p10_regret_and_distance_stay_below_what_the_range_of_the_error_allows(
+    table, relative, data
+):
+    base, gold = table
+    error = data.draw(st.sampled_from([1e-9, 1.0, 1e3])) * data.draw(rewards(base.size))
+    proxy, beta = gold + error, relative * spread_of(base, gold)
+    width = np.ptp((proxy - gold)[base > 0])
+    seen = proxy_gold(base, gold=gold, proxy=proxy)
+    slack = tolerance(gold, base > 0) + tolerance(proxy, base > 0)
+    assert 0 <= seen.at(beta=beta).regret <= width * (width / beta) / 8 + slack
+    apart = total_variation(*(tilt(base, r, beta=beta).policy for r in (proxy, gold)))
+    rounded = 8 * ULP * np.abs(gold[base > 0]).max() / beta
+    assert apart <= np.tanh(width / beta / 4) + 1e-12 + 4 * rounded
+
+
+@settings(max_examples=60)
+@given(table=hard_tables(), n=draw_counts(10**12), relative=st.floats(-3.0, 6.0))
+def test_p11_the_tilt_is_no_further_from_soft_best_of_n_than_chi_square_over_n(table, n, relative):
+    base, reward = table
+    beta = 10.0**relative * spread_of(base, reward)
+    best = soft_best_of_n(base, reward, n, beta=beta)
+    rounded = 8 * ULP * np.abs(reward[base > 0]).max() / beta
+    assert 0 <= best.kl_from_tilt <= best.kl_from_tilt_bound * (1 + 1e-9) + 1e-14 + rounded
+
+
+@given(table=hard_tables(), relative=tilts, copies=st.integers(1, 3))
+def test_p14_equal_references_and_one_of_full_weight_are_one_reference(table, relative, copies):
+    base, reward = table
+    beta = relative * spread_of(base, reward)
+    one, slack = tilt(base, reward, beta=beta), tolerance(reward, base > 0)
+    other = np.eye(base.size)[np.argmin(base)]
+    mixtures = [([base] * copies, None), ([base, other], [1.0, 0.0])]
+    for references, mixture in mixtures:
+        best = reverse_kl_tilt(references, reward, gamma=1 / beta, mixture=mixture)
+        assert_allclose(best.gain, one.gain, rtol=1e-10, atol=slack)
+        assert_allclose(best.kl, one.kl, rtol=1e-9, atol=1e-12 + slack / beta)
+        assert best.unavoidable_kl == pytest.approx(0.0, abs=1e-14)
+        limit = reference_frontier(references, reward, mixture=mixture)
+        assert_allclose(limit.gain(1.0), frontier(base, reward).gain(1.0), rtol=1e-9, atol=slack)
+        forward = forward_kl_tilt(references, reward, gamma=1 / beta, mixture=mixture)
+        alone = forward_kl_tilt([base], reward, gamma=1 / beta)
+        assert_allclose(forward.policy, alone.policy, rtol=1e-9, atol=1e-300)
+
+
+@given(data=st.data(), smallest=st.sampled_from([1e-2, 1e-12, 1e-300]), alpha=st.floats(0.01, 40.0))
+def test_p15_divergences_are_never_negative_and_keep_the_classic_inequalities(
+    data, smallest, alpha
+):
+    size = data.draw(st.integers(1, 6))
+    p, q = (data.draw(distributions(size, smallest=smallest)) for _ in range(2))
+    spent, chi2, tv, h2 = (f(p, q) for f in (kl, chi_square, total_variation, hellinger_squared))
+    rest = [jeffreys(p, q), jensen_shannon(p, q), renyi(p, q, alpha=alpha)]
+    assert min(spent, chi2, tv, h2, *rest, cressie_read(p, q, alpha=alpha)) >= 0
+    assert tv <= np.sqrt(spent / 2) + 1e-12
+    assert h2 <= tv + 1e-12
+    assert tv <= np.sqrt(2 * h2) + 1e-12
+    assert spent <= np.log1p(chi2) * (1 + 1e-12) + 1e-12
 
 
 @pytest.mark.parametrize("budget", ["average", "per-prompt"])

@@ -39,67 +39,86 @@ def first(mask: NDArray[np.bool_]) -> str:
     return f" at index {index[0] if len(index) == 1 else index}"
 
 
-def _refuse(values: Floats, bad: NDArray[np.bool_], rule: str) -> None:
-    if bad.any():
-        raise ArgumentError(f"{rule}; got {float(values[bad][0])!r}{first(bad)}.")
+def require(values: Floats, usable: NDArray[np.bool_], rule: str) -> Floats:
+    """Return the values where all are usable, or say the rule, the first that is not, and where."""
+    if not usable.all():
+        raise ArgumentError(f"{rule}; got {float(values[~usable][0])!r}{first(~usable)}.")
+    return values
+
+
+def rewards(values: ArrayLike, name: str = "gain") -> Floats:
+    """Return numbers in reward units, infinite ones included; NaN is an error."""
+    array = numbers(values, name)
+    return require(array, ~np.isnan(array), f"{name} must be a number in reward units")
+
+
+def finite(values: ArrayLike, name: str) -> Floats:
+    """Return finite numbers of either sign."""
+    array = numbers(values, name)
+    return require(array, np.isfinite(array), f"{name} must be finite")
 
 
 def coefficient(values: ArrayLike, name: str = "beta") -> Floats:
     """Return KL coefficients: positive, possibly infinite (the base itself)."""
     beta = numbers(values, name)
-    _refuse(
+    return require(
         beta,
-        ~(beta > 0),
+        beta > 0,
         f"{name} must be positive (reward units per nat); for the limit of no KL cost ask for "
         "klimit.theory.ceiling(base, reward)",
     )
-    return beta
 
 
 def budget(values: ArrayLike, name: str = "kl") -> Floats:
     """Return KL budgets in nats: not negative, possibly infinite."""
     kl = numbers(values, name)
-    _refuse(kl, ~(kl >= 0), f"{name} must be a KL budget in nats, at least 0")
-    return kl
+    return require(kl, kl >= 0, f"{name} must be a KL budget in nats, at least 0")
 
 
 def count(values: ArrayLike, name: str = "n") -> Floats:
     """Return numbers of draws: finite, at least one, not necessarily whole."""
     n = numbers(values, name)
-    _refuse(
-        n,
-        ~((n >= 1) & (n < np.inf)),
-        f"{name} must be a finite number of draws, at least 1",
-    )
-    return n
+    usable = (n >= 1) & (n < np.inf)
+    return require(n, usable, f"{name} must be a finite number of draws, at least 1")
 
 
 def positive(values: ArrayLike, name: str) -> Floats:
     """Return finite positive numbers."""
     array = numbers(values, name)
-    _refuse(array, ~((array > 0) & (array < np.inf)), f"{name} must be positive and finite")
-    return array
+    return require(array, (array > 0) & (array < np.inf), f"{name} must be positive and finite")
 
 
 def not_negative(values: ArrayLike, name: str) -> Floats:
     """Return numbers of at least 0, possibly infinite."""
     array = numbers(values, name)
-    _refuse(array, ~(array >= 0), f"{name} must be at least 0")
-    return array
+    return require(array, array >= 0, f"{name} must be at least 0")
+
+
+def size(values: ArrayLike, name: str) -> Floats:
+    """Return finite numbers of at least 0."""
+    array = numbers(values, name)
+    usable = (array >= 0) & (array < np.inf)
+    return require(array, usable, f"{name} must be at least 0 and finite")
 
 
 def fraction(values: ArrayLike, name: str) -> Floats:
     """Return numbers between 0 and 1."""
     array = numbers(values, name)
-    _refuse(array, ~((array >= 0) & (array <= 1)), f"{name} must lie between 0 and 1")
-    return array
+    return require(array, (array >= 0) & (array <= 1), f"{name} must lie between 0 and 1")
 
 
 def interior(values: ArrayLike, name: str) -> Floats:
     """Return numbers strictly between 0 and 1."""
     array = numbers(values, name)
-    _refuse(array, ~((array > 0) & (array < 1)), f"{name} must lie strictly between 0 and 1")
-    return array
+    usable = (array > 0) & (array < 1)
+    return require(array, usable, f"{name} must lie strictly between 0 and 1")
+
+
+def scalar(values: Floats, name: str) -> Floats:
+    """Return one number, or say that several were given."""
+    if values.ndim:
+        raise ArgumentError(f"{name} must be one number; got an array of shape {values.shape}.")
+    return values
 
 
 def distribution(values: ArrayLike, name: str = "base") -> Floats:
@@ -108,13 +127,10 @@ def distribution(values: ArrayLike, name: str = "base") -> Floats:
     if prob.ndim == 0 or prob.shape[-1] == 0:
         raise ArgumentError(f"{name} must hold probabilities on its last axis; got none.")
     usable = (prob >= 0) & (prob <= 1 + SUM_TOLERANCE)
-    _refuse(prob, ~usable, f"{name} must hold probabilities in [0, 1]")
+    require(prob, usable, f"{name} must hold probabilities in [0, 1]")
     total = prob.sum(axis=-1)
-    _refuse(
-        total,
-        np.abs(total - 1) > SUM_TOLERANCE,
-        f"{name} must sum to one along its last axis (within {SUM_TOLERANCE:g})",
-    )
+    rule = f"{name} must sum to one along its last axis (within {SUM_TOLERANCE:g})"
+    require(total, np.abs(total - 1) <= SUM_TOLERANCE, rule)
     scaled: Floats = prob / total[..., None]
     return scaled
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, numbers
+from klimit.theory._check import Floats
 from klimit.theory._outcomes import Outcomes
 from klimit.theory._root import increasing_root
 from klimit.theory._solve import (
@@ -182,11 +182,3 @@ class Curve:
 
         start = 2 * np.log(gain / self.mean(np.sqrt(variance(self.known)))) - np.log(2)
         return np.exp(increasing_root(mismatch, start))
-
-
-def real_gains(gain: object) -> Floats:
-    """Check gains that are asked for: any numbers but NaN."""
-    values = numbers(gain, "gain")  # type: ignore[arg-type]
-    if np.isnan(values).any():
-        raise ArgumentError("gain must be a number in reward units; got nan.")
-    return values

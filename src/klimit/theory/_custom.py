@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, numbers
+from klimit.theory._check import Floats
 from klimit.theory._generators import Generator
 from klimit.theory._pair import Pair
 from klimit.theory._root import increasing_root
-from klimit.theory.f_divergence import limit_at_zero
+from klimit.theory.f_divergence import limit_at_zero, values_of
 
 Function = Callable[[Floats], ArrayLike]
 
@@ -57,12 +57,12 @@ class Custom(Generator):
         y[inside] = np.clip(increasing_root(mismatch, np.zeros(inside.size)), -_END, _END)
         return y.reshape(np.broadcast_shapes(anchor.shape, drop.shape))
 
-    def response(self, log_ratio: Floats, drop: Floats) -> Floats:
+    def motion(self, log_ratio: Floats, anchor: Floats, drop: Floats) -> Floats:
         """The weight over the derivative of f' with respect to log w."""
         bend = self._bend(np.clip(log_ratio, -_END, _END))
         held = (np.abs(log_ratio) < _END) & (bend > 0)
         weight = np.exp(np.clip(log_ratio, -_END, _END))
-        return np.where(held, weight / np.where(held, bend, 1), 0.0)
+        return np.where(held, weight / np.where(held, bend, 1.0), 0.0)
 
     def divergence(self, pair: Pair) -> Floats:
         """Sum of base f(w), at least 0."""
@@ -84,19 +84,6 @@ class Custom(Generator):
         up, down = np.minimum(log_w + _STEP, _END), np.maximum(log_w - _STEP, -_END)
         bend: Floats = (self._slope(up) - self._slope(down)) / (up - down)
         return bend
-
-
-def values_of(f: Function, ratios: Floats, name: str) -> Floats:
-    """Call a function that was handed over, and check what it returns."""
-    with np.errstate(all="ignore"):
-        values = numbers(f(ratios), name)
-    if values.shape != ratios.shape or np.isnan(values).any():
-        raise ArgumentError(
-            f"{name} must return one number, no NaN, for each ratio; for an array of shape "
-            f"{ratios.shape} it returned shape {values.shape}"
-            f"{' with NaN' if values.shape == ratios.shape else ''}."
-        )
-    return values
 
 
 def custom(f: Function, derivative: Function, at_zero: float | None) -> Custom:

@@ -35,8 +35,13 @@ class Generator(Protocol):
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
         """Return log w where f' is lower than the best outcome's by `drop`; -inf where clipped."""
 
-    def response(self, log_ratio: Floats, drop: Floats) -> Floats:
-        """Return dw / dt = 1 / f''(w); 0 where w does not move."""
+    def motion(self, log_ratio: Floats, anchor: Floats, drop: Floats) -> Floats:
+        """Return dw / d anchor, that is `rise` over f''(w): never much above w, 0 where clipped."""
+
+    def step(self, anchor: Floats, drop: Floats) -> tuple[Floats, Floats]:
+        """Return w - 1 and `motion`, as quickly as may be: a search asks many times."""
+        u = self.log_ratio(anchor, drop)
+        return np.expm1(u), self.motion(u, anchor, drop)
 
     def divergence(self, pair: Pair) -> Floats:
         """Return the divergence itself, `scale` included."""
@@ -67,15 +72,33 @@ class Power(Generator):
         b = self.alpha - 1.0
         if b == 0:
             return anchor - drop
-        with np.errstate(divide="ignore"):
-            share = np.log(abs(b) * drop) - b * anchor  # of e^(b anchor), in logs
-        if b < 0:
-            return anchor + np.logaddexp(0.0, share) / b
-        return np.where(share < 0, anchor + np.log1p(-np.exp(np.minimum(share, 0.0))) / b, -np.inf)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            share = drop * (-b * np.exp(-b * anchor))  # of e^(b anchor)
+            if b > 0:
+                return np.where(
+                    share > -1.0, anchor + np.log1p(np.maximum(share, -1.0)) / b, -np.inf
+                )
+            ratio = anchor + np.log1p(share) / b
+            if not (share < np.inf).all():
+                ratio = np.where(share < np.inf, ratio, np.log(-b * drop) / b)
+            return np.where(drop == 0, anchor, ratio)
 
-    def response(self, log_ratio: Floats, drop: Floats) -> Floats:
-        """w^(2 - a)."""
-        return np.where(log_ratio > -np.inf, np.exp((2.0 - self.alpha) * log_ratio), 0.0)
+    def motion(self, log_ratio: Floats, anchor: Floats, drop: Floats) -> Floats:
+        """w^(2 - a) w_best^b, as w (w_best / w)^b."""
+        log_motion = log_ratio + (self.alpha - 1.0) * (anchor - log_ratio)
+        return np.where(log_ratio > -np.inf, np.exp(log_motion), 0.0)
+
+    def step(self, anchor: Floats, drop: Floats) -> tuple[Floats, Floats]:
+        """By y = w^b, without logarithms where b allows."""
+        b = self.alpha - 1.0
+        if b not in {-1.0, -0.5, 1.0}:
+            return Generator.step(self, anchor, drop)
+        best, less = np.exp(b * anchor), b * drop - np.expm1(b * anchor)  # less is 1 - y
+        y = best - b * drop
+        if b == 1.0:
+            return np.maximum(-less, -1.0), np.where(y > 0, best, 0.0)
+        more = less / y if b == -1.0 else less * (1.0 + y) / (y * y)
+        return more, (1.0 + more) * (best / y)
 
     def divergence(self, pair: Pair) -> Floats:
         """By the pair, which keeps the digits of neighbours."""
@@ -94,18 +117,17 @@ class JensenShannon(Generator):
 
     def rise(self, anchor: Floats) -> Floats:
         """2 / (1 + w)."""
-        return 2.0 / (1.0 + np.exp(anchor))
+        return np.asarray(2.0 / (1.0 + np.exp(anchor)))
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
         """The weight W q / (1 + W (1 - q)) with W = e^anchor and q = e^(-drop / 2)."""
-        with np.errstate(divide="ignore"):
-            lost = anchor + np.log(-np.expm1(-0.5 * drop))
-        return anchor - 0.5 * drop - np.logaddexp(0.0, lost)
+        lost = np.exp(anchor) * -np.expm1(-0.5 * drop)
+        return np.asarray(anchor - 0.5 * drop - np.log1p(lost))
 
-    def response(self, log_ratio: Floats, drop: Floats) -> Floats:
-        """Half of w (1 + w)."""
+    def motion(self, log_ratio: Floats, anchor: Floats, drop: Floats) -> Floats:
+        """Ratios: w (1 + w) / (1 + w_best)."""
         w = np.exp(log_ratio)
-        return 0.5 * w * (1.0 + w)
+        return w * ((1.0 + w) / (1.0 + np.exp(anchor)))
 
     def divergence(self, pair: Pair) -> Floats:
         """Nats."""
@@ -124,7 +146,7 @@ class Jeffreys(Generator):
 
     def rise(self, anchor: Floats) -> Floats:
         """(1 + 1 / w) / 2."""
-        return 0.5 * (1.0 + np.exp(-anchor))
+        return np.asarray(0.5 * (1.0 + np.exp(-anchor)))
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
         """Solve y - expm1(-y) = 2 t: concave, so that Newton's steps from below do not overshoot."""
@@ -134,9 +156,9 @@ class Jeffreys(Generator):
             y = y - (y - np.expm1(-y) - wanted) / (1.0 + np.exp(-y))
         return np.where(drop == 0, anchor, y)
 
-    def response(self, log_ratio: Floats, drop: Floats) -> Floats:
-        """2 w^2 / (1 + w)."""
-        return 2.0 * np.exp(log_ratio) / (1.0 + np.exp(-log_ratio))
+    def motion(self, log_ratio: Floats, anchor: Floats, drop: Floats) -> Floats:
+        """Ratios: w (1 + 1 / w_best) / (1 + 1 / w)."""
+        return np.exp(log_ratio) * (1.0 + np.exp(-anchor)) / (1.0 + np.exp(-log_ratio))
 
     def divergence(self, pair: Pair) -> Floats:
         """Nats."""
@@ -154,14 +176,14 @@ class TotalVariation(Generator):
         return np.full_like(anchor, 0.5)
 
     def rise(self, anchor: Floats) -> Floats:
-        """Nominal: `response` is per unit of the anchor."""
+        """Nominal: `motion` is what counts."""
         return np.ones_like(anchor)
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
         """The derivative is 1/2 above 1 and -1/2 below: outcomes worse by more than 1 are given up."""
         return np.where(drop == 0, anchor, np.where(drop < 1.0, 0.0, -np.inf))
 
-    def response(self, log_ratio: Floats, drop: Floats) -> Floats:
+    def motion(self, log_ratio: Floats, anchor: Floats, drop: Floats) -> Floats:
         """Only the best outcome takes what is moved."""
         return np.where(drop == 0, np.exp(log_ratio), 0.0)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, first
+from klimit.theory._check import Floats, require
 
 _SERIES = [1.0 / np.prod(np.arange(1.0, k + 3)) for k in range(12)]
 """1/2!, 1/3!, ...: the Taylor coefficients of (e^x - 1 - x) / x^2."""
@@ -120,12 +120,9 @@ def outcomes(prob: Floats, reward: Floats, starts: NDArray[np.intp] | None = Non
     Rewards of outcomes with probability zero are never read, so that they may be padding.
     """
     possible = prob > 0
-    bad = possible & ~np.isfinite(reward)
-    if bad.any():
-        seen = float(np.broadcast_to(reward, bad.shape)[bad][0])
-        raise ArgumentError(
-            f"reward must be finite wherever the base has probability; got {seen!r}{first(bad)}."
-        )
+    usable = ~possible | np.isfinite(reward)
+    rule = "reward must be finite wherever the base has probability"
+    require(np.broadcast_to(reward, usable.shape), usable, rule)
     reward = np.where(possible, reward, -np.inf)
     if starts is None:
         highest = reward.max(axis=-1)
@@ -160,12 +157,14 @@ class Measured:
 
 
 def measure(known: Outcomes, beta: Floats) -> Measured:
-    """Tilt by ``exp(reward / beta)``; `beta` is per prompt and positive, possibly infinite.
+    """Tilt by ``exp(reward / beta)``; `beta` is per prompt, from 0 (best outcomes alone) to infinity.
 
     The log ratio is measured from the prompt's mean reward (with the centred log-partition psi as
     offset) or from its highest reward (with log Z), whichever offset is smaller: the first keeps
     the digits of small tilts, the second those near saturation.
     """
+    if not (beta > 0).all():
+        return _best_alone(known, beta)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
         scale = known.each(beta)
         from_mean = known.centred / scale
@@ -186,3 +185,19 @@ def measure(known: Outcomes, beta: Floats) -> Measured:
         variance = known.total(policy * (known.below_top - known.each(below_mean)) ** 2)
         forward = np.where(near_top, reach + log_z, psi)
     return Measured(u, policy, kl, gain, forward, variance)
+
+
+def _best_alone(known: Outcomes, beta: Floats) -> Measured:
+    """As `measure`, where some beta are 0."""
+    rest, free = measure(known, np.where(beta > 0, beta, 1.0)), ~(beta > 0)
+    kl, each = known.saturation_kl(), known.each(free)
+    u = np.where(known.below_top == 0, known.each(kl), -np.inf)
+    u = np.where(known.prob > 0, u, 0.0)
+    return Measured(
+        np.where(each, u, rest.log_ratio),
+        np.where(each, reweighted(known.prob, known.log_prob, u), rest.policy),
+        np.where(free, kl, rest.kl),
+        np.where(free, known.top, rest.gain),
+        np.where(free & (known.top > 0), np.inf, np.where(free, 0.0, rest.forward_kl)),
+        np.where(free, 0.0, rest.variance),
+    )

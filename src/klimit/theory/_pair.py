@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from klimit.theory._check import Floats, broadcast, distribution
 from klimit.theory._outcomes import change_terms, exp_excess, kl_terms
+from klimit.theory._ragged import filled
 
 _LARGE = 700.0  # e^700 is still a float
 
@@ -130,5 +131,6 @@ class Pair:
 
 def pair(policy: ArrayLike, base: ArrayLike) -> Pair:
     """Check two distributions and broadcast them."""
+    policy, base = filled(policy=policy, base=base)
     p, q = broadcast(policy=distribution(policy, "policy"), base=distribution(base, "base"))
     return Pair(p, q, log_ratio(p, q))

@@ -13,6 +13,7 @@ from klimit.theory._root import increasing_root
 from klimit.theory._spend import Spent, rows
 
 _FAR = 1e300  # drops beyond this are as good as infinite
+_STEEP = 700.0  # e^700 is still a float
 _OFF = 1e-9  # a sum that misses one by more has jumped across it
 _SIDE = 4e-15  # how far apart, relative to the anchor, both sides of a jump are looked at
 
@@ -38,11 +39,17 @@ def optimum(f: Generator, prob: Floats, below: Floats, top: Floats, beta: Floats
         drop = np.where(below < 0, np.minimum(-below / (beta * f.scale)[:, None], _FAR), 0.0)
 
         def excess(anchor: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
-            p, d = prob[index], drop[index]
-            u = f.log_ratio(anchor[:, None], d)
-            more = change_terms(p, reweighted(p, log_prob[index], u), u).sum(axis=-1)
-            moves = np.where(p > 0, p * f.response(u, d), 0.0).sum(axis=-1)
-            return np.log1p(more), moves * f.rise(anchor) / (1.0 + more)
+            whole = index.size == beta.size
+            p, d = (prob, drop) if whole else (prob[index], drop[index])
+            if anchor.max() < _STEEP:
+                rise, moves = f.step(anchor[:, None], d)
+                more = np.einsum("ij,ij->i", p, rise)
+            else:
+                u, log_p = f.log_ratio(anchor[:, None], d), log_prob if whole else log_prob[index]
+                more = change_terms(p, reweighted(p, log_p, u), u).sum(axis=-1)
+                moves = f.motion(u, anchor[:, None], d)
+            moves = np.einsum("ij,ij->i", p, moves)
+            return np.log1p(more), moves / (1.0 + more)
 
         least = -np.log1p((prob * np.expm1(-drop)).sum(axis=-1))  # exact for KL
         most = -np.log(np.where(drop == 0, prob, 0.0).sum(axis=-1))
@@ -70,10 +77,21 @@ def optimum(f: Generator, prob: Floats, below: Floats, top: Floats, beta: Floats
         u = np.where(prob > 0, u - np.log1p(rest), 0.0)
         divergence = f.divergence(Pair(policy, prob, u))
         gain = np.maximum(((below + top[:, None]) * change).sum(axis=-1), 0.0)
-        moves = np.where(prob > 0, prob * f.response(u, drop), 0.0)
-        mean = (moves * below).sum(axis=-1) / moves.sum(axis=-1)
-        variance = (moves * (below - mean[:, None]) ** 2).sum(axis=-1) / f.scale
-    return Optimum(policy, anchor, divergence, gain, np.where(variance > 0, variance, 0.0))
+        mass = np.where(prob > 0, prob * f.motion(u, anchor[:, None], drop), 0.0)
+        variance = _spread(mass, below) / (f.scale * f.rise(anchor))
+    return Optimum(policy, anchor, divergence, gain, variance)
+
+
+def _spread(mass: Floats, reward: Floats) -> Floats:
+    """Mass times the variance of the reward, row by row.
+
+    Measured from the heaviest outcome, so that nothing cancels where it has nearly all the mass.
+    """
+    heaviest = mass.argmax(axis=-1)[:, None]
+    apart = reward - np.take_along_axis(reward, heaviest, axis=-1)
+    moved = (mass * apart).sum(axis=-1)
+    spread = (mass * apart**2).sum(axis=-1) - moved * (moved / mass.sum(axis=-1))
+    return np.where(spread > 0, spread, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,33 @@
 """What a policy that reweights a known base gains, and how far it is from that base."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from klimit.theory._check import Floats, order
 from klimit.theory._outcomes import Outcomes, reweighted
 from klimit.theory._pair import Pair
+from klimit.theory._prompts import read_weights
+from klimit.theory._solve import mean
+
+
+class PromptAverage(NamedTuple):
+    """What a policy gains and costs on average over prompts.
+
+    Attributes
+    ----------
+    gain : (...) mean reward over the base's, reward units
+    kl : (...) KL(policy || base), nats: the budget to compare it with on an average `frontier`
+    forward_kl : (...) KL(base || policy), nats
+    win_rate : (...) chance to beat one draw of the base, ties counting half
+    """
+
+    gain: Floats
+    kl: Floats
+    forward_kl: Floats
+    win_rate: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +88,16 @@ class Reweighted:
     def jensen_shannon(self) -> Floats:
         """Jensen-Shannon divergence, nats, at most log 2."""
         return self._pair.jensen_shannon()
+
+    def over_prompts(self, weights: ArrayLike | None = None) -> PromptAverage:
+        """Average over prompts, the last axis of `gain`; equal weights by default.
+
+        Prompts of weight 0 count for nothing. No policy of this mean KL gains more than
+        ``frontier(base, reward, weights=weights).gain(kl)``.
+        """
+        share = read_weights(weights, np.atleast_1d(self.gain).shape[-1])
+        by_prompt = (self.gain, self.kl, self.forward_kl, self.win_rate)
+        return PromptAverage(*(mean(share, np.atleast_1d(part)) for part in by_prompt))
 
     def renyi(self, *, alpha: float) -> Floats:
         """Renyi divergence(policy || base) of order alpha > 0, nats; infinity: the largest log ratio."""

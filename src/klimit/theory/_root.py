@@ -9,7 +9,8 @@ from klimit.theory._check import Floats
 
 _MAX_STEPS = 200
 _NEWTON_TOLERANCE = 1e-8  # Newton's error after a step is of the order of the step squared
-_NEAR = 1e-2  # values that are logarithms are this small long before Newton's steps are
+_FAR = 1e-2  # values that are logarithms are this small long before Newton's steps are
+_NEAR = 1e-7  # what a value of this size, itself a logarithm, hides is of the order of its square
 _VALUE_TOLERANCE = 4e-16
 _FARTHEST = 740.0  # e^-740 is still above 0
 
@@ -53,7 +54,7 @@ def increasing_root(
         step = np.where(np.isfinite(step), step, np.where(value < 0, np.inf, -np.inf))
         inside = (t + step > lo) & (t + step < hi)
         slow = np.abs(step) > 0.5 * last[active]
-        stuck = (t + step == t) & (np.abs(value) > _NEAR)
+        stuck = (t + step == t) & (np.abs(value) > _FAR)
         newton = ~slow & ~stuck & np.where(closed, inside, np.abs(step) <= reach[active])
         other = np.where(closed, middle - t, np.where(value < 0, 1.0, -1.0) * reach[active])
         step = np.where(newton, step, other)

@@ -55,7 +55,7 @@ def beirami_estimator(n: ArrayLike, probability: ArrayLike) -> Floats:
     >>> beirami_estimator(16, [0.0, 0.05, 0.5]).round(6).tolist()
     [1.835089, 1.821517, 0.692991]
     """
-    draws, e = _broadcast(n, probability)
+    draws, e = broadcast(n=count(n), probability=fraction(probability, "probability"))
     with np.errstate(divide="ignore", invalid="ignore"):
         # Below the atom the density is n u^(n-1); the integral of w log w - w + 1 up to 1 - e:
         at_edge = np.log(draws) + (draws - 1.0) * np.log1p(-e)
@@ -92,7 +92,8 @@ def best_of_n_bounds(n: ArrayLike, top_probability: ArrayLike) -> BestOfNBounds:
 
     References
     ----------
-    Refines the upper bounds of Beirami et al., arXiv 2401.01879, by data processing.
+    Refines the upper bounds of Beirami et al., arXiv 2401.01879, sections 3 (KL) and 5 (win rate), by
+    data processing.
 
     Examples
     --------
@@ -100,7 +101,8 @@ def best_of_n_bounds(n: ArrayLike, top_probability: ArrayLike) -> BestOfNBounds:
     >>> [round(float(end), 4) for end in bounds]
     [0.4493, 0.6021, 0.7299, 0.7804]
     """
-    draws, e = _broadcast(n, top_probability)
+    top = fraction(top_probability, "top_probability")
+    draws, e = broadcast(n=count(n), top_probability=top)
     with np.errstate(divide="ignore", invalid="ignore"):
         log_rest = np.log1p(-e)
         rest = np.exp(draws * log_rest)
@@ -114,11 +116,6 @@ def best_of_n_bounds(n: ArrayLike, top_probability: ArrayLike) -> BestOfNBounds:
         win_rate_low=at_top + rest * (0.5 * (1.0 - e)),
         win_rate_high=at_top + rest * (1.0 - e) * (draws / (draws + 1.0)),
     )
-
-
-def _broadcast(n: ArrayLike, probability: ArrayLike) -> tuple[Floats, Floats]:
-    draws, e = broadcast(n=count(n), probability=fraction(probability, "probability"))
-    return draws, e
 
 
 def _atom(draws: Floats, e: Floats) -> Floats:

@@ -18,8 +18,8 @@ class KnownBestOfN(Reweighted):
 
     Also has kl, forward_kl, jeffreys, chi_square, forward_chi_square, total_variation,
     hellinger_squared, jensen_shannon, renyi(alpha=), forward_renyi(alpha=) and
-    cressie_read(alpha=), exact with ties. Under uniform tie-breaking each is at most that of
-    `continuous_best_of_n`.
+    cressie_read(alpha=), exact with ties, and over_prompts(weights=), their averages. Under uniform
+    tie-breaking each divergence is at most that of `continuous_best_of_n`.
 
     Attributes
     ----------
@@ -46,9 +46,7 @@ def best_of_n(
 
     Parameters
     ----------
-    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6); shorter
-        prompts may be padded with zeros, and the rewards there are never read
-    reward : (..., outcomes) reward units, broadcast against `base`
+    base, reward : (..., outcomes) as for `tilt`
     n : (...) draws, at least 1, not necessarily whole and as large as a float holds; broadcast
         against the axes before the outcomes (see `tilt`)
     ties : "uniform" keeps any of the best with equal chances; "fixed" keeps the one of highest
@@ -71,8 +69,8 @@ def best_of_n(
 
     References
     ----------
-    BOND, arXiv 2407.14622, theorem 1 (exact law with ties); Beirami et al., arXiv 2401.01879 (the
-    bound on the KL).
+    BOND, arXiv 2407.14622, theorem 1 (exact law with ties); Beirami et al., arXiv 2401.01879, section 3
+    (the bound on the KL).
 
     Examples
     --------
@@ -104,8 +102,7 @@ def win_probability(base: ArrayLike, reward: ArrayLike) -> Floats:
 
     Parameters
     ----------
-    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
-    reward : (..., outcomes) reward units, broadcast against `base`
+    base, reward : (..., outcomes) as for `tilt`
 
     Returns
     -------
@@ -116,6 +113,10 @@ def win_probability(base: ArrayLike, reward: ArrayLike) -> Floats:
     ------
     ArgumentError
         Where `base` is no distribution or a reward is not finite.
+
+    References
+    ----------
+    The win rate as an objective: arXiv 2310.12036; left open by arXiv 2605.07105.
 
     Examples
     --------
@@ -143,6 +144,10 @@ def pass_at_k(pass_rate: ArrayLike, k: ArrayLike) -> Floats:
     ------
     ArgumentError
         Where `pass_rate` is no probability or `k` is below one.
+
+    References
+    ----------
+    Chen et al., arXiv 2107.03374, section 2.1.
 
     Examples
     --------

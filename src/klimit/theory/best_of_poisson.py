@@ -6,8 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, choice, first, not_negative, same_leading
+from klimit.theory._check import Floats, choice, same_leading, size
 from klimit.theory._levels import levels
 from klimit.theory._outcomes import exp_excess
 from klimit.theory._reweighted import Reweighted, measured
@@ -21,9 +20,7 @@ _FAR = 50.0
 class KnownBestOfPoisson(Reweighted):
     """The policy of best-of-Poisson on a known base, and what it costs and gains.
 
-    Also has kl, forward_kl, jeffreys, chi_square, forward_chi_square, total_variation,
-    hellinger_squared, jensen_shannon, renyi(alpha=), forward_renyi(alpha=) and
-    cressie_read(alpha=), exact with ties.
+    Also has the divergences and `over_prompts` of `KnownBestOfN`.
 
     Attributes
     ----------
@@ -55,9 +52,7 @@ def best_of_poisson(
 
     Parameters
     ----------
-    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6); shorter
-        prompts may be padded with zeros, and the rewards there are never read
-    reward : (..., outcomes) reward units, broadcast against `base`
+    base, reward : (..., outcomes) as for `tilt`
     mu : (...) at least 0 and finite; broadcast against the axes before the outcomes (see `tilt`)
     ties : "uniform" keeps any of the best with equal chances; "fixed" keeps the one of highest
         index
@@ -83,7 +78,7 @@ def best_of_poisson(
     ([0.0, 1.4713], [0.0, 0.4399])
     """
     choice(ties, "ties", ("uniform", "fixed"))
-    law, mean = known(base, reward), _finite(mu)
+    law, mean = known(base, reward), size(mu, "mu")
     same_leading(law.prob, mean, "mu")
     merged = levels(law)
     ranked = merged if ties == "uniform" else levels(law, merged=False)
@@ -162,6 +157,9 @@ class ContinuousBestOfPoisson:
 def continuous_best_of_poisson(mu: ArrayLike) -> ContinuousBestOfPoisson:
     """How far is best-of-Poisson from its base if rewards never tie?
 
+    As far as the density ``(mu u + 1) e^(mu (u - 1))`` of the reward's quantile u is from the uniform
+    one, whatever the reward.
+
     Parameters
     ----------
     mu : (...) at least 0 and finite; 1 + mu draws are expected
@@ -191,14 +189,7 @@ def continuous_best_of_poisson(mu: ArrayLike) -> ContinuousBestOfPoisson:
     >>> float(best.kl.round(6)), float(best.win_rate.round(6))
     (0.833449, 0.83973)
     """
-    return ContinuousBestOfPoisson(_finite(mu))
-
-
-def _finite(mu: ArrayLike) -> Floats:
-    mean = not_negative(mu, "mu")
-    if (mean == np.inf).any():
-        raise ArgumentError(f"mu must be finite; got inf{first(mean == np.inf)}.")
-    return mean
+    return ContinuousBestOfPoisson(size(mu, "mu"))
 
 
 def _unit_rule() -> tuple[Floats, Floats]:

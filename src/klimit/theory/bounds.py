@@ -15,7 +15,7 @@ import numpy as np
 from klimit.theory import _check, _cumulants
 from klimit.theory._check import Floats
 from klimit.theory._cumulants import Cumulants
-from klimit.theory._outcomes import Outcomes, measure, outcomes, reweighted
+from klimit.theory._outcomes import Outcomes, measure, outcomes
 from klimit.theory._pair import Pair
 from klimit.theory.divergence_bounds import (
     chi_square_bound,
@@ -233,7 +233,8 @@ def _from_divergences(
     law: Outcomes, weights: Floats, base_proxy: Floats, beta: Floats
 ) -> list[Floats]:
     """Return the bounds in other divergences of the optimum at this beta, each a scalar."""
-    pair = _optimum(law, beta)
+    best = measure(law, beta)
+    pair = Pair(best.policy, law.prob, best.log_ratio)
     variance = law.total(law.prob * law.centred**2)
     mirrored = outcomes(pair.p, np.where(pair.p > 0, -law.below_top, 0.0))
     lower = _cumulants.averaged(mirrored, weights)
@@ -258,13 +259,3 @@ def _from_divergences(
         chi_square_bound(pair.chi_square() @ weights, sd=np.sqrt(variance @ weights)),
         *(each @ weights for each in by_prompt),
     ]
-
-
-def _optimum(law: Outcomes, beta: Floats) -> Pair:
-    """Return the optimal policies beside the base; at beta 0 only the best outcomes are left."""
-    if beta > 0:
-        best = measure(law, beta)
-        return Pair(best.policy, law.prob, best.log_ratio)
-    u = np.where(law.below_top == 0, law.saturation_kl()[..., None], -np.inf)
-    u = np.where(law.prob > 0, u, 0.0)
-    return Pair(reweighted(law.prob, law.log_prob, u), law.prob, u)

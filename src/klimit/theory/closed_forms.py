@@ -15,9 +15,9 @@ from klimit.theory._check import (
     coefficient,
     fraction,
     positive,
+    rewards,
     same_leading,
 )
-from klimit.theory._curve import real_gains
 from klimit.theory._outcomes import exp_excess, kl_terms, outcomes
 from klimit.theory._root import increasing_root
 from klimit.theory._solve import own_betas
@@ -37,8 +37,8 @@ def _asked(
             "exactly one of kl, gain and beta must be given; got "
             f"{' and '.join(given) if given else 'none'}."
         )
-    check = {"kl": budget, "gain": real_gains, "beta": coefficient}[given[0]]
-    values, parameter = broadcast(**{given[0]: check(asked[given[0]])}, **law)  # type: ignore[operator]
+    check = {"kl": budget, "gain": rewards, "beta": coefficient}[given[0]]
+    values, parameter = broadcast(**{given[0]: check(asked[given[0]])}, **law)  # type: ignore[arg-type]
     return given[0], values, parameter
 
 
@@ -107,16 +107,13 @@ def exponential_frontier(
 
     Parameters
     ----------
-    kl : (...) nats, at least 0
-    gain : (...) reward units, instead of `kl`: the least KL is wanted; at most 0 costs nothing
-    beta : (...) reward units per nat, positive, instead of `kl`. At or below
-        `scale` no finite policy is best: kl and gain are infinite
+    kl, gain, beta : (...) as for `gaussian_frontier`. At a beta of at most `scale` no finite policy
+        is best: kl and gain are infinite
     scale : (...) mean (and standard deviation) of the reward, positive
 
     Returns
     -------
     FrontierPoint
-        kl, gain, beta and variance in the broadcast shape, and what follows from them.
 
     Raises
     ------
@@ -175,16 +172,13 @@ def uniform_frontier(
 
     Parameters
     ----------
-    kl : (...) nats, at least 0
-    gain : (...) reward units, instead of `kl`: the least KL is wanted; at most 0 costs nothing, and
-        ``width / 2`` or more an infinite KL
-    beta : (...) reward units per nat, positive, instead of `kl`
+    kl, gain, beta : (...) as for `gaussian_frontier`; a gain of ``width / 2`` or more costs an
+        infinite KL
     width : (...) highest minus lowest reward, positive
 
     Returns
     -------
     FrontierPoint
-        kl, gain, beta and variance in the broadcast shape, and what follows from them.
 
     Raises
     ------
@@ -195,6 +189,10 @@ def uniform_frontier(
     -----
     With ties (0/1 rewards, rubrics) this is only an upper bound on the win rate: take
     `win_rate_frontier` instead.
+
+    References
+    ----------
+    The tilt of arXiv 2605.07105, section 3, for psi(l) = log(sinh(l / 2) / (l / 2)).
 
     Examples
     --------
@@ -280,21 +278,21 @@ def bernoulli_frontier(
 
     Parameters
     ----------
-    kl : (...) nats, at least 0
-    gain : (...) reward units, instead of `kl`: the least KL is wanted; at most 0 costs nothing, more
-        than 1 - q an infinite KL
-    beta : (...) reward units per nat, positive, instead of `kl`
+    kl, gain, beta : (...) as for `gaussian_frontier`; a gain of more than 1 - q costs an infinite KL
     pass_rate : (...) q, the base's probability of reward 1 (against 0); 0 and 1 leave no gain
 
     Returns
     -------
     FrontierPoint
-        kl, gain, beta and variance in the broadcast shape, and what follows from them.
 
     Raises
     ------
     ArgumentError
         Where not exactly one of kl, gain and beta is given, or one is out of range.
+
+    References
+    ----------
+    The tilt of arXiv 2605.07105, section 3, for 0/1 rewards; best-of-N: arXiv 2407.14622.
 
     Examples
     --------
@@ -346,8 +344,7 @@ def small_kl_expansion(base: ArrayLike, reward: ArrayLike, kl: ArrayLike) -> Flo
 
     Parameters
     ----------
-    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
-    reward : (..., outcomes) reward units, broadcast against `base`
+    base, reward : (..., outcomes) as for `tilt`
     kl : (...) nats, at least 0; broadcast against the axes before the outcomes
 
     Returns
@@ -358,6 +355,10 @@ def small_kl_expansion(base: ArrayLike, reward: ArrayLike, kl: ArrayLike) -> Flo
     ------
     ArgumentError
         Where `base` is no distribution, a reward is not finite or `kl` is negative.
+
+    References
+    ----------
+    The tilt of arXiv 2605.07105, section 3, to second order in 1 / beta.
 
     Examples
     --------

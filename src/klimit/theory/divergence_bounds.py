@@ -128,6 +128,10 @@ def total_variation_bound(total_variation: ArrayLike, *, width: ArrayLike) -> Fl
         Where `total_variation` is not in [0, 1], `width` is negative or NaN, or the shapes do not
         fit.
 
+    References
+    ----------
+    arXiv 2406.05883 (bounds from f-divergences).
+
     Examples
     --------
     >>> float(total_variation_bound(0.3, width=4.0))
@@ -162,6 +166,10 @@ def hellinger_bound(
     ArgumentError
         Where `hellinger_squared` is not in [0, 1], a moment is negative or NaN, or the shapes do
         not fit.
+
+    References
+    ----------
+    arXiv 2406.05883 (bounds from f-divergences), by Cauchy and Schwarz.
 
     Examples
     --------

@@ -20,7 +20,8 @@ def kl(policy: ArrayLike, base: ArrayLike) -> Floats:
 
     Parameters
     ----------
-    policy : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    policy : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6), or a
+        sequence of 1-D arrays of any lengths, one per prompt
     base : (..., outcomes) the same; the two broadcast against each other
 
     Returns
@@ -31,6 +32,10 @@ def kl(policy: ArrayLike, base: ArrayLike) -> Floats:
     ------
     ArgumentError
         Where either is no distribution or the shapes do not fit.
+
+    References
+    ----------
+    Kullback and Leibler (1951); the penalty of arXiv 2605.07105 and 2404.01730.
 
     Examples
     --------
@@ -49,7 +54,7 @@ def jeffreys(policy: ArrayLike, base: ArrayLike) -> Floats:
 
     Parameters
     ----------
-    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    policy, base : (..., outcomes) as for `kl`
 
     Returns
     -------
@@ -80,7 +85,7 @@ def chi_square(policy: ArrayLike, base: ArrayLike) -> Floats:
 
     Parameters
     ----------
-    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    policy, base : (..., outcomes) as for `kl`
 
     Returns
     -------
@@ -106,9 +111,11 @@ def chi_square(policy: ArrayLike, base: ArrayLike) -> Floats:
 def total_variation(policy: ArrayLike, base: ArrayLike) -> Floats:
     """What is the largest difference in the probability of any event? Half the L1 distance.
 
+    ``sum |policy - base| / 2``.
+
     Parameters
     ----------
-    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    policy, base : (..., outcomes) as for `kl`
 
     Returns
     -------
@@ -118,6 +125,10 @@ def total_variation(policy: ArrayLike, base: ArrayLike) -> Floats:
     ------
     ArgumentError
         Where either is no distribution or the shapes do not fit.
+
+    References
+    ----------
+    One of the f-divergences of arXiv 2406.05883.
 
     Examples
     --------
@@ -132,7 +143,7 @@ def hellinger_squared(policy: ArrayLike, base: ArrayLike) -> Floats:
 
     Parameters
     ----------
-    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    policy, base : (..., outcomes) as for `kl`
 
     Returns
     -------
@@ -142,6 +153,10 @@ def hellinger_squared(policy: ArrayLike, base: ArrayLike) -> Floats:
     ------
     ArgumentError
         Where either is no distribution or the shapes do not fit.
+
+    References
+    ----------
+    One of the f-divergences of arXiv 2406.05883.
 
     Examples
     --------
@@ -158,7 +173,7 @@ def jensen_shannon(policy: ArrayLike, base: ArrayLike) -> Floats:
 
     Parameters
     ----------
-    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    policy, base : (..., outcomes) as for `kl`
 
     Returns
     -------
@@ -168,6 +183,10 @@ def jensen_shannon(policy: ArrayLike, base: ArrayLike) -> Floats:
     ------
     ArgumentError
         Where either is no distribution or the shapes do not fit.
+
+    References
+    ----------
+    Lin (1991); one of the f-divergences of arXiv 2406.05883.
 
     Examples
     --------
@@ -185,7 +204,7 @@ def cressie_read(policy: ArrayLike, base: ArrayLike, *, alpha: float) -> Floats:
 
     Parameters
     ----------
-    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    policy, base : (..., outcomes) as for `kl`
     alpha : any finite number
 
     Returns
@@ -219,7 +238,7 @@ def renyi(policy: ArrayLike, base: ArrayLike, *, alpha: float) -> Floats:
 
     Parameters
     ----------
-    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    policy, base : (..., outcomes) as for `kl`
     alpha : positive, possibly infinite
 
     Returns

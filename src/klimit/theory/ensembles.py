@@ -19,11 +19,12 @@ from klimit.theory._check import (
     coefficient,
     count,
     distribution,
-    first,
     fraction,
     numbers,
     positive,
+    require,
 )
+from klimit.theory._ragged import filled_stack
 
 
 def ensemble_reward(
@@ -36,9 +37,12 @@ def ensemble_reward(
 ) -> Floats:
     """What reward does an ensemble give each outcome?
 
+    ``sum w_i r_i``, ``min r_i``, or ``sum w_i r_i - penalty sum w_i (r_i - mean)^2``.
+
     Parameters
     ----------
-    members : (members, ..., outcomes) rewards, one reward model per row of the first axis
+    members : (members, ..., outcomes) rewards, one reward model per row of the first axis; ragged
+        prompts as for `tilt`
     how : "mean"; "minimum", the worst case over members; "uncertainty", the mean minus `penalty`
         times the variance between members
     weights : (members,) for "mean" and "uncertainty": not negative for a variance to make sense,
@@ -74,7 +78,7 @@ def ensemble_reward(
     [0.0, 1.0, 2.5]
     """
     choice(how, "how", ("mean", "minimum", "uncertainty"))
-    rewards = _members(members, base)
+    rewards, _ = _members(members, base)
     share = _member_weights(weights, rewards.shape[0], signed=how == "mean")
     if how != "uncertainty" and penalty is not None:
         raise ArgumentError(f'penalty belongs to how="uncertainty"; got it with how="{how}".')
@@ -105,7 +109,7 @@ def member_disagreement(members: ArrayLike, base: ArrayLike) -> Floats:
     Parameters
     ----------
     members : (members, ..., outcomes) rewards of at least two members
-    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    base : (..., outcomes) as for `tilt`
 
     Returns
     -------
@@ -133,11 +137,11 @@ def member_disagreement(members: ArrayLike, base: ArrayLike) -> Floats:
     >>> float(member_disagreement(biased, [0.5, 0.3, 0.2]).round(6))
     0.32
     """
-    rewards = _members(members, base)
+    rewards, prob = _members(members, base)
     if rewards.shape[0] < 2:
         raise ArgumentError("members must be at least two to disagree; got 1.")
     spread = rewards.var(axis=0, ddof=1)
-    return np.asarray((distribution(base) * spread).sum(axis=-1))
+    return np.asarray((prob * spread).sum(axis=-1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,6 +250,10 @@ def members_needed(share: ArrayLike) -> Floats:
     ArgumentError
         Where `share` is not between 0 and 1.
 
+    References
+    ----------
+    Follows from the error variance of `ensemble_error` (arXiv 2605.07105, section 4).
+
     Examples
     --------
     >>> members_needed([0.0, 0.5, 0.9, 1.0]).tolist()
@@ -256,29 +264,28 @@ def members_needed(share: ArrayLike) -> Floats:
         return np.ceil(1.0 / (1.0 - part) * (1 - 1e-12))  # 1 / (1 - 0.9) rounds above 10
 
 
-def _members(members: ArrayLike, base: ArrayLike | None) -> Floats:
+def _members(members: ArrayLike, base: ArrayLike | None) -> tuple[Floats, Floats]:
+    """Return rewards, centred where a base is given, and the base (1 without)."""
+    members, base = filled_stack(members, "members", base=base)
     rewards = numbers(members, "members")
     if rewards.ndim < 2 or rewards.shape[0] == 0:
         raise ArgumentError(
             "members must be (members, ..., outcomes), one reward model per row; "
             f"got shape {rewards.shape}."
         )
+    prob = np.ones(1) if base is None else distribution(base)
+    try:
+        possible = np.broadcast_to(prob > 0, rewards.shape)
+    except ValueError:
+        raise ArgumentError(
+            f"base must broadcast against one member's rewards, {rewards.shape[1:]}; "
+            f"got shape {prob.shape}."
+        ) from None
+    rewards = np.where(possible, rewards, 0.0)  # never read where the base never goes
+    require(rewards, np.isfinite(rewards), "members must be finite")
     if base is not None:
-        prob = distribution(base)
-        try:
-            possible = np.broadcast_to(prob > 0, rewards.shape)
-        except ValueError:
-            raise ArgumentError(
-                f"base must broadcast against one member's rewards, {rewards.shape[1:]}; "
-                f"got shape {prob.shape}."
-            ) from None
-        rewards = np.where(possible, rewards, 0.0)  # never read where the base never goes
-    bad = ~np.isfinite(rewards)
-    if bad.any():
-        raise ArgumentError(f"members must be finite; got {float(rewards[bad][0])!r}{first(bad)}.")
-    if base is not None:
-        rewards = rewards - (distribution(base) * rewards).sum(axis=-1, keepdims=True)
-    return rewards
+        rewards = rewards - (prob * rewards).sum(axis=-1, keepdims=True)
+    return rewards, prob
 
 
 def _member_weights(values: ArrayLike | None, members: int, *, signed: bool) -> Floats:

@@ -29,7 +29,7 @@ def f_divergence(
 
     Parameters
     ----------
-    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    policy, base : (..., outcomes) as for `kl`
     f : convex on t > 0 with f(1) = 0; takes an array of positive ratios, returns one of its shape.
         It is never called at 0, so ``lambda t: t * np.log(t)`` will do.
     at_zero : the limit of f at 0, possibly infinite. Only read where the policy never draws what
@@ -71,11 +71,11 @@ def f_divergence(
     p, q = both.p, both.q
     if not callable(f):
         raise ArgumentError(f"f must be a function of ratios; got {type(f).__name__}.")
-    _convex(_values(f, _GRID))
+    _convex(values_of(f, _GRID, overflow=False))
     shared, missed, new = (p > 0) & (q > 0), (p == 0) & (q > 0), (p > 0) & (q == 0)
     terms = np.zeros(p.shape)
     if shared.any():
-        terms[shared] = q[shared] * _values(f, _ratio(p[shared], q[shared]))
+        terms[shared] = q[shared] * values_of(f, _ratio(p[shared], q[shared]), overflow=False)
     if missed.any():
         terms[missed] = q[missed] * _limit("at_zero", at_zero, _at_zero, f)
     if new.any():
@@ -91,21 +91,25 @@ def _ratio(p: Floats, q: Floats) -> Floats:
     return ratio
 
 
-def _values(f: Callable[[Floats], ArrayLike], ratios: Floats, *, overflow: bool = False) -> Floats:
-    """Return f at these ratios, checked."""
+def values_of(
+    f: Callable[[Floats], ArrayLike], ratios: Floats, name: str = "f", *, overflow: bool = True
+) -> Floats:
+    """Call a function that was handed over, and check what it returns."""
     try:
         with np.errstate(all="ignore", over="ignore" if overflow else "raise"):
-            values = numbers(f(ratios), "f(ratios)")
+            values = numbers(f(ratios), f"{name}(ratios)")
     except FloatingPointError:
         raise ArgumentError(
             f"f overflows at a ratio of policy to base of {float(ratios.max()):.3g}; for KL, "
             "chi-square and power divergences use kl, chi_square, cressie_read, which do not."
         ) from None
-    if values.shape != ratios.shape or np.isnan(values).any() or (values == -np.inf).any():
+    if not overflow and (values == -np.inf).any():
+        raise ArgumentError(f"{name} must be convex; it returned minus infinity.")
+    if values.shape != ratios.shape or np.isnan(values).any():
         raise ArgumentError(
-            "f must return one number, no NaN, for each ratio; for an array of shape "
+            f"{name} must return one number, no NaN, for each ratio; for an array of shape "
             f"{ratios.shape} it returned shape {values.shape}"
-            f"{' with NaN or -inf' if values.shape == ratios.shape else ''}."
+            f"{' with NaN' if values.shape == ratios.shape else ''}."
         )
     return values
 
@@ -127,11 +131,11 @@ def _convex(values: Floats) -> None:
 
 
 def _slope(f: Callable[[Floats], ArrayLike]) -> Floats:
-    return np.asarray(_values(f, _FAR, overflow=True) / _FAR)
+    return np.asarray(values_of(f, _FAR) / _FAR)
 
 
 def _at_zero(f: Callable[[Floats], ArrayLike]) -> Floats:
-    return _values(f, 1.0 / _FAR, overflow=True)
+    return values_of(f, 1.0 / _FAR)
 
 
 def limit_at_zero(f: Callable[[Floats], ArrayLike], given: float | None) -> float:
@@ -158,7 +162,7 @@ def _limit(
     near, far, farthest = (float(value) for value in approach(f))
     if near == np.inf:
         return np.inf
-    scale = float(np.abs(_values(f, np.array([0.5, 2.0]))).max())
+    scale = float(np.abs(values_of(f, np.array([0.5, 2.0]))).max())
     first, second = far - near, farthest - far
     if abs(first) <= _SETTLED * max(abs(far), scale):
         return far

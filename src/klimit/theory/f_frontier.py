@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from klimit.theory import _check
 from klimit.theory._check import Floats, choice, coefficient
-from klimit.theory._curve import Budget, Curve, real_gains
+from klimit.theory._curve import Budget, Curve
 from klimit.theory._custom import Function
 from klimit.theory._generators import Generator, TotalVariation
 from klimit.theory._outcomes import Outcomes
@@ -105,7 +105,7 @@ class FFrontier:
 
         Zero for gains of at most 0, infinite beyond ``saturation.gain``.
         """
-        return self._curve.in_parts(self._curve.least_cost, real_gains(gain))
+        return self._curve.in_parts(self._curve.least_cost, _check.rewards(gain))
 
     def beta(self, divergence: ArrayLike) -> Floats:
         """What is another unit of divergence worth? The slope, reward units per unit.
@@ -226,18 +226,9 @@ def f_frontier(
 
     Parameters
     ----------
-    base : (outcomes,) for one prompt, (prompts, outcomes), or a sequence of 1-D arrays of any
-        lengths: probabilities that sum to one (within 1e-6); rewards are not read where they are 0
-    reward : reward units, in the shape of `base`
-    divergence : "kl" (policy first; a check of `frontier`), "forward-kl" (base first), "jeffreys",
-        "chi-square", "hellinger-squared", "jensen-shannon", "total-variation" or "cressie-read", in
-        the units of the functions of these names; or a convex f with f(1) = 0 that takes an array
-        of positive ratios, as for `f_divergence`
-    alpha : any finite number, for "cressie-read" only
-    derivative : f', for a function f only; takes and returns arrays as f does. It must rise
-        everywhere without jumps: f may have neither straight pieces nor kinks.
-    at_zero : f(0), possibly infinite, for a function f only; by default found from f
-    weights : (prompts,) what each prompt counts for; equal by default
+    base, reward, weights : as for `frontier`: one prompt, an array of prompts, or a sequence of 1-D
+        arrays
+    divergence, alpha, derivative, at_zero : as for `f_tilt`; "kl" is a check of `frontier`
     budget : "average" for one shared beta, "per-prompt" for the same divergence everywhere
 
     Returns

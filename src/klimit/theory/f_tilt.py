@@ -93,16 +93,17 @@ def f_tilt(
 
     Parameters
     ----------
-    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
-    reward : (..., outcomes) reward units, broadcast against `base`
+    base, reward : (..., outcomes) as for `tilt`
     divergence : "kl" (policy first), "forward-kl" (base first), "jeffreys", "chi-square",
-        "hellinger-squared", "jensen-shannon", "total-variation" or "cressie-read"; or a convex f
-        with f(1) = 0 that takes an array of positive ratios, as for `f_divergence`
+        "hellinger-squared", "jensen-shannon", "total-variation" or "cressie-read", in the units of
+        the functions of these names; or a convex f with f(1) = 0 that takes an array of positive
+        ratios, as for `f_divergence`
     beta : (...) reward units per unit of the divergence, positive; broadcast against the axes
         before the outcomes. Infinity leaves the base as it is.
     alpha : any finite number, for "cressie-read" only: 1 is the KL, 0 the forward KL, 2 half the
         chi-square
-    derivative : f', for a function f only; takes and returns arrays as f does
+    derivative : f', for a function f only; takes and returns arrays as f does. It must rise
+        everywhere without jumps: f may have neither straight pieces nor kinks.
     at_zero : f(0), possibly infinite, for a function f only; by default found from f
 
     Returns

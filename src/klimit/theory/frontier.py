@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from klimit._errors import ArgumentError
 from klimit.theory import _check
 from klimit.theory._check import Floats, choice, coefficient
-from klimit.theory._curve import Budget, Curve, real_gains
+from klimit.theory._curve import Budget, Curve
 from klimit.theory._outcomes import Outcomes, measure
 from klimit.theory._prompts import lay_flat, read_rows, read_weights
 from klimit.theory._spend import spend
@@ -111,7 +111,7 @@ class KnownFrontier:
         Zero for gains of at most 0 (the base has them), infinite beyond ``saturation.gain``, which
         no reweighting of the base can reach.
         """
-        return self._curve.in_parts(self._curve.least_cost, real_gains(gain))
+        return self._curve.in_parts(self._curve.least_cost, _check.rewards(gain))
 
     def beta(self, kl: ArrayLike) -> Floats:
         """What is another nat worth? The slope of the frontier, reward units per nat.
@@ -162,7 +162,7 @@ class KnownFrontier:
         """
         if self.budget != "average":
             raise ArgumentError("gap_nats needs one beta for all prompts: budget='average'.")
-        kl, gain = _check.broadcast(kl=_check.budget(kl), gain=real_gains(gain))
+        kl, gain = _check.broadcast(kl=_check.budget(kl), gain=_check.rewards(gain))
         if beta is None:
             b = self.beta(kl)
             best = self.gain(kl)

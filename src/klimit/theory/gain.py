@@ -7,9 +7,9 @@ beta times Jeffreys for the optimal tilt alone. On that tilt the three agree.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, broadcast, coefficient, distribution, first, numbers
+from klimit.theory._check import Floats, broadcast, coefficient, distribution, numbers, require
 from klimit.theory._outcomes import change_terms, reweighted
+from klimit.theory._ragged import filled
 from klimit.theory.divergences import jeffreys
 from klimit.theory.tilt import known
 
@@ -21,7 +21,7 @@ def gain(policy: ArrayLike, base: ArrayLike, reward: ArrayLike) -> Floats:
 
     Parameters
     ----------
-    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    policy, base : (..., outcomes) as for `kl`
     reward : (..., outcomes) reward units; not read where both have probability 0
 
     Returns
@@ -42,18 +42,15 @@ def gain(policy: ArrayLike, base: ArrayLike, reward: ArrayLike) -> Floats:
     >>> float(gain([0.2, 0.4, 0.4], [0.5, 0.3, 0.2], [0, 1, 4]).round(6))
     0.9
     """
+    policy, base, reward = filled(policy=policy, base=base, reward=reward)
     p, q, values = broadcast(
         policy=distribution(policy, "policy"),
         base=distribution(base),
         reward=np.atleast_1d(numbers(reward, "reward")),
     )
     read = (p > 0) | (q > 0)
-    bad = read & ~np.isfinite(values)
-    if bad.any():
-        raise ArgumentError(
-            "reward must be finite wherever policy or base has probability; "
-            f"got {float(values[bad][0])!r}{first(bad)}."
-        )
+    usable = ~read | np.isfinite(values)
+    require(values, usable, "reward must be finite wherever policy or base has probability")
     values = np.where(read, values, 0.0)
     # Centred, so that a large offset costs no digits.
     return np.asarray(((p - q) * (values - (q * values).sum(axis=-1, keepdims=True))).sum(axis=-1))
@@ -68,7 +65,7 @@ def covariance_gain(base: ArrayLike, reward: ArrayLike, *, log_weight: ArrayLike
 
     Parameters
     ----------
-    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    base : (..., outcomes) as for `tilt`
     reward : (..., outcomes) reward units, finite where the base has probability
     log_weight : (..., outcomes) log w, up to a constant; minus infinity for weight 0
 
@@ -92,16 +89,17 @@ def covariance_gain(base: ArrayLike, reward: ArrayLike, *, log_weight: ArrayLike
     >>> float(covariance_gain(base, reward, log_weight=reward / 2).round(4))
     1.4909
     """
+    base, reward, log_weight = filled(base=base, reward=reward, log_weight=log_weight)
     law = known(base, reward)
     prob, u = broadcast(base=law.prob, log_weight=numbers(log_weight, "log_weight"))
     u = np.where(prob > 0, u, -np.inf)
     highest = u.max(axis=-1, keepdims=True)
-    bad = np.isnan(u) | (u == np.inf) | (highest == -np.inf)
-    if bad.any():
-        raise ArgumentError(
-            "log_weight must be a number or minus infinity, and not minus infinity for all outcomes "
-            f"of a prompt; got {float(u[bad][0])!r}{first(bad)}."
-        )
+    require(
+        u,
+        (u < np.inf) & (highest > -np.inf),
+        "log_weight must be a number or minus infinity, and not minus infinity for all outcomes of a "
+        "prompt",
+    )
     with np.errstate(under="ignore"):
         below = u - highest
         moved = (prob * np.expm1(below)).sum(axis=-1, keepdims=True)  # E[w / max w] - 1
@@ -120,7 +118,7 @@ def jeffreys_gain(policy: ArrayLike, base: ArrayLike, *, beta: ArrayLike) -> Flo
 
     Parameters
     ----------
-    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    policy, base : (..., outcomes) as for `kl`
     beta : (...) reward units per nat, positive
 
     Returns

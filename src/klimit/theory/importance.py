@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from klimit.theory._check import Floats, count, not_negative, same_leading
-from klimit.theory._pair import Pair, pair
+from klimit.theory._pair import pair
 
 
 def importance_draws(
@@ -18,7 +18,7 @@ def importance_draws(
 
     Parameters
     ----------
-    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    policy, base : (..., outcomes) as for `kl`
     sds : (...) how many standard deviations above the KL to go, at least 0; broadcast against the
         axes before the outcomes
     log : return the natural log of the number instead, for numbers past 1.8e308
@@ -66,7 +66,7 @@ def importance_error(policy: ArrayLike, base: ArrayLike, n: ArrayLike) -> Floats
 
     Parameters
     ----------
-    policy, base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
+    policy, base : (..., outcomes) as for `kl`
     n : (...) samples, at least 1; broadcast against the axes before the outcomes
 
     Returns
@@ -89,13 +89,9 @@ def importance_error(policy: ArrayLike, base: ArrayLike, n: ArrayLike) -> Floats
     """
     both, samples = pair(policy, base), count(n)
     same_leading(both.p, samples, "n")
-    return _error(both, np.log(samples))
-
-
-def _error(both: Pair, log_n: Floats) -> Floats:
     nats = both.kl()
     with np.errstate(invalid="ignore", over="ignore"):
-        beyond = log_n - nats
+        beyond = np.log(samples) - nats
         heavy = both.u > (nats + 0.5 * beyond)[..., None]
         tail = np.where(heavy, both.p, 0.0).sum(axis=-1)
         error = np.exp(-0.25 * beyond) + 2.0 * np.sqrt(tail)

@@ -49,6 +49,10 @@ def optimal_member_weights(
         Where `error_covariance` is not square, not finite, not symmetric or not positive
         semidefinite.
 
+    References
+    ----------
+    Bates and Granger (1969), for forecasts; the weighted mean of arXiv 2605.07105, section 4.
+
     Examples
     --------
     >>> best = optimal_member_weights([[1.0, 0.0], [0.0, 4.0]])

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, broadcast, budget, distribution, numbers
-from klimit.theory._outcomes import measure, reweighted
+from klimit.theory._check import Floats, broadcast, budget, distribution, finite, numbers
+from klimit.theory._outcomes import measure
+from klimit.theory._ragged import filled
 from klimit.theory.frontier import frontier
 from klimit.theory.tilt import known, tilt
 
@@ -59,7 +60,7 @@ class Memoryless:
         (...) nats per token; infinite where no sequence has that average
         """
         numbered = np.arange(float(self.kl.size)).reshape(self.kl.shape)
-        which, t = broadcast(kl=numbered, average=_real(average, "average"))
+        which, t = broadcast(kl=numbered, average=finite(average, "average"))
         rates = np.empty(t.shape)
         for k, index in enumerate(np.ndindex(self.kl.shape)):
             here = which == k
@@ -86,7 +87,7 @@ class Memoryless:
         -------
         (...) nats per token
         """
-        _, slope = broadcast(kl=self.kl, s=_real(s, "s"))
+        _, slope = broadcast(kl=self.kl, s=finite(s, "s"))
         signed = np.where(slope[..., None] < 0, -self._letters, self._letters)
         policies = np.broadcast_to(self.policy, signed.shape)
         with np.errstate(divide="ignore", over="ignore"):
@@ -139,21 +140,17 @@ def memoryless(base: ArrayLike, reward: ArrayLike, *, kl: ArrayLike) -> Memoryle
     prob, letters = token(base, reward)
     budgets, law = budget(kl), known(prob, letters)
     beta = frontier(prob, letters).beta(budgets)
-    saturated = beta == 0
-    best = measure(law, np.where(saturated, 1.0, beta))
-    to_top = np.where(law.below_top == 0, law.saturation_kl(), -np.inf)
-    log_ratio = np.where(saturated[..., None], to_top, best.log_ratio)
-    gain = np.where(saturated, law.top, best.gain)
+    best = measure(law, beta)
     return Memoryless(
         kl=budgets,
         beta=beta,
-        policy=reweighted(prob, law.log_prob, log_ratio),
-        reward=law.mean + gain,
-        gain=gain,
-        variance=np.where(saturated, 0.0, best.variance),
+        policy=best.policy,
+        reward=law.mean + best.gain,
+        gain=best.gain,
+        variance=best.variance,
         _base=prob,
         _letters=letters,
-        _log_policy=law.log_prob + log_ratio,
+        _log_policy=law.log_prob + best.log_ratio,
     )
 
 
@@ -166,8 +163,7 @@ def rate_function(base: ArrayLike, reward: ArrayLike, average: ArrayLike) -> Flo
 
     Parameters
     ----------
-    base : (letters,) law of a token, sums to one (within 1e-6)
-    reward : (letters,) a token's reward, reward units
+    base, reward : (letters,) as for `memoryless`
     average : (...) t, reward per token
 
     Returns
@@ -189,7 +185,7 @@ def rate_function(base: ArrayLike, reward: ArrayLike, average: ArrayLike) -> Flo
     [0.0, 0.192745, 0.693147, inf]
     """
     prob, letters = token(base, reward)
-    t = _real(average, "average")
+    t = finite(average, "average")
     possible = letters[prob > 0]
     upper, lower = frontier(prob, letters), frontier(prob, -letters)
     # from the ends, so that these are met exactly
@@ -207,8 +203,7 @@ def renyi_cross_entropy(base: ArrayLike, other: ArrayLike, *, alpha: ArrayLike) 
 
     Parameters
     ----------
-    base : (..., outcomes) p, probabilities that sum to one along the last axis (within 1e-6)
-    other : (..., outcomes) q, the same
+    base, other : (..., outcomes) p and q, as for `kl`
     alpha : (...) any finite order; broadcast against the axes before the outcomes
 
     Returns
@@ -230,8 +225,9 @@ def renyi_cross_entropy(base: ArrayLike, other: ArrayLike, *, alpha: ArrayLike) 
     >>> renyi_cross_entropy(p, q, alpha=[0.5, 1.0, 2.0]).round(6).tolist()
     [1.334222, 1.30454, 1.237874]
     """
+    base, other = filled(base=base, other=other)
     p, q = broadcast(base=distribution(base), other=distribution(other, "other"))
-    a = _real(alpha, "alpha")
+    a = finite(alpha, "alpha")
     s, _ = broadcast(alpha=a - 1.0, base=p[..., 0])
     p, q = (np.broadcast_to(law, (*s.shape, p.shape[-1])) for law in (p, q))
     shared = (p > 0) & (q > 0)
@@ -257,10 +253,3 @@ def token(base: ArrayLike, reward: ArrayLike) -> tuple[Floats, Floats]:
             f"got shapes {prob.shape} and {letters.shape}."
         )
     return prob, np.where(prob > 0, letters, 0.0)
-
-
-def _real(values: ArrayLike, name: str) -> Floats:
-    array = numbers(values, name)
-    if not np.isfinite(array).all():
-        raise ArgumentError(f"{name} must be finite; got {str(values)[:40]}.")
-    return array

@@ -55,8 +55,7 @@ def memoryless_best_of_n(
 
     Parameters
     ----------
-    base : (letters,) law of a token, sums to one (within 1e-6)
-    reward : (letters,) a token's reward, reward units; a sequence has the sum
+    base, reward : (letters,) as for `memoryless`; a sequence has the sum of its tokens' rewards
     length : (...) m, whole numbers of at least 1. Letters of equal reward count as one; with two
         different rewards lengths of many thousands are exact, with three up to 1,998, with four up
         to 226 (two million types).

@@ -14,7 +14,16 @@ from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
-from klimit.theory._check import Floats, broadcast, budget, choice, first, numbers
+from klimit.theory._check import (
+    Floats,
+    broadcast,
+    budget,
+    choice,
+    finite,
+    interior,
+    positive,
+    scalar,
+)
 
 Method = Literal["best-of-n", "rl"]
 
@@ -106,7 +115,7 @@ def overoptimization_curve(method: Method, *, a: ArrayLike, b: ArrayLike) -> Ove
     (7.1111, 1.066667)
     """
     choice(method, "method", ("best-of-n", "rl"))
-    a, b = broadcast(a=_finite(a, "a"), b=_finite(b, "b"))
+    a, b = broadcast(a=finite(a, "a"), b=finite(b, "b"))
     return OveroptimizationCurve(method, a, b)
 
 
@@ -157,9 +166,10 @@ def fit_overoptimization(
 ) -> OveroptimizationFit:
     """Which over-optimisation curve do these points follow, and where may it peak?
 
-    Weighted least squares in a and b. Without standard errors the points' scatter about the curve
-    gives one error for all, and t quantiles with points - 2 degrees of freedom; with them they are
-    taken at their word, with normal quantiles.
+    Weighted least squares in a and b of ``d (a - b d)`` or ``d (a - b log d)`` with d = sqrt(KL).
+    Without standard errors the points' scatter about the curve gives one error for all, and t
+    quantiles with points - 2 degrees of freedom; with them they are taken at their word, with
+    normal quantiles.
 
     Parameters
     ----------
@@ -200,9 +210,7 @@ def fit_overoptimization(
     7.04 [6.86, 7.22] nats, gold 1.068 [1.055, 1.081]
     """
     choice(method, "method", ("best-of-n", "rl"))
-    confidence = _finite(level, "level")
-    if confidence.ndim or not 0 < confidence < 1:
-        raise ArgumentError(f"level must lie between 0 and 1; got {str(level)[:40]}.")
+    confidence = float(scalar(interior(level, "level"), "level"))
     x, y, error = _points(kl, gain, standard_error)
     design = _design(method, x) / error[:, None]
     target = y / error
@@ -216,16 +224,16 @@ def fit_overoptimization(
     known = standard_error is not None
     if not known:
         covariance = covariance * (squares / left)
-    t = _quantile(float(confidence), np.inf if known else left)
+    t = _quantile(confidence, np.inf if known else left)
     a, b = (
-        Estimate.of(value, value - t * se, value + t * se, level=float(confidence))
+        Estimate.of(value, value - t * se, value + t * se, level=confidence)
         for value, se in zip(theta, np.sqrt(np.diag(covariance)), strict=True)
     )
     curve = OveroptimizationCurve(method, np.asarray(theta[0]), np.asarray(theta[1]))
     low, high = _peak_interval(method, theta, covariance, t)
-    peak_kl = Estimate.of(curve.peak.kl, low, high, level=float(confidence))
+    peak_kl = Estimate.of(curve.peak.kl, low, high, level=confidence)
     low, high = _peak_gain_interval(method, theta, covariance, t)
-    peak_gain = Estimate.of(curve.peak.gain, low, high, level=float(confidence))
+    peak_gain = Estimate.of(curve.peak.gain, low, high, level=confidence)
     misfit = squares / left if known and left else np.nan
     degrees = np.inf if known else float(left)
     return OveroptimizationFit(curve, a, b, peak_kl, peak_gain, covariance, degrees, misfit, t)
@@ -249,10 +257,8 @@ def _points(
     kl: ArrayLike, gain: ArrayLike, standard_error: ArrayLike | None
 ) -> tuple[Floats, Floats, Floats]:
     """Check the points and leave out those at the base."""
-    x, y = _finite_kl(kl), _finite(gain, "gain")
-    error = _finite(1.0 if standard_error is None else standard_error, "standard_error")
-    if (error <= 0).any():
-        raise ArgumentError("standard_error must be positive.")
+    x, y = _finite_kl(kl), finite(gain, "gain")
+    error = positive(1.0 if standard_error is None else standard_error, "standard_error")
     x, y, error = broadcast(kl=x, gain=y, standard_error=error)
     if x.ndim != 1:
         raise ArgumentError(f"kl and gain must be (points,); got shape {x.shape}.")
@@ -330,13 +336,5 @@ def _peak_gain_interval(
     return end(1.0), end(-1.0)
 
 
-def _finite(values: ArrayLike, name: str) -> Floats:
-    array = numbers(values, name)
-    bad = ~np.isfinite(array)
-    if bad.any():
-        raise ArgumentError(f"{name} must be finite; got {float(array[bad][0])!r}{first(bad)}.")
-    return array
-
-
 def _finite_kl(kl: ArrayLike) -> Floats:
-    return _finite(budget(kl), "kl")
+    return finite(budget(kl), "kl")

@@ -162,11 +162,11 @@ class ProxyGold:
 
     def _gold_tilt(self, beta: Floats) -> Outcomes:
         """The error, with outcomes drawn from the gold tilt instead of the base."""
-        return _drawn_from(_tilted(self.gold._known, beta), self.error._known)
+        return _drawn_from(measure(self.gold._known, beta), self.error._known)
 
     def _point(self, beta: Floats) -> tuple[Floats, ...]:
         gold = self.gold._known
-        chosen, best = _tilted(self.proxy._known, beta), _tilted(gold, beta)
+        chosen, best = measure(self.proxy._known, beta), measure(gold, beta)
         change = change_terms(gold.prob, chosen.policy, chosen.log_ratio)
         gold_gain = gold.total(gold.centred * change)
         # The proxy tilt is the gold tilt, tilted by the error: small errors keep their digits. Far
@@ -193,7 +193,7 @@ class ProxyGold:
     def _bound(self, beta: Floats) -> tuple[Floats, ...]:
         error, gold = self.error._known, self.gold._known
         error_range, gold_range = _ranges(error), _ranges(gold)
-        chosen, best = _tilted(self.proxy._known, beta), _tilted(gold, beta)
+        chosen, best = measure(self.proxy._known, beta), measure(gold, beta)
         proxy_chi2, gold_chi2 = _chi_square(gold, chosen), _chi_square(gold, best)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             regret = np.where(error_range > 0, error_range * (error_range / beta) / 8, 0.0)
@@ -228,13 +228,9 @@ def proxy_gold(
 
     Parameters
     ----------
-    base : (outcomes,) for one prompt, (prompts, outcomes), or a sequence of 1-D arrays of any
-        lengths: probabilities that sum to one (within 1e-6); zeros are allowed, and the rewards
-        there are never read
+    base, weights : as for `frontier`: one prompt, an array of prompts, or a sequence of 1-D arrays
     proxy, gold : reward units, in the shape of `base`; adding a constant on a prompt to either
         changes nothing
-    weights : (prompts,) what each prompt counts for, not negative, rescaled to sum to one; equal by
-        default
 
     Returns
     -------
@@ -282,16 +278,6 @@ def proxy_gold(
     share = read_weights(weights, laws["gold"].top.size)
     laws["error"] = lay_flat(rows, errors, "proxy minus gold")
     return ProxyGold(**{name: KnownFrontier(share, "average", law) for name, law in laws.items()})
-
-
-def _tilted(known: Outcomes, beta: Floats) -> Measured:
-    """Tilt at any beta, 0 (only the best outcomes are left) and infinity (the base) included."""
-    if beta > 0:
-        return measure(known, beta)
-    kl = known.saturation_kl()
-    u = np.where(known.below_top == 0, known.each(kl), -np.inf)
-    policy = known.prob * np.exp(u)
-    return Measured(u, policy, kl, known.top, np.full_like(kl, np.inf), np.zeros_like(kl))
 
 
 def _drawn_from(policy: Measured, known: Outcomes) -> Outcomes:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, broadcast, budget, coefficient, first, numbers
+from klimit.theory._check import Floats, broadcast, budget, coefficient, rewards, size
 
 
 def sup_norm_regret_bound(error_range: ArrayLike, *, beta: ArrayLike) -> Floats:
@@ -40,7 +40,7 @@ def sup_norm_regret_bound(error_range: ArrayLike, *, beta: ArrayLike) -> Floats:
     >>> sup_norm_regret_bound(1.0, beta=[2.0, 0.5]).tolist()
     [0.0625, 0.25]
     """
-    r, b = broadcast(error_range=_size(error_range, "error_range"), beta=coefficient(beta))
+    r, b = broadcast(error_range=size(error_range, "error_range"), beta=coefficient(beta))
     return r * (r / b) / 8.0
 
 
@@ -73,7 +73,7 @@ def sup_norm_total_variation_bound(error_range: ArrayLike, *, beta: ArrayLike) -
     >>> float(sup_norm_total_variation_bound(1.0, beta=2.0).round(6))
     0.124353
     """
-    r, b = broadcast(error_range=_size(error_range, "error_range"), beta=coefficient(beta))
+    r, b = broadcast(error_range=size(error_range, "error_range"), beta=coefficient(beta))
     return np.tanh(r / b / 4.0)
 
 
@@ -117,18 +117,16 @@ def certified_gold_gain(
     >>> certified_gold_gain(1.2, kl=[0.5, 2.0], error_scale=0.3).round(4).tolist()
     [0.9, 0.6]
     """
-    gain = numbers(proxy_gain, "proxy_gain")
-    if np.isnan(gain).any():
-        raise ArgumentError("proxy_gain must be a number in reward units; got nan.")
+    gain = rewards(proxy_gain, "proxy_gain")
     lost = []
-    for divergence, size, names in (
+    for divergence, spread, names in (
         (kl, error_scale, ("kl", "error_scale")),
         (chi_square, error_sd, ("chi_square", "error_sd")),
     ):
-        if (divergence is None) != (size is None):
+        if (divergence is None) != (spread is None):
             raise ArgumentError(f"{names[0]} and {names[1]} must be given together; got one.")
-        if divergence is not None and size is not None:
-            d, scale = budget(divergence, names[0]), _size(size, names[1])
+        if divergence is not None and spread is not None:
+            d, scale = budget(divergence, names[0]), size(spread, names[1])
             factor = 2.0 if names[0] == "kl" else 1.0
             d, scale, gain = broadcast(**{names[0]: d, names[1]: scale, "proxy_gain": gain})
             with np.errstate(invalid="ignore"):
@@ -139,14 +137,3 @@ def certified_gold_gain(
             "got neither pair."
         )
     return np.asarray(gain - np.min(np.broadcast_arrays(*lost), axis=0))
-
-
-def _size(values: ArrayLike, name: str) -> Floats:
-    """Return finite numbers of at least 0."""
-    size = numbers(values, name)
-    bad = ~((size >= 0) & (size < np.inf))
-    if bad.any():
-        raise ArgumentError(
-            f"{name} must be at least 0 and finite; got {float(size[bad][0])!r}{first(bad)}."
-        )
-    return size

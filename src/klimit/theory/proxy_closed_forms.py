@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, broadcast, budget, coefficient, first, numbers, positive
+from klimit.theory._check import Floats, broadcast, budget, coefficient, numbers, positive, require
 from klimit.theory._outcomes import exp_excess
 from klimit.theory._root import increasing_root
 from klimit.theory.proxy import ProxyPoint
@@ -57,10 +57,11 @@ def gaussian_proxy(
     [0.8944, 0.8944, 0.8944]
     """
     is_beta, value = _one_of(beta, kl)
+    rho = numbers(correlation, "correlation")
     sd, error, rho, value = broadcast(
         gold_sd=positive(gold_sd, "gold_sd"),
         error_sd=positive(error_sd, "error_sd"),
-        correlation=_correlation(correlation),
+        correlation=require(rho, np.abs(rho) <= 1, "correlation must lie between -1 and 1"),
         beta_or_kl=value,
     )
     along, apart = sd + rho * error, error * np.sqrt((1 - rho) * (1 + rho))  # gold's part, the rest
@@ -136,11 +137,8 @@ def exponential_error_proxy(
     )
     ratio = sd / scale
     if is_beta:
-        if (value <= scale).any():
-            raise ArgumentError(
-                "beta must exceed error_scale, or the proxy's partition function is infinite; "
-                f"got {float(value[value <= scale][0])!r}{first(value <= scale)}."
-            )
+        rule = "beta must exceed error_scale, or the proxy's partition function is infinite"
+        require(value, value > scale, rule)
         x = scale / value
         y = -np.log1p(-x)
     else:
@@ -193,13 +191,3 @@ def _one_of(beta: ArrayLike | None, kl: ArrayLike | None) -> tuple[bool, Floats]
     raise ArgumentError(
         f"beta or kl must be given, exactly one of them; got {'neither' if kl is None else 'both'}."
     )
-
-
-def _correlation(values: ArrayLike) -> Floats:
-    rho = numbers(values, "correlation")
-    bad = ~(np.abs(rho) <= 1)
-    if bad.any():
-        raise ArgumentError(
-            f"correlation must lie between -1 and 1; got {float(rho[bad][0])!r}{first(bad)}."
-        )
-    return rho

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 from klimit._errors import ArgumentError
 from klimit.theory import _check
 from klimit.theory._check import Floats, choice, distribution, positive
-from klimit.theory._curve import Curve, real_gains
-from klimit.theory._forward import forward_limit, forward_spend
+from klimit.theory._curve import Curve
+from klimit.theory._generators import Power
+from klimit.theory._penalised import Penalised
 from klimit.theory._prompts import lay_flat, read_rows, read_weights
 from klimit.theory._spend import spend
 from klimit.theory.references import arithmetic, geometric, read_mixture
@@ -64,10 +65,9 @@ class ReferenceFrontier:
     def gamma(self, kl: ArrayLike) -> Floats:
         """Which gamma leads to this budget? One over the slope of the frontier there.
 
-        Zero at `unavoidable_kl`; infinite where more KL buys nothing (under forward KL, nothing that
-        a float could show).
+        Zero at `unavoidable_kl`; infinite where more KL buys nothing that a float could show.
         """
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             return 1.0 / self._curve.in_parts(self._curve.slope, self._left(kl))
 
     def kl(self, gain: ArrayLike) -> Floats:
@@ -76,11 +76,7 @@ class ReferenceFrontier:
         `unavoidable_kl` for gains of at most 0, infinite for what no policy on the references'
         outcomes can gain; under forward KL the ceiling itself takes infinitely many.
         """
-        wanted = real_gains(gain)
-        least = self._curve.in_parts(self._curve.least_cost, wanted)
-        if self.direction == "forward":
-            ceiling = self._curve.mean(self._curve.known.top)
-            least = np.where((wanted > 0) & (wanted >= ceiling), np.inf, least)
+        least = self._curve.in_parts(self._curve.least_cost, _check.rewards(gain))
         return self.unavoidable_kl + least
 
     def at(self, *, gamma: ArrayLike) -> ReferencePoint:
@@ -117,14 +113,12 @@ def reference_frontier(
 
     Parameters
     ----------
-    references : one entry per reference, each (outcomes,) for one prompt, (prompts, outcomes), or a
-        sequence of 1-D arrays of any lengths: probabilities that sum to one (within 1e-6)
+    references : one entry per reference, each as `base` for `frontier`
     reward : reward units, in the shape of one reference; never read where the mean of the
         references is zero
     direction : "reverse" or "forward"
-    mixture : (references,) weights a_i, not negative, sum one (within 1e-6); equal by default
-    weights : (prompts,) what each prompt counts for, not negative, rescaled to sum to one; equal by
-        default
+    mixture : (references,) as for `geometric_mean`
+    weights : (prompts,) as for `frontier`
 
     Returns
     -------
@@ -140,7 +134,7 @@ def reference_frontier(
 
     References
     ----------
-    arXiv 2502.01203 (reverse and forward KL to several references).
+    arXiv 2502.01203, sections 5 (reverse KL) and 6 (forward KL).
 
     Examples
     --------
@@ -160,8 +154,12 @@ def reference_frontier(
     base, cost = _merged(rows, read_mixture(mixture, len(rows)), direction)
     known = lay_flat(base, rewards)
     counts = read_weights(weights, len(rewards))
-    limit = known.saturation_kl() if direction == "reverse" else forward_limit(known)
-    spends = spend if direction == "reverse" else forward_spend
+    forward = Penalised(Power(0.0))
+    spends, limit = (
+        (spend, known.saturation_kl())
+        if direction == "reverse"
+        else (forward, forward.limit(known))
+    )
     curve = Curve(known, counts, "average", spends, limit)
     return ReferenceFrontier(direction, counts, curve.mean(cost), curve.mean(known.mean), curve)
 

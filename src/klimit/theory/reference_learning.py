@@ -6,7 +6,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, broadcast, choice, count, first, numbers, positive
+from klimit.theory._check import (
+    Floats,
+    broadcast,
+    choice,
+    count,
+    interior,
+    numbers,
+    positive,
+    require,
+)
 from klimit.theory.references import read_mixture
 
 Direction = Literal["reverse", "forward"]
@@ -50,7 +59,7 @@ def reference_gap_bound(
 
     References
     ----------
-    arXiv 2502.01203 (sample complexity under reverse and forward KL).
+    arXiv 2502.01203, sections 5 (reverse KL) and 6 (forward KL).
 
     Examples
     --------
@@ -98,7 +107,7 @@ def reference_samples_needed(
 
     References
     ----------
-    arXiv 2502.01203 (sample complexity under reverse and forward KL).
+    arXiv 2502.01203, sections 5 (reverse KL) and 6 (forward KL).
 
     Examples
     --------
@@ -125,17 +134,11 @@ def _gap_factor(
     choice(direction, "direction", ("reverse", "forward"))
     if (gamma is None) == (direction == "reverse"):
         raise ArgumentError('gamma must be given for "reverse", and for "reverse" alone.')
-    chance = numbers(delta, "delta")
-    bad = ~((chance > 0) & (chance < 1))
-    if bad.any():
-        raise ArgumentError(
-            f"delta must lie between 0 and 1; got {float(chance[bad][0])!r}{first(bad)}."
-        )
     r, c, k, chance, scale = broadcast(
         reward_range=positive(reward_range, "reward_range"),
         coverage=positive(coverage, "coverage"),
         classes=count(classes, "classes"),
-        delta=chance,
+        delta=interior(delta, "delta"),
         gamma=positive(1.0 if gamma is None else gamma, "gamma"),
     )
     log_classes = np.log(k) - np.log(chance)
@@ -186,7 +189,7 @@ def reference_dpo_margin(
 
     References
     ----------
-    arXiv 2502.01203 (reverse KL to several references), by the argument of DPO.
+    arXiv 2502.01203, appendix F (DPO with several references).
 
     Examples
     --------
@@ -235,7 +238,7 @@ def reference_dpo_loss(
 
     References
     ----------
-    arXiv 2502.01203 (reverse KL to several references), by the argument of DPO.
+    arXiv 2502.01203, appendix F (DPO with several references).
 
     Examples
     --------
@@ -249,10 +252,5 @@ def reference_dpo_loss(
 
 
 def _log_probs(values: Floats, name: str) -> Floats:
-    bad = ~((values <= 1e-6) & (values > -np.inf))
-    if bad.any():
-        raise ArgumentError(
-            f"{name} must hold log-probabilities, finite and at most 0; "
-            f"got {float(values[bad][0])!r}{first(bad)}."
-        )
-    return values
+    usable = (values <= 1e-6) & (values > -np.inf)
+    return require(values, usable, f"{name} must hold log-probabilities, finite and at most 0")

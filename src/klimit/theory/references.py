@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, broadcast, distribution, numbers, positive, same_leading
-from klimit.theory._forward import forward_tilt
-from klimit.theory._outcomes import Outcomes, kl_terms, outcomes, reweighted
+from klimit.theory._check import Floats, distribution, numbers, positive, same_leading
+from klimit.theory._outcomes import kl_terms, reweighted
 from klimit.theory._pair import pair
-from klimit.theory.tilt import tilt
+from klimit.theory._ragged import filled_stack
+from klimit.theory.f_tilt import f_tilt
+from klimit.theory.tilt import known, tilt
 
 
 class GeometricMean(NamedTuple):
@@ -68,8 +69,7 @@ def geometric_mean(references: ArrayLike, *, mixture: ArrayLike | None = None) -
 
     Parameters
     ----------
-    references : (references, ..., outcomes) probabilities that sum to one along the last axis
-        (within 1e-6)
+    references : (references, ..., outcomes), each as `base` for `tilt`, ragged prompts included
     mixture : (references,) weights a_i, not negative, sum one (within 1e-6); equal by default. A
         reference of weight 0 counts for nothing, whatever it excludes.
 
@@ -86,7 +86,7 @@ def geometric_mean(references: ArrayLike, *, mixture: ArrayLike | None = None) -
 
     References
     ----------
-    arXiv 2502.01203 (reverse KL to several references).
+    arXiv 2502.01203, section 5 (reverse KL to several references).
 
     Examples
     --------
@@ -112,10 +112,9 @@ def reverse_kl_tilt(
 
     Parameters
     ----------
-    references : (references, ..., outcomes) probabilities that sum to one along the last axis
+    references, mixture : (references, ..., outcomes) and (references,), as for `geometric_mean`
     reward : (..., outcomes) reward units, broadcast against one reference
     gamma : (...) nats per reward unit, positive; broadcast against the axes before the outcomes
-    mixture : (references,) weights a_i, not negative, sum one; equal by default
 
     Returns
     -------
@@ -130,7 +129,7 @@ def reverse_kl_tilt(
 
     References
     ----------
-    arXiv 2502.01203 (reverse KL to several references).
+    arXiv 2502.01203, section 5 (reverse KL to several references).
 
     Examples
     --------
@@ -139,20 +138,11 @@ def reverse_kl_tilt(
     >>> float(best.kl.round(6)), float(best.unavoidable_kl.round(6))
     (0.504679, 0.162891)
     """
-    mean = geometric_mean(references, mixture=mixture)
-    scale = positive(gamma, "gamma")
-    same_leading(mean.policy, scale, "gamma")
-    best = tilt(mean.policy, reward, beta=1.0 / scale)
-    cost = np.broadcast_to(-mean.log_overlap, best.kl.shape)
-    law = outcomes(*_with_reward(mean.policy, reward))
-    return ReferenceTilt(
-        policy=best.policy,
-        mean_reward=law.mean + best.gain,
-        gain=best.gain,
-        kl=best.kl + cost,
-        unavoidable_kl=cost,
-        gamma=np.broadcast_to(scale, best.kl.shape),
-    )
+    references, reward = filled_stack(references, "references", reward=reward)
+    base, log_overlap = geometric_mean(references, mixture=mixture)
+    scale = _gamma(gamma, base)
+    best = tilt(base, reward, beta=1.0 / scale)
+    return _against_all(best.policy, best.gain, best.kl, -log_overlap, base, reward, scale)
 
 
 def forward_kl_tilt(
@@ -171,11 +161,9 @@ def forward_kl_tilt(
 
     Parameters
     ----------
-    references : (references, ..., outcomes) probabilities that sum to one along the last axis
+    references, gamma, mixture : as for `reverse_kl_tilt`
     reward : (..., outcomes) reward units, broadcast against one reference; never read where no
         reference (of positive weight) goes
-    gamma : (...) nats per reward unit, positive; broadcast against the axes before the outcomes
-    mixture : (references,) weights a_i, not negative, sum one; equal by default
 
     Returns
     -------
@@ -191,7 +179,7 @@ def forward_kl_tilt(
 
     References
     ----------
-    arXiv 2502.01203 (forward KL from several references).
+    arXiv 2502.01203, section 6 (forward KL from several references).
 
     Examples
     --------
@@ -202,28 +190,43 @@ def forward_kl_tilt(
     >>> float((best.mean_reward + 1 / best.gamma).round(6))
     1.198283
     """
-    average, cost = arithmetic(*_references(references, mixture))
+    references, reward = filled_stack(references, "references", reward=reward)
+    base, cost = arithmetic(*_references(references, mixture))
+    scale = _gamma(gamma, base)
+    best = f_tilt(base, reward, divergence="forward-kl", beta=1.0 / scale)
+    return _against_all(best.policy, best.gain, best.divergence, cost, base, reward, scale)
+
+
+def _gamma(gamma: ArrayLike, base: Floats) -> Floats:
     scale = positive(gamma, "gamma")
-    same_leading(average, scale, "gamma")
-    prob, values = _with_reward(average, reward)
-    shape = np.broadcast_shapes(prob.shape, (*scale.shape, 1))
-    law, scale = _flat(prob, values, shape), np.broadcast_to(scale, shape[:-1])
-    best = forward_tilt(law, scale.ravel())
-    cost = np.broadcast_to(cost, shape[:-1])
-    gain = best.gain.reshape(shape[:-1])
+    same_leading(base, scale, "gamma")
+    return scale
+
+
+def _against_all(
+    policy: Floats,
+    gain: Floats,
+    spent: Floats,
+    cost: Floats,
+    base: Floats,
+    reward: ArrayLike,
+    gamma: Floats,
+) -> ReferenceTilt:
+    """Add what all policies pay to what this one spends against the one base."""
+    unavoidable = np.broadcast_to(cost, spent.shape)
     return ReferenceTilt(
-        policy=best.policy.reshape(shape),
-        mean_reward=law.mean.reshape(shape[:-1]) + gain,
+        policy=policy,
+        mean_reward=known(base, reward).mean + gain,
         gain=gain,
-        kl=best.kl.reshape(shape[:-1]) + cost,
-        unavoidable_kl=cost,
-        gamma=scale,
+        kl=spent + unavoidable,
+        unavoidable_kl=unavoidable,
+        gamma=np.broadcast_to(gamma, spent.shape),
     )
 
 
 def _references(references: ArrayLike, mixture: ArrayLike | None) -> tuple[Floats, Floats]:
     """Check references and weights, and leave out references that count for nothing."""
-    prob = numbers(references, "references")
+    prob = numbers(filled_stack(references, "references")[0], "references")
     if prob.ndim < 2:
         raise ArgumentError(
             "references must be (references, ..., outcomes), one distribution per row; "
@@ -281,17 +284,3 @@ def arithmetic(prob: Floats, share: Floats) -> tuple[Floats, Floats]:
     average = np.tensordot(share, prob, axes=1)
     average = np.where((prob == prob[0]).all(axis=0), prob[0], average)  # no rounding where equal
     return average, np.asarray(np.tensordot(share, pair(prob, average).kl(), axes=1))
-
-
-def _with_reward(prob: Floats, reward: ArrayLike) -> tuple[Floats, Floats]:
-    values = numbers(reward, "reward")
-    prob, values = broadcast(references=prob, reward=values if values.ndim else values[None])
-    return prob, values
-
-
-def _flat(prob: Floats, reward: Floats, shape: tuple[int, ...]) -> Outcomes:
-    """Lay all distributions end to end."""
-    rows = np.broadcast_to(prob, shape).ravel()
-    return outcomes(
-        rows, np.broadcast_to(reward, shape).ravel(), np.arange(0, rows.size, shape[-1])
-    )

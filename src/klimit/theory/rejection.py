@@ -5,15 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from klimit._errors import ArgumentError
 from klimit.theory._check import (
     Floats,
     broadcast,
     budget,
     coefficient,
-    first,
     interior,
     numbers,
+    require,
     same_leading,
 )
 from klimit.theory._outcomes import measure
@@ -74,9 +73,7 @@ def rejection_sampling(
 
     Parameters
     ----------
-    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6); zeros
-        are allowed, and the rewards there are never read
-    reward : (..., outcomes) reward units, broadcast against `base`
+    base, reward : (..., outcomes) as for `tilt`
     beta : (...) reward units per nat, positive; broadcast against the axes before the outcomes
     reward_bound : (...) no lower than any possible reward, broadcast like `beta`; by default the
         highest. Every beta that it lies too high costs a factor of e.
@@ -115,12 +112,9 @@ def rejection_sampling(
         highest = law.mean + law.top
         with np.errstate(invalid="ignore", over="ignore"):
             room = bound - highest
-            low = ~(room >= -8 * np.finfo(float).eps * np.abs(highest)) | (room == np.inf)
-            if low.any():
-                raise ArgumentError(
-                    "reward_bound must be finite and no lower than any possible reward; "
-                    f"got {float(np.broadcast_to(bound, low.shape)[low][0])!r}{first(low)}."
-                )
+            high = (room >= -8 * np.finfo(float).eps * np.abs(highest)) & (room < np.inf)
+            rule = "reward_bound must be finite and no lower than any possible reward"
+            require(np.broadcast_to(bound, high.shape), high, rule)
             log_draws = log_draws + np.maximum(room, 0.0) / b
     return RejectionSampling(np.maximum(log_draws, 0.0))
 

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, coefficient, count, first, same_leading
+from klimit.theory._check import Floats, coefficient, count, require, same_leading
 from klimit.theory._levels import levels
 from klimit.theory._outcomes import Outcomes, measure
 from klimit.theory._pair import Pair
@@ -34,9 +33,7 @@ _BLOCK = 256  # nodes at once
 class KnownSoftBestOfN(Reweighted):
     """The policy of soft best-of-N on a known base, what it costs and gains, and what it misses.
 
-    Also has kl, forward_kl, jeffreys, chi_square, forward_chi_square, total_variation,
-    hellinger_squared, jensen_shannon, renyi(alpha=), forward_renyi(alpha=) and
-    cressie_read(alpha=).
+    Also has the divergences and `over_prompts` of `KnownBestOfN`.
 
     Attributes
     ----------
@@ -66,9 +63,7 @@ def soft_best_of_n(
 
     Parameters
     ----------
-    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6); shorter
-        prompts may be padded with zeros, and the rewards there are never read
-    reward : (..., outcomes) reward units, broadcast against `base`
+    base, reward : (..., outcomes) as for `tilt`
     n : (...) draws, whole numbers from 1 to as large as a float holds; broadcast against the axes
         before the outcomes (see `tilt`)
     beta : (...) reward units per nat, positive; broadcast like `n`. Infinity leaves the base.
@@ -120,11 +115,7 @@ def soft_best_of_n(
 
 def _whole(n: ArrayLike) -> Floats:
     draws = count(n)
-    partial = draws != np.floor(draws)
-    if partial.any():
-        seen = float(draws[partial][0])
-        raise ArgumentError(f"n must be a whole number of draws; got {seen!r}{first(partial)}.")
-    return draws
+    return require(draws, draws == np.floor(draws), "n must be a whole number of draws")
 
 
 def _from_tilt(law: Outcomes, pair: Pair, n: Floats, beta: Floats) -> tuple[Floats, Floats]:

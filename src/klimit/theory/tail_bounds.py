@@ -105,6 +105,10 @@ def sub_gamma_bound(kl: ArrayLike, *, variance: ArrayLike, scale: ArrayLike) -> 
     ArgumentError
         Where an argument is negative or NaN, or the shapes do not fit.
 
+    References
+    ----------
+    Boucheron, Lugosi and Massart, Concentration Inequalities (2013), section 2.4.
+
     Examples
     --------
     Exponential rewards are sub-gamma with v = c = 1; at one nat they gain 2.146:
@@ -147,6 +151,10 @@ def bernstein_bound(kl: ArrayLike, *, variance: ArrayLike, above: ArrayLike) -> 
     -----
     With ``above = max |reward - mean|`` it also bounds how much can be lost.
 
+    References
+    ----------
+    Boucheron, Lugosi and Massart, Concentration Inequalities (2013), section 2.8.
+
     Examples
     --------
     >>> float(bernstein_bound(0.5, variance=0.09, above=0.9).round(6))
@@ -164,11 +172,7 @@ def bennett_bound(kl: ArrayLike, *, variance: ArrayLike, above: ArrayLike) -> Fl
 
     Parameters
     ----------
-    kl : (...) KL(policy || base), nats, at least 0
-    variance : (...) v, of the reward under the base, reward units squared, at least 0. On average
-        over prompts: the mean.
-    above : (...) b, highest possible reward minus the mean, reward units, at least 0. On average
-        over prompts: the largest.
+    kl, variance, above : (...) as for `bernstein_bound`
 
     Returns
     -------
@@ -183,6 +187,10 @@ def bennett_bound(kl: ArrayLike, *, variance: ArrayLike, above: ArrayLike) -> Fl
     -----
     The frontier of centred Poisson rewards exactly. With ``above = max |reward - mean|`` it also
     bounds how much can be lost.
+
+    References
+    ----------
+    Boucheron, Lugosi and Massart, Concentration Inequalities (2013), section 2.7.
 
     Examples
     --------
@@ -226,6 +234,10 @@ def sub_exponential_bound(kl: ArrayLike, *, variance_proxy: ArrayLike, scale: Ar
     ------
     ArgumentError
         Where an argument is negative or NaN, or the shapes do not fit.
+
+    References
+    ----------
+    Wainwright, High-Dimensional Statistics (2019), section 2.1; arXiv 2406.05883.
 
     Examples
     --------

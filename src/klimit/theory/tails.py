@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from klimit.theory import _cumulants
-from klimit.theory._check import Floats, choice, fraction, not_negative, numbers, same_leading
+from klimit.theory._check import Floats, choice, fraction, not_negative, same_leading
+from klimit.theory._outcomes import outcomes
 from klimit.theory.tilt import known
 
 Tail = Literal["upper", "lower", "both"]
@@ -23,8 +24,7 @@ def variance_proxy(
 
     Parameters
     ----------
-    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
-    reward : (..., outcomes) reward units, broadcast against `base`
+    base, reward : (..., outcomes) as for `tilt`
     tail : "upper" (l > 0, all that a bound on the gain needs), "lower" (l < 0) or "both"
     scale : (...) reward units, at least 0; 0 (the default) asks for every l
 
@@ -52,11 +52,11 @@ def variance_proxy(
     [2.8981, 2.29]
     """
     choice(tail, "tail", ("upper", "lower", "both"))
-    prob, b = known(base, reward).prob, not_negative(scale, "scale")
-    same_leading(prob, b, "scale")
-    prob = np.broadcast_to(prob, (*np.broadcast_shapes(prob.shape[:-1], b.shape), prob.shape[-1]))
+    law, b = known(base, reward), not_negative(scale, "scale")
+    same_leading(law.prob, b, "scale")
+    shape = (*np.broadcast_shapes(law.prob.shape[:-1], b.shape), law.prob.shape[-1])
     signs = {"upper": [1.0], "lower": [-1.0], "both": [1.0, -1.0]}[tail]
-    sides = [known(prob, sign * numbers(reward, "reward")) for sign in signs]
+    sides = [outcomes(np.broadcast_to(law.prob, shape), sign * law.below_top) for sign in signs]
     proxies = [_cumulants.variance_proxy(_cumulants.own(side), b) for side in sides]
     return np.asarray(np.max(proxies, axis=0))
 
@@ -70,8 +70,7 @@ def sub_gamma_scale(base: ArrayLike, reward: ArrayLike) -> Floats:
 
     Parameters
     ----------
-    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
-    reward : (..., outcomes) reward units, broadcast against `base`
+    base, reward : (..., outcomes) as for `tilt`
 
     Returns
     -------
@@ -81,6 +80,10 @@ def sub_gamma_scale(base: ArrayLike, reward: ArrayLike) -> Floats:
     ------
     ArgumentError
         Where `base` is no distribution or a reward is not finite.
+
+    References
+    ----------
+    Boucheron, Lugosi and Massart, Concentration Inequalities (2013), section 2.4.
 
     Examples
     --------
@@ -111,6 +114,10 @@ def bernoulli_variance_proxy(pass_rate: ArrayLike, *, tail: Tail = "upper") -> F
     ------
     ArgumentError
         Where `pass_rate` is no probability or `tail` is none of the three words.
+
+    References
+    ----------
+    Kearns and Saul, arXiv 1301.7392.
 
     Examples
     --------

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from klimit.theory._check import Floats, broadcast, coefficient, distribution, numbers, same_leading
 from klimit.theory._outcomes import Outcomes, measure, outcomes
+from klimit.theory._ragged import filled
 
 
 class Ceiling(NamedTuple):
@@ -52,6 +53,7 @@ class Tilt:
 
 def known(base: ArrayLike, reward: ArrayLike) -> Outcomes:
     """Check and centre distributions on the last axis, with rewards that broadcast against them."""
+    base, reward = filled(base=base, reward=reward)
     prob, values = distribution(base), numbers(reward, "reward")
     if values.ndim == 0:
         values = values[None]
@@ -68,8 +70,9 @@ def tilt(base: ArrayLike, reward: ArrayLike, *, beta: ArrayLike) -> Tilt:
 
     Parameters
     ----------
-    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6); zeros
-        are allowed, and the rewards there are never read
+    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6), or a
+        sequence of 1-D arrays of any lengths, one per prompt: results over outcomes are then filled
+        up with zeros. Rewards of outcomes of probability 0 are never read
     reward : (..., outcomes) reward units, broadcast against `base`
     beta : (...) reward units per nat, positive; broadcast against the axes before the outcomes, so
         that betas of shape (b, 1) and prompts of shape (k, outcomes) give results of shape (b, k).
@@ -128,8 +131,7 @@ def ceiling(base: ArrayLike, reward: ArrayLike) -> Ceiling:
 
     Parameters
     ----------
-    base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6)
-    reward : (..., outcomes) reward units, broadcast against `base`
+    base, reward : (..., outcomes) as for `tilt`
 
     Returns
     -------
@@ -141,6 +143,10 @@ def ceiling(base: ArrayLike, reward: ArrayLike) -> Ceiling:
     ------
     ArgumentError
         Where `base` is no distribution or a reward is not finite.
+
+    References
+    ----------
+    The tilt of arXiv 2605.07105, section 3, at beta -> 0.
 
     Examples
     --------
