@@ -147,7 +147,7 @@ def test_a_constant_reward_gains_and_costs_nothing(reward):
         ([], [], 1, "base must hold probabilities"),
         (0.5, [0, 1], 1, "base must hold probabilities"),
         (["a", "b"], [0, 1], 1, "base must be an array of real numbers"),
-        ([[0.5, 0.5], [1.0]], [0, 1], 1, "base must be an array of real numbers"),
+        ([[0.5, 0.5], [1.0]], [0, 1], 1, "base and reward must give every outcome"),
         ([0.5, 0.5], [0, np.inf], 1, "reward must be finite"),
         ([0.5, 0.5], [0, np.nan], 1, "reward must be finite"),
         ([0.5, 0.5], [-1.7e308, 1.7e308], 1, "within 1.8e308"),
