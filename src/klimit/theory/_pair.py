@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from klimit.theory._check import Floats, broadcast, distribution
 from klimit.theory._outcomes import change_terms, exp_excess, kl_terms
-from klimit.theory._ragged import filled
+from klimit.theory._prompts import filled
 
 _LARGE = 700.0  # e^700 is still a float
 

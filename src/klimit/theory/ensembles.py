@@ -24,7 +24,7 @@ from klimit.theory._check import (
     positive,
     require,
 )
-from klimit.theory._ragged import filled_stack
+from klimit.theory._prompts import filled_stack
 
 
 def ensemble_reward(

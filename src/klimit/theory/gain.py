@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from klimit.theory._check import Floats, broadcast, coefficient, distribution, numbers, require
 from klimit.theory._outcomes import change_terms, reweighted
-from klimit.theory._ragged import filled
+from klimit.theory._prompts import filled
 from klimit.theory.divergences import jeffreys
 from klimit.theory.tilt import known
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from klimit._errors import ArgumentError
 from klimit.theory._check import Floats, broadcast, budget, distribution, finite, numbers
 from klimit.theory._outcomes import measure
-from klimit.theory._ragged import filled
+from klimit.theory._prompts import filled
 from klimit.theory.frontier import frontier
 from klimit.theory.tilt import known, tilt
 

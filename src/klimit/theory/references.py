@@ -16,7 +16,7 @@ from klimit._errors import ArgumentError
 from klimit.theory._check import Floats, distribution, numbers, positive, same_leading
 from klimit.theory._outcomes import kl_terms, reweighted
 from klimit.theory._pair import pair
-from klimit.theory._ragged import filled_stack
+from klimit.theory._prompts import filled_stack
 from klimit.theory.f_tilt import f_tilt
 from klimit.theory.tilt import known, tilt
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from klimit.theory._check import Floats, broadcast, coefficient, distribution, numbers, same_leading
 from klimit.theory._outcomes import Outcomes, measure, outcomes
-from klimit.theory._ragged import filled
+from klimit.theory._prompts import filled
 
 
 class Ceiling(NamedTuple):
