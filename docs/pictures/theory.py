@@ -48,8 +48,8 @@ def frontier_and_duals(ax):
                     textcoords="offset points", color="#8A5F00")  # fmt: skip
     top = theory.ceiling(BASE, REWARD)
     ax.plot(top.kl, top.gain, "s", color=BLUE, ms=5)
-    ax.annotate("saturated: only the best answer is left", (float(top.kl), float(top.gain)),
-                (34, -17), textcoords="offset points", ha="center")  # fmt: skip
+    ax.annotate("saturated: only the\nbest answer is left", (float(top.kl), float(top.gain)),
+                (6, -7), textcoords="offset points", va="top")  # fmt: skip
     ax.set(xlabel=KL, ylabel=GAIN, ylim=(0, 3.3), xlim=(0, 2.2))
     ax.legend(loc="lower right")
 
@@ -77,9 +77,9 @@ def allocation(ax):
     right = ax.inset_axes([0.56, 0.13, 0.41, 0.36])
     right.plot(kl, spent[:, 1], color=GREEN, lw=1.5)
     right.plot(kl, spent[:, 0], color=PURPLE, lw=1.5)
-    right.annotate("rewards 0 0 0 5", (kl[90], spent[90, 1]), (4, -4), color=GREEN,
-                   textcoords="offset points", fontsize=8, va="top")  # fmt: skip
-    right.annotate("rewards 0 1 2 3", (kl[110], spent[110, 0]), (4, -6), color=PURPLE,
+    right.annotate("rewards 0 0 0 5", (kl[80], spent[80, 1]), (-4, 2), color=GREEN,
+                   textcoords="offset points", fontsize=8, ha="right")  # fmt: skip
+    right.annotate("rewards 0 1 2 3", (kl[118], spent[118, 0]), (4, -7), color=PURPLE,
                    textcoords="offset points", fontsize=8, va="top")  # fmt: skip
     right.set_title("nats that one beta spends on each", fontsize=8)
     right.tick_params(labelsize=7)
@@ -163,8 +163,9 @@ def several_references(ax):
         x, y = np.array(law) @ corners
         ax.plot(x, y, "s", color="#222222", ms=5)
         ax.annotate(
-            f"reference {number}", (x, y), (0, -14), textcoords="offset points", ha="center"
-        )
+            f"reference {number}", (x, y), (0, -13), textcoords="offset points", ha="center",
+            fontsize=8,
+        )  # fmt: skip
     for (x, y), name, shift in zip(corners, ("answer 1", "answer 2, the rewarded one", "answer 3"),
                                    ((-4, -12), (8, -4), (4, -12)), strict=True):  # fmt: skip
         ax.annotate(name, (x, y), shift, textcoords="offset points",
@@ -198,7 +199,7 @@ def overoptimisation(ax):
             ax.plot(float(curve.peak.kl), float(curve.peak.gain), "o", color=colour)
     top = theory.overoptimization_curve("best-of-n", a=0.8, b=0.15).peak
     ax.annotate(f"best-of-N peaks at {float(top.kl):.1f} nats", (float(top.kl), float(top.gain)),
-                (22, -24), textcoords="offset points", ha="center")  # fmt: skip
+                (10, -40), textcoords="offset points", ha="center")  # fmt: skip
     ax.set(xlabel="KL, nats (d is its square root)", ylabel="gold reward", ylim=(0, 1.9))
     ax.legend(loc="upper left")
 

@@ -284,7 +284,8 @@ def _members(members: ArrayLike, base: ArrayLike | None) -> tuple[Floats, Floats
     rewards = np.where(possible, rewards, 0.0)  # never read where the base never goes
     require(rewards, np.isfinite(rewards), "members must be finite")
     if base is not None:
-        rewards = rewards - (prob * rewards).sum(axis=-1, keepdims=True)
+        mean = (prob * rewards).sum(axis=-1, keepdims=True)
+        rewards = np.where(possible, rewards - mean, 0.0)
     return rewards, prob
 
 
