@@ -79,7 +79,10 @@ def _least_variance(covariance: Floats, nonnegative: bool) -> Floats:
     scale = np.abs(covariance).max()
     unit = covariance / scale if scale > 0 else covariance
     values, vectors = np.linalg.eigh(unit)
-    root = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+    rounding = (
+        8 * len(unit) * np.finfo(float).eps * values[-1]
+    )  # what an eigenvalue of 0 comes out as
+    root = np.sqrt(np.where(values > rounding, values, 0.0))[:, None] * vectors.T
     stacked = np.vstack([root, np.ones(len(unit))])
     target = np.zeros(len(stacked))
     target[-1] = 1.0
