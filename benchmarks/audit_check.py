@@ -7,15 +7,17 @@ knows by heart; base and policy are sampled on them, and audited as any user wou
 
 from __future__ import annotations
 
+import shlex
 import warnings
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import click
 import numpy as np
 
-from benchmarks.audit_laws import Known, Population, draw, policies, populations
+from benchmarks.audit_laws import KINDS, Known, Population, draw, policies, populations
 from benchmarks.tables import write_table
 
 TEXT = """\
@@ -23,11 +25,12 @@ TEXT = """\
 the policy on each, audited with the KL measured from log-probabilities (k1), {repeats} times.
 *Truth* is exact, by enumeration. *Bias* is the mean error: of the efficiency absolute, of the nats
 from optimal in units of G/beta, of the least KL over the KL that was spent. *Covered* is the share
-of 95 % intervals that hold the truth ({repeats} draws leave it {error:.1f} points of error).
-*Trusted* is the share of audits that trusted their limit. `log M - 2` is {wall:.2f} nats.
-{unpaired}"""
+of 95 % intervals that hold the truth ({repeats} draws leave it {error:.1f} points of error), of audits
+that trusted their limit. *Trusted* is the share of those, *carried* of audits whose limit samples of
+the policies carry{together}. `log M - 2` is {wall:.2f} nats.
+{more}"""
 HEAD = ("rewards", "policy", "KL", "efficiency", "bias", "covered", "nats", "bias", "covered",
-        "least KL", "bias", "covered", "trusted")  # fmt: skip
+        "least KL", "bias", "covered", "trusted", "carried")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,31 +45,46 @@ class Job:
     repeats: int
     seed: int
     paired: bool
+    fixed: bool
+    alone: bool
+    kinds: tuple[str, ...]
 
 
 @dataclass
 class Outcome:
-    """What the audits of one policy found."""
+    """What the audits of one policy found: errors over their scale, and whether the truth was held."""
 
     population: str
     truth: Known
-    found: list[tuple[float, ...]] = field(default_factory=list)
+    errors: list[list[float]] = field(default_factory=list)
+    held: list[list[bool]] = field(default_factory=list)
+    trusted: list[bool] = field(default_factory=list)
+    carried: list[bool] = field(default_factory=list)
+
+    def add(self, audit: Any, truth: Known) -> None:
+        """One more audit; `truth` is that of its prompts, where these are asked about."""
+        scales = (1.0, truth.limit / truth.beta, truth.kl)
+        found = [audit.efficiency, audit.gap_nats, audit.least_kl]
+        true = [truth.efficiency, truth.nats, truth.least]
+        self.errors.append([(e.value - x) / s for e, x, s in zip(found, true, scales, strict=True)])
+        self.held.append([bool(e.low <= x <= e.high) for e, x in zip(found, true, strict=True)])
+        self.trusted.append(bool(audit.limit.trusted))
+        self.carried.append(not audit.case.limit.alone)
 
     def row(self) -> list[str]:
         """A line of the table."""
-        truth = self.truth
+        truth, sure = self.truth, np.array(self.trusted)
         cells = [self.population, truth.name, f"{truth.kl:g}"]
-        values = np.array(self.found)
-        scales = (1.0, truth.limit / truth.beta, truth.kl)
-        for i, (true, scale) in enumerate(
-            zip((truth.efficiency, truth.nats, truth.least), scales, strict=True)
-        ):
-            value, low, high = values[:, 3 * i : 3 * i + 3].T
-            with np.errstate(invalid="ignore"):
-                covered = np.mean((low <= true) & (true <= high))
-            bias = np.nanmean(value - true) / scale
-            cells += [f"{true:.3f}", f"{bias:+.3f}", f"{100 * covered:.0f} %"]
-        return [*cells, f"{100 * values[:, -1].mean():.0f} %"]
+        errors, held = np.array(self.errors)[sure], np.array(self.held)[sure]
+        for i, true in enumerate((truth.efficiency, truth.nats, truth.least)):
+            some = sure.any()
+            cells += [
+                f"{true:.3f}",
+                f"{np.nanmean(errors[:, i]):+.3f}" if some else "-",
+                f"{100 * held[:, i].mean():.0f} %" if some else "-",
+            ]
+        shares = (np.mean(x) for x in (self.trusted, self.carried))
+        return [*cells, *(f"{100 * x:.0f} %" for x in shares)]
 
 
 def run(job: Job) -> list[Outcome]:
@@ -74,10 +92,11 @@ def run(job: Job) -> list[Outcome]:
     import klimit
 
     population = populations(job.seed)[job.population]
-    truths = policies(population, job.kl, job.seed)
+    truths = [one for one in policies(population, job.kl, job.seed) if one.name in job.kinds]
     outcomes = [Outcome(population.name, truth) for truth in truths]
     tag = zlib.crc32(f"{population.name} {job.kl} {job.paired}".encode())
     rng = np.random.default_rng([job.seed, tag])
+    asked = {"paired": None if job.paired else False, "prompts": "fixed" if job.fixed else "drawn"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for _ in range(job.repeats):
@@ -88,13 +107,14 @@ def run(job: Job) -> list[Outcome]:
                 truth.name: dump(rng, population, truth.table, others, job.answers, job.paired)
                 for truth in truths
             }
-            found = klimit.audit(
-                klimit.read(rows(base, "p")), dumps, paired=None if job.paired else False
-            )
+            dump_ = klimit.read(rows(base, "p"))
+            if job.alone:
+                found = [klimit.audit(dump_, one, **asked) for one in dumps.values()]
+            else:
+                found = list(klimit.audit(dump_, dumps, **asked))
             for outcome, audit in zip(outcomes, found, strict=True):
-                numbers = (audit.efficiency, audit.gap_nats, audit.least_kl)
-                flat = [x for e in numbers for x in (e.value, e.low, e.high)]
-                outcome.found.append((*flat, float(audit.limit.trusted)))
+                truth = outcome.truth
+                outcome.add(audit, truth.of(population, chosen) if job.fixed else truth)
     return outcomes
 
 
@@ -137,14 +157,18 @@ def dump(
 @click.option("--answers", default=8, show_default=True, help="Of the policy, per prompt.")
 @click.option("--repeats", default=200, show_default=True)
 @click.option("--unpaired", is_flag=True, help="Policy sampled on other prompts.")
+@click.option("--fixed", is_flag=True, help="Ask about these very prompts.")
+@click.option("--alone", is_flag=True, help="Audit each policy without the others.")
 @click.option("--only", default="0,1,2,3", help="Populations, by number.")
+@click.option("--kinds", default=",".join(KINDS), help="Policies, by name.")
 @click.option("--workers", default=1, show_default=True)
+@click.option("--title", default="Audits of known policies", show_default=True)
 @click.option("--output", default="docs/tables/audit.md", show_default=True)
-def main(seed: int, kl: str, prompts: int, samples: int, answers: int, repeats: int,
-         unpaired: bool, only: str, workers: int, output: str) -> None:  # fmt: skip
+def main(only: str, kl: str, kinds: str, workers: int, title: str, output: str, unpaired: bool,
+         **asked: Any) -> None:  # fmt: skip
     """Write the table of biases and coverages."""
     jobs = [
-        Job(int(which), float(budget), prompts, samples, answers, repeats, seed, not unpaired)
+        Job(int(which), float(budget), paired=not unpaired, kinds=tuple(kinds.split(",")), **asked)
         for which in only.split(",")
         for budget in kl.split(",")
         if not (which == "3" and float(budget) > 0.5)  # few pass rates can spend so much
@@ -155,15 +179,29 @@ def main(seed: int, kl: str, prompts: int, samples: int, answers: int, repeats: 
             for outcome in outcomes:
                 table.append(outcome.row())
                 click.echo("  ".join(table[-1]), err=True)
-    command = f"python -m benchmarks.audit_check --seed {seed}" + (
-        " --unpaired" if unpaired else ""
-    )
+    more = [
+        "Base and policy are on different prompts." if unpaired else "",
+        'Asked with `prompts="fixed"`: the truth is that of the prompts drawn.'
+        if asked["fixed"] else "",
+    ]  # fmt: skip
     text = TEXT.format(
-        command=command, prompts=prompts, samples=samples, answers=answers, repeats=repeats,
-        error=100 * np.sqrt(0.95 * 0.05 / repeats), wall=np.log(samples) - 2,
-        unpaired="Base and policy are on different prompts." if unpaired else "",
+        command=_command(), error=100 * np.sqrt(0.95 * 0.05 / asked["repeats"]),
+        wall=np.log(asked["samples"]) - 2, more=" ".join(filter(None, more)),
+        together="" if asked["alone"] else ", all of a row's KL together", **asked,
     )  # fmt: skip
-    click.echo(write_table(output, "Audits of known policies", text, list(HEAD), table), nl=False)
+    click.echo(write_table(output, title, text, list(HEAD), table), nl=False)
+
+
+def _command() -> str:
+    """The command as it was typed, without what changes nothing."""
+    said, skip, context = [], ("workers", "output", "title"), click.get_current_context()
+    for option in context.command.params:
+        name = str(option.name)
+        value = context.params[name]
+        if name in skip or (value == option.default and name != "seed"):
+            continue
+        said.append(f"--{name}" if value is True else f"--{name} {shlex.quote(str(value))}")
+    return " ".join(["python -m benchmarks.audit_check", *said])
 
 
 if __name__ == "__main__":

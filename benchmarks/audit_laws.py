@@ -2,12 +2,13 @@
 
 A population is a finite set of prompts, each a distribution over outcomes with a reward each, so
 every truth is a sum. A policy is a table of the same shape. Gaussian rewards are outcomes on a fine
-grid of quantiles times a direction that no reward sees.
+grid.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 
 PROMPTS = 500
-GRID = np.geomspace(2.0**-7, 2.0**7, 1200)
+KINDS = ("optimal", "noisy tilt", "wrong betas", "half the prompts", "best-of-N")
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,19 @@ class Known:
         """Nats from the optimal policy."""
         return (self.limit - self.gain) / self.beta
 
+    def of(self, population: Population, chosen: Array) -> Known:
+        """The same policy on some of the prompts."""
+        part = Population(population.name, population.base[chosen], population.reward[chosen])
+        return measured(part, self.name, self.table[chosen])
+
+
+def measured(population: Population, name: str, table: Array) -> Known:
+    """The truth about a table."""
+    kl = mean_kl(population, table)
+    gain = float(((table - population.base) * population.reward).sum(axis=1).mean())
+    limit, beta = population.limit(kl)
+    return Known(name, table, kl, gain, limit, beta, population.least_kl(gain))
+
 
 def known(population: Population, name: str, at: Callable[[float], Array], kl: float) -> Known:
     """The policy of one kind, `at(strength)`, whose mean KL is `kl`."""
@@ -91,9 +105,7 @@ def known(population: Population, name: str, at: Callable[[float], Array], kl: f
         return mean_kl(population, at(float(np.exp(log_strength)))) - kl
 
     table = at(float(np.exp(optimize.brentq(off, -7, 6, xtol=1e-6))))
-    gain = float(((table - population.base) * population.reward).sum(axis=1).mean())
-    limit, beta = population.limit(kl)
-    return Known(name, table, kl, gain, limit, beta, population.least_kl(gain))
+    return replace(measured(population, name, table), kl=kl)
 
 
 def mean_kl(population: Population, table: Array) -> float:
@@ -134,15 +146,20 @@ def policies(population: Population, kl: float, seed: int) -> list[Known]:
         "half the prompts": lambda t: tilted(population, t * half * population.reward),
         "best-of-N": lambda t: best_of_n(population, 1 + t),
     }
-    return [known(population, name, at, kl) for name, at in kinds.items()]
+    found = []
+    for name in KINDS:
+        with contextlib.suppress(ValueError):  # some cannot spend so much
+            found.append(known(population, name, kinds[name], kl))
+    return found
 
 
 def populations(seed: int) -> list[Population]:
     """Normal, bounded and few-level rewards, and pass rates."""
     rng = np.random.default_rng(seed)
     scale = np.exp(0.3 * rng.normal(size=(PROMPTS, 1)))
-    quantiles = special.ndtri((np.arange(400) + 0.5) / 400)
-    normal = Population("normal", np.full((PROMPTS, 400), 1 / 400), scale * quantiles)
+    grid = np.linspace(-5.0, 7.5, 400)  # as far up as a policy of 10 nats goes
+    mass = special.softmax(-(grid**2) / 2)
+    normal = Population("normal", np.tile(mass, (PROMPTS, 1)), scale * grid)
     chances = rng.dirichlet(np.full(60, 0.7), size=PROMPTS)
     bounded = Population("60 outcomes", chances, rng.beta(2, 3, size=(PROMPTS, 60)) * 3)
     centre = rng.uniform(1.5, 4.0, size=(PROMPTS, 1))

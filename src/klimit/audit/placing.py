@@ -110,7 +110,7 @@ def joint_reach(case: Case, full: Floats) -> Reach:
     assert members is not None
     sides = [(left.numbers(members.grid), left.weights) for left in case.left()]
     found = reach(full, sides, limit.settings.level)
-    if limit.settings.prompts == "fixed" and case.paired:
+    if limit.settings.prompts == "fixed" and case.paired and limit.alone:
         from klimit.audit.fixed import narrowed
 
         found = narrowed(case, full, found)

@@ -105,6 +105,16 @@ class Frontier:
         """Nats up to which the estimate is trusted with these samples."""
         return self.bands.trusted_kl
 
+    @property
+    def alone(self) -> bool:
+        """Whether it rests on the base's samples alone; a `Bridged` rests on policies' too."""
+        return True
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to say beside its numbers, as sentences."""
+        return ()
+
     def gain(self, kl: ArrayLike) -> Estimate:
         """How much reward can any method gain at `kl` nats?
 

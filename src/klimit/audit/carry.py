@@ -1,0 +1,97 @@
+"""Limits that reach as far as policies went: carried there by the policies' own samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from klimit.audit.bridge import draws, together
+from klimit.audit.case import Case
+from klimit.audit.matching import Match
+from klimit.audit.runs import Part
+from klimit.audit.sides import Side
+from klimit.audit.spent import Spent
+from klimit.estimate.best_of_n.prompt_means import pairing_rank
+from klimit.estimate.result import Frontier
+
+MOST = 8  # policies that carry one limit together, evenly over their KL: more add little
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A policy beside its base, before its limit is carried any further.
+
+    Attributes
+    ----------
+    part, base, policy : who it is, and the samples of both
+    match : prompts that are compared, those without a use included
+    known : its KL
+    measured : whether that comes from the log-probabilities of its own samples
+    case : what is placed
+    """
+
+    part: Part
+    base: Side
+    policy: Side
+    match: Match
+    known: Spent
+    measured: bool
+    case: Case
+
+    @property
+    def label(self) -> str:
+        """Name and step."""
+        name, step = self.part.name, self.part.step
+        return name if step is None else f"{name} step {step}"
+
+
+def carried(drafts: Sequence[Draft]) -> list[Case]:
+    """Each case with the limit that its KL asks for.
+
+    Where a policy's KL lies beyond what the base's samples show, all policies on the same prompts
+    whose samples are scored under policy and base carry the limit together. The others keep the
+    limit that they have.
+    """
+    cases = [draft.case for draft in drafts]
+    for places in _on_the_same_prompts(drafts):
+        limit = cases[places[0]].limit
+        beyond = [at for at in places if _kl(cases[at]) > limit.trusted_kl]
+        if beyond:
+            further = _further(limit, [drafts[at] for at in places])
+            for at in beyond:
+                cases[at] = replace(cases[at], limit=further)
+    return cases
+
+
+def _on_the_same_prompts(drafts: Sequence[Draft]) -> list[list[int]]:
+    found: dict[int, list[int]] = {}
+    for at, draft in enumerate(drafts):
+        case = draft.case
+        if (
+            draft.measured
+            and case.paired
+            and case.limit.members is not None
+            and case.joint_kl is not None
+        ):
+            found.setdefault(id(case.limit), []).append(at)
+    return list(found.values())
+
+
+def _further(limit: Frontier, drafts: Sequence[Draft]) -> Frontier:
+    theirs = [draws(one.policy, one.match.policy) for one in drafts]
+    scored = [at for at, one in enumerate(theirs) if not np.isnan(one.log_ratios).all()]
+    if not scored:
+        return limit
+    if len(scored) > MOST:
+        scored.sort(key=lambda at: _kl(drafts[at].case))
+        scored = [scored[at] for at in np.linspace(0, len(scored) - 1, MOST).round().astype(int)]
+    first = drafts[0]
+    rank = pairing_rank(limit.samples, np.concatenate([one.case.marks() for one in drafts]))
+    named = {drafts[at].label: theirs[at] for at in scored}
+    return together(limit, draws(first.base, first.match.base), named, rank)
+
+
+def _kl(case: Case) -> float:
+    return float("nan") if case.kl is None else float(case.kl.value)
