@@ -198,7 +198,7 @@ def _command() -> str:
     for option in context.command.params:
         name = str(option.name)
         value = context.params[name]
-        if name in skip or (value == option.default and name != "seed"):
+        if name in skip or not value or (value == option.default and name != "seed"):
             continue
         said.append(f"--{name}" if value is True else f"--{name} {shlex.quote(str(value))}")
     return " ".join(["python -m benchmarks.audit_check", *said])

@@ -31,6 +31,12 @@ class Population:
     base: Array
     reward: Array
 
+    @property
+    def spread(self) -> float:
+        """Standard deviation of a prompt's rewards, mean over prompts."""
+        mean = (self.base * self.reward).sum(axis=1, keepdims=True)
+        return float((self.base * (self.reward - mean) ** 2).sum(axis=1).mean() ** 0.5)
+
     def log_partition(self, tilts: Array) -> Array:
         """(tilts,) mean log-mgf of centred rewards."""
         mean = (self.base * self.reward).sum(axis=1, keepdims=True)
@@ -138,7 +144,7 @@ def policies(population: Population, kl: float, seed: int) -> list[Known]:
     size = len(population.base)
     wrong = np.exp(0.6 * rng.normal(size=(size, 1)))
     half = (rng.random((size, 1)) < 0.5).astype(float)
-    noise = rng.normal(size=population.reward.shape) * population.reward.std()
+    noise = rng.normal(size=population.reward.shape) * population.spread
     kinds: dict[str, Callable[[float], Array]] = {
         "optimal": lambda t: tilted(population, t * population.reward),
         "noisy tilt": lambda t: tilted(population, t * (population.reward + 0.7 * noise)),

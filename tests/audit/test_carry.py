@@ -9,7 +9,7 @@ from klimit._errors import ArgumentError, DataError
 from klimit.audit.bridge import bridged
 from klimit.estimate.bridge import Draws, bridge
 from klimit.estimate.frontier import frontier
-from tests.estimate.bridges import PROMPTS, SECOND, normal, rollouts
+from tests.estimate.bridges import PROMPTS, SCALES, SECOND, normal, rollouts
 
 # ---- a limit from rollouts
 
@@ -118,6 +118,36 @@ def test_a_policy_that_does_not_belong_to_the_base_is_left_out_and_said_so():
     assert found["good"].limit.trusted
     assert found["good"].case.limit.policies == ("good",)
     assert any("stale: base and policy samples disagree" in note for note in found["good"].notes)
+
+
+def test_scores_under_every_policy_make_it_the_multistate_bennett_acceptance_ratio():
+    rng = np.random.default_rng(29)
+    base, _ = normal(rng, base=16)
+    drawn = {"a": normal(rng, policy=8, kl=3.0)[1], "b": normal(rng, policy=8, kl=6.0)[1]}
+
+    def under(rewards, kl):  # the exact log-ratio of each policy, of any reward
+        tilt = np.sqrt(2 * kl / SECOND)
+        return tilt * rewards - tilt**2 * SCALES**2 / 2
+
+    def dump(draws, own=None):
+        rewards = draws.rewards.reshape(PROMPTS, -1)
+        ratios = {"a": under(rewards, 3.0).ravel(), "b": under(rewards, 6.0).ravel()}
+        table = {f"logprob_{name}": x - 90 for name, x in ratios.items() if name != own}
+        table["logprob"] = (ratios[own] if own else 0 * ratios["a"]) - 90
+        if own:
+            table["ref_logprob"] = np.full(len(draws.rewards), -90.0)
+        ids = [f"p{i}" for i in np.repeat(np.arange(PROMPTS), draws.lengths)]
+        return klimit.read({"prompt_id": ids, "reward": draws.rewards} | table)
+
+    runs = {name: dump(one, name) for name, one in drawn.items()}
+    found = klimit.audit(dump(base), runs)
+    limit = found["b"].case.limit
+    assert limit.scored == (True, True)
+    pool = limit.pool
+    there = pool.origin >= 0
+    expected = 1 / (16 + 8 * np.exp(pool.log_ratios[1]) + 8 * np.exp(pool.log_ratios[2]))
+    assert_allclose(limit.weights[there], expected[there], rtol=1e-10)
+    assert found["b"].limit.trusted
 
 
 def test_a_stated_kl_carries_no_limit():

@@ -42,7 +42,7 @@ def test_steps_on_other_prompts_are_two_samples_from_one_population():
 
 def test_steps_are_paired_where_prompts_recur():
     apart = klimit.audit(run([0, 1, 2]))
-    found = klimit.audit(run([0, 1, 2], recur=True))
+    found = klimit.audit(run([0, 1, 2], recur=True, samples=32))
     assert all(one.paired for one in found)
     assert all(np.isfinite(one.allocation.value) for one in found)
     assert found.compare("step 2", "step 1").paired

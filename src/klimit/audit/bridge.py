@@ -89,14 +89,15 @@ def bridged(
     )  # fmt: skip
     ours = side(base, reward)
     theirs = {name: side(one, reward) for name, one in named.items()}
-    ratios = {name: draws(one, _places(one, limit.ids)) for name, one in theirs.items()}
-    for name, one in ratios.items():
-        if np.isnan(one.log_ratios).all():
+    for name, one in theirs.items():
+        if np.isnan(_own_ratios(one)).all():
             raise DataError(
                 f"{name} has no log-probabilities under itself and the base (logprob, ref_logprob); "
                 "the limit is carried by them. Score both checkpoints: klimit rescore."
             )
-    return together(limit, draws(ours, _places(ours, limit.ids)), ratios)
+    found = {name: draws(one, _places(one, limit.ids), [*named], own=name)
+             for name, one in theirs.items()}  # fmt: skip
+    return together(limit, draws(ours, _places(ours, limit.ids), [*named]), found)
 
 
 def together(
@@ -107,59 +108,60 @@ def together(
     Parameters
     ----------
     limit : of the base alone
-    base, policies : samples of the prompts that `limit` was computed from, in its order; each knows
-        its own log-ratio only
+    base, policies : samples of the prompts that `limit` was computed from, in its order; each with a
+        row of log-ratios for every policy
     rank : see `klimit.estimate.bridge.bridge`
     """
-    found = _bridge(limit, base, policies, rank)
-    if not found.refused or len(policies) == 1:
+    names = [*policies]
+
+    def carried(chosen: Sequence[str]) -> Bridged:
+        rows = [names.index(name) for name in chosen]
+        ours, *theirs = (
+            replace(one, log_ratios=one.log_ratios[rows])
+            for one in (base, *(policies[name] for name in chosen))
+        )
+        return bridge(limit, ours, theirs, names=tuple(chosen), rank=rank)
+
+    found = carried(names)
+    if not found.refused or len(names) == 1:
         return found
-    alone = {name: _bridge(limit, base, {name: one}, rank) for name, one in policies.items()}
-    fit = {name: policies[name] for name, one in alone.items() if not one.refused}
-    if not fit or len(fit) == len(policies):
+    alone = {name: carried([name]) for name in names}
+    fit = [name for name in names if not alone[name].refused]
+    if not fit or len(fit) == len(names):
         return found
     left = tuple(f"{name}: {one.reason}." for name, one in alone.items() if one.refused)
-    return replace(_bridge(limit, base, fit, rank), left_out=left)
+    return replace(carried(fit), left_out=left)
 
 
-def _bridge(
-    limit: Frontier, base: Draws, policies: Mapping[str, Draws], rank: Integers | None
-) -> Bridged:
-    number = len(policies)
-    if number > 1:  # the base's columns do not say which policy they are of
-        base = replace(base, log_ratios=np.full((number, len(base.rewards)), np.nan))
-    return bridge(limit, base, _spread([*policies.values()]), names=tuple(policies), rank=rank)
+def draws(model: Side, at: Integers, names: Sequence[str], own: str | None = None) -> Draws:
+    """Samples of one model on some prompts, with ``log policy - log base`` where it is stored.
 
-
-def _spread(policies: Sequence[Draws]) -> list[Draws]:
-    """Draws that know their own log-ratio only, laid out for several policies."""
-    out = []
-    for k, one in enumerate(policies):
-        ratios = np.full((len(policies), len(one.rewards)), np.nan)
-        ratios[k] = one.log_ratios[0]
-        out.append(replace(one, log_ratios=ratios))
-    return out
-
-
-def draws(model: Side, at: Integers) -> Draws:
-    """Samples of one model on some prompts, with ``logprob - ref_logprob`` where both are stored.
-
-    A policy's own dump has both of its own samples. The base's has both after it was scored again
-    under policy and base (`klimit rescore`); a base that was scored by itself alone tells nothing of
-    the policy, and counts as not scored.
+    A policy's dump has both log-probabilities of its own samples (`logprob`, `ref_logprob`). The
+    base's has both after it was scored again under policy and base (`klimit rescore`); a base that
+    was scored by itself alone tells nothing of a policy, and counts as not scored. Scores under
+    further policies are columns ``logprob_<name>``.
 
     Parameters
     ----------
     at : (prompts,) which of its prompts, in the order that is wanted; -1 for one that it lacks
+    names : of the policies
+    own : which of them drew these samples; None for the base
     """
     lengths = np.where(at >= 0, model.lengths[at], 0)
     before = np.cumsum(lengths) - lengths
     rows = np.arange(int(lengths.sum())) + np.repeat(model.starts[at] - before, lengths)
-    return Draws(model.values[rows], lengths, _log_ratios(model)[None, rows])
+    ratios = []
+    for name in names:
+        ratio = _own_ratios(model) if name == own else _ratios_under(model, name, base=own is None)
+        if ratio is None:
+            alone = own is None and len(names) == 1
+            ratio = _own_ratios(model) if alone else np.full(len(model.values), np.nan)
+        ratios.append(ratio[rows])
+    return Draws(model.values[rows], lengths, np.stack(ratios))
 
 
-def _log_ratios(model: Side) -> Floats:
-    """(samples,) log policy - log base, prompt after prompt; NaN where it is not stored."""
+def _own_ratios(model: Side) -> Floats:
+    """(samples,) logprob - ref_logprob, prompt after prompt; NaN where it is not stored."""
     from klimit.audit.kl.columns import scores
     from klimit.audit.kl.units import in_nats
 
@@ -172,6 +174,21 @@ def _log_ratios(model: Side) -> Floats:
         if not (np.abs(ratio) > _SAME).any():
             ratio = np.full(len(ratio), np.nan)
     return ratio[np.argsort(found.codes, kind="stable")]
+
+
+def _ratios_under(model: Side, name: str, *, base: bool) -> Floats | None:
+    """(samples,) log-ratio of a policy that did not draw them; None where it is not stored."""
+    rollouts, column = model.rollouts, f"logprob_{name}"
+    if rollouts is None or column not in rollouts.table.names:
+        return None
+    there = set(rollouts.table.names)
+    under_base = next((x for x in ("ref_logprob", "logprob" if base else "") if x in there), None)
+    if under_base is None:
+        return None
+    frame = rollouts.table.columns([column, under_base])
+    both = [frame[x].cast(float).fill_null(np.nan).to_numpy() for x in (column, under_base)]
+    found: Floats = (both[0] - both[1])[np.argsort(rollouts.groups.codes, kind="stable")]
+    return found
 
 
 def _places(model: Side, ids: Sequence[str]) -> Integers:

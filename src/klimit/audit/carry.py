@@ -80,17 +80,18 @@ def _on_the_same_prompts(drafts: Sequence[Draft]) -> list[list[int]]:
 
 
 def _further(limit: Frontier, drafts: Sequence[Draft]) -> Frontier:
-    theirs = [draws(one.policy, one.match.policy) for one in drafts]
-    scored = [at for at, one in enumerate(theirs) if not np.isnan(one.log_ratios).all()]
-    if not scored:
-        return limit
-    if len(scored) > MOST:
-        scored.sort(key=lambda at: _kl(drafts[at].case))
-        scored = [scored[at] for at in np.linspace(0, len(scored) - 1, MOST).round().astype(int)]
     first = drafts[0]
     rank = pairing_rank(limit.samples, np.concatenate([one.case.marks() for one in drafts]))
-    named = {drafts[at].label: theirs[at] for at in scored}
-    return together(limit, draws(first.base, first.match.base), named, rank)
+    if len(drafts) > MOST:
+        drafts = sorted(drafts, key=lambda one: _kl(one.case))
+        drafts = [drafts[at] for at in np.linspace(0, len(drafts) - 1, MOST).round().astype(int)]
+    names = [one.label for one in drafts]
+    theirs = {
+        one.label: draws(one.policy, one.match.policy, names, own=one.label) for one in drafts
+    }
+    if all(np.isnan(one.log_ratios).all() for one in theirs.values()):  # exact KL alone is stored
+        return limit
+    return together(limit, draws(first.base, first.match.base, names), theirs, rank)
 
 
 def _kl(case: Case) -> float:

@@ -226,7 +226,7 @@ def _notes(draft: Draft) -> list[str]:
     missing = int(np.isnan(policy.values).sum())
     if missing:
         notes.append(f"{counted(missing, 'reward')} of the policy missing and left out.")
-    notes += _sampling(base, policy)
+    notes += _sampling(base, policy, measured=draft.measured and bool(draft.known.estimator))
     return notes
 
 
@@ -239,7 +239,8 @@ def _started(base: Rollouts) -> tuple[str, ...]:
     return lines
 
 
-def _sampling(base: Side, policy: Side) -> list[str]:
+def _sampling(base: Side, policy: Side, *, measured: bool) -> list[str]:
+    """How both were sampled; a KL that was `measured` has spoken of its policy already."""
     from klimit.audit.kl import sampling_notes, settings_differ
 
     if base.rollouts is None or policy.rollouts is None:
@@ -247,7 +248,7 @@ def _sampling(base: Side, policy: Side) -> list[str]:
     ours, theirs = _said(base.rollouts), _said(policy.rollouts)
     odd = [
         *sampling_notes(ours, base=True),
-        *sampling_notes(theirs),
+        *([] if measured else sampling_notes(theirs)),
         *settings_differ(ours, theirs),
     ]
     for line in odd:

@@ -57,7 +57,12 @@ def _sentences(audit: Audit) -> list[str]:
         return [f"{len(audit.kl)} points are placed."]
     known = math.isfinite(audit.kl.value)
     lines = [_gained(audit)]
-    if not known:
+    if audit.kl.high < 0:
+        lines += [
+            "A KL below 0 does not exist, so no limit belongs to it (see the note).",
+            _least(audit),
+        ]
+    elif not known:
         lines += [_least(audit), NO_KL]
     elif not audit.limit.trusted:
         lines += [_least(audit), _bounded(audit)]
@@ -208,9 +213,13 @@ def _row(audit: Audit) -> list[str]:
     price = _plain(least) if math.isfinite(least.value) else "-"
     return [
         safe(audit.label, longest=40), _plain(audit.kl) if known else "not known",
-        words.plain(audit.gain), share, away,
+        _gain(audit.gain), share, away,
         price if least.trusted else f"{price} (not trusted)" if price != "-" else price,
     ]  # fmt: skip
+
+
+def _gain(gain: Estimate) -> str:
+    return words.short(float(gain.value)) if gain.low == gain.high else words.plain(gain)
 
 
 def _share(share: Estimate) -> tuple[str, str]:
