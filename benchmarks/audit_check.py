@@ -7,12 +7,15 @@ knows by heart; base and policy are sampled on them, and audited as any user wou
 
 from __future__ import annotations
 
+import json
 import shlex
 import warnings
 import zlib
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -56,66 +59,104 @@ class Outcome:
 
     population: str
     truth: Known
-    errors: list[list[float]] = field(default_factory=list)
-    held: list[list[bool]] = field(default_factory=list)
-    trusted: list[bool] = field(default_factory=list)
-    carried: list[bool] = field(default_factory=list)
-
-    def add(self, audit: Any, truth: Known) -> None:
-        """One more audit; `truth` is that of its prompts, where these are asked about."""
-        scales = (1.0, truth.limit / truth.beta, truth.kl)
-        found = [audit.efficiency, audit.gap_nats, audit.least_kl]
-        true = [truth.efficiency, truth.nats, truth.least]
-        self.errors.append([(e.value - x) / s for e, x, s in zip(found, true, scales, strict=True)])
-        self.held.append([bool(e.low <= x <= e.high) for e, x in zip(found, true, strict=True)])
-        self.trusted.append(bool(audit.limit.trusted))
-        self.carried.append(not audit.case.limit.alone)
+    audits: list[Found]
 
     def row(self) -> list[str]:
         """A line of the table."""
-        truth, sure = self.truth, np.array(self.trusted)
+        truth = self.truth
+        sure = [one for one in self.audits if one.trusted]
         cells = [self.population, truth.name, f"{truth.kl:g}"]
-        errors, held = np.array(self.errors)[sure], np.array(self.held)[sure]
+        errors, held = (np.array([getattr(one, x) for one in sure]) for x in ("errors", "held"))
         for i, true in enumerate((truth.efficiency, truth.nats, truth.least)):
-            some = sure.any()
             cells += [
                 f"{true:.3f}",
-                f"{np.nanmean(errors[:, i]):+.3f}" if some else "-",
-                f"{100 * held[:, i].mean():.0f} %" if some else "-",
+                f"{np.nanmean(errors[:, i].astype(float)):+.3f}" if sure else "-",
+                f"{100 * held[:, i].mean():.0f} %" if sure else "-",
             ]
-        shares = (np.mean(x) for x in (self.trusted, self.carried))
+        shares = (np.mean([getattr(one, x) for one in self.audits]) for x in ("trusted", "carried"))
         return [*cells, *(f"{100 * x:.0f} %" for x in shares)]
 
 
-def run(job: Job) -> list[Outcome]:
-    """Draw prompts and samples, audit every policy, as often as was asked."""
-    import klimit
+class Found(NamedTuple):
+    """One audit: of efficiency, nats and least KL the error over its scale, and if the truth is held."""
 
+    errors: list[float]
+    held: list[bool]
+    trusted: bool
+    carried: bool
+
+    @classmethod
+    def of(cls, audit: Any, truth: Known) -> Found:
+        """`truth` is that of its prompts, where these are asked about."""
+        scales = (1.0, truth.limit / truth.beta, truth.kl)
+        numbers = [audit.efficiency, audit.gap_nats, audit.least_kl]
+        true = [truth.efficiency, truth.nats, truth.least]
+        return cls(
+            [float(e.value - x) / s for e, x, s in zip(numbers, true, scales, strict=True)],
+            [bool(e.low <= x <= e.high) for e, x in zip(numbers, true, strict=True)],
+            bool(audit.limit.trusted), not audit.case.limit.alone,
+        )  # fmt: skip
+
+
+def run(job: Job, keep: str | None) -> list[Outcome]:
+    """Draw prompts and samples, audit every policy, as often as was asked.
+
+    Parameters
+    ----------
+    keep : a file of repeats that are done, to which those are added that are not
+    """
     population = populations(job.seed)[job.population]
     truths = [one for one in policies(population, job.kl, job.seed) if one.name in job.kinds]
-    outcomes = [Outcome(population.name, truth) for truth in truths]
+    known = _kept(job, keep)
+    found = [
+        known.get(at) or _again(job, population, truths, at, keep) for at in range(job.repeats)
+    ]
+    by_policy = zip(*found, strict=True)
+    return [
+        Outcome(population.name, one, list(x)) for one, x in zip(truths, by_policy, strict=True)
+    ]
+
+
+def _again(
+    job: Job, population: Population, truths: list[Known], repeat: int, keep: str | None
+) -> list[Found]:
+    import klimit
+
     tag = zlib.crc32(f"{population.name} {job.kl} {job.paired}".encode())
-    rng = np.random.default_rng([job.seed, tag])
+    rng = np.random.default_rng([job.seed, tag, repeat])
+    chosen = rng.integers(len(population.base), size=job.prompts)
+    base = klimit.read(rows(rewards(rng, population, population.base, chosen, job.samples), "p"))
+    others = chosen if job.paired else rng.integers(len(population.base), size=job.prompts)
+    dumps = {
+        truth.name: dump(rng, population, truth.table, others, job.answers, job.paired)
+        for truth in truths
+    }
     asked = {"paired": None if job.paired else False, "prompts": "fixed" if job.fixed else "drawn"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for _ in range(job.repeats):
-            chosen = rng.integers(len(population.base), size=job.prompts)
-            base = rewards(rng, population, population.base, chosen, job.samples)
-            others = chosen if job.paired else rng.integers(len(population.base), size=job.prompts)
-            dumps = {
-                truth.name: dump(rng, population, truth.table, others, job.answers, job.paired)
-                for truth in truths
-            }
-            dump_ = klimit.read(rows(base, "p"))
-            if job.alone:
-                found = [klimit.audit(dump_, one, **asked) for one in dumps.values()]
-            else:
-                found = list(klimit.audit(dump_, dumps, **asked))
-            for outcome, audit in zip(outcomes, found, strict=True):
-                truth = outcome.truth
-                outcome.add(audit, truth.of(population, chosen) if job.fixed else truth)
-    return outcomes
+        if job.alone:
+            audits = [klimit.audit(base, one, **asked) for one in dumps.values()]
+        else:
+            audits = list(klimit.audit(base, dumps, **asked))
+    found = [
+        Found.of(audit, truth.of(population, chosen) if job.fixed else truth)
+        for audit, truth in zip(audits, truths, strict=True)
+    ]
+    if keep:
+        with Path(keep).open("a") as file:
+            file.write(json.dumps([_mark(job), repeat, found]) + "\n")
+    return found
+
+
+def _kept(job: Job, keep: str | None) -> dict[int, list[Found]]:
+    if not keep or not Path(keep).exists():
+        return {}
+    lines = map(json.loads, Path(keep).read_text().splitlines())
+    return {at: [Found(*one) for one in found] for mark, at, found in lines if mark == _mark(job)}
+
+
+def _mark(job: Job) -> str:
+    return repr(replace(job, repeats=0))
 
 
 def rewards(
@@ -162,10 +203,13 @@ def dump(
 @click.option("--only", default="0,1,2,3", help="Populations, by number.")
 @click.option("--kinds", default=",".join(KINDS), help="Policies, by name.")
 @click.option("--workers", default=1, show_default=True)
+@click.option(
+    "--keep", metavar="FILE", help="Repeats that are done: stopped, the same command goes on."
+)
 @click.option("--title", default="Audits of known policies", show_default=True)
 @click.option("--output", default="docs/tables/audit.md", show_default=True)
-def main(only: str, kl: str, kinds: str, workers: int, title: str, output: str, unpaired: bool,
-         **asked: Any) -> None:  # fmt: skip
+def main(only: str, kl: str, kinds: str, workers: int, keep: str | None, title: str, output: str,
+         unpaired: bool, **asked: Any) -> None:  # fmt: skip
     """Write the table of biases and coverages."""
     jobs = [
         Job(int(which), float(budget), paired=not unpaired, kinds=tuple(kinds.split(",")), **asked)
@@ -175,7 +219,7 @@ def main(only: str, kl: str, kinds: str, workers: int, title: str, output: str, 
     ]
     table = []
     with ProcessPoolExecutor(workers) as pool:
-        for outcomes in pool.map(run, jobs):
+        for outcomes in pool.map(partial(run, keep=keep), jobs):
             for outcome in outcomes:
                 table.append(outcome.row())
                 click.echo("  ".join(table[-1]), err=True)
@@ -194,7 +238,7 @@ def main(only: str, kl: str, kinds: str, workers: int, title: str, output: str, 
 
 def _command() -> str:
     """The command as it was typed, without what changes nothing."""
-    said, skip, context = [], ("workers", "output", "title"), click.get_current_context()
+    said, skip, context = [], ("workers", "output", "title", "keep"), click.get_current_context()
     for option in context.command.params:
         name = str(option.name)
         value = context.params[name]

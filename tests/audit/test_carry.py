@@ -150,6 +150,15 @@ def test_scores_under_every_policy_make_it_the_multistate_bennett_acceptance_rat
     assert found["b"].limit.trusted
 
 
+def test_a_base_that_was_scored_under_another_policy_counts_as_not_scored():
+    rng = np.random.default_rng(30)
+    base, policy = normal(rng, kl=5.0, noise=0.5, scored=True)
+    other = Draws(base.rewards, base.lengths, base.log_ratios[:, ::-1] * 0.3 - 1.0)
+    found = klimit.audit(rollouts(other), rollouts(policy))
+    assert not found.case.limit.alone
+    assert found.case.limit.scored == (False,)
+
+
 def test_a_stated_kl_carries_no_limit():
     base, runs = policies(27, run=5.0)
     found = klimit.audit(base, runs["run"], kl=5.0)

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from klimit._errors import ArgumentError
 from klimit.estimate.bridge import Draws, bridge
 from klimit.estimate.bridge.draws import pool
-from klimit.estimate.bridge.weights import log_weights
+from klimit.estimate.bridge.weights import bends, log_weights
 from klimit.estimate.frontier import frontier
 from tests.estimate.bridges import PROMPTS, SECOND, normal, of
 
@@ -80,6 +80,33 @@ def test_what_a_policy_cannot_draw_weighs_as_the_base_alone_would_have_it():
     base = of(rewards, np.array([[-np.inf, np.log(2)]]))
     _, weights = pooled(base, of(np.zeros((1, 2)), np.full((1, 2), np.log(2))))
     assert_allclose(np.sort(weights[0]), [1 / 6, 1 / 6, 1 / 6, 1 / 2])
+
+
+def test_shares_of_a_policy_that_avoids_low_rewards_bend_with_its_ratio():
+    """Best-of-8: the ratio falls ever faster towards low rewards, where nothing is drawn."""
+    from scipy.special import ndtr
+
+    rng = np.random.default_rng(31)
+    ours = rng.normal(size=(PROMPTS, 64))
+    theirs = rng.normal(size=(PROMPTS, 16, 8)).max(axis=2)
+    ratio = np.log(8) + 7 * np.log(ndtr(theirs))
+    base, policy = of(ours, np.full(ours.shape, np.nan)), of(theirs, ratio)
+    found, weights = pooled(base, policy)
+    assert (bends(found)[1] > 0).all()
+    low = found.rewards < -1
+    exact = 1 / (64 + 16 * 8 * ndtr(found.rewards) ** 7)
+    assert_allclose(weights[low], exact[low], rtol=0.1)
+    assert_allclose(weights.sum(axis=1).mean(), 1, atol=0.02)
+    assert not bridge(limit_of(base), base, [policy]).refused
+
+
+def test_a_straight_ratio_and_two_levels_of_reward_show_no_bend():
+    rng = np.random.default_rng(32)
+    found, _ = pooled(*normal(rng, policy=16))
+    assert_allclose(bends(found), 0, atol=1e-9)
+    levels = of((rng.random((PROMPTS, 8)) < 0.4).astype(float), rng.normal(size=(PROMPTS, 8)))
+    found, _ = pooled(levels, levels)
+    assert (bends(found) == 0).all()
 
 
 # ---- the limit

@@ -79,7 +79,6 @@ def test_what_a_dump_lacks_for_an_audit_is_said(klimit, path, what):
     [
         ("trl/rloo", ["--weights", "length_reward=1,sun_reward=0.5"]),
         ("trl/card", ["--base-step", "10"]),
-        ("reward_bench/pairs", ["--base-policy", "rejected"]),
     ],
 )
 def test_the_option_that_the_error_names_is_enough(klimit, path, options):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -120,7 +121,11 @@ def together(
             replace(one, log_ratios=one.log_ratios[rows])
             for one in (base, *(policies[name] for name in chosen))
         )
-        return bridge(limit, ours, theirs, names=tuple(chosen), rank=rank)
+        found = bridge(limit, ours, theirs, names=tuple(chosen), rank=rank)
+        if found.refused and not np.isnan(ours.log_ratios).all():  # scored under another policy?
+            plain = replace(ours, log_ratios=np.full_like(ours.log_ratios, np.nan))
+            found = bridge(limit, plain, theirs, names=tuple(chosen), rank=rank)
+        return found
 
     found = carried(names)
     if not found.refused or len(names) == 1:
@@ -154,8 +159,12 @@ def draws(model: Side, at: Integers, names: Sequence[str], own: str | None = Non
     for name in names:
         ratio = _own_ratios(model) if name == own else _ratios_under(model, name, base=own is None)
         if ratio is None:
-            alone = own is None and len(names) == 1
-            ratio = _own_ratios(model) if alone else np.full(len(model.values), np.nan)
+            ratio = np.full(len(model.values), np.nan)
+            if own is None and len(names) == 1:
+                with suppress(
+                    DataError
+                ):  # what is wrong with scores that are not needed is no error
+                    ratio = _own_ratios(model)
         ratios.append(ratio[rows])
     return Draws(model.values[rows], lengths, np.stack(ratios))
 

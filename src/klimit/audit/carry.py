@@ -50,19 +50,25 @@ class Draft:
 def carried(drafts: Sequence[Draft]) -> list[Case]:
     """Each case with the limit that its KL asks for.
 
-    Where a policy's KL lies beyond what the base's samples show, all policies on the same prompts
+    Where a policy's KL lies beyond what the base's samples show for sure, all policies on the same prompts
     whose samples are scored under policy and base carry the limit together. The others keep the
     limit that they have.
     """
     cases = [draft.case for draft in drafts]
     for places in _on_the_same_prompts(drafts):
         limit = cases[places[0]].limit
-        beyond = [at for at in places if _kl(cases[at]) > limit.trusted_kl]
+        reach = min(limit.trusted_kl, max(safe_kl(limit), limit.trusted_kl / 2))
+        beyond = [at for at in places if _kl(cases[at]) > reach]
         if beyond:
             further = _further(limit, [drafts[at] for at in places])
             for at in beyond:
                 cases[at] = replace(cases[at], limit=further)
     return cases
+
+
+def safe_kl(limit: Frontier) -> float:
+    """Nats up to which hardly any rewards fool their own samples: mean log M - 2 (theory.md H-3)."""
+    return float(np.log(limit.samples.counts).mean()) - 2.0
 
 
 def _on_the_same_prompts(drafts: Sequence[Draft]) -> list[list[int]]:
