@@ -72,6 +72,27 @@ class Case:
         return self.limit.members.grid
 
     @cached_property
+    def least(self) -> Estimate:
+        """The least KL of the gain, with the limit's own error only."""
+        return self.limit.kl(self.gain)
+
+    @cached_property
+    def best(self) -> Estimate:
+        """The limit at the policy's KL, with the limit's own error only."""
+        return self.limit.gain(self.spent)
+
+    @cached_property
+    def beta(self) -> Estimate:
+        """The limit's slope at the policy's KL."""
+        return self.limit.beta(self.spent)
+
+    @property
+    def spent(self) -> float:
+        """The policy's KL, where it is known: a negative estimate spends nothing."""
+        assert self.kl is not None
+        return max(float(self.kl.value), 0.0)
+
+    @cached_property
     def joint_kl(self) -> Floats | None:
         """KL by prompt, if the KL that counts is its mean."""
         return self.policy.kl if self.kl is not None else None

@@ -179,10 +179,10 @@ def _stated(case: Case) -> Floats:
 def _trusted(name: str, case: Case) -> bool:
     if name in ("gain", "kl"):
         return True
-    least = bool(case.limit.kl(case.gain).trusted)
+    least = bool(case.least.trusted)
     if name in ("least_kl", "excess_kl"):
         return least
-    return case.kl is not None and bool(case.limit.gain(max(float(case.kl.value), 0.0)).trusted)
+    return case.kl is not None and bool(case.best.trusted)
 
 
 def _apart(a: Estimate, b: Estimate) -> Estimate:

@@ -44,14 +44,14 @@ def split(case: Case, values: Placed) -> tuple[Estimate, Estimate]:
     assert members is not None
     assert case.kl is not None
     grid = members.grid
-    spent = max(float(case.kl.value), 0.0)
+    spent = case.spent
     found = front(members.plugin, grid, np.array([spent]))
     tilt, together = float(found.tilt[0]), float(found.gain[0])
     whole = _Law(_log_mgf(samples, grid), samples.tops, grid)
     loss = _losses(case, whole, tilt)
     halves = [_losses(case, law, tilt) for law in _halves(samples, grid, case.limit.settings.seed)]
     fewer = np.mean(halves, axis=0)
-    best = float(case.limit.gain(spent).value)
+    best = float(case.best.value)
     corrected = (2 * loss - fewer) * best / together
     allocation = ordered(corrected)
     gap = float(values.gap_reward.value)
