@@ -341,6 +341,18 @@ def test_kl_is_zero_or_more_and_one_for_each_policy(base, policy):
         klimit.audit(base, policy, kl="much")
 
 
+def test_no_gate_is_passed_by_a_kl_that_cannot_be(base, policy):
+    from klimit.audit.gate import gate
+
+    frame = policy.frame().rename({"logprob": "ref_logprob", "ref_logprob": "logprob"})
+    with pytest.warns(klimit.DataWarning, match="lies below 0"):
+        swapped = klimit.audit(base, klimit.read(frame))
+    assert "A KL below 0 does not exist" in str(swapped)
+    with pytest.raises(DataError, match="its KL cannot be trusted"):
+        gate(swapped, max_kl=10)
+    assert gate(swapped, min_gain=0.1)[0].passed
+
+
 def test_different_rewards_are_no_comparison(base):
     rng = np.random.default_rng(15)
     other = read(rng.normal(size=(100, 4)), name="helpfulness")
