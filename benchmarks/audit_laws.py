@@ -2,7 +2,7 @@
 
 A population is a finite set of prompts, each a distribution over outcomes with a reward each, so
 every truth is a sum. A policy is a table of the same shape. Gaussian rewards are outcomes on a fine
-grid.
+grid of quantiles, or of values.
 """
 
 from __future__ import annotations
@@ -160,12 +160,11 @@ def policies(population: Population, kl: float, seed: int) -> list[Known]:
 
 
 def populations(seed: int) -> list[Population]:
-    """Normal, bounded and few-level rewards, and pass rates."""
+    """Normal, bounded and few-level rewards, and pass rates; last, normal ones as far up as 10 nats go."""
     rng = np.random.default_rng(seed)
     scale = np.exp(0.3 * rng.normal(size=(PROMPTS, 1)))
-    grid = np.linspace(-5.0, 7.5, 400)  # as far up as a policy of 10 nats goes
-    mass = special.softmax(-(grid**2) / 2)
-    normal = Population("normal", np.tile(mass, (PROMPTS, 1)), scale * grid)
+    quantiles = special.ndtri((np.arange(400) + 0.5) / 400)
+    normal = Population("normal", np.full((PROMPTS, 400), 1 / 400), scale * quantiles)
     chances = rng.dirichlet(np.full(60, 0.7), size=PROMPTS)
     bounded = Population("60 outcomes", chances, rng.beta(2, 3, size=(PROMPTS, 60)) * 3)
     centre = rng.uniform(1.5, 4.0, size=(PROMPTS, 1))
@@ -179,7 +178,9 @@ def populations(seed: int) -> list[Population]:
     rates = Population(
         "pass rates", np.column_stack([1 - rate, rate]), np.tile([0.0, 1.0], (PROMPTS, 1))
     )
-    return [normal, bounded, grades, rates]
+    grid = np.linspace(-5.0, 7.5, 400)
+    wide = np.tile(special.softmax(-(grid**2) / 2), (PROMPTS, 1))
+    return [normal, bounded, grades, rates, Population("normal", wide, scale * grid)]
 
 
 def draw(rng: np.random.Generator, tables: Array, samples: int) -> Array:
