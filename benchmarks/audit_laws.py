@@ -2,12 +2,13 @@
 
 A population is a finite set of prompts, each a distribution over outcomes with a reward each, so
 every truth is a sum. A policy is a table of the same shape. Gaussian rewards are outcomes on a fine
-grid of quantiles times a direction that no reward sees.
+grid of quantiles, or of values.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 
 PROMPTS = 500
-GRID = np.geomspace(2.0**-7, 2.0**7, 1200)
+KINDS = ("optimal", "noisy tilt", "wrong betas", "half the prompts", "best-of-N")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,12 @@ class Population:
     name: str
     base: Array
     reward: Array
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of a prompt's rewards, mean over prompts."""
+        mean = (self.base * self.reward).sum(axis=1, keepdims=True)
+        return float((self.base * (self.reward - mean) ** 2).sum(axis=1).mean() ** 0.5)
 
     def log_partition(self, tilts: Array) -> Array:
         """(tilts,) mean log-mgf of centred rewards."""
@@ -83,6 +90,19 @@ class Known:
         """Nats from the optimal policy."""
         return (self.limit - self.gain) / self.beta
 
+    def of(self, population: Population, chosen: Array) -> Known:
+        """The same policy on some of the prompts."""
+        part = Population(population.name, population.base[chosen], population.reward[chosen])
+        return measured(part, self.name, self.table[chosen])
+
+
+def measured(population: Population, name: str, table: Array) -> Known:
+    """The truth about a table."""
+    kl = mean_kl(population, table)
+    gain = float(((table - population.base) * population.reward).sum(axis=1).mean())
+    limit, beta = population.limit(kl)
+    return Known(name, table, kl, gain, limit, beta, population.least_kl(gain))
+
 
 def known(population: Population, name: str, at: Callable[[float], Array], kl: float) -> Known:
     """The policy of one kind, `at(strength)`, whose mean KL is `kl`."""
@@ -91,9 +111,7 @@ def known(population: Population, name: str, at: Callable[[float], Array], kl: f
         return mean_kl(population, at(float(np.exp(log_strength)))) - kl
 
     table = at(float(np.exp(optimize.brentq(off, -7, 6, xtol=1e-6))))
-    gain = float(((table - population.base) * population.reward).sum(axis=1).mean())
-    limit, beta = population.limit(kl)
-    return Known(name, table, kl, gain, limit, beta, population.least_kl(gain))
+    return replace(measured(population, name, table), kl=kl)
 
 
 def mean_kl(population: Population, table: Array) -> float:
@@ -126,7 +144,7 @@ def policies(population: Population, kl: float, seed: int) -> list[Known]:
     size = len(population.base)
     wrong = np.exp(0.6 * rng.normal(size=(size, 1)))
     half = (rng.random((size, 1)) < 0.5).astype(float)
-    noise = rng.normal(size=population.reward.shape) * population.reward.std()
+    noise = rng.normal(size=population.reward.shape) * population.spread
     kinds: dict[str, Callable[[float], Array]] = {
         "optimal": lambda t: tilted(population, t * population.reward),
         "noisy tilt": lambda t: tilted(population, t * (population.reward + 0.7 * noise)),
@@ -134,11 +152,15 @@ def policies(population: Population, kl: float, seed: int) -> list[Known]:
         "half the prompts": lambda t: tilted(population, t * half * population.reward),
         "best-of-N": lambda t: best_of_n(population, 1 + t),
     }
-    return [known(population, name, at, kl) for name, at in kinds.items()]
+    found = []
+    for name in KINDS:
+        with contextlib.suppress(ValueError):  # some cannot spend so much
+            found.append(known(population, name, kinds[name], kl))
+    return found
 
 
 def populations(seed: int) -> list[Population]:
-    """Normal, bounded and few-level rewards, and pass rates."""
+    """Normal, bounded and few-level rewards, and pass rates; last, normal ones as far up as 10 nats go."""
     rng = np.random.default_rng(seed)
     scale = np.exp(0.3 * rng.normal(size=(PROMPTS, 1)))
     quantiles = special.ndtri((np.arange(400) + 0.5) / 400)
@@ -156,7 +178,9 @@ def populations(seed: int) -> list[Population]:
     rates = Population(
         "pass rates", np.column_stack([1 - rate, rate]), np.tile([0.0, 1.0], (PROMPTS, 1))
     )
-    return [normal, bounded, grades, rates]
+    grid = np.linspace(-5.0, 7.5, 400)
+    wide = np.tile(special.softmax(-(grid**2) / 2), (PROMPTS, 1))
+    return [normal, bounded, grades, rates, Population("normal", wide, scale * grid)]
 
 
 def draw(rng: np.random.Generator, tables: Array, samples: int) -> Array:

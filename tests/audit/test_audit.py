@@ -145,6 +145,24 @@ def test_prompts_meet_by_their_text_where_ids_do_not():
     assert found.shared == 30
 
 
+def test_a_prompt_that_is_one_message_of_the_user_is_its_text():
+    rng = np.random.default_rng(29)
+    texts = [f"What is {i} + {i}?" for i in range(12)]
+    said = [[{"role": "user", "content": text}] for text in texts]
+    ours = klimit.read(
+        {"prompt": [x for x in said for _ in range(8)], "rm": rng.normal(size=96).tolist()}
+    )
+    theirs = klimit.read({"prompt": np.repeat(texts[::-1], 4), "rm": rng.normal(size=48) + 1})
+    for base, policy in ((ours, theirs), (theirs, ours)):
+        found = klimit.audit(base, policy)
+        assert found.paired
+        assert found.shared == 12
+    longer = [[{"role": "system", "content": "Be brief."}, *one] for one in said]
+    other = klimit.read({"prompt": [x for x in longer for _ in range(2)], "rm": [0.5, 1.5] * 12})
+    with pytest.raises(DataError, match="no prompt in common"):
+        klimit.audit(theirs, other)
+
+
 def test_without_any_kl_the_answer_is_the_least_kl_of_the_gain(base, policy):
     found = klimit.audit(base, read(policy.frame()["rm"].to_numpy().reshape(100, 16)))
     assert math.isnan(found.kl.value)
@@ -321,6 +339,18 @@ def test_kl_is_zero_or_more_and_one_for_each_policy(base, policy):
     assert two.estimator == "k1"
     with pytest.raises(ArgumentError, match="is no KL"):
         klimit.audit(base, policy, kl="much")
+
+
+def test_no_gate_is_passed_by_a_kl_that_cannot_be(base, policy):
+    from klimit.audit.gate import gate
+
+    frame = policy.frame().rename({"logprob": "ref_logprob", "ref_logprob": "logprob"})
+    with pytest.warns(klimit.DataWarning, match="lies below 0"):
+        swapped = klimit.audit(base, klimit.read(frame))
+    assert "A KL below 0 does not exist" in str(swapped)
+    with pytest.raises(DataError, match="its KL cannot be trusted"):
+        gate(swapped, max_kl=10)
+    assert gate(swapped, min_gain=0.1)[0].passed
 
 
 def test_different_rewards_are_no_comparison(base):

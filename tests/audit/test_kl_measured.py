@@ -139,6 +139,25 @@ def test_settings_that_differ_between_base_and_policy_are_named():
     assert not settings_differ(base, base)
 
 
+def test_completions_that_end_at_other_lengths_are_noticed_where_no_limit_is_stated():
+    rng = np.random.default_rng(7)
+    base, run = (
+        gaussian(rng, tokens=np.minimum(rng.integers(20, 60, 160), cut).tolist())
+        for cut in (48, 32)
+    )
+    assert "base end at 48 tokens and those of the policy at 32" in settings_differ(base, run)[0]
+    free = gaussian(rng, tokens=list(range(20, 180)))
+    assert not settings_differ(base, free)
+
+
+def test_a_kl_that_cannot_be_is_not_trusted():
+    columns = {"logprob": [-52.0, -51.0] * 40, "ref_logprob": [-50.0] * 80}
+    with pytest.warns(DataWarning, match="lies below 0"):
+        found = measured_kl(rollouts(columns, prompts=20))
+    assert not found.kl.trusted
+    assert "which no KL does" in found.kl.note
+
+
 def test_unknown_sampling_and_truncation_are_noted_without_a_warning():
     rng = np.random.default_rng(8)
     run = gaussian(rng, tokens=[32] * 40 + [20] * 120, max_tokens=[32] * 160)

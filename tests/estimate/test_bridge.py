@@ -6,38 +6,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-import klimit
-from klimit._errors import ArgumentError, DataError
-from klimit.estimate.bridge import Draws, bridge, bridged, carried
+from klimit._errors import ArgumentError
+from klimit.estimate.bridge import Draws, bridge
 from klimit.estimate.bridge.draws import pool
-from klimit.estimate.bridge.weights import log_weights
+from klimit.estimate.bridge.weights import bends, log_weights
 from klimit.estimate.frontier import frontier
-
-PROMPTS, SCALES = 40, np.resize([0.5, 1.0, 1.5, 1.0], 40)[:, None]
-SECOND = float(np.mean(SCALES**2))
-
-
-def normal(rng, *, base=64, policy=64, kl=3.0, noise=0.0, scored=False, cut=-np.inf):
-    """Normal rewards, a policy tilted to `kl` nats, noise in its log-ratio; drawn only above `cut`."""
-    tilt = np.sqrt(2 * kl / SECOND)
-    ours = rng.normal(size=(PROMPTS, base)) * SCALES
-    theirs = rng.normal(size=(PROMPTS, policy)) * SCALES + tilt * SCALES**2
-    second = [rng.normal(size=ours.shape), rng.normal(size=theirs.shape) + noise]
-    while (second[1] < cut).any():
-        low = second[1] < cut
-        second[1][low] = rng.normal(size=low.sum()) + noise
-    ratios = [
-        tilt * r - tilt**2 * SCALES**2 / 2 + noise * z - noise**2 / 2
-        for r, z in zip((ours, theirs), second, strict=True)
-    ]
-    if not scored:
-        ratios[0] = np.full(ours.shape, np.nan)
-    return tuple(of(r, x) for r, x in zip((ours, theirs), ratios, strict=True))
-
-
-def of(rewards, *ratios):
-    lengths = np.full(len(rewards), rewards.shape[1])
-    return Draws(rewards.ravel(), lengths, np.stack([x.ravel() for x in ratios]))
+from tests.estimate.bridges import PROMPTS, SECOND, normal, of
 
 
 def limit_of(base, **options):
@@ -106,6 +80,33 @@ def test_what_a_policy_cannot_draw_weighs_as_the_base_alone_would_have_it():
     base = of(rewards, np.array([[-np.inf, np.log(2)]]))
     _, weights = pooled(base, of(np.zeros((1, 2)), np.full((1, 2), np.log(2))))
     assert_allclose(np.sort(weights[0]), [1 / 6, 1 / 6, 1 / 6, 1 / 2])
+
+
+def test_shares_of_a_policy_that_avoids_low_rewards_bend_with_its_ratio():
+    """Best-of-8: the ratio falls ever faster towards low rewards, where nothing is drawn."""
+    from scipy.special import ndtr
+
+    rng = np.random.default_rng(31)
+    ours = rng.normal(size=(PROMPTS, 64))
+    theirs = rng.normal(size=(PROMPTS, 16, 8)).max(axis=2)
+    ratio = np.log(8) + 7 * np.log(ndtr(theirs))
+    base, policy = of(ours, np.full(ours.shape, np.nan)), of(theirs, ratio)
+    found, weights = pooled(base, policy)
+    assert (bends(found)[1] > 0).all()
+    low = found.rewards < -1
+    exact = 1 / (64 + 16 * 8 * ndtr(found.rewards) ** 7)
+    assert_allclose(weights[low], exact[low], rtol=0.1)
+    assert_allclose(weights.sum(axis=1).mean(), 1, atol=0.02)
+    assert not bridge(limit_of(base), base, [policy]).refused
+
+
+def test_a_straight_ratio_and_two_levels_of_reward_show_no_bend():
+    rng = np.random.default_rng(32)
+    found, _ = pooled(*normal(rng, policy=16))
+    assert_allclose(bends(found), 0, atol=1e-9)
+    levels = of((rng.random((PROMPTS, 8)) < 0.4).astype(float), rng.normal(size=(PROMPTS, 8)))
+    found, _ = pooled(levels, levels)
+    assert (bends(found) == 0).all()
 
 
 # ---- the limit
@@ -225,50 +226,6 @@ def test_noise_that_drowns_the_ratio_leaves_the_base_alone():
     assert found.trusted_kl <= 1.2 * limit.trusted_kl
 
 
-# ---- from rollouts
-
-
-def rollouts(draws, *, scored=True):
-    number = len(draws.lengths)
-    table = {
-        "prompt_id": [f"p{i}" for i in np.repeat(np.arange(number), draws.lengths)],
-        "reward": draws.rewards,
-    }
-    if scored:
-        reference = np.full(len(draws.rewards), -90.0)
-        table |= {"ref_logprob": reference, "logprob": reference + draws.log_ratios[0]}
-    return klimit.read(table)
-
-
-def test_rollouts_are_bridged_as_draws_are():
-    base, policy = normal(np.random.default_rng(16), noise=0.5)
-    direct = bridge(limit_of(base), base, [policy])
-    found = bridged(rollouts(base, scored=False), rollouts(policy))
-    assert found.used
-    assert found.scored == (False,)
-    assert_allclose(found.gain(5.0).value, direct.gain(5.0).value, rtol=1e-10)
-    assert "carry the limit to" in found.notes[0]
-
-
-def test_a_base_that_was_scored_again_is_used_and_one_scored_by_itself_is_not():
-    base, policy = normal(np.random.default_rng(17), noise=1.0, scored=True)
-    assert bridged(rollouts(base), rollouts(policy)).scored == (True,)
-    own = Draws(base.rewards, base.lengths, np.zeros(base.log_ratios.shape))
-    assert bridged(rollouts(own), rollouts(policy)).scored == (False,)
-
-
-def test_two_policies_reach_no_less_than_one():
-    rng = np.random.default_rng(18)
-    base, near = normal(rng, policy=16, kl=1.0)
-    _, far = normal(rng, policy=16, kl=6.0)
-    dump = rollouts(base, scored=False)
-    alone = bridged(dump, rollouts(near))
-    both = bridged(dump, {"near": rollouts(near), "far": rollouts(far)})
-    assert both.policies == ("near", "far")
-    assert both.trusted_kl > alone.trusted_kl
-    assert_allclose(both.gain(6.0).value, np.sqrt(12 * SECOND), rtol=0.05)
-
-
 def test_samples_without_log_probabilities_are_left_out_and_counted():
     base, policy = normal(np.random.default_rng(19))
     holes = policy.log_ratios.copy()
@@ -277,26 +234,3 @@ def test_samples_without_log_probabilities_are_left_out_and_counted():
     found = bridge(limit_of(base), base, [some])
     assert found.pool.unscored == holes[0, ::10].size
     assert "256 policy samples without" in found.notes[1]
-
-
-def test_an_audit_gets_a_carried_limit_or_the_one_it_had():
-    base, policy = normal(np.random.default_rng(20))
-    ours, theirs = rollouts(base, scored=False), rollouts(policy)
-    limit = frontier(ours)
-    assert carried(limit, ours, theirs).trusted_kl > limit.trusted_kl
-    assert carried(limit, ours, rollouts(policy, scored=False)) is limit
-    ranked = frontier(ours, objective="win-rate")
-    assert carried(ranked, ours, theirs) is ranked
-
-
-def test_what_cannot_be_bridged_is_an_error_that_says_what_to_do():
-    base = rollouts(normal(np.random.default_rng(21), base=4, scored=True)[0])
-    strangers = klimit.read({"prompt_id": ["x"] * 4, "reward": [0.0, 1, 2, 3],
-                             "logprob": [-1.0] * 4, "ref_logprob": [-2.0] * 4})  # fmt: skip
-    with pytest.raises(DataError, match="no prompt in common"):
-        bridged(base, strangers)
-    plain = klimit.read({"prompt_id": ["p0"] * 4, "reward": [0.0, 1, 2, 3]})
-    with pytest.raises(DataError, match="klimit rescore"):
-        bridged(base, plain)
-    with pytest.raises(ArgumentError, match="no policy"):
-        bridged(base, {})

@@ -36,6 +36,82 @@ def test_describe_says_what_was_inferred_and_how_to_override_it(klimit, path):
     assert "prompts told apart by" in out
 
 
+RUNS = [
+    "trl/grpo", "verl/rollouts", "open_instruct/traces", "nemo_rl/train*", "prime_rl/run",
+    "prime_rl/platform", "tinker/**/train*", "tinker/**/eval*", "ms_swift/run", "ms_swift/older",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", RUNS)
+def test_a_run_is_audited_with_no_option(klimit, path):
+    code, out, err = klimit("audit", GOLDEN / path)
+    assert (code, err) == (0, "")
+    assert "gained" in out
+    assert "is the base." in out
+
+
+@pytest.mark.parametrize("path", ["verl/rollouts_v1", "reward_bench/answers"])
+def test_a_dump_of_one_model_is_audited_against_another(klimit, path):
+    code, out, err = klimit("audit", GOLDEN / path, GOLDEN / path)
+    assert (code, err) == (0, "")
+    assert "gained nothing over the base model" in out
+
+
+MISSING = [
+    ("trl/rloo", "say which: reward='length_reward' (--reward length_reward), or weigh them"),
+    ("trl/card", "starts at step 10, when the policy has been trained already"),
+    ("verl/rollouts_v1", "Give the base as another file: klimit audit BASE POLICY"),
+    ("reward_bench/pairs", "give the base apart"),
+    ("nemo_rl", "never read together"),
+]
+
+
+@pytest.mark.parametrize(("path", "what"), MISSING)
+def test_what_a_dump_lacks_for_an_audit_is_said(klimit, path, what):
+    code, out, err = klimit("audit", GOLDEN / path)
+    assert code in (1, 2)
+    assert out == ""
+    assert what in err
+
+
+@pytest.mark.parametrize(
+    ("path", "options"),
+    [
+        ("trl/rloo", ["--weights", "length_reward=1,sun_reward=0.5"]),
+        ("trl/card", ["--base-step", "10"]),
+    ],
+)
+def test_the_option_that_the_error_names_is_enough(klimit, path, options):
+    code, out, err = klimit("audit", GOLDEN / path, *options)
+    assert (code, err) == (0, "")
+    assert "gained" in out
+
+
+@pytest.mark.parametrize("path", ["inspect/zstd.eval", "lm_eval", "open_instruct/rejection"])
+def test_of_several_rewards_an_audit_asks_for_one(klimit, path):
+    code, _, err = klimit("audit", GOLDEN / path, GOLDEN / path)
+    assert code == 2
+    reward = err.split("(--reward ")[1].split(")")[0]
+    code, out, _ = klimit("audit", GOLDEN / path, GOLDEN / path, "--reward", reward)
+    assert code == 0
+    assert "gained nothing" in out
+
+
+def test_an_audit_of_answers_without_scores_says_so(klimit):
+    code, _, err = klimit("audit", GOLDEN / "batch/output.jsonl", GOLDEN / "batch/output.jsonl")
+    assert code == 1
+    assert "join scores first" in err
+
+
+def test_a_base_of_several_steps_is_to_be_chosen(klimit):
+    code, _, err = klimit("audit", GOLDEN / "trl/grpo", GOLDEN / "trl/grpo")
+    assert code == 1
+    assert "(--base-step 1)" in err
+    code, out, _ = klimit("audit", GOLDEN / "trl/grpo", GOLDEN / "trl/grpo", "--base-step", "1")
+    assert code == 0
+    assert "Of 3 placements" in out
+
+
 def test_limit_needs_no_option_where_a_dump_has_one_reward_and_one_step(klimit):
     code, out, err = klimit("limit", GOLDEN / "verl/rollouts_v1")
     assert (code, err) == (0, "")

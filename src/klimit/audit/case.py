@@ -11,7 +11,8 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit.audit.measure import Left, numbers
 from klimit.estimate.best_of_n.prompt_means import pairing_rank
-from klimit.estimate.kernel import Floats
+from klimit.estimate.bridge import Bridged
+from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import with_left_out
 from klimit.estimate.result import Frontier
 from klimit.estimate.samples import Integers
@@ -64,6 +65,33 @@ class Case:
         """Mean reward of the policy above the base's."""
         return ordered(self.policy.reward) - self.limit.base_reward
 
+    @property
+    def grid(self) -> Grid:
+        """Tilts at which the limit is known, where anything can be gained."""
+        assert self.limit.members is not None
+        return self.limit.members.grid
+
+    @cached_property
+    def least(self) -> Estimate:
+        """The least KL of the gain, with the limit's own error only."""
+        return self.limit.kl(self.gain)
+
+    @cached_property
+    def best(self) -> Estimate:
+        """The limit at the policy's KL, with the limit's own error only."""
+        return self.limit.gain(self.spent)
+
+    @cached_property
+    def beta(self) -> Estimate:
+        """The limit's slope at the policy's KL."""
+        return self.limit.beta(self.spent)
+
+    @property
+    def spent(self) -> float:
+        """The policy's KL, where it is known: a negative estimate spends nothing."""
+        assert self.kl is not None
+        return max(float(self.kl.value), 0.0)
+
     @cached_property
     def joint_kl(self) -> Floats | None:
         """KL by prompt, if the KL that counts is its mean."""
@@ -94,7 +122,7 @@ class Case:
         if self.paired:
             weights = members.weights
             if rank is None:
-                rank = pairing_rank(limit.samples, self.marks())
+                rank = common_rank(self)
             group = rank % len(weights)
             ours, theirs = (_without(x, group, weights) for x in (base, policy.reward))
             spent = _without(by_prompt, group, weights) + (kl - ordered(by_prompt))
@@ -128,6 +156,18 @@ class Case:
         means = self.limit.samples.means
         rows = dict(self.limit.samples.rewards_by_prompt())
         return [rows[at] + means[at] for at in range(len(means))]
+
+
+def common_rank(*cases: Case) -> Integers:
+    """(prompts,) canonical places of prompts that the cases share: they decide the groups left out.
+
+    A limit that policies carry has its own, since their samples are part of its groups; the base's
+    groups stay as they are, whichever of its like prompts stands in which.
+    """
+    for case in cases:
+        if isinstance(case.limit, Bridged):
+            return case.limit.rank
+    return pairing_rank(cases[0].limit.samples, np.concatenate([case.marks() for case in cases]))
 
 
 def ordered(values: Floats) -> float:

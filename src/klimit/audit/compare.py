@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._estimate import Estimate
-from klimit.audit.case import Case, Policy
+from klimit.audit.case import Case, Policy, common_rank
 from klimit.audit.measure import NUMBERS, numbers, reach
 from klimit.audit.placing import biases
 from klimit.audit.result import Audit, missing
-from klimit.estimate.best_of_n.prompt_means import pairing_rank
 from klimit.estimate.kernel import Floats
 
 if TYPE_CHECKING:
@@ -125,15 +124,12 @@ def _shared(a: Audit, b: Audit) -> tuple[Case, Case] | None:
 
 def _joint(a: Case, b: Case) -> dict[str, Estimate]:
     """Differences with joint errors; the numbers themselves are those of the placements."""
-    limit = a.limit
-    members = limit.members
-    assert members is not None
-    rank = pairing_rank(limit.samples, np.concatenate([a.marks(), b.marks()]))
+    level = a.limit.settings.level
+    rank = common_rank(a, b)
     full = [_rows(case.numbers()) for case in (a, b)]
-    without = [_rows(case.left(rank)[0].numbers(members.grid)) for case in (a, b)]
-    spread = reach(
-        full[0] - full[1], [(without[0] - without[1], members.weights)], limit.settings.level
-    )
+    left = [case.left(rank)[0] for case in (a, b)]
+    without = [_rows(one.numbers(case.grid)) for one, case in zip(left, (a, b), strict=True)]
+    spread = reach(full[0] - full[1], [(without[0] - without[1], left[0].weights)], level)
     slack = [biases(case, case.numbers()) for case in (a, b)]
     said = [_stated(case) for case in (a, b)]
     found = {}
@@ -143,7 +139,7 @@ def _joint(a: Case, b: Case) -> dict[str, Estimate]:
         value = float(full[0][at] - full[1][at])
         if not np.isfinite(value):
             reason = "not known of both"
-            found[name] = missing(reason, limit.settings.level)
+            found[name] = missing(reason, level)
             continue
         part = "excess" if name == "least_kl" else row
         off = max(abs(slack[0][part][i] - slack[1][part][i]) for i in (0, 1))
@@ -152,10 +148,9 @@ def _joint(a: Case, b: Case) -> dict[str, Estimate]:
         if abs(value) + low + high < 1e-9 * abs(full[0][at]):  # the same, to rounding
             value = low = high = 0.0
         trusted = _trusted(name, a) and _trusted(name, b)
-        note = "" if trusted else f"beyond the trusted {limit.trusted_kl:.2g} nats"
-        found[name] = Estimate(
-            value, value - low, value + high, limit.settings.level, trusted, note
-        )
+        reached = min(case.limit.trusted_kl for case in (a, b))
+        note = "" if trusted else f"beyond the trusted {reached:.2g} nats"
+        found[name] = Estimate(value, value - low, value + high, level, trusted, note)
     return found
 
 
@@ -184,10 +179,10 @@ def _stated(case: Case) -> Floats:
 def _trusted(name: str, case: Case) -> bool:
     if name in ("gain", "kl"):
         return True
-    least = bool(case.limit.kl(case.gain).trusted)
+    least = bool(case.least.trusted)
     if name in ("least_kl", "excess_kl"):
         return least
-    return case.kl is not None and bool(case.limit.gain(max(float(case.kl.value), 0.0)).trusted)
+    return case.kl is not None and bool(case.best.trusted)
 
 
 def _apart(a: Estimate, b: Estimate) -> Estimate:

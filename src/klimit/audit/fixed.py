@@ -27,9 +27,9 @@ def narrowed(case: Case, full: Floats, drawn: Reach) -> Reach:
     if (policy.counts < 2).any():
         return drawn
     at = dict(zip(NUMBERS, full.tolist(), strict=True))
-    kl = 0.0 if case.kl is None else max(float(case.kl.value), 0.0)
+    kl = 0.0 if case.kl is None else case.spent
     beta, best = _slope(case, kl), at["limit"]
-    least = float(limit.kl(case.gain).value)
+    least = float(case.least.value)
     slope = _slope(case, least)
     known = case.joint_kl is not None and policy.kl_variance is not None
     noise = policy.kl_variance if known else np.zeros(len(policy.reward))

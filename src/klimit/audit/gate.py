@@ -79,6 +79,13 @@ def gate(
         if bound is None:
             continue
         found: Estimate = getattr(audit, number)
+        if (
+            number != "gain"
+            and not audit.kl.trusted
+            and audit.kl.note
+            and math.isfinite(audit.kl.value)
+        ):
+            raise DataError(f"{audit.label}: its KL cannot be trusted: {audit.kl.note}.")
         if not math.isfinite(found.value):
             raise DataError(f"{audit.label}: {WORDS[number]} is not known: {found.note}.")
         checks.append(Check(audit.label, number, bound, found, _kept(number, found, bound, sure)))

@@ -13,7 +13,7 @@ from klimit.rollouts.guard import warn
 from klimit.rollouts.words import counted, listing, quoted
 
 RECUR = 0.5  # share of the policy's prompts that must recur for steps of one run to be paired,
-FEWEST = 5  # and so many of them
+FEWEST = 5  # and so many of them, or all
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def match(base: Side, policy: Side, paired: bool | None) -> Match:
     ours, theirs = _by_id(base, policy)
     number = len(ours)
     may_differ = paired is None and same_population(base, policy)
-    if may_differ and number < max(RECUR * len(policy.ids), FEWEST):
+    fewest = min(FEWEST, len(policy.ids))
+    if may_differ and number < max(RECUR * len(policy.ids), fewest):
         return whole
     if not number:
         raise DataError(_stranger(base, policy))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit.estimate.best_of_n.prompt_means import skewed_quantiles
-from klimit.estimate.intervals import leave_out_error, quantiles
+from klimit.estimate.intervals import leave_out_error, quantiles, uneven_quantiles
 from klimit.estimate.kernel import Floats, Grid
 
 NUMBERS = ("gain", "kl", "limit", "efficiency", "gap_reward", "gap_nats", "root", "excess")
@@ -116,11 +116,10 @@ def reach(full: Floats, sides: list[tuple[Floats, Floats]], level: float) -> Rea
         errors.append(leave_out_error(parts, finite, weights))
         groups.append(int((weights > 0).sum()))
     if len(sides) == 1:
-        quantile = quantiles(level, groups[0])[0]
         without, weights = sides[0]
         influence = np.nan_to_num(full[:, None] - without)[:, weights > 0]
         centred = influence - np.sort(influence, axis=1).mean(axis=1, keepdims=True)
-        short, far = skewed_quantiles(centred, quantile)
+        short, far = skewed_quantiles(centred, uneven_quantiles(centred, level))
         error = errors[0]
         safe = np.where(np.isfinite(error), error, 0.0)
         lost = ~np.isfinite(error)

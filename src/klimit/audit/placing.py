@@ -44,14 +44,13 @@ def placed(case: Case) -> Placed:
     full = case.numbers()
     spread = joint_reach(case, full)
     gain = _around(case.gain, *spread.of("gain"), level)
-    found = limit.kl(case.gain)
+    found = case.least
     slack = biases(case, full)
     least = _least(limit, gain, found, spread, slack)
     if case.kl is None:
         no = _unknown(level, wording.NO_KL)
         return Placed(no, gain, no, no, no, no, no, least, no)
-    kl, spent = case.kl, max(float(case.kl.value), 0.0)
-    best, beta = limit.gain(spent), limit.beta(spent)
+    kl, spent, best, beta = case.kl, case.spent, case.best, case.beta
     trusted, gap = bool(best.trusted), float(best.value) - case.gain
     if trusted:
         below, above = _with(spread.of("limit"), slack["limit"])
@@ -74,7 +73,7 @@ def biases(case: Case, full: Floats) -> dict[str, tuple[float, float]]:
     limit = case.limit
     found = dict.fromkeys(NUMBERS, (0.0, 0.0))
     at = dict(zip(NUMBERS, full.tolist(), strict=True))
-    least = float(limit.kl(case.gain).value)
+    least = float(case.least.value)
     slope = float(limit.beta(least).value) if 0 < least < np.inf else 0.0
     if slope > 0:
         best = limit.gain(least)
@@ -84,8 +83,7 @@ def biases(case: Case, full: Floats) -> dict[str, tuple[float, float]]:
         found["root"], found["excess"] = (down / root, up / root), (up, down)
     if case.kl is None:
         return found
-    spent = max(float(case.kl.value), 0.0)
-    best = limit.gain(spent)
+    spent, best = case.spent, case.best
     low, high = _relative_bias(limit, best, spent)
     down, up = low * float(best.value), high * float(best.value)
     found["limit"] = found["gap_reward"] = (down, up)
@@ -95,7 +93,7 @@ def biases(case: Case, full: Floats) -> dict[str, tuple[float, float]]:
         share * low / max(1 - low, 0.05),
     )
     found["efficiency"] = reach_ if at["gain"] >= 0 else reach_[::-1]
-    slope = float(limit.beta(spent).value)
+    slope = float(case.beta.value)
     if 0 < slope < np.inf:
         nats = (float(best.value) - case.gain) / slope
         turn = 0.3 * abs(nats) * _beta_correction(limit, spent)
@@ -110,7 +108,7 @@ def joint_reach(case: Case, full: Floats) -> Reach:
     assert members is not None
     sides = [(left.numbers(members.grid), left.weights) for left in case.left()]
     found = reach(full, sides, limit.settings.level)
-    if limit.settings.prompts == "fixed" and case.paired:
+    if limit.settings.prompts == "fixed" and case.paired and limit.alone:
         from klimit.audit.fixed import narrowed
 
         found = narrowed(case, full, found)

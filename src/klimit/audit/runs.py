@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from klimit._errors import ArgumentError, DataError
+from klimit._text import safe
 from klimit.rollouts.words import listing
 
 if TYPE_CHECKING:
@@ -57,6 +58,26 @@ def named(policy: Any) -> list[Part]:
     if not policy:
         raise ArgumentError("no policy was given; {name: rollouts} was expected.")
     return [part for name, one in policy.items() for part in parts(one, str(name))]
+
+
+def one_model(base: Any) -> None:
+    """Refuse a base that holds samples of several policies or steps.
+
+    Raises
+    ------
+    DataError
+        Which says how to choose.
+    """
+    if not hasattr(base, "grouped"):
+        return
+    for column, known in (("policy", base.policies), ("step", base.steps)):
+        if len(known) > 1:
+            raise DataError(
+                f"the base, {base.source}, holds {len(known)} "
+                f"{'policies' if column == 'policy' else 'steps'} ({listing(known, most=4)}), which "
+                f"are never pooled. Choose one: base.filter({column}={known[0]!r}) "
+                f"(--base-{column} {safe(known[0], longest=60)})."
+            )
 
 
 def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:

@@ -88,8 +88,27 @@ def _texts(rollouts: Rollouts) -> list[str | None] | None:
 
     if "prompt" not in rollouts.table.names:
         return None
+    import polars as pl
+
     frame = rollouts.table.columns(["prompt"])[rollouts.groups.first]
-    return frame.select(key_text("prompt", frame.schema["prompt"]))["prompt"].to_list()
+    text = key_text("prompt", frame.schema["prompt"])
+    return frame.select(pl.coalesce(*_one_message(frame.schema["prompt"]), text))[
+        "prompt"
+    ].to_list()
+
+
+def _one_message(dtype: Any) -> list[Any]:
+    """The text of a prompt that is a single message of the user: the same prompt as its plain text."""
+    import polars as pl
+
+    if not (isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct)):
+        return []
+    fields = {one.name: one.dtype for one in dtype.inner.fields}
+    if fields.get("role") != pl.String or fields.get("content") != pl.String:
+        return []
+    first = pl.col("prompt").list.first()
+    single = (pl.col("prompt").list.len() == 1) & (first.struct.field("role") == "user")
+    return [pl.when(single).then(first.struct.field("content")).alias("prompt")]
 
 
 def one_reward(base: Any, policy: Any, reward: str | None) -> tuple[str | None, str | None]:
@@ -106,6 +125,9 @@ def one_reward(base: Any, policy: Any, reward: str | None) -> tuple[str | None, 
         ours, theirs = base.rewards[0], policy.rewards[0]
         if ours == theirs or _means_reward(ours, theirs):
             return ours, theirs
+    for one in (base, policy):
+        if not one.rewards:
+            one.one_reward()  # says how scores get there
     shared = [name for name in base.rewards if name in policy.rewards]
     if len(shared) == 1:
         return shared[0], shared[0]
@@ -117,7 +139,7 @@ def one_reward(base: Any, policy: Any, reward: str | None) -> tuple[str | None, 
         )
     raise ArgumentError(
         f"base and policy share several rewards ({listing(shared)}); say which: "
-        f"reward={shared[0]!r} (--reward {shared[0]})."
+        f"reward={shared[0]!r} (--reward {shared[0]}), or weigh them when reading: weights= (--weights)."
     )
 
 

@@ -21,12 +21,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit._estimate import Estimate
-from klimit.audit.case import Case, ordered
+from klimit.audit.case import Case, common_rank, ordered
 from klimit.audit.placing import Placed
 from klimit.audit.result import missing
 from klimit.audit.spent import FEWEST
 from klimit.estimate.best_of_n.own_spending import own_front
-from klimit.estimate.best_of_n.prompt_means import pairing_rank
 from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats, Grid, weight_sums
 from klimit.estimate.members import front, with_left_out
@@ -45,14 +44,14 @@ def split(case: Case, values: Placed) -> tuple[Estimate, Estimate]:
     assert members is not None
     assert case.kl is not None
     grid = members.grid
-    spent = max(float(case.kl.value), 0.0)
+    spent = case.spent
     found = front(members.plugin, grid, np.array([spent]))
     tilt, together = float(found.tilt[0]), float(found.gain[0])
     whole = _Law(_log_mgf(samples, grid), samples.tops, grid)
     loss = _losses(case, whole, tilt)
     halves = [_losses(case, law, tilt) for law in _halves(samples, grid, case.limit.settings.seed)]
     fewer = np.mean(halves, axis=0)
-    best = float(case.limit.gain(spent).value)
+    best = float(case.best.value)
     corrected = (2 * loss - fewer) * best / together
     allocation = ordered(corrected)
     gap = float(values.gap_reward.value)
@@ -81,6 +80,11 @@ def _why_not(case: Case) -> str:
         return (
             f"fewer than {FEWEST} policy samples a prompt with log-probabilities: noise in each "
             "prompt's KL would pass for a loss by allocation"
+        )
+    if not case.limit.alone:
+        return (
+            "the policy's samples carry the limit to its KL: what single prompts could gain there is "
+            "not known well enough to split the gap"
         )
     if not case.kl.value > 0:
         return "the policy spends no KL: there is nothing to allocate"
@@ -140,7 +144,7 @@ def _errors(case: Case, losses: Floats, values: Placed) -> Floats:
     """Standard errors of allocation and shape, each group of prompts left out of all parts."""
     members = case.limit.members
     assert members is not None
-    rank = pairing_rank(case.limit.samples, case.marks())
+    rank = common_rank(case)
     left = case.left(rank)[0].numbers(members.grid)
     group = rank % len(members.weights)
     sums = np.bincount(group, losses, minlength=len(members.weights))

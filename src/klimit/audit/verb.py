@@ -12,16 +12,16 @@ import numpy as np
 from klimit._errors import ArgumentError, EstimateWarning
 from klimit._text import safe
 from klimit.audit.audits import Audits
+from klimit.audit.carry import Draft, carried
 from klimit.audit.case import Case, Policy
 from klimit.audit.matching import Match, match
 from klimit.audit.placing import placed
 from klimit.audit.result import Audit
-from klimit.audit.runs import Part, named, within
+from klimit.audit.runs import Part, named, one_model, within
 from klimit.audit.sides import Side, comparable, one_reward, side
 from klimit.audit.spent import Spent, spent, stated
 from klimit.audit.split import split
 from klimit.estimate.result import Frontier
-from klimit.estimate.samples import Integers
 from klimit.rollouts.words import counted
 
 if TYPE_CHECKING:
@@ -108,11 +108,14 @@ def audit(
                 "one array was given; base and policy were expected: klimit.audit(base, policy)."
             )
         base, found, notes = within(base)
+        notes += _started(base)
     else:
+        one_model(base)
         found = named(policy)
     how = _How(base, reward, reward_range, prompts, level, seed, paired)
+    drafts = [how.draft(part, said) for part, said in zip(found, stated(kl, found), strict=True)]
     audits = [
-        how.place(part, said, notes) for part, said in zip(found, stated(kl, found), strict=True)
+        _placed(draft, case, notes) for draft, case in zip(drafts, carried(drafts), strict=True)
     ]
     if len(audits) == 1 and not several:
         return audits[0]
@@ -133,7 +136,7 @@ class _How:
     sides: dict[str | None, Side] = field(default_factory=dict)
     limits: dict[tuple[str | None, bytes], Frontier] = field(default_factory=dict)
 
-    def place(self, part: Part, kl: Any, notes: tuple[str, ...]) -> Audit:
+    def draft(self, part: Part, kl: Any) -> Draft:
         ours, theirs = one_reward(self.base, part.samples, self.reward)
         base = self._base(ours)
         policy = side(part.samples, theirs)
@@ -159,18 +162,7 @@ class _How:
                    known.by_prompt, known.variance),
             known.kl, found.paired,
         )  # fmt: skip
-        values = placed(case)
-        allocation, shape = split(case, values)
-        said = [*notes, *found.notes, *_notes(base, policy, counts, found, limit), *known.notes]
-        return Audit(
-            kl=values.kl, gain=values.gain, limit=values.limit, efficiency=values.efficiency,
-            gap_reward=values.gap_reward, gap_nats=values.gap_nats, least_kl=values.least_kl,
-            excess_kl=values.excess_kl, allocation=allocation, shape=shape,
-            name=safe(part.name, longest=60), step=part.step, reward=limit.reward,
-            base_reward=limit.base_reward, trusted_kl=limit.trusted_kl, paired=found.paired,
-            shared=len(at), samples=(int(counts[at].min()), int(counts[at].max())),
-            estimator=known.estimator, notes=tuple(dict.fromkeys(said)), case=case,
-        )  # fmt: skip
+        return Draft(part, base, policy, found, known, kl is None, case)
 
     def _base(self, reward: str | None) -> Side:
         if reward not in self.sides:
@@ -192,6 +184,22 @@ class _How:
         return spent(kl, policy, found.policy, level=self.level, prompts=self.prompts)
 
 
+def _placed(draft: Draft, case: Case, notes: tuple[str, ...]) -> Audit:
+    part, limit, counts = draft.part, case.limit, case.policy.counts
+    values = placed(case)
+    allocation, shape = split(case, values)
+    said = [*notes, *draft.match.notes, *limit.notes, *_notes(draft), *draft.known.notes]
+    return Audit(
+        kl=values.kl, gain=values.gain, limit=values.limit, efficiency=values.efficiency,
+        gap_reward=values.gap_reward, gap_nats=values.gap_nats, least_kl=values.least_kl,
+        excess_kl=values.excess_kl, allocation=allocation, shape=shape,
+        name=safe(part.name, longest=60), step=part.step, reward=limit.reward,
+        base_reward=limit.base_reward, trusted_kl=limit.trusted_kl, paired=case.paired,
+        shared=len(counts), samples=(int(counts.min()), int(counts.max())),
+        estimator=draft.known.estimator, notes=tuple(dict.fromkeys(said)), case=case,
+    )  # fmt: skip
+
+
 def _only(found: Match, keep: Any) -> Match:
     """Without some of the policy's prompts."""
     if keep.all():
@@ -205,23 +213,34 @@ def _only(found: Match, keep: Any) -> Match:
     return Match(base, found.policy[keep], found.paired, (*found.notes, note))
 
 
-def _notes(base: Side, policy: Side, counts: Integers, found: Match, limit: Frontier) -> list[str]:
+def _notes(draft: Draft) -> list[str]:
     """What to mind of this comparison, in words; what makes it another one is also warned of."""
+    base, policy, case = draft.base, draft.policy, draft.case
     notes = []
-    if not found.paired:
+    if not case.paired:
         notes.append(
-            f"base ({counted(limit.samples.prompts, 'prompt')}) and policy "
-            f"({len(found.policy):,}) are compared as two samples from one population of prompts: "
+            f"base ({counted(case.limit.samples.prompts, 'prompt')}) and policy "
+            f"({len(draft.match.policy):,}) are compared as two samples from one population of prompts: "
             "intervals are wider than on the same prompts, and the gap is not split."
         )
     missing = int(np.isnan(policy.values).sum())
     if missing:
         notes.append(f"{counted(missing, 'reward')} of the policy missing and left out.")
-    notes += _sampling(base, policy)
+    notes += _sampling(base, policy, measured=draft.measured and bool(draft.known.estimator))
     return notes
 
 
-def _sampling(base: Side, policy: Side) -> list[str]:
+def _started(base: Rollouts) -> tuple[str, ...]:
+    from klimit.audit.kl import start_notes
+
+    lines = tuple(f"{line}." for line in start_notes(base))
+    for line in lines:
+        warnings.warn(line, EstimateWarning, stacklevel=3)
+    return lines
+
+
+def _sampling(base: Side, policy: Side, *, measured: bool) -> list[str]:
+    """How both were sampled; a KL that was `measured` has spoken of its policy already."""
     from klimit.audit.kl import sampling_notes, settings_differ
 
     if base.rollouts is None or policy.rollouts is None:
@@ -229,7 +248,7 @@ def _sampling(base: Side, policy: Side) -> list[str]:
     ours, theirs = _said(base.rollouts), _said(policy.rollouts)
     odd = [
         *sampling_notes(ours, base=True),
-        *sampling_notes(theirs),
+        *([] if measured else sampling_notes(theirs)),
         *settings_differ(ours, theirs),
     ]
     for line in odd:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
 
-NO_KL = "the policy's KL is not known: its rollouts lack log-probabilities under policy and base; give kl="
+NO_KL = (
+    "the policy's KL is not known: its rollouts lack log-probabilities under policy and base; add them "
+    "(klimit rescore) or state it (kl=, --kl)"
+)
 NO_SHARE = "nothing can be gained at this KL: a share of it is not defined"
 FLAT = "the frontier is flat at this KL (beta = 0): nats from the optimum are not defined; see least_kl"
 UNSEEN = (

@@ -77,7 +77,7 @@ class Asked:
         found = audit(base, policies, reward=self.reward, kl=self.kl, paired=paired, **self.how)
         lines = [str(base)]
         if isinstance(policies, dict):
-            lines += [f"{name}: {one}" for name, one in policies.items()]
+            lines += [f"{name}: {one}" if name else str(one) for name, one in policies.items()]
         return [found] if isinstance(found, Audit) else list(found), "\n".join(lines)
 
     def _sides(self) -> tuple[Rollouts, Any]:

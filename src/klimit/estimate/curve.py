@@ -170,7 +170,7 @@ class Curve:
         last = self.at_tilt(np.nextafter(self.knots[-1], 0.0))
         found = self.at_tilt(np.minimum(high, np.nextafter(self.knots[-1], 0.0)))
         room = self.ceiling_gain - float(last.gain)
-        share = (np.minimum(wanted, self.ceiling_gain) - last.gain) / (
+        share = (np.clip(wanted, 0.0, self.ceiling_gain) - last.gain) / (
             room if room > 1e-12 * self.ceiling_gain else 1.0
         )
         kl = np.where(wanted > last.gain, last.kl + share * (self.ceiling_kl - last.kl), found.kl)

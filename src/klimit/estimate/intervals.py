@@ -113,6 +113,34 @@ def quantiles(level: float, groups: int) -> tuple[float, float]:
     return float(stdtrit(df, (1 + level) / 2)), max(float(stdtrit(df, level)), 1e-9)
 
 
+def uneven_quantiles(residuals: Floats, level: float) -> Floats:
+    """(rows,) two-sided t quantiles of means whose residuals may rest on a few prompts.
+
+    A variance of n residuals of kurtosis k is known as well as one of ``2 n / (k - (n - 3) / (n - 1))``
+    degrees of freedom is (Satterthwaite's match of its variance): n - 1 for normal residuals,
+    far fewer where some prompts spend many times what others do.
+
+    Parameters
+    ----------
+    residuals : (rows, prompts), of mean 0
+
+    Examples
+    --------
+    >>> even, one = np.resize([-1.0, 1.0], 60), np.append(np.full(59, -1.0), 59.0)
+    >>> uneven_quantiles(np.stack([even, one]), 0.95).round(2)
+    array([2.  , 4.11])
+    """
+    from scipy.special import stdtrit
+
+    n = residuals.shape[1]
+    square = (residuals**2).mean(axis=1)
+    fourth = (residuals**4).mean(axis=1)
+    kurtosis = fourth / np.where(square > 0, square**2, np.inf)
+    freedom = 2 * n / np.maximum(kurtosis - (n - 3) / max(n - 1, 1), 1e-9)
+    found: Floats = stdtrit(np.clip(freedom, 1, max(n - 1, 1)), (1 + level) / 2)
+    return found
+
+
 def around(
     value: Floats, error: Floats, correction: Floats, spread: Floats, tail: Tail, quantile: float
 ) -> tuple[Floats, Floats]:

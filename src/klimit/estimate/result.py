@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,6 +106,16 @@ class Frontier:
         """Nats up to which the estimate is trusted with these samples."""
         return self.bands.trusted_kl
 
+    @property
+    def alone(self) -> bool:
+        """Whether it rests on the base's samples alone; a `Bridged` rests on policies' too."""
+        return True
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to say beside its numbers, as sentences."""
+        return ()
+
     def gain(self, kl: ArrayLike) -> Estimate:
         """How much reward can any method gain at `kl` nats?
 
@@ -143,7 +154,7 @@ class Frontier:
         with np.errstate(invalid="ignore"):  # 0 nats, where the interval of one prompt has no end
             high = value * bands.share(bands.high, kl)
         trusted = kl <= bands.trusted_kl
-        bound = np.maximum(bands.share(bands.bound, kl) * value, self._trusted_low())
+        bound = np.maximum(bands.share(bands.bound, kl) * value, self._trusted_low)
         low = np.where(trusted, low, np.minimum(bound, value))
         cap = self.cap_limit()
         high = np.minimum(high, cap)
@@ -155,6 +166,12 @@ class Frontier:
         high = np.maximum(high, value)
         return Estimate.of(value, low, high, level=self.settings.level, trusted=trusted, note=note)
 
+    @cached_property
+    def _band(self) -> Estimate:
+        """The gain at every node of the bands."""
+        return self._estimate(self.curve.at_kl(self.bands.kl).gain, self.bands.kl)
+
+    @cached_property
     def _trusted_low(self) -> float:
         edge = self.bands.trusted_kl
         if edge <= 0 or not np.isfinite(edge):
@@ -231,8 +248,7 @@ class Frontier:
             raise ArgumentError("gain must be a number; got nan.")
         flat = np.atleast_1d(wanted).ravel()
         value = self._least(flat)
-        nodes = self.bands.kl
-        band = self._estimate(self.curve.at_kl(nodes).gain, nodes)
+        nodes, band = self.bands.kl, self._band
         rising = np.maximum.accumulate(np.where(np.isfinite(band.high), band.high, np.inf))
         low = _first_reach(nodes, rising, flat)
         high = _first_reach(nodes, np.maximum.accumulate(band.low), flat)

@@ -91,7 +91,7 @@ def collect(values: Floats, lengths: Integers, *, seed: int = 0) -> Samples:
 
     Parameters
     ----------
-    values : (samples,) rewards, NaN where missing; not changed
+    values : (samples,) finite rewards, NaN where missing; not changed
     lengths : (prompts,) rows of each prompt
     """
     total = len(lengths)
@@ -104,11 +104,6 @@ def collect(values: Floats, lengths: Integers, *, seed: int = 0) -> Samples:
         values = values[~absent]
         del seen
     del absent
-    if not np.isfinite(values).all():
-        raise DataError(
-            "an infinite reward was seen; rewards must be finite. "
-            "Remove it, or write a missing reward as NaN."
-        )
     empty, single = int((lengths == 0).sum()), int((lengths == 1).sum())
     kept = np.flatnonzero(lengths >= 2)
     if not len(kept):

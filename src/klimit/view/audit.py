@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from klimit.audit.result import Audit
     from klimit.estimate.best_of_n import BestOfN
 
+NO_KL = (
+    "Its KL is not known, so neither is the limit at it: add log-probabilities under both models "
+    "(klimit rescore), or state it (kl=, --kl)."
+)
 PLACED = ("kl", "gain", "limit", "efficiency", "gap_reward", "gap_nats", "least_kl", "excess_kl")
 SHOWN = 3  # prompts that are named
 UNEVEN = 0.3  # share of the loss in a tenth of the prompts from which it is called uneven
@@ -53,8 +57,13 @@ def _sentences(audit: Audit) -> list[str]:
         return [f"{len(audit.kl)} points are placed."]
     known = math.isfinite(audit.kl.value)
     lines = [_gained(audit)]
-    if not known:
-        lines += [_least(audit), "Its KL is not known, so neither is the limit at it: give kl=."]
+    if audit.kl.high < 0:
+        lines += [
+            "A KL below 0 does not exist, so no limit belongs to it (see the note).",
+            _least(audit),
+        ]
+    elif not known:
+        lines += [_least(audit), NO_KL]
     elif not audit.limit.trusted:
         lines += [_least(audit), _bounded(audit)]
     else:
@@ -92,10 +101,12 @@ def _limit(audit: Audit) -> str:
 def _bounded(audit: Audit) -> str:
     """What is left to say where the limit is known from below only."""
     best, share = audit.limit, audit.efficiency
-    reach = words.nats(audit.trusted_kl, down=True)
-    line = f"At its own KL the limit is {words.signed(best)} (these samples reach {reach})"
-    if not math.isfinite(best.high) and best.low <= 0:
-        return f"At its own KL these samples do not show the limit (they reach {reach})."
+    reach = "these samples reach " + words.nats(audit.trusted_kl, down=True)
+    if not audit.trusted_kl > 0:
+        reach = "the base has too few samples a prompt to reach any KL"
+    line = f"At its own KL the limit is {words.signed(best)} ({reach})"
+    if not math.isfinite(best.high) and best.low <= max(float(audit.gain.low), 0.0):
+        return f"At its own KL these samples show no more of the limit than it gained ({reach})."
     if math.isfinite(share.value) and math.isfinite(share.high) and share.high < 1:
         line += f": it reached {words.share(share)[0]} of it"
     if (
@@ -138,6 +149,8 @@ def _far(audit: Audit) -> str:
             f"The frontier is flat at that KL, more KL gains nothing; {_number(gap)} reward is "
             "missing."
         )
+    if not math.isfinite(gap.high):
+        return ""
     if gap.low <= 0:
         return "That is as near to the optimal policy of this KL as these samples can tell."
     return f"It is {_nats(nats)} from the optimal policy of the same KL."
@@ -161,7 +174,7 @@ def _wasted(audit: Audit) -> str:
     loss = frame["loss"].drop_nulls().to_numpy()
     if len(loss) < 10 or not loss.sum() > 0:
         return ""
-    names = [safe(name, longest=30) for name in frame["prompt_id"][:SHOWN].to_list()]
+    names = [_name(name) for name in frame["prompt_id"][:SHOWN].to_list()]
     tenth = max(len(loss) // 10, 1)
     share = loss[:tenth].sum() / loss.sum()
     if share < UNEVEN:
@@ -170,6 +183,12 @@ def _wasted(audit: Audit) -> str:
         f"{100 * min(share, 1.0):.0f} % of the loss sits in a tenth of the prompts; most in "
         f"{words.listed(names)}."
     )
+
+
+def _name(prompt: str) -> str:
+    """An id, or the beginning of a prompt between quotes."""
+    name = safe(prompt, longest=30)
+    return f'"{name}"' if " " in name else name
 
 
 def rows(audits: Sequence[Audit], beside: BestOfN | None = None) -> str:
@@ -194,9 +213,13 @@ def _row(audit: Audit) -> list[str]:
     price = _plain(least) if math.isfinite(least.value) else "-"
     return [
         safe(audit.label, longest=40), _plain(audit.kl) if known else "not known",
-        words.plain(audit.gain), share, away,
+        _gain(audit.gain), share, away,
         price if least.trusted else f"{price} (not trusted)" if price != "-" else price,
     ]  # fmt: skip
+
+
+def _gain(gain: Estimate) -> str:
+    return words.short(float(gain.value)) if gain.low == gain.high else words.plain(gain)
 
 
 def _share(share: Estimate) -> tuple[str, str]:

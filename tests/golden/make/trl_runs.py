@@ -1,7 +1,8 @@
 """GRPO and RLOO runs of a tiny random model through TRL, for tests/golden/trl.
 
 Needs trl, torch, transformers, datasets and, for the tables, wandb (which stays offline). Run it in
-an empty folder: python trl_runs.py OUT. OUT gets what the trainers wrote.
+an empty folder: PYTHONPATH=REPOSITORY python -m tests.golden.make.trl_runs OUT. OUT gets what the
+trainers wrote.
 """
 
 import json
@@ -14,11 +15,11 @@ os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_DIR": "."
 
 import torch
 from datasets import Dataset
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast, set_seed
+from transformers import GPT2Config, GPT2LMHeadModel, set_seed
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
-WORDS = "the a sun rain is was bright cold and then why how say sky sea stone".split()  # noqa: SIM905
+from tests.integrations.tiny_runs import tokenizer
+
 PROMPTS = ["why is the sky bright", "how cold is the sea", "say a stone", "then was the rain cold"]
 
 
@@ -32,16 +33,6 @@ def sun_reward(completions, log_extra=None, **_):
     if log_extra:
         log_extra("n_words", [len(text.split()) for text in completions])
     return [float("sun" in text.split()) for text in completions]
-
-
-def tokenizer():
-    words = ["<pad>", "<eos>", "<unk>", *WORDS]
-    made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=made, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>",
-        padding_side="left",
-    )  # fmt: skip
 
 
 def model(words):

@@ -2,7 +2,12 @@
 
 from klimit.audit.kl.logged import LOGGED, LoggedKL, logged_kl
 from klimit.audit.kl.measured import Alternative, MeasuredKL, measured_kl
-from klimit.audit.kl.sampling import sampling_notes, settings_differ, truncated_share
+from klimit.audit.kl.sampling import (
+    sampling_notes,
+    settings_differ,
+    start_notes,
+    truncated_share,
+)
 
 __all__ = [
     "LOGGED",
@@ -13,5 +18,6 @@ __all__ = [
     "measured_kl",
     "sampling_notes",
     "settings_differ",
+    "start_notes",
     "truncated_share",
 ]

@@ -186,13 +186,15 @@ def measured_kl(
     keep, codes = np.unique(found.codes[used], return_inverse=True)
     samples = ByPrompt.of(_values(chosen, found)[used], codes)
     serious = [*_left_out(policy, found, used, len(keep)), *sampling_notes(policy), *odd]
-    serious += _mismatch(own, found.log_ratio[usable])
+    impossible = _mismatch(own, found.log_ratio[usable])
+    serious += impossible
     for sentence in serious:
         warn(f"{policy.source}: {sentence}.")
     if estimator in ("k2", "k3") and not own.kl.trusted:
         warnings.warn(f"{estimator}: {own.kl.note}.", EstimateWarning, stacklevel=2)
+    kl = replace(own.kl, trusted=False, note=impossible[0]) if impossible else own.kl
     return MeasuredKL(
-        own.kl,
+        kl,
         chosen,
         tuple(found.ids[at] for at in keep),
         samples.means,

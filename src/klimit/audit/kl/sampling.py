@@ -6,9 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from klimit.audit.kl.columns import scores
+from klimit.audit.kl.means import ByPrompt
+from klimit.audit.kl.units import in_nats
 from klimit.rollouts.rollouts import Rollouts
 
 _CUT = ("length", "max_tokens", "max_length")  # how servers say that a completion was cut
+_OFTEN, _ENOUGH = 0.1, 8  # share of the completions, of so many or more, that a limit cuts,
+_LONG = 16  # tokens: and not the end of short answers
+_START = 0.5  # nats that rounding and engines may leave between a policy and itself
 
 
 def sampling_notes(rollouts: Rollouts, *, base: bool = False) -> list[str]:
@@ -51,7 +57,7 @@ def sampling_notes(rollouts: Rollouts, *, base: bool = False) -> list[str]:
 def settings_differ(base: Rollouts, policy: Rollouts) -> list[str]:
     """Settings that both state, and state differently."""
     one, other = base.metadata, policy.metadata
-    return [
+    found = [
         f"{name} is {one[name]:g} for the base and {other[name]:g} for the policy: "
         + (
             "completions that are cut elsewhere are other completions"
@@ -62,6 +68,51 @@ def settings_differ(base: Rollouts, policy: Rollouts) -> list[str]:
         if one.get(name) is not None
         and other.get(name) is not None
         and float(one[name]) != float(other[name])
+    ]
+    cuts = [_cut_at(x) for x in (base, policy)]
+    stated = one.get("max_tokens") is not None and other.get("max_tokens") is not None
+    if None not in cuts and cuts[0] != cuts[1] and not stated:
+        found.append(
+            f"completions of the base end at {cuts[0]:,} tokens and those of the policy at {cuts[1]:,}, many "
+            "of them at just so many: completions that are cut elsewhere are other completions"
+        )
+    return found
+
+
+def _cut_at(rollouts: Rollouts) -> int | None:
+    """The largest length, where so many completions have it that it must be a limit."""
+    if "tokens" not in rollouts.table.names:
+        return None
+    tokens = rollouts.table.columns(["tokens"])["tokens"].cast(float).drop_nulls().to_numpy()
+    if tokens.size < _ENOUGH or tokens.max() < _LONG:
+        return None
+    return int(tokens.max()) if np.mean(tokens == tokens.max()) > _OFTEN else None
+
+
+def start_notes(base: Rollouts) -> list[str]:
+    """What is odd about the first step of a run: the policy was still the base, so their KL is 0.
+
+    Examples
+    --------
+    >>> import klimit
+    >>> rows = {"prompt": list("aabbccdd"), "rm": [0.0, 1] * 4, "logprob": [-20.0, -21] * 4}
+    >>> start_notes(klimit.read(rows | {"ref_logprob": [-30.0, -32] * 4}))[0][:52]
+    'the run starts 10 nats from the base by its own log-'
+    """
+    if not {"logprob", "ref_logprob"} <= set(base.table.names):
+        return []
+    found, _ = in_nats(scores(base), None)
+    used = np.isfinite(found.log_ratio)
+    _, codes = np.unique(found.codes[used], return_inverse=True)
+    if len(np.unique(codes)) < 2:
+        return []
+    kl = ByPrompt.of(found.log_ratio[used], codes).estimate(level=0.99, prompts="drawn")
+    if not (kl.low > 0 and float(kl) > _START):
+        return []
+    return [
+        f"the run starts {float(kl):.2g} nats from the base by its own log-probabilities, where about 0 was "
+        "expected: it was sampled at another temperature or top-p, or by another engine, than it was "
+        "scored at, and the KL of later steps is off by as much"
     ]
 
 

@@ -180,12 +180,13 @@ def _compare(before: Rollouts, after: Rollouts) -> None:
     there = before.table.names
     if "tokens" in there:
         old = before.table.columns(["tokens"])["tokens"].cast(float)
-        share = (old != new["tokens"].cast(float)).mean()
-        if isinstance(share, float) and share > 0.01:
+        other = (old != new["tokens"].cast(float)).fill_null(value=False).arg_true().to_list()
+        if other:
             warn(
-                f"{before.source}: {share:.0%} of the completions have another length than stored: texts "
-                "were split into other tokens than were drawn, or another end token is counted. Store "
-                "token ids to be exact."
+                f"{before.source}: {counted(len(other), 'completion')} of {len(before):,} (first row "
+                f"{before.table.row(other[0]):,}) {'has' if len(other) == 1 else 'have'} another length than "
+                "stored: the text was split into other tokens than were drawn, or another end token is "
+                "counted, so these scores are of another sequence. Store token ids to be exact."
             )
     if "logprob" in there:
         stored = before.table.columns(["logprob"])["logprob"].cast(float)

@@ -62,7 +62,7 @@ def mean_of_prompts(
     )
 
 
-def skewed_quantiles(residuals: Floats, quantile: float) -> tuple[Floats, Floats]:
+def skewed_quantiles(residuals: Floats, quantile: Floats | float) -> tuple[Floats, Floats]:
     """How many standard errors the mean of so skewed prompts may lie below and above the truth.
 
     Hall's cubic transformation (Journal of the Royal Statistical Society B 54, 1992): pass rates
@@ -74,7 +74,7 @@ def skewed_quantiles(residuals: Floats, quantile: float) -> tuple[Floats, Floats
     skew = (residuals**3).mean(axis=1) / np.where(spread > 0, spread, 1.0) ** 3
     skew = np.where(np.abs(skew) > 1e-6, skew, 1e-6) / np.sqrt(prompts)
 
-    def limit(x: float) -> Floats:
+    def limit(x: Floats | float) -> Floats:
         found: Floats = 3 / skew * (np.cbrt(1 + skew * (x - skew / 6)) - 1)
         return found
 

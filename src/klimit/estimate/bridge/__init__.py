@@ -1,8 +1,7 @@
 """Carry the limit beyond the base's own samples by samples of policies (balance heuristic, MBAR)."""
 
 from klimit.estimate.bridge.draws import Draws
-from klimit.estimate.bridge.read import carried, draws
 from klimit.estimate.bridge.result import Bridged
-from klimit.estimate.bridge.verb import bridge, bridged
+from klimit.estimate.bridge.verb import bridge
 
-__all__ = ["Bridged", "Draws", "bridge", "bridged", "carried", "draws"]
+__all__ = ["Bridged", "Draws", "bridge"]

@@ -34,6 +34,8 @@ class Bridged(Frontier):
         not, shares are made to depend on the reward
     used : whether the policies' samples carry the limit
     reason : why they do not, empty where they do
+    refused : whether that is because they do not belong to the base
+    left_out : policies that were left out because they do not, and why, as sentences
     """
 
     base: Frontier
@@ -44,21 +46,29 @@ class Bridged(Frontier):
     scored: tuple[bool, ...]
     used: bool
     reason: str
+    refused: bool = False
+    left_out: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         with_ = " and ".join(self.policies) if self.used else "nothing else"
         return f"<Bridged of {self.reward}: base and {with_}, trusted to {nats(self.trusted_kl)}>"
 
     @property
+    def alone(self) -> bool:
+        """Whether it rests on the base's samples alone."""
+        return not self.used
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What to say beside its numbers, as sentences."""
         if not self.used:
-            return (f"the limit is the base's alone: {self.reason}.",)
+            return (f"the limit is the base's alone: {self.reason}.", *self.left_out)
         reach = self.base.trusted_kl
         alone = f"{nats(reach)} of the base's own" if reach > 0 else "none of the base's own"
         found = [
-            f"samples of the policy carry the limit to {nats(self.trusted_kl)}, from {alone} "
-            "(balance heuristic)."
+            f"samples of {self._whose} carry the limit to {nats(self.trusted_kl)}, from {alone} "
+            "(balance heuristic).",
+            *self.left_out,
         ]
         if self.pool.unscored:
             found.append(
@@ -66,6 +76,11 @@ class Bridged(Frontier):
                 "carry it."
             )
         return tuple(found)
+
+    @property
+    def _whose(self) -> str:
+        number = len(self.policies)
+        return "the policy" if number == 1 else f"{number} policies"
 
     def _note(self, kl: Floats, trusted: Any) -> str:
         if not self.used:

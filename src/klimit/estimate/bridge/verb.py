@@ -2,121 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 
-from klimit._errors import ArgumentError, DataError
+from klimit._errors import ArgumentError
 from klimit.estimate.bands import average_bands
 from klimit.estimate.bridge.draws import Draws, Pool, pool
 from klimit.estimate.bridge.result import Bridged
 from klimit.estimate.bridge.sums import Bridge, bridge_sums
 from klimit.estimate.bridge.trust import collapse, doubted, unsolved, why_refused
 from klimit.estimate.curve import Curve
-from klimit.estimate.frontier import OCTAVES, PER_OCTAVE, START, frontier
+from klimit.estimate.frontier import OCTAVES, PER_OCTAVE, START
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import combine
 from klimit.estimate.result import Frontier
 from klimit.estimate.statistics import FEWEST
 
-if TYPE_CHECKING:
-    from klimit.rollouts import Rollouts
-
 _FURTHER = 1.1  # times the base's own reach: less is not worth another estimator
 _PROMPTS = 8  # fewer cannot tell whether base and policy samples agree
-
-
-def bridged(
-    base: Rollouts,
-    policies: Rollouts | Mapping[str, Rollouts],
-    *,
-    reward: str | None = None,
-    prompts: Literal["drawn", "fixed"] = "drawn",
-    reward_range: tuple[float, float] | None = None,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Bridged:
-    """How much reward can any method gain at KL that samples of the base alone cannot show?
-
-    64 samples of a base show its limit to one or two nats. A policy trained towards the reward has
-    samples further out, and with the log-probabilities of both models each tells how much of the
-    base it stands for. Pooled with the base's by the balance heuristic they carry the limit some
-    nats past the policy's own KL. The policy need not be good: what it spends on other ends makes
-    weights noisier, and the trusted range shorter.
-
-    Parameters
-    ----------
-    base : samples of the base
-    policies : samples of one policy, or ``{name: samples}``, on prompts of the base: `logprob` under
-        the policy and `ref_logprob` under the base, summed over the completion, nats; 4 or more a
-        prompt. The base's samples need no log-probabilities under the policy; where there is one
-        policy and they have them (`klimit rescore`), these are used
-    reward, prompts, reward_range, level, seed : as `klimit.frontier` takes them
-
-    Returns
-    -------
-    Bridged
-        A `Frontier`, on the prompts that the policies were sampled on. Where their samples do not
-        belong to the base, or do not help, it is the base's own and `reason` says why.
-
-    Raises
-    ------
-    DataError
-        Where base and policies share no prompt, or a policy has no log-probabilities.
-
-    Notes
-    -----
-    ``log E_base e^(tilt r) = log sum w e^(tilt r) / sum w`` over all samples of a prompt, then as
-    `klimit.frontier` does; weights in `klimit.estimate.bridge.weights`. What is left of the bias is
-    removed by halves and quarters of the samples, drawn alike from every model.
-
-    Examples
-    --------
-    >>> import klimit
-    >>> rng = np.random.default_rng(0)
-    >>> ids = np.repeat(np.arange(50), 32)
-    >>> r = rng.normal(size=1600)
-    >>> base = klimit.read({"prompt_id": ids, "reward": r})
-    >>> policy = klimit.read({"prompt_id": ids, "reward": r + 2,  # 2 nats, the best there is
-    ...     "ref_logprob": np.full(1600, -90.0), "logprob": 2 * (r + 2) - 2 - 90})
-    >>> limit = bridged(base, policy)
-    >>> print(limit.gain(kl=4.5))  # the truth is 3
-    2.977 [2.945, 3.014]
-    """
-    named = policies if isinstance(policies, Mapping) else {"the policy": policies}
-    if not named:
-        raise ArgumentError("no policy was given; samples of at least one were expected.")
-    shared = _shared(base, named)
-    limit = frontier(
-        base.filter(prompts=shared), reward=reward, prompts=prompts, reward_range=reward_range,
-        level=level, seed=seed,
-    )  # fmt: skip
-    from klimit.estimate.bridge.read import draws
-
-    ids = [str(name) for name in limit.ids]
-    own = draws(base, reward, ids)
-    if len(named) > 1:  # the base's columns do not say which policy they are of
-        own = replace(own, log_ratios=np.full((len(named), len(own.rewards)), np.nan))
-    theirs = [draws(one, reward, ids) for one in named.values()]
-    for name, one in zip(named, theirs, strict=True):
-        if np.isnan(one.log_ratios).all():
-            raise DataError(
-                f"{name} has no log-probabilities under itself and the base (logprob, ref_logprob); "
-                "the limit is carried by them. Score both checkpoints: klimit rescore."
-            )
-    return bridge(limit, own, spread(theirs), names=tuple(named))
-
-
-def spread(policies: Sequence[Draws]) -> list[Draws]:
-    """Draws that know their own log-ratio only, laid out for several policies."""
-    out = []
-    for k, one in enumerate(policies):
-        ratios = np.full((len(policies), len(one.rewards)), np.nan)
-        ratios[k] = one.log_ratios[0]
-        out.append(replace(one, log_ratios=ratios))
-    return out
 
 
 def bridge(
@@ -146,14 +52,18 @@ def bridge(
     names = names or tuple(f"policy {k + 1}" for k in range(len(policies)))
     scored = tuple(bool(known.all()) for known in pooled.known[1:])
 
-    def alone(reason: str) -> Bridged:
+    def alone(reason: str, *, refused: bool = False) -> Bridged:
         none = np.zeros(pooled.rewards.shape)
         return Bridged(**_fields(limit), base=limit, pool=pooled, weights=none, rank=rank,
-                       policies=names, scored=scored, used=False, reason=reason)  # fmt: skip
+                       policies=names, scored=scored, used=False, reason=reason,
+                       refused=refused)  # fmt: skip
 
-    reason = _too_little(limit, pooled.counts()) or why_refused(pooled, limit)
+    reason = _too_little(limit, pooled.counts())
     if reason:
         return alone(reason)
+    reason = why_refused(pooled, limit)
+    if reason:
+        return alone(reason, refused=True)
     grid, centre = Grid(START / samples.scale, OCTAVES, PER_OCTAVE), samples.means[order]
     two_levels = _two_levels(pooled, centre)
     found = bridge_sums(pooled, grid, seed=settings.seed, two_levels=two_levels)
@@ -216,17 +126,6 @@ def _too_little(limit: Frontier, counts: Any) -> str:
     if np.median(counts[1:].sum(axis=0)) < FEWEST:
         return f"{FEWEST} scored samples of the policy a prompt are needed"
     return ""
-
-
-def _shared(base: Rollouts, policies: Mapping[str, Rollouts]) -> list[str]:
-    theirs = {str(name) for one in policies.values() for name in one.ids}
-    shared = [name for name in base.ids if str(name) in theirs]
-    if not shared:
-        raise DataError(
-            "base and policies have no prompt in common; the limit is carried prompt by prompt. "
-            "Sample the policy on the base's prompts."
-        )
-    return shared
 
 
 def _fields(limit: Frontier) -> dict[str, Any]:

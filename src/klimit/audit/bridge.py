@@ -1,0 +1,216 @@
+"""Rollouts of base and policies -> a limit that the policies' samples carry beyond the base's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from klimit._errors import ArgumentError, DataError
+from klimit.audit.sides import Side, side
+from klimit.estimate.bridge import Bridged, Draws, bridge
+from klimit.estimate.frontier import frontier
+from klimit.estimate.kernel import Floats
+from klimit.estimate.samples import Integers
+
+if TYPE_CHECKING:
+    from klimit.estimate.result import Frontier
+    from klimit.rollouts import Rollouts
+
+_SAME = 1e-2  # nats: below, two models are one, up to rounding
+
+
+def bridged(
+    base: Rollouts,
+    policies: Rollouts | Mapping[str, Rollouts],
+    *,
+    reward: str | None = None,
+    prompts: Literal["drawn", "fixed"] = "drawn",
+    reward_range: tuple[float, float] | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Bridged:
+    """How much reward can any method gain at KL that samples of the base alone cannot show?
+
+    64 samples of a base show its limit to one or two nats. A policy trained towards the reward has
+    samples further out, and with the log-probabilities of both models each tells how much of the
+    base it stands for. Pooled with the base's by the balance heuristic they carry the limit some
+    nats past the policy's own KL. The policy need not be good: what it spends on other ends makes
+    weights noisier, and the trusted range shorter. `klimit.audit` does so by itself where a policy's
+    KL asks for it.
+
+    Parameters
+    ----------
+    base : samples of the base
+    policies : samples of one policy, or ``{name: samples}``, on prompts of the base: `logprob` under
+        the policy and `ref_logprob` under the base, summed over the completion, nats; 4 or more a
+        prompt. The base's samples need no log-probabilities under the policy; where there is one
+        policy and they have them (`klimit rescore`), these are used
+    reward, prompts, reward_range, level, seed : as `klimit.frontier` takes them
+
+    Returns
+    -------
+    Bridged
+        A `Frontier`, on the prompts that the policies were sampled on. Where their samples do not
+        belong to the base, or do not help, it is the base's own and `reason` says why.
+
+    Raises
+    ------
+    DataError
+        Where base and policies share no prompt, or a policy has no log-probabilities.
+
+    Notes
+    -----
+    ``log E_base e^(tilt r) = log sum w e^(tilt r) / sum w`` over all samples of a prompt, then as
+    `klimit.frontier` does; weights in `klimit.estimate.bridge.weights`. What is left of the bias is
+    removed by halves and quarters of the samples, drawn alike from every model.
+
+    Examples
+    --------
+    >>> import klimit
+    >>> rng = np.random.default_rng(0)
+    >>> ids = np.repeat(np.arange(50), 32)
+    >>> r = rng.normal(size=1600)
+    >>> base = klimit.read({"prompt_id": ids, "reward": r})
+    >>> policy = klimit.read({"prompt_id": ids, "reward": r + 2,  # 2 nats, the best there is
+    ...     "ref_logprob": np.full(1600, -90.0), "logprob": 2 * (r + 2) - 2 - 90})
+    >>> limit = bridged(base, policy)
+    >>> print(limit.gain(kl=4.5))  # the truth is 3
+    2.977 [2.945, 3.014]
+    """
+    named = policies if isinstance(policies, Mapping) else {"the policy": policies}
+    if not named:
+        raise ArgumentError("no policy was given; samples of at least one were expected.")
+    limit = frontier(
+        base.filter(prompts=_shared(base, named)), reward=reward, prompts=prompts,
+        reward_range=reward_range, level=level, seed=seed,
+    )  # fmt: skip
+    ours = side(base, reward)
+    theirs = {name: side(one, reward) for name, one in named.items()}
+    for name, one in theirs.items():
+        if np.isnan(_own_ratios(one)).all():
+            raise DataError(
+                f"{name} has no log-probabilities under itself and the base (logprob, ref_logprob); "
+                "the limit is carried by them. Score both checkpoints: klimit rescore."
+            )
+    found = {name: draws(one, _places(one, limit.ids), [*named], own=name)
+             for name, one in theirs.items()}  # fmt: skip
+    return together(limit, draws(ours, _places(ours, limit.ids), [*named]), found)
+
+
+def together(
+    limit: Frontier, base: Draws, policies: Mapping[str, Draws], rank: Integers | None = None
+) -> Bridged:
+    """Carry a limit by all policies that belong to it at once.
+
+    Parameters
+    ----------
+    limit : of the base alone
+    base, policies : samples of the prompts that `limit` was computed from, in its order; each with a
+        row of log-ratios for every policy
+    rank : see `klimit.estimate.bridge.bridge`
+    """
+    names = [*policies]
+
+    def carried(chosen: Sequence[str]) -> Bridged:
+        rows = [names.index(name) for name in chosen]
+        ours, *theirs = (
+            replace(one, log_ratios=one.log_ratios[rows])
+            for one in (base, *(policies[name] for name in chosen))
+        )
+        found = bridge(limit, ours, theirs, names=tuple(chosen), rank=rank)
+        if found.refused and not np.isnan(ours.log_ratios).all():  # scored under another policy?
+            plain = replace(ours, log_ratios=np.full_like(ours.log_ratios, np.nan))
+            found = bridge(limit, plain, theirs, names=tuple(chosen), rank=rank)
+        return found
+
+    found = carried(names)
+    if not found.refused or len(names) == 1:
+        return found
+    alone = {name: carried([name]) for name in names}
+    fit = [name for name in names if not alone[name].refused]
+    if not fit or len(fit) == len(names):
+        return found
+    left = tuple(f"{name}: {one.reason}." for name, one in alone.items() if one.refused)
+    return replace(carried(fit), left_out=left)
+
+
+def draws(model: Side, at: Integers, names: Sequence[str], own: str | None = None) -> Draws:
+    """Samples of one model on some prompts, with ``log policy - log base`` where it is stored.
+
+    A policy's dump has both log-probabilities of its own samples (`logprob`, `ref_logprob`). The
+    base's has both after it was scored again under policy and base (`klimit rescore`); a base that
+    was scored by itself alone tells nothing of a policy, and counts as not scored. Scores under
+    further policies are columns ``logprob_<name>``.
+
+    Parameters
+    ----------
+    at : (prompts,) which of its prompts, in the order that is wanted; -1 for one that it lacks
+    names : of the policies
+    own : which of them drew these samples; None for the base
+    """
+    lengths = np.where(at >= 0, model.lengths[at], 0)
+    before = np.cumsum(lengths) - lengths
+    rows = np.arange(int(lengths.sum())) + np.repeat(model.starts[at] - before, lengths)
+    ratios = []
+    for name in names:
+        ratio = _own_ratios(model) if name == own else _ratios_under(model, name, base=own is None)
+        if ratio is None:
+            ratio = np.full(len(model.values), np.nan)
+            if own is None and len(names) == 1:
+                with suppress(
+                    DataError
+                ):  # what is wrong with scores that are not needed is no error
+                    ratio = _own_ratios(model)
+        ratios.append(ratio[rows])
+    return Draws(model.values[rows], lengths, np.stack(ratios))
+
+
+def _own_ratios(model: Side) -> Floats:
+    """(samples,) logprob - ref_logprob, prompt after prompt; NaN where it is not stored."""
+    from klimit.audit.kl.columns import scores
+    from klimit.audit.kl.units import in_nats
+
+    rollouts = model.rollouts
+    if rollouts is None or not {"logprob", "ref_logprob"} <= set(rollouts.table.names):
+        return np.full(len(model.values), np.nan)
+    found, _ = in_nats(scores(rollouts), None)
+    ratio = found.log_ratio
+    with np.errstate(invalid="ignore"):
+        if not (np.abs(ratio) > _SAME).any():
+            ratio = np.full(len(ratio), np.nan)
+    return ratio[np.argsort(found.codes, kind="stable")]
+
+
+def _ratios_under(model: Side, name: str, *, base: bool) -> Floats | None:
+    """(samples,) log-ratio of a policy that did not draw them; None where it is not stored."""
+    rollouts, column = model.rollouts, f"logprob_{name}"
+    if rollouts is None or column not in rollouts.table.names:
+        return None
+    there = set(rollouts.table.names)
+    under_base = next((x for x in ("ref_logprob", "logprob" if base else "") if x in there), None)
+    if under_base is None:
+        return None
+    frame = rollouts.table.columns([column, under_base])
+    both = [frame[x].cast(float).fill_null(np.nan).to_numpy() for x in (column, under_base)]
+    found: Floats = (both[0] - both[1])[np.argsort(rollouts.groups.codes, kind="stable")]
+    return found
+
+
+def _places(model: Side, ids: Sequence[str]) -> Integers:
+    places = {name: at for at, name in enumerate(model.ids)}
+    return np.array([places.get(str(name), -1) for name in ids], dtype=np.int64)
+
+
+def _shared(base: Rollouts, policies: Mapping[str, Rollouts]) -> list[str]:
+    theirs = {str(name) for one in policies.values() for name in one.ids}
+    shared = [name for name in base.ids if str(name) in theirs]
+    if not shared:
+        raise DataError(
+            "base and policies have no prompt in common; the limit is carried prompt by prompt. "
+            "Sample the policy on the base's prompts."
+        )
+    return shared
