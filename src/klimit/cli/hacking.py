@@ -61,7 +61,7 @@ def hacking(
         )
     source.keep(output)
     with steps("reading", "following the proxy", "looking for the peak") as job:
-        rollouts = source.load(named=[x for x in (proxy, gold, nuisance) if x is not None])
+        rollouts = source.load(rewards=[x for x in (proxy, gold, nuisance) if x is not None])
         job.next()
         found = klimit.hacking(rollouts, proxy=proxy, gold=gold, nuisance=nuisance, **how)
         job.next()

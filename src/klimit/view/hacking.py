@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from klimit.estimate.proxy import Hacking
 
 ALONG = ("proxy_gain", "gold_gain", "gold_limit", "efficiency", "beta")
+ASKED = ("prompts", "reward_range", "range_implied", "level", "seed")
 GAPS = ("fixed_beta", "fixed_kl", "regularised")
 BOUNDS = ("moment", "sub_gaussian", "variance", "sup_norm")
 HELD = ("shift", "share", "proxy_part", "proxy_rest", "fixed_proxy_gain", "fixed_gold_gain")
@@ -246,7 +247,7 @@ def record(hack: Hacking, kl: Sequence[float] | None = None, *, read: str = "") 
         "proxy": pairs.names[0],
         "gold": pairs.names[1],
         "nuisance": pairs.names[2] or None,
-        "settings": {name: settings[name] for name in ("prompts", "reward_range", "range_implied", "level", "seed")},
+        "settings": {name: settings[name] for name in ASKED},
         "data": {
             "prompts": pairs.total,
             "prompts_used": pairs.prompts,
@@ -263,7 +264,11 @@ def record(hack: Hacking, kl: Sequence[float] | None = None, *, read: str = "") 
         "stop_n": hack.stop_n.to_dict(),
         "along": [_row(hack, budget) for budget in kl],
         "best_of_n": [
-            {"n": int(n), "proxy_gain": found.proxy_gain[i].to_dict(), "gold_gain": found.gold_gain[i].to_dict()}
+            {
+                "n": int(n),
+                "proxy_gain": found.proxy_gain[i].to_dict(),
+                "gold_gain": found.gold_gain[i].to_dict(),
+            }
             for i, n in enumerate(found.n)
         ],
         "verdict": verdict(hack, kl).split("\n"),

@@ -62,8 +62,7 @@ class Certified:
 
     @property
     def looseness(self) -> Any:
-        """Share of the measured gold gain that `moment` does not certify; over 1 where it certifies
-        nothing."""
+        """Share of the measured gold gain that `moment` leaves open; over 1 where nothing is certain."""
         gold, sure = np.asarray(self.gold_gain.value), np.asarray(self.moment.value)
         with np.errstate(divide="ignore", invalid="ignore"):
             found = np.where(gold > 0, (gold - sure) / gold, np.nan)
@@ -131,7 +130,7 @@ def error_of(hack: Hacking) -> tuple[float, Frontier]:
     together = float(hack.readings.covariance[0])
     scale = hack.readings.spread**2 / together if together > 0 else together / variance
     settings = replace(hack.settings, reward="error", reward_range=None, range_implied=False)
-    return scale, in_order(pairs.column(scale * pairs.proxy - pairs.gold, "error"), settings)
+    return scale, in_order(pairs, scale * pairs.proxy - pairs.gold, settings)
 
 
 def _frontier(limit: Frontier, kl: Floats) -> Floats:

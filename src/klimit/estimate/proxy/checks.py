@@ -11,6 +11,7 @@ from klimit._text import safe
 from klimit.estimate.proxy.pairs import Pairs
 
 _FEW = 0.1  # share of the proxy's samples with gold below which prompts are hardly seen by gold
+_SHOWN = 8  # samples that a prompt's spread is read from
 _UNEVEN = 8.0  # ratio of spreads, 90th to 10th percentile of prompts, that is worth a warning
 
 
@@ -69,7 +70,7 @@ def _check_scales(pairs: Pairs, proxy: str) -> None:
     rest = pairs.proxy - np.repeat(middle, pairs.lengths)
     spread = np.sqrt(np.add.reduceat(rest**2, starts) / pairs.lengths)
     spread = spread[spread > 1e-9 * spread.max()]
-    if len(spread) < 10:
+    if len(spread) < 10 or np.median(pairs.lengths) < _SHOWN:
         return
     low, high = np.quantile(spread, [0.1, 0.9])
     if high > _UNEVEN * low:

@@ -33,7 +33,9 @@ class ModelBias:
     change: Floats
 
 
-def model_bias(pairs: Pairs, samples: Samples, path: Path, *reads: Floats, seed: int) -> ModelBias | None:  # fmt: skip
+def model_bias(
+    pairs: Pairs, samples: Samples, path: Path, *reads: Floats, seed: int
+) -> ModelBias | None:
     """See `ModelBias`; None for a proxy of few levels, whose prompts share no shape."""
     usual = (samples.counts >= FEWEST) & (samples.variances > 0)
     if not usual.any() or shared_levels(pairs.proxy) is not None:

@@ -17,7 +17,6 @@ from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
 from klimit.estimate.intervals import leave_out_error
 from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import collect
 
 if TYPE_CHECKING:
     from klimit.estimate.proxy.result import Hacking
@@ -85,12 +84,19 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
 
     total = float(gain[0, 0]) if gain[0, 0] > 0 else np.nan
     held, price = hold(hack, kl, slope)
+    part = abs(slope) * wrong
     return Nuisance(
-        pairs.names[2], kl, estimate(shift, wrong), estimate(slope * shift / gain, abs(slope) * wrong / total),
-        estimate(slope * shift, abs(slope) * wrong), estimate(gain - slope * shift, abs(slope) * wrong),
-        float(readings.covariance[0] / np.sqrt(own[0] * proxy)),
-        held.proxy_gain(kl), held.gold_gain(kl), price,
-    )  # fmt: skip
+        name=pairs.names[2],
+        kl=kl,
+        shift=estimate(shift, wrong),
+        share=estimate(slope * shift / gain, part / total),
+        proxy_part=estimate(slope * shift, part),
+        proxy_rest=estimate(gain - slope * shift, part),
+        correlation=float(readings.covariance[0] / np.sqrt(own[0] * proxy)),
+        fixed_proxy_gain=held.proxy_gain(kl),
+        fixed_gold_gain=held.gold_gain(kl),
+        price=price,
+    )
 
 
 def hold(hack: Hacking, kl: float, price: float) -> tuple[Hacking, float]:
@@ -101,15 +107,15 @@ def hold(hack: Hacking, kl: float, price: float) -> tuple[Hacking, float]:
     from klimit.estimate.proxy.verb import along
 
     pairs, readings = hack.pairs, hack.nuisance_readings
-    assert pairs.nuisance is not None and readings is not None
+    assert pairs.nuisance is not None
+    assert readings is not None
+    length = pairs.nuisance
     name = f"{pairs.names[0]} at a fixed mean of {pairs.names[2]}"
 
     def at(price: float) -> Hacking:
-        rewards = pairs.proxy - price * pairs.nuisance
-        samples = collect(rewards, pairs.lengths, seed=hack.settings.seed)
-        samples = replace(samples, rank=np.arange(samples.prompts))
+        rewards = pairs.proxy - price * length
         named = replace(pairs, proxy=rewards, names=(name, *pairs.names[1:]))
-        return along(named, samples, hack.gold, hack.settings)
+        return along(named, hack.gold, hack.settings)
 
     def moved(held: Hacking) -> float:
         assert held.nuisance_readings is not None

@@ -16,7 +16,7 @@ import numpy as np
 from klimit.estimate.best_of_n.prompt_means import pairing_rank
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.kernel import BLOCK, Floats
-from klimit.estimate.samples import Integers, Samples, collect
+from klimit.estimate.samples import Integers, collect
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Pairs:
     ids : (prompts,) prompt ids
     names : of proxy, gold and nuisance
     total : prompts seen; those without two complete samples are left out
-    seen, no_proxy, no_gold, no_nuisance : samples seen, and without each
+    seen, missing : samples seen, and without one of the rewards
+    no_proxy, no_gold, no_nuisance : without each
     """
 
     proxy: Floats
@@ -58,6 +59,7 @@ class Pairs:
     names: tuple[str, str, str]
     total: int
     seen: int
+    missing: int
     no_proxy: int
     no_gold: int
     no_nuisance: int
@@ -71,11 +73,6 @@ class Pairs:
     def left_out(self) -> int:
         """Prompts without two complete samples."""
         return self.total - self.prompts
-
-    @property
-    def missing(self) -> int:
-        """Samples that lack a reward."""
-        return self.seen - len(self.proxy)
 
     def column(self, values: Floats, name: str) -> RewardColumn:
         """One of the rewards, as the frontier reads it."""
@@ -111,28 +108,24 @@ def _centred(values: Floats) -> Floats:
 def complete(
     column: RewardColumn, gold: Floats, nuisance: Floats | None, names: tuple[str, str, str],
     *, seed: int,
-) -> tuple[Pairs, Samples]:  # fmt: skip
-    """Keep samples with all rewards and prompts with two of them, and order the prompts.
-
-    Returns
-    -------
-    the pairs, and what the frontier of the proxy reads of them
-    """
+) -> Pairs:  # fmt: skip
+    """Keep samples with all rewards and prompts with two of them, and order the prompts."""
     proxy, lengths = column.values, np.asarray(column.lengths, dtype=np.int64)
     gone = [np.isnan(x) for x in (proxy, gold)]
     gone.append(np.isnan(nuisance) if nuisance is not None else np.zeros(len(proxy), dtype=bool))
     there = ~(gone[0] | gone[1] | gone[2])
     prompt = np.repeat(np.arange(len(lengths)), lengths)
     number = np.bincount(prompt[there], minlength=len(lengths))
+    missing = int((~there).sum())
     there &= number[prompt] >= 2
     kept = np.flatnonzero(number >= 2)
     pairs = Pairs(
         proxy[there], gold[there], None if nuisance is None else nuisance[there], number[kept],
         [column.ids[i] for i in kept], names,
-        len(lengths), len(proxy), *(int(x.sum()) for x in gone),
+        len(lengths), len(proxy), missing, *(int(x.sum()) for x in gone),
     )  # fmt: skip
     if not pairs.prompts:
-        return pairs, collect(np.full(len(proxy), np.nan), lengths)
+        return pairs
     samples = collect(pairs.proxy, pairs.lengths, seed=seed)
     rank = pairing_rank(samples, _marks(pairs))
     order = np.argsort(rank)
@@ -140,13 +133,12 @@ def complete(
     lengths = pairs.lengths[order]
     where = np.repeat(starts[order] - (np.cumsum(lengths) - lengths), lengths)
     where += np.arange(len(where))
-    pairs = Pairs(
+    return Pairs(
         pairs.proxy[where], pairs.gold[where],
         None if pairs.nuisance is None else pairs.nuisance[where], lengths,
-        [pairs.ids[i] for i in order], names, pairs.total, pairs.seen,
+        [pairs.ids[i] for i in order], names, pairs.total, pairs.seen, pairs.missing,
         pairs.no_proxy, pairs.no_gold, pairs.no_nuisance,
     )  # fmt: skip
-    return pairs, collect(pairs.proxy, pairs.lengths, seed=seed)
 
 
 def _marks(pairs: Pairs) -> Floats:

@@ -46,11 +46,13 @@ def read_rewards(base: Any, proxy: Any, gold: Any, nuisance: Any) -> Rewards:
     if isinstance(base, Mapping):
         return _mapped(base, proxy, gold, nuisance)
     column = reward_column(base, None)
-    others = [None if x is None else _array(x, column, name) for x, name in ((gold, "gold"), (nuisance, "nuisance"))]  # fmt: skip
-    if others[0] is None:
+    if gold is None:
         raise ArgumentError("gold= must be an array of the same shape as the proxy's; got None.")
-    names = (proxy if isinstance(proxy, str) else "proxy", "gold", "nuisance")
-    return Rewards(RewardColumn(column.values, column.lengths, column.ids, names[0], {}), others[0], others[1], names)  # fmt: skip
+    beside = None if nuisance is None else _array(nuisance, column, "nuisance")
+    name = proxy if isinstance(proxy, str) else "proxy"
+    named = RewardColumn(column.values, column.lengths, column.ids, name, {})
+    names = (name, "gold", "" if nuisance is None else "nuisance")
+    return Rewards(named, _array(gold, column, "gold"), beside, names)
 
 
 def _named(base: Any, proxy: Any, gold: Any, nuisance: Any) -> Rewards:

@@ -156,7 +156,7 @@ class Hacking:
         settings = self.settings
         if stated is not None:
             settings = replace(settings, reward_range=(-stated[1], -stated[0]))
-        return in_order(self.pairs.column(-self.pairs.gold, self.pairs.names[1]), settings)
+        return in_order(self.pairs, -self.pairs.gold, settings)
 
     def _range_limits(self) -> tuple[float, float]:
         """The least and the most that the range of gold allows."""

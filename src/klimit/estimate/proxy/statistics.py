@@ -10,7 +10,7 @@ halves and quarters show where the ratio is heading as samples grow.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -184,22 +184,25 @@ class _Hands:
             return _Unions(takes, size, np.einsum("ij,ju->iu", gap_sums, takes) / size,
                            np.einsum("kij,ju->kiu", read_sums, takes) / size)  # fmt: skip
 
-        ends = zip(edges[:-1], edges[1:], strict=True)
-        place = np.stack([gaps[:, a:b].argmax(axis=1) + a for a, b in ends], axis=1)
-        return cls(
-            starts, *(unions(_takes(parts, take, few=few)) for take in (parts // 2, parts // 4)),
-            unions(1 - np.eye(parts)), np.take_along_axis(gaps, place, axis=1),
-            np.take_along_axis(reads, place[None], axis=2),
-        )  # fmt: skip
+        place = np.stack([gaps[:, a:b].argmax(axis=1) + a for a, b in pairwise(edges)], axis=1)
+        halves, quarters = (
+            unions(_takes(parts, take, few=few)) for take in (parts // 2, parts // 4)
+        )
+        tops = np.take_along_axis(gaps, place, axis=1)
+        top_reads = np.take_along_axis(reads, place[None], axis=2)
+        return cls(starts, halves, quarters, unions(1 - np.eye(parts)), tops, top_reads)
 
     def means(self, sums: Floats, firsts: Floats) -> tuple[Floats, Floats]:
         """(reads, rows) mean ratio of halves and of quarters, each over its own plain mean."""
-        half, quarter = (self._gains(x, sums, firsts)[0].mean(axis=2) for x in (self.halves, self.quarters))  # fmt: skip
-        return half, quarter
+        half, _ = self._gains(self.halves, sums, firsts)
+        quarter, _ = self._gains(self.quarters, sums, firsts)
+        return half.mean(axis=2), quarter.mean(axis=2)
 
     def left_out(self, sums: Floats, firsts: Floats, tilt: float) -> Floats:
-        """(1 + reads, rows, hands) moves of log-mgf and reads without each hand, so scaled that the
-        sum of their squares is the variance that drawing the samples gives."""
+        """(1 + reads, rows, hands) moves of log-mgf and reads without each hand.
+
+        Scaled so that the sum of their squares is the variance that drawing the samples gives.
+        """
         unions = self.others
         gains, weight = self._gains(unions, sums, firsts)
         top = np.where(unions.takes.T > 0, self.tops[:, None, :], -np.inf).max(axis=2)

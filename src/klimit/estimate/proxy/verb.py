@@ -9,7 +9,6 @@ import numpy as np
 
 from klimit.estimate.frontier import _check_numbers, _one_of, _range, average, correctable, horizon
 from klimit.estimate.frontier import enough as enough_samples
-from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.proxy.bands import gold_bands
 from klimit.estimate.proxy.checks import check_pairs
@@ -86,9 +85,7 @@ def hacking(
     _one_of("prompts", prompts, ("drawn", "fixed"))
     _check_numbers(level, seed)
     rewards = read_rewards(base, proxy, gold, nuisance)
-    pairs, samples = complete(
-        rewards.proxy, rewards.gold, rewards.nuisance, rewards.names, seed=seed
-    )
+    pairs = complete(rewards.proxy, rewards.gold, rewards.nuisance, rewards.names, seed=seed)
     check_pairs(pairs)
     column = pairs.column(pairs.gold, pairs.names[1])
     reward_range, implied = _range(column, reward_range)
@@ -103,16 +100,17 @@ def hacking(
         level,
         seed,
     )
-    limit = in_order(column, settings)
-    samples = replace(samples, rank=np.arange(samples.prompts))
-    return along(pairs, samples, limit, settings)
+    limit = in_order(pairs, pairs.gold, settings)
+    return along(pairs, limit, settings)
 
 
-def along(pairs: Pairs, samples: Samples, gold: Frontier, settings: Settings) -> Hacking:
+def along(pairs: Pairs, gold: Frontier, settings: Settings) -> Hacking:
     """Everything that is read along the tilt of ``pairs.proxy``; `gold` is gold's own frontier."""
+    samples = _in_order(pairs.proxy, pairs, settings)
     column = pairs.column(pairs.proxy, pairs.names[0])
-    own = replace(settings, reward=pairs.names[0], reward_range=None, range_implied=False)
-    own = replace(own, **dict(zip(("reward_range", "range_implied"), _range(column, None), strict=True)))  # fmt: skip
+    own = replace(settings, reward=pairs.names[0])
+    stated, implied = _range(column, None)
+    own = replace(own, reward_range=stated, range_implied=implied)
     limit = average(column, samples, own)
     furthest = horizon(samples)
     path = Path.of(limit, furthest + 0.7)
@@ -136,13 +134,19 @@ def along(pairs: Pairs, samples: Samples, gold: Frontier, settings: Settings) ->
             level=settings.level, fixed=settings.prompts == "fixed", correctable=good,
         )  # fmt: skip
         found.append(Readings(read, bands, spread[at], together))
-    return Hacking(limit, gold, pairs, path, reads, found[0], found[1] if len(found) > 1 else None, settings)  # fmt: skip
+    beside = found[1] if len(found) > 1 else None
+    return Hacking(limit, gold, pairs, path, reads, found[0], beside, settings)
 
 
-def in_order(column: RewardColumn, settings: Settings) -> Frontier:
+def in_order(pairs: Pairs, values: Floats, settings: Settings) -> Frontier:
     """A frontier whose groups of prompts are those of the pairs, so that both can be compared."""
-    samples = collect(column.values, column.lengths, seed=settings.seed)
-    return average(column, replace(samples, rank=np.arange(samples.prompts)), settings)
+    column = pairs.column(values, settings.reward)
+    return average(column, _in_order(values, pairs, settings), settings)
+
+
+def _in_order(values: Floats, pairs: Pairs, settings: Settings) -> Samples:
+    samples = collect(values, pairs.lengths, seed=settings.seed)
+    return replace(samples, rank=np.arange(samples.prompts))
 
 
 def centred_moments(pairs: Pairs, one: Floats, other: Floats) -> Floats:
