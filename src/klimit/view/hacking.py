@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.view import words
 from klimit.view.limit import LADDER
@@ -37,13 +38,8 @@ def budgets(hack: Hacking, *, trusted: int = 4) -> list[float]:
 def text(hack: Hacking, kl: Sequence[float] | None = None) -> str:
     """The verdict, the tables and the notes; this is ``str(hack)``."""
     kl = budgets(hack) if kl is None else list(kl)
-    parts = [
-        verdict(hack, kl),
-        rows(hack, kl),
-        by_n(hack),
-        legend(hack),
-        words.footnotes(notes(hack)),
-    ]
+    along = rows(hack, kl) if hack.trusted_kl > 0 else soft_rows(hack)
+    parts = [verdict(hack, kl), along, by_n(hack), legend(hack), words.footnotes(notes(hack))]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -55,7 +51,10 @@ def focus(hack: Hacking, kl: Sequence[float]) -> float:
 
 def verdict(hack: Hacking, kl: Sequence[float]) -> str:
     """How much is confirmed, where gold turns, what a nuisance carries, how far that is trusted."""
-    lines = [confirmed(hack, kl), turning(hack), best_n(hack), carried(hack, kl), trust(hack)]
+    if hack.trusted_kl == 0:
+        lines = [trust(hack), best_n(hack)]
+    else:
+        lines = [confirmed(hack, kl), turning(hack), best_n(hack), carried(hack, kl), trust(hack)]
     return "\n".join(words.paragraph(line) for line in lines if line)
 
 
@@ -66,7 +65,8 @@ def confirmed(hack: Hacking, kl: Sequence[float]) -> str:
     gained, real = hack.proxy_gain(budget), hack.gold_gain(budget)
     where = f"Optimising {proxy} at a KL of {words.nats(budget, exact=True)}"
     if not real.trusted:
-        return f"{where}: these samples do not show what {gold} makes of it."
+        few = words.count(int(np.median(hack.pairs.lengths)), "sample")
+        return f"{where}: {few} a prompt do not show what {gold} makes of it."
     said = f"{where} gains {words.signed(gained, unit=proxy)}"
     if real.low > 0:
         said += f", and {gold} confirms it: {words.signed(real)} {gold}"
@@ -89,19 +89,20 @@ def turning(hack: Hacking) -> str:
         return ""
     reach = words.nats(hack.trusted_kl, down=True)
     if not math.isfinite(stop.high):
-        if stop.low == 0 and not hack.gold_gain(hack.trusted_kl).low > 0:
-            return f"Up to {reach}, {gold} is not seen to gain from {proxy}, nor to lose."
-        from_ = f", certainly not before {words.short(stop.low)}" if stop.low > 0 else ""
+        if stop.low == 0:
+            return f"Up to {reach}, {gold} is seen neither to gain from {proxy} nor to lose."
+        early = stop.low < 0.8 * hack.trusted_kl
+        since = f" (a peak before {words.nats(stop.low)} is ruled out)" if early else ""
         return (
-            f"{gold} is not seen to turn down within the trusted {reach}{from_}: no peak is shown."
+            f"Up to {reach}, {gold} is not seen to turn down{since}; what lies beyond is not known."
         )
     between = f"[{words.short(stop.low)}, {words.short(stop.high)}]"
     if stop.value == 0:
-        return f"{gold} is highest at the base model itself {between}: any step towards {proxy} costs it."
-    low = hack.gold_gain(stop.value)
+        return f"{gold} is highest at the base itself {between}: any step towards {proxy} costs it."
+    best, last = hack.gold_gain(stop.value), hack.gold_gain(hack.trusted_kl)
     return (
-        f"Stop at {words.nats(stop.value)} {between}: there {gold} is highest, {words.signed(low)}; "
-        f"beyond, more {proxy} costs {gold}."
+        f"Stop at {words.nats(stop.value)} {between}: there {gold} is highest, {words.signed(best)}. "
+        f"Beyond, more {proxy} costs {gold}: at {reach} it is {words.signed(last)}."
     )
 
 
@@ -112,16 +113,21 @@ def best_n(hack: Hacking) -> str:
     if len(found.n) < 2:
         return ""
     stop, most = found.stop, int(found.n[-1])
-    last = found.gold_gain[len(found.n) - 1]
+    place = len(found.n) - 1
     if math.isfinite(stop.high):
-        at = found.gold_gain[int(np.searchsorted(found.n, stop.value))]
         if stop.value == 1:
-            return f"Best-of-N by {proxy} lowers {gold} for every N: {words.signed(last)} at N = {most:,}."
-        return (
-            f"Best-of-N by {proxy}: {gold} is highest at N = {int(stop.value):,} "
-            f"[{stop.low:,.0f}, {stop.high:,.0f}], {words.signed(at)}."
-        )
-    return f"Best-of-{most:,} by {proxy} gains {words.signed(last)} {gold}; no largest useful N is shown."
+            lost = words.signed(found.gold_gain[place])
+            return f"Best-of-N by {proxy} lowers {gold} for every N: {lost} at N = {most:,}."
+        place = int(np.searchsorted(found.n, stop.value))
+        between = f"[{stop.low:,.0f}, {stop.high:,.0f}]"
+        lead = f"Best-of-N by {proxy}: {gold} is highest at N = {int(stop.value):,} {between}, and goes"
+    else:
+        lead = f"Best-of-{most:,} by {proxy} takes {gold}"
+    gain = found.gold_gain[place]
+    digits = max(words.places(gain), 2)
+    start = hack.gold.base_reward
+    ends = f"{words.fixed(start, digits)} to {words.fixed(start + gain.value, digits)}"
+    return f"{lead} from {ends}: {words.signed(gain)}."
 
 
 def carried(hack: Hacking, kl: Sequence[float]) -> str:
@@ -135,11 +141,12 @@ def carried(hack: Hacking, kl: Sequence[float]) -> str:
     if not found.share.trusted:
         return f"How much of the gain is {name}, these samples do not show."
     share, between = words.share(found.share)
-    share = share.replace("at most ", "")
-    held = words.signed(found.fixed_gold_gain)
+    said = f"{share} of that {proxy} gain is {name}{between}, which moves by {words.signed(found.shift)}"
+    held = found.fixed_gold_gain
+    if not held.trusted:
+        return f"{said}."
     return (
-        f"{share} of that {proxy} gain is {name}{between}, which moves by "
-        f"{words.signed(found.shift)}. With mean {name} held where the base has it, {gold} gains {held}."
+        f"{said}. With mean {name} held where the base has it, {gold} gains {words.signed(held)}."
     )
 
 
@@ -149,7 +156,10 @@ def trust(hack: Hacking) -> str:
     few, most = int(counts.min()), int(counts.max())
     shown = words.count(few, "sample") if few == most else f"{few:,} to {most:,} samples"
     if hack.trusted_kl == 0:
-        return f"With {shown} a prompt no KL is trusted; best-of-N needs no correction and holds."
+        return (
+            f"With {shown} a prompt no KL of the proxy's optimum is trusted. What is shown needs no "
+            "correction: best-of-N, and its soft version."
+        )
     return f"Trusted up to {words.nats(hack.trusted_kl, down=True)} with {shown} a prompt."
 
 
@@ -159,13 +169,27 @@ def rows(hack: Hacking, kl: Sequence[float]) -> str:
     headings = ["KL", "beta", f"{proxy} gain", f"{gold} gain", f"of {gold}'s limit"]
     lines = []
     for budget, shown in zip(kl, words.aligned(kl), strict=True):
-        part, slope = hack.efficiency(budget), hack.beta(budget)
+        slope, real = hack.beta(budget), hack.gold_gain(budget)
         lines.append([
             shown, words.short(float(slope.value)) if slope.trusted and budget > 0 else "-",
-            words.plain(hack.proxy_gain(budget)), words.plain(hack.gold_gain(budget)),
-            "".join(words.share(part)) if part.trusted and budget > 0 else "-",
+            words.plain(hack.proxy_gain(budget)), _cell(real),
+            "".join(words.share(hack.efficiency(budget))) if real.trusted and budget > 0 else "-",
         ])  # fmt: skip
     return table(headings, lines)
+
+
+def soft_rows(hack: Hacking) -> str:
+    """A row per budget of soft best-of-M, where too few samples allow no correction."""
+    proxy, gold = _names(hack, longest=20)
+    most = float(np.log(hack.pairs.lengths).mean())
+    kl = [budget for budget in LADDER if 0.1 <= budget < 0.95 * most] + [most]
+    found = hack.soft_best(kl)
+    few = int(np.median(hack.pairs.lengths))
+    lines = [
+        [f"{budget:.2g}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]
+        for i, budget in enumerate(kl)
+    ]
+    return table([f"soft best of {few}, KL up to", f"{proxy} gain", f"{gold} gain"], lines)
 
 
 def by_n(hack: Hacking) -> str:
@@ -174,22 +198,38 @@ def by_n(hack: Hacking) -> str:
     found = hack.best_by_proxy
     if len(found.n) < 2:
         return ""
-    shown = [i for i, n in enumerate(found.n) if n & (n - 1) == 0]
+    shown = [i for i, n in enumerate(found.n) if n > 1 and n & (n - 1) == 0]
     lines = [
-        [f"{found.n[i]:,}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]
-        for i in shown
-    ]
-    return table([f"best of N by {proxy}", f"{proxy} gain", f"{gold} gain"], lines)
+        [f"{n:,}", f"{np.log(n) - 1 + 1 / n:.2f}", words.plain(found.proxy_gain[i]),
+         words.plain(found.gold_gain[i])]
+        for i, n in ((i, int(found.n[i])) for i in shown)
+    ]  # fmt: skip
+    return table([f"best of N by {proxy}", "KL up to", f"{proxy} gain", f"{gold} gain"], lines)
+
+
+def _cell(estimate: Estimate) -> str:
+    """A gain that may be negative: what is sure of it."""
+    low, high = float(estimate.low), float(estimate.high)
+    if not estimate.trusted and math.isfinite(high) and not math.isfinite(low):
+        return f"at most {words.fixed(high, words.decimals(abs(high)))}"
+    return words.plain(estimate)
 
 
 def legend(hack: Hacking) -> str:
     """What the columns mean, for somebody who meets them for the first time."""
     proxy, gold = _names(hack)
     level = f"{100 * hack.settings.level:g} %"
+    said = (
+        "KL is the distance from the base model, in nats per answer. Gains are over the base's mean, "
+        f"with {level} intervals"
+    )
+    if hack.trusted_kl == 0:
+        return words.paragraph(
+            f"{said}. Soft best of N keeps one of N at random, better ones more often."
+        )
     return words.paragraph(
-        f"KL is the distance from the base model, in nats per answer; beta the KL coefficient that "
-        f"spends it on {proxy}. Gains are over the base's mean, with {level} intervals. Of {gold}'s "
-        f"limit: share of the most that any method gains of {gold} at this KL."
+        f"{said}; beta is the KL coefficient that spends this KL on {proxy}. Of {gold}'s limit: share "
+        f"of the most that any method gains of {gold} at this KL."
     )
 
 

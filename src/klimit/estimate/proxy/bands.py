@@ -83,12 +83,14 @@ def gold_bands(
     along = path.at(read.chosen, tilt)
     value, plugin = along[0], path.at(read.plugin[:1], tilt[:1])[0]
     moves = drawn_moves(along, reads.weights)
-    if fixed:
+    if fixed:  # the corrections make noise of their own: what they add to the spread of prompts
         plain = leave_out_error(path.at(read.plugin[1:], tilt[1:]), plugin, reads.weights)
-        moves = fixed_moves(read, reads, path, which, tilt[:1], value)
         drawn = leave_out_error(along[1:], value, reads.weights)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            moves = moves * np.fmax(np.nan_to_num(drawn / plain, nan=1.0, posinf=1.0), 1.0)
+        moves = fixed_moves(read, reads, path, which, tilt[:1], value)
+        square = np.maximum((moves**2).sum(axis=0), 1e-300)
+        with np.errstate(invalid="ignore"):
+            more = np.nan_to_num(np.maximum(drawn**2 - plain**2, 0.0), nan=0.0, posinf=0.0)
+        moves = moves * np.sqrt(1 + more / square)
     error = np.sqrt((moves**2).sum(axis=0))
     if not fixed and int((reads.weights > 0).sum()) < 2:
         error = np.full(len(kl), np.inf)

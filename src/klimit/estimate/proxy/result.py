@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from klimit.estimate.proxy.gaps import Gaps
     from klimit.estimate.proxy.nuisance import Nuisance
     from klimit.estimate.proxy.peak import Peak
+    from klimit.estimate.proxy.soft import SoftBest
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,9 @@ class Hacking:
                 "KL can lose and gain"
             )
         low, high = (np.where(budget == 0, 0.0, x) for x in (low, high))
-        least, most = self._range_limits()
-        low, high = (
-            np.minimum(np.maximum(low, least), value),
-            np.maximum(np.minimum(high, most), value),
-        )
+        worst, best = self._range_limits()
+        low = np.minimum(np.maximum(low, worst), value)
+        high = np.maximum(np.minimum(high, best), value)
         return Estimate.of(value, low, high, level=self.settings.level, trusted=trusted, note=note)
 
     def gold_limit(self, kl: ArrayLike) -> Estimate:
@@ -288,6 +287,15 @@ class Hacking:
             reward=self.pairs.names[0], reward_range=self.settings.reward_range,
             level=self.settings.level, seed=self.settings.seed,
         )  # fmt: skip
+
+    def soft_best(self, kl: ArrayLike) -> SoftBest:
+        """What does soft best-of-M gain, M the samples of a prompt, where it spends at most `kl` nats?
+
+        Unbiased up to log M, however few the samples.
+        """
+        from klimit.estimate.proxy.soft import soft_best
+
+        return soft_best(self, _budgets(kl))
 
     def nuisance(self, kl: float) -> Nuisance:
         """How much of the proxy's gain is the nuisance, and what is gained at a fixed mean of it?"""
