@@ -181,7 +181,7 @@ def summary(name: str, runs: list[dict]) -> list[str]:
 
 @click.command()
 @click.option("--seed", default=1, show_default=True)
-@click.option("--repeats", default=40, show_default=True)
+@click.option("--repeats", default=8, show_default=True)
 @click.option("--families", default="", help="Commas between; all if not given.")
 @click.option("--settings", default="", help="Such as 50x16drawn,200x16fixed; all if not given.")
 @click.option("--most", default=1e9, help="Seconds after which to stop; what is done is kept.")
@@ -211,7 +211,7 @@ def main(seed: int, repeats: int, families: str, settings: str, most: float, sto
             results.setdefault(family, []).extend(runs)
             by_setting.setdefault(setting, []).extend(runs)
     lines = [TEXT.format(
-        command=f"python -m benchmarks.proxy_check --seed {seed}" + (f" --repeats {repeats}" if repeats != 40 else ""),
+        command=f"python -m benchmarks.proxy_check --seed {seed}" + (f" --repeats {repeats}" if repeats != 8 else ""),
         settings=", ".join(f"{k} x {m} {about}" for k, m, about in wanted), population=POPULATION,
         repeats=repeats, budgets=", ".join(f"{x:g}" for x in BUDGETS),
     )]  # fmt: skip

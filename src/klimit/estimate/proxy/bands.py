@@ -21,8 +21,11 @@ from klimit.estimate.proxy.statistics import Reads
 
 NODES = 60
 DOUBT = 0.03  # of the gold reward's spread times sqrt(2 KL), which is what its own optimum gains
-_CORRECTION, _SPREAD, _TILT = 0.5, 0.5, 0.5  # how far each may be wrong, shares of its size
-_WARY = (0.25, 0.25, 0.25)  # the same as trust counts them
+# how far each may be wrong, as shares of its size: the correction, the range of its candidates, the
+# shift of the tilt, and the proxy's own correction (which shows how thin the samples are, whatever the
+# corrections of gold say); and the same as trust counts them
+_WRONG = (0.3, 0.7, 0.5, 0.2)
+_WARY = (0.25, 0.25, 0.25, 0.15)
 
 
 @dataclass(frozen=True)
@@ -96,11 +99,15 @@ def gold_bands(
         error = np.full(len(kl), np.inf)
     misplaced = np.abs(path.at(read.chosen[:1], tilt[:1] * _misplaced(path, kl))[0] - value)
     dissent = np.ptp(path.at(read.candidates, np.repeat(tilt[:1], len(read.candidates), 0)), axis=0)
-    parts = np.stack([np.abs(value - plugin), dissent, misplaced])
-    weights = np.array([_CORRECTION, _SPREAD, _TILT])[:, None]
-    wrong = np.sqrt(((weights * parts) ** 2).sum(axis=0))
-    wary = np.sqrt(((np.array(_WARY)[:, None] * parts) ** 2).sum(axis=0))
-    doubt = wary / (max(spread, 1e-300) * np.sqrt(2 * kl))
+    unit = spread * np.sqrt(2 * kl)  # about what gold's own optimum gains
+    own = path.at(path.gains[:1], tilt[:1])[0]
+    uncorrected = np.einsum("i,ij->j", reads.weights, reads.full[which[1]])[None]
+    thin = unit * np.abs(1 - path.at(uncorrected, tilt[:1])[0] / np.maximum(own, 1e-300))
+    parts = np.stack([np.abs(value - plugin), dissent, misplaced, thin])
+    wrong, wary = (
+        np.sqrt(((np.array(x)[:, None] * parts) ** 2).sum(axis=0)) for x in (_WRONG, _WARY)
+    )
+    doubt = wary / np.maximum(unit, 1e-300)
     wall = min(horizon, path.limit.trusted_kl)
     unsure = (doubt > DOUBT) | (kl > wall) | (not correctable)
     first = int(np.argmax(unsure)) if unsure.any() else len(kl)

@@ -77,8 +77,12 @@ def corrected_read(
         middle = np.argsort(stack[:, 0], axis=0)[1]
         chosen = np.take_along_axis(stack, middle[None, None, :], axis=0)[0]
         return TiltedRead(plugin, chosen, stack[:, 0])
-    beyond = half - model.change[read] - slope * (own_half - model.change[proxy])
-    rest = model.total[read] - slope * model.total[proxy]
+    # the model is believed as far as the proxy itself changes from M/2 to M as the model says: not at
+    # all where every prompt's best samples are tied, as at the longest length
+    believed = np.clip(own_half / np.maximum(model.change[proxy], tiny), 0.0, 1.0)
+    total, change = believed * model.total[:, None], believed * model.change[:, None]
+    beyond = half - change[read] - slope * (own_half - change[proxy])
+    rest = total[read] - slope * total[proxy]
     chosen = plugin + slope * lacking + rest + onward * beyond
     candidates.append(chosen)
     return TiltedRead(plugin, chosen, np.stack(candidates)[:, 0])
