@@ -1,8 +1,8 @@
 """Does `klimit.hacking` say what is true? Bias, coverage and trust on pairs whose truth is known.
 
 Run ``python -m benchmarks.proxy_check --seed 1`` from the repository root; it writes
-``docs/tables/proxy.md``. It runs in slices: what is done is kept in a folder, ``--most 300`` stops
-after so many seconds, and the next run goes on from there.
+``docs/tables/proxy.md``. What is done is kept in a folder: ``--most 300`` stops after so many seconds,
+writes the table of what there is, and the next run goes on from there.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import time
 import warnings
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,40 +25,37 @@ BUDGETS = np.array([0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0])
 SETTINGS = ((50, 16, "drawn"), (100, 64, "drawn"), (200, 64, "drawn"), (30, 256, "drawn"),
             (200, 16, "fixed"), (60, 64, "fixed"))  # fmt: skip
 POPULATION = 400
-HEAD = ("family", "plug-in bias", "bias", "error", "trusted", "coverage", "below", "above",
+HEAD = ("family", "data sets", "plug-in bias", "bias", "error", "trusted", "coverage", "below", "above",
         "peak covered", "peak shown", "N covered")  # fmt: skip
 TEXT = """\
 # Proxy against gold: bias, coverage and trust
 
-`{command}`. Each row pools the settings {settings} (prompts x samples, drawn from a population of
-{population} prompts or held fixed), {repeats} repeats each, and the budgets {budgets} nats. Bias and
-error (root mean square) are shares of gold's spread within prompts times sqrt(2 KL), about what gold's
-own optimum gains there, over the trusted budgets. *Trusted*: how many budgets up to log M - 2 are.
-*Coverage*: trusted 95 % intervals that hold the truth; *below*, *above*: those that lie wholly
-below or above it. *Peak covered*: intervals of `stop_kl` that hold the KL at which gold is truly highest
-within the trusted range; where it still rises at the end of that range the right answer is an interval
-without end. *Peak shown*: how many intervals end. *N covered*: the same for `stop_n`, up to N = M.
+`{command}`. Data sets of {settings} (prompts x samples; drawn from a population of {population} prompts,
+or held fixed) are drawn from each family in turn, {repeats} of each. Budgets: {budgets} nats. Bias and error
+(root mean square) are shares of gold's spread within prompts times sqrt(2 KL), about what gold's own
+optimum gains there, over the trusted budgets. *Trusted*: how many budgets up to log M - 2 are.
+*Coverage*: trusted 95 % intervals that hold the truth; *below*, *above*: those that lie wholly below or
+above it. Budgets of one data set go together, so a row of 18 data sets is good to about 5 points.
+*Peak covered*: intervals of `stop_kl` that hold the KL at which gold is truly highest within the trusted
+range; where it still rises at the end of that range, or is flat, the right answer is an interval without
+end. *Peak shown*: how many intervals end. *N covered*: the same for `stop_n`, up to N = M.
 """
 
 
 @dataclass(frozen=True)
 class Job:
-    """One family at one setting."""
+    """Data sets of one family at one setting."""
 
     family: str
     prompts: int
     samples: int
     about: str
-    repeats: int
     seed: int
 
-    @property
-    def name(self) -> str:
-        """Of the file that keeps it."""
+    def kept(self, folder: Path) -> Path:
+        """Where its results are, a line each."""
         family = self.family.replace("/", "").replace(" ", "-").replace(",", "")
-        return (
-            f"{family}_{self.prompts}x{self.samples}_{self.about}_{self.repeats}_{self.seed}.json"
-        )
+        return folder / f"{family}_{self.prompts}x{self.samples}_{self.about}_{self.seed}.jsonl"
 
 
 def family_named(name: str) -> PairFamily:
@@ -78,51 +76,47 @@ def best_of_n_truth(family: PairFamily, prompts: object, sizes: np.ndarray) -> n
     return (chances @ mean.T - weights @ mean.T).mean(axis=1)
 
 
-def run(job: Job) -> list[dict]:
-    """Draw and ask, so many times."""
+def run(job: Job, repeat: int) -> dict:
+    """Draw a data set and ask."""
     import klimit
 
     family = family_named(job.family)
     tag = zlib.crc32(f"{job.family} {job.prompts} {job.samples} {job.about}".encode())
     population = family.prompts(np.random.default_rng([job.seed, 77]), POPULATION)
-    whole = Truth.of(family, population)
-    found = []
-    for repeat in range(job.repeats):
-        rng = np.random.default_rng([job.seed, tag, repeat])
-        prompts = population.take(rng.integers(POPULATION, size=job.prompts))
-        proxy, gold = family.draw(rng, prompts, job.samples)
-        truth = whole if job.about == "drawn" else Truth.of(family, prompts)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            hack = klimit.hacking({"proxy": proxy, "gold": gold}, proxy="proxy", gold="gold", prompts=job.about, seed=repeat)  # fmt: skip
-        found.append(measured(hack, truth, family, population if job.about == "drawn" else prompts))
-    return found
+    rng = np.random.default_rng([job.seed, tag, repeat])
+    prompts = population.take(rng.integers(POPULATION, size=job.prompts))
+    proxy, gold = family.draw(rng, prompts, job.samples)
+    about = population if job.about == "drawn" else prompts
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hack = klimit.hacking(proxy, gold=gold, prompts=job.about, seed=repeat)
+        return measured(hack, Truth.of(family, about), family, about)
 
 
 def measured(hack: object, truth: Truth, family: PairFamily, prompts: object) -> dict:
     """What one data set said, beside the truth."""
-    spread = hack.readings.spread
     inside = BUDGETS[hack.trusted_kl >= BUDGETS]
     real = truth.gold_at(inside)
     known = ~np.isnan(real)
     inside, real = inside[known], real[known]
-    said = hack.gold_gain(inside) if len(inside) else None
-    scale = spread * np.sqrt(2 * inside)
-    near = np.exp(np.log(np.median(hack.pairs.lengths)) - 2)
-    limit = np.log(near) >= BUDGETS
-    ceiling = ~np.isnan(truth.gold_at(BUDGETS))
+    bands, scale = hack.readings.bands, hack.readings.spread * np.sqrt(2 * inside)
+    limit = np.log(np.median(hack.pairs.lengths)) - 2 >= BUDGETS
+    limit &= ~np.isnan(truth.gold_at(BUDGETS))
     part = {
         "trusted_kl": hack.trusted_kl,
         "kl": inside.tolist(),
-        "bias": [] if said is None else ((said.value - real) / scale).tolist(),
-        "plugin": [] if said is None else ((hack.readings.bands.at(hack.readings.bands.plugin, inside) - real) / scale).tolist(),
-        "low": [] if said is None else (np.asarray(said.low) <= real).tolist(),
-        "high": [] if said is None else (np.asarray(said.high) >= real).tolist(),
-        "error": (hack.readings.bands.at(hack.readings.bands.error, inside) / scale).tolist(),
-        "wrong": (hack.readings.bands.at(hack.readings.bands.wrong, inside) / scale).tolist(),
-        "reachable": int((limit & ceiling).sum()),
-        "reached": int((limit & ceiling & (hack.trusted_kl >= BUDGETS)).sum()),
-    }  # fmt: skip
+        "reachable": int(limit.sum()),
+        "reached": int((limit & (hack.trusted_kl >= BUDGETS)).sum()),
+        "plugin": ((bands.at(bands.plugin, inside) - real) / scale).tolist(),
+        "error": (bands.at(bands.error, inside) / scale).tolist(),
+        "wrong": (bands.at(bands.wrong, inside) / scale).tolist(),
+    }
+    part |= {"bias": [], "low": [], "high": []}
+    if len(inside):
+        said = hack.gold_gain(inside)
+        part["bias"] = ((said.value - real) / scale).tolist()
+        part["low"] = (np.asarray(said.low) <= real).tolist()
+        part["high"] = (np.asarray(said.high) >= real).tolist()
     return part | stops(hack, truth, family, prompts)
 
 
@@ -157,73 +151,80 @@ def summary(name: str, runs: list[dict]) -> list[str]:
     """A line of the table."""
 
     def pooled(key: str) -> np.ndarray:
-        return (
-            np.concatenate([np.asarray(x[key], dtype=float) for x in runs]) if runs else np.empty(0)
-        )
-
-    bias, plugin, low, high = (pooled(key) for key in ("bias", "plugin", "low", "high"))
-    reachable = sum(x["reachable"] for x in runs)
-    reached = sum(x["reached"] for x in runs)
-    peaks = [x for x in runs if "peak_covered" in x]
+        return np.concatenate([np.asarray(x[key], dtype=float) for x in runs])
 
     def share(part: list[bool] | np.ndarray) -> str:
         return f"{100 * np.mean(part):.0f} %" if len(part) else "-"
 
-    if not len(bias):
-        return [name, "-", "-", "-", share([reached / max(reachable, 1)]), "-", "-", "-", "-", "-", share([x["n_covered"] for x in runs])]  # fmt: skip
-    return [
-        name, f"{100 * plugin.mean():+.1f} %", f"{100 * bias.mean():+.1f} %", f"{100 * np.sqrt((bias**2).mean()):.1f} %",
-        share([reached / max(reachable, 1)]), share((low * high).astype(float)), share(1 - high), share(1 - low),
-        share([x["peak_covered"] for x in peaks]), share([x["peak_shown"] for x in peaks]),
-        share([x["n_covered"] for x in runs]),
-    ]  # fmt: skip
+    bias, plugin, low, high = (pooled(key) for key in ("bias", "plugin", "low", "high"))
+    reach = sum(x["reached"] for x in runs) / max(sum(x["reachable"] for x in runs), 1)
+    peaks = [x for x in runs if "peak_covered" in x]
+    errors = ["-", "-", "-"]
+    if len(bias):
+        root = np.sqrt((bias**2).mean())
+        errors = [f"{100 * x:+.1f} %" for x in (plugin.mean(), bias.mean())] + [
+            f"{100 * root:.1f} %"
+        ]
+    covered = [share(x) for x in (low * high, 1 - high, 1 - low)]
+    shown = [share([x[key] for x in peaks]) for key in ("peak_covered", "peak_shown")]
+    tail = [*covered, *shown, share([x["n_covered"] for x in runs])]
+    return [name, str(len(runs)), *errors, share([reach]), *tail]
 
 
 @click.command()
 @click.option("--seed", default=1, show_default=True)
-@click.option("--repeats", default=8, show_default=True)
-@click.option("--families", default="", help="Commas between; all if not given.")
-@click.option("--settings", default="", help="Such as 50x16drawn,200x16fixed; all if not given.")
+@click.option("--repeats", default=12, show_default=True)
 @click.option("--most", default=1e9, help="Seconds after which to stop; what is done is kept.")
 @click.option("--store", default="build/proxy_check", show_default=True, help="Where it is kept.")
 @click.option("--output", default="docs/tables/proxy.md", show_default=True)
-def main(seed: int, repeats: int, families: str, settings: str, most: float, store: str, output: str) -> None:  # fmt: skip
-    """Run what is not done yet, and write the table if all is."""
+def main(seed: int, repeats: int, most: float, store: str, output: str) -> None:
+    """Run what is not done yet, and write the table of what is."""
     start, folder = time.monotonic(), Path(store)
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = families.split(";") if families else [f.name for f in (*DEV, *HELD_OUT)]
-    wanted = [s for s in SETTINGS if not settings or f"{s[0]}x{s[1]}{s[2]}" in settings.split(",")]
-    results: dict[str, list[dict]] = {}
-    by_setting: dict[tuple, list[dict]] = {}
-    for setting in wanted:
-        for family in chosen:
-            job = Job(family, *setting, repeats, seed)
-            path = folder / job.name
-            if not path.exists():
-                if time.monotonic() - start > most:
-                    click.echo("not done yet: run again to go on", err=True)
-                    return
-                part = path.with_suffix(".part")
-                part.write_text(json.dumps(run(job)))
-                part.replace(path)
-            runs = json.loads(path.read_text())
-            click.echo("  ".join(summary(f"{family} {setting}", runs)), err=True)
-            results.setdefault(family, []).extend(runs)
-            by_setting.setdefault(setting, []).extend(runs)
-    lines = [TEXT.format(
-        command=f"python -m benchmarks.proxy_check --seed {seed}" + (f" --repeats {repeats}" if repeats != 8 else ""),
-        settings=", ".join(f"{k} x {m} {about}" for k, m, about in wanted), population=POPULATION,
-        repeats=repeats, budgets=", ".join(f"{x:g}" for x in BUDGETS),
+    jobs = [Job(f.name, *setting, seed) for setting in SETTINGS for f in (*DEV, *HELD_OUT)]
+    done = {job: _lines(job.kept(folder))[:repeats] for job in jobs}
+    for repeat in range(repeats):
+        for job in jobs:
+            if len(done[job]) <= repeat and time.monotonic() - start < most:
+                done[job].append(run(job, len(done[job])))
+                with job.kept(folder).open("a") as file:
+                    file.write(json.dumps(done[job][-1]) + "\n")
+    write_page(output, page(done, seed, repeats))
+
+
+def _lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def page(done: dict[Job, list[dict]], seed: int, repeats: int) -> str:
+    """Three tables: families that were looked at, families held out, and settings."""
+    numbers = sorted({len(runs) for runs in done.values()})
+    command = f"python -m benchmarks.proxy_check --seed {seed}"
+    parts = [TEXT.format(
+        command=command if repeats == 12 else f"{command} --repeats {repeats}",
+        settings=", ".join(f"{k} x {m} {about}" for k, m, about in SETTINGS),
+        population=POPULATION, budgets=", ".join(f"{x:g}" for x in BUDGETS),
+        repeats=" to ".join(map(str, sorted({numbers[0], numbers[-1]}))),
     )]  # fmt: skip
-    for title, names in (("Looked at while the estimator was made", DEV), ("Held out", HELD_OUT)):
-        names = [f.name for f in names if f.name in results]
-        if names:
-            rows = [summary(name, results[name]) for name in names]
-            rows.append(summary("all", [x for name in names for x in results[name]]))
-            lines.append(section(title, rows))
-    rows = [summary(f"{k} x {m}, {about}", runs) for (k, m, about), runs in by_setting.items()]
-    lines.append(section("By setting", rows, "prompts x samples"))
-    write_page(output, "\n".join(lines))
+
+    def pooled(keep: Callable[[Job], bool]) -> list[dict]:
+        return [run for job, runs in done.items() if keep(job) for run in runs]
+
+    for title, families in (
+        ("Looked at while the estimator was made", DEV),
+        ("Held out", HELD_OUT),
+    ):
+        names = [family.name for family in families]
+        found = {name: pooled(lambda job, name=name: job.family == name) for name in names}
+        found["all"] = pooled(lambda job, names=names: job.family in names)
+        parts.append(section(title, [summary(name, runs) for name, runs in found.items() if runs]))
+    rows = []
+    for setting in SETTINGS:
+        runs = pooled(lambda job, s=setting: (job.prompts, job.samples, job.about) == s)
+        if runs:
+            rows.append(summary(f"{setting[0]} x {setting[1]}, {setting[2]}", runs))
+    parts.append(section("By setting", rows, "prompts x samples"))
+    return "\n".join(parts)
 
 
 def section(title: str, rows: list[list[str]], first: str = "family") -> str:

@@ -138,7 +138,9 @@ def _normal_density(x: Array) -> Array:
 
 
 NORMAL = _from_density(_normal_density, GRID, lambda rng, size: rng.standard_normal(size))
-UNIFORM = _from_density(np.ones_like, np.linspace(-1.5, 1.5, 601), lambda rng, size: rng.uniform(-1.5, 1.5, size))  # fmt: skip
+UNIFORM = _from_density(
+    np.ones_like, np.linspace(-1.5, 1.5, 601), lambda rng, size: rng.uniform(-1.5, 1.5, size)
+)
 BIMODAL = _from_density(
     lambda x: 0.7 * np.exp(-((x + 0.6) ** 2) / 0.5) + 0.3 * np.exp(-((x - 1.4) ** 2) / 0.5),
     np.linspace(-5, 6, 441),
@@ -156,16 +158,14 @@ def levels(values: list[float], chances: list[float]) -> Shape:
     return Shape(lambda rng, size: rng.choice(known, size=size, p=odds), known, odds)
 
 
-def summed(
-    error: Callable[[Array], Array], draw_error: Draw, nodes: Array
-) -> tuple[Shape, Array, Draw]:
-    """x = gold + error, gold standard normal: its law, E[gold | x] at the nodes, and both draws."""
+def summed(error: Callable[[Array], Array], nodes: Array) -> tuple[Shape, Array]:
+    """x = gold + error, gold standard normal: its law, and E[gold | x] at the nodes."""
     gold = GRID
     joint = _normal_density(gold)[None, :] * error(nodes[:, None] - gold[None, :])
     density = joint.sum(axis=1)
     mean = (joint * gold).sum(axis=1) / np.maximum(density, 1e-300)
     shape = Shape(lambda rng, size: rng.standard_normal(size), nodes, density / density.sum())
-    return shape, mean, draw_error
+    return shape, mean
 
 
 def _spread(low: float = 0.5, high: float = 1.5, a: tuple[float, float] = (0, 1),
@@ -207,7 +207,7 @@ def _coins(rate: Callable[[Array, Prompts], Array], name: str, shape: Shape,
 
 def _sum_family(name: str, error: Callable[[Array], Array], draw: Draw, nodes: Array) -> PairFamily:
     """Proxy = gold + an error that is independent of gold."""
-    shape, mean, draw_error = summed(error, draw, nodes)
+    shape, mean = summed(error, nodes)
 
     def read(x: Array, at: Prompts) -> Array:
         return np.interp(x, nodes, mean)
@@ -215,13 +215,13 @@ def _sum_family(name: str, error: Callable[[Array], Array], draw: Draw, nodes: A
     def both(rng: np.random.Generator, at: Prompts, samples: int) -> tuple[Array, Array]:
         size = (len(at.scale), samples)
         gold = rng.standard_normal(size)
-        return gold + draw_error(rng, size), gold
+        return gold + draw(rng, size), gold
 
     return PairFamily(name, shape, _spread(), read, lambda rng, x, at: x, both)
 
 
-def _length(name: str, long: float, skewed: bool) -> PairFamily:
-    """Proxy = quality + b * length, gold = quality - c * length^2; both normal (or length skewed)."""
+def _length(name: str, bend: float) -> PairFamily:
+    """Proxy = quality + b * length, gold = quality - c * length^2; both normal."""
     slope = 0.8
     variance = 1 + slope**2
 
@@ -229,14 +229,13 @@ def _length(name: str, long: float, skewed: bool) -> PairFamily:
         share = x / np.sqrt(variance)  # x has variance 1
         quality, length = share, slope * share
         rest = 1 / variance
-        bend = at.a * long
-        return quality - bend * (length**2 + rest - 1)
+        return quality - at.a * bend * (length**2 + rest - 1)
 
     def both(rng: np.random.Generator, at: Prompts, samples: int) -> tuple[Array, Array]:
         size = (len(at.scale), samples)
         quality, length = rng.standard_normal(size), rng.standard_normal(size)
         proxy = (quality + slope * length) / np.sqrt(variance)
-        return proxy, quality - at.a * long * (length**2 - 1)
+        return proxy, quality - at.a * bend * (length**2 - 1)
 
     return PairFamily(name, NORMAL, _spread(), mean, lambda rng, x, at: x, both)
 
@@ -249,30 +248,62 @@ def _laplace(x: Array) -> Array:
     return np.exp(-np.abs(x) / 0.6)
 
 
+def _gamma_error(e: Array) -> Array:
+    x = np.maximum(e / 0.7 + 1.5, 0)
+    return x**1.25 * np.exp(-1.5 * x)
+
+
+def _exponential_error(e: Array) -> Array:
+    return np.where(e > -1, np.exp(-np.maximum(e, -1)), 0.0)
+
+
 DEV = (
     _noisy(lambda x, at: (0.2 + 0.7 * at.a) * x, 0.6, "normal", NORMAL, _spread()),
-    _sum_family("exponential error", lambda e: np.where(e > -1, np.exp(-np.maximum(e, -1)), 0.0),
-                lambda rng, size: rng.exponential(size=size) - 1, np.linspace(-9, 30, 601)),
-    _sum_family("ensemble", lambda e: np.maximum(e / 0.7 + 1.5, 0) ** 1.25 * np.exp(-1.5 * np.maximum(e / 0.7 + 1.5, 0)),
-                lambda rng, size: 0.7 * (rng.gamma(2.25, size=size) / 1.5 - 1.5), np.linspace(-9, 16, 501)),
+    _sum_family(
+        "exponential error", _exponential_error,
+        lambda rng, size: rng.exponential(size=size) - 1, np.linspace(-9, 30, 601),
+    ),
+    _sum_family(
+        "ensemble", _gamma_error,
+        lambda rng, size: 0.7 * (rng.gamma(2.25, size=size) / 1.5 - 1.5), np.linspace(-9, 16, 501),
+    ),
     _noisy(lambda x, at: x - (0.3 + 0.4 * at.a) * x * x, 0.5, "turns down", NORMAL, _spread()),
     _noisy(lambda x, at: x - 2.2 * np.maximum(x - 1, 0), 0.5, "breaks", NORMAL, _spread()),
     _noisy(lambda x, at: np.tanh(1.2 * x), 0.7, "saturates", NORMAL, _spread()),
     _noisy(lambda x, at: 0 * x, 1.0, "unrelated", NORMAL, _spread()),
-    _length("length", 0.6, skewed=False),
+    _length("length", 0.6),
     _coins(lambda x, at: _sigmoid(-3 + 4 * at.a + (0.5 + at.b) * x), "0/1 gold", NORMAL, _spread()),
-    _coins(lambda x, at: _sigmoid(-1 + 2 * at.a + 1.5 * x) * (1 - 0.8 * _sigmoid(4 * (x - 1.5))), "0/1 gold, hacked", NORMAL, _spread()),
-    _noisy(lambda x, at: 0.7 * x - 0.25 * x * x, 0.7, "five levels", levels([-2, -1, 0, 1, 2], [1, 2, 4, 2, 1]), _spread()),
-    _coins(lambda x, at: np.where(x > 0, 0.35 + 0.3 * at.a, 0.1 + 0.1 * at.b), "0/1 both", levels([0, 1], [3, 1]), _spread(1, 1)),
+    _coins(
+        lambda x, at: _sigmoid(-1 + 2 * at.a + 1.5 * x) * (1 - 0.8 * _sigmoid(4 * (x - 1.5))),
+        "0/1 gold, hacked", NORMAL, _spread(),
+    ),
+    _noisy(
+        lambda x, at: 0.7 * x - 0.25 * x * x, 0.7, "five levels",
+        levels([-2, -1, 0, 1, 2], [1, 2, 4, 2, 1]), _spread(),
+    ),
+    _coins(
+        lambda x, at: np.where(x > 0, 0.35 + 0.3 * at.a, 0.1 + 0.1 * at.b), "0/1 both",
+        levels([0, 1], [3, 1]), _spread(1, 1),
+    ),
 )  # fmt: skip
 
 HELD_OUT = (
-    _sum_family("Laplace error", _laplace, lambda rng, size: rng.laplace(0, 0.6, size), np.linspace(-14, 14, 561)),
+    _sum_family(
+        "Laplace error", _laplace, lambda rng, size: rng.laplace(0, 0.6, size),
+        np.linspace(-14, 14, 561),
+    ),
     _noisy(lambda x, at: np.sin(1.3 * x) + 0.3 * at.a * x, 0.6, "sine", UNIFORM, _spread(0.6, 2.0)),
-    _noisy(lambda x, at: 0.8 * x - 0.6 * np.maximum(x - 1.2, 0) ** 2, 0.6, "two humps", BIMODAL, _spread()),
+    _noisy(
+        lambda x, at: 0.8 * x - 0.6 * np.maximum(x - 1.2, 0) ** 2, 0.6, "two humps", BIMODAL, _spread()
+    ),
     _noisy(lambda x, at: (at.a - 0.35) * x, 0.6, "either sign", NORMAL, _spread(0.4, 1.8)),
     _noisy(lambda x, at: 0.6 * x, 0.6, "t3 gold", NORMAL, _spread(), tail=3.0),
     _noisy(lambda x, at: 0.7 * x - 0.2 * x * x, 0.5, "skewed proxy", GAMMA4, _spread(0.4, 1.2)),
-    _coins(lambda x, at: np.where(np.abs(x - 0.8) < 0.8, 0.7, 0.15), "0/1 gold, window", NORMAL, _spread()),
-    _noisy(lambda x, at: x - 0.35 * at.b * x * x, 0.5, "seven levels", levels([-3, -2, -1, 0, 1, 2, 3], [1, 3, 5, 6, 5, 3, 1]), _spread(0.3, 0.8)),
+    _coins(
+        lambda x, at: np.where(np.abs(x - 0.8) < 0.8, 0.7, 0.15), "0/1 gold, window", NORMAL, _spread()
+    ),
+    _noisy(
+        lambda x, at: x - 0.35 * at.b * x * x, 0.5, "seven levels",
+        levels([-3, -2, -1, 0, 1, 2, 3], [1, 3, 5, 6, 5, 3, 1]), _spread(0.3, 0.8),
+    ),
 )  # fmt: skip

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import klimit as package
+from tests.cli.test_schema import documented, entries, fits
 
 
 @pytest.fixture
@@ -74,6 +75,16 @@ def test_json_keeps_its_schema_and_its_numbers(klimit, pairs):
     assert far["gold_gain"]["reason"]
     assert document["stop_kl"]["high"] is None
     assert "no peak" in document["stop_kl"]["reason"]
+
+
+def test_the_document_is_as_documented(klimit, pairs):
+    done = klimit("hacking", pairs, "--proxy", "rm", "--gold", "human", "--nuisance", "length",
+                  "--kl", "0.2,9", "--json")  # fmt: skip
+    document = json.loads(done.out, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+    kinds, found = documented("klimit.hacking/1"), list(entries(document))
+    assert {path for path, _ in found} == {path for path in kinds if path != "notes[]"}
+    for path, value in found:
+        assert fits(value, kinds[path]), (path, value, kinds[path])
 
 
 def test_output_writes_a_row_per_budget(klimit, pairs, tmp_path):

@@ -98,7 +98,8 @@ def turning(hack: Hacking) -> str:
         )
     between = f"[{words.short(stop.low)}, {words.short(stop.high)}]"
     if stop.value == 0:
-        return f"{gold} is highest at the base itself {between}: any step towards {proxy} costs it."
+        least = "any step" if stop.high < 0.01 else f"any step beyond {words.nats(stop.high)}"
+        return f"{gold} is highest at the base model itself: {least} towards {proxy} costs it."
     best, last = hack.gold_gain(stop.value), hack.gold_gain(hack.trusted_kl)
     return (
         f"Stop at {words.nats(stop.value)} {between}: there {gold} is highest, {words.signed(best)}. "

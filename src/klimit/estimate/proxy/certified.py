@@ -106,7 +106,7 @@ def certified(hack: Hacking, kl: Floats) -> Certified:
     rows = np.ones((len(proxy), 1))
     none = np.zeros(len(flat))
     return Certified(
-        kl=kl[()] if np.ndim(kl) == 0 else kl,
+        kl=kl if np.ndim(kl) else float(kl),
         moment=estimate(own, _beyond(of_error, error, flat)),
         sub_gaussian=estimate(rows * tau * np.sqrt(2 * safe), none),
         variance=estimate(rows * spread * np.sqrt(chi), none),
@@ -128,7 +128,7 @@ def error_of(hack: Hacking) -> tuple[float, Frontier]:
     pairs = hack.pairs
     variance = centred_moments(pairs, pairs.proxy, pairs.proxy)[0]
     together = float(hack.readings.covariance[0])
-    scale = hack.readings.spread**2 / together if together > 0 else together / variance
+    scale = float(hack.readings.spread**2 / together if together > 0 else together / variance)
     settings = replace(hack.settings, reward="error", reward_range=None, range_implied=False)
     return scale, in_order(pairs, scale * pairs.proxy - pairs.gold, settings)
 

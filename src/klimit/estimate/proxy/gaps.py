@@ -80,8 +80,8 @@ def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
     known = within & (flat <= hack.gold.trusted_kl)
     zero = flat == 0
     return Gaps(
-        kl=kl[()] if np.ndim(kl) == 0 else kl,
-        beta=slope.reshape(np.shape(kl))[()],
+        kl=kl if np.ndim(kl) else float(kl),
+        beta=slope.reshape(np.shape(kl)) if np.ndim(kl) else float(slope[0]),
         fixed_beta=estimate(at_tilt.gain - there, _reach(reach), far | zero, -np.inf),
         fixed_kl=estimate(at_kl - along, _reach(hack.gold.gain(flat)), known | zero, 0.0),
         regularised=estimate(regularised, _reach(reach), far | zero, 0.0),

@@ -115,7 +115,7 @@ def hold(hack: Hacking, kl: float, price: float) -> tuple[Hacking, float]:
     def at(price: float) -> Hacking:
         rewards = pairs.proxy - price * length
         named = replace(pairs, proxy=rewards, names=(name, *pairs.names[1:]))
-        return along(named, hack.gold, hack.settings)
+        return along(named, hack.settings)
 
     def moved(held: Hacking) -> float:
         assert held.nuisance_readings is not None

@@ -58,11 +58,10 @@ class Hacking:
 
     Attributes
     ----------
-    proxy, gold : frontiers of both rewards over the same samples
+    proxy : the proxy's frontier
     """
 
     proxy: Frontier
-    gold: Frontier
     pairs: Pairs
     path: Path
     reads: Reads
@@ -81,6 +80,13 @@ class Hacking:
     def trusted_kl(self) -> float:
         """Nats up to which the gold gain along the proxy's tilt is trusted with these samples."""
         return self.readings.bands.trusted_kl
+
+    @cached_property
+    def gold(self) -> Frontier:
+        """Gold's own frontier, over the same samples."""
+        from klimit.estimate.proxy.verb import in_order
+
+        return in_order(self.pairs, self.pairs.gold, self.settings)
 
     # ---- along the proxy's own tilt
 

@@ -63,7 +63,7 @@ def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
         note = "" if np.all(known) else f"beyond the {most:.2g} nats that these samples show"
         return Estimate.of(value, low, high, level=level, trusted=known, note=note)
 
-    return SoftBest(kl[()] if np.ndim(kl) == 0 else kl, estimate(own), estimate(gold))
+    return SoftBest(kl if np.ndim(kl) else float(kl), estimate(own), estimate(gold))
 
 
 def _narrowing(hack: Hacking) -> float:

@@ -100,12 +100,11 @@ def hacking(
         level,
         seed,
     )
-    limit = in_order(pairs, pairs.gold, settings)
-    return along(pairs, limit, settings)
+    return along(pairs, settings)
 
 
-def along(pairs: Pairs, gold: Frontier, settings: Settings) -> Hacking:
-    """Everything that is read along the tilt of ``pairs.proxy``; `gold` is gold's own frontier."""
+def along(pairs: Pairs, settings: Settings) -> Hacking:
+    """Everything that is read along the tilt of ``pairs.proxy``; `settings` are gold's."""
     samples = _in_order(pairs.proxy, pairs, settings)
     column = pairs.column(pairs.proxy, pairs.names[0])
     own = replace(settings, reward=pairs.names[0])
@@ -135,7 +134,7 @@ def along(pairs: Pairs, gold: Frontier, settings: Settings) -> Hacking:
         )  # fmt: skip
         found.append(Readings(read, bands, spread[at], together))
     beside = found[1] if len(found) > 1 else None
-    return Hacking(limit, gold, pairs, path, reads, found[0], beside, settings)
+    return Hacking(limit, pairs, path, reads, found[0], beside, settings)
 
 
 def in_order(pairs: Pairs, values: Floats, settings: Settings) -> Frontier:
