@@ -180,8 +180,10 @@ def _spread(low: float = 0.5, high: float = 1.5, a: tuple[float, float] = (0, 1)
     return make
 
 
-def _noisy(mean: Callable[[Array, Prompts], Array], noise: float, name: str, shape: Shape,
-           prompts: Callable[[np.random.Generator, int], Prompts], tail: float = np.inf) -> PairFamily:  # fmt: skip
+def _noisy(
+    mean: Callable[[Array, Prompts], Array], noise: float, name: str, shape: Shape,
+    prompts: Callable[[np.random.Generator, int], Prompts], tail: float = np.inf,
+) -> PairFamily:  # fmt: skip
     """Gold is its mean given x, plus noise (Student's with `tail` degrees of freedom)."""
 
     def gold(rng: np.random.Generator, x: Array, at: Prompts) -> Array:
