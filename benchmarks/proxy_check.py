@@ -13,6 +13,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import click
@@ -24,7 +25,7 @@ from benchmarks.tables import row, write_page
 BUDGETS = np.array([0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0])
 SETTINGS = ((50, 16, "drawn"), (100, 64, "drawn"), (200, 64, "drawn"), (30, 256, "drawn"),
             (200, 16, "fixed"), (60, 64, "fixed"))  # fmt: skip
-POPULATION = 400
+POPULATION = 300
 HEAD = ("family", "data sets", "plug-in bias", "bias", "error", "trusted", "coverage", "below", "above",
         "peak covered", "peak shown", "N covered")  # fmt: skip
 TEXT = """\
@@ -63,6 +64,13 @@ def family_named(name: str) -> PairFamily:
     return next(family for family in (*DEV, *HELD_OUT) if family.name == name)
 
 
+@lru_cache
+def whole_truth(name: str, seed: int) -> Truth:
+    """Of the population that prompts are drawn from."""
+    family = family_named(name)
+    return Truth.of(family, family.prompts(np.random.default_rng([seed, 77]), POPULATION))
+
+
 def best_of_n_truth(family: PairFamily, prompts: object, sizes: np.ndarray) -> np.ndarray:
     """Mean gold gain of best-of-N selected by the proxy, exactly."""
     order = np.argsort(family.shape.nodes)
@@ -87,10 +95,11 @@ def run(job: Job, repeat: int) -> dict:
     prompts = population.take(rng.integers(POPULATION, size=job.prompts))
     proxy, gold = family.draw(rng, prompts, job.samples)
     about = population if job.about == "drawn" else prompts
+    truth = whole_truth(job.family, job.seed) if job.about == "drawn" else Truth.of(family, prompts)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         hack = klimit.hacking(proxy, gold=gold, prompts=job.about, seed=repeat)
-        return measured(hack, Truth.of(family, about), family, about)
+        return measured(hack, truth, family, about)
 
 
 def measured(hack: object, truth: Truth, family: PairFamily, prompts: object) -> dict:

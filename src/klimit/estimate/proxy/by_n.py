@@ -31,7 +31,7 @@ class BestByProxy:
     n : numbers of draws, ascending, up to the samples that nearly all prompts have
     proxy_gain, gold_gain : over the base's mean; in proxy and in gold units
     stop : N at which gold is highest, with all N that these samples do not rule out; `high` is inf
-        where the largest N is among them
+        where the largest N is among them. For the population that the prompts came from
     prompts : prompts with so many samples
     """
 

@@ -25,8 +25,8 @@ def check_pairs(pairs: Pairs) -> None:
     if with_gold < _FEW * with_proxy:
         raise DataError(
             f"only {with_gold:,} of {pairs.seen:,} samples have {gold}; at least one in ten was "
-            "expected. For few gold labels beside many proxy rewards there are prediction-powered "
-            "estimates: labels= of klimit.hacking (docs/hacking.md)."
+            "expected. Few gold labels beside many proxy rewards want a prediction-powered estimate: "
+            "see the few labels in docs/hacking.md."
         )
     for name, values in ((proxy, pairs.proxy), (gold, pairs.gold)):
         if _constant(pairs, values):

@@ -122,12 +122,15 @@ def _tilted_means(proxy: Floats, gold: Floats, grid: Grid) -> Floats:
         part, reads = proxy[first : first + step], gold[:, first : first + step]
         gaps = part - part.max(axis=1, keepdims=True)
         plain = reads.mean(axis=2)
+        lowest = float(gaps.min())
         for chain in range(grid.per_octave):
             weights = np.exp(grid.tilts[chain] * gaps)
             for octave in range(grid.octaves):
+                tilt = float(grid.tilts[octave * grid.per_octave + chain])
                 if octave:
+                    if tilt * lowest < -600.0:  # subnormal squares are slow and never matter
+                        weights[weights < 1e-140] = 0.0
                     np.multiply(weights, weights, out=weights)
-                    weights[weights < 1e-140] = 0.0
                 mean = np.einsum("ij,kij->ki", weights, reads) / weights.sum(axis=1)
                 out[:, octave * grid.per_octave + chain] += (mean - plain).sum(axis=1)
     return out / len(proxy)
