@@ -190,12 +190,16 @@ def main(seed: int, repeats: int, most: float, store: str, output: str) -> None:
     """Run what is not done yet, and write the table of what is."""
     start, folder = time.monotonic(), Path(store)
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [Job(f.name, *setting, seed) for setting in SETTINGS for f in (*DEV, *HELD_OUT)]
-    done = {job: _lines(job.kept(folder))[:repeats] for job in jobs}
+    rounds = [  # so that every family meets every setting alike, wherever it stops
+        Job(family.name, *SETTINGS[(place + turn) % len(SETTINGS)], seed)
+        for turn in range(len(SETTINGS))
+        for place, family in enumerate((*DEV, *HELD_OUT))
+    ]
+    done = {job: _lines(job.kept(folder))[:repeats] for job in rounds}
     for repeat in range(repeats):
-        for job in jobs:
+        for job in rounds:
             if len(done[job]) <= repeat and time.monotonic() - start < most:
-                done[job].append(run(job, len(done[job])))
+                done[job].append(run(job, repeat))
                 with job.kept(folder).open("a") as file:
                     file.write(json.dumps(done[job][-1]) + "\n")
     write_page(output, page(done, seed, repeats))

@@ -21,7 +21,7 @@ from klimit.estimate.shape import predicted_bias
 from klimit.estimate.statistics import FEWEST, slices
 
 _POOL = 2**19  # pairs kept
-_HANDS = 600  # simulated prompts, at least
+_HANDS = 400  # simulated prompts, at least
 _SCALES = 400  # scales that the average over prompts is made of, at most
 
 
@@ -50,28 +50,31 @@ def model_bias(
     pool, spread = _residuals(pairs, scale, reads)
     z = pool[0]
     both = np.stack([z, spread * z])
-    linear = np.linalg.lstsq(both @ both.T, both @ pool[1:].T, rcond=None)[0].T
-    pool[1:] -= linear @ both
+    square, product = (np.einsum("ij,kj->ik", both, x) for x in (both, pool[1:]))
+    linear = np.linalg.lstsq(square, product, rcond=None)[0].T
+    size = np.abs(pool[1:]).max(axis=1)
+    pool[1:] -= np.einsum("ki,ij->kj", linear, both)
+    rest = np.abs(pool[1:]).max(axis=1) > 1e-9 * size  # of the proxy itself nothing is left
+    pool = pool[np.r_[True, rest]]
     rng = np.random.default_rng([seed, 8, pool.shape[1]])
     if pool.shape[1] > _POOL:
         pool = pool[:, rng.choice(pool.shape[1], _POOL, replace=False)]
     low = np.floor(np.log2(scale[known].min() * path.grid.start))
     octaves = int(np.ceil(np.log2(scale[known].max() * path.known[-1]) - low)) + 1
     grid = Grid(2.0**low, octaves, 4)
-    size = int(np.median(samples.counts[known]))
-    whole, half = _lacking(pool, (size, max(size // 2, 2)), grid, rng)
+    count = int(np.median(samples.counts[known]))
+    whole, half = _lacking(pool, (count, max(count // 2, 2)), grid, rng)
     order = known[np.argsort(scale[known])]
     pick = order[np.linspace(0, len(order) - 1, min(len(order), _SCALES)).astype(int)]
     where = np.log(path.known)[:, None] + np.log(scale[pick])
     share = len(known) / samples.prompts
 
     def mean(curves: Floats) -> Floats:
-        line, *rest = (np.interp(where, np.log(grid.tilts), row) for row in curves)
-        found = [
-            ((a + b * scale[pick]) * line + other).mean(axis=1)
-            for (a, b), other in zip(linear, rest, strict=True)
-        ]
-        return np.asarray(found) * share
+        line, *others = (np.interp(where, np.log(grid.tilts), row) for row in curves)
+        found = np.stack([((a + b * scale[pick]) * line).mean(axis=1) for a, b in linear])
+        for row, other in zip(np.flatnonzero(rest), others, strict=True):
+            found[row] += other.mean(axis=1)
+        return np.asarray(found * share)
 
     total, less = mean(whole), mean(half)
     return ModelBias(total, less - total)
