@@ -13,12 +13,13 @@ from klimit.cli.audit import audit
 from klimit.cli.best_of_n import best_of_n
 from klimit.cli.describe import describe
 from klimit.cli.gate import gate
+from klimit.cli.hacking import hacking
 from klimit.cli.limit import limit
 from klimit.cli.plan import plan
 from klimit.cli.program import program
 from klimit.cli.rescore import rescore
 
-for command in (limit, best_of_n, audit, gate, plan, describe, rescore):
+for command in (limit, best_of_n, audit, gate, plan, hacking, describe, rescore):
     program.add_command(command)
 
 

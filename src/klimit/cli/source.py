@@ -46,11 +46,17 @@ class Source:
     step: str | None
     policy: str | None
 
-    def load(self, *, judge: str | None = None) -> Rollouts:
-        """Read the rollouts; with a judge, its rewards as well as those that select."""
+    def load(self, *, judge: str | None = None, rewards: list[str] | None = None) -> Rollouts:
+        """Read the rollouts; with a judge, its rewards as well as those that select.
+
+        Parameters
+        ----------
+        rewards : those that a command names itself
+        """
         import klimit
 
-        wanted = [self.reward, judge] if self.reward and judge else self.reward
+        wanted: Any = [self.reward, judge] if self.reward and judge else self.reward
+        wanted = wanted if rewards is None else rewards
         if self.weights and self.reward:
             raise click.UsageError(
                 "--reward and --weights were both given; weights make the reward"

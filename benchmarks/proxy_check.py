@@ -1,0 +1,252 @@
+"""Does `klimit.hacking` say what is true? Bias, coverage and trust on pairs whose truth is known.
+
+Run ``python -m benchmarks.proxy_check --seed 1`` from the repository root; it writes
+``docs/tables/proxy.md``. What is done is kept in a folder: ``--most 300`` stops after so many seconds,
+writes the table of what there is, and the next run goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import click
+import numpy as np
+
+from benchmarks.proxy_laws import DEV, HELD_OUT, PairFamily, Truth
+from benchmarks.tables import row, write_page
+
+BUDGETS = np.array([0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0])
+SETTINGS = ((50, 16, "drawn"), (100, 64, "drawn"), (200, 64, "drawn"), (30, 256, "drawn"),
+            (200, 16, "fixed"), (60, 64, "fixed"))  # fmt: skip
+POPULATION = 300
+HEAD = ("family", "data sets", "plug-in bias", "bias", "error", "trusted", "coverage", "below", "above",
+        "peak covered", "peak shown", "N covered")  # fmt: skip
+TEXT = """\
+# Proxy against gold: bias, coverage and trust
+
+`{command}`. Data sets of {settings} (prompts x samples; drawn from a population of {population} prompts,
+or held fixed) are drawn from each family in turn, {repeats} of each. Budgets: {budgets} nats. Bias and error
+(root mean square) are shares of gold's spread within prompts times sqrt(2 KL), about what gold's own
+optimum gains there, over the trusted budgets. *Trusted*: how many budgets up to log M - 2 are.
+*Coverage*: trusted 95 % intervals that hold the truth; *below*, *above*: those that lie wholly below or
+above it. Budgets of one data set go together, so a row of 18 data sets is good to about 5 points.
+*Peak covered*: intervals of `stop_kl` that hold the KL at which gold is truly highest within the trusted
+range; where it still rises at the end of that range, or is flat, the right answer is an interval without
+end. *Peak shown*: how many intervals end. *N covered*: the same for `stop_n`, up to N = M.
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Data sets of one family at one setting."""
+
+    family: str
+    prompts: int
+    samples: int
+    about: str
+    seed: int
+
+    def kept(self, folder: Path) -> Path:
+        """Where its results are, a line each."""
+        family = self.family.replace("/", "").replace(" ", "-").replace(",", "")
+        return folder / f"{family}_{self.prompts}x{self.samples}_{self.about}_{self.seed}.jsonl"
+
+
+def family_named(name: str) -> PairFamily:
+    """A family of either set."""
+    return next(family for family in (*DEV, *HELD_OUT) if family.name == name)
+
+
+@lru_cache
+def whole_truth(name: str, seed: int) -> Truth:
+    """Of the population that prompts are drawn from."""
+    family = family_named(name)
+    return Truth.of(family, family.prompts(np.random.default_rng([seed, 77]), POPULATION))
+
+
+def best_of_n_truth(family: PairFamily, prompts: object, sizes: np.ndarray) -> np.ndarray:
+    """Mean gold gain of best-of-N selected by the proxy, exactly."""
+    order = np.argsort(family.shape.nodes)
+    nodes, weights = family.shape.nodes[order], family.shape.weights[order]
+    mean = prompts.gold_scale * np.broadcast_to(
+        family.mean(nodes[None, :], prompts), (len(prompts.scale), len(nodes))
+    )
+    above = np.minimum(np.cumsum(weights), 1.0)
+    below = np.r_[0.0, above[:-1]]
+    chances = np.stack([above**n - below**n for n in sizes])
+    return (chances @ mean.T - weights @ mean.T).mean(axis=1)
+
+
+def run(job: Job, repeat: int) -> dict:
+    """Draw a data set and ask."""
+    import klimit
+
+    family = family_named(job.family)
+    tag = zlib.crc32(f"{job.family} {job.prompts} {job.samples} {job.about}".encode())
+    population = family.prompts(np.random.default_rng([job.seed, 77]), POPULATION)
+    rng = np.random.default_rng([job.seed, tag, repeat])
+    prompts = population.take(rng.integers(POPULATION, size=job.prompts))
+    proxy, gold = family.draw(rng, prompts, job.samples)
+    about = population if job.about == "drawn" else prompts
+    truth = whole_truth(job.family, job.seed) if job.about == "drawn" else Truth.of(family, prompts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hack = klimit.hacking(proxy, gold=gold, prompts=job.about, seed=repeat)
+        return measured(hack, truth, family, about)
+
+
+def measured(hack: object, truth: Truth, family: PairFamily, prompts: object) -> dict:
+    """What one data set said, beside the truth."""
+    inside = BUDGETS[hack.trusted_kl >= BUDGETS]
+    real = truth.gold_at(inside)
+    known = ~np.isnan(real)
+    inside, real = inside[known], real[known]
+    bands, scale = hack.readings.bands, hack.readings.spread * np.sqrt(2 * inside)
+    limit = np.log(np.median(hack.pairs.lengths)) - 2 >= BUDGETS
+    limit &= ~np.isnan(truth.gold_at(BUDGETS))
+    part = {
+        "trusted_kl": hack.trusted_kl,
+        "kl": inside.tolist(),
+        "reachable": int(limit.sum()),
+        "reached": int((limit & (hack.trusted_kl >= BUDGETS)).sum()),
+        "plugin": ((bands.at(bands.plugin, inside) - real) / scale).tolist(),
+        "error": (bands.at(bands.error, inside) / scale).tolist(),
+        "wrong": (bands.at(bands.wrong, inside) / scale).tolist(),
+    }
+    part |= {"bias": [], "low": [], "high": []}
+    if len(inside):
+        said = hack.gold_gain(inside)
+        part["bias"] = ((said.value - real) / scale).tolist()
+        part["low"] = (np.asarray(said.low) <= real).tolist()
+        part["high"] = (np.asarray(said.high) >= real).tolist()
+    return part | stops(hack, truth, family, prompts)
+
+
+def stops(hack: object, truth: Truth, family: PairFamily, prompts: object) -> dict:
+    """Whether the intervals of the peak hold it."""
+    found = {}
+    stop, edge = hack.stop_kl, hack.trusted_kl
+    if edge > 0:
+        edge = min(edge, float(truth.kl[-1]))
+        peak = truth.peak(edge)
+        flat = np.nanmax(np.abs(truth.gold)) < 1e-9
+        found["peak_shown"] = bool(np.isfinite(stop.high))
+        if flat:
+            found["peak_covered"] = stop.low == 0 and not found["peak_shown"]
+        elif peak > edge * 0.999:
+            found["peak_covered"] = not found["peak_shown"]
+        else:
+            found["peak_covered"] = bool(stop.low <= peak <= stop.high)
+    sizes = hack.best_by_proxy.n
+    curve = best_of_n_truth(family, prompts, sizes)
+    best, stop = int(sizes[np.argmax(curve)]), hack.stop_n
+    if np.abs(curve).max() < 1e-9:
+        found["n_covered"] = stop.low == 1 and not np.isfinite(stop.high)
+    elif best == sizes[-1]:
+        found["n_covered"] = not np.isfinite(stop.high)
+    else:
+        found["n_covered"] = bool(stop.low <= best <= stop.high)
+    return found
+
+
+def summary(name: str, runs: list[dict]) -> list[str]:
+    """A line of the table."""
+
+    def pooled(key: str) -> np.ndarray:
+        return np.concatenate([np.asarray(x[key], dtype=float) for x in runs])
+
+    def share(part: list[bool] | np.ndarray) -> str:
+        return f"{100 * np.mean(part):.0f} %" if len(part) else "-"
+
+    bias, plugin, low, high = (pooled(key) for key in ("bias", "plugin", "low", "high"))
+    reach = sum(x["reached"] for x in runs) / max(sum(x["reachable"] for x in runs), 1)
+    peaks = [x for x in runs if "peak_covered" in x]
+    errors = ["-", "-", "-"]
+    if len(bias):
+        root = np.sqrt((bias**2).mean())
+        errors = [f"{100 * x:+.1f} %" for x in (plugin.mean(), bias.mean())] + [
+            f"{100 * root:.1f} %"
+        ]
+    covered = [share(x) for x in (low * high, 1 - high, 1 - low)]
+    shown = [share([x[key] for x in peaks]) for key in ("peak_covered", "peak_shown")]
+    tail = [*covered, *shown, share([x["n_covered"] for x in runs])]
+    return [name, str(len(runs)), *errors, share([reach]), *tail]
+
+
+@click.command()
+@click.option("--seed", default=1, show_default=True)
+@click.option("--repeats", default=12, show_default=True)
+@click.option("--most", default=1e9, help="Seconds after which to stop; what is done is kept.")
+@click.option("--store", default="build/proxy_check", show_default=True, help="Where it is kept.")
+@click.option("--output", default="docs/tables/proxy.md", show_default=True)
+def main(seed: int, repeats: int, most: float, store: str, output: str) -> None:
+    """Run what is not done yet, and write the table of what is."""
+    start, folder = time.monotonic(), Path(store)
+    folder.mkdir(parents=True, exist_ok=True)
+    rounds = [  # so that every family meets every setting alike, wherever it stops
+        Job(family.name, *SETTINGS[(place + turn) % len(SETTINGS)], seed)
+        for turn in range(len(SETTINGS))
+        for place, family in enumerate((*DEV, *HELD_OUT))
+    ]
+    done = {job: _lines(job.kept(folder))[:repeats] for job in rounds}
+    for repeat in range(repeats):
+        for job in rounds:
+            if len(done[job]) <= repeat and time.monotonic() - start < most:
+                done[job].append(run(job, repeat))
+                with job.kept(folder).open("a") as file:
+                    file.write(json.dumps(done[job][-1]) + "\n")
+    write_page(output, page(done, seed, repeats))
+
+
+def _lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def page(done: dict[Job, list[dict]], seed: int, repeats: int) -> str:
+    """Three tables: families that were looked at, families held out, and settings."""
+    numbers = sorted({len(runs) for runs in done.values()})
+    command = f"python -m benchmarks.proxy_check --seed {seed}"
+    parts = [TEXT.format(
+        command=command if repeats == 12 else f"{command} --repeats {repeats}",
+        settings=", ".join(f"{k} x {m} {about}" for k, m, about in SETTINGS),
+        population=POPULATION, budgets=", ".join(f"{x:g}" for x in BUDGETS),
+        repeats=" to ".join(map(str, sorted({numbers[0], numbers[-1]}))),
+    )]  # fmt: skip
+
+    def pooled(keep: Callable[[Job], bool]) -> list[dict]:
+        return [run for job, runs in done.items() if keep(job) for run in runs]
+
+    for title, families in (
+        ("Looked at while the estimator was made", DEV),
+        ("Held out", HELD_OUT),
+    ):
+        names = [family.name for family in families]
+        found = {name: pooled(lambda job, name=name: job.family == name) for name in names}
+        found["all"] = pooled(lambda job, names=names: job.family in names)
+        parts.append(section(title, [summary(name, runs) for name, runs in found.items() if runs]))
+    rows = []
+    for setting in SETTINGS:
+        runs = pooled(lambda job, s=setting: (job.prompts, job.samples, job.about) == s)
+        if runs:
+            rows.append(summary(f"{setting[0]} x {setting[1]}, {setting[2]}", runs))
+    parts.append(section("By setting", rows, "prompts x samples"))
+    return "\n".join(parts)
+
+
+def section(title: str, rows: list[list[str]], first: str = "family") -> str:
+    """A heading and a table."""
+    head = (first, *HEAD[1:])
+    return (
+        "\n".join([f"## {title}", "", row(head), "|---" * len(head) + "|", *map(row, rows)]) + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

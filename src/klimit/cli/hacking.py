@@ -1,0 +1,77 @@
+"""``klimit hacking``: how much of a proxy's gain the gold reward confirms, and where it turns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from klimit.cli import options
+from klimit.cli.source import Source, from_source, reading
+
+
+@click.command(short_help="How much of a proxy's gain is real, and where it turns.")
+@click.option("--proxy", required=True, metavar="NAME", help="The reward that is optimised.")
+@click.option("--gold", required=True, metavar="NAME", help="The reward that counts.")
+@click.option("--kl", type=options.Numbers(), metavar="NATS", help="KL budgets, such as 0.5,1,2.")
+@click.option("--nuisance", metavar="NAME", help="A column the proxy may reward, such as length.")
+@reading
+@click.option(
+    "--prompts",
+    type=click.Choice(["drawn", "fixed"]),
+    default="drawn",
+    show_default=True,
+    help="Intervals for the population of the prompts, or for these very prompts.",
+)
+@click.option(
+    "--reward-range", type=options.Numbers(exactly=2, finite=False), metavar="LO,HI",
+    help="What gold rewards can be, if known; 0/1 rewards imply 0,1.",
+)  # fmt: skip
+@options.intervals
+@options.answering
+@from_source
+def hacking(
+    source: Source,
+    proxy: str,
+    gold: str,
+    kl: list[float] | None,
+    nuisance: str | None,
+    as_json: bool,
+    output: Path | None,
+    **how: Any,
+) -> None:
+    r"""How much of a proxy reward's gain does the gold reward confirm, and where does it turn?
+
+    PATH is a file, a folder or a glob with samples of the base model and both rewards of each.
+    No training run is needed.
+
+    \b
+    klimit hacking rollouts.parquet --proxy rm --gold human
+    klimit hacking rollouts.parquet --proxy rm --gold human --nuisance length --kl 0.5,1
+    """
+    import klimit
+    from klimit.cli.output import print_json, print_text, write_table
+    from klimit.cli.progress import steps
+    from klimit.view import hacking as view
+
+    if source.reward is not None or source.weights is not None:
+        raise click.UsageError(
+            "--proxy and --gold name the rewards; leave --reward and --weights out"
+        )
+    source.keep(output)
+    with steps("reading", "following the proxy", "looking for the peak") as job:
+        rollouts = source.load(rewards=[x for x in (proxy, gold, nuisance) if x is not None])
+        job.next()
+        found = klimit.hacking(rollouts, proxy=proxy, gold=gold, nuisance=nuisance, **how)
+        job.next()
+        kl = view.budgets(found) if kl is None else kl
+        found.proxy_gain(kl)  # a budget that cannot be is an error before more work is done
+        text = None if as_json else view.text(found, kl)
+        document = view.record(found, kl, read=str(rollouts)) if as_json else None
+    if output is not None:
+        write_table(view.frame(found, kl), output)
+    if document is not None:
+        print_json(document)
+    else:
+        print_text(str(rollouts), text or "")

@@ -1,0 +1,157 @@
+"""Gold gain on a grid of KL budgets: value, interval, and how far it is trusted.
+
+The interval has three parts: what the choice of prompts (or, for these very prompts, of samples)
+moves, the tilt that spends the budget included; how far the correction may be wrong, to either side
+since its sign is not known beforehand; and how far the proxy's own frontier may have misplaced the
+tilt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from klimit.estimate.intervals import leave_out_error, quantiles
+from klimit.estimate.kernel import Floats
+from klimit.estimate.members import front
+from klimit.estimate.proxy.correction import TiltedRead
+from klimit.estimate.proxy.path import Path
+from klimit.estimate.proxy.statistics import Reads
+
+NODES = 60
+DOUBT = 0.03  # of the gold reward's spread times sqrt(2 KL), which is what its own optimum gains
+# how far each may be wrong, as shares of its size: the correction, the range of its candidates, the
+# shift of the tilt, and the proxy's own correction (which shows how thin the samples are, whatever the
+# corrections of gold say); and the same as trust counts them
+_WRONG = (0.3, 0.7, 0.5, 0.2)
+_WARY = (0.25, 0.25, 0.25, 0.15)
+
+
+@dataclass(frozen=True)
+class GoldBands:
+    """All arrays (nodes,) over ascending KL budgets.
+
+    Attributes
+    ----------
+    kl : nats
+    value, plugin : gold gain at the tilt that spends it; and uncorrected, at that tilt
+    moves : (units, nodes) what each unit of the sample moves it by: the squares sum to the variance
+    error : standard error
+    wrong : how far correction and tilt may be off, to either side
+    signed_wrong : the same with the sign of what was corrected: differences between nodes are wrong
+        together
+    quantile : two-sided, of the error
+    doubt : likely size of the remaining bias, in shares of spread times sqrt(2 KL)
+    trusted_kl : nats
+    """
+
+    kl: Floats
+    value: Floats
+    plugin: Floats
+    moves: Floats
+    error: Floats
+    wrong: Floats
+    signed_wrong: Floats
+    quantile: float
+    doubt: Floats
+    trusted_kl: float
+
+    @property
+    def reach(self) -> Floats:
+        """Half the length of the interval."""
+        return np.asarray(np.hypot(self.quantile * self.error, self.wrong))
+
+    def at(self, which: Floats, kl: Floats) -> Floats:
+        """One of these between nodes; towards 0 nats all of them vanish as the root of the KL."""
+        root = np.sqrt(self.kl)
+        found = np.interp(np.sqrt(kl), root, which / root) * np.sqrt(kl)
+        return np.asarray(found)
+
+
+def gold_bands(
+    read: TiltedRead, reads: Reads, path: Path, which: tuple[int, int], *, spread: float,
+    horizon: float, level: float, fixed: bool, correctable: bool,
+) -> GoldBands:  # fmt: skip
+    """Bands of the gold gain.
+
+    Parameters
+    ----------
+    which : places of gold and proxy in `reads`
+    spread : pooled standard deviation of gold within prompts
+    horizon : nats past which trust must end whatever else
+    """
+    kl = np.linspace(0.03, max(horizon, 0.1) ** 0.5, NODES) ** 2
+    tilt = path.tilt_at(kl)
+    along = path.at(read.chosen, tilt)
+    value, plugin = along[0], path.at(read.plugin[:1], tilt[:1])[0]
+    moves = drawn_moves(along, reads.weights)
+    if fixed:  # the corrections make noise of their own: what they add to the spread of prompts
+        plain = leave_out_error(path.at(read.plugin[1:], tilt[1:]), plugin, reads.weights)
+        drawn = leave_out_error(along[1:], value, reads.weights)
+        moves = fixed_moves(read, reads, path, which, tilt[:1], value)
+        square = np.maximum((moves**2).sum(axis=0), 1e-300)
+        with np.errstate(invalid="ignore"):
+            more = np.nan_to_num(np.maximum(drawn**2 - plain**2, 0.0), nan=0.0, posinf=0.0)
+        moves = moves * np.sqrt(1 + more / square)
+    error = np.sqrt((moves**2).sum(axis=0))
+    if not fixed and int((reads.weights > 0).sum()) < 2:
+        error = np.full(len(kl), np.inf)
+    misplaced = np.abs(path.at(read.chosen[:1], tilt[:1] * _misplaced(path, kl))[0] - value)
+    dissent = np.ptp(path.at(read.candidates, np.repeat(tilt[:1], len(read.candidates), 0)), axis=0)
+    unit = spread * np.sqrt(2 * kl)  # about what gold's own optimum gains
+    own = path.at(path.gains[:1], tilt[:1])[0]
+    uncorrected = np.einsum("i,ij->j", reads.weights, reads.full[which[1]])[None]
+    thin = unit * np.abs(1 - path.at(uncorrected, tilt[:1])[0] / np.maximum(own, 1e-300))
+    parts = np.stack([np.abs(value - plugin), dissent, misplaced, thin])
+    wrong, wary = (
+        np.sqrt(((np.array(x)[:, None] * parts) ** 2).sum(axis=0)) for x in (_WRONG, _WARY)
+    )
+    doubt = wary / np.maximum(unit, 1e-300)
+    wall = min(horizon, path.limit.trusted_kl)
+    unsure = (doubt > DOUBT) | (kl > wall) | (not correctable)
+    first = int(np.argmax(unsure)) if unsure.any() else len(kl)
+    groups = int((reads.weights > 0).sum())
+    quantile = quantiles(level, 10**6 if fixed else groups)[0]
+    trusted = 0.0 if first == 0 else float(kl[first - 1])
+    if 0 < first < len(kl) and doubt[first] <= DOUBT:
+        trusted = float(wall)
+    signed = np.where(value >= plugin, wrong, -wrong)
+    return GoldBands(kl, value, plugin, moves, error, wrong, signed, quantile, doubt, trusted)
+
+
+def _misplaced(path: Path, kl: Floats) -> Floats:
+    """Factor between the plug-in's tilt at a KL and the corrected one."""
+    members = path.limit.members
+    assert members is not None
+    plain = front(members.plugin, path.grid, kl).tilt
+    used = path.limit.curve.at_kl(kl).tilt
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.clip(np.nan_to_num(plain / used, nan=1.0), 0.25, 4.0)
+
+
+def drawn_moves(along: Floats, weights: Floats) -> Floats:
+    """(groups, ...) moves of a statistic by groups of prompts, from its values without each."""
+    present = weights > 0
+    count = int(present.sum())
+    share = (1 - weights[present]).reshape(-1, *[1] * (along.ndim - 1))
+    scale = (count / max(count - 1, 1)) ** 0.5
+    return np.asarray(share * (along[0] - along[1:][present]) * scale)
+
+
+def fixed_moves(
+    read: TiltedRead, reads: Reads, path: Path, which: tuple[int, int], tilt: Floats, value: Floats
+) -> Floats:
+    """(groups x hands, nodes) moves by hands of samples, prompts held fixed.
+
+    At a fixed KL the tilt moves too: by what the hand moves the proxy's KL, times the slope of gold
+    against the proxy along the path.
+    """
+    gold, proxy = which
+    rise = path.at(read.chosen[:1], tilt * 1.05)[0] - path.at(read.chosen[:1], tilt / 1.05)[0]
+    run = path.at(path.gains[:1], tilt * 1.05)[0] - path.at(path.gains[:1], tilt / 1.05)[0]
+    slope = rise / np.where(run > 0, run, np.inf)
+    flat = reads.hands.reshape(reads.hands.shape[0], -1, reads.hands.shape[-1])
+    at = np.repeat(tilt, flat.shape[1], axis=0)
+    log_mgf, of_gold, of_proxy = (path.at(flat[row], at) for row in (0, 1 + gold, 1 + proxy))
+    return np.asarray(of_gold - slope * (of_proxy - log_mgf / tilt[0]))

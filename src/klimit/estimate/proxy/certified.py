@@ -1,0 +1,167 @@
+"""What the size of the error alone certifies of a proxy's gain.
+
+With ``error = scale * proxy - gold``, no policy looks better than it is by more than the error can be
+made to gain at its KL (theory.md, d.2 and d.4). So gold gains at least ``scale * proxy gain - error
+gain``, whatever the error has to do with gold, as long as its size is what is assumed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._estimate import Estimate
+from klimit.estimate.intervals import leave_out_error, quantiles
+from klimit.estimate.kernel import Floats
+from klimit.estimate.members import front
+from klimit.estimate.samples import ordered_mean
+from klimit.estimate.tilted import tilt_prompts
+
+if TYPE_CHECKING:
+    from klimit.estimate.proxy.result import Hacking
+    from klimit.estimate.result import Frontier
+
+
+@dataclass(frozen=True)
+class Certified:
+    """Lower bounds on the gold gain along the proxy's tilt; gold units, `Estimate`s of one shape.
+
+    Each holds for any error that fulfils its assumption, so it may be far below the truth, and
+    below 0. The interval is that of the bound.
+
+    Attributes
+    ----------
+    kl : nats
+    moment : ``scale * proxy gain - G(kl)``, G the error's own frontier: the best bound by moment
+        generating functions, for any error with the law of tails that these samples show
+    sub_gaussian : ``scale * proxy gain - sqrt(2 tau^2 kl)``, tau^2 the error's sub-Gaussian scale
+    variance : ``scale * proxy gain - sqrt(E Var(error) E chi^2)``, for any error of this variance
+    sup_norm : ``scale * proxy gain - sqrt(E R^2 kl / 2)``, for any error within the range R that a
+        prompt's samples show; the range itself may be larger, so this holds as far as R is right
+    gold_gain : what was measured, beside them
+    scale : gold per unit of proxy that makes the error uncorrelated with gold within prompts
+    error_sd, error_range : root mean square over prompts of the error's standard deviation and range
+    """
+
+    kl: Any
+    moment: Estimate
+    sub_gaussian: Estimate
+    variance: Estimate
+    sup_norm: Estimate
+    gold_gain: Estimate
+    scale: float
+    error_sd: float
+    error_range: float
+
+    @property
+    def best(self) -> Estimate:
+        """The tightest that needs no more than the tails seen: `moment`."""
+        return self.moment
+
+    @property
+    def looseness(self) -> Any:
+        """Share of the measured gold gain that `moment` leaves open; over 1 where nothing is certain."""
+        gold, sure = np.asarray(self.gold_gain.value), np.asarray(self.moment.value)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = np.where(gold > 0, (gold - sure) / gold, np.nan)
+        return found.item() if found.ndim == 0 else found
+
+
+def certified(hack: Hacking, kl: Floats) -> Certified:
+    """See `Certified`."""
+    flat = np.atleast_1d(kl).ravel().astype(float)
+    scale, error = error_of(hack)
+    level, weights = hack.settings.level, hack.reads.weights
+    samples = error.samples
+    safe = np.maximum(flat, 1e-9)
+    proxy = scale * _frontier(hack.proxy, safe)
+    own = _frontier(error, safe)
+    spread = ordered_mean(samples.variances * samples.counts / (samples.counts - 1), samples) ** 0.5
+    ranges = np.empty(samples.prompts)
+    for prompt, row in samples.rewards_by_prompt():
+        ranges[prompt] = row[-1] - row[0]
+    wide = ordered_mean(ranges**2, samples) ** 0.5
+    tau = _sub_gaussian(error)
+    chi = np.array([_chi_square(hack, float(x)) for x in safe])
+    one_sided = quantiles(level, int((weights > 0).sum()))[0]
+    seen = hack.proxy.gain(flat)
+    of_error = error.gain(flat)
+    trusted = np.atleast_1d(seen.trusted) & np.atleast_1d(of_error.trusted)
+    doubt = np.abs(scale) * _beyond(seen, hack.proxy, flat)
+
+    def estimate(lost: Floats, extra: Floats) -> Estimate:
+        values = proxy - lost
+        noise = one_sided * leave_out_error(values[1:], values[0], weights)
+        sure = np.hypot(noise, np.hypot(doubt, extra))
+        value = np.where(flat > 0, values[0], 0.0)
+        low = np.where(flat > 0, np.where(trusted, value - sure, -np.inf), 0.0)
+        high = np.where(flat > 0, value + sure, 0.0)
+        shape = np.shape(kl)
+        note = "" if trusted.all() else "beyond what these samples show of proxy or error"
+        parts = [np.asarray(x).reshape(shape) for x in (value, low, high, trusted | (flat == 0))]
+        return Estimate.of(*parts[:3], level=level, trusted=parts[3], note=note)
+
+    rows = np.ones((len(proxy), 1))
+    none = np.zeros(len(flat))
+    return Certified(
+        kl=kl if np.ndim(kl) else float(kl),
+        moment=estimate(own, _beyond(of_error, error, flat)),
+        sub_gaussian=estimate(rows * tau * np.sqrt(2 * safe), none),
+        variance=estimate(rows * spread * np.sqrt(chi), none),
+        sup_norm=estimate(rows * wide * np.sqrt(safe / 2), none),
+        gold_gain=hack.gold_gain(kl),
+        scale=scale, error_sd=spread, error_range=wide,
+    )  # fmt: skip
+
+
+def error_of(hack: Hacking) -> tuple[float, Frontier]:
+    """Gold per unit of proxy, and the frontier of the error.
+
+    Proxy = gold + error in one unit, the error uncorrelated with gold: so the unit is Var(gold) /
+    Cov(proxy, gold) within prompts. (Where the covariance is not positive nothing is certified;
+    then it is the regression's slope.)
+    """
+    from klimit.estimate.proxy.verb import centred_moments, in_order
+
+    pairs = hack.pairs
+    variance = centred_moments(pairs, pairs.proxy, pairs.proxy)[0]
+    together = float(hack.readings.covariance[0])
+    scale = float(hack.readings.spread**2 / together if together > 0 else together / variance)
+    settings = replace(hack.settings, reward="error", reward_range=None, range_implied=False)
+    return scale, in_order(pairs, scale * pairs.proxy - pairs.gold, settings)
+
+
+def _frontier(limit: Frontier, kl: Floats) -> Floats:
+    """(1 + groups, budgets) corrected gain; zero where nothing can be gained."""
+    members = limit.members
+    if members is None:
+        return np.zeros((1, len(kl)))
+    value = np.atleast_1d(limit.gain(kl).value)
+    found = front(np.vstack([members.chosen, members.chosen_without]), members.grid, kl).gain
+    return np.asarray(value * found / np.maximum(found[0], 1e-300))
+
+
+def _beyond(seen: Estimate, limit: Frontier, kl: Floats) -> Floats:
+    """How far a frontier's correction may be off, to the side that matters less or more."""
+    high = np.atleast_1d(seen.high) - np.atleast_1d(seen.value)
+    error = np.nan_to_num(limit.bands.share(limit.bands.error, kl) * np.atleast_1d(seen.value))
+    return np.where(np.isfinite(high), np.sqrt(np.maximum(high**2 - (2 * error) ** 2, 0.0)), 0.0)
+
+
+def _sub_gaussian(error: Frontier) -> float:
+    """Least tau with ``log E exp(l (e - E e)) <= l^2 tau^2 / 2`` over the tilts that are seen."""
+    members = error.members
+    if members is None:
+        return 0.0
+    tilts = members.grid.tilts
+    seen = error.curve.at_tilt(tilts).kl <= max(error.trusted_kl, 0.05)
+    squares = 2 * members.chosen[seen] / tilts[seen] ** 2
+    return float(np.sqrt(squares.max())) if seen.any() else 0.0
+
+
+def _chi_square(hack: Hacking, kl: float) -> float:
+    """Mean chi-square of the proxy's policy from the base, as far as these samples show it."""
+    tilt = min(float(hack.proxy.curve.at_kl(kl).tilt), float(hack.path.known[-1]))
+    return ordered_mean(tilt_prompts(hack.proxy.samples, tilt).chi_square, hack.proxy.samples)

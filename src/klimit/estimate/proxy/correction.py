@@ -1,0 +1,88 @@
+"""What the tilted gold mean would be with endless samples: corrections that err in different ways.
+
+The ratio ``sum w g / sum w`` of M samples is biased by about ``-E w^2 (g - gain) / M``. For gold =
+proxy that is low; where the highest proxy rewards are bad it is high; so the sign is not known
+beforehand and nothing here assumes one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from klimit.estimate.kernel import Floats
+from klimit.estimate.members import with_left_out
+from klimit.estimate.proxy.model import ModelBias
+from klimit.estimate.proxy.path import Path
+from klimit.estimate.proxy.statistics import Reads
+
+
+@dataclass(frozen=True)
+class TiltedRead:
+    """One reward read along the proxy's tilts.
+
+    Attributes
+    ----------
+    plugin, chosen : (1 + groups, tilts) uncorrected and corrected; all prompts, then without each
+        group
+    candidates : (candidates, tilts) what `chosen` was chosen from
+    """
+
+    plugin: Floats
+    chosen: Floats
+    candidates: Floats
+
+
+def corrected_read(
+    reads: Reads, path: Path, read: int, proxy: int, slope: float, model: ModelBias | None, *,
+    plain: bool = False,
+) -> TiltedRead:  # fmt: skip
+    """Correct one of the reads.
+
+    Parameters
+    ----------
+    read, proxy : which of `reads` to correct, and which is the proxy itself
+    slope : of the read on the proxy within prompts, under the base
+    model : the pooled model's bias, where there is one
+    plain : leave it uncorrected: there are too few samples
+
+    Notes
+    -----
+    With a model, three pieces add up. The part of gold that is linear in the proxy moves as the
+    proxy does, whose frontier has a correction of its own. The rest has the bias that the pooled
+    model predicts. And what the step from M/2 to M shows beyond the two is continued, as far as the
+    proxy's own step has to be continued to reach its frontier. For gold = proxy this is the
+    frontier. Without a model (a proxy of few levels) it is the middle of a jackknife, the linear
+    part with the rest jackknifed, and the continued step. Where the candidates part, none is
+    believed: their range widens the interval and ends trust.
+    """
+    weights = reads.weights
+
+    def of(values: Floats, which: int) -> Floats:
+        return with_left_out(values[which], weights)
+
+    plugin, own = of(reads.full, read), of(reads.full, proxy)
+    if plain:
+        return TiltedRead(plugin, plugin, plugin[:1])
+    jackknife, own_jackknife = of(reads.jackknife, read), of(reads.jackknife, proxy)
+    half, own_half = of(reads.half, read), of(reads.half, proxy)
+    lacking = path.gains - own
+    tiny = 1e-9 * np.abs(own[:1]).max()
+    onward = np.clip(lacking / np.where(np.abs(own_half) > tiny, own_half, np.inf), 0.0, 4.0)
+    candidates = [plugin + jackknife, plugin + onward * half]
+    if model is None:
+        candidates.append(plugin + jackknife + slope * (lacking - own_jackknife))
+        stack = np.stack(candidates)
+        middle = np.argsort(stack[:, 0], axis=0)[1]
+        chosen = np.take_along_axis(stack, middle[None, None, :], axis=0)[0]
+        return TiltedRead(plugin, chosen, stack[:, 0])
+    # the model is believed as far as the proxy itself changes from M/2 to M as the model says: not at
+    # all where every prompt's best samples are tied, as at the longest length
+    believed = np.clip(own_half / np.maximum(model.change[proxy], tiny), 0.0, 1.0)
+    total, change = believed * model.total[:, None], believed * model.change[:, None]
+    beyond = half - change[read] - slope * (own_half - change[proxy])
+    rest = total[read] - slope * total[proxy]
+    chosen = plugin + slope * lacking + rest + onward * beyond
+    candidates.append(chosen)
+    return TiltedRead(plugin, chosen, np.stack(candidates)[:, 0])

@@ -1,0 +1,220 @@
+"""The proxy's best policy beside gold's own: correlation, efficiency, and three gaps.
+
+Gold's frontier and the gold gain along the proxy's tilt come from the same prompts. So the error of
+their difference is that of the difference with each group of prompts left out; what either
+correction may be off is no error that pairing removes, and is added to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._estimate import Estimate
+from klimit.estimate.intervals import leave_out_error
+from klimit.estimate.kernel import Floats
+from klimit.estimate.members import front
+
+if TYPE_CHECKING:
+    from klimit.estimate.proxy.result import Hacking
+    from klimit.estimate.result import Frontier
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """What optimising the proxy instead of gold loses; all `Estimate`s of one shape, gold units.
+
+    None of them need grow with the KL (theory.md, d.3): only their bounds do. Gaps at fixed beta and
+    the regularised one compare the numbers of proxy and gold as they are, so they mean something
+    where both are in the same units. The gap at fixed KL means something always.
+
+    Attributes
+    ----------
+    kl, beta : where: nats of the proxy's policy, and the coefficient that spends them
+    fixed_beta : gold gain of gold's policy at this beta over that of the proxy's; any sign
+    fixed_kl : gold gain that the same KL could buy over that of the proxy's policy; at least 0
+    regularised : loss of ``E gold - beta KL``, which is beta KL(proxy's policy || gold's); at least 0
+    """
+
+    kl: Any
+    beta: Any
+    fixed_beta: Estimate
+    fixed_kl: Estimate
+    regularised: Estimate
+
+
+def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
+    """See `Gaps`; `kl` is where `beta` leads, if that was asked for."""
+    flat = np.atleast_1d(kl).ravel()
+    if beta is None:
+        slope = np.atleast_1d(hack.proxy.beta(flat).value)
+    else:
+        slope = np.atleast_1d(beta).ravel().astype(float)
+    with np.errstate(divide="ignore"):
+        tilt = np.where(slope > 0, 1 / np.where(slope > 0, slope, 1.0), np.inf)
+    along = _along(hack, flat)
+    there, own = _at_tilt(hack, flat, tilt)
+    wrong = hack.readings.bands.at(hack.readings.bands.wrong, flat)
+    at_kl = _gold_at_kl(hack.gold, flat)
+    at_tilt, log_mgf = _gold_at_tilt(hack.gold, tilt)
+    regularised = slope * log_mgf.value - there + slope * own
+    reach = hack.gold.gain(at_tilt.kl)
+    within = flat <= hack.trusted_kl
+    far = (at_tilt.kl <= hack.gold.trusted_kl) & within
+    level = hack.settings.level
+
+    def estimate(values: Floats, extra: Floats, trusted: Floats, least: float) -> Estimate:
+        error = _error(hack, values, flat)
+        sure = np.hypot(hack.readings.bands.quantile * error, np.hypot(wrong, extra))
+        value = np.maximum(values[0], least)
+        low = np.where(trusted, np.maximum(values[0] - sure, least), least)
+        high = np.where(trusted, np.maximum(values[0] + sure, value), np.inf)
+        note = "" if np.all(trusted) else "beyond what these samples show of proxy or gold"
+        shape = np.shape(kl)
+        parts = (np.minimum(low, value), high, trusted)
+        low, high, trusted = (np.asarray(x).reshape(shape) for x in parts)
+        return Estimate.of(value.reshape(shape), low, high, level=level, trusted=trusted, note=note)
+
+    known = within & (flat <= hack.gold.trusted_kl)
+    zero = flat == 0
+    return Gaps(
+        kl=kl if np.ndim(kl) else float(kl),
+        beta=slope.reshape(np.shape(kl)) if np.ndim(kl) else float(slope[0]),
+        fixed_beta=estimate(at_tilt.gain - there, _reach(reach), far | zero, -np.inf),
+        fixed_kl=estimate(at_kl - along, _reach(hack.gold.gain(flat)), known | zero, 0.0),
+        regularised=estimate(regularised, _reach(reach), far | zero, 0.0),
+    )
+
+
+def efficiency(hack: Hacking, kl: Floats) -> Estimate:
+    """Gold gain along the proxy over gold's frontier, at the same KL."""
+    flat = np.atleast_1d(kl).ravel().astype(float)
+    gold, best = hack.gold_gain(flat), hack.gold.gain(flat)
+    along, limit = _along(hack, flat), _gold_at_kl(hack.gold, flat)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = along / np.where(limit > 0, limit, np.nan)
+        error = hack.readings.bands.quantile * _error(hack, ratio, flat)
+        wrong = hack.readings.bands.at(hack.readings.bands.wrong, flat) / best.value
+        extra = np.abs(ratio[0]) * _reach(best) / best.value
+        sure = np.sqrt(error**2 + wrong**2 + extra**2)
+        floor = np.where(np.asarray(gold.low) >= 0, 0.0, np.asarray(gold.low) / best.low)
+        ceiling = np.where(np.asarray(gold.high) >= 0, np.asarray(gold.high) / best.low, 0.0)
+    trusted = np.asarray(gold.trusted) & np.asarray(best.trusted)
+    value = np.minimum(ratio[0], 1.0)
+    low = np.where(trusted, value - sure, np.minimum(floor, value))
+    high = np.where(
+        trusted, np.minimum(value + sure, 1.0), np.minimum(np.maximum(ceiling, value), 1.0)
+    )
+    note = (
+        "" if np.all(trusted) else "beyond what these samples show of proxy or gold: an upper bound"
+    )
+    shape = np.shape(kl)
+    parts = (np.asarray(x).reshape(shape) for x in (value, low, high, trusted))
+    value, low, high, trusted = parts
+    return Estimate.of(value, low, high, level=hack.settings.level, trusted=trusted, note=note)
+
+
+def correlation(hack: Hacking) -> Estimate:
+    """Mean covariance within prompts over the root of both mean variances, by Fisher's transform."""
+    from klimit.estimate.proxy.verb import centred_moments
+
+    pairs, groups = hack.pairs, len(hack.reads.weights)
+    moments = np.stack([
+        hack.readings.covariance,
+        centred_moments(pairs, pairs.proxy, pairs.proxy),
+        centred_moments(pairs, pairs.gold, pairs.gold),
+    ])  # fmt: skip
+    each = moments[:, 1:]
+    group = np.arange(pairs.prompts) % groups
+    sums = np.stack([np.bincount(group, row, minlength=groups) for row in each])
+    number = np.bincount(group, minlength=groups)
+    total = moments[:, :1] * pairs.prompts
+    without = (total - sums) / np.maximum(pairs.prompts - number, 1)
+    every = np.concatenate([moments[:, :1], without], axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.clip(every[0] / np.sqrt(every[1] * every[2]), -1, 1)
+        z = np.arctanh(np.clip(found, -1 + 1e-12, 1 - 1e-12))
+    error = float(leave_out_error(z[1:], z[0], hack.reads.weights))
+    if hack.settings.prompts == "fixed":
+        error = min(error, 1 / max(len(pairs.gold) - pairs.prompts - 1, 1) ** 0.5 * 1.5)
+    reach = hack.readings.bands.quantile * error
+    low, high = np.tanh(z[0] - reach), np.tanh(z[0] + reach)
+    return Estimate(float(found[0]), float(low), float(high), hack.settings.level)
+
+
+@dataclass(frozen=True)
+class _GoldPoint:
+    """Gold's own policy at a tilt: gain with groups left out (1 + groups, ...), and its KL."""
+
+    gain: Floats
+    kl: Floats
+
+
+@dataclass(frozen=True)
+class _LogMgf:
+    value: Floats
+
+
+def _along(hack: Hacking, kl: Floats) -> Floats:
+    """(1 + groups, budgets) gold gain along the proxy's tilt."""
+    safe = np.maximum(kl, 1e-9)
+    tilt = np.minimum(hack.path.tilt_at(safe), hack.path.known[-1])
+    return np.where(kl > 0, hack.path.at(hack.readings.read.chosen, tilt), 0.0)
+
+
+def _at_tilt(hack: Hacking, kl: Floats, tilt: Floats) -> tuple[Floats, Floats]:
+    """(1 + groups, budgets) gold gain and KL of the proxy's policy, the tilt held fixed."""
+    path = hack.path
+    rows = len(hack.reads.weights) + 1
+    at = np.repeat(np.clip(tilt, path.known[0] * 1e-6, path.known[-1])[None], rows, axis=0)
+    gold = path.at(hack.readings.read.chosen, at)
+    spent = at * path.at(path.gains, at) - path.at(path.log_mgf, at)
+    return np.where(kl > 0, gold, 0.0), spent - spent[0] + kl
+
+
+def _gold_at_kl(gold: Frontier, kl: Floats) -> Floats:
+    """(1 + groups, budgets) gold's frontier."""
+    members = gold.members
+    assert members is not None
+    safe = np.maximum(kl, 1e-9)
+    value = np.atleast_1d(gold.gain(safe).value)
+    found = front(np.vstack([members.chosen, members.chosen_without]), members.grid, safe).gain
+    return np.where(kl > 0, value * found / np.maximum(found[0], 1e-300), 0.0)
+
+
+def _gold_at_tilt(gold: Frontier, tilt: Floats) -> tuple[_GoldPoint, _LogMgf]:
+    """Gold's own policy at a tilt."""
+    from scipy.interpolate import CubicSpline
+
+    members = gold.members
+    assert members is not None
+    nodes = np.log(members.grid.tilts)
+    at = np.clip(np.log(np.maximum(tilt, 1e-300)), nodes[0], nodes[-1])
+    spline = CubicSpline(nodes, np.vstack([members.chosen, members.chosen_without]), axis=-1)
+    value, gain = spline(at), spline(at, 1) / np.exp(at)
+    point = gold.curve.at_tilt(np.minimum(tilt, 1e300))
+    below = tilt < members.grid.tilts[0]
+    small = np.where(below, tilt / members.grid.tilts[0], 1.0)
+    gain = gain * small + np.where(below, 0.0, point.gain - gain[0])
+    value = value * small**2 + np.where(below, 0.0, point.log_partition - value[0])
+    return _GoldPoint(gain, np.asarray(point.kl)), _LogMgf(value)
+
+
+def _reach(best: Estimate) -> Floats:
+    """How far gold's correction may be off, beyond what leaving prompts out shows."""
+    high = np.asarray(best.high, dtype=float)
+    return np.where(np.isfinite(high), np.maximum(high - best.value, 0.0), 0.0) * 0.5
+
+
+def _error(hack: Hacking, values: Floats, kl: Floats) -> Floats:
+    """Standard error from groups left out; for these very prompts in proportion to the gain's."""
+    error = leave_out_error(values[1:], values[0], hack.reads.weights)
+    if hack.settings.prompts != "fixed":
+        return error
+    drawn = leave_out_error(_along(hack, kl)[1:], _along(hack, kl)[0], hack.reads.weights)
+    bands = hack.readings.bands
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = bands.at(bands.error, kl) / drawn
+    return np.asarray(error * np.nan_to_num(ratio, nan=1.0, posinf=1.0))

@@ -1,0 +1,139 @@
+"""The bias that a pooled model of the pairs predicts for a tilted gold mean of few samples.
+
+A mean over prompts of tilted gold means is linear in gold, so it can be taken apart: gold = (a + b s) z
++ rest, with z the proxy's residual on a common scale and s its spread on the prompt. What is left
+does not hang together with the spread any more, and its bias is that of the pooled pairs, dealt into
+hands of M. All prompts together show the far end of the proxy that M samples of one prompt miss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from klimit.estimate.few_levels import shared_levels
+from klimit.estimate.kernel import BLOCK, Floats, Grid
+from klimit.estimate.proxy.pairs import Pairs
+from klimit.estimate.proxy.path import Path
+from klimit.estimate.samples import Samples
+from klimit.estimate.shape import predicted_bias
+from klimit.estimate.statistics import FEWEST, slices
+
+_POOL = 2**19  # pairs kept
+_HANDS = 400  # simulated prompts, at least
+_SCALES = 400  # scales that the average over prompts is made of, at most
+
+
+@dataclass(frozen=True)
+class ModelBias:
+    """What M samples lack of the tilted means, and what M/2 lack beyond that; (reads, tilts)."""
+
+    total: Floats
+    change: Floats
+
+
+def model_bias(
+    pairs: Pairs, samples: Samples, path: Path, *reads: Floats, seed: int
+) -> ModelBias | None:
+    """See `ModelBias`; None for a proxy of few levels, whose prompts share no shape."""
+    usual = (samples.counts >= FEWEST) & (samples.variances > 0)
+    if not usual.any() or shared_levels(pairs.proxy) is not None:
+        return None
+    pooled = predicted_bias(samples, path.grid, seed=seed)
+    scale = np.zeros(samples.prompts)
+    places = [
+        b.prompts[samples.variances[b.prompts] > 0] for b, enough in slices(samples) if enough
+    ]
+    scale[np.concatenate(places)] = pooled.scales
+    known = np.flatnonzero(scale > 0)
+    pool, spread = _residuals(pairs, scale, reads)
+    z = pool[0]
+    both = np.stack([z, spread * z])
+    square, product = (np.einsum("ij,kj->ik", both, x) for x in (both, pool[1:]))
+    linear = np.linalg.lstsq(square, product, rcond=None)[0].T
+    size = np.abs(pool[1:]).max(axis=1)
+    pool[1:] -= np.einsum("ki,ij->kj", linear, both)
+    rest = np.abs(pool[1:]).max(axis=1) > 1e-9 * size  # of the proxy itself nothing is left
+    pool = pool[np.r_[True, rest]]
+    rng = np.random.default_rng([seed, 8, pool.shape[1]])
+    if pool.shape[1] > _POOL:
+        pool = pool[:, rng.choice(pool.shape[1], _POOL, replace=False)]
+    low = np.floor(np.log2(scale[known].min() * path.grid.start))
+    octaves = int(np.ceil(np.log2(scale[known].max() * path.known[-1]) - low)) + 1
+    grid = Grid(2.0**low, octaves, 4)
+    count = int(np.median(samples.counts[known]))
+    whole, half = _lacking(pool, (count, max(count // 2, 2)), grid, rng)
+    order = known[np.argsort(scale[known])]
+    pick = order[np.linspace(0, len(order) - 1, min(len(order), _SCALES)).astype(int)]
+    where = np.log(path.known)[:, None] + np.log(scale[pick])
+    share = len(known) / samples.prompts
+
+    def mean(curves: Floats) -> Floats:
+        line, *others = (np.interp(where, np.log(grid.tilts), row) for row in curves)
+        found = np.stack([((a + b * scale[pick]) * line).mean(axis=1) for a, b in linear])
+        for row, other in zip(np.flatnonzero(rest), others, strict=True):
+            found[row] += other.mean(axis=1)
+        return np.asarray(found * share)
+
+    total, less = mean(whole), mean(half)
+    return ModelBias(total, less - total)
+
+
+def _residuals(pairs: Pairs, scale: Floats, reads: tuple[Floats, ...]) -> tuple[Floats, Floats]:
+    """(1 + reads, samples) residuals of the proxy on a common scale, and the reads; and the scales."""
+    found, spread = [], []
+    for chunk in pairs.chunks(*reads):
+        use = scale[chunk.prompts] > 0
+        count = chunk.proxy.shape[1]
+        own = np.broadcast_to(scale[chunk.prompts[use], None], (int(use.sum()), count))
+        parts = np.concatenate([(chunk.proxy[use] / own)[None], chunk.reads[:, use]])
+        found.append(parts.reshape(len(parts), -1) * (count / (count - 1)) ** 0.5)
+        spread.append(own.ravel())
+    return np.concatenate(found, axis=1), np.concatenate(spread)
+
+
+def _lacking(
+    pool: Floats, sizes: tuple[int, int], grid: Grid, rng: np.random.Generator
+) -> list[Floats]:
+    """For each size, (rows, tilts): tilted mean of a whole deal less the mean over its hands."""
+    proxy = pool[0]
+    most = sizes[0]
+    per_deal = max(1, min(len(proxy), _HANDS * most) // most)
+    deals = max(1, round(_HANDS / per_deal))
+    total = [np.zeros((len(pool), len(grid.tilts))) for _ in sizes]
+    for _ in range(deals):
+        place = (
+            rng.permutation(len(proxy))
+            if len(proxy) >= most
+            else rng.integers(len(proxy), size=most)
+        )
+        place = place[: per_deal * most]
+        level = _tilted_means(proxy[place][None], pool[:, place][:, None], grid)
+        for row, size in zip(total, sizes, strict=True):
+            hands = per_deal * most // size
+            rows = place[: hands * size].reshape(hands, size)
+            row += level - _tilted_means(proxy[rows], pool[:, rows], grid)
+    return [row / deals for row in total]
+
+
+def _tilted_means(proxy: Floats, gold: Floats, grid: Grid) -> Floats:
+    """(reads, tilts) mean over rows of the tilted mean less the plain one."""
+    out = np.zeros((len(gold), len(grid.tilts)))
+    step = max(1, BLOCK // proxy.shape[1])
+    for first in range(0, len(proxy), step):
+        part, reads = proxy[first : first + step], gold[:, first : first + step]
+        gaps = part - part.max(axis=1, keepdims=True)
+        plain = reads.mean(axis=2)
+        lowest = float(gaps.min())
+        for chain in range(grid.per_octave):
+            weights = np.exp(grid.tilts[chain] * gaps)
+            for octave in range(grid.octaves):
+                tilt = float(grid.tilts[octave * grid.per_octave + chain])
+                if octave:
+                    if tilt * lowest < -600.0:  # subnormal squares are slow and never matter
+                        weights[weights < 1e-140] = 0.0
+                    np.multiply(weights, weights, out=weights)
+                mean = np.einsum("ij,kij->ki", weights, reads) / weights.sum(axis=1)
+                out[:, octave * grid.per_octave + chain] += (mean - plain).sum(axis=1)
+    return out / len(proxy)

@@ -1,0 +1,133 @@
+"""How much of a proxy's gain is a nuisance such as length, and what is left without it.
+
+Within prompts, proxy = slope * nuisance + rest, the rest uncorrelated with the nuisance under the
+base. Along the proxy's tilt both parts gain, and the gains add up. That tells where a gain came from,
+not what could be had without the nuisance: a policy that must keep the mean of the nuisance at the
+base's is best tilted by ``proxy - price * nuisance``, with the price at which the mean stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from klimit._errors import ArgumentError
+from klimit._estimate import Estimate
+from klimit.estimate.intervals import leave_out_error
+from klimit.estimate.kernel import Floats
+
+if TYPE_CHECKING:
+    from klimit.estimate.proxy.result import Hacking
+
+_STEPS = 6
+_CLOSE = 0.01  # of the nuisance's spread: a mean that moved less has stayed
+
+
+@dataclass(frozen=True)
+class Nuisance:
+    """A nuisance along the proxy's tilt at one KL.
+
+    Attributes
+    ----------
+    name, kl : which, and nats
+    shift : how far its mean moves, in its own units
+    share : of the proxy's gain that the nuisance carries: slope * shift / proxy gain
+    proxy_part, proxy_rest : the two parts of the proxy's gain, proxy units
+    correlation : with the proxy within prompts
+    fixed_proxy_gain, fixed_gold_gain : gains of the best policy for the proxy at this KL that keeps
+        the nuisance's mean at the base's
+    price : proxy units that one unit of the nuisance then costs
+    """
+
+    name: str
+    kl: float
+    shift: Estimate
+    share: Estimate
+    proxy_part: Estimate
+    proxy_rest: Estimate
+    correlation: float
+    fixed_proxy_gain: Estimate
+    fixed_gold_gain: Estimate
+    price: float
+
+
+def nuisance(hack: Hacking, kl: float) -> Nuisance:
+    """See `Nuisance`."""
+    from klimit.estimate.proxy.verb import centred_moments
+
+    readings, pairs = hack.nuisance_readings, hack.pairs
+    if readings is None or pairs.nuisance is None:
+        raise ArgumentError(
+            "no nuisance was named; give one: klimit.hacking(..., nuisance='length') (--nuisance)."
+        )
+    own = centred_moments(pairs, pairs.nuisance, pairs.nuisance)
+    proxy = centred_moments(pairs, pairs.proxy, pairs.proxy)[0]
+    slope = float(readings.covariance[0] / own[0])
+    safe = np.array([max(kl, 1e-9)])
+    tilt = np.minimum(hack.path.tilt_at(safe), hack.path.known[-1])
+    shift = hack.path.at(readings.read.chosen, tilt)
+    gain = hack.path.at(hack.path.gains, tilt)
+    gain = gain - gain[0] + float(hack.proxy.gain(kl).value)
+    bands = readings.bands
+    trusted = kl <= min(bands.trusted_kl, hack.proxy.trusted_kl)
+    wrong = float(bands.at(bands.wrong, safe)[0])
+
+    def estimate(values: Floats, doubt: float) -> Estimate:
+        error = float(leave_out_error(values[1:], values[0], hack.reads.weights)[0])
+        sure = float(np.hypot(bands.quantile * error, doubt))
+        value = float(values[0, 0])
+        note = "" if trusted else f"beyond the trusted {bands.trusted_kl:.2g} nats"
+        low, high = (value - sure, value + sure) if trusted else (-np.inf, np.inf)
+        return Estimate(value, low, high, hack.settings.level, trusted, note)
+
+    total = float(gain[0, 0]) if gain[0, 0] > 0 else np.nan
+    held, price = hold(hack, kl, slope)
+    part = abs(slope) * wrong
+    return Nuisance(
+        name=pairs.names[2],
+        kl=kl,
+        shift=estimate(shift, wrong),
+        share=estimate(slope * shift / gain, part / total),
+        proxy_part=estimate(slope * shift, part),
+        proxy_rest=estimate(gain - slope * shift, part),
+        correlation=float(readings.covariance[0] / np.sqrt(own[0] * proxy)),
+        fixed_proxy_gain=held.proxy_gain(kl),
+        fixed_gold_gain=held.gold_gain(kl),
+        price=price,
+    )
+
+
+def hold(hack: Hacking, kl: float, price: float) -> tuple[Hacking, float]:
+    """The same question for ``proxy - price * nuisance``, the price such that the nuisance's mean stays.
+
+    Secant steps from the price that regression within prompts suggests.
+    """
+    from klimit.estimate.proxy.verb import along
+
+    pairs, readings = hack.pairs, hack.nuisance_readings
+    assert pairs.nuisance is not None
+    assert readings is not None
+    length = pairs.nuisance
+    name = f"{pairs.names[0]} at a fixed mean of {pairs.names[2]}"
+
+    def at(price: float) -> Hacking:
+        rewards = pairs.proxy - price * length
+        named = replace(pairs, proxy=rewards, names=(name, *pairs.names[1:]))
+        return along(named, hack.settings)
+
+    def moved(held: Hacking) -> float:
+        assert held.nuisance_readings is not None
+        tilt = np.minimum(held.proxy.curve.at_kl(max(kl, 1e-9)).tilt, held.path.known[-1])
+        chosen = held.nuisance_readings.read.chosen[:1]
+        return float(held.path.at(chosen, np.reshape(tilt, (1, 1)))[0, 0]) / readings.spread
+
+    before, shift = 0.0, moved(hack)
+    for _ in range(_STEPS):
+        held = at(price)
+        now = moved(held)
+        if abs(now) < _CLOSE or now == shift:
+            break
+        before, price, shift = price, price - now * (price - before) / (now - shift), now
+    return held, price

@@ -1,0 +1,340 @@
+"""The answer of `klimit.hacking`, and every question that can be put to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._errors import ArgumentError
+from klimit._estimate import Estimate
+from klimit.estimate.kernel import Floats
+from klimit.estimate.proxy.bands import GoldBands
+from klimit.estimate.proxy.correction import TiltedRead
+from klimit.estimate.proxy.pairs import Pairs
+from klimit.estimate.proxy.path import Path
+from klimit.estimate.proxy.statistics import Reads
+from klimit.estimate.result import Frontier, Settings, _budgets
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import ArrayLike
+
+    from klimit.estimate.best_of_n import BestOfN
+    from klimit.estimate.proxy.by_n import BestByProxy
+    from klimit.estimate.proxy.certified import Certified
+    from klimit.estimate.proxy.gaps import Gaps
+    from klimit.estimate.proxy.nuisance import Nuisance
+    from klimit.estimate.proxy.peak import Peak
+    from klimit.estimate.proxy.soft import SoftBest
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Gold, or a nuisance, read along the proxy's tilt.
+
+    Attributes
+    ----------
+    read : by tilt
+    bands : by KL
+    spread : pooled standard deviation within prompts
+    covariance : (1 + prompts,) with the proxy, within prompts: the mean, then each prompt's own
+    """
+
+    read: TiltedRead
+    bands: GoldBands
+    spread: float
+    covariance: Floats
+
+
+@dataclass(frozen=True, repr=False)
+class Hacking:
+    """What a proxy's gain is worth in gold, from samples of the base. Made by `klimit.hacking`.
+
+    KL in nats per sequence. Proxy gains in the proxy's units, everything else in gold's, over the
+    base's mean.
+
+    Attributes
+    ----------
+    proxy : the proxy's frontier
+    """
+
+    proxy: Frontier
+    pairs: Pairs
+    path: Path
+    reads: Reads
+    readings: Readings
+    nuisance_readings: Readings | None
+    settings: Settings
+
+    def __repr__(self) -> str:
+        return (
+            f"<Hacking of {self.pairs.names[0]} judged by {self.pairs.names[1]}: "
+            f"{self.pairs.prompts} prompts, {len(self.pairs.gold)} samples, "
+            f"trusted to {self.trusted_kl:.3g} nats>"
+        )
+
+    @property
+    def trusted_kl(self) -> float:
+        """Nats up to which the gold gain along the proxy's tilt is trusted with these samples."""
+        return self.readings.bands.trusted_kl
+
+    @cached_property
+    def gold(self) -> Frontier:
+        """Gold's own frontier, over the same samples."""
+        from klimit.estimate.proxy.verb import in_order
+
+        return in_order(self.pairs, self.pairs.gold, self.settings)
+
+    # ---- along the proxy's own tilt
+
+    def proxy_gain(self, kl: ArrayLike) -> Estimate:
+        """How much of the proxy can any method gain at `kl` nats? The proxy's own frontier."""
+        return self.proxy.gain(kl)
+
+    def gold_gain(self, kl: ArrayLike) -> Estimate:
+        """How much does gold gain where the proxy's best policy spends `kl` nats?
+
+        What a method that sees only the proxy can be expected to gain at the most of its proxy
+        gain; another policy at this KL may gain more of gold (`gold_limit`). Past `trusted_kl` the
+        interval holds what any policy at this KL can gain or lose.
+        """
+        budget = _budgets(kl)
+        bands = self.readings.bands
+        value = self._along(budget)
+        reach = bands.at(bands.reach, budget)
+        trusted = budget <= bands.trusted_kl
+        low, high = value - reach, value + reach
+        note = ""
+        if not np.all(trusted):
+            least, most = self._any_policy(np.atleast_1d(budget))
+            low = np.where(trusted, low, np.minimum(least.reshape(budget.shape), value))
+            high = np.where(trusted, high, np.maximum(most.reshape(budget.shape), value))
+            note = (
+                f"beyond the trusted {bands.trusted_kl:.2g} nats: between what any policy at this "
+                "KL can lose and gain"
+            )
+        low, high = (np.where(budget == 0, 0.0, x) for x in (low, high))
+        worst, best = self._range_limits()
+        low = np.minimum(np.maximum(low, worst), value)
+        high = np.maximum(np.minimum(high, best), value)
+        return Estimate.of(value, low, high, level=self.settings.level, trusted=trusted, note=note)
+
+    def gold_limit(self, kl: ArrayLike) -> Estimate:
+        """How much of gold can any method gain at `kl` nats? Gold's own frontier."""
+        return self.gold.gain(kl)
+
+    def beta(self, kl: ArrayLike) -> Estimate:
+        """Which coefficient of the KL makes the proxy's best policy spend `kl` nats?"""
+        return self.proxy.beta(kl)
+
+    def at(self, *, beta: ArrayLike) -> ProxyPoint:
+        """What does the proxy's best policy at this KL coefficient spend and gain?
+
+        `beta` in the proxy's units per nat.
+        """
+        tilted = self.proxy.at(beta=beta)
+        return ProxyPoint(tilted.beta, tilted.kl, tilted.gain, self.gold_gain(tilted.kl.value))
+
+    def _along(self, kl: Floats) -> Floats:
+        """Gold gain where the proxy's tilt spends `kl`."""
+        flat = np.atleast_1d(kl).ravel()
+        safe = np.clip(flat, 1e-9, None)
+        tilt = np.minimum(self.proxy.curve.at_kl(safe).tilt, self.path.known[-1])
+        found = self.path.at(self.readings.read.chosen[:1], tilt[None])[0]
+        return np.asarray(np.where(flat > 0, found, 0.0).reshape(np.shape(kl)))
+
+    def _any_policy(self, kl: Floats) -> tuple[Floats, Floats]:
+        """The most that any policy can lose and gain of gold, with their intervals."""
+        return -np.atleast_1d(self._losses.gain(kl).high), np.atleast_1d(self.gold.gain(kl).high)
+
+    @cached_property
+    def _losses(self) -> Frontier:
+        """The frontier of minus gold: how much can be lost."""
+        from dataclasses import replace
+
+        from klimit.estimate.proxy.verb import in_order
+
+        stated = self.settings.reward_range
+        settings = self.settings
+        if stated is not None:
+            settings = replace(settings, reward_range=(-stated[1], -stated[0]))
+        return in_order(self.pairs, -self.pairs.gold, settings)
+
+    def _range_limits(self) -> tuple[float, float]:
+        """The least and the most that the range of gold allows."""
+        if self.settings.reward_range is None:
+            return -np.inf, np.inf
+        return -self._losses.cap_limit(), self.gold.cap_limit()
+
+    # ---- where gold turns
+
+    @cached_property
+    def _peak(self) -> Peak | None:
+        """Where gold is highest within the trusted range; None where nothing is trusted."""
+        from klimit.estimate.intervals import quantiles
+        from klimit.estimate.proxy.peak import peak
+
+        bands = self.readings.bands
+        inside = bands.kl <= bands.trusted_kl * (1 + 1e-9)
+        if not inside.any():
+            return None
+        place = np.r_[0.0, bands.kl[inside]]
+        value = np.r_[0.0, bands.value[inside]]
+        moves = np.pad(bands.moves[:, inside], ((0, 0), (1, 0)))
+        wrong = np.r_[0.0, bands.signed_wrong[inside]]
+        normal = quantiles(self.settings.level, 10**6)[0]
+        return peak(
+            place, value, moves, wrong, level=self.settings.level,
+            widen=bands.quantile / normal, seed=self.settings.seed,
+        )  # fmt: skip
+
+    @property
+    def stop_kl(self) -> Estimate:
+        """At how many nats of the proxy's path is gold highest, within `trusted_kl`?
+
+        The interval holds every KL at which these samples do not rule out the highest gold. `high`
+        is inf where the end of the trusted range is among them: gold may still rise there, and a
+        peak, if there is one, lies beyond.
+        """
+        found, level = self._peak, self.settings.level
+        if found is None:
+            return Estimate(
+                np.nan, 0.0, np.inf, level, False, "no KL is trusted with these samples"
+            )
+        note = "" if np.isfinite(found.high) else "no peak is shown within the trusted range"
+        return Estimate(found.value, found.low, found.high, level, True, note)
+
+    @property
+    def stop_n(self) -> Estimate:
+        """At which N of best-of-N, selected by the proxy, is gold highest, up to the samples?"""
+        return self.best_by_proxy.stop
+
+    def share_peaking_below(self, kl: ArrayLike) -> Any:
+        """Share of prompt-bootstrap curves whose maximum lies below `kl`.
+
+        Curves of prompts drawn again with replacement, within the trusted range. It is no
+        probability that gold has its peak there.
+        """
+        from klimit.estimate.proxy.peak import share_below
+
+        budget = _budgets(kl)
+        bands = self.readings.bands
+        inside = bands.kl <= bands.trusted_kl * (1 + 1e-9)
+        place = np.r_[0.0, bands.kl[inside]]
+        value = np.r_[0.0, bands.value[inside]]
+        along = self.path.at(self.readings.read.chosen, self.path.tilt_at(bands.kl))[:, inside]
+        weights = self.reads.weights
+        pulls = np.pad((1 - weights)[:, None] * (along[0] - along[1:]), ((0, 0), (1, 0)))
+        found = share_below(place, value, pulls[weights > 0], np.atleast_1d(budget).ravel(),
+                            seed=self.settings.seed)  # fmt: skip
+        found = np.where(np.isfinite(found), found, np.nan).reshape(budget.shape)
+        return found.item() if found.ndim == 0 else found
+
+    # ---- against gold's own optimum
+
+    @cached_property
+    def correlation(self) -> Estimate:
+        """Correlation of proxy and gold within prompts, over the base's samples.
+
+        For rewards that are normal together it is the efficiency at every KL (theory.md, d.5).
+        """
+        from klimit.estimate.proxy.gaps import correlation
+
+        return correlation(self)
+
+    def efficiency(self, kl: ArrayLike) -> Estimate:
+        """Which share of what gold could gain at `kl` nats does the proxy's best policy gain?"""
+        from klimit.estimate.proxy.gaps import efficiency
+
+        return efficiency(self, _budgets(kl))
+
+    def gaps(self, kl: ArrayLike | None = None, *, beta: ArrayLike | None = None) -> Gaps:
+        """How much gold is lost by optimising the proxy instead? Three gaps that answer three questions.
+
+        Exactly one of `kl` (nats) and `beta` (reward units per nat). See
+        `klimit.estimate.proxy.gaps.Gaps`.
+        """
+        from klimit.estimate.proxy.gaps import gaps
+
+        if (kl is None) == (beta is None):
+            raise ArgumentError(
+                "kl or beta must be given, exactly one of them; got "
+                f"{'neither' if kl is None else 'both'}."
+            )
+        if kl is not None:
+            return gaps(self, _budgets(kl), None)
+        point = self.proxy.at(beta=beta)  # type: ignore[arg-type]
+        return gaps(self, np.asarray(point.kl.value, dtype=float), np.asarray(beta, dtype=float))
+
+    def certified(self, kl: ArrayLike) -> Certified:
+        """How much of the proxy's gain must be gold, given only how large the error is?"""
+        from klimit.estimate.proxy.certified import certified
+
+        return certified(self, _budgets(kl))
+
+    # ---- best-of-N, nuisance
+
+    @cached_property
+    def best_by_proxy(self) -> BestByProxy:
+        """Gold gain of best-of-N selected by the proxy, for every N that the samples allow."""
+        from klimit.estimate.proxy.by_n import best_by_proxy
+
+        return best_by_proxy(self)
+
+    def best_of_n(self, n: ArrayLike) -> BestOfN:
+        """What does best-of-N gain of gold if the proxy selects? Unbiased; see `klimit.best_of_n`."""
+        from klimit.estimate.best_of_n import best_of_n
+
+        return best_of_n(
+            self.pairs.rows(self.pairs.proxy), judge=self.pairs.rows(self.pairs.gold), n=n,
+            reward=self.pairs.names[0], reward_range=self.settings.reward_range,
+            level=self.settings.level, seed=self.settings.seed,
+        )  # fmt: skip
+
+    def soft_best(self, kl: ArrayLike) -> SoftBest:
+        """What does soft best-of-M gain, M the samples of a prompt, where it spends at most `kl` nats?
+
+        Unbiased up to log M, however few the samples.
+        """
+        from klimit.estimate.proxy.soft import soft_best
+
+        return soft_best(self, _budgets(kl))
+
+    def nuisance(self, kl: float) -> Nuisance:
+        """How much of the proxy's gain is the nuisance, and what is gained at a fixed mean of it?"""
+        from klimit.estimate.proxy.nuisance import nuisance
+
+        return nuisance(self, float(_budgets(kl)))
+
+    # ---- saying it
+
+    def __str__(self) -> str:
+        """The verdict in words, a table, and what to mind."""
+        from klimit.view.hacking import text
+
+        return text(self)
+
+    def to_dict(self, kl: ArrayLike | None = None) -> dict[str, Any]:
+        """Plain values for JSON, schema ``klimit.hacking/1`` (docs/cli.md)."""
+        from klimit.view.hacking import record
+
+        return record(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
+
+    def to_frame(self, kl: ArrayLike | None = None) -> pl.DataFrame:
+        """A polars frame with a row per budget: every number with its limits, null where not finite."""
+        from klimit.view.hacking import frame
+
+        return frame(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
+
+
+@dataclass(frozen=True)
+class ProxyPoint:
+    """The proxy's best policy at one KL coefficient: `Estimate`s; nats, proxy and gold units."""
+
+    beta: Any
+    kl: Estimate
+    proxy_gain: Estimate
+    gold_gain: Estimate

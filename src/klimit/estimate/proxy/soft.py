@@ -1,0 +1,77 @@
+"""What few samples show without any correction: soft best-of-M, M the samples of a prompt.
+
+The uncorrected tilted mean of M samples is, on average over draws, exactly what soft best-of-M gains
+(draw M, keep one with chance proportional to exp(proxy / beta)), and that policy's KL is at most the
+mean KL of the weights (theory.md, 1b.8). So it needs no trust, up to the log M nats at which it is
+best-of-M.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._estimate import Estimate
+from klimit.estimate.kernel import Floats
+from klimit.estimate.members import with_left_out
+from klimit.estimate.proxy.bands import drawn_moves
+
+if TYPE_CHECKING:
+    from klimit.estimate.proxy.result import Hacking
+
+
+@dataclass(frozen=True)
+class SoftBest:
+    """Soft best-of-M selected by the proxy; `Estimate`s over budgets, unbiased.
+
+    Attributes
+    ----------
+    kl : nats that it spends at most
+    proxy_gain, gold_gain : over the base's mean
+    """
+
+    kl: Any
+    proxy_gain: Estimate
+    gold_gain: Estimate
+
+
+def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
+    """See `SoftBest`; nan beyond log M."""
+    path, reads = hack.path, hack.reads
+    members = hack.proxy.members
+    assert members is not None
+    flat = np.atleast_1d(kl).ravel().astype(float)
+    own, gold = (with_left_out(reads.full[row], reads.weights) for row in (1, 0))
+    spent = path.known * own[0] - members.plugin[: path.tilts]
+    spent = np.maximum.accumulate(np.maximum(spent, 0.0))
+    most = float(np.log(hack.pairs.lengths).mean())
+    tilt = np.exp(np.interp(np.sqrt(flat), np.sqrt(spent), np.log(path.known)))
+    below = flat < spent[0]
+    tilt = np.where(below, path.known[0] * np.sqrt(flat / spent[0]), tilt)
+    at = np.repeat(np.maximum(tilt, 1e-300)[None], len(own), axis=0)
+    quantile, level = hack.readings.bands.quantile, hack.settings.level
+    ratio = _narrowing(hack)
+
+    def estimate(values: Floats) -> Estimate:
+        along = np.where(flat > 0, path.at(values, at), 0.0)
+        error = np.sqrt((drawn_moves(along, reads.weights) ** 2).sum(axis=0)) * ratio
+        value = np.where(flat <= most + 1e-9, along[0], np.nan)
+        parts = (value, value - quantile * error, value + quantile * error, flat <= most + 1e-9)
+        value, low, high, known = (x.reshape(np.shape(kl)) for x in parts)
+        note = "" if np.all(known) else f"beyond the {most:.2g} nats that these samples show"
+        return Estimate.of(value, low, high, level=level, trusted=known, note=note)
+
+    return SoftBest(kl if np.ndim(kl) else float(kl), estimate(own), estimate(gold))
+
+
+def _narrowing(hack: Hacking) -> float:
+    """How much shorter errors are for these very prompts than for drawn ones."""
+    if hack.settings.prompts != "fixed":
+        return 1.0
+    bands, path, read = hack.readings.bands, hack.path, hack.readings.read
+    drawn = drawn_moves(path.at(read.chosen, path.tilt_at(bands.kl)), hack.reads.weights)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = bands.error / np.sqrt((drawn**2).sum(axis=0))
+    return float(np.nanmedian(ratio))

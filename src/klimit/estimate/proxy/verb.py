@@ -1,0 +1,157 @@
+"""From pairs of proxy and gold rewards of a base model to what the proxy's gain is worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from klimit.estimate.frontier import _check_numbers, _one_of, _range, average, correctable, horizon
+from klimit.estimate.frontier import enough as enough_samples
+from klimit.estimate.kernel import Floats
+from klimit.estimate.proxy.bands import gold_bands
+from klimit.estimate.proxy.checks import check_pairs
+from klimit.estimate.proxy.correction import corrected_read
+from klimit.estimate.proxy.model import model_bias
+from klimit.estimate.proxy.pairs import Pairs, complete
+from klimit.estimate.proxy.path import Path
+from klimit.estimate.proxy.read import read_rewards
+from klimit.estimate.proxy.result import Hacking, Readings
+from klimit.estimate.proxy.statistics import tilted_reads
+from klimit.estimate.result import Frontier, Settings
+from klimit.estimate.samples import Samples, collect
+
+
+def hacking(
+    base: Any,
+    *,
+    proxy: Any = None,
+    gold: Any,
+    nuisance: Any = None,
+    prompts: Literal["drawn", "fixed"] = "drawn",
+    reward_range: tuple[float, float] | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Hacking:
+    """How much of a proxy reward's gain does the gold reward confirm, and where does it stop?
+
+    Whoever optimises a proxy (a reward model, a judge, a heuristic) moves along the proxy's tilt
+    ``base * exp(proxy / beta) / Z`` at best. Base samples scored by both rewards show, before any
+    training, what the gold reward (a human, a verifier, a better model) gains along it:
+    ``E_x [E w gold / E w - E gold]`` with ``w = exp(proxy / beta)``.
+
+    Parameters
+    ----------
+    base : Rollouts; or a mapping of names to (prompts, samples) arrays of one shape (NaN = missing)
+        or sequences of 1-D arrays; or the proxy's own rewards as such an array, with `gold` another
+    proxy, gold : which rewards: the one that is optimised and the one that counts
+    nuisance : another column, such as the length of the completions, whose part in the proxy's gain
+        is asked for
+    prompts : ``"drawn"``: intervals for the population that the prompts came from; ``"fixed"``: for
+        these
+    reward_range : what gold rewards can be, if known; 0/1 rewards imply (0, 1)
+    level : of intervals
+    seed : of random splits; the same seed gives the same digits whatever the order of rows and
+        prompts
+
+    Returns
+    -------
+    Hacking
+        KL in nats per sequence; proxy gains in the proxy's units, all others in gold's.
+
+    Raises
+    ------
+    ArgumentError
+        For an option that is not one of those above, or the same reward as proxy and as gold.
+    DataError
+        Where no prompt has two samples with both rewards, gold is missing nearly everywhere, or one
+        of them is the same for all samples of every prompt.
+
+    Notes
+    -----
+    arXiv 2605.07105, section 4 (proxy and gold); 2406.05883 (from proxy to gold). The correction of
+    few samples and what it reaches are in ``docs/hacking.md``.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> proxy = rng.normal(size=(100, 64))
+    >>> gold = 0.6 * proxy + 0.8 * rng.normal(size=(100, 64))
+    >>> hack = hacking({"rm": proxy, "human": gold}, proxy="rm", gold="human")
+    >>> print(hack.gold_gain(kl=0.5))  # the truth is 0.6
+    0.60 [0.57, 0.63]
+    """
+    _one_of("prompts", prompts, ("drawn", "fixed"))
+    _check_numbers(level, seed)
+    rewards = read_rewards(base, proxy, gold, nuisance)
+    pairs = complete(rewards.proxy, rewards.gold, rewards.nuisance, rewards.names, seed=seed)
+    check_pairs(pairs)
+    column = pairs.column(pairs.gold, pairs.names[1])
+    reward_range, implied = _range(column, reward_range)
+    settings = Settings(
+        pairs.names[1],
+        "average",
+        prompts,
+        "corrected",
+        "reward",
+        reward_range,
+        implied,
+        level,
+        seed,
+    )
+    return along(pairs, settings)
+
+
+def along(pairs: Pairs, settings: Settings) -> Hacking:
+    """Everything that is read along the tilt of ``pairs.proxy``; `settings` are gold's."""
+    samples = _in_order(pairs.proxy, pairs, settings)
+    column = pairs.column(pairs.proxy, pairs.names[0])
+    own = replace(settings, reward=pairs.names[0])
+    stated, implied = _range(column, None)
+    own = replace(own, reward_range=stated, range_implied=implied)
+    limit = average(column, samples, own)
+    furthest = horizon(samples)
+    path = Path.of(limit, furthest + 0.7)
+    wanted = [pairs.gold, pairs.proxy]
+    if pairs.nuisance is not None:
+        wanted.append(pairs.nuisance)
+    reads = tilted_reads(pairs, path.grid, path.tilts, *wanted, seed=settings.seed)
+    good = enough_samples(samples) and correctable(samples, own)
+    model = model_bias(pairs, samples, path, *wanted, seed=settings.seed) if good else None
+    spread = [centred_moments(pairs, x, x)[0] ** 0.5 for x in wanted]
+    found = []
+    for at, values in enumerate(wanted):
+        if at == 1:
+            continue
+        together = centred_moments(pairs, values, pairs.proxy)
+        read = corrected_read(
+            reads, path, at, 1, together[0] / spread[1] ** 2, model, plain=not good
+        )
+        bands = gold_bands(
+            read, reads, path, (at, 1), spread=spread[at], horizon=furthest,
+            level=settings.level, fixed=settings.prompts == "fixed", correctable=good,
+        )  # fmt: skip
+        found.append(Readings(read, bands, spread[at], together))
+    beside = found[1] if len(found) > 1 else None
+    return Hacking(limit, pairs, path, reads, found[0], beside, settings)
+
+
+def in_order(pairs: Pairs, values: Floats, settings: Settings) -> Frontier:
+    """A frontier whose groups of prompts are those of the pairs, so that both can be compared."""
+    column = pairs.column(values, settings.reward)
+    return average(column, _in_order(values, pairs, settings), settings)
+
+
+def _in_order(values: Floats, pairs: Pairs, settings: Settings) -> Samples:
+    samples = collect(values, pairs.lengths, seed=settings.seed)
+    return replace(samples, rank=np.arange(samples.prompts))
+
+
+def centred_moments(pairs: Pairs, one: Floats, other: Floats) -> Floats:
+    """(1 + prompts,) mean over prompts of the covariance within them, then each prompt's own."""
+    each = np.empty(pairs.prompts)
+    for chunk in pairs.chunks(one, other):
+        count = chunk.proxy.shape[1]
+        each[chunk.prompts] = np.einsum("ij,ij->i", *chunk.reads) / (count - 1)
+    return np.concatenate([[each.mean()], each])

@@ -1,0 +1,355 @@
+"""What a `Hacking` says: how much of the proxy's gain is real, where gold turns, and tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._estimate import Estimate
+from klimit._text import safe
+from klimit.view import words
+from klimit.view.limit import LADDER
+from klimit.view.table import table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from klimit.estimate.proxy import Hacking
+
+ALONG = ("proxy_gain", "gold_gain", "gold_limit", "efficiency", "beta")
+ASKED = ("prompts", "reward_range", "range_implied", "level", "seed")
+GAPS = ("fixed_beta", "fixed_kl", "regularised")
+BOUNDS = ("moment", "sub_gaussian", "variance", "sup_norm")
+HELD = ("shift", "share", "proxy_part", "proxy_rest", "fixed_proxy_gain", "fixed_gold_gain")
+
+
+def budgets(hack: Hacking, *, trusted: int = 4) -> list[float]:
+    """Round KL budgets (nats): the last few trusted ones, and one past them."""
+    within = [kl for kl in LADDER if kl <= hack.trusted_kl]
+    past = [kl for kl in LADDER if kl > hack.trusted_kl]
+    if not within:
+        return [kl for kl in past if kl >= 0.1][:3]
+    return within[-trusted:] + past[:1]
+
+
+def text(hack: Hacking, kl: Sequence[float] | None = None) -> str:
+    """The verdict, the tables and the notes; this is ``str(hack)``."""
+    kl = budgets(hack) if kl is None else list(kl)
+    along = rows(hack, kl) if hack.trusted_kl > 0 else soft_rows(hack)
+    parts = [verdict(hack, kl), along, by_n(hack), legend(hack), words.footnotes(notes(hack))]
+    return "\n\n".join(part for part in parts if part)
+
+
+def focus(hack: Hacking, kl: Sequence[float]) -> float:
+    """The budget that the verdict speaks of: the largest trusted one, else the smallest."""
+    within = [budget for budget in kl if 0 < budget <= hack.trusted_kl]
+    return max(within) if within else min(kl)
+
+
+def verdict(hack: Hacking, kl: Sequence[float]) -> str:
+    """How much is confirmed, where gold turns, what a nuisance carries, how far that is trusted."""
+    if hack.trusted_kl == 0:
+        lines = [trust(hack), best_n(hack)]
+    else:
+        lines = [confirmed(hack, kl), turning(hack), best_n(hack), carried(hack, kl), trust(hack)]
+    return "\n".join(words.paragraph(line) for line in lines if line)
+
+
+def confirmed(hack: Hacking, kl: Sequence[float]) -> str:
+    """What the proxy gains, what gold makes of it, and which share of gold's own limit that is."""
+    proxy, gold = _names(hack)
+    budget = focus(hack, kl)
+    gained, real = hack.proxy_gain(budget), hack.gold_gain(budget)
+    where = f"Optimising {proxy} at a KL of {words.nats(budget, exact=True)}"
+    if not real.trusted:
+        few = words.count(int(np.median(hack.pairs.lengths)), "sample")
+        return f"{where}: {few} a prompt do not show what {gold} makes of it."
+    said = f"{where} gains {words.signed(gained, unit=proxy)}"
+    if real.low > 0:
+        said += f", and {gold} confirms it: {words.signed(real)} {gold}"
+    elif real.high < 0:
+        said += f", and {gold} falls: {words.signed(real)} {gold}"
+    else:
+        said += f", but {gold} may not gain at all: {words.signed(real)} {gold}"
+    part = hack.efficiency(budget)
+    if part.trusted and real.low > 0:
+        share, between = words.share(part)
+        said += f". That is {share} of what {gold} itself could gain at this KL{between}"
+    return f"{said}."
+
+
+def turning(hack: Hacking) -> str:
+    """Where gold is highest, or that it is not seen to turn."""
+    proxy, gold = _names(hack)
+    stop = hack.stop_kl
+    if not stop.trusted:
+        return ""
+    reach = words.nats(hack.trusted_kl, down=True)
+    if not math.isfinite(stop.high):
+        if stop.low == 0:
+            return f"Up to {reach}, {gold} is seen neither to gain from {proxy} nor to lose."
+        early = stop.low < 0.8 * hack.trusted_kl
+        since = f" (a peak before {words.nats(stop.low)} is ruled out)" if early else ""
+        return (
+            f"Up to {reach}, {gold} is not seen to turn down{since}; what lies beyond is not known."
+        )
+    between = f"[{words.short(stop.low)}, {words.short(stop.high)}]"
+    if stop.value == 0:
+        least = "any step" if stop.high < 0.01 else f"any step beyond {words.nats(stop.high)}"
+        return f"{gold} is highest at the base model itself: {least} towards {proxy} costs it."
+    best, last = hack.gold_gain(stop.value), hack.gold_gain(hack.trusted_kl)
+    return (
+        f"Stop at {words.nats(stop.value)} {between}: there {gold} is highest, {words.signed(best)}. "
+        f"Beyond, more {proxy} costs {gold}: at {reach} it is {words.signed(last)}."
+    )
+
+
+def best_n(hack: Hacking) -> str:
+    """The same for best-of-N."""
+    proxy, gold = _names(hack)
+    found = hack.best_by_proxy
+    if len(found.n) < 2:
+        return ""
+    stop, most = found.stop, int(found.n[-1])
+    place = len(found.n) - 1
+    if math.isfinite(stop.high):
+        if stop.value == 1:
+            lost = words.signed(found.gold_gain[place])
+            return f"Best-of-N by {proxy} lowers {gold} for every N: {lost} at N = {most:,}."
+        place = int(np.searchsorted(found.n, stop.value))
+        between = f"[{stop.low:,.0f}, {stop.high:,.0f}]"
+        lead = f"Best-of-N by {proxy}: {gold} is highest at N = {int(stop.value):,} {between}, and goes"
+    else:
+        lead = f"Best-of-{most:,} by {proxy} takes {gold}"
+    gain = found.gold_gain[place]
+    digits = max(words.places(gain), 2)
+    start = hack.gold.base_reward
+    ends = f"{words.fixed(start, digits)} to {words.fixed(start + gain.value, digits)}"
+    return f"{lead} from {ends}: {words.signed(gain)}."
+
+
+def carried(hack: Hacking, kl: Sequence[float]) -> str:
+    """What a nuisance carries of the proxy's gain."""
+    if hack.nuisance_readings is None:
+        return ""
+    budget = focus(hack, kl)
+    found = hack.nuisance(budget)
+    proxy, gold = _names(hack)
+    name = safe(found.name, longest=40)
+    if not found.share.trusted:
+        return f"How much of the gain is {name}, these samples do not show."
+    share, between = words.share(found.share)
+    said = f"{share} of that {proxy} gain is {name}{between}, which moves by {words.signed(found.shift)}"
+    held = found.fixed_gold_gain
+    if not held.trusted:
+        return f"{said}."
+    return (
+        f"{said}. With mean {name} held where the base has it, {gold} gains {words.signed(held)}."
+    )
+
+
+def trust(hack: Hacking) -> str:
+    """How far the samples reach."""
+    counts = hack.pairs.lengths
+    few, most = int(counts.min()), int(counts.max())
+    shown = words.count(few, "sample") if few == most else f"{few:,} to {most:,} samples"
+    if hack.trusted_kl == 0:
+        return (
+            f"With {shown} a prompt no KL of the proxy's optimum is trusted. What is shown needs no "
+            "correction: best-of-N, and its soft version."
+        )
+    return f"Trusted up to {words.nats(hack.trusted_kl, down=True)} with {shown} a prompt."
+
+
+def rows(hack: Hacking, kl: Sequence[float]) -> str:
+    """A row per budget."""
+    proxy, gold = _names(hack, longest=20)
+    headings = ["KL", "beta", f"{proxy} gain", f"{gold} gain", f"of {gold}'s limit"]
+    lines = []
+    for budget, shown in zip(kl, words.aligned(kl), strict=True):
+        slope, real = hack.beta(budget), hack.gold_gain(budget)
+        lines.append([
+            shown, words.short(float(slope.value)) if slope.trusted and budget > 0 else "-",
+            words.plain(hack.proxy_gain(budget)), _cell(real),
+            "".join(words.share(hack.efficiency(budget))) if real.trusted and budget > 0 else "-",
+        ])  # fmt: skip
+    return table(headings, lines)
+
+
+def soft_rows(hack: Hacking) -> str:
+    """A row per budget of soft best-of-M, where too few samples allow no correction."""
+    proxy, gold = _names(hack, longest=20)
+    most = float(np.log(hack.pairs.lengths).mean())
+    kl = [budget for budget in LADDER if 0.1 <= budget < 0.95 * most] + [most]
+    found = hack.soft_best(kl)
+    few = int(np.median(hack.pairs.lengths))
+    lines = [
+        [f"{budget:.2g}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]
+        for i, budget in enumerate(kl)
+    ]
+    return table([f"soft best of {few}, KL up to", f"{proxy} gain", f"{gold} gain"], lines)
+
+
+def by_n(hack: Hacking) -> str:
+    """A row per power of 2."""
+    proxy, gold = _names(hack, longest=20)
+    found = hack.best_by_proxy
+    if len(found.n) < 2:
+        return ""
+    shown = [i for i, n in enumerate(found.n) if n > 1 and n & (n - 1) == 0]
+    lines = [
+        [f"{n:,}", f"{np.log(n) - 1 + 1 / n:.2f}", words.plain(found.proxy_gain[i]),
+         words.plain(found.gold_gain[i])]
+        for i, n in ((i, int(found.n[i])) for i in shown)
+    ]  # fmt: skip
+    return table([f"best of N by {proxy}", "KL up to", f"{proxy} gain", f"{gold} gain"], lines)
+
+
+def _cell(estimate: Estimate) -> str:
+    """A gain that may be negative: what is sure of it."""
+    low, high = float(estimate.low), float(estimate.high)
+    if not estimate.trusted and math.isfinite(high) and not math.isfinite(low):
+        return f"at most {words.fixed(high, words.decimals(abs(high)))}"
+    return words.plain(estimate)
+
+
+def legend(hack: Hacking) -> str:
+    """What the columns mean, for somebody who meets them for the first time."""
+    proxy, gold = _names(hack)
+    level = f"{100 * hack.settings.level:g} %"
+    said = (
+        "KL is the distance from the base model, in nats per answer. Gains are over the base's mean, "
+        f"with {level} intervals"
+    )
+    if hack.trusted_kl == 0:
+        return words.paragraph(
+            f"{said}. Soft best of N keeps one of N at random, better ones more often."
+        )
+    return words.paragraph(
+        f"{said}; beta is the KL coefficient that spends this KL on {proxy}. Of {gold}'s limit: share "
+        f"of the most that any method gains of {gold} at this KL."
+    )
+
+
+def notes(hack: Hacking) -> list[str]:
+    """What was left out, and what to mind."""
+    pairs = hack.pairs
+    proxy, gold = _names(hack)
+    found = []
+    if pairs.missing:
+        parts = [
+            f"{number:,} without {name}"
+            for number, name in ((pairs.no_proxy, proxy), (pairs.no_gold, gold),
+                                 (pairs.no_nuisance, safe(pairs.names[2], longest=40))) if number
+        ]  # fmt: skip
+        found.append(
+            f"{pairs.missing:,} of {pairs.seen:,} samples are left out: {words.listed(parts)}."
+        )
+    if pairs.left_out:
+        verb = "is" if pairs.left_out == 1 else "are"
+        found.append(
+            f"{pairs.left_out:,} of {words.count(pairs.total, 'prompt')} {verb} left out: fewer than "
+            "two samples with both rewards."
+        )
+    if hack.settings.prompts == "fixed":
+        found.append("intervals are for these very prompts, not for others like them.")
+    elif pairs.prompts < 20:
+        found.append(
+            f"{words.count(pairs.prompts, 'prompt')} only: intervals that speak for others like them "
+            "need 20 or so."
+        )
+    if hack.proxy.tail.heavy:
+        found.append(
+            f"high {proxy} rewards are rare and far apart (a heavy tail): what the last nats of the "
+            "path do is read from few samples."
+        )
+    return found
+
+
+def _names(hack: Hacking, longest: int = 40) -> tuple[str, str]:
+    return safe(hack.pairs.names[0], longest=longest), safe(hack.pairs.names[1], longest=longest)
+
+
+# ---- for programs
+
+
+def record(hack: Hacking, kl: Sequence[float] | None = None, *, read: str = "") -> dict[str, Any]:
+    """Return ``klimit.hacking/1``: a row per budget and per N."""
+    from klimit.view.records import CONSTANT, heading, number, settings_record
+
+    kl = budgets(hack) if kl is None else [float(budget) for budget in kl]
+    found, pairs = hack.best_by_proxy, hack.pairs
+    settings = settings_record(hack.gold)
+    return {
+        **heading("klimit.hacking/1", read),
+        "proxy": pairs.names[0],
+        "gold": pairs.names[1],
+        "nuisance": pairs.names[2] or None,
+        "settings": {name: settings[name] for name in ASKED},
+        "data": {
+            "prompts": pairs.total,
+            "prompts_used": pairs.prompts,
+            "samples": pairs.seen,
+            "samples_used": len(pairs.gold),
+            "samples_without_proxy": pairs.no_proxy,
+            "samples_without_gold": pairs.no_gold,
+            "samples_per_prompt_least": int(pairs.lengths.min()),
+            "samples_per_prompt_most": int(pairs.lengths.max()),
+        },
+        "trusted_kl": number(hack.trusted_kl, CONSTANT),
+        "correlation": hack.correlation.to_dict(),
+        "stop_kl": hack.stop_kl.to_dict(),
+        "stop_n": hack.stop_n.to_dict(),
+        "along": [_row(hack, budget) for budget in kl],
+        "best_of_n": [
+            {
+                "n": int(n),
+                "proxy_gain": found.proxy_gain[i].to_dict(),
+                "gold_gain": found.gold_gain[i].to_dict(),
+            }
+            for i, n in enumerate(found.n)
+        ],
+        "verdict": verdict(hack, kl).split("\n"),
+        "notes": notes(hack),
+    }  # fmt: skip
+
+
+def _row(hack: Hacking, kl: float) -> dict[str, Any]:
+    from klimit.view.records import number
+
+    gaps, sure = hack.gaps(kl), hack.certified(kl)
+    row: dict[str, Any] = {"kl": kl}
+    row |= {name: getattr(hack, name)(kl).to_dict() for name in ALONG}
+    row["share_of_bootstrap_curves_peaking_below"] = number(
+        hack.share_peaking_below(kl), "nothing is trusted"
+    )
+    row["gaps"] = {name: getattr(gaps, name).to_dict() for name in GAPS}
+    row["certified_gold_gain"] = {name: getattr(sure, name).to_dict() for name in BOUNDS}
+    if hack.nuisance_readings is not None:
+        held = hack.nuisance(kl)
+        row["nuisance"] = {name: getattr(held, name).to_dict() for name in HELD}
+    return row
+
+
+def frame(hack: Hacking, kl: Sequence[float] | None = None) -> pl.DataFrame:
+    """Return a row per budget: each number with its limits, null where not finite."""
+    import polars as pl
+
+    from klimit.view.records import columns
+
+    kl = budgets(hack) if kl is None else [float(budget) for budget in kl]
+    rows = []
+    for budget in kl:
+        gaps = hack.gaps(budget)
+        row: dict[str, Any] = {"kl": budget}
+        for name in ALONG:
+            row |= columns(name, getattr(hack, name)(budget))
+        for name in GAPS:
+            row |= columns(f"{name}_gap", getattr(gaps, name))
+        row["trusted"] = bool(hack.gold_gain(budget).trusted)
+        rows.append(row)
+    types: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64) | {"trusted": pl.Boolean}
+    return pl.DataFrame(rows, schema=types)

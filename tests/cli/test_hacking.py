@@ -1,0 +1,119 @@
+"""`klimit hacking`: what it says, as words, as JSON and as files."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+import klimit as package
+from tests.cli.test_schema import documented, entries, fits
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """40 prompts x 32 samples: gold follows the proxy, length is part of it."""
+    rng = np.random.default_rng(4)
+    quality, length = rng.normal(size=(2, 40, 32))
+    path = tmp_path / "pairs.parquet"
+    pl.DataFrame({
+        "prompt_id": [f"p{i}" for i in range(40) for _ in range(32)],
+        "completion": [f"answer {j}" for _ in range(40) for j in range(32)],
+        "rm": (quality + 0.5 * length).ravel(),
+        "human": (quality - 0.2 * length + rng.normal(size=quality.shape)).ravel(),
+        "length": (20 + 5 * length).ravel(),
+    }).write_parquet(path)  # fmt: skip
+    return path
+
+
+def test_the_verdict_says_how_much_is_confirmed_and_whether_gold_turns(klimit, pairs):
+    done = klimit("hacking", pairs, "--proxy", "rm", "--gold", "human", "--kl", "0.1,0.5")
+    assert done.code == 0
+    assert not done.err
+    said = " ".join(done.out.split())
+    assert "Optimising rm at a KL of 0.5 nats gains +1." in said
+    assert "and human confirms it: +0." in said
+    assert "human is not seen to turn down" in said
+    assert "Trusted up to" in said
+    assert "best of N by rm" in said
+
+
+def test_a_nuisance_is_named_with_its_share(klimit, pairs):
+    done = klimit("hacking", pairs, "--proxy", "rm", "--gold", "human", "--nuisance", "length",
+                  "--kl", "0.25")  # fmt: skip
+    assert done.code == 0
+    said = " ".join(done.out.split())
+    assert "of that rm gain is length" in said
+    assert "With mean length held where the base has it, human gains +0." in said
+
+
+def test_json_keeps_its_schema_and_its_numbers(klimit, pairs):
+    done = klimit("hacking", pairs, "--proxy", "rm", "--gold", "human", "--kl", "0.1,9", "--json")
+    document = json.loads(done.out)
+    assert list(document) == [
+        *("schema", "version", "read", "proxy", "gold", "nuisance", "settings", "data"),
+        *(
+            "trusted_kl",
+            "correlation",
+            "stop_kl",
+            "stop_n",
+            "along",
+            "best_of_n",
+            "verdict",
+            "notes",
+        ),
+    ]
+    assert document["schema"] == "klimit.hacking/1"
+    near, far = document["along"]
+    assert list(near) == [
+        *("kl", "proxy_gain", "gold_gain", "gold_limit", "efficiency", "beta"),
+        *("share_of_bootstrap_curves_peaking_below", "gaps", "certified_gold_gain"),
+    ]
+    hack = package.hacking(package.read(pairs), proxy="rm", gold="human")
+    assert near["gold_gain"]["value"] == hack.gold_gain(0.1).value
+    assert far["gold_gain"]["trusted"] is False
+    assert far["gold_gain"]["reason"]
+    assert document["stop_kl"]["high"] is None
+    assert "no peak" in document["stop_kl"]["reason"]
+
+
+def test_the_document_is_as_documented(klimit, pairs):
+    done = klimit("hacking", pairs, "--proxy", "rm", "--gold", "human", "--nuisance", "length",
+                  "--kl", "0.2,9", "--json")  # fmt: skip
+    document = json.loads(done.out, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+    kinds, found = documented("klimit.hacking/1"), list(entries(document))
+    assert {path for path, _ in found} == {path for path in kinds if path != "notes[]"}
+    for path, value in found:
+        assert fits(value, kinds[path]), (path, value, kinds[path])
+
+
+def test_output_writes_a_row_per_budget(klimit, pairs, tmp_path):
+    target = tmp_path / "hack.csv"
+    done = klimit(
+        "hacking", pairs, "--proxy", "rm", "--gold", "human", "--kl", "0.1,0.5", "-o", target
+    )
+    assert done.code == 0
+    frame = pl.read_csv(target)
+    assert frame["kl"].to_list() == [0.1, 0.5]
+    assert {"gold_gain", "fixed_kl_gap_high", "efficiency_low"} <= set(frame.columns)
+
+
+def test_what_cannot_be_is_one_line_and_a_code(klimit, pairs, tmp_path):
+    for arguments, code, said in [
+        (("--proxy", "rm", "--gold", "rm"), 2, "named twice"),
+        (("--proxy", "rm", "--gold", "judge"), 2, "judge"),
+        (("--proxy", "rm"), 2, "--gold"),
+        (("--proxy", "rm", "--gold", "human", "--kl", "-1"), 2, "kl must be zero or more"),
+        (("--proxy", "rm", "--gold", "human", "--reward", "rm"), 2, "leave --reward"),
+    ]:
+        done = klimit("hacking", pairs, *arguments)
+        assert done.code == code, done
+        assert said in done.err
+        assert len(done.err.strip().splitlines()[-1]) < 400
+        assert not done.out
+    single = tmp_path / "single.parquet"
+    frame = pl.read_parquet(pairs).group_by("prompt_id", maintain_order=True).first()
+    frame.write_parquet(single)
+    done = klimit("hacking", single, "--proxy", "rm", "--gold", "human")
+    assert done.code == 1
+    assert "several samples of every prompt of one base model" in done.err
