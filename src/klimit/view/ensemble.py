@@ -1,0 +1,385 @@
+"""What an `Ensemble` says: what averaging buys, what all members get wrong, and what to set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._estimate import Estimate
+from klimit._text import safe
+from klimit.view import words
+from klimit.view.table import table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from klimit.estimate.ensembles import Ensemble
+
+NO_GOLD = "needs gold rewards of some of these samples"
+_PAIR = ("gold_gain", "over_mean", "own_gain", "beta")
+ERRORS = (
+    *("disagreement", "agreed_share", "multiplier", "multiplier_limit", "error_variance"),
+    *("correlation", "floor", "gold_variance", "efficiency", "efficiency_limit", "efficiency_one"),
+)
+
+
+def text(found: Ensemble, kl: Sequence[float] | None = None) -> str:
+    """The verdict, the tables and the notes."""
+    at = budget(found, kl)
+    parts = [verdict(found, kl)]
+    if found.course is None:
+        parts += [own_rows(found, at), words.paragraph(_own_legend(found))]
+    else:
+        parts += [rows(found, at), words.paragraph(_legend(found, at))]
+        parts += [member_rows(found, at), size_rows(found, at)]
+    parts.append(words.footnotes(found.notes))
+    return "\n\n".join(part for part in parts if part)
+
+
+def budget(found: Ensemble, kl: Sequence[float] | None) -> float:
+    """The budget that the words speak of: the largest asked that is trusted."""
+    if not kl:
+        return found.usual_kl()
+    inside = [float(x) for x in kl if x <= found.trusted_kl * (1 + 1e-9)]
+    return max(inside) if inside else float(min(kl))
+
+
+def verdict(found: Ensemble, kl: Sequence[float] | None = None) -> str:
+    """What averaging gains, what is shared and stays, which aggregate is best, what to set."""
+    at = budget(found, kl)
+    if found.course is None:
+        lines = _blind(found)
+    else:
+        first = best(found, at)
+        lines = [*_gained(found, at), *_shared(found), _best(found, first, at)]
+        lines.append(_set(found, first if _beats_the_mean(found, first, at) else "mean"))
+    return "\n".join(words.paragraph(line) for line in lines if line)
+
+
+def _gained(found: Ensemble, at: float) -> list[str]:
+    size, gold = len(found.names), safe(found.gold, longest=40)
+    sizes = found.by_size(at)
+    gain = sizes[-1].gold_gain
+    limit = found.limit.gain(at)
+    said = (
+        f"Where the best policy for the mean of {size} proxies spends {words.nats(at)}, it gains "
+        f"{words.signed(gain, unit=gold)} over the base model"
+    )
+    if gain.trusted and limit.trusted and float(limit.value) > 0:
+        share = 100 * float(gain.value) / float(limit.value)
+        said += f", {share:.0f} % of what any method can gain there."
+    elif gain.trusted:
+        said += "."
+    else:
+        said += f"; these samples are trusted up to {words.nats(found.trusted_kl, down=True)}."
+    more = sizes[-1].gained
+    alone = f"One proxy alone gains {words.plain(sizes[0].gold_gain)} on average: "
+    if not more.trusted:
+        return [said]
+    if more.low > 0:
+        return [said, f"{alone}averaging brings {words.plain(more)} more."]
+    if more.high < 0:
+        return [said, f"{alone}averaging loses {words.plain(_negative(more))}."]
+    return [said, f"{alone}that averaging brings more is not shown ({words.plain(more)})."]
+
+
+def _shared(found: Ensemble) -> list[str]:
+    errors = found.errors
+    assert errors.correlation is not None
+    assert errors.error_variance is not None
+    assert errors.gold_variance is not None
+    assert errors.efficiency is not None
+    assert errors.efficiency_limit is not None
+    gold = safe(found.gold, longest=40)
+    size = float(errors.error_variance.value) / float(errors.gold_variance.value)
+    first = (
+        f"In units of {gold} a proxy's error has {size:.2g} times the variance of {gold} itself, and "
+        f"the errors of two proxies correlate by {words.plain(errors.correlation)}."
+    )
+    if not math.isfinite(size) or size > 1e3:
+        return [f"The proxies hardly follow {gold}: their error is not measured in its units."]
+    if float(errors.correlation.high) <= 0.05:
+        return [f"{first} Hardly any of it is shared, so more proxies go on helping."]
+    share = max(float(errors.correlation.value), 0.0)
+    second = (
+        f"So about {100 * share:.0f} % of that error is shared and stays however many such proxies "
+        f"are averaged: endlessly many would reach {_percent(errors.efficiency_limit)} of the limit, "
+        f"these {len(found.names)} reach {_percent(errors.efficiency)} (if rewards are normal)."
+    )
+    return [first, second]
+
+
+def best(found: Ensemble, at: float) -> str:
+    """The aggregate with the highest gold gain."""
+    return max(found.aggregates, key=lambda name: float(found.gold_gain(at, name).value))
+
+
+def _beats_the_mean(found: Ensemble, name: str, at: float) -> bool:
+    apart = found.difference(name, "mean", at)
+    return bool(apart.trusted and apart.low > 0)
+
+
+def _best(found: Ensemble, first: str, at: float) -> str:
+    if first == "mean":
+        return "No other aggregate gains more than the mean."
+    apart = found.difference(first, "mean", at)
+    if _beats_the_mean(found, first, at):
+        return f"The best aggregate is {_called(first)}: {words.plain(apart)} more than the mean."
+    return (
+        "No aggregate is shown to gain more than the mean; nearest to it comes "
+        f"{_called(first)} ({words.plain(apart)} more)."
+    )
+
+
+def _called(name: str) -> str:
+    return {"learned": "the mean with learned weights", "weighted": "the weighted mean"}.get(
+        name, f"the {name}"
+    )
+
+
+def _set(found: Ensemble, name: str) -> str:
+    advice = found.recommended(name)
+    said = []
+    if math.isfinite(float(advice.kl.value)) and float(advice.kl.value) > 0:
+        where = (
+            "the end of the trusted range, where gold may still rise"
+            if advice.still_rising
+            else "where gold peaks"
+        )
+        said.append(
+            f"train on {_called(name)} with beta = {words.short(float(advice.beta.value))} for "
+            f"{words.nats(float(advice.kl.value))}, {where} ({words.signed(advice.gold_gain)})"
+        )
+    if advice.n is not None and advice.n > 1 and advice.best_of_n.low > 0:
+        more = "; more may be better" if advice.largest_n else ""
+        said.append(f"keep the best of {advice.n:,} by it ({words.signed(advice.best_of_n)}{more})")
+    if not said:
+        return "No setting is shown to gain anything in gold: do not optimise these proxies."
+    return f"To use it: {', or '.join(said)}."
+
+
+def _blind(found: Ensemble) -> list[str]:
+    errors, size = found.errors, len(found.names)
+    apart = 1 - float(errors.agreed_share.value)
+    left = apart / size
+    many, endless = errors.multiplier, errors.multiplier_limit
+    return [
+        f"Two of these {size} proxies agree by a correlation of {words.plain(errors.agreed_share)} "
+        f"within prompts: {100 * apart:.0f} % of what one says is its own, and {100 * left:.0f} % is "
+        f"left of that in the mean of {size}.",
+        f"If rewards are normal, the mean of {size} gains {words.plain(many)} times as much of any "
+        f"gold reward as one proxy at the same KL, endlessly many would {words.plain(endless)} times.",
+        "How much gold that is cannot be known from the proxies: what they agree on may be gold or an "
+        "error that all of them share, and averaging never removes a shared error. Label some of "
+        "these samples and give them as gold.",
+    ]
+
+
+def rows(found: Ensemble, at: float) -> str:
+    """A row per aggregate."""
+    lines = []
+    for name in found.aggregates:
+        best = found.recommended(name)
+        apart = found.difference(name, "mean", at)
+        known = math.isfinite(float(best.beta.value)) and float(best.kl.value) > 0
+        train = (
+            f"{words.short(float(best.beta.value))} ({words.nats(float(best.kl.value))}"
+            f"{', rising' if best.still_rising else ''})"
+            if known
+            else "-"
+        )
+        serve = "-" if best.n is None else f"N = {best.n:,}: {words.plain(best.best_of_n)}"
+        over = "-" if name == "mean" or not apart.trusted else words.plain(apart)
+        lines.append([name, words.plain(found.gold_gain(at, name)), over, train, serve])
+    gold = safe(found.gold, longest=20)
+    return table(
+        ["aggregate", f"{gold} at {words.nats(at)}", "over the mean", "beta (KL)", "best-of-N"],
+        lines,
+    )
+
+
+def _legend(found: Ensemble, at: float) -> str:
+    limit = words.plain(found.limit.gain(at))
+    return (
+        f"What any method can gain at {words.nats(at)}: {limit}. over the mean: paired by prompt; "
+        "beta (KL): the coefficient and the KL at which gold is highest within trust, in units of the "
+        "aggregate per nat; best-of-N: at the N that other prompts chose. "
+        f"Brackets: {100 * found.settings.level:g} % intervals."
+    )
+
+
+def member_rows(found: Ensemble, at: float) -> str:
+    """A row per proxy: how it goes with gold, and what it gains alone."""
+    errors = found.errors
+    assert errors.accuracy is not None
+    assert errors.pairs is not None
+    size, lines = len(found.names), []
+    for place, name in enumerate(found.names):
+        others = np.delete(np.asarray(errors.pairs.value)[place], place)
+        lines.append([
+            safe(name, longest=30),
+            words.plain(errors.accuracy[place]),
+            f"{others.mean():.2f}",
+            words.plain(found.member(name).gold_gain(at)),
+        ])  # fmt: skip
+    head = ["proxy", "correlation with gold", "shared error", f"alone at {words.nats(at)}"]
+    return table(head, lines) if size else ""
+
+
+def size_rows(found: Ensemble, at: float) -> str:
+    """A row per number of members."""
+    sizes = found.by_size(at)
+    lines = [
+        [f"{row.members}", words.plain(row.gold_gain), words.plain(row.gained), f"{row.normal:.3g}"]
+        for row in sizes
+    ]
+    endless = float(found.bounds(at)["endless"][0])
+    lines[0][2] = "-"
+    lines.append(["endless", "-", "-", f"{endless:.3g}"])
+    return table(["members", "gold gain of their mean", "over one", "if normal"], lines)
+
+
+def own_rows(found: Ensemble, at: float) -> str:
+    """A row per aggregate, without gold: what it promises itself."""
+    lines = []
+    for name in found.aggregates:
+        limit = found.own(name)
+        lines.append([name, words.plain(limit.gain(at)), words.short(float(limit.beta(at).value))])
+    return table(["aggregate", f"its own gain at {words.nats(at)}", "beta"], lines)
+
+
+def _own_legend(found: Ensemble) -> str:
+    return (
+        "its own gain: what the aggregate promises, in its own units, not what gold would confirm. "
+        f"Brackets: {100 * found.settings.level:g} % intervals."
+    )
+
+
+def _percent(share: Estimate) -> str:
+    value, low, high = (100 * float(x) for x in (share.value, share.low, share.high))
+    return f"{value:.0f} % [{low:.0f} %, {high:.0f} %]"
+
+
+def _negative(estimate: Estimate) -> Estimate:
+    return Estimate(
+        -estimate.value, -estimate.high, -estimate.low, estimate.level, estimate.trusted
+    )
+
+
+# ---- plain values
+
+
+def record(found: Ensemble, kl: Sequence[float] | None = None, *, read: str = "") -> dict[str, Any]:
+    """Return ``klimit.ensemble/1``."""
+    from klimit.view.records import CONSTANT, heading, number
+
+    asked = [found.usual_kl()] if not kl else [float(x) for x in kl]
+    at = budget(found, kl)
+    panel, gold = found.panel, found.course is not None
+    return {
+        **heading("klimit.ensemble/1", read),
+        "proxies": list(found.names),
+        "gold": found.gold or None,
+        "scale": panel.scale,
+        "level": found.settings.level,
+        "data": {
+            "prompts_used": len(panel.lengths),
+            "samples_used": int(panel.members.shape[1]),
+            "samples_with_gold": panel.labelled,
+            "samples_without_a_proxy": panel.missing,
+        },
+        "trusted_kl": number(found.trusted_kl, CONSTANT),
+        "errors": {name: _or_missing(getattr(found.errors, name)) for name in ERRORS},
+        "aggregates": [_aggregate(found, name, asked) for name in found.aggregates],
+        "members": [_member(found, place, at) for place in range(len(found.names))],
+        "sizes": [
+            {
+                "kl": at, "members": row.members, "subsets": row.subsets,
+                "gold_gain": row.gold_gain.to_dict(), "gained": row.gained.to_dict(),
+                "normal": row.normal,
+            }
+            for row in (found.by_size(at) if gold else [])
+        ],
+        "bounds": found.bounds(asked).to_dicts() if gold else [],
+        "verdict": verdict(found, kl).split("\n"),
+        "notes": list(found.notes),
+    }  # fmt: skip
+
+
+def _aggregate(found: Ensemble, name: str, asked: Sequence[float]) -> dict[str, Any]:
+    from klimit.view.records import number
+
+    weights = found.parts[name].weights
+    gains = []
+    for kl in asked:
+        found_at = _numbers(found, name, kl)
+        gains.append({"kl": kl, **{key: _or_missing(found_at[key]) for key in _PAIR}})
+    row: dict[str, Any] = {
+        "aggregate": name,
+        "weights": None if weights is None else [float(w) for w in weights],
+        "gains": gains,
+    }
+    best = None if found.course is None else found.recommended(name)
+    for key in ("kl", "beta", "gold_gain", "best_of_n"):
+        row[f"best_{key}"] = _or_missing(None if best is None else getattr(best, key))
+    row["best_n"] = number(
+        None if best is None else best.n, NO_GOLD if best is None else "few prompts"
+    )
+    row["still_rising"] = None if best is None else best.still_rising
+    return row
+
+
+def _numbers(found: Ensemble, name: str, kl: float) -> dict[str, Estimate | None]:
+    own = found.own(name)
+    judged = found.course is not None
+    return {
+        "gold_gain": found.gold_gain(kl, name) if judged else None,
+        "over_mean": found.difference(name, "mean", kl) if judged else None,
+        "own_gain": own.gain(kl),
+        "beta": own.beta(kl),
+    }
+
+
+def _member(found: Ensemble, place: int, at: float) -> dict[str, Any]:
+    errors, name = found.errors, found.names[place]
+    judged = found.course is not None
+    return {
+        "proxy": name,
+        "spread": float(found.panel.spreads[place]),
+        "correlation": _or_missing(None if errors.accuracy is None else errors.accuracy[place]),
+        "slope": _or_missing(None if errors.slope is None else errors.slope[place]),
+        "kl": at,
+        "gold_gain": _or_missing(found.member(name).gold_gain(at) if judged else None),
+    }
+
+
+def _or_missing(estimate: Estimate | None) -> dict[str, Any]:
+    if estimate is None:
+        estimate = Estimate(math.nan, math.nan, math.nan, trusted=False, note=NO_GOLD)
+    return estimate.to_dict()
+
+
+def frame(found: Ensemble, kl: Sequence[float] | None = None) -> pl.DataFrame:
+    """A row per aggregate and budget: each number with its limits, null where missing."""
+    import polars as pl
+
+    from klimit.view.records import columns
+
+    asked = [found.usual_kl()] if not kl else [float(x) for x in kl]
+    missing = Estimate(math.nan, math.nan, math.nan)
+    rows = []
+    for name in found.aggregates:
+        for at in asked:
+            row: dict[str, Any] = {"aggregate": name, "kl": at}
+            numbers = _numbers(found, name, at)
+            for key in _PAIR:
+                row |= columns(key, numbers[key] or missing)
+            judged = numbers["gold_gain"]
+            row["trusted"] = None if judged is None else bool(judged.trusted)
+            rows.append(row)
+    types: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64)
+    types |= {"aggregate": pl.String, "trusted": pl.Boolean}
+    return pl.DataFrame(rows, schema=types)
