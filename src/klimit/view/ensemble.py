@@ -96,10 +96,11 @@ def _shared(found: Ensemble) -> list[str]:
     gold = safe(found.gold, longest=40)
     size = float(errors.error_variance.value) / float(errors.gold_variance.value)
     first = (
-        f"In units of {gold} a proxy's error has {size:.2g} times the variance of {gold} itself, and "
-        f"the errors of two proxies correlate by {words.plain(errors.correlation)}."
+        f"In units of {gold} a proxy's error has {words.short(size)} times the variance of {gold} "
+        f"itself, and the errors of two proxies correlate by {words.plain(errors.correlation)}."
     )
-    if not math.isfinite(size) or size > 1e3:
+    assert errors.efficiency_one is not None
+    if not float(errors.efficiency_one.low) > 0:
         return [f"The proxies hardly follow {gold}: their error is not measured in its units."]
     if float(errors.correlation.high) <= 0.05:
         return [f"{first} Hardly any of it is shared, so more proxies go on helping."]
@@ -144,11 +145,11 @@ def _set(found: Ensemble, name: str) -> str:
     advice = found.recommended(name)
     said = []
     if math.isfinite(float(advice.kl.value)) and float(advice.kl.value) > 0:
-        where = (
-            "the end of the trusted range, where gold may still rise"
-            if advice.still_rising
-            else "where gold peaks"
-        )
+        where = "where gold peaks"
+        if advice.at_the_end:
+            where = "the end of the trusted range, where gold may still rise"
+        elif math.isinf(float(advice.kl.high)):
+            where = "where gold is highest, though a peak beyond is not ruled out"
         said.append(
             f"train on {_called(name)} with beta = {words.short(float(advice.beta.value))} for "
             f"{words.nats(float(advice.kl.value))}, {where} ({words.signed(advice.gold_gain)})"
@@ -187,7 +188,7 @@ def rows(found: Ensemble, at: float) -> str:
         known = math.isfinite(float(best.beta.value)) and float(best.kl.value) > 0
         train = (
             f"{words.short(float(best.beta.value))} ({words.nats(float(best.kl.value))}"
-            f"{', rising' if best.still_rising else ''})"
+            f"{', the end' if best.at_the_end else ''})"
             if known
             else "-"
         )
@@ -205,8 +206,8 @@ def _legend(found: Ensemble, at: float) -> str:
     limit = words.plain(found.limit.gain(at))
     return (
         f"What any method can gain at {words.nats(at)}: {limit}. over the mean: paired by prompt; "
-        "beta (KL): the coefficient and the KL at which gold is highest within trust, in units of the "
-        "aggregate per nat; best-of-N: at the N that other prompts chose. "
+        "beta (KL): the coefficient and the KL at which gold is highest within trust (the end: it may "
+        "still rise), in units of the aggregate per nat; best-of-N: at the N that other prompts chose. "
         f"Brackets: {100 * found.settings.level:g} % intervals."
     )
 
@@ -328,7 +329,7 @@ def _aggregate(found: Ensemble, name: str, asked: Sequence[float]) -> dict[str, 
     row["best_n"] = number(
         None if best is None else best.n, NO_GOLD if best is None else "few prompts"
     )
-    row["still_rising"] = None if best is None else best.still_rising
+    row["at_the_end"] = None if best is None else best.at_the_end
     return row
 
 

@@ -19,6 +19,7 @@ from klimit.estimate.ensembles.gains import Course, Curve
 from klimit.estimate.ensembles.panel import Panel
 from klimit.estimate.ensembles.settings import Recommendation, recommendation
 from klimit.estimate.ensembles.sizes import by_size, subsets
+from klimit.estimate.kernel import Floats
 from klimit.estimate.proxy.result import Hacking
 from klimit.estimate.result import Frontier, Settings, _budgets
 
@@ -97,7 +98,8 @@ class Ensemble:
         ArgumentError
             Without gold, or for a name that is no aggregate.
         """
-        return self._hacks[self._named(aggregate)]
+        name = self._named(aggregate)
+        return self._along(name, self.parts[name].values)
 
     def gold_gain(self, kl: ArrayLike, aggregate: str = "mean") -> Estimate:
         """How much does gold gain where the aggregate's best policy spends `kl` nats?"""
@@ -119,7 +121,7 @@ class Ensemble:
         """Nats up to which all aggregates are trusted; without gold, their own frontiers."""
         if self.course is None:
             return min(self.own(name).trusted_kl for name in self.aggregates)
-        return min(hack.trusted_kl for hack in self._hacks.values())
+        return min(self.hacking(name).trusted_kl for name in self.aggregates)
 
     def own(self, aggregate: str = "mean") -> Frontier:
         """The aggregate's own frontier, in its own units: what it promises."""
@@ -140,7 +142,7 @@ class Ensemble:
                 f"{safe(repr(name), longest=40)} is no member; one of {', '.join(self.names)} was "
                 "expected."
             )
-        return self._singles[name]
+        return self._along(f"{name} alone", self.panel.members[self.names.index(name)])
 
     def members_needed(self, kl: float) -> pl.DataFrame:
         """How does the gold gain of the mean grow with the number of members?
@@ -233,7 +235,9 @@ class Ensemble:
         """A round budget at which aggregates, single members and gold's limit are all trusted."""
         edge = self.trusted_kl
         if self.course is not None:
-            edge = min(edge, self.limit.trusted_kl, *(h.trusted_kl for h in self._singles.values()))
+            edge = min(
+                edge, self.limit.trusted_kl, *(self.member(n).trusted_kl for n in self.names)
+            )
         inside = [kl for kl in _ROUND if kl <= edge * (1 + 1e-9)]
         if inside:
             return inside[-1]
@@ -269,24 +273,22 @@ class Ensemble:
         return self.course
 
     @cached_property
-    def _hacks(self) -> dict[str, Hacking]:
-        course = self._course
-        return {name: course.along(part.values, name) for name, part in self.parts.items()}
+    def _known(self) -> dict[str, Hacking]:
+        """What was read along so far."""
+        return {}
 
-    @cached_property
-    def _singles(self) -> dict[str, Hacking]:
-        """Each member on its own."""
-        course = self._course
-        pairs = zip(self.names, self.panel.members, strict=True)
-        return {name: course.along(values, name) for name, values in pairs}
+    def _along(self, name: str, values: Floats) -> Hacking:
+        if name not in self._known:
+            self._known[name] = self._course.along(values, name)
+        return self._known[name]
 
     def _sizes(self, kl: float) -> dict[int, Curve]:
         """Gold gain of the mean of so many members at one budget."""
-        singles = [Curve.of(hack) for hack in self._singles.values()]
+        singles = [Curve.of(self.member(name)) for name in self.names]
         course = self._course
         return by_size(
             self.panel.members[:, course.rows], course.pairs, kl, singles,
-            Curve.of(self._hacks["mean"]), seed=self.settings.seed,
+            Curve.of(self.hacking("mean")), seed=self.settings.seed,
         )  # fmt: skip
 
     def _efficiency(self, members: int | None) -> float:

@@ -22,8 +22,9 @@ class Recommendation:
     Attributes
     ----------
     aggregate : its name
-    kl : nats at which gold peaks within the trusted range; `high` is inf where it may still rise
-    still_rising : whether gold is highest at the end of the trusted range
+    kl : nats at which gold is highest within the trusted range; `high` is inf where a peak beyond it
+        is not ruled out
+    at_the_end : whether gold is highest at the end of the trusted range
     beta : KL coefficient that spends `kl`, in units of the aggregate per nat
     gold_gain : of the aggregate's best policy there
     n : the N of best-of-N, selected by the aggregate, that keeps most gold; None where prompts are
@@ -34,7 +35,7 @@ class Recommendation:
 
     aggregate: str
     kl: Estimate
-    still_rising: bool
+    at_the_end: bool
     beta: Estimate
     gold_gain: Estimate
     n: int | None
@@ -46,7 +47,7 @@ class Recommendation:
         names = ("kl", "beta", "gold_gain", "best_of_n")
         return {
             "aggregate": self.aggregate,
-            "still_rising": self.still_rising,
+            "at_the_end": self.at_the_end,
             "n": self.n,
             "largest_n": self.largest_n,
             **{name: getattr(self, name).to_dict() for name in names},
@@ -62,7 +63,7 @@ def recommendation(name: str, hack: Hacking) -> Recommendation:
     n, kept, largest = _best_n(hack)
     return Recommendation(
         aggregate=name, kl=stop,
-        still_rising=known and not np.isfinite(stop.high),
+        at_the_end=known and place >= 0.95 * hack.trusted_kl,
         beta=hack.beta(place) if known else nothing,
         gold_gain=hack.gold_gain(place) if known else nothing,
         n=n, best_of_n=kept, largest_n=largest,

@@ -80,6 +80,7 @@ def ensemble(
     >>> members = {f"rm{i}": gold + 0.6 * shared + 0.8 * rng.normal(size=gold.shape) for i in range(4)}
     >>> found = ensemble({**members, "human": gold}, gold="human")
     >>> print(found.errors.correlation, found.errors.floor)  # the truth is 0.36 and 0.36
+    0.363 [0.345, 0.381] 0.359 [0.329, 0.389]
     """
     _check_numbers(level, seed)
     penalties = _penalties(penalty)
