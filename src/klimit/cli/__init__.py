@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from klimit.cli.audit import audit
 from klimit.cli.best_of_n import best_of_n
+from klimit.cli.choose import choose
 from klimit.cli.describe import describe
 from klimit.cli.ensemble import ensemble
 from klimit.cli.gate import gate
@@ -20,7 +21,7 @@ from klimit.cli.plan import plan
 from klimit.cli.program import program
 from klimit.cli.rescore import rescore
 
-for command in (limit, best_of_n, hacking, ensemble, audit, gate, plan, describe, rescore):
+for command in (limit, best_of_n, hacking, ensemble, choose, audit, gate, plan, describe, rescore):
     program.add_command(command)
 
 

@@ -76,11 +76,14 @@ def ensemble(
     from klimit.cli.progress import steps
     from klimit.view import ensemble as view
 
-    if source.reward is not None:
-        raise click.UsageError("--reward names a single reward; name the members: --proxies a,b")
+    if source.reward is not None or source.weights is not None:
+        raise click.UsageError(
+            "--proxies and --gold name the rewards; name the members: --proxies a,b"
+        )
     source.keep(output)
     with steps("reading", "errors of the proxies", "gold along each aggregate", "writing") as job:
-        rollouts = source.load()
+        named = None if proxies is None else [*proxies, *([gold] if gold is not None else [])]
+        rollouts = source.load(named=None if named is None else list(dict.fromkeys(named)))
         job.next()
         found = klimit.ensemble(rollouts, proxies=proxies, gold=gold, weights=member_weights, **how)
         job.next()

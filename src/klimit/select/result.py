@@ -131,6 +131,12 @@ class Choices:
         types |= {"rule": pl.String, "n": pl.Int64, "tuned": pl.Boolean}
         return pl.DataFrame(columns, schema=types)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, schema ``klimit.choices/1`` (docs/cli.md)."""
+        from klimit.view.choices import record
+
+        return record(self)
+
     def __str__(self) -> str:
         """The verdict in words, and what to mind."""
         from klimit.view.choices import verdict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from klimit._estimate import Estimate
 from klimit._text import safe
@@ -10,7 +10,9 @@ from klimit.view import words
 from klimit.view.table import table
 
 if TYPE_CHECKING:
-    from klimit.select import Choices
+    from klimit.select import Choices, Setting
+
+ESTIMATES = ("gold", "proxy", "kl", "coverage")
 
 
 def text(found: Choices) -> str:
@@ -76,3 +78,40 @@ def legend(found: Choices) -> str:
         "per answer; *: the best setting of its rule. "
         f"Brackets: {100 * found.level:g} % intervals."
     )
+
+
+def record(found: Choices, *, read: str = "") -> dict[str, Any]:
+    """Return ``klimit.choices/1``: a row per setting, and each rule tuned."""
+    from klimit.view.records import heading, number
+
+    def setting(which: Setting) -> dict[str, Any]:
+        return {"rule": which.rule, "n": which.n, "beta": number(which.beta, "this rule has none")}
+
+    return {
+        **heading("klimit.choices/1", read),
+        "proxy": found.proxy_name,
+        "gold": found.gold_name,
+        "level": found.level,
+        "data": {
+            "prompts_used": found.prompts,
+            "samples_per_prompt_least": found.samples[0],
+            "samples_per_prompt_most": found.samples[1],
+        },
+        "base_gold": found.base_gold,
+        "choices": [
+            {**setting(which), **{name: getattr(found, name)[at].to_dict() for name in ESTIMATES}}
+            for at, which in enumerate(found.settings)
+        ],
+        "tuned": [
+            {
+                **setting(best.setting),
+                "gold": best.gold.to_dict(),
+                "apparent": best.apparent.to_dict(),
+                "agreed": best.agreed,
+                "over_best_of_n": found.difference(name, "best-of-n").to_dict(),
+            }
+            for name, best in found.tuned.items()
+        ],
+        "verdict": verdict(found).split("\n"),
+        "notes": list(found.notes),
+    }

@@ -304,7 +304,13 @@ def record(found: Ensemble, kl: Sequence[float] | None = None, *, read: str = ""
             }
             for row in (found.by_size(at) if gold else [])
         ],
-        "bounds": found.bounds(asked).to_dicts() if gold else [],
+        "bounds": [
+            {
+                name: x if name == "kl" else number(x, "gold's frontier is flat there")
+                for name, x in bound.items()
+            }
+            for bound in (found.bounds(asked).to_dicts() if gold else [])
+        ],
         "verdict": verdict(found, kl).split("\n"),
         "notes": list(found.notes),
     }  # fmt: skip
@@ -320,7 +326,7 @@ def _aggregate(found: Ensemble, name: str, asked: Sequence[float]) -> dict[str, 
         gains.append({"kl": kl, **{key: _or_missing(found_at[key]) for key in _PAIR}})
     row: dict[str, Any] = {
         "aggregate": name,
-        "weights": None if weights is None else [float(w) for w in weights],
+        "weights": [] if weights is None else [float(w) for w in weights],
         "gains": gains,
     }
     best = None if found.course is None else found.recommended(name)
@@ -329,7 +335,7 @@ def _aggregate(found: Ensemble, name: str, asked: Sequence[float]) -> dict[str, 
     row["best_n"] = number(
         None if best is None else best.n, NO_GOLD if best is None else "few prompts"
     )
-    row["at_the_end"] = None if best is None else best.at_the_end
+    row["at_the_end"] = best is not None and best.at_the_end
     return row
 
 
