@@ -153,6 +153,18 @@ def test_errors_of_labelled_samples_alone_are_unbiased():
     assert abs(np.mean(values) - RHO) < 4 * np.std(values) / np.sqrt(60)
 
 
+def test_where_few_prompts_decide_an_interval_has_as_few_degrees_of_freedom():
+    rng = np.random.default_rng(17)
+    data = normal_ensemble(rng, 40, 100, members=2)
+    even = moments(panel(data, None, "gold", "none"), with_gold=True)
+    scale = np.where(np.arange(40) == 0, 10.0, 1.0)[:, None]
+    uneven = moments(
+        panel({name: x * scale for name, x in data.items()}, None, "gold", "none"), with_gold=True
+    )
+    assert even._independent() > 30
+    assert uneven._independent() < 1.1
+
+
 # ---- aggregates
 
 
@@ -349,6 +361,15 @@ def test_a_labelled_part_is_enough_for_errors_and_is_said():
     assert any("gold is known of 480 of 1,920 samples" in note for note in found.notes)
 
 
+def test_a_verdict_without_trust_says_what_the_samples_do_not_show():
+    data = normal_ensemble(np.random.default_rng(18), 20, 6, members=2)
+    data["gold"][:, 2:] = np.nan
+    said = " ".join(str(klimit.ensemble(data, gold="gold", penalty=0.5)).split())
+    assert "is not known from these samples: they are too few" in said
+    assert "with gold known of 2 or more answers a prompt" in said
+    assert "train on" not in said
+
+
 def test_the_order_of_rows_and_prompts_changes_no_digit():
     rng = np.random.default_rng(12)
     data = normal_ensemble(rng, 24, 16, members=2)
@@ -432,7 +453,8 @@ def test_members_whose_scales_differ_by_prompt_are_pointed_out():
     rng = np.random.default_rng(15)
     data = normal_ensemble(rng, 40, 16, members=2)
     data["rm1"] = data["rm1"] * np.exp(1.5 * rng.normal(size=(40, 1)))
-    found = klimit.ensemble(data, gold="gold")
+    with pytest.warns(EstimateWarning, match="differs from prompt to prompt"):
+        found = klimit.ensemble(data, gold="gold")
     assert any("differs from prompt to prompt" in note for note in found.notes)
     even = klimit.ensemble(data, gold="gold", scale="prompt")
     spread = even.panel.members.reshape(2, 40, 16).std(axis=2, ddof=1)

@@ -61,6 +61,8 @@ def verdict(found: Ensemble, kl: Sequence[float] | None = None) -> str:
 
 def _gained(found: Ensemble, at: float) -> list[str]:
     size, gold = len(found.names), safe(found.gold, longest=40)
+    if not found.gold_gain(at).trusted:
+        return [_untrusted(found, at)]
     sizes = found.by_size(at)
     gain = sizes[-1].gold_gain
     limit = found.limit.gain(at)
@@ -68,13 +70,11 @@ def _gained(found: Ensemble, at: float) -> list[str]:
         f"Where the best policy for the mean of {size} proxies spends {words.nats(at)}, it gains "
         f"{words.signed(gain, unit=gold)} over the base model"
     )
-    if gain.trusted and limit.trusted and float(limit.value) > 0:
+    if limit.trusted and float(limit.value) > 0:
         share = 100 * float(gain.value) / float(limit.value)
         said += f", {share:.0f} % of what any method can gain there."
-    elif gain.trusted:
-        said += "."
     else:
-        said += f"; these samples are trusted up to {words.nats(found.trusted_kl, down=True)}."
+        said += "."
     more = sizes[-1].gained
     alone = f"One proxy alone gains {words.plain(sizes[0].gold_gain)} on average: "
     if not more.trusted:
@@ -84,6 +84,18 @@ def _gained(found: Ensemble, at: float) -> list[str]:
     if more.high < 0:
         return [said, f"{alone}averaging loses {words.plain(_negative(more))}."]
     return [said, f"{alone}that averaging brings more is not shown ({words.plain(more)})."]
+
+
+def _untrusted(found: Ensemble, at: float) -> str:
+    """Why no gain is told."""
+    gold, edge = safe(found.gold, longest=40), found.hacking("mean").trusted_kl
+    fewest = int(found.course.pairs.lengths.min()) if found.course is not None else 0
+    reach = f"they reach {words.nats(edge, down=True)}" if edge > 0 else "they are too few"
+    return (
+        f"What {gold} gains where the best policy for the mean of {len(found.names)} proxies spends "
+        f"{words.nats(at)} is not known from these samples: {reach}, with {gold} known of {fewest:,} "
+        "or more answers a prompt."
+    )
 
 
 def _shared(found: Ensemble) -> list[str]:
@@ -124,6 +136,8 @@ def _beats_the_mean(found: Ensemble, name: str, at: float) -> bool:
 
 
 def _best(found: Ensemble, first: str, at: float) -> str:
+    if not found.gold_gain(at).trusted:
+        return ""
     if first == "mean":
         return "No other aggregate gains more than the mean."
     apart = found.difference(first, "mean", at)
@@ -157,6 +171,8 @@ def _set(found: Ensemble, name: str) -> str:
     if advice.n is not None and advice.n > 1 and advice.best_of_n.low > 0:
         more = "; more may be better" if advice.largest_n else ""
         said.append(f"keep the best of {advice.n:,} by it ({words.signed(advice.best_of_n)}{more})")
+    if not said and not found.hacking(name).trusted_kl > 0:
+        return ""
     if not said:
         return "No setting is shown to gain anything in gold: do not optimise these proxies."
     return f"To use it: {', or '.join(said)}."

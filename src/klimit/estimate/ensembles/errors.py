@@ -92,7 +92,7 @@ def errors_with_gold(found: Moments, names: tuple[str, ...], level: float) -> Er
     part = [scalars[i] for i in range(11)]
     return Errors(
         disagreement=_at_least_zero(part[0]), agreed_share=part[1], multiplier=part[2],
-        multiplier_limit=part[3], error_variance=_at_least_zero(part[4]), correlation=part[5],
+        multiplier_limit=part[3], error_variance=_at_least_zero(part[4]), correlation=_share(part[5]),
         floor=part[6], gold_variance=part[7], efficiency=_share(part[8]),
         efficiency_limit=_share(part[9]), efficiency_one=part[10], names=names,
         accuracy=each[:members], slope=each[members:], pairs=_square(pairs, members),

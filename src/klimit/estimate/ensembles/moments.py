@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit._estimate import Estimate
-from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
+from klimit.estimate.best_of_n.prompt_means import skewed_quantiles
 from klimit.estimate.ensembles.panel import Panel, centred
+from klimit.estimate.intervals import quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers
 
@@ -51,7 +52,8 @@ class Moments:
         """A smooth function of the mean covariance, with an interval over prompts.
 
         Delete-one jackknife: its pseudo-values are prompts' own contributions, so that the leading
-        bias of ratios is removed and the interval may be as skewed as they are.
+        bias of ratios is removed and the interval may be as skewed as they are. Where few prompts of
+        large scale decide, the degrees of freedom are as few (Satterthwaite).
 
         Parameters
         ----------
@@ -69,7 +71,23 @@ class Moments:
             part = slice(start, start + step)
             without = question((total - self.covariance[part]) / (number - 1))
             pseudo[part] = number * whole - (number - 1) * without
-        return mean_of_prompts(pseudo.T, level)
+        ordered = np.sort(pseudo.T, axis=1)
+        middle = ordered.mean(axis=1)
+        rest = ordered - middle[:, None]
+        error = np.sqrt((rest**2).sum(axis=1) / (number - 1) / number)
+        quantile = quantiles(level, max(int(self._independent()), 3))[0]
+        below, above = skewed_quantiles(rest, quantile)
+        low, high = middle - above * error, middle + below * error
+        sure = np.ones(middle.shape, dtype=bool)
+        return Estimate(middle, np.fmin(low, middle), np.fmax(high, middle), level, sure)
+
+    def _independent(self) -> float:
+        """How many prompts of equal weight would tell as much about a variance as these do."""
+        own = np.diagonal(self.covariance, axis1=1, axis2=2)
+        pooled = np.sort(own, axis=0).mean(axis=0)
+        weight = np.sort((own / np.where(pooled > 0, pooled, 1.0)).mean(axis=1))
+        fourth = float((weight**4).sum())
+        return float((weight**2).sum() ** 2 / fourth) if fourth > 0 else float(len(weight))
 
 
 def moments(found: Panel, *, with_gold: bool) -> Moments:

@@ -251,11 +251,13 @@ def _scaled(found: Panel) -> Panel:
             notes.append(advice)
         else:
             notes.append(f"{said}; each was divided by its own.")
-    if found.scale == "pooled" and _uneven(squares, spreads, found.lengths):
-        notes.append(
+    if found.scale != "prompt" and _uneven(squares, spreads, found.lengths):
+        said = (
             "which proxy varies most differs from prompt to prompt, so different ones decide on "
             'different prompts; scale="prompt" gives them equal spread on each.'
         )
+        warnings.warn(said, EstimateWarning, stacklevel=5)
+        notes.append(said)
     if found.scale == "pooled":
         members = found.members / spreads[:, None]
     elif found.scale == "prompt":
