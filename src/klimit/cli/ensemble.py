@@ -75,6 +75,7 @@ def ensemble(
     from klimit.cli.output import print_json, print_text, write_table
     from klimit.cli.progress import steps
     from klimit.view import ensemble as view
+    from klimit.view.ensemble_record import record
 
     if source.reward is not None or source.weights is not None:
         raise click.UsageError(
@@ -88,7 +89,7 @@ def ensemble(
         found = klimit.ensemble(rollouts, proxies=proxies, gold=gold, weights=member_weights, **how)
         job.next()
         frame = found.to_frame(kl)
-        said: Any = view.record(found, kl, read=str(rollouts)) if as_json else view.text(found, kl)
+        said: Any = record(found, kl, read=str(rollouts)) if as_json else view.text(found, kl)
         job.next()
     if output is not None:
         write_table(frame, output)

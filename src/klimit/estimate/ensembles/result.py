@@ -251,13 +251,13 @@ class Ensemble:
 
     def to_dict(self, kl: ArrayLike | None = None) -> dict[str, Any]:
         """Plain values for JSON, schema ``klimit.ensemble/1`` (docs/cli.md)."""
-        from klimit.view.ensemble import record
+        from klimit.view.ensemble_record import record
 
         return record(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
 
     def to_frame(self, kl: ArrayLike | None = None) -> pl.DataFrame:
         """A polars frame, a row per aggregate and budget."""
-        from klimit.view.ensemble import frame
+        from klimit.view.ensemble_record import frame
 
         return frame(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
 
