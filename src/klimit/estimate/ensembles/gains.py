@@ -19,7 +19,7 @@ from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.proxy.result import Hacking
 from klimit.estimate.proxy.verb import along, in_order
 from klimit.estimate.result import Frontier, Settings
-from klimit.estimate.samples import Integers, collect
+from klimit.estimate.samples import Integers
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,7 @@ class Course:
     def along(self, values: Floats, name: str) -> Hacking:
         """Gold along the tilt of an aggregate; `values` are (samples,) of the panel."""
         names = (name, *self.pairs.names[1:])
-        pairs = replace(self.pairs, proxy=values[self.rows], names=names)
-        samples = collect(pairs.proxy, pairs.lengths, seed=self.settings.seed)
-        samples = replace(samples, rank=np.arange(samples.prompts))
-        return along(pairs, samples, self.limit, self.settings)
+        return along(replace(self.pairs, proxy=values[self.rows], names=names), self.settings)
 
 
 def course(found: Panel, settings: Settings) -> Course:
@@ -62,11 +59,12 @@ def course(found: Panel, settings: Settings) -> Course:
     rows = np.concatenate(parts)
     gold = found.gold[rows]
     lengths = np.array([len(part) for part in parts], dtype=np.int64)
+    unknown = len(found.gold) - len(rows)
     pairs = Pairs(
         gold, gold, None, lengths, [found.ids[i] for i in order.tolist()],
-        ("", found.gold_name, ""), found.total, len(found.gold), 0, len(found.gold) - len(rows), 0,
+        ("", found.gold_name, ""), found.total, len(found.gold), unknown, 0, unknown, 0,
     )  # fmt: skip
-    return Course(rows, pairs, in_order(pairs.column(gold, found.gold_name), settings), settings)
+    return Course(rows, pairs, in_order(pairs, gold, settings), settings)
 
 
 @dataclass(frozen=True)
