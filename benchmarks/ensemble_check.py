@@ -277,7 +277,7 @@ def main(seed: int, reps: int, gain_reps: int, cache: Path, seconds: float, outp
         f"python -m benchmarks.ensemble_check --seed {seed} --reps {reps} --gain-reps {gain_reps}"
     )
     laws = "\n".join(f"* **{law.name}**: {law.what}" for law in LAWS)
-    population = f"{200 * 3000:,}"
+    population = f"{200 * 1000:,}"
     parts = [
         f"<!-- {command} -->", "", "# Ensembles and choosing: bias and coverage", "",
         TEXT.format(laws=laws, population=population), "",

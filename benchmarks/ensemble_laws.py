@@ -92,7 +92,7 @@ class Truth:
 
 
 @lru_cache(maxsize=8)
-def truth(law: Law, budgets: tuple[float, ...], prompts: int = 200, samples: int = 3000) -> Truth:
+def truth(law: Law, budgets: tuple[float, ...], prompts: int = 200, samples: int = 1000) -> Truth:
     """From many samples of evenly spaced prompts: covariances and tilts, by formulas of its own."""
     u = (np.arange(prompts) + 0.5) / prompts
     members, gold = law.draw(np.random.default_rng([77, prompts]), u, samples)
