@@ -50,7 +50,7 @@ def choose(
         )
     source.keep(output)
     with steps("reading", "choosing") as job:
-        rollouts = source.load(named=[proxy, gold])
+        rollouts = source.load(rewards=[proxy, gold])
         job.next()
         found = select.compare(rollouts, proxy=proxy, gold=gold, **how)
     if output is not None:

@@ -84,7 +84,7 @@ def ensemble(
     source.keep(output)
     with steps("reading", "errors of the proxies", "gold along each aggregate", "writing") as job:
         named = None if proxies is None else [*proxies, *([gold] if gold is not None else [])]
-        rollouts = source.load(named=None if named is None else list(dict.fromkeys(named)))
+        rollouts = source.load(rewards=None if named is None else list(dict.fromkeys(named)))
         job.next()
         found = klimit.ensemble(rollouts, proxies=proxies, gold=gold, weights=member_weights, **how)
         job.next()
