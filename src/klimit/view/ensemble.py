@@ -122,8 +122,13 @@ def best(found: Ensemble, at: float) -> str:
 
 
 def _beats_the_mean(found: Ensemble, name: str, at: float) -> bool:
+    """Whether the best of several is shown to be better, that it was picked taken into account."""
+    from scipy.special import ndtri
+
     apart = found.difference(name, "mean", at)
-    return bool(apart.trusted and apart.low > 0)
+    tail = (1 - found.settings.level) / 2
+    picked = float(ndtri(tail / max(len(found.aggregates) - 1, 1)) / ndtri(tail))
+    return bool(apart.trusted and apart.value - picked * (apart.value - apart.low) > 0)
 
 
 def _best(found: Ensemble, first: str, at: float) -> str:
@@ -134,9 +139,10 @@ def _best(found: Ensemble, first: str, at: float) -> str:
     apart = found.difference(first, "mean", at)
     if _beats_the_mean(found, first, at):
         return f"The best aggregate is {_called(first)}: {words.plain(apart)} more than the mean."
+    tried = len(found.aggregates) - 1
     return (
-        "No aggregate is shown to gain more than the mean; nearest to it comes "
-        f"{_called(first)} ({words.plain(apart)} more)."
+        f"Of {words.count(tried, 'other aggregate')} none is shown to gain more than the mean; the "
+        f"highest is {_called(first)} ({words.plain(apart)} more)."
     )
 
 

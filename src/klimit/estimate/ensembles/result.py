@@ -139,7 +139,7 @@ class Ensemble:
         """Everything that `klimit.hacking` says of one member alone."""
         if name not in self.names:
             raise ArgumentError(
-                f"{safe(repr(name), longest=40)} is no member; one of {', '.join(self.names)} was "
+                f"{safe(repr(name), longest=40)} is no member; one of {', '.join(map(safe, self.names))} was "
                 "expected."
             )
         return self._along(f"{name} alone", self.panel.members[self.names.index(name)])
