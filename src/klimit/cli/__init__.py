@@ -11,7 +11,9 @@ from typing import NoReturn
 
 from klimit.cli.audit import audit
 from klimit.cli.best_of_n import best_of_n
+from klimit.cli.choose import choose
 from klimit.cli.describe import describe
+from klimit.cli.ensemble import ensemble
 from klimit.cli.gate import gate
 from klimit.cli.hacking import hacking
 from klimit.cli.limit import limit
@@ -19,7 +21,7 @@ from klimit.cli.plan import plan
 from klimit.cli.program import program
 from klimit.cli.rescore import rescore
 
-for command in (limit, best_of_n, audit, gate, plan, hacking, describe, rescore):
+for command in (limit, best_of_n, hacking, ensemble, choose, audit, gate, plan, describe, rescore):
     program.add_command(command)
 
 

@@ -1,0 +1,154 @@
+"""Gold gain along the tilt of every aggregate, all of them over the same groups of prompts.
+
+Each aggregate is a proxy to `klimit.hacking`'s estimator. They share prompts, groups and gold's
+frontier, so that what a group of prompts moves one by can be set against what it moves another by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from klimit._estimate import Estimate
+from klimit.estimate.ensembles.moments import moments
+from klimit.estimate.ensembles.panel import Panel
+from klimit.estimate.kernel import Floats
+from klimit.estimate.proxy.pairs import Pairs
+from klimit.estimate.proxy.result import Hacking
+from klimit.estimate.proxy.verb import along, in_order
+from klimit.estimate.result import Frontier, Settings
+from klimit.estimate.samples import Integers
+
+
+@dataclass(frozen=True)
+class Course:
+    """Prompts with gold in an order of their own, and gold's frontier over them.
+
+    Attributes
+    ----------
+    rows : (labelled samples,) their places in the panel, prompt after prompt
+    pairs : with gold; the proxy is filled in by `along`
+    limit : gold's frontier
+    """
+
+    rows: Integers
+    pairs: Pairs
+    limit: Frontier
+    settings: Settings
+
+    def along(self, values: Floats, name: str) -> Hacking:
+        """Gold along the tilt of an aggregate; `values` are (samples,) of the panel."""
+        names = (name, *self.pairs.names[1:])
+        return along(replace(self.pairs, proxy=values[self.rows], names=names), self.settings)
+
+
+def course(found: Panel, settings: Settings) -> Course:
+    """Prompts with two gold labels or more, shuffled by the seed and by nothing of the file."""
+    assert found.gold is not None
+    seen = moments(found, with_gold=True)
+    rng = np.random.default_rng([settings.seed, len(seen.prompts)])
+    order = seen.prompts[seen.order()[rng.permutation(len(seen.prompts))]]
+    there = ~np.isnan(found.gold)
+    starts = np.cumsum(found.lengths) - found.lengths
+    parts = []
+    for prompt in order.tolist():
+        inside = np.arange(starts[prompt], starts[prompt] + found.lengths[prompt])
+        parts.append(inside[there[inside]])
+    rows = np.concatenate(parts)
+    gold = found.gold[rows]
+    lengths = np.array([len(part) for part in parts], dtype=np.int64)
+    unknown = len(found.gold) - len(rows)
+    pairs = Pairs(
+        gold, gold, None, lengths, [found.ids[i] for i in order.tolist()],
+        ("", found.gold_name, ""), found.total, len(found.gold), unknown, 0, unknown, 0,
+    )  # fmt: skip
+    return Course(rows, pairs, in_order(pairs, gold, settings), settings)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Gold gain over KL as a combination of estimates over the same groups of prompts.
+
+    Attributes
+    ----------
+    kl : (nodes,) nats
+    value : (nodes,) gold gain
+    moves : (groups, nodes) what each group of prompts moves it by
+    wrong : (nodes,) how far corrections may be off, to either side
+    signed : (nodes,) the same with the sign of the correction, for differences
+    trusted_kl : nats
+    """
+
+    kl: Floats
+    value: Floats
+    moves: Floats
+    wrong: Floats
+    signed: Floats
+    quantile: float
+    trusted_kl: float
+    level: float
+
+    @classmethod
+    def of(cls, hack: Hacking) -> Curve:
+        """The gold gain of one proxy."""
+        bands = hack.readings.bands
+        return cls(
+            bands.kl, bands.value, bands.moves, bands.wrong, bands.signed_wrong, bands.quantile,
+            bands.trusted_kl, hack.settings.level,
+        )  # fmt: skip
+
+    def only(self, kl: float) -> Curve:
+        """The same at one budget alone."""
+        rows = np.stack([self.value, self.wrong, self.signed, *self.moves])
+        root = np.sqrt(self.kl)
+        found = np.array([np.interp(np.sqrt(kl), root, row / root) for row in rows]) * np.sqrt(kl)
+        return replace(
+            self,
+            kl=np.array([kl]),
+            value=found[:1],
+            wrong=found[1:2],
+            signed=found[2:3],
+            moves=found[3:, None],
+        )
+
+    @classmethod
+    def mean(cls, curves: Sequence[Curve]) -> Curve:
+        """The mean of several."""
+        first = curves[0]
+        return replace(
+            first,
+            value=np.mean([c.value for c in curves], axis=0),
+            moves=np.mean([c.moves for c in curves], axis=0),
+            wrong=np.mean([c.wrong for c in curves], axis=0),
+            signed=np.mean([c.signed for c in curves], axis=0),
+            trusted_kl=min(c.trusted_kl for c in curves),
+        )
+
+    def __sub__(self, other: Curve) -> Curve:
+        """What this gains more: the same prompts, and a bias of the same kind, are in both."""
+        return replace(
+            self,
+            value=self.value - other.value,
+            moves=self.moves - other.moves,
+            wrong=np.abs(self.signed - other.signed),
+            signed=self.signed - other.signed,
+            trusted_kl=min(self.trusted_kl, other.trusted_kl),
+        )
+
+    def at(self, kl: Floats) -> Estimate:
+        """The estimate at budgets of any shape; untrusted it has no limits."""
+        reach = np.hypot(self.quantile * np.sqrt((self.moves**2).sum(axis=0)), self.wrong)
+        value, reach = self._between(self.value, kl), self._between(reach, kl)
+        trusted = kl <= self.trusted_kl * (1 + 1e-9)
+        reach = np.where(trusted | (kl == 0), reach, np.inf)
+        note = "" if np.all(trusted) else f"beyond the trusted {self.trusted_kl:.2g} nats"
+        return Estimate.of(
+            value, value - reach, value + reach, level=self.level, trusted=trusted, note=note
+        )
+
+    def _between(self, values: Floats, kl: Floats) -> Floats:
+        """Between nodes; towards 0 nats all of these vanish as the root of the KL."""
+        root = np.sqrt(self.kl)
+        return np.asarray(np.interp(np.sqrt(kl), root, values / root) * np.sqrt(kl))

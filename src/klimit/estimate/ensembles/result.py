@@ -1,0 +1,308 @@
+"""The answer of `klimit.ensemble`, and every question that can be put to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._errors import ArgumentError
+from klimit._estimate import Estimate
+from klimit._text import safe
+from klimit.estimate.ensembles.aggregates import Aggregate
+from klimit.estimate.ensembles.errors import Errors
+from klimit.estimate.ensembles.gains import Course, Curve
+from klimit.estimate.ensembles.panel import Panel
+from klimit.estimate.ensembles.settings import Recommendation, recommendation
+from klimit.estimate.ensembles.sizes import by_size, subsets
+from klimit.estimate.kernel import Floats
+from klimit.estimate.proxy.result import Hacking
+from klimit.estimate.result import Frontier, Settings, _budgets
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import ArrayLike
+
+_ROUND = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
+
+
+@dataclass(frozen=True)
+class Size:
+    """A mean of so many members: `gold_gain`, and `gained` over one member, at one budget.
+
+    `normal` is what normal rewards with these errors would gain.
+    """
+
+    members: int
+    subsets: int
+    gold_gain: Estimate
+    gained: Estimate
+    normal: float
+
+
+@dataclass(frozen=True, repr=False)
+class Ensemble:
+    """What several proxies buy together. Made by `klimit.ensemble`.
+
+    KL in nats per sequence; gold gains in gold's units over the base's mean.
+
+    Attributes
+    ----------
+    names : of the proxies
+    gold : name of the gold reward, empty without
+    aggregates : names of the ways to make one reward of them
+    errors : how wrong the proxies are, and how much of that they share
+    notes : what to mind, in words
+    """
+
+    panel: Panel
+    parts: Mapping[str, Aggregate]
+    errors: Errors
+    course: Course | None
+    settings: Settings
+    notes: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the proxies."""
+        return self.panel.names
+
+    @property
+    def gold(self) -> str:
+        """Name of the gold reward; empty without."""
+        return self.panel.gold_name
+
+    @property
+    def aggregates(self) -> tuple[str, ...]:
+        """Names of the aggregates."""
+        return tuple(self.parts)
+
+    def __repr__(self) -> str:
+        judged = f" judged by {safe(self.gold, longest=40)}" if self.gold else ""
+        return (
+            f"<Ensemble of {len(self.names)} proxies{judged}: {len(self.panel.lengths)} prompts, "
+            f"{self.panel.members.shape[1]} samples>"
+        )
+
+    # ---- gold gain against KL
+
+    def hacking(self, aggregate: str = "mean") -> Hacking:
+        """Everything that `klimit.hacking` says of an aggregate as a proxy.
+
+        Raises
+        ------
+        ArgumentError
+            Without gold, or for a name that is no aggregate.
+        """
+        name = self._named(aggregate)
+        return self._along(name, self.parts[name].values)
+
+    def gold_gain(self, kl: ArrayLike, aggregate: str = "mean") -> Estimate:
+        """How much does gold gain where the aggregate's best policy spends `kl` nats?"""
+        return self.hacking(aggregate).gold_gain(kl)
+
+    def difference(self, first: str, second: str, kl: ArrayLike) -> Estimate:
+        """How much more gold does one aggregate gain than another at `kl` nats? Paired by prompt."""
+        budget = _budgets(kl)
+        apart = Curve.of(self.hacking(first)) - Curve.of(self.hacking(second))
+        return apart.at(budget)
+
+    @property
+    def limit(self) -> Frontier:
+        """Gold's own frontier: the most of it that any method gains, whatever it optimises."""
+        return self._course.limit
+
+    @cached_property
+    def trusted_kl(self) -> float:
+        """Nats up to which all aggregates are trusted; without gold, their own frontiers."""
+        if self.course is None:
+            return min(self.own(name).trusted_kl for name in self.aggregates)
+        return min(self.hacking(name).trusted_kl for name in self.aggregates)
+
+    def own(self, aggregate: str = "mean") -> Frontier:
+        """The aggregate's own frontier, in its own units: what it promises."""
+        from klimit.estimate.frontier import frontier
+
+        if self.course is not None:
+            return self.hacking(aggregate).proxy
+        values = self.parts[self._named(aggregate)].values
+        rows = np.split(values, np.cumsum(self.panel.lengths)[:-1])
+        return frontier(rows, reward=aggregate, level=self.settings.level, seed=self.settings.seed)
+
+    # ---- members and bounds
+
+    def member(self, name: str) -> Hacking:
+        """Everything that `klimit.hacking` says of one member alone."""
+        if name not in self.names:
+            raise ArgumentError(
+                f"{safe(repr(name), longest=40)} is no member; one of {', '.join(map(safe, self.names))} was "
+                "expected."
+            )
+        return self._along(f"{name} alone", self.panel.members[self.names.index(name)])
+
+    def members_needed(self, kl: float) -> pl.DataFrame:
+        """How does the gold gain of the mean grow with the number of members?
+
+        Returns
+        -------
+        polars frame, a row per number of members
+            members; subsets: how many were averaged; gold_gain with its limits; gained and its
+            limits: over one member, paired; normal: what normal rewards with these errors would
+            gain, efficiency times gold's limit; share: of gold's limit
+
+        Raises
+        ------
+        ArgumentError
+            Without gold.
+        """
+        import polars as pl
+
+        rows = []
+        limit = float(self.limit.gain(kl).value)
+        for row in self.by_size(kl):
+            found: dict[str, Any] = {"members": row.members, "subsets": row.subsets}
+            for name in ("gold_gain", "gained"):
+                estimate: Estimate = getattr(row, name)
+                for part in ("value", "low", "high"):
+                    x = float(getattr(estimate, part))
+                    label = name if part == "value" else f"{name}_{part}"
+                    found[label] = x if math.isfinite(x) else None
+            share = float(row.gold_gain.value) / limit if limit > 0 else None
+            trusted = bool(row.gold_gain.trusted)
+            rows.append(found | {"normal": row.normal, "share": share, "trusted": trusted})
+        types: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64)
+        types |= {"members": pl.Int64, "subsets": pl.Int64, "trusted": pl.Boolean}
+        return pl.DataFrame(rows, schema=types)
+
+    def by_size(self, kl: float) -> list[Size]:
+        """The rows of `members_needed`, as Estimates."""
+        limit = float(self.limit.gain(float(kl)).value)
+        curves = self._sizes(float(kl))
+        place = np.asarray(float(kl))
+        return [
+            Size(
+                size,
+                len(subsets(len(self.names), size, seed=self.settings.seed)),
+                curve.at(place),
+                (curve - curves[1]).at(place),
+                self._efficiency(size) * limit,
+            )
+            for size, curve in curves.items()
+        ]
+
+    def bounds(self, kl: ArrayLike) -> pl.DataFrame:
+        """What bounds the mean of such proxies, beside what was measured.
+
+        Returns
+        -------
+        polars frame, a row per budget
+            kl; measured: gold gain of the mean of all members; normal: what it would be for normal
+            rewards, ``limit / sqrt(1 + v / var(gold))``; endless: the same for endlessly many such
+            members, which share of their error remains; limit: gold's own; regret and
+            regret_floor: ``v / (2 beta)`` at the beta of gold's frontier that spends this KL, what
+            is lost of gold - beta KL, now and with endlessly many members
+        """
+        import polars as pl
+
+        budget = np.atleast_1d(_budgets(kl))
+        most, beta = self.limit.gain(budget), np.asarray(self.limit.beta(budget).value)
+        size, errors = len(self.names), self.errors
+        assert errors.floor is not None
+        floor = max(float(errors.floor.value), 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            frame = {
+                "kl": budget,
+                "measured": np.asarray(self.gold_gain(budget).value),
+                "normal": self._efficiency(size) * most.value,
+                "endless": self._efficiency(None) * most.value,
+                "limit": np.asarray(most.value),
+                "regret": errors.variance(size) / (2 * beta),
+                "regret_floor": floor / (2 * beta),
+            }
+        return pl.DataFrame(frame)
+
+    def recommended(self, aggregate: str = "mean") -> Recommendation:
+        """Which KL and beta to train with, which N to serve with, if this aggregate is optimised?"""
+        return recommendation(aggregate, self.hacking(aggregate))
+
+    # ---- saying it
+
+    def usual_kl(self) -> float:
+        """A round budget at which aggregates, single members and gold's limit are all trusted."""
+        edge = self.trusted_kl
+        if self.course is not None:
+            edge = min(
+                edge, self.limit.trusted_kl, *(self.member(n).trusted_kl for n in self.names)
+            )
+        inside = [kl for kl in _ROUND if kl <= edge * (1 + 1e-9)]
+        if inside:
+            return inside[-1]
+        return edge if np.isfinite(edge) and edge > 0 else _ROUND[2]
+
+    def __str__(self) -> str:
+        """The verdict in words, a table, and what to mind."""
+        from klimit.view.ensemble import text
+
+        return text(self)
+
+    def to_dict(self, kl: ArrayLike | None = None) -> dict[str, Any]:
+        """Plain values for JSON, schema ``klimit.ensemble/1`` (docs/cli.md)."""
+        from klimit.view.ensemble_record import record
+
+        return record(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
+
+    def to_frame(self, kl: ArrayLike | None = None) -> pl.DataFrame:
+        """A polars frame, a row per aggregate and budget."""
+        from klimit.view.ensemble_record import frame
+
+        return frame(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
+
+    # ---- helpers
+
+    @property
+    def _course(self) -> Course:
+        if self.course is None:
+            raise ArgumentError(
+                "this needs gold rewards, and none are known here; give klimit.ensemble gold=, the "
+                "reward that counts, for these samples or some of them."
+            )
+        return self.course
+
+    @cached_property
+    def _known(self) -> dict[str, Hacking]:
+        """What was read along so far."""
+        return {}
+
+    def _along(self, name: str, values: Floats) -> Hacking:
+        if name not in self._known:
+            self._known[name] = self._course.along(values, name)
+        return self._known[name]
+
+    def _sizes(self, kl: float) -> dict[int, Curve]:
+        """Gold gain of the mean of so many members at one budget."""
+        singles = [Curve.of(self.member(name)) for name in self.names]
+        course = self._course
+        return by_size(
+            self.panel.members[:, course.rows], course.pairs, kl, singles,
+            Curve.of(self.hacking("mean")), seed=self.settings.seed,
+        )  # fmt: skip
+
+    def _efficiency(self, members: int | None) -> float:
+        """Share of gold's limit that so many members reach if rewards are normal."""
+        errors = self.errors
+        assert errors.gold_variance is not None
+        assert errors.floor is not None
+        left = float(errors.floor.value) if members is None else errors.variance(members)
+        return float(1 / np.sqrt(1 + max(left, 0.0) / float(errors.gold_variance.value)))
+
+    def _named(self, aggregate: str) -> str:
+        if aggregate not in self.parts:
+            raise ArgumentError(
+                f"{safe(repr(aggregate), longest=40)} is no aggregate here; one of "
+                f"{', '.join(self.parts)} was expected."
+            )
+        return aggregate

@@ -1,0 +1,139 @@
+"""Means of fewer members: how gold gain grows with their number.
+
+One member and all members have estimates of their own. Between them there are many subsets, so
+their plug-in gains are taken, which are quick, with the correction that one and all have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+from math import comb
+
+import numpy as np
+
+from klimit.estimate.ensembles.gains import Curve
+from klimit.estimate.kernel import Floats
+from klimit.estimate.proxy.pairs import Pairs
+from klimit.estimate.samples import Integers
+from klimit.estimate.statistics import GROUPS
+
+MOST = 12  # subsets of one size
+
+
+def subsets(members: int, size: int, *, seed: int = 0) -> list[tuple[int, ...]]:
+    """All subsets of this size, or some in which every member occurs about as often as any other.
+
+    Windows on a ring of the members in random order, starting at even distances.
+
+    Examples
+    --------
+    >>> subsets(3, 2)
+    [(0, 1), (0, 2), (1, 2)]
+    >>> len(subsets(8, 4))
+    8
+    """
+    if comb(members, size) <= MOST:
+        return list(combinations(range(members), size))
+    ring = np.random.default_rng([seed, members]).permutation(members)
+    starts = np.unique(np.linspace(0, members, min(MOST, members), endpoint=False).astype(int))
+    return [tuple(sorted(int(ring[(s + i) % members]) for i in range(size))) for s in starts]
+
+
+def by_size(
+    members: Floats, pairs: Pairs, kl: float, singles: Sequence[Curve], whole: Curve, *, seed: int
+) -> dict[int, Curve]:
+    """Gold gain at one budget by the number of members, mean over subsets of each size.
+
+    Parameters
+    ----------
+    members : (members, samples) in the order of `pairs`
+    singles, whole : estimates of each member alone, and of the mean of all
+    """
+    number = len(members)
+    ends = {1: Curve.mean([curve.only(kl) for curve in singles]), number: whole.only(kl)}
+    if number == 2:
+        return ends
+    plain = {1: Curve.mean([_plugin(x, pairs, kl, whole) for x in members])}
+    for size in range(2, number + 1):
+        chosen = subsets(number, size, seed=seed)
+        means = (members[list(some)].mean(axis=0) for some in chosen)
+        plain[size] = Curve.mean([_plugin(values, pairs, kl, whole) for values in means])
+    found = {}
+    for size, curve in plain.items():
+        if size in ends:
+            found[size] = ends[size]
+            continue
+        near = (1 / size - 1 / number) / (1 - 1 / number)  # 1 at one member, 0 at all
+        ratio = sum(
+            share * _ratio(ends[at], plain[at]) for at, share in ((1, near), (number, 1 - near))
+        )
+        found[size] = replace(
+            curve, value=curve.value * ratio, moves=curve.moves * ratio,
+            wrong=near * ends[1].wrong + (1 - near) * ends[number].wrong,
+            signed=near * ends[1].signed + (1 - near) * ends[number].signed,
+            trusted_kl=min(end.trusted_kl for end in ends.values()),
+        )  # fmt: skip
+    return found
+
+
+def _ratio(corrected: Curve, plain: Curve) -> float:
+    size = float(plain.value[0])
+    return float(np.clip(corrected.value[0] / size, 0.5, 2.0)) if size else 1.0
+
+
+def _plugin(values: Floats, pairs: Pairs, kl: float, like: Curve) -> Curve:
+    """Plug-in gold gain where the tilt of `values` spends `kl`, with each group's move."""
+    from scipy.optimize import brentq
+
+    tilted = _Tilted(values, pairs.gold, pairs.lengths)
+    scale = tilted.scale or 1.0
+    low, high = (np.log(x / scale) for x in (1e-4, 1e4))
+    if tilted.at(float(np.exp(high))).spent.mean() <= kl:
+        tilt = float(np.exp(high))
+    else:
+        tilt = float(
+            np.exp(brentq(lambda t: tilted.at(float(np.exp(t))).spent.mean() - kl, low, high))
+        )
+    point = tilted.at(tilt)
+    run = tilt * point.variance.mean()
+    slope = point.covariance.mean() / run if run > 0 else 0.0
+    effect = point.gold - point.gold.mean() - slope * (point.spent - point.spent.mean())
+    groups = min(GROUPS, len(effect))
+    summed = np.bincount(np.arange(len(effect)) % groups, effect, minlength=groups)
+    moves = summed / len(effect) * np.sqrt(groups / max(groups - 1, 1))
+    return replace(
+        like, kl=np.array([kl]), value=np.array([point.gold.mean()]), moves=moves[:, None],
+        wrong=np.zeros(1), signed=np.zeros(1),
+    )  # fmt: skip
+
+
+class _Tilted:
+    """Samples of all prompts under one tilt of a reward, prompt by prompt."""
+
+    def __init__(self, values: Floats, gold: Floats, lengths: Integers) -> None:
+        self.lengths, self.starts = lengths, np.cumsum(lengths) - lengths
+        self.below = values - self._spread(np.maximum.reduceat(values, self.starts))
+        self.gold_values = gold - self._spread(self._sum(gold) / lengths)
+        squares = self._sum((self.below - self._spread(self._sum(self.below) / lengths)) ** 2)
+        self.scale = float(np.sqrt((squares / lengths).mean()))
+        self.gold = self.spent = self.variance = self.covariance = np.empty(0)
+
+    def _sum(self, x: Floats) -> Floats:
+        return np.asarray(np.add.reduceat(x, self.starts))
+
+    def _spread(self, x: Floats) -> Floats:
+        return np.repeat(x, self.lengths)
+
+    def at(self, tilt: float) -> _Tilted:
+        with np.errstate(under="ignore"):
+            weight = np.exp(tilt * self.below)
+        total = self._sum(weight)
+        mean = self._sum(weight * self.below) / total
+        self.gold = self._sum(weight * self.gold_values) / total
+        self.spent = tilt * mean - np.log(total / self.lengths)
+        rest = self.below - self._spread(mean)
+        self.variance = self._sum(weight * rest**2) / total
+        self.covariance = self._sum(weight * rest * self.gold_values) / total
+        return self

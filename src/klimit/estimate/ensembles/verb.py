@@ -1,0 +1,147 @@
+"""From several proxies of a base model's samples to what they are worth together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from klimit._errors import ArgumentError
+from klimit._text import safe
+from klimit.estimate.ensembles.aggregates import aggregates, can_learn
+from klimit.estimate.ensembles.errors import errors_with_gold, errors_without_gold
+from klimit.estimate.ensembles.gains import course
+from klimit.estimate.ensembles.moments import moments
+from klimit.estimate.ensembles.panel import Panel, panel
+from klimit.estimate.ensembles.result import Ensemble
+from klimit.estimate.frontier import _check_numbers, _range
+from klimit.estimate.inputs import RewardColumn
+from klimit.estimate.result import Settings
+
+
+def ensemble(
+    base: Any,
+    *,
+    proxies: Sequence[str] | None = None,
+    gold: str | None = None,
+    weights: Any = None,
+    penalty: float | Sequence[float] = (0.1, 0.5),
+    scale: str = "pooled",
+    reward_range: tuple[float, float] | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Ensemble:
+    """What do several proxy rewards buy together, and what do they all get wrong?
+
+    Averaging k reward models leaves ``tau^2 (rho + (1 - rho) / k)`` of their error: what each gets
+    wrong on its own fades, what they share stays however many there are. With gold rewards, of all
+    samples or some, this tells the two apart and shows what every aggregate gains of gold at each
+    KL. Without gold only their disagreement, ``tau^2 (1 - rho)``, can be seen.
+
+    Parameters
+    ----------
+    base : Rollouts; or a dict of (prompts, samples) arrays by name (NaN = missing), or of sequences
+        of 1-D arrays
+    proxies : which rewards are the members; by default all but `gold`
+    gold : the reward that counts, if it is known of some samples
+    weights : of the members, for an aggregate "weighted": a dict by name, or one number per proxy
+    penalty : k of "mean - k var", which is wary of answers that members disagree about; 1 / reward
+        units, one or several
+    scale : ``"pooled"``: each member divided by its standard deviation within prompts; ``"prompt"``:
+        by that of each prompt, which changes the question; ``"none"``: as they are
+    reward_range : what gold rewards can be, if known; 0/1 rewards imply (0, 1)
+    level : of intervals, which are for the population that the prompts came from
+    seed : of random splits; the same seed gives the same digits whatever the order of rows and
+        prompts
+
+    Returns
+    -------
+    Ensemble
+
+    Raises
+    ------
+    ArgumentError
+        For fewer than two proxies, one given twice, gold among them, or an option that is not one
+        of those above.
+    DataError
+        Where two proxies are the same numbers, gold is constant, or no prompt has two samples with
+        all proxies.
+
+    Notes
+    -----
+    arXiv 2605.07105, section 4 (ensembling); Coste et al., arXiv 2310.02743 (mean, worst case,
+    variance penalty); Eisenstein et al., arXiv 2312.09244 (shared error remains).
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> gold, shared = rng.normal(size=(2, 100, 32))
+    >>> members = {f"rm{i}": gold + 0.6 * shared + 0.8 * rng.normal(size=gold.shape) for i in range(4)}
+    >>> found = ensemble({**members, "human": gold}, gold="human")
+    >>> print(found.errors.correlation, found.errors.floor)  # the truth is 0.36 and 0.36
+    0.363 [0.345, 0.381] 0.359 [0.329, 0.389]
+    """
+    _check_numbers(level, seed)
+    penalties = _penalties(penalty)
+    found = panel(base, proxies, gold, scale)
+    notes = list(found.notes)
+    judged, more = _labels(found)
+    notes += more
+    why = can_learn(found) if judged else ""
+    if why:
+        notes.append(f"{why}: no learned weights.")
+    made = aggregates(
+        found, weights=weights, penalties=penalties, learn=judged and not why, seed=seed
+    )
+    seen = moments(found, with_gold=judged)
+    errors = (errors_with_gold if judged else errors_without_gold)(seen, found.names, level)
+    settings = _settings(found, reward_range, level, seed)
+    track = course(found, settings) if judged else None
+    parts = {part.name: part for part in made}
+    return Ensemble(found, parts, errors, track, settings, tuple(notes))
+
+
+def _settings(found: Panel, reward_range: Any, level: float, seed: int) -> Settings:
+    known, implied = reward_range, False
+    if found.gold is not None:
+        column = RewardColumn(found.gold, found.lengths, found.ids, found.gold_name, {})
+        known, implied = _range(column, reward_range)
+    return Settings(
+        found.gold_name, "average", "drawn", "corrected", "reward", known, implied, level, seed
+    )
+
+
+def _labels(found: Panel) -> tuple[bool, list[str]]:
+    """Whether any prompt has two gold labels, and what to mind about them."""
+    if found.gold is None:
+        return False, []
+    labels = np.bincount(found.prompt[~np.isnan(found.gold)], minlength=len(found.lengths))
+    gold, notes = safe(found.gold_name, longest=40), []
+    if not found.complete:
+        notes.append(
+            f"{gold} is known of {found.labelled:,} of {len(found.gold):,} samples: errors and gold "
+            "gains rest on those alone."
+        )
+    single = int((labels == 1).sum())
+    if not (labels >= 2).any():
+        notes.append(
+            f"no prompt has two answers with {gold}, so it cannot be told from what is easy or hard "
+            "about the prompts: label two or more answers to the same prompt."
+        )
+    elif single:
+        notes.append(f"{single:,} prompts have a single answer with {gold} and tell nothing of it.")
+    return bool((labels >= 2).any()), notes
+
+
+def _penalties(penalty: Any) -> list[float]:
+    try:
+        found = [float(x) for x in np.atleast_1d(np.asarray(penalty, dtype=float)).ravel()]
+    except (TypeError, ValueError):
+        found = [np.nan]
+    if not all(0 < x < np.inf for x in found):
+        raise ArgumentError(
+            f"penalty={safe(penalty, longest=40)} was given; positive numbers (1 / reward units) were "
+            "expected, such as 0.5."
+        )
+    return sorted(set(found))

@@ -1,0 +1,146 @@
+"""The answer of `klimit.select.compare`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from klimit._errors import ArgumentError
+from klimit._estimate import Estimate
+from klimit._text import safe
+from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
+from klimit.estimate.tuning import Tuning
+from klimit.select.measure import Kept
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A rule with its settings: `n` candidates, and `beta` where the rule has one."""
+
+    rule: str
+    n: int
+    beta: float | None = None
+
+    def __str__(self) -> str:
+        if self.beta is None:
+            return self.rule.replace("-n", f"-{self.n:,}")
+        return f"{self.rule.replace('-n', f'-{self.n:,}')}, beta = {self.beta:.3g}"
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A rule at its best setting.
+
+    Attributes
+    ----------
+    setting : the one with the highest gold gain over all prompts
+    gold : gold gain of the tuned rule: each half of the prompts judges what the other half chooses
+    apparent : gold gain of `setting` on the prompts that chose it, which is optimistic
+    agreed : share of halves that choose this setting
+    """
+
+    setting: Setting
+    gold: Estimate
+    apparent: Estimate
+    agreed: float
+
+
+@dataclass(frozen=True, repr=False)
+class Choices:
+    """What rules of choosing among N answers keep, by gold. Made by `klimit.select.compare`.
+
+    Attributes
+    ----------
+    settings : rules and settings; every Estimate below has one entry for each
+    gold : mean gold reward of the kept answer over the base's mean
+    proxy : the same of the proxy, which chose
+    kl : KL(rule || base), nats per answer: estimated by reward levels for best-of-N, an upper bound
+        on average for the other rules
+    coverage : mean of policy / base under the policy (1 + chi-square), an upper bound on average
+    tuned : for each rule its best setting, judged by prompts that did not choose it
+    proxy_name, gold_name : the rewards
+    base_gold : mean gold reward of the base
+    prompts, samples : prompts used; least and most samples of one of them
+    notes : what to mind, in words
+    """
+
+    settings: tuple[Setting, ...]
+    gold: Estimate
+    proxy: Estimate
+    kl: Estimate
+    coverage: Estimate
+    tuned: Mapping[str, Tuned]
+    proxy_name: str
+    gold_name: str
+    base_gold: float
+    prompts: int
+    samples: tuple[int, int]
+    level: float
+    notes: tuple[str, ...]
+    kept: Kept
+    tunings: Mapping[str, Tuning]
+
+    def difference(self, first: str | int, second: str | int) -> Estimate:
+        """How much more gold does `first` keep than `second`? Paired by prompt.
+
+        Parameters
+        ----------
+        first, second : a rule's name for the tuned rule, or the number of a row of `settings`
+
+        Raises
+        ------
+        ArgumentError
+            Where there is no such rule or row.
+        """
+        apart = self._values(first) - self._values(second)
+        return mean_of_prompts(apart[None], self.level)[0]
+
+    def _values(self, which: str | int) -> Any:
+        if isinstance(which, str) and which in self.tunings:
+            return self.tunings[which].held_out
+        if isinstance(which, int) and -len(self.settings) <= which < len(self.settings):
+            return self.kept.gold[which]
+        raise ArgumentError(
+            f"{safe(repr(which), longest=40)} was given; one of {', '.join(self.tunings)} (tuned) "
+            f"or the number of a row, 0 to {len(self.settings) - 1}, was expected."
+        )
+
+    def to_frame(self) -> pl.DataFrame:
+        """A polars frame, a row per setting: each estimate with its limits; `tuned` marks the best."""
+        import polars as pl
+
+        best = {tuned.setting for tuned in self.tuned.values()}
+        columns: dict[str, list[Any]] = {
+            "rule": [s.rule for s in self.settings],
+            "n": [s.n for s in self.settings],
+            "beta": [s.beta for s in self.settings],
+        }
+        for name in ("gold", "proxy", "kl", "coverage"):
+            estimate: Estimate = getattr(self, name)
+            for part in ("value", "low", "high"):
+                label = name if part == "value" else f"{name}_{part}"
+                found = [float(x) for x in getattr(estimate, part)]
+                columns[label] = [x if math.isfinite(x) else None for x in found]
+        columns["tuned"] = [s in best for s in self.settings]
+        types: dict[str, Any] = dict.fromkeys(columns, pl.Float64)
+        types |= {"rule": pl.String, "n": pl.Int64, "tuned": pl.Boolean}
+        return pl.DataFrame(columns, schema=types)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, schema ``klimit.choices/1`` (docs/cli.md)."""
+        from klimit.view.choices import record
+
+        return record(self)
+
+    def __str__(self) -> str:
+        """The verdict in words, and what to mind."""
+        from klimit.view.choices import verdict
+
+        return "\n".join([verdict(self), *(f"note: {line}" for line in self.notes)])
+
+    __repr__ = __str__

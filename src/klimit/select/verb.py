@@ -1,0 +1,174 @@
+"""Best-of-N, soft best-of-N and pessimism side by side, chosen by a proxy and judged by gold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._errors import ArgumentError, DataError
+from klimit._estimate import Estimate
+from klimit._text import safe
+from klimit.estimate.best_of_n.candidates import Candidates, candidates, sizes_asked
+from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
+from klimit.estimate.tuning import tune, tuned_mean
+from klimit.select.measure import RULES, Kept, best_of, of_rule
+from klimit.select.result import Choices, Setting, Tuned
+from klimit.select.sheets import pooled_scale, sheets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+_MILDEST, _SETTINGS = 4.0, 8  # beta in standard deviations of the proxy; how many betas
+
+
+def compare(
+    base: Any,
+    *,
+    proxy: str | None = None,
+    gold: Any,
+    n: ArrayLike | None = None,
+    candidates: int | None = None,
+    beta: ArrayLike | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Choices:
+    """Which rule of choosing among answers by a proxy keeps the best answers by gold?
+
+    Best-of-N keeps the proxy's favourite, so it falls for whatever the proxy overrates; soft
+    best-of-N and pessimism spread the choice. What each keeps is estimated from samples that both
+    rewards have scored, without running anything: as a mean over sets of N of a prompt's samples.
+
+    Parameters
+    ----------
+    base : Rollouts, or rewards of the proxy as a (prompts, samples) array (NaN = missing) or a
+        sequence of 1-D arrays
+    proxy : which reward chooses, where there are several
+    gold : the reward that judges: a column's name, or an array where `base` is one
+    n : sizes of best-of-N; by default powers of two up to the samples that nearly all prompts have
+    candidates : of how many answers soft best-of-N and pessimism choose; by default the largest `n`
+    beta : settings of soft best-of-N and pessimism, proxy units; by default from 4 standard
+        deviations of the proxy within prompts down to where the rule is nearly best-of-N
+    level : of intervals, which are for the population that the prompts came from
+    seed : of the random sets of candidates; the same seed gives the same digits whatever the order
+        of rows and prompts
+
+    Returns
+    -------
+    Choices
+        Estimates over settings, and each rule tuned: the setting of the highest gold gain, where
+        each half of the prompts judges what the other half chooses.
+
+    Raises
+    ------
+    ArgumentError
+        Where a size is no whole number from 1 to the most samples that a prompt has, or a beta is
+        not positive.
+    DataError
+        Where no prompt has two samples with both rewards, or a reward is infinite.
+
+    References
+    ----------
+    Huang et al., arXiv 2503.21878 (pessimism); arXiv 2505.03156 (soft best-of-n).
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> gold = rng.normal(size=(100, 64))
+    >>> proxy = gold + rng.standard_t(2, size=(100, 64))  # now and then it is far off
+    >>> found = compare(proxy, gold=gold)
+    >>> print(found.tuned["best-of-n"].setting, found.tuned["best-of-n"].gold)
+    best-of-16 0.68 [0.62, 0.75]
+    >>> print(found.difference("best-of-n", "soft best-of-n"))
+    0.13 [0.00, 0.26]
+    """
+    if not 0 < level < 1:
+        raise ArgumentError(f"level must lie between 0 and 1; got {level}. 0.95 is usual.")
+    data, sizes = _data(base, proxy, gold, n)
+    drawn = int(sizes_asked(sizes[-1] if candidates is None else candidates))
+    data = data.enough(max(sizes[-1], drawn))
+    if not (data.lengths >= 2).any():
+        raise DataError(
+            "no prompt has two samples with both proxy and gold; score several samples of each "
+            "prompt by both rewards."
+        )
+    made, prompts = sheets(data), len(data.lengths)
+    kept = best_of(made, sizes, prompts)
+    settings = [Setting("best-of-n", size) for size in sizes]
+    nearly_best = {"soft best-of-n": 1 / 64, "pessimism": 1 / (4 * drawn)}
+    for name, rule in RULES.items():
+        betas = _betas(beta, pooled_scale(made), nearly_best[name])
+        kept = kept + of_rule(rule, made, betas, drawn, prompts, seed=seed)
+        settings += [Setting(name, drawn, price) for price in betas]
+    estimates = _estimates(kept, settings, level)
+    order = np.concatenate([sheet.prompts for sheet in made])
+    tunings = {
+        name: tune(kept.gold[[s.rule == name for s in settings]], order, seed=seed)
+        for name in ("best-of-n", *RULES)
+    }
+    tuned = {}
+    for name, found in tunings.items():
+        row = [i for i, s in enumerate(settings) if s.rule == name][found.chosen]
+        tuned[name] = Tuned(
+            settings[row], tuned_mean(found, level), estimates["gold"][row], found.agreed
+        )
+    ends = np.cumsum(data.lengths)
+    means = np.add.reduceat(data.read, ends - data.lengths) / data.lengths
+    return Choices(
+        settings=tuple(settings), **estimates, tuned=tuned,
+        proxy_name=data.name, gold_name=data.read_name, base_gold=float(np.sort(means).mean()),
+        prompts=prompts, samples=(int(data.lengths.min()), int(data.lengths.max())),
+        level=level, notes=_notes(data, tuned, settings), kept=kept, tunings=tunings,
+    )  # fmt: skip
+
+
+def _data(base: Any, proxy: str | None, gold: Any, n: Any) -> tuple[Candidates, list[int]]:
+    if gold is None:
+        raise ArgumentError("gold is missing; name the reward that judges the kept answers.")
+    data = candidates(base, proxy, gold)
+    if n is None:
+        most = int(np.quantile(data.lengths, 0.05, method="lower")) if len(data.lengths) else 1
+        return data, [2**k for k in range(20) if 2**k <= max(most, 2)]
+    return data, np.unique(sizes_asked(n)).tolist()
+
+
+def _betas(beta: Any, scale: float, strongest: float) -> list[float]:
+    """From the mildest to the strongest."""
+    if beta is None:
+        unit = scale if scale > 0 else 1.0
+        return [float(f"{x:.3g}") for x in unit * np.geomspace(_MILDEST, strongest, _SETTINGS)]
+    asked = np.atleast_1d(np.asarray(beta, dtype=float)).ravel()
+    if not asked.size or not (asked > 0).all():
+        raise ArgumentError(
+            f"beta={safe(beta, longest=40)} was given; positive numbers (proxy units) were expected."
+        )
+    return sorted(set(asked.tolist()), reverse=True)
+
+
+def _estimates(kept: Kept, settings: Sequence[Setting], level: float) -> dict[str, Estimate]:
+    number = np.array([s.n for s in settings], dtype=float)
+    spare = np.array([s.beta is None for s in settings]) * (number - 1) / number
+    return {
+        "gold": mean_of_prompts(kept.gold, level),
+        "proxy": mean_of_prompts(kept.proxy, level, least=0.0),
+        "kl": mean_of_prompts(kept.kl, level, least=0.0, most=np.log(number) - spare),
+        "coverage": mean_of_prompts(kept.coverage, level, least=1.0, most=number),
+    }
+
+
+def _notes(
+    data: Candidates, tuned: dict[str, Tuned], settings: Sequence[Setting]
+) -> tuple[str, ...]:
+    notes = list(data.notes())
+    for name, best in tuned.items():
+        last = [s for s in settings if s.rule == name][-1]
+        if best.setting == last and best.apparent.low > 0:
+            more = "a larger N" if last.beta is None else "a smaller beta"
+            notes.append(f"the best setting of {name} is the strongest one; {more} may be better.")
+    if np.ptp(data.read) == 0:
+        notes.append(f"{safe(data.read_name)} is constant: no choice can change it.")
+    if np.ptp(data.rewards) == 0:
+        notes.append(f"{safe(data.name)} is constant: it cannot choose.")
+    return tuple(notes)

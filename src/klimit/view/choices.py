@@ -1,0 +1,117 @@
+"""What `Choices` say: which rule keeps the best answers, and a table of all settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from klimit._estimate import Estimate
+from klimit._text import safe
+from klimit.view import words
+from klimit.view.table import table
+
+if TYPE_CHECKING:
+    from klimit.select import Choices, Setting
+
+ESTIMATES = ("gold", "proxy", "kl", "coverage")
+
+
+def text(found: Choices) -> str:
+    """The verdict, the table and the notes."""
+    parts = [verdict(found), rows(found), legend(found), words.footnotes(found.notes)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def verdict(found: Choices) -> str:
+    """The best tuned rule, and how much more it keeps than best-of-N at its best N."""
+    gold = safe(found.gold_name, longest=40)
+    ranked = sorted(found.tuned, key=lambda name: -float(found.tuned[name].gold.value))
+    first = found.tuned[ranked[0]]
+    lines = [
+        f"Chosen by {safe(found.proxy_name, longest=40)}, {first.setting} keeps the best answers: "
+        f"{words.signed(first.gold, unit=gold)} over the base model."
+    ]
+    for name in ranked[1:]:
+        other = found.tuned[name]
+        apart = found.difference(ranked[0], name)
+        lines.append(
+            f"{str(other.setting)[0].upper()}{str(other.setting)[1:]} keeps "
+            f"{words.plain(other.gold)}: {_less(apart)}."
+        )
+    lines.append(
+        "Every prompt is judged by the setting that other prompts chose, so these figures are not "
+        "flattered by the choice."
+    )
+    if first.gold.high <= 0 or first.setting.n == 1:
+        lines.append("No rule keeps better answers than drawing a single one.")
+    return "\n".join(words.paragraph(line) for line in lines)
+
+
+def _less(apart: Estimate) -> str:
+    if apart.low > 0:
+        return f"less by {words.plain(apart)}"
+    return f"a difference of {words.plain(apart)}, which may be none"
+
+
+def rows(found: Choices) -> str:
+    """A row per setting."""
+    best = {tuned.setting for tuned in found.tuned.values()}
+    lines = []
+    for at, setting in enumerate(found.settings):
+        bound = "" if setting.beta is None else "at most "
+        lines.append([
+            f"{setting.rule} *" if setting in best else setting.rule,
+            f"{setting.n:,}",
+            "-" if setting.beta is None else f"{setting.beta:.3g}",
+            words.plain(found.gold[at]),
+            words.plain(found.proxy[at]),
+            f"{bound}{float(found.kl[at].value):.2f}",
+        ])  # fmt: skip
+    names = (safe(name, longest=20) for name in (found.gold_name, found.proxy_name))
+    return table(["rule", "N", "beta", *names, "KL"], lines)
+
+
+def legend(found: Choices) -> str:
+    """What the columns mean, for somebody who meets them for the first time."""
+    return words.paragraph(
+        "N: answers drawn; beta: how sharply the rule follows the proxy, in its units; the rewards "
+        "are means of the kept answer over the base model's; KL: distance from the base model, nats "
+        "per answer; *: the best setting of its rule. "
+        f"Brackets: {100 * found.level:g} % intervals."
+    )
+
+
+def record(found: Choices, *, read: str = "") -> dict[str, Any]:
+    """Return ``klimit.choices/1``: a row per setting, and each rule tuned."""
+    from klimit.view.records import heading, number
+
+    def setting(which: Setting) -> dict[str, Any]:
+        return {"rule": which.rule, "n": which.n, "beta": number(which.beta, "this rule has none")}
+
+    return {
+        **heading("klimit.choices/1", read),
+        "proxy": found.proxy_name,
+        "gold": found.gold_name,
+        "level": found.level,
+        "data": {
+            "prompts_used": found.prompts,
+            "samples_per_prompt_least": found.samples[0],
+            "samples_per_prompt_most": found.samples[1],
+        },
+        "base_gold": found.base_gold,
+        "choices": [
+            {**setting(which), **{name: getattr(found, name)[at].to_dict() for name in ESTIMATES}}
+            for at, which in enumerate(found.settings)
+        ],
+        "tuned": [
+            {
+                **setting(best.setting),
+                "gold": best.gold.to_dict(),
+                "apparent": best.apparent.to_dict(),
+                "agreed": best.agreed,
+                "over_best_of_n": found.difference(name, "best-of-n").to_dict(),
+            }
+            for name, best in found.tuned.items()
+        ],
+        "verdict": verdict(found).split("\n"),
+        "notes": list(found.notes),
+    }

@@ -1,0 +1,283 @@
+"""What an `Ensemble` says: what averaging buys, what all members get wrong, and what to set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from klimit._estimate import Estimate
+from klimit._text import safe
+from klimit.view import words
+from klimit.view.table import table
+
+if TYPE_CHECKING:
+    from klimit.estimate.ensembles import Ensemble
+
+
+def text(found: Ensemble, kl: Sequence[float] | None = None) -> str:
+    """The verdict, the tables and the notes."""
+    at = budget(found, kl)
+    parts = [verdict(found, kl)]
+    if found.course is None:
+        parts += [own_rows(found, at), words.paragraph(_own_legend(found))]
+    else:
+        parts += [rows(found, at), words.paragraph(_legend(found, at))]
+        parts += [member_rows(found, at), size_rows(found, at)]
+    parts.append(words.footnotes(found.notes))
+    return "\n\n".join(part for part in parts if part)
+
+
+def budget(found: Ensemble, kl: Sequence[float] | None) -> float:
+    """The budget that the words speak of: the largest asked that is trusted."""
+    if not kl:
+        return found.usual_kl()
+    inside = [float(x) for x in kl if x <= found.trusted_kl * (1 + 1e-9)]
+    return max(inside) if inside else float(min(kl))
+
+
+def verdict(found: Ensemble, kl: Sequence[float] | None = None) -> str:
+    """What averaging gains, what is shared and stays, which aggregate is best, what to set."""
+    at = budget(found, kl)
+    if found.course is None:
+        lines = _blind(found)
+    else:
+        first = best(found, at)
+        lines = [*_gained(found, at), *_shared(found), _best(found, first, at)]
+        lines.append(_set(found, first if _beats_the_mean(found, first, at) else "mean"))
+    return "\n".join(words.paragraph(line) for line in lines if line)
+
+
+def _gained(found: Ensemble, at: float) -> list[str]:
+    size, gold = len(found.names), safe(found.gold, longest=40)
+    if not found.gold_gain(at).trusted:
+        return [_untrusted(found, at)]
+    sizes = found.by_size(at)
+    gain = sizes[-1].gold_gain
+    limit = found.limit.gain(at)
+    said = (
+        f"Where the best policy for the mean of {size} proxies spends {words.nats(at)}, it gains "
+        f"{words.signed(gain, unit=gold)} over the base model"
+    )
+    if limit.trusted and float(limit.value) > 0:
+        share = 100 * float(gain.value) / float(limit.value)
+        said += f", {share:.0f} % of what any method can gain there."
+    else:
+        said += "."
+    more = sizes[-1].gained
+    alone = f"One proxy alone gains {words.plain(sizes[0].gold_gain)} on average: "
+    if not more.trusted:
+        return [said]
+    if more.low > 0:
+        return [said, f"{alone}averaging brings {words.plain(more)} more."]
+    if more.high < 0:
+        return [said, f"{alone}averaging loses {words.plain(_negative(more))}."]
+    return [said, f"{alone}that averaging brings more is not shown ({words.plain(more)})."]
+
+
+def _untrusted(found: Ensemble, at: float) -> str:
+    """Why no gain is told."""
+    gold, edge = safe(found.gold, longest=40), found.hacking("mean").trusted_kl
+    fewest = int(found.course.pairs.lengths.min()) if found.course is not None else 0
+    reach = f"they reach {words.nats(edge, down=True)}" if edge > 0 else "they are too few"
+    return (
+        f"What {gold} gains where the best policy for the mean of {len(found.names)} proxies spends "
+        f"{words.nats(at)} is not known from these samples: {reach}, with {gold} known of {fewest:,} "
+        "or more answers a prompt."
+    )
+
+
+def _shared(found: Ensemble) -> list[str]:
+    errors = found.errors
+    assert errors.correlation is not None
+    assert errors.error_variance is not None
+    assert errors.gold_variance is not None
+    assert errors.efficiency is not None
+    assert errors.efficiency_limit is not None
+    gold = safe(found.gold, longest=40)
+    size = float(errors.error_variance.value) / float(errors.gold_variance.value)
+    first = (
+        f"In units of {gold} a proxy's error has {words.short(size)} times the variance of {gold} "
+        f"itself, and the errors of two proxies correlate by {words.plain(errors.correlation)}."
+    )
+    assert errors.efficiency_one is not None
+    if not float(errors.efficiency_one.low) > 0:
+        return [f"The proxies hardly follow {gold}: their error is not measured in its units."]
+    if float(errors.correlation.high) <= 0.05:
+        return [f"{first} Hardly any of it is shared, so more proxies go on helping."]
+    share = max(float(errors.correlation.value), 0.0)
+    second = (
+        f"So about {100 * share:.0f} % of that error is shared and stays however many such proxies "
+        f"are averaged: endlessly many would reach {_percent(errors.efficiency_limit)} of the limit, "
+        f"these {len(found.names)} reach {_percent(errors.efficiency)} (if rewards are normal)."
+    )
+    return [first, second]
+
+
+def best(found: Ensemble, at: float) -> str:
+    """The aggregate with the highest gold gain."""
+    return max(found.aggregates, key=lambda name: float(found.gold_gain(at, name).value))
+
+
+def _beats_the_mean(found: Ensemble, name: str, at: float) -> bool:
+    """Whether the best of several is shown to be better, that it was picked taken into account."""
+    from scipy.special import ndtri
+
+    apart = found.difference(name, "mean", at)
+    tail = (1 - found.settings.level) / 2
+    picked = float(ndtri(tail / max(len(found.aggregates) - 1, 1)) / ndtri(tail))
+    return bool(apart.trusted and apart.value - picked * (apart.value - apart.low) > 0)
+
+
+def _best(found: Ensemble, first: str, at: float) -> str:
+    if not found.gold_gain(at).trusted:
+        return ""
+    if first == "mean":
+        return "No other aggregate gains more than the mean."
+    apart = found.difference(first, "mean", at)
+    if _beats_the_mean(found, first, at):
+        return f"The best aggregate is {_called(first)}: {words.plain(apart)} more than the mean."
+    tried = len(found.aggregates) - 1
+    return (
+        f"Of {words.count(tried, 'other aggregate')} none is shown to gain more than the mean; the "
+        f"highest is {_called(first)} ({words.plain(apart)} more)."
+    )
+
+
+def _called(name: str) -> str:
+    return {"learned": "the mean with learned weights", "weighted": "the weighted mean"}.get(
+        name, f"the {name}"
+    )
+
+
+def _set(found: Ensemble, name: str) -> str:
+    advice = found.recommended(name)
+    said = []
+    if math.isfinite(float(advice.kl.value)) and float(advice.kl.value) > 0:
+        where = "where gold peaks"
+        if advice.at_the_end:
+            where = "the end of the trusted range, where gold may still rise"
+        elif math.isinf(float(advice.kl.high)):
+            where = "where gold is highest, though a peak beyond is not ruled out"
+        said.append(
+            f"train on {_called(name)} with beta = {words.short(float(advice.beta.value))} for "
+            f"{words.nats(float(advice.kl.value))}, {where} ({words.signed(advice.gold_gain)})"
+        )
+    if advice.n is not None and advice.n > 1 and advice.best_of_n.low > 0:
+        more = "; more may be better" if advice.largest_n else ""
+        said.append(f"keep the best of {advice.n:,} by it ({words.signed(advice.best_of_n)}{more})")
+    if not said and not found.hacking(name).trusted_kl > 0:
+        return ""
+    if not said:
+        return "No setting is shown to gain anything in gold: do not optimise these proxies."
+    return f"To use it: {', or '.join(said)}."
+
+
+def _blind(found: Ensemble) -> list[str]:
+    errors, size = found.errors, len(found.names)
+    apart = 1 - float(errors.agreed_share.value)
+    left = apart / size
+    many, endless = errors.multiplier, errors.multiplier_limit
+    return [
+        f"Two of these {size} proxies agree by a correlation of {words.plain(errors.agreed_share)} "
+        f"within prompts: {100 * apart:.0f} % of what one says is its own, and {100 * left:.0f} % is "
+        f"left of that in the mean of {size}.",
+        f"If rewards are normal, the mean of {size} gains {words.plain(many)} times as much of any "
+        f"gold reward as one proxy at the same KL, endlessly many would {words.plain(endless)} times.",
+        "How much gold that is cannot be known from the proxies: what they agree on may be gold or an "
+        "error that all of them share, and averaging never removes a shared error. Label some of "
+        "these samples and give them as gold.",
+    ]
+
+
+def rows(found: Ensemble, at: float) -> str:
+    """A row per aggregate."""
+    lines = []
+    for name in found.aggregates:
+        best = found.recommended(name)
+        apart = found.difference(name, "mean", at)
+        known = math.isfinite(float(best.beta.value)) and float(best.kl.value) > 0
+        train = (
+            f"{words.short(float(best.beta.value))} ({words.nats(float(best.kl.value))}"
+            f"{', the end' if best.at_the_end else ''})"
+            if known
+            else "-"
+        )
+        serve = "-" if best.n is None else f"N = {best.n:,}: {words.plain(best.best_of_n)}"
+        over = "-" if name == "mean" or not apart.trusted else words.plain(apart)
+        lines.append([name, words.plain(found.gold_gain(at, name)), over, train, serve])
+    gold = safe(found.gold, longest=20)
+    return table(
+        ["aggregate", f"{gold} at {words.nats(at)}", "over the mean", "beta (KL)", "best-of-N"],
+        lines,
+    )
+
+
+def _legend(found: Ensemble, at: float) -> str:
+    limit = words.plain(found.limit.gain(at))
+    return (
+        f"What any method can gain at {words.nats(at)}: {limit}. over the mean: paired by prompt; "
+        "beta (KL): the coefficient and the KL at which gold is highest within trust (the end: it may "
+        "still rise), in units of the aggregate per nat; best-of-N: at the N that other prompts chose. "
+        f"Brackets: {100 * found.settings.level:g} % intervals."
+    )
+
+
+def member_rows(found: Ensemble, at: float) -> str:
+    """A row per proxy: how it goes with gold, and what it gains alone."""
+    errors = found.errors
+    assert errors.accuracy is not None
+    assert errors.pairs is not None
+    size, lines = len(found.names), []
+    for place, name in enumerate(found.names):
+        others = np.delete(np.asarray(errors.pairs.value)[place], place)
+        lines.append([
+            safe(name, longest=30),
+            words.plain(errors.accuracy[place]),
+            f"{others.mean():.2f}",
+            words.plain(found.member(name).gold_gain(at)),
+        ])  # fmt: skip
+    head = ["proxy", "correlation with gold", "shared error", f"alone at {words.nats(at)}"]
+    return table(head, lines) if size else ""
+
+
+def size_rows(found: Ensemble, at: float) -> str:
+    """A row per number of members."""
+    sizes = found.by_size(at)
+    lines = [
+        [f"{row.members}", words.plain(row.gold_gain), words.plain(row.gained), f"{row.normal:.3g}"]
+        for row in sizes
+    ]
+    endless = float(found.bounds(at)["endless"][0])
+    lines[0][2] = "-"
+    lines.append(["endless", "-", "-", f"{endless:.3g}"])
+    return table(["members", "gold gain of their mean", "over one", "if normal"], lines)
+
+
+def own_rows(found: Ensemble, at: float) -> str:
+    """A row per aggregate, without gold: what it promises itself."""
+    lines = []
+    for name in found.aggregates:
+        limit = found.own(name)
+        lines.append([name, words.plain(limit.gain(at)), words.short(float(limit.beta(at).value))])
+    return table(["aggregate", f"its own gain at {words.nats(at)}", "beta"], lines)
+
+
+def _own_legend(found: Ensemble) -> str:
+    return (
+        "its own gain: what the aggregate promises, in its own units, not what gold would confirm. "
+        f"Brackets: {100 * found.settings.level:g} % intervals."
+    )
+
+
+def _percent(share: Estimate) -> str:
+    value, low, high = (100 * float(x) for x in (share.value, share.low, share.high))
+    return f"{value:.0f} % [{low:.0f} %, {high:.0f} %]"
+
+
+def _negative(estimate: Estimate) -> Estimate:
+    return Estimate(
+        -estimate.value, -estimate.high, -estimate.low, estimate.level, estimate.trusted
+    )

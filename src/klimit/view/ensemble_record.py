@@ -1,0 +1,136 @@
+"""An `Ensemble` as plain values: a JSON document of a stable schema, and a frame for files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from klimit._estimate import Estimate
+from klimit.view.ensemble import budget, verdict
+from klimit.view.records import CONSTANT, columns, heading, number
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from klimit.estimate.ensembles import Ensemble
+
+NO_GOLD = "needs gold rewards of some of these samples"
+_PAIR = ("gold_gain", "over_mean", "own_gain", "beta")
+ERRORS = (
+    *("disagreement", "agreed_share", "multiplier", "multiplier_limit", "error_variance"),
+    *("correlation", "floor", "gold_variance", "efficiency", "efficiency_limit", "efficiency_one"),
+)
+
+
+def record(found: Ensemble, kl: Sequence[float] | None = None, *, read: str = "") -> dict[str, Any]:
+    """Return ``klimit.ensemble/1``."""
+    asked = [found.usual_kl()] if not kl else [float(x) for x in kl]
+    at = budget(found, kl)
+    panel, gold = found.panel, found.course is not None
+    return {
+        **heading("klimit.ensemble/1", read),
+        "proxies": list(found.names),
+        "gold": found.gold or None,
+        "scale": panel.scale,
+        "level": found.settings.level,
+        "data": {
+            "prompts_used": len(panel.lengths),
+            "samples_used": int(panel.members.shape[1]),
+            "samples_with_gold": panel.labelled,
+            "samples_without_a_proxy": panel.missing,
+        },
+        "trusted_kl": number(found.trusted_kl, CONSTANT),
+        "errors": {name: _or_missing(getattr(found.errors, name)) for name in ERRORS},
+        "aggregates": [_aggregate(found, name, asked) for name in found.aggregates],
+        "members": [_member(found, place, at) for place in range(len(found.names))],
+        "sizes": [
+            {
+                "kl": at, "members": row.members, "subsets": row.subsets,
+                "gold_gain": row.gold_gain.to_dict(), "gained": row.gained.to_dict(),
+                "normal": row.normal,
+            }
+            for row in (found.by_size(at) if gold else [])
+        ],
+        "bounds": [
+            {
+                name: x if name == "kl" else number(x, "gold's frontier is flat there")
+                for name, x in bound.items()
+            }
+            for bound in (found.bounds(asked).to_dicts() if gold else [])
+        ],
+        "verdict": verdict(found, kl).split("\n"),
+        "notes": list(found.notes),
+    }  # fmt: skip
+
+
+def _aggregate(found: Ensemble, name: str, asked: Sequence[float]) -> dict[str, Any]:
+    weights = found.parts[name].weights
+    gains = []
+    for kl in asked:
+        found_at = _numbers(found, name, kl)
+        gains.append({"kl": kl, **{key: _or_missing(found_at[key]) for key in _PAIR}})
+    row: dict[str, Any] = {
+        "aggregate": name,
+        "weights": [] if weights is None else [float(w) for w in weights],
+        "gains": gains,
+    }
+    best = None if found.course is None else found.recommended(name)
+    for key in ("kl", "beta", "gold_gain", "best_of_n"):
+        row[f"best_{key}"] = _or_missing(None if best is None else getattr(best, key))
+    row["best_n"] = number(
+        None if best is None else best.n, NO_GOLD if best is None else "few prompts"
+    )
+    row["at_the_end"] = best is not None and best.at_the_end
+    return row
+
+
+def _numbers(found: Ensemble, name: str, kl: float) -> dict[str, Estimate | None]:
+    own = found.own(name)
+    judged = found.course is not None
+    return {
+        "gold_gain": found.gold_gain(kl, name) if judged else None,
+        "over_mean": found.difference(name, "mean", kl) if judged else None,
+        "own_gain": own.gain(kl),
+        "beta": own.beta(kl),
+    }
+
+
+def _member(found: Ensemble, place: int, at: float) -> dict[str, Any]:
+    errors, name = found.errors, found.names[place]
+    judged = found.course is not None
+    return {
+        "proxy": name,
+        "spread": float(found.panel.spreads[place]),
+        "correlation": _or_missing(None if errors.accuracy is None else errors.accuracy[place]),
+        "slope": _or_missing(None if errors.slope is None else errors.slope[place]),
+        "kl": at,
+        "gold_gain": _or_missing(found.member(name).gold_gain(at) if judged else None),
+    }
+
+
+def _or_missing(estimate: Estimate | None) -> dict[str, Any]:
+    if estimate is None:
+        estimate = Estimate(math.nan, math.nan, math.nan, trusted=False, note=NO_GOLD)
+    return estimate.to_dict()
+
+
+def frame(found: Ensemble, kl: Sequence[float] | None = None) -> pl.DataFrame:
+    """A row per aggregate and budget: each number with its limits, null where missing."""
+    import polars as pl
+
+    asked = [found.usual_kl()] if not kl else [float(x) for x in kl]
+    missing = Estimate(math.nan, math.nan, math.nan)
+    rows = []
+    for name in found.aggregates:
+        for at in asked:
+            row: dict[str, Any] = {"aggregate": name, "kl": at}
+            numbers = _numbers(found, name, at)
+            for key in _PAIR:
+                row |= columns(key, numbers[key] or missing)
+            judged = numbers["gold_gain"]
+            row["trusted"] = None if judged is None else bool(judged.trusted)
+            rows.append(row)
+    types: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64)
+    types |= {"aggregate": pl.String, "trusted": pl.Boolean}
+    return pl.DataFrame(rows, schema=types)

@@ -1,0 +1,486 @@
+"""Ensembles from samples: algebra against the theory room, closed forms, and honest intervals."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from scipy.optimize import brentq
+
+import klimit
+from klimit import ArgumentError, DataError, DataWarning, EstimateWarning, theory
+from klimit.estimate.ensembles.aggregates import aggregates, learned
+from klimit.estimate.ensembles.errors import _with_gold, _without_gold, errors_with_gold
+from klimit.estimate.ensembles.gains import Curve
+from klimit.estimate.ensembles.moments import moments
+from klimit.estimate.ensembles.panel import panel
+from klimit.estimate.ensembles.sizes import _plugin, subsets
+
+TAU2, RHO, MEMBERS = 1.0, 0.4, 4
+
+
+def normal_ensemble(rng, prompts, samples, *, members=MEMBERS, tau2=TAU2, rho=RHO):
+    """Gold and members of normal rewards: gold plus a shared error plus errors of their own."""
+    gold, shared = rng.normal(size=(2, prompts, samples))
+    own = rng.normal(size=(members, prompts, samples))
+    rewards = gold + np.sqrt(tau2 * rho) * shared + np.sqrt(tau2 * (1 - rho)) * own
+    return {f"rm{i}": x for i, x in enumerate(rewards)} | {"gold": gold}
+
+
+@pytest.fixture(scope="module")
+def normal():
+    """80 prompts x 48 samples of normal rewards, and their ensemble."""
+    return klimit.ensemble(normal_ensemble(np.random.default_rng(0), 80, 48), gold="gold")
+
+
+@pytest.fixture(scope="module")
+def blind():
+    """The same without gold."""
+    data = normal_ensemble(np.random.default_rng(0), 40, 32)
+    return klimit.ensemble({k: v for k, v in data.items() if k != "gold"})
+
+
+def seen(data, *, scale="none", gold="gold"):
+    """Errors and nothing else."""
+    found = panel(data, None, gold, scale)
+    return errors_with_gold(moments(found, with_gold=True), found.names, 0.95)
+
+
+# ---- errors
+
+
+@st.composite
+def covariances(draw):
+    """Covariance matrices of 2 to 4 members and gold that follow from their rewards."""
+    size = draw(st.integers(2, 4))
+    seed = draw(st.integers(0, 10_000))
+    rows = np.random.default_rng(seed).normal(size=(size + 1, 30))
+    rows[:-1] += draw(st.floats(0.5, 2)) * rows[-1]
+    return np.cov(rows)
+
+
+@given(s=covariances())
+def test_errors_are_those_of_the_theory_room(s):
+    members = len(s) - 1
+    tau2, rho, floor, variance, efficiency = (_with_gold(s)[i] for i in (4, 5, 6, 7, 8))
+    assert_allclose(floor, rho * tau2)
+    assert_allclose(_with_gold(s)[0], tau2 * (1 - rho))
+    left = floor + tau2 * (1 - rho) / members
+    assert_allclose(efficiency, 1 / np.sqrt(1 + left / variance))
+    if rho >= 0:
+        known = theory.ensemble_error(members, error_variance=tau2, correlation=rho)
+        assert_allclose(known.variance, left)
+        assert_allclose(known.efficiency(gold_variance=variance), efficiency)
+
+
+@given(s=covariances())
+def test_efficiency_is_the_correlation_of_the_mean_with_gold(s):
+    mean = np.append(np.full(len(s) - 1, 1 / (len(s) - 1)), 0.0)
+    gold = np.append(np.zeros(len(s) - 1), 1.0)
+    correlation = mean @ s @ gold / np.sqrt((mean @ s @ mean) * (gold @ s @ gold))
+    assert_allclose(_with_gold(s)[8], correlation, rtol=1e-9)
+
+
+@given(s=covariances())
+def test_what_averaging_multiplies_the_gain_by_is_known_without_gold(s):
+    one = _with_gold(s)
+    blind = _without_gold(s[:-1, :-1])
+    slope = s[-1, :-1].mean() / s[-1, -1]
+    single = slope * np.sqrt(s[-1, -1]) / np.sqrt(np.trace(s[:-1, :-1]) / (len(s) - 1))
+    assert_allclose(blind[2] * single, one[8], rtol=1e-9)
+
+
+def test_without_gold_only_the_disagreement_of_members_is_seen(blind):
+    names = ["rm0", "rm1", "rm2", "rm3"]
+    data = normal_ensemble(np.random.default_rng(0), 40, 32)
+    known = theory.member_disagreement([data[name] for name in names], np.full(32, 1 / 32))
+    plain = klimit.ensemble({name: data[name] for name in names}, scale="none")
+    assert_allclose(plain.errors.disagreement.value, known.mean() * 32 / 31, rtol=1e-9)
+    for name in ("floor", "correlation", "error_variance", "efficiency"):
+        assert getattr(blind.errors, name) is None
+
+
+def test_an_error_that_all_members_share_moves_the_floor_and_no_disagreement():
+    rng = np.random.default_rng(1)
+    data = normal_ensemble(rng, 60, 32)
+    shared = rng.normal(size=(60, 32))
+    biased = {name: x + (shared if name != "gold" else 0) for name, x in data.items()}
+    before, after = seen(data), seen(biased)
+    assert after.floor.value > before.floor.value + 0.8
+    blind = [
+        klimit.ensemble({k: v for k, v in x.items() if k != "gold"}, scale="none").errors
+        for x in (data, biased)
+    ]
+    assert_allclose(blind[0].disagreement.value, blind[1].disagreement.value, rtol=1e-9)
+
+
+def test_constants_of_a_prompt_and_units_of_members_change_nothing():
+    rng = np.random.default_rng(2)
+    data = normal_ensemble(rng, 30, 16)
+    shifted = {
+        name: 3.0 * x + rng.normal(size=(30, 1)) for name, x in data.items() if name != "gold"
+    }
+    before, after = (
+        seen(data, scale="pooled"),
+        seen({**shifted, "gold": data["gold"]}, scale="pooled"),
+    )
+    for name in ("error_variance", "correlation", "floor", "efficiency_limit"):
+        assert_allclose(getattr(before, name).value, getattr(after, name).value, rtol=1e-9)
+
+
+def test_intervals_of_error_correlation_and_floor_hold_the_truth():
+    rng = np.random.default_rng(3)
+    exact = {"error_variance": TAU2, "correlation": RHO, "floor": RHO * TAU2}
+    held = dict.fromkeys(exact, 0)
+    for _ in range(120):
+        found = seen(normal_ensemble(rng, 40, 16))
+        for name, value in exact.items():
+            estimate = getattr(found, name)
+            held[name] += estimate.low <= value <= estimate.high
+    assert all(count >= 120 * 0.88 for count in held.values()), held
+
+
+def test_errors_of_labelled_samples_alone_are_unbiased():
+    rng = np.random.default_rng(4)
+    values = []
+    for _ in range(60):
+        data = normal_ensemble(rng, 60, 16)
+        data["gold"][:, 3:] = np.nan
+        values.append(float(seen(data, scale="pooled").correlation.value))
+    assert abs(np.mean(values) - RHO) < 4 * np.std(values) / np.sqrt(60)
+
+
+def test_where_few_prompts_decide_an_interval_has_as_few_degrees_of_freedom():
+    rng = np.random.default_rng(17)
+    data = normal_ensemble(rng, 40, 100, members=2)
+    even = moments(panel(data, None, "gold", "none"), with_gold=True)
+    scale = np.where(np.arange(40) == 0, 10.0, 1.0)[:, None]
+    uneven = moments(
+        panel({name: x * scale for name, x in data.items()}, None, "gold", "none"), with_gold=True
+    )
+    assert even._independent() > 30
+    assert uneven._independent() < 1.1
+
+
+# ---- aggregates
+
+
+def test_aggregates_are_those_of_the_theory_room():
+    data = normal_ensemble(np.random.default_rng(5), 3, 6, members=3)
+    found = panel(data, None, "gold", "none")
+    made = {x.name: x.values.reshape(3, 6) for x in aggregates(found, penalties=(0.5,))}
+    rewards, base = [data[f"rm{i}"] for i in range(3)], np.full(6, 1 / 6)
+    for name, how, price in (
+        ("mean", "mean", None), ("minimum", "minimum", None), ("mean - 0.5 var", "uncertainty", 0.5),
+    ):  # fmt: skip
+        known = theory.ensemble_reward(rewards, how=how, penalty=price, base=base)
+        assert_allclose(made[name], known, atol=1e-12)
+    centred = np.array(rewards) - np.mean(rewards, axis=2, keepdims=True)
+    assert_allclose(made["median"], np.median(centred, axis=0))
+
+
+def test_given_weights_are_read_by_name_and_sum_to_one():
+    data = normal_ensemble(np.random.default_rng(6), 4, 8, members=2)
+    found = panel(data, None, "gold", "none")
+    made = {x.name: x for x in aggregates(found, weights={"rm1": 3.0, "rm0": 1.0})}
+    assert_allclose(made["weighted"].weights, [0.25, 0.75])
+    assert_allclose(made["weighted"].values, np.array([0.25, 0.75]) @ found.members)
+
+
+def test_learned_weights_are_least_squares_and_near_the_best_there_are():
+    rng = np.random.default_rng(7)
+    gold, own = rng.normal(size=(80, 16)), rng.normal(size=(2, 80, 16))
+    found = panel({"a": gold + own[0], "b": gold + 2 * own[1], "gold": gold}, None, "gold", "none")
+    _, weights = learned(found)
+    best = theory.optimal_member_weights([[1.0, 0.0], [0.0, 4.0]]).weights
+    assert_allclose(weights / weights.sum(), best, atol=0.04)
+
+
+def test_learned_weights_are_not_flattered_by_the_prompts_that_taught_them():
+    rng = np.random.default_rng(8)
+    inside, outside = [], []
+    for _ in range(20):
+        noise = {f"rm{i}": rng.normal(size=(30, 6)) for i in range(6)}
+        found = panel({**noise, "gold": rng.normal(size=(30, 6))}, None, "gold", "pooled")
+        values, weights = learned(found)
+        gold = found.gold - np.repeat(found.gold.reshape(30, 6).mean(axis=1), 6)
+        outside.append(np.corrcoef(values, gold)[0, 1])
+        inside.append(np.corrcoef(weights @ found.members, gold)[0, 1])
+    assert np.mean(inside) > 0.08
+    assert abs(np.mean(outside)) < 0.06
+
+
+# ---- gold gain
+
+
+def test_gold_gain_of_the_mean_is_the_closed_form_for_normal_rewards(normal):
+    known = theory.ensemble_error(MEMBERS, error_variance=TAU2, correlation=RHO)
+    efficiency = float(known.efficiency(gold_variance=1.0))
+    for kl in (0.25, 0.5):
+        gain = normal.gold_gain(kl)
+        assert gain.trusted
+        assert gain.low <= efficiency * np.sqrt(2 * kl) <= gain.high
+        assert_allclose(gain.value, efficiency * np.sqrt(2 * kl), rtol=0.05)
+
+
+def test_an_aggregate_is_a_proxy_to_hacking(normal):
+    values = normal.parts["minimum"].values.reshape(80, 48)
+    alone = klimit.hacking(values, gold=normal.panel.gold.reshape(80, 48))
+    assert_allclose(normal.gold_gain(0.5, "minimum").value, alone.gold_gain(0.5).value, rtol=5e-3)
+
+
+def test_members_needed_follow_the_closed_form(normal):
+    frame = normal.members_needed(0.5)
+    assert frame["members"].to_list() == [1, 2, 3, 4]
+    known = theory.ensemble_error(np.arange(1, 5), error_variance=TAU2, correlation=RHO)
+    assert_allclose(frame["gold_gain"], known.efficiency(gold_variance=1.0), rtol=0.04)
+    assert_allclose(frame["gold_gain"][-1], normal.gold_gain(0.5).value, rtol=1e-3)
+    assert (frame["gained_low"][1:] > 0).all()
+    assert_allclose(frame["normal"], frame["gold_gain"], rtol=0.03)
+
+
+def test_few_members_are_estimated_as_their_mean_would_be_on_its_own(normal):
+    members = normal.panel.members
+    each = [
+        float(normal.course.along(members[list(some)].mean(axis=0), "two").gold_gain(0.5).value)
+        for some in subsets(4, 3)
+    ]
+    assert_allclose(normal.members_needed(0.5)["gold_gain"][2], np.mean(each), rtol=2e-3)
+
+
+def test_subsets_hold_every_member_equally_often():
+    for members, size in ((4, 2), (8, 3), (9, 4), (5, 5)):
+        chosen = subsets(members, size)
+        often = np.bincount(np.concatenate(chosen), minlength=members)
+        assert len(set(chosen)) == len(chosen)
+        assert (often == often[0]).all()
+
+
+def test_plug_in_gain_of_a_subset_is_the_tilt_of_the_samples(normal):
+    pairs = normal.course.pairs
+    values = normal.panel.members[0][normal.course.rows]
+    x, y = values.reshape(80, 48), pairs.gold.reshape(80, 48)
+
+    def weights(tilt):
+        raw = np.exp(tilt * x)
+        return raw / raw.mean(axis=1, keepdims=True)
+
+    tilt = brentq(lambda t: np.mean(weights(t) * np.log(weights(t))) - 0.5, 0.1, 10)
+    expected = np.mean(weights(tilt) * (y - y.mean(axis=1, keepdims=True)))
+    like = Curve.of(normal.hacking("mean"))
+    assert_allclose(_plugin(values, pairs, 0.5, like).value, expected, rtol=1e-6)
+
+
+def test_differences_between_aggregates_are_paired(normal):
+    apart = normal.difference("minimum", "mean", 0.5)
+    back = normal.difference("mean", "minimum", 0.5)
+    assert_allclose([apart.value, apart.low, apart.high], [-back.value, -back.high, -back.low])
+    alone = normal.gold_gain(0.5)
+    assert apart.high - apart.low < 0.8 * (alone.high - alone.low)
+    same = normal.difference("mean", "mean", [0.25, 1.0])
+    assert_allclose([same.value, same.low, same.high], 0, atol=1e-12)
+
+
+def test_bounds_stand_beside_what_was_measured(normal):
+    frame = normal.bounds([0.25, 0.5])
+    assert (frame["measured"] < frame["limit"]).all()
+    assert_allclose(frame["normal"], frame["measured"], rtol=0.03)
+    assert (frame["endless"] > frame["normal"]).all()
+    assert (frame["regret"] > frame["regret_floor"]).all()
+    beta = 1 / np.sqrt(2 * frame["kl"].to_numpy())
+    known = theory.ensemble_error(MEMBERS, error_variance=TAU2, correlation=RHO)
+    assert_allclose(frame["regret"], known.regret(beta=beta), rtol=0.15)
+
+
+def test_where_gold_may_still_rise_the_end_of_trust_is_recommended(normal):
+    best = normal.recommended("mean")
+    assert best.at_the_end
+    assert_allclose(best.kl.value, normal.hacking("mean").trusted_kl, rtol=0.05)
+    assert best.kl.high == np.inf
+    assert_allclose(best.beta.value, normal.own("mean").beta(best.kl.value).value)
+    assert best.n == 32
+    assert best.largest_n
+
+
+def test_where_gold_turns_the_peak_is_recommended():
+    rng = np.random.default_rng(9)
+    shared = rng.normal(size=(100, 64))
+    gold = shared - 0.35 * shared**2 + 0.3 * rng.normal(size=shared.shape)
+    members = {f"rm{i}": shared + 0.2 * rng.normal(size=shared.shape) for i in range(3)}
+    best = klimit.ensemble({**members, "gold": gold}, gold="gold").recommended("mean")
+    assert not best.at_the_end
+    assert 0.4 < best.kl.value < 1.2
+    assert best.n in (2, 4, 8)
+
+
+# ---- what a person sees
+
+
+def test_the_verdict_tells_what_is_shared_and_stays(normal):
+    said = " ".join(str(normal).split())
+    assert "% of what any method can gain there." in said
+    assert re.search(r"the errors of two proxies correlate by 0\.\d+ \[0\.\d+, 0\.\d+\]", said)
+    assert "is shared and stays however many such proxies are averaged" in said
+    assert "To use it: train on the mean with beta = " in said
+
+
+def test_without_gold_the_verdict_says_that_the_floor_cannot_be_known(blind):
+    said = " ".join(str(blind).split())
+    assert "How much gold that is cannot be known from the proxies" in said
+    assert "averaging never removes a shared error" in said
+    for ask in (
+        lambda: blind.gold_gain(0.5), lambda: blind.members_needed(0.5), lambda: blind.bounds(0.5),
+        lambda: blind.recommended(), lambda: blind.limit, lambda: blind.difference("mean", "mean", 1),
+    ):  # fmt: skip
+        with pytest.raises(ArgumentError, match="needs gold rewards"):
+            ask()
+
+
+def test_without_gold_the_ratio_of_many_members_to_one_is_told(blind):
+    whole = 1 + RHO * TAU2 + (1 - RHO) * TAU2 / MEMBERS
+    ratio = np.sqrt((1 + TAU2) / whole)
+    assert blind.errors.multiplier.low <= ratio <= blind.errors.multiplier.high
+
+
+def test_one_label_a_prompt_tells_no_error_and_is_said():
+    data = normal_ensemble(np.random.default_rng(10), 20, 8)
+    data["gold"][:, 1:] = np.nan
+    found = klimit.ensemble(data, gold="gold")
+    assert found.errors.floor is None
+    assert any("label two or more answers to the same prompt" in note for note in found.notes)
+
+
+def test_a_labelled_part_is_enough_for_errors_and_is_said():
+    data = normal_ensemble(np.random.default_rng(11), 60, 32)
+    data["gold"][:, 8:] = np.nan
+    found = klimit.ensemble(data, gold="gold")
+    assert found.errors.correlation.low < RHO < found.errors.correlation.high
+    assert any("gold is known of 480 of 1,920 samples" in note for note in found.notes)
+
+
+def test_a_verdict_without_trust_says_what_the_samples_do_not_show():
+    data = normal_ensemble(np.random.default_rng(18), 20, 6, members=2)
+    data["gold"][:, 2:] = np.nan
+    said = " ".join(str(klimit.ensemble(data, gold="gold", penalty=0.5)).split())
+    assert "is not known from these samples: they are too few" in said
+    assert "with gold known of 2 or more answers a prompt" in said
+    assert "train on" not in said
+
+
+def test_the_order_of_rows_and_prompts_changes_no_digit():
+    rng = np.random.default_rng(12)
+    data = normal_ensemble(rng, 24, 16, members=2)
+    rows, columns = rng.permutation(24), rng.permuted(np.tile(np.arange(16), (24, 1)), axis=1)
+    mixed = {name: np.take_along_axis(x, columns, axis=1)[rows] for name, x in data.items()}
+    one, two = (klimit.ensemble(x, gold="gold", penalty=0.5) for x in (data, mixed))
+    for a, b in zip(one.to_frame([0.25]).rows(), two.to_frame([0.25]).rows(), strict=True):
+        assert_allclose([x for x in a if isinstance(x, float)], [x for x in b if isinstance(x, float)],
+                        rtol=1e-9)  # fmt: skip
+    assert_allclose(one.errors.floor.value, two.errors.floor.value, rtol=1e-9)
+
+
+def test_rollouts_name_their_proxies_or_take_all_but_gold():
+    data = normal_ensemble(np.random.default_rng(13), 20, 8, members=2)
+    table = {"prompt": np.repeat(np.arange(20), 8)} | {k: v.ravel() for k, v in data.items()}
+    base = klimit.read({k: list(v) for k, v in table.items()}, prompt="prompt")
+    assert klimit.ensemble(base, gold="gold").names == ("rm0", "rm1")
+    assert klimit.ensemble(base, proxies=["rm1", "rm0"], gold="gold").names == ("rm1", "rm0")
+    assert klimit.ensemble(base).names == ("rm0", "rm1", "gold")
+
+
+# ---- bad input
+
+DATA = normal_ensemble(np.random.default_rng(14), 12, 6, members=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "error", "words"),
+    [
+        ({}, {"proxies": ["rm0"], "gold": "gold"}, ArgumentError, "one proxy was given"),
+        ({}, {"proxies": [], "gold": "gold"}, ArgumentError, "no proxies were given"),
+        ({}, {"proxies": "rm0"}, ArgumentError, "one proxy was given"),
+        ({}, {"proxies": ["rm0", "rm0"]}, ArgumentError, "'rm0' was given twice"),
+        ({}, {"proxies": ["rm0", "gold"], "gold": "gold"}, ArgumentError, "also among the proxies"),
+        ({}, {"proxies": ["rm0", "rm9"]}, ArgumentError, "no reward 'rm9'"),
+        ({}, {"gold": "nothing"}, ArgumentError, "no reward 'nothing'"),
+        ({}, {"scale": "loud"}, ArgumentError, "scale must be one of"),
+        ({}, {"penalty": -1}, ArgumentError, "positive numbers"),
+        ({}, {"penalty": "much"}, ArgumentError, "positive numbers"),
+        ({}, {"weights": [1.0]}, ArgumentError, "one finite number per proxy"),
+        ({}, {"weights": {"rm9": 1.0}}, ArgumentError, "'rm9', which is no proxy"),
+        ({}, {"level": 95}, ArgumentError, "level must lie"),
+        ({"rm2": DATA["rm0"]}, {}, DataError, "'rm0' and 'rm2' give every answer the same reward"),
+        ({"rm2": DATA["rm0"] + 7}, {}, DataError, "one reward under two names"),
+        ({"rm2": DATA["gold"]}, {"gold": "gold"}, DataError, "one reward under two names"),
+        ({"gold": np.ones((12, 6))}, {"gold": "gold"}, DataError, "gold 'gold' is constant"),
+        ({"rm1": np.full((12, 6), np.nan)}, {"gold": "gold"}, DataError, "lacks reward"),
+        ({"rm1": np.where(np.arange(6) < 1, 1.0, np.nan) * DATA["rm1"]}, {}, DataError,
+         "no prompt has two samples with all of"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_refused_on_one_line(change, options, error, words):
+    with pytest.raises(error, match=words) as raised:
+        klimit.ensemble({**DATA, **change}, **options)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_array_alone_is_no_ensemble():
+    with pytest.raises(ArgumentError, match="several rewards of the same samples"):
+        klimit.ensemble(DATA["rm0"], gold="gold")
+
+
+def test_a_member_that_never_varies_is_left_out_with_a_warning():
+    with pytest.warns(DataWarning, match="rm9 never differs between the answers"):
+        found = klimit.ensemble({**DATA, "rm9": np.ones((12, 6))}, gold="gold")
+    assert found.names == ("rm0", "rm1")
+    with pytest.raises(DataError, match="fewer than two proxies are left"):
+        klimit.ensemble({"a": DATA["rm0"], "b": np.ones((12, 6))})
+
+
+def test_members_on_different_scales_are_divided_or_warned_of():
+    data = {**DATA, "rm1": 40 * DATA["rm1"]}
+    found = klimit.ensemble(data, gold="gold")
+    assert any("each was divided by its own" in note for note in found.notes)
+    assert_allclose(found.panel.members[1].std(), found.panel.members[0].std(), rtol=0.2)
+    with pytest.warns(EstimateWarning, match="the first decides nearly alone"):
+        klimit.ensemble(data, gold="gold", scale="none")
+
+
+def test_members_whose_scales_differ_by_prompt_are_pointed_out():
+    rng = np.random.default_rng(15)
+    data = normal_ensemble(rng, 40, 16, members=2)
+    data["rm1"] = data["rm1"] * np.exp(1.5 * rng.normal(size=(40, 1)))
+    with pytest.warns(EstimateWarning, match="differs from prompt to prompt"):
+        found = klimit.ensemble(data, gold="gold")
+    assert any("differs from prompt to prompt" in note for note in found.notes)
+    even = klimit.ensemble(data, gold="gold", scale="prompt")
+    spread = even.panel.members.reshape(2, 40, 16).std(axis=2, ddof=1)
+    assert_allclose(spread, 1.0)
+
+
+def test_more_proxies_than_samples_is_warned_of():
+    rng = np.random.default_rng(16)
+    with pytest.warns(EstimateWarning, match="6 proxies, but only 4 samples"):
+        found = klimit.ensemble(normal_ensemble(rng, 30, 4, members=6), gold="gold")
+    assert 0 < found.errors.correlation.value < 1
+
+
+def test_few_labels_learn_no_weights_and_say_so():
+    found = klimit.ensemble(DATA, gold="gold")
+    assert "learned" not in found.aggregates
+    assert any("too few to learn 2 weights from" in note for note in found.notes)
+
+
+def test_missing_proxies_are_left_out_and_counted():
+    data = {name: x.copy() for name, x in DATA.items()}
+    data["rm0"][0, 0] = np.nan
+    data["rm1"][1, 1:] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = klimit.ensemble(data, gold="gold")
+    assert found.panel.missing == 6
+    assert len(found.panel.lengths) == 11
+    assert "6 samples lack a proxy and are left out." in found.notes

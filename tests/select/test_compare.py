@@ -1,0 +1,197 @@
+"""What rules keep by gold: exact where sets of candidates can be enumerated, unbiased elsewhere."""
+
+import re
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose
+
+import klimit
+from klimit import ArgumentError, DataError, select
+from klimit.estimate.best_of_n.candidates import candidates
+from klimit.estimate.tuning import tune
+from klimit.select.measure import RULES, _deal, of_rule
+from klimit.select.sheets import sheets
+from klimit.theory import soft_best_of_n as known_soft_best_of_n
+
+PROXY = np.array([[0.0, 1.0, 1.0, 3.0, 2.0, 1.5], [5.0, 5.0, 4.0, 4.0, 1.0, 0.0]])
+GOLD = np.array([[1.0, 0.0, 2.0, -1.0, 4.0, 0.5], [0.0, 1.0, 1.0, 3.0, 0.0, 2.0]])
+
+
+def enumerated(rule, proxy, gold, n):
+    """Mean over all n-subsets of what a rule keeps, over the mean of all."""
+    kept = [
+        rule(proxy[list(subset)]) @ gold[list(subset)]
+        for subset in combinations(range(len(proxy)), n)
+    ]
+    return np.mean(kept) - gold.mean()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 6])
+def test_best_of_n_is_the_mean_over_all_sets_with_ties_shared(n):
+    found = select.compare(PROXY, gold=GOLD, n=n, beta=1.0)
+    expected = [enumerated(select.best_of_n, *pair, n) for pair in zip(PROXY, GOLD, strict=True)]
+    assert_allclose(found.kept.gold[0], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_with_all_samples_as_candidates_a_rule_is_exact(name):
+    rule = {"soft best-of-n": select.soft_best_of_n, "pessimism": select.pessimism}[name]
+    found = select.compare(PROXY, gold=GOLD, n=6, beta=[0.3, 2.0])
+    rows = [i for i, s in enumerate(found.settings) if s.rule == name]
+    for row in rows:
+        beta = found.settings[row].beta
+        expected = [rule(x, beta=beta) @ y - y.mean() for x, y in zip(PROXY, GOLD, strict=True)]
+        assert_allclose(found.kept.gold[row], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("n", [2, 4])
+def test_sets_that_are_dealt_have_the_mean_over_all_sets_as_their_mean(name, n):
+    rule = {"soft best-of-n": select.soft_best_of_n, "pessimism": select.pessimism}[name]
+    made = sheets(candidates(PROXY, None, GOLD))
+    found = np.array(
+        [of_rule(RULES[name], made, [0.5], n, 2, seed=seed).gold[0] for seed in range(400)]
+    )
+    expected = [
+        enumerated(lambda x: rule(x, beta=0.5), x, y, n) for x, y in zip(PROXY, GOLD, strict=True)
+    ]
+    error = found.std(axis=0) / 20
+    assert (np.abs(found.mean(axis=0) - expected) < 4 * error + 1e-12).all()
+
+
+def test_every_deal_uses_every_sample_once_where_sizes_divide():
+    place = _deal(np.random.default_rng(0), rows=5, samples=12, n=4, deals=3)
+    for row in place:
+        assert (np.bincount(row, minlength=12) == 3).all()
+
+
+def test_best_of_n_agrees_with_the_verb_that_reads_by_a_judge():
+    rng = np.random.default_rng(2)
+    gold = rng.normal(size=(30, 16))
+    proxy = np.round(gold + rng.normal(size=gold.shape), 1)
+    found = select.compare(proxy, gold=gold, n=[2, 8])
+    other = klimit.best_of_n(proxy, n=[2, 8], judge=gold)
+    for row in (0, 1):
+        assert_allclose(found.gold[row].value, other.gain[row].value)
+        assert_allclose(found.gold[row].low, other.gain[row].low)
+        assert_allclose(found.kl[row].value, other.kl[row].value)
+
+
+def test_the_kl_of_soft_best_of_n_is_bounded_and_not_by_much():
+    values, base = np.linspace(0, 1, 40), np.full(40, 1 / 40)
+    rng = np.random.default_rng(3)
+    proxy = values[rng.integers(0, 40, size=(400, 64))]
+    found = select.compare(proxy, gold=proxy, n=8, beta=0.2)
+    row = next(i for i, s in enumerate(found.settings) if s.rule == "soft best-of-n")
+    known = known_soft_best_of_n(base, values, 8, beta=0.2)
+    assert known.kl <= found.kl[row].high
+    assert found.kl[row].value <= 1.25 * known.kl
+    assert 1 + known.chi_square <= found.coverage[row].high
+    assert_allclose(found.gold[row].value, known.gain, rtol=0.03)
+
+
+def test_a_tuned_rule_is_not_flattered_by_the_choice():
+    rng = np.random.default_rng(4)
+    apparent, held_out = [], []
+    for _ in range(200):
+        values = rng.normal(size=(8, 30))  # no setting is better than another
+        found = tune(values, np.arange(30))
+        apparent.append(values[found.chosen].mean())
+        held_out.append(found.held_out.mean())
+    assert np.mean(apparent) > 0.15
+    assert abs(np.mean(held_out)) < 4 * np.std(held_out) / np.sqrt(200)
+
+
+def test_the_order_of_rows_and_prompts_changes_no_digit():
+    rng = np.random.default_rng(5)
+    gold = rng.normal(size=(20, 16))
+    proxy = np.round(gold + rng.normal(size=gold.shape), 1)
+    found = select.compare(proxy, gold=gold, candidates=4)
+    rows, columns = rng.permutation(20), rng.permuted(np.tile(np.arange(16), (20, 1)), axis=1)
+    mixed = [np.take_along_axis(x, columns, axis=1)[rows] for x in (proxy, gold)]
+    again = select.compare(mixed[0], gold=mixed[1], candidates=4)
+    assert found.to_frame().equals(again.to_frame())
+    assert found.tuned == again.tuned
+    assert (
+        select.compare(proxy, gold=gold, candidates=4, seed=1).gold.value[-1]
+        != found.gold.value[-1]
+    )
+
+
+def test_prompts_may_differ_in_their_samples_and_lack_rewards():
+    rng = np.random.default_rng(6)
+    gold = [rng.normal(size=size) for size in (8, 12, 9, 3)]
+    proxy = [x + rng.normal(size=len(x)) for x in gold]
+    gold[0][2] = np.nan
+    found = select.compare(proxy, gold=gold, n=[1, 4])
+    assert found.prompts == 3
+    assert found.samples == (7, 12)
+    assert any("1 of 4 prompts has 3 samples" in note for note in found.notes)
+    assert any("missing" in note for note in found.notes)
+
+
+def test_differences_are_paired_by_prompt():
+    rng = np.random.default_rng(7)
+    level = rng.normal(size=(50, 1))
+    gold = level * np.linspace(0, 1, 16) + 0.1 * rng.normal(size=(50, 16))
+    found = select.compare(gold + 0.1 * rng.normal(size=gold.shape), gold=gold, n=[4, 8])
+    apart = found.difference(1, 0)
+    assert_allclose(apart.value, found.gold.value[1] - found.gold.value[0])
+    alone = found.gold[1].high - found.gold[1].low
+    assert apart.high - apart.low < alone
+    assert found.difference("pessimism", "pessimism").value == 0
+
+
+def test_the_frame_has_a_row_per_setting_and_marks_the_tuned_ones():
+    frame = select.compare(PROXY, gold=GOLD, n=[1, 2], beta=[1.0, 0.5]).to_frame()
+    assert frame["rule"].to_list() == [
+        *["best-of-n"] * 2, *["soft best-of-n"] * 2, *["pessimism"] * 2,
+    ]  # fmt: skip
+    assert frame["beta"].to_list() == [None, None, 1.0, 0.5, 1.0, 0.5]
+    assert frame["tuned"].sum() == 3
+    assert frame.schema["n"] == pl.Int64
+
+
+def test_the_verdict_names_rule_setting_gain_and_difference():
+    rng = np.random.default_rng(8)
+    gold = rng.normal(size=(40, 16))
+    said = str(select.compare(gold + rng.normal(size=gold.shape), gold=gold))
+    assert re.match(r"Chosen by reward, .*-16.* keeps the best answers: \+1\.", said)
+    assert "Pessimism, beta = " in said
+    assert "not flattered by the choice" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"gold": None}, "gold is missing"),
+        ({"gold": GOLD, "n": 7}, "no prompt has more than 6 samples"),
+        ({"gold": GOLD, "candidates": 9}, "no prompt has more than 6 samples"),
+        ({"gold": GOLD, "beta": -1.0}, "positive numbers"),
+        ({"gold": GOLD, "level": 2}, "level must lie"),
+        ({"gold": GOLD[:1]}, "same samples"),
+    ],
+)
+def test_a_wrong_argument_is_an_error_that_says_so(options, words):
+    with pytest.raises(ArgumentError, match=words):
+        select.compare(PROXY, **options)
+
+
+def test_no_such_row_is_an_error():
+    found = select.compare(PROXY, gold=GOLD)
+    with pytest.raises(ArgumentError, match=r"'nothing' was given; one of best-of-n"):
+        found.difference("nothing", "pessimism")
+
+
+def test_constant_rewards_are_pointed_out_and_gold_nowhere_is_an_error():
+    found = select.compare(PROXY, gold=np.ones_like(GOLD))
+    assert "judge is constant: no choice can change it." in found.notes
+    assert (found.gold.value == 0).all()
+    found = select.compare(np.ones_like(PROXY), gold=GOLD)
+    assert "reward is constant: it cannot choose." in found.notes
+    assert_allclose(found.gold.value, 0, atol=1e-12)
+    with pytest.raises(DataError, match="lacks reward"):
+        select.compare(PROXY, gold=np.full_like(GOLD, np.nan))
