@@ -53,7 +53,7 @@ def main(model, wheels, folder):
     )  # fmt: skip
     trainer = PPOTrainer(
         args=args, processing_class=tokenizer, ref_model=None, reward_model=reward,
-        model=AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16),
+        model=AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32),
         value_model=LlamaForSequenceClassification(small),
         train_dataset=Dataset.from_list([{"input_ids": ids} for ids in reward.input_ids]),
         peft_config=LoraConfig(r=16, lora_alpha=32, target_modules="all-linear"),
