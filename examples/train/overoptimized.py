@@ -1,6 +1,6 @@
-"""GRPO on the lexicon of `lexicon.py`, far past the point where `quality` follows: docs/over-optimisation.md.
+"""GRPO on the poor proxy of `lexicon.py`: the run in docs/over-optimisation.md.
 
-    python overoptimized.py MODEL WHEELS overopt/ [MINUTES]    # MODEL and WHEELS as in examples/make/README.md
+    python overoptimized.py MODEL WHEELS overopt/ [MINUTES]    # as in examples/make/README.md
 
 Reads `overopt/base.parquet` (lexicon.py), needs what grpo.py needs. Every ten steps the adapters are saved;
 stopped, also after MINUTES, the same command goes on from the last. The folder gets `log.json`.

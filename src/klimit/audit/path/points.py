@@ -24,7 +24,7 @@ class Points:
     Attributes
     ----------
     kl_by_prompt, gold_by_prompt : (points, prompts) nats and reward units over the base; nan where a
-        checkpoint was not sampled on a prompt
+        checkpoint was not sampled on a prompt; prompts in an order of their content, as `points` makes
     kl_error : (points,) standard error of a KL that was stated, not measured here
     """
 
@@ -54,11 +54,8 @@ class Points:
 
     @cached_property
     def groups(self) -> Integers:
-        """(prompts,) the group of each, by content: neither order nor names of prompts matter."""
-        order = np.lexsort(np.nan_to_num(np.concatenate([self.kl_by_prompt, self.gold_by_prompt])))
-        found = np.empty(len(order), dtype=np.int64)
-        found[order] = np.arange(len(order)) % MOST_GROUPS
-        return found
+        """(prompts,) the group of each."""
+        return np.arange(self.kl_by_prompt.shape[1]) % MOST_GROUPS
 
     def covariance(self, full: Floats, without: Floats) -> Floats:
         """Covariance of statistics from their values without each group.
@@ -92,7 +89,12 @@ class Points:
         return found
 
 
+def points(kl_by_prompt: Floats, gold_by_prompt: Floats, kl_error: Floats) -> Points:
+    """Checkpoints whose prompts stand in an order of their content: no digit depends on the file's."""
+    order = np.lexsort(np.nan_to_num(np.concatenate([kl_by_prompt, gold_by_prompt])))
+    return Points(kl_by_prompt[:, order], gold_by_prompt[:, order], kl_error)
+
+
 def _means(values: Floats) -> Floats:
-    ordered = np.sort(values, axis=1)  # so that no digit depends on the order of prompts
-    found: Floats = np.nanmean(ordered, axis=1)
+    found: Floats = np.nanmean(values, axis=1)
     return found

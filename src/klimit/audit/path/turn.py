@@ -86,7 +86,7 @@ def turn(points: Points, level: float) -> Turn:
         return replace(unknown(reason, level), best=best, alike=alike, furthest=furthest)
     found = [(form, *_fit(form, points, level)) for form in FORMS]
     found.sort(key=lambda one: one[2])
-    fits = {form: fit for form, fit, _ in found}
+    fits: dict[str, OveroptimizationFit] = {form: fit for form, fit, _ in found}
     said = [fit for _, fit, worse in found if worse - found[0][2] <= ALIKE]
     peak_kl, peak_gain = _peak(said, furthest, level)
     bracket = _bracket(points.kl[order], [int(np.flatnonzero(order == at)[0]) if at >= 0 else -1
@@ -103,7 +103,7 @@ def unknown(reason: str, level: float) -> Turn:
 def _fit(form: Method, points: Points, level: float) -> tuple[OveroptimizationFit, float]:
     """The form fitted to the checkpoints, and minus twice its log-likelihood."""
     terms, number = design(form, points.kl), len(points.kl)
-    weights = np.ones(number)
+    weights: Floats = np.ones(number)
     theta, hat = _solve(terms, points.gold, weights)
     scatter, sampling = 0.0, np.eye(number)
     for _ in range(2):  # equal weights first, then by what sampling and the form leave open

@@ -12,7 +12,7 @@ import numpy as np
 from klimit._errors import ArgumentError, EstimateWarning
 from klimit._estimate import Estimate
 from klimit.audit.audits import Audits
-from klimit.audit.path.points import Points
+from klimit.audit.path.points import points
 from klimit.audit.path.result import Checkpoint, TrainedPath
 from klimit.audit.path.turn import Turn, turn, unknown
 from klimit.audit.result import Audit, missing
@@ -149,7 +149,7 @@ def _turn(checkpoints: Sequence[Checkpoint], level: float) -> Turn:
         spent[row, at] = case.kl.value if case.joint_kl is None else case.joint_kl
         if case.joint_kl is None:
             error[row] = _error(case.kl, level)
-    return turn(Points(spent, gained, error), level)
+    return turn(points(spent, gained, error), level)
 
 
 def _error(kl: Estimate, level: float) -> float:
