@@ -47,11 +47,11 @@ def main(model, wheels, folder, minutes="inf"):
 
     set_seed(0)
     frontier = FrontierCallback(
-        Path(folder, "base.parquet"), reward="lexicon", gold="quality", kl_every=10
+        Path(folder, "base.parquet"), reward="lexicon", gold="quality", kl_every=10, kl_samples=4
     )
     args = GRPOConfig(
-        output_dir=folder, max_steps=STEPS, per_device_train_batch_size=16, num_generations=4,
-        max_completion_length=32, learning_rate=4e-5, lr_scheduler_type="constant", seed=0,
+        output_dir=folder, max_steps=STEPS, per_device_train_batch_size=4, num_generations=4,
+        max_completion_length=32, learning_rate=1e-4, lr_scheduler_type="constant", seed=0,
         model_init_kwargs={"dtype": "float32"}, bf16=False, use_cpu=True, logging_steps=1,
         gradient_checkpointing=False, save_strategy="steps", save_steps=SAVED, report_to="none",
         disable_tqdm=True, reward_weights=[1.0, 0.0],
@@ -60,7 +60,9 @@ def main(model, wheels, folder, minutes="inf"):
         model=model, args=args, train_dataset=Dataset.from_list(prompts()),
         reward_funcs=frontier.wrap([proxy, quality_reward(wheels)]),
         callbacks=[frontier, Pause(float(minutes))],
-        peft_config=LoraConfig(r=16, lora_alpha=32, target_modules="all-linear"),
+        peft_config=LoraConfig(
+            r=16, lora_alpha=32, target_modules="all-linear", layers_to_transform=list(range(20, 30))
+        ),
     )  # fmt: skip
     trainer.train(resume_from_checkpoint=get_last_checkpoint(folder))
     if trainer.state.global_step == STEPS:

@@ -20,7 +20,7 @@ from klimit.audit.path.points import Points
 from klimit.estimate.kernel import Floats
 from klimit.theory.overoptimization import Method, OveroptimizationFit, design, fitted
 
-FEWEST = 4  # checkpoints beyond the base, from which a form and its misfit can be told
+FEWEST = 5  # checkpoints beyond the base, from which a form and its misfit can be told
 FORMS: tuple[Method, ...] = ("rl", "best-of-n")
 ALIKE = 4.0  # twice the log-likelihood by which a form may fit worse and still have a say
 
@@ -151,12 +151,15 @@ def _sampling(form: Method, points: Points, theta: Floats) -> Floats:
 
 
 def _scatter(rest: Floats, fitted_by: Floats, weights: Floats, sampling: Floats) -> float:
-    """Variance about the form beyond sampling, by the method of moments."""
+    """Variance about the form beyond sampling, by the method of moments.
+
+    Few points cannot tell it from 0 more finely than sampling lets them, so that much is added.
+    """
     left = np.eye(len(rest)) - fitted_by
     inner = left.T @ (weights[:, None] * left)
-    return max(
-        float(((weights * rest**2).sum() - np.trace(inner @ sampling)) / np.trace(inner)), 0.0
-    )
+    by_sampling = float(np.trace(inner @ sampling) / np.trace(inner))
+    found = float((weights * rest**2).sum() / np.trace(inner)) - by_sampling
+    return max(found, 0.0) + by_sampling / (len(rest) - 2)
 
 
 def _slopes(form: Method, kl: Floats, theta: Floats) -> Floats:
