@@ -39,7 +39,7 @@ def main(model, wheels, folder):
         frontier.wrap(quality_reward(wheels)), tokenizer, [row["prompt"] for row in prompts()]
     )
     args = PPOConfig(
-        output_dir=folder, total_episodes=12 * 8, per_device_train_batch_size=8,
+        output_dir=folder, total_episodes=8 * 8, per_device_train_batch_size=8,
         num_mini_batches=1, num_ppo_epochs=2, lam=1.0, local_rollout_forward_batch_size=8,
         response_length=32, temperature=1.0, kl_coef=0.02, stop_token="eos", learning_rate=1.5e-4,
         lr_scheduler_type="constant", seed=0, bf16=False, use_cpu=True, logging_steps=1,
