@@ -87,6 +87,17 @@ def test_points_on_a_curve_give_the_curve_back(form):
     assert_allclose(found.gold(4.0).value, curve.gain(4.0), rtol=1e-9)
 
 
+def test_where_no_curve_describes_the_run_the_bracket_stands_for_the_peak():
+    kl = np.geomspace(0.5, 20, 12)
+    bump = 0.5 * (kl / 6) * np.exp(1 - kl / 6)
+    noise = 0.02 * np.random.default_rng(10).normal(size=(12, 40))
+    found = turn(points(np.outer(kl, np.ones(40)), bump[:, None] + noise, np.zeros(12)), 0.95)
+    assert found.said == ()
+    assert (found.peak_kl.low, found.peak_kl.high) == (found.bracket.low, found.bracket.high)
+    assert found.peak_kl.low < 6 < found.peak_kl.high
+    assert "no curve describes the run" in found.peak_kl.note
+
+
 def test_beyond_the_run_its_curve_says_nothing():
     kl = np.array([0.25, 1.0, 3.0, 9.0, 15.0])
     found = turn(exact(kl, np.sqrt(kl)), 0.95)

@@ -79,14 +79,16 @@ def _turned(turn: Turn) -> str:
         )
     else:
         line = "The run does not show that gold turns down"
-    form = {"rl": "reinforcement learning", "best-of-n": "best-of-N"}[next(iter(turn.fits))]
-    if not math.isfinite(peak.high):
-        return (
-            f"{line}; the curve of {form} does not show it either."
-            if turn.turned is False
-            else (f"{line}; no curve says where.")
-        )
-    return f"{line}; by the curve of {form} at {_nats(peak)}."
+    if not turn.said:
+        return f"{line}. Neither curve of Gao et al. describes the run."
+    form = {"rl": "reinforcement learning", "best-of-n": "best-of-N"}[turn.said[0]]
+    if math.isfinite(peak.high):
+        return f"{line}; by the curve of {form} at {_nats(peak)}."
+    return (
+        f"{line}; nor does the curve of {form}."
+        if not turn.turned
+        else (f"{line}; the curve of {form} does not show it.")
+    )
 
 
 def rows(path: TrainedPath) -> str:

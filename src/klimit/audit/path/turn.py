@@ -22,6 +22,7 @@ from klimit.theory.overoptimization import Method, OveroptimizationFit, design, 
 
 FEWEST = 5  # checkpoints beyond the base, from which a form and its misfit can be told
 FORMS: tuple[Method, ...] = ("rl", "best-of-n")
+MISFIT = 5.0  # squared distance from a form, over what sampling explains, that no curve may have
 ALIKE = 4.0  # twice the log-likelihood by which a form may fit worse and still have a say
 
 
@@ -32,7 +33,10 @@ class Turn:
     Attributes
     ----------
     fits : by form, the best first; empty where there are too few checkpoints
-    peak_kl, peak_gain : by the forms; `high` is infinite where the run does not show that gold turns
+    said : forms that describe the run about as well as the best one, and have a say in the peak
+    peak_kl, peak_gain : by the forms that describe the run, or, where none does, of the best
+        checkpoint and between the ends of `bracket`; `high` is infinite where the run does not show
+        that gold turns
     bracket : KL between which gold is highest if it rises once and falls once, without a form
     best : place of the checkpoint of highest gold; -1: the base
     alike : places of the checkpoints that cannot be told from it, itself among them
@@ -41,6 +45,7 @@ class Turn:
     """
 
     fits: dict[str, OveroptimizationFit]
+    said: tuple[str, ...]
     peak_kl: Estimate
     peak_gain: Estimate
     bracket: Estimate
@@ -87,17 +92,21 @@ def turn(points: Points, level: float) -> Turn:
     found = [(form, *_fit(form, points, level)) for form in FORMS]
     found.sort(key=lambda one: one[2])
     fits: dict[str, OveroptimizationFit] = {form: fit for form, fit, _ in found}
-    said = [fit for _, fit, worse in found if worse - found[0][2] <= ALIKE]
-    peak_kl, peak_gain = _peak(said, furthest, level)
     bracket = _bracket(points.kl[order], [int(np.flatnonzero(order == at)[0]) if at >= 0 else -1
                                           for at in alike], level)  # fmt: skip
-    return Turn(fits, peak_kl, peak_gain, bracket, best, alike, furthest)
+    said = [form for form, fit, worse in found
+            if worse - found[0][2] <= ALIKE and not fit.misfit > MISFIT]  # fmt: skip
+    if said:
+        peak_kl, peak_gain = _peak([fits[form] for form in said], furthest, level)
+    else:
+        peak_kl, peak_gain = _without_curve(points, bracket, best, found[0][1].misfit, level)
+    return Turn(fits, tuple(said), peak_kl, peak_gain, bracket, best, alike, furthest)
 
 
 def unknown(reason: str, level: float) -> Turn:
     """Nothing can be said, and why."""
     none = _none(reason, level)
-    return Turn({}, none, none, none, -1, (), float("nan"), reason)
+    return Turn({}, (), none, none, none, -1, (), float("nan"), reason)
 
 
 def _fit(form: Method, points: Points, level: float) -> tuple[OveroptimizationFit, float]:
@@ -186,6 +195,20 @@ def _peak(
     ends = [float(end) for fit in fits for end in (fit.peak_gain.low, fit.peak_gain.high)]
     best = float(gain.value) if np.isfinite(value) else float("nan")
     return peak, Estimate(best, min(ends), max(ends) if shown else np.inf, level, shown, note)
+
+
+def _without_curve(
+    points: Points, bracket: Estimate, best: int, misfit: float, level: float
+) -> tuple[Estimate, Estimate]:
+    """The best checkpoint, where no form describes the run."""
+    note = bracket.note or (
+        f"no curve describes the run (squared distances are {misfit:.2g} times what sampling explains): "
+        "the best checkpoint, between the neighbours of those that cannot be told from it"
+    )
+    value = float(points.kl[best]) if best >= 0 else 0.0
+    peak = Estimate(value, bracket.low, bracket.high, level, bracket.trusted, note)
+    reason = "no curve describes the run: the best checkpoint's own gain is biased upwards"
+    return peak, _none(reason, level)
 
 
 def _alike(points: Points, level: float) -> tuple[int, tuple[int, ...]]:
