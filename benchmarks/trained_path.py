@@ -31,11 +31,12 @@ CURVES = {
 HEAD = ("gold", "peak", "checkpoints", "wander", "curves: covered", "shown", "median width",
         "bracket: covered", "shown", "median width")  # fmt: skip
 TEXT = """\
-`{command}`. Runs of {prompts} prompts x {answers} answers, checkpoints from {least:g} to {most:g} nats,
-{repeats} runs a row ({error:.1f} points of error where the truth is 95 %). *Curves* is `peak_kl`, by the forms of
-Gao et al. that fit; *bracket* needs no form. *Covered*: the interval holds the peak; where there is none
-within the run, its end is open. *Shown*: the interval is closed. Only the first two rows are of the
-forms that are fitted."""
+`{command}`. Runs of {prompts} prompts x {answers} answers, checkpoints from {least:g} to {most:g}
+nats, {repeats} runs a row ({error:.1f} points of error where the truth is 95 %). *Curves* is `peak_kl`, by
+the forms of Gao et al. that fit, or the bracket where none does; *bracket* needs no form. *Covered*:
+the interval holds the peak; where there is none within the run, its end is open. *Shown*: the interval
+is closed. *Wander* is how far training strays from its curve at each checkpoint, in standard deviations
+of gold gain. Only the first two curves are of the forms that are fitted."""
 
 
 @dataclass(frozen=True)
