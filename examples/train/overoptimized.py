@@ -17,6 +17,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from datasets import Dataset
 from lexicon import lexicon
 from posts import prompts, quality_reward
+from torch.optim.lr_scheduler import LambdaLR
 from transformers import TrainerCallback, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 from trl import GRPOConfig, GRPOTrainer
@@ -24,11 +25,22 @@ from trl import GRPOConfig, GRPOTrainer
 from klimit.integrations.trl import FrontierCallback
 
 STEPS, SAVED = 100, 10
+LOOKED, FASTER = 40, 5.0  # the first 40 steps hardly moved the policy; then its rate was raised
 
 
 def proxy(completions, **_):
     """The lexicon, as TRL calls reward functions."""
     return lexicon([one[0]["content"] for one in completions]).tolist()
+
+
+class Trainer(GRPOTrainer):
+    """Raises its learning rate once."""
+
+    def create_scheduler(self, num_training_steps, optimizer=None):
+        self.lr_scheduler = LambdaLR(
+            optimizer or self.optimizer, lambda step: FASTER if step >= LOOKED else 1.0
+        )
+        return self.lr_scheduler
 
 
 class Pause(TrainerCallback):
@@ -56,12 +68,13 @@ def main(model, wheels, folder, minutes="inf"):
         gradient_checkpointing=False, save_strategy="steps", save_steps=SAVED, report_to="none",
         disable_tqdm=True, reward_weights=[1.0, 0.0],
     )  # fmt: skip
-    trainer = GRPOTrainer(
+    trainer = Trainer(
         model=model, args=args, train_dataset=Dataset.from_list(prompts()),
         reward_funcs=frontier.wrap([proxy, quality_reward(wheels)]),
         callbacks=[frontier, Pause(float(minutes))],
         peft_config=LoraConfig(
-            r=16, lora_alpha=32, target_modules="all-linear", layers_to_transform=list(range(20, 30))
+            r=16, lora_alpha=32, layers_to_transform=list(range(20, 30)),
+            target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
         ),
     )  # fmt: skip
     trainer.train(resume_from_checkpoint=get_last_checkpoint(folder))
