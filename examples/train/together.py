@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-MAKE = Path(__file__).parents[1] / "make"
-sys.path.insert(0, str(MAKE.parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from sample_transformers import prompt_tokens, stop_tokens, write_whole
 
+POSTS = Path(__file__).parents[1] / "make" / "posts.jsonl"
 MAX_TOKENS = 32
 
 
@@ -73,7 +73,7 @@ def main():
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--seed", type=int, default=7)
     given = parser.parse_args()
-    lines = (MAKE / "posts.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = POSTS.read_text(encoding="utf-8").splitlines()
     posts = [json.loads(line) for line in lines]
     tokenizer = AutoTokenizer.from_pretrained(given.model)
     model = AutoModelForCausalLM.from_pretrained(given.model, dtype=torch.float32).eval()
