@@ -159,7 +159,7 @@ def record(path: TrainedPath) -> dict[str, Any]:
         "proxy": path.proxy,
         "gold": path.gold,
         "level": path.level,
-        "verdict": verdict(path),
+        "verdict": verdict(path).split("\n"),
         "checkpoints": [
             {"checkpoint": one.label, "run": one.run}
             | {name: getattr(one, name).to_dict() for name in SHOWN}
@@ -171,6 +171,8 @@ def record(path: TrainedPath) -> dict[str, Any]:
 
 
 def _turn(path: TrainedPath, run: str, turn: Turn) -> dict[str, Any]:
+    from klimit.view.records import number
+
     own = [one.label for one in path if one.run == run and math.isfinite(one.kl.value)]
     return {
         "run": run,
@@ -184,11 +186,11 @@ def _turn(path: TrainedPath, run: str, turn: Turn) -> dict[str, Any]:
                 "form": form,
                 "a": fit.a.to_dict(),
                 "b": fit.b.to_dict(),
-                "misfit": _finite(fit.misfit),
+                "misfit": number(fit.misfit, "the points have no errors"),
             }
             for form, fit in turn.fits.items()
         ],
-        "furthest_kl": _finite(turn.furthest),
+        "furthest_kl": number(turn.furthest, turn.reason),
     }
 
 
