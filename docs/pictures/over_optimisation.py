@@ -57,7 +57,9 @@ def prediction(ax, hack, units):
     kl = np.linspace(0, hack.trusted_kl, 60)
     band(ax, kl, hack.proxy_gain(kl), units[0], ORANGE, "proxy, along its own tilt")
     band(ax, kl, hack.gold_gain(kl), units[1], BLUE, "gold there")
-    ax.plot(kl, hack.gold_limit(kl).value / units[1], color=BLUE, ls=":", label="gold, at best")
+    sure = kl[kl <= hack.gold.trusted_kl]
+    best = hack.gold_limit(sure).value / units[1]
+    ax.plot(sure, best, color=BLUE, ls=":", label="gold, at best (as far as trusted)")
     ax.set(xlabel=KL, ylabel=SPREADS, xlim=(0, None), ylim=(0, None))
     ax.legend(loc="upper left")
 
@@ -94,6 +96,7 @@ PICTURES = (prediction, run, turned)
 def main(folder=HERE / "over-optimisation"):
     """Draw all into a folder."""
     folder.mkdir(exist_ok=True)
+    plt.switch_backend("agg")
     whole = klimit.read(RUN)
     base = whole.filter(step=0)
     units = [spread(base, name) for name in (PROXY, GOLD)]
@@ -102,7 +105,7 @@ def main(folder=HERE / "over-optimisation"):
         for draw in PICTURES:
             figure, ax = plt.subplots()
             draw(ax, hack, units)
-            figure.savefig(folder / f"{draw.__name__}.svg", metadata={"Date": None})
+            figure.savefig(folder / f"{draw.__name__}.svg", metadata={"Date": None, "Creator": None})
             plt.close(figure)
 
 
