@@ -35,8 +35,8 @@ TEXT = """\
 nats, {repeats} runs a row ({error:.1f} points of error where the truth is 95 %). *Curves* is `peak_kl`, by
 the forms of Gao et al. that fit, or the bracket where none does; *bracket* needs no form. *Covered*:
 the interval holds the peak; where there is none within the run, its end is open. *Shown*: the interval
-is closed. *Wander* is how far training strays from its curve at each checkpoint, in standard deviations
-of gold gain. Only the first two curves are of the forms that are fitted."""
+is closed. *Wander* is the standard deviation, in reward units, of how far training strays from its
+curve at each checkpoint (gold rises to .2 to .5). Only the first two curves are of the forms fitted."""
 
 
 @dataclass(frozen=True)
