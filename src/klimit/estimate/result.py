@@ -218,8 +218,8 @@ class Frontier:
             return "the plug-in estimate is low at every sample size: a lower bound"
         beyond = np.atleast_1d(kl)[~np.atleast_1d(trusted)]
         needed = self.samples_needed(float(beyond.min()))
-        some = f"{needed:,}" if needed < 1_000_000 else "over a million"
-        asked = f"{nats(float(beyond.min()))} would take about {some} samples a prompt"
+        some = f"about {needed:,}" if needed < 1_000_000 else "over a million"
+        asked = f"{nats(float(beyond.min()))} would take {some} samples a prompt"
         if self.trusted_kl <= 0:
             return f"no KL is trusted with these samples: a lower bound; {asked}"
         return f"beyond the trusted {self.trusted_kl:.2g} nats: a lower bound; {asked}"
