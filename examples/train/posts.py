@@ -1,4 +1,7 @@
-"""The task of the runs in docs/training.md: one-sentence summaries of the bundled posts."""
+"""The task of the runs in docs/training.md: one-sentence summaries of the bundled posts.
+
+python posts.py MODEL overopt/checkpoint-50 merged/    # a checkpoint's adapters as a model
+"""
 
 import json
 import sys
@@ -38,12 +41,21 @@ def quality_reward(wheels):
 
 def save_merged(trained, base, folder):
     """The adapters, and a model of its own that has them in its weights, in float32."""
+    trained.save_pretrained(folder / "adapter")
+    merge(base, folder / "adapter", folder / "model")
+
+
+def merge(base, adapter, folder):
+    """A model that has the adapters in its weights, in float32."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    trained.save_pretrained(folder / "adapter")
     plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    merged = PeftModel.from_pretrained(plain, folder / "adapter").merge_and_unload()
-    merged.save_pretrained(folder / "model")
-    AutoTokenizer.from_pretrained(base).save_pretrained(folder / "model")
+    merged = PeftModel.from_pretrained(plain, adapter).merge_and_unload()
+    merged.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    merge(*sys.argv[1:])

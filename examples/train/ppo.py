@@ -39,8 +39,8 @@ def main(model, wheels, folder):
         frontier.wrap(quality_reward(wheels)), tokenizer, [row["prompt"] for row in prompts()]
     )
     args = PPOConfig(
-        output_dir=folder, total_episodes=16 * 16, per_device_train_batch_size=16,
-        num_mini_batches=1, num_ppo_epochs=2, lam=1.0, local_rollout_forward_batch_size=16,
+        output_dir=folder, total_episodes=8 * 8, per_device_train_batch_size=8,
+        num_mini_batches=1, num_ppo_epochs=2, lam=1.0, local_rollout_forward_batch_size=8,
         response_length=32, temperature=1.0, kl_coef=0.02, stop_token="eos", learning_rate=1.5e-4,
         lr_scheduler_type="constant", seed=0, bf16=False, use_cpu=True, logging_steps=1,
         gradient_checkpointing=False, save_strategy="no", report_to="none", disable_tqdm=True,
@@ -53,7 +53,7 @@ def main(model, wheels, folder):
     )  # fmt: skip
     trainer = PPOTrainer(
         args=args, processing_class=tokenizer, ref_model=None, reward_model=reward,
-        model=AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16),
+        model=AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32),
         value_model=LlamaForSequenceClassification(small),
         train_dataset=Dataset.from_list([{"input_ids": ids} for ids in reward.input_ids]),
         peft_config=LoraConfig(r=16, lora_alpha=32, target_modules="all-linear"),

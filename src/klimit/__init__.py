@@ -20,7 +20,7 @@ _LAZY = {
     "best_of_n": "klimit.estimate.best_of_n",
     "ensemble": "klimit.estimate.ensembles",
     "frontier": "klimit.estimate.frontier",
-    "hacking": "klimit.estimate.proxy",
+    "hacking": "klimit.audit.hacking",
     "plan": "klimit.estimate.plan",
     "read": "klimit.rollouts",
 }

@@ -83,7 +83,7 @@ class Asked:
     def _sides(self) -> tuple[Rollouts, Any]:
         base = self.read(self.paths[0])
         if len(self.paths) > 1:
-            names = _names(self.paths[1:])
+            names = short_names(self.paths[1:])
             policies = {
                 name: self.read(path) for name, path in zip(names, self.paths[1:], strict=True)
             }
@@ -211,7 +211,7 @@ def _points(source: Asked, at: tuple[tuple[float, float], ...]) -> tuple[list[Au
     return found, str(base)
 
 
-def _names(paths: tuple[str, ...]) -> list[str]:
+def short_names(paths: tuple[str, ...]) -> list[str]:
     """Short names of files and folders; longer ones where two would be alike."""
     short = [_stem(path) for path in paths]
     if len(set(short)) == len(short):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from klimit.cli import options
+from klimit.cli.audit import short_names
 from klimit.cli.source import Source, from_source, reading
 
 
@@ -15,6 +17,12 @@ from klimit.cli.source import Source, from_source, reading
 @click.option("--proxy", required=True, metavar="NAME", help="The reward that is optimised.")
 @click.option("--gold", required=True, metavar="NAME", help="The reward that counts.")
 @click.option("--kl", type=options.Numbers(), metavar="NATS", help="KL budgets, such as 0.5,1,2.")
+@click.option(
+    "--policy-kl",
+    type=options.Numbers(),
+    metavar="NATS",
+    help="KL of each policy, per answer, if not measured.",
+)
 @click.option("--nuisance", metavar="NAME", help="A column the proxy may reward, such as length.")
 @reading
 @click.option(
@@ -36,6 +44,7 @@ def hacking(
     proxy: str,
     gold: str,
     kl: list[float] | None,
+    policy_kl: list[float] | None,
     nuisance: str | None,
     as_json: bool,
     output: Path | None,
@@ -43,12 +52,14 @@ def hacking(
 ) -> None:
     r"""How much of a proxy reward's gain does the gold reward confirm, and where does it turn?
 
-    PATH is a file, a folder or a glob with samples of the base model and both rewards of each.
-    No training run is needed.
+    The first PATH is a file, a folder or a glob with samples of the base model and both rewards of
+    each; no training run is needed. Further ones are trained policies, whose steps are checkpoints;
+    a single PATH of several steps is a run whose first step is the base.
 
     \b
     klimit hacking rollouts.parquet --proxy rm --gold human
     klimit hacking rollouts.parquet --proxy rm --gold human --nuisance length --kl 0.5,1
+    klimit hacking rollouts.parquet grpo/ --proxy rm --gold human
     """
     import klimit
     from klimit.cli.output import print_json, print_text, write_table
@@ -61,9 +72,22 @@ def hacking(
         )
     source.keep(output)
     with steps("reading", "following the proxy", "looking for the peak") as job:
-        rollouts = source.load(rewards=[x for x in (proxy, gold, nuisance) if x is not None])
+        named = [x for x in (proxy, gold, nuisance) if x is not None]
+        rollouts = replace(source, paths=source.paths[:1]).load(rewards=named)
+        policies = {
+            name: klimit.read(path, prompt=source.prompt, reward=[proxy, gold])
+            for name, path in zip(short_names(source.paths[1:]), source.paths[1:], strict=True)
+        }
         job.next()
-        found = klimit.hacking(rollouts, proxy=proxy, gold=gold, nuisance=nuisance, **how)
+        found = klimit.hacking(
+            rollouts,
+            policies or None,
+            proxy=proxy,
+            gold=gold,
+            nuisance=nuisance,
+            kl=policy_kl,
+            **how,
+        )
         job.next()
         kl = view.budgets(found) if kl is None else kl
         found.proxy_gain(kl)  # a budget that cannot be is an error before more work is done

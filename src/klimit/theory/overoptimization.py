@@ -149,9 +149,9 @@ class OveroptimizationFit:
     def gain(self, kl: ArrayLike) -> Estimate:
         """How much gold does the fit say, at each KL by itself? Reward units."""
         kl = _finite_kl(kl)
-        design = _design(self.curve.method, kl)
+        terms = design(self.curve.method, kl)
         value = self.curve.gain(kl)
-        variance = np.einsum("...i,ij,...j->...", design, self.covariance, design)
+        variance = np.einsum("...i,ij,...j->...", terms, self.covariance, terms)
         width = self._quantile * np.sqrt(np.maximum(variance, 0.0))
         return Estimate.of(value, value - width, value + width, level=self.a.level)
 
@@ -212,30 +212,50 @@ def fit_overoptimization(
     choice(method, "method", ("best-of-n", "rl"))
     confidence = float(scalar(interior(level, "level"), "level"))
     x, y, error = _points(kl, gain, standard_error)
-    design = _design(method, x) / error[:, None]
+    scaled = design(method, x) / error[:, None]
     target = y / error
-    scale = np.sqrt((design**2).sum(axis=0))  # columns of one size, for a safe factorisation
-    q, r = np.linalg.qr(design / scale)
+    scale = np.sqrt((scaled**2).sum(axis=0))  # columns of one size, for a safe factorisation
+    q, r = np.linalg.qr(scaled / scale)
     theta = np.linalg.solve(r, q.T @ target) / scale
     half = np.linalg.inv(r) / scale[:, None]
     covariance = half @ half.T
-    squares = float(((target - design @ theta) ** 2).sum())
+    squares = float(((target - scaled @ theta) ** 2).sum())
     left = x.size - 2
     known = standard_error is not None
     if not known:
         covariance = covariance * (squares / left)
-    t = _quantile(confidence, np.inf if known else left)
+    misfit = squares / left if known and left else np.nan
+    degrees = np.inf if known else float(left)
+    return fitted(method, theta, covariance, degrees, misfit=misfit, level=confidence)
+
+
+def fitted(
+    method: Method,
+    theta: Floats,
+    covariance: Floats,
+    degrees: float,
+    *,
+    misfit: float,
+    level: float,
+) -> OveroptimizationFit:
+    """A fit from coefficients and their covariance, however they were found.
+
+    Parameters
+    ----------
+    theta, covariance : (2,) a and b, (2, 2)
+    degrees : degrees of freedom of the t quantile; infinite for a normal one
+    misfit, level : as in `OveroptimizationFit`
+    """
+    t = _quantile(level, degrees)
     a, b = (
-        Estimate.of(value, value - t * se, value + t * se, level=confidence)
+        Estimate.of(value, value - t * se, value + t * se, level=level)
         for value, se in zip(theta, np.sqrt(np.diag(covariance)), strict=True)
     )
     curve = OveroptimizationCurve(method, np.asarray(theta[0]), np.asarray(theta[1]))
     low, high = _peak_interval(method, theta, covariance, t)
-    peak_kl = Estimate.of(curve.peak.kl, low, high, level=confidence)
+    peak_kl = Estimate.of(curve.peak.kl, low, high, level=level)
     low, high = _peak_gain_interval(method, theta, covariance, t)
-    peak_gain = Estimate.of(curve.peak.gain, low, high, level=confidence)
-    misfit = squares / left if known and left else np.nan
-    degrees = np.inf if known else float(left)
+    peak_gain = Estimate.of(curve.peak.gain, low, high, level=level)
     return OveroptimizationFit(curve, a, b, peak_kl, peak_gain, covariance, degrees, misfit, t)
 
 
@@ -248,7 +268,8 @@ def _terms(method: Method, kl: Floats) -> tuple[Floats, Floats]:
         return d, np.where(d > 0, d * np.log(d), 0.0)
 
 
-def _design(method: Method, kl: Floats) -> Floats:
+def design(method: Method, kl: Floats) -> Floats:
+    """What the gain is linear in: (..., 2), what a and b multiply."""
     rise, fall = _terms(method, kl)
     return np.stack([rise, -fall], axis=-1)
 

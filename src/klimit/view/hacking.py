@@ -10,7 +10,7 @@ import numpy as np
 
 from klimit._estimate import Estimate
 from klimit._text import safe
-from klimit.view import words
+from klimit.view import path, words
 from klimit.view.limit import LADDER
 from klimit.view.table import table
 
@@ -40,6 +40,7 @@ def text(hack: Hacking, kl: Sequence[float] | None = None) -> str:
     kl = budgets(hack) if kl is None else list(kl)
     along = rows(hack, kl) if hack.trusted_kl > 0 else soft_rows(hack)
     parts = [verdict(hack, kl), along, by_n(hack), legend(hack), words.footnotes(notes(hack))]
+    parts += [path.text(hack.run)] if hack.run is not None else []
     return "\n\n".join(part for part in parts if part)
 
 
@@ -314,6 +315,7 @@ def record(hack: Hacking, kl: Sequence[float] | None = None, *, read: str = "") 
         ],
         "verdict": verdict(hack, kl).split("\n"),
         "notes": notes(hack),
+        **({} if hack.run is None else {"run": path.record(hack.run)}),
     }  # fmt: skip
 
 

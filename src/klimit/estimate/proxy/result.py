@@ -59,6 +59,7 @@ class Hacking:
     Attributes
     ----------
     proxy : the proxy's frontier
+    run : trained policies beside the prediction (`klimit.audit.path.TrainedPath`); None without
     """
 
     proxy: Frontier
@@ -68,6 +69,7 @@ class Hacking:
     readings: Readings
     nuisance_readings: Readings | None
     settings: Settings
+    run: Any = None
 
     def __repr__(self) -> str:
         return (
