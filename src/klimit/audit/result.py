@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from klimit.audit.case import Case
+    from klimit.estimate.result import Frontier
 
 NO_SPLIT = "known by its numbers only: the gap is not split"
 
@@ -48,6 +49,7 @@ class Audit:
     samples : least and most samples of the policy per prompt
     estimator : how the KL was estimated; empty where it was given
     notes : what to mind, in words
+    frontier : the limit that it is placed against
     case : what it was computed from; None for a point known by its numbers
     """
 
@@ -71,6 +73,7 @@ class Audit:
     samples: tuple[int, int] = (0, 0)
     estimator: str = ""
     notes: tuple[str, ...] = ()
+    frontier: Frontier | None = field(default=None, repr=False, compare=False)
     case: Case | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -112,6 +115,12 @@ class Audit:
         from klimit.view.records import audit_frame
 
         return audit_frame([self])
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw it in the plane of gain against KL; see `klimit.view.plots.audits`."""
+        from klimit.view.plots import audits
+
+        return audits([self], ax, **options)
 
     def __str__(self) -> str:
         """The verdict in words, and what to mind."""

@@ -83,18 +83,20 @@ class Weights(_ParamType):
 
 
 class Target(_ParamType):
-    """A file to write a table to, whose suffix says how."""
+    """A file to write to, whose suffix says how: a table if not said otherwise."""
 
     name = "file"
+
+    def __init__(self, *suffixes: str) -> None:
+        self.suffixes = suffixes or (".csv", ".parquet")
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         """Check what can be checked before the work is done."""
         path = Path(value)
-        if path.suffix.lower() not in (".csv", ".parquet"):
+        if path.suffix.lower() not in self.suffixes:
+            ends = f"{', '.join(self.suffixes[:-1])} or {self.suffixes[-1]}"
             self.fail(
-                f"{str(path)[-80:]!r} was given; name a file that ends in .csv or .parquet",
-                param,
-                ctx,
+                f"{str(path)[-80:]!r} was given; name a file that ends in {ends}", param, ctx
             )
         if path.is_dir() or not path.parent.is_dir():
             what = "a folder" if path.is_dir() else "a file in a folder that does not exist"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from klimit.audit import Audit
+    from klimit.estimate.convergence import Convergence
 
 
 @dataclass(frozen=True)
@@ -393,6 +394,25 @@ class Frontier:
         from klimit.estimate.prompts import prompts
 
         return prompts(self, float(_budgets(kl)))
+
+    def convergence(self, kl: float) -> Convergence:
+        """Would more samples move the estimate? See `klimit.estimate.convergence`."""
+        from klimit.estimate.convergence import convergence
+
+        return convergence(self, kl)
+
+    def plot(self, ax: Any = None, what: str = "limit", **options: Any) -> Any:
+        """Draw the limit, or what else is asked for, into `ax` or new axes; return the axes.
+
+        Parameters
+        ----------
+        what : ``"limit"``, ``"beta"``, ``"bounds"``, ``"allocation"`` (across prompts) or
+            ``"convergence"`` (as samples are added)
+        options : of the function of that name in `klimit.view.plots`
+        """
+        from klimit.view.plots import draw
+
+        return draw(self, what, ax, **options)
 
     def __str__(self) -> str:
         """The verdict in words, a table, and what to mind."""

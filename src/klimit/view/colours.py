@@ -50,6 +50,17 @@ DARK = Palette(
 )  # fmt: skip
 
 
+def unit(reward: str, *, objective: str = "reward") -> str:
+    """What is gained, as pictures call it.
+
+    Examples
+    --------
+    >>> unit("quality"), unit("quality", objective="win-rate")
+    ('quality', 'win rate')
+    """
+    return "win rate" if objective == "win-rate" else safe(reward, longest=LONGEST)
+
+
 def gain(reward: str, *, objective: str = "reward") -> str:
     """The label of an axis of gains.
 
@@ -60,7 +71,7 @@ def gain(reward: str, *, objective: str = "reward") -> str:
     """
     if objective == "win-rate":
         return "gain in win rate over 1/2"
-    return f"gain in {safe(reward, longest=LONGEST)} over the base"
+    return f"gain in {unit(reward)} over the base"
 
 
 def beta(reward: str, *, objective: str = "reward") -> str:
@@ -71,5 +82,4 @@ def beta(reward: str, *, objective: str = "reward") -> str:
     >>> beta("quality")
     'beta, quality per nat'
     """
-    unit = "win rate" if objective == "win-rate" else safe(reward, longest=LONGEST)
-    return f"beta, {unit} per nat"
+    return f"beta, {unit(reward, objective=objective)} per nat"
