@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
 
 if TYPE_CHECKING:
@@ -83,8 +84,13 @@ class Audit:
             return self.name
         return f"step {self.step}" if self.name == "policy" else f"{self.name} step {self.step}"
 
-    def prompts(self) -> pl.DataFrame:
+    def prompts(self, by: str | None = None) -> pl.DataFrame:
         """Which prompts waste most? A row per prompt, the largest loss first.
+
+        Parameters
+        ----------
+        by : ``"wasteful"``: only prompts on which the policy spends more KL than the optimal one
+            of the same mean KL, and loses reward by it
 
         Returns
         -------
@@ -98,11 +104,14 @@ class Audit:
         Raises
         ------
         ArgumentError
-            For a point known by its numbers only, or prompts that base and policy do not share.
+            For a point known by its numbers only, or prompts that base and policy do not share; of
+            wasteful ones, where the KL is not known by prompt.
         """
-        from klimit.audit.waste import prompts
+        from klimit.audit.waste import prompts, wasteful
 
-        return prompts(self)
+        if by not in (None, "wasteful"):
+            raise ArgumentError(f"by must be 'wasteful', or be left out; got {by!r}.")
+        return prompts(self) if by is None else wasteful(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, schema ``klimit.audit/1`` (docs/cli.md)."""

@@ -112,6 +112,10 @@ class Asked:
         )
         return found
 
+    def base(self) -> Rollouts:
+        """Samples of the base, from the first path."""
+        return self._base(self.read(self.paths[0]))
+
     def _base(self, base: Rollouts) -> Rollouts:
         if self.base_policy is not None:
             base = base.filter(policy=self.base_policy)
@@ -182,7 +186,7 @@ def audit(
 
     source.keep(output)
     with steps("reading and placing", "best-of-N beside it") as job:
-        found, read = _points(source, at) if at else source.audits()
+        found, read = placed(source, at)
         job.next()
         beside = best_of_n_beside(found)
     if output is not None:
@@ -191,6 +195,11 @@ def audit(
         print_json(records.audit_record(found, read=read, beside=beside))
     else:
         print_text(read, view.text(found, beside))
+
+
+def placed(source: Asked, at: tuple[tuple[float, float], ...] = ()) -> tuple[list[Audit], str]:
+    """Place what was named, or numbers; also the line that says what was read."""
+    return _points(source, at) if at else source.audits()
 
 
 def _points(source: Asked, at: tuple[tuple[float, float], ...]) -> tuple[list[Audit], str]:
@@ -203,7 +212,7 @@ def _points(source: Asked, at: tuple[tuple[float, float], ...]) -> tuple[list[Au
         raise click.UsageError(
             "--at places numbers on the limit of one BASE; leave POLICY and --kl"
         )
-    base = source._base(source.read(source.paths[0]))
+    base = source.base()
     limit = klimit.frontier(base, reward=source.reward, **source.how)
     found = [limit.place(kl, gain) for kl, gain in at]
     if len(found) > 1:

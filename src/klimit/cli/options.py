@@ -95,9 +95,7 @@ class Target(_ParamType):
         path = Path(value)
         if path.suffix.lower() not in self.suffixes:
             ends = f"{', '.join(self.suffixes[:-1])} or {self.suffixes[-1]}"
-            self.fail(
-                f"{str(path)[-80:]!r} was given; name a file that ends in {ends}", param, ctx
-            )
+            self.fail(f"{str(path)[-80:]!r} was given; name a file that ends in {ends}", param, ctx)
         if path.is_dir() or not path.parent.is_dir():
             what = "a folder" if path.is_dir() else "a file in a folder that does not exist"
             self.fail(

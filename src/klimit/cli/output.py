@@ -35,10 +35,10 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
-    """Write a CSV, Parquet or JSONL file that is either whole or not there."""
-    kinds = {".csv": frame.write_csv, ".jsonl": frame.write_ndjson}
+    """Write a CSV or Parquet file that is either whole or not there."""
     with whole_file(path) as file:
-        kinds.get(path.suffix.lower(), frame.write_parquet)(file)
+        write = frame.write_csv if path.suffix.lower() == ".csv" else frame.write_parquet
+        write(file)
 
 
 @contextmanager

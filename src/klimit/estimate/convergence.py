@@ -94,6 +94,8 @@ def convergence(limit: Frontier, kl: float) -> Convergence:
     ([16.0, 32.0, 64.0], [0.92, 0.95, 0.97])
     """
     full = limit.gain(kl)  # which also checks kl
+    if type(limit) is not Frontier:  # one that policy samples carry further
+        limit = _again(limit, _dealt(limit))
     samples, settings = limit.samples, limit.settings
     if np.ndim(full.value):
         raise ArgumentError(f"one KL at a time was expected; got {len(full)}.")

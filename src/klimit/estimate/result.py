@@ -389,11 +389,19 @@ class Frontier:
 
         return bounds(self, float(_budgets(kl)))
 
-    def prompts(self, kl: float) -> pl.DataFrame:
-        """What does each prompt gain and spend at the optimum? See `klimit.estimate.prompts`."""
+    def prompts(self, kl: float, by: str | None = None, **how: Any) -> pl.DataFrame:
+        """What does each prompt gain and spend at the optimum? See `klimit.estimate.prompts`.
+
+        Parameters
+        ----------
+        by : a list to train on or to leave out: ``"headroom"``, ``"zero-signal"`` or
+            ``"saturated"``; with `how` as `klimit.estimate.prompt_lists` takes it
+        """
+        from klimit.estimate.prompt_lists import prompt_list
         from klimit.estimate.prompts import prompts
 
-        return prompts(self, float(_budgets(kl)))
+        budget = float(_budgets(kl))
+        return prompts(self, budget) if by is None else prompt_list(self, budget, by, **how)
 
     def convergence(self, kl: float) -> Convergence:
         """Would more samples move the estimate? See `klimit.estimate.convergence`."""

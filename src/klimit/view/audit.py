@@ -194,7 +194,7 @@ def _name(prompt: str) -> str:
 def rows(audits: Sequence[Audit], beside: BestOfN | None = None) -> str:
     """A row per placement, then best-of-N."""
     headings = ["policy", "KL", "gain", "of the limit", "nats from optimal", "least KL"]
-    lines = [_row(one) for audit in _thinned(audits) for one in each(audit)]
+    lines = [_row(one) for audit in _thinned(audits) for one in points(audit)]
     if beside is not None:
         for place, n in enumerate(np.atleast_1d(beside.n).tolist()):
             part = "".join(words.share(beside.efficiency[place]))
@@ -229,8 +229,8 @@ def _share(share: Estimate) -> tuple[str, str]:
     return words.share(share)
 
 
-def each(audit: Audit) -> list[Audit]:
-    """The placements of an array one by one; a single one is itself."""
+def points(audit: Audit) -> list[Audit]:
+    """The placements of an array one by one."""
     from dataclasses import replace
 
     if not np.ndim(audit.kl.value):

@@ -49,7 +49,7 @@ def allocation(found: Frontier, ax: Axes | None = None, *, kl: float | None = No
         if which.any():
             ax.scatter(room[which], spent[which], s=area[which], facecolor=face, alpha=0.6,
                        edgecolor=palette.limit, linewidth=1.0, label=label)  # fmt: skip
-    middle = float(frame["kl"].mean())
+    middle = float(np.mean(frame["kl"].to_numpy()))
     ax.axhline(middle, color=palette.quiet, lw=0.9, ls="--", zorder=1,
                label=f"mean: {words.nats(middle)}")  # fmt: skip
     unit = colours.unit(found.reward, objective=found.settings.objective)
@@ -74,7 +74,8 @@ def _dots(frame: pl.DataFrame) -> tuple[Floats, Floats, Floats, NDArray[np.bool_
     size = max(float(np.abs(room).max()), 1e-300), max(float(spent.max()), 1e-300)
     rounded = np.round(np.stack([room / size[0], spent / size[1], ~trusted]), 4)
     _, first, dot = np.unique(rounded, axis=1, return_index=True, return_inverse=True)
-    return room[first], spent[first], np.bincount(dot.ravel(), gain), trusted[first]
+    together = np.bincount(dot.ravel(), gain).astype(float)
+    return room[first], spent[first], together, trusted[first]
 
 
 def _uneven(spent: Floats) -> list[str]:

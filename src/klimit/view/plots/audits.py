@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.view import colours, words
-from klimit.view.plots import limit as limits
 from klimit.view.plots import style
+from klimit.view.plots.frontier import limit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,14 +44,14 @@ def audits(
     matplotlib Axes
     """
     from klimit.audit.audits import best_of_n_beside
-    from klimit.view.audit import each
+    from klimit.view.audit import points
 
     ax = style.axes(ax)
-    placed = [one for audit in placements for one in each(audit)]
+    placed = [one for audit in placements for one in points(audit)]
     found = _widest(placed)
     if found is not None:
         beside = best_of_n_beside(placed) if best_of_n is True else best_of_n or None
-        limits.limit(found, ax, kl=_end(placed, found) if kl is None else kl, best_of_n=beside)
+        limit(found, ax, kl=_end(placed, found) if kl is None else kl, best_of_n=beside)
     paths: dict[str, list[Audit]] = {}
     for audit in placed:
         paths.setdefault(audit.name, []).append(audit)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit.view import colours
-from klimit.view.plots import limit as limits
 from klimit.view.plots import style
+from klimit.view.plots.frontier import best, limit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,8 +31,8 @@ def best_of_n(found: BestOfN, ax: Axes | None = None) -> Axes:
     """
     if found.frontier is not None:
         end = 1.1 * float(np.max(found.kl.value)) or None
-        return limits.limit(found.frontier, ax, kl=end, best_of_n=found)
+        return limit(found.frontier, ax, kl=end, best_of_n=found)
     ax = style.axes(ax)
-    limits.best(found, ax)
+    best(found, ax)
     style.named(ax, x=colours.KL, y=colours.gain(found.judge or found.reward))
     return ax

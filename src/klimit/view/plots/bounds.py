@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from klimit.view.plots import limit as limits
 from klimit.view.plots import style
+from klimit.view.plots.frontier import end_of, limit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +33,8 @@ def bounds(
     -------
     matplotlib Axes
     """
-    end = min(limits.end_of(found), found.trusted_kl or np.inf) if kl is None else float(kl)
-    ax = limits.limit(found, ax, kl=end)
+    end = min(end_of(found), found.trusted_kl or np.inf) if kl is None else float(kl)
+    ax = limit(found, ax, kl=end)
     palette = style.palette(ax)
     rows: dict[str, list[float]] = {}
     budgets = np.linspace(0.0, 1.0, NODES + 1)[1:] ** 2 * end
