@@ -102,6 +102,11 @@ class Audits:
 
         return audits(self.placements, ax, **options)
 
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import audits
+
+        return audits(self.placements)
+
     def __str__(self) -> str:
         """The verdict, a table of all, and what to mind."""
         from klimit.view.audit import text

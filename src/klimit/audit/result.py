@@ -131,6 +131,11 @@ class Audit:
 
         return audits([self], ax, **options)
 
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import audits
+
+        return audits([self])
+
     def __str__(self) -> str:
         """The verdict in words, and what to mind."""
         from klimit.view.audit import text

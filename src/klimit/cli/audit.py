@@ -83,7 +83,7 @@ class Asked:
     def _sides(self) -> tuple[Rollouts, Any]:
         base = self.read(self.paths[0])
         if len(self.paths) > 1:
-            names = _names(self.paths[1:])
+            names = path_names(self.paths[1:])
             policies = {
                 name: self.read(path) for name, path in zip(names, self.paths[1:], strict=True)
             }
@@ -162,11 +162,13 @@ class Point(click.ParamType):  # type: ignore[type-arg]
     metavar="KL,GAIN",
     help="Place a policy known by its numbers only.",
 )
+@options.track
 @options.answering
 @asked
 def audit(
-    source: Asked, at: tuple[tuple[float, float], ...], as_json: bool, output: Path | None
-) -> None:
+    source: Asked, at: tuple[tuple[float, float], ...], track: str | None, as_json: bool,
+    output: Path | None,
+) -> None:  # fmt: skip
     r"""How near do trained policies come to the best that any method could do with their KL?
 
     BASE holds samples of the base model with rewards, each POLICY samples of a trained one, best on
@@ -178,8 +180,8 @@ def audit(
     klimit audit runs/grpo/completions
     klimit audit base.parquet --at 5.1,0.61
     """
-    from klimit.audit.audits import best_of_n_beside
-    from klimit.cli.output import print_json, print_text, write_table
+    from klimit.audit.audits import Audits, best_of_n_beside
+    from klimit.cli.output import log_to, print_json, print_text, write_table
     from klimit.cli.progress import steps
     from klimit.view import audit as view
     from klimit.view import records
@@ -189,6 +191,7 @@ def audit(
         found, read = placed(source, at)
         job.next()
         beside = best_of_n_beside(found)
+    log_to(track, Audits(tuple(found)))
     if output is not None:
         write_table(records.audit_frame(found, beside), output)
     if as_json:
@@ -220,7 +223,7 @@ def _points(source: Asked, at: tuple[tuple[float, float], ...]) -> tuple[list[Au
     return found, str(base)
 
 
-def _names(paths: tuple[str, ...]) -> list[str]:
+def path_names(paths: tuple[str, ...]) -> list[str]:
     """Short names of files and folders; longer ones where two would be alike."""
     short = [_stem(path) for path in paths]
     if len(set(short)) == len(short):

@@ -129,6 +129,11 @@ reward_range = click.option(
     help="What rewards can be, if known; 0/1 rewards imply 0,1.",
 )  # fmt: skip
 
+track = click.option(
+    "--track", type=click.Choice(["trackio", "wandb"]),
+    help="Also log numbers and picture to the tracker.",
+)  # fmt: skip
+
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/cli.md).")
 
 answering = several(

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -66,6 +66,15 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     finally:
         if part is not None:
             part.unlink(missing_ok=True)
+
+
+def log_to(tracker: str | None, result: Any) -> None:
+    """Log a result where ``--track`` says; what the tracker says goes to stderr."""
+    if tracker is not None:
+        from klimit.integrations import trackers
+
+        with redirect_stdout(sys.stderr):
+            trackers.log(result, to=tracker)
 
 
 def _umask() -> int:

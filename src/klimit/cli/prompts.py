@@ -134,14 +134,16 @@ def _placed(source: Source, base: Rollouts, paths: list[str], how: dict[str, Any
     import klimit
     from klimit.audit import Audit
     from klimit.audit.verb import audit
+    from klimit.cli.audit import path_names
 
-    path = paths[0] if len(paths) == 1 else paths
+    path, name = paths[0] if len(paths) == 1 else paths, path_names(tuple(paths[:1]))[0]
     policy = klimit.read(path, prompt=source.prompt, reward=source.reward, weights=source.weights)
     if len(policy.steps) > 1:
         policy = policy.filter(step=[step for step in policy.steps if step is not None][-1])
-    found = audit(base, policy, reward=source.reward, **how)
-    if isinstance(found, Audit):
-        return found
+    placed = audit(base, {name: policy}, reward=source.reward, **how)
+    found = [placed] if isinstance(placed, Audit) else list(placed)
+    if len(found) == 1:
+        return found[0]
     raise click.UsageError(
         f"--policy-path holds {len(found)} policies; give the files of one of them"
     )

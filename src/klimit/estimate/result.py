@@ -422,6 +422,11 @@ class Frontier:
 
         return draw(self, what, ax, **options)
 
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import limit
+
+        return limit(self)
+
     def __str__(self) -> str:
         """The verdict in words, a table, and what to mind."""
         from klimit.view.limit import text

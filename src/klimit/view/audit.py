@@ -193,6 +193,13 @@ def _name(prompt: str) -> str:
 
 def rows(audits: Sequence[Audit], beside: BestOfN | None = None) -> str:
     """A row per placement, then best-of-N."""
+    return table(*cells(audits, beside))
+
+
+def cells(
+    audits: Sequence[Audit], beside: BestOfN | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the table."""
     headings = ["policy", "KL", "gain", "of the limit", "nats from optimal", "least KL"]
     lines = [_row(one) for audit in _thinned(audits) for one in points(audit)]
     if beside is not None:
@@ -200,7 +207,7 @@ def rows(audits: Sequence[Audit], beside: BestOfN | None = None) -> str:
             part = "".join(words.share(beside.efficiency[place]))
             gain, kl = beside.gain[place], words.short(float(beside.kl.value[place]))
             lines.append([f"best-of-{n}", kl, words.plain(gain), part, "-", "-"])
-    return table(headings, lines)
+    return headings, lines
 
 
 def _row(audit: Audit) -> list[str]:

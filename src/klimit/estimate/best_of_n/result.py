@@ -107,6 +107,11 @@ class BestOfN:
 
         return best_of_n(self, ax, **options)
 
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import best_of_n
+
+        return best_of_n(self)
+
     def __str__(self) -> str:
         """The verdict on the largest N in words, and what to mind."""
         from klimit.view.best_of_n import verdict
