@@ -25,6 +25,8 @@ PARTS = (4, 2, 1)
 class Convergence:
     """The gain at one KL, from a quarter, half and all of every prompt's samples.
 
+    Where no prompt has eight samples, from half and all of them.
+
     Attributes
     ----------
     kl : nats
@@ -33,6 +35,7 @@ class Convergence:
     gain : (sizes,) the estimate, with the ends of its interval, each averaged over the parts
     plugin : (sizes,) the papers' estimate, averaged likewise; it never falls
     reward : what is gained
+    left_out : prompts with too few samples to be divided
     """
 
     kl: float
@@ -41,6 +44,7 @@ class Convergence:
     gain: Estimate
     plugin: Floats
     reward: str
+    left_out: int = 0
 
     def to_frame(self) -> pl.DataFrame:
         """A polars frame with a row per size; null where not finite."""
@@ -93,37 +97,36 @@ def convergence(limit: Frontier, kl: float) -> Convergence:
     >>> found.samples.tolist(), found.plugin.round(2).tolist()
     ([16.0, 32.0, 64.0], [0.92, 0.95, 0.97])
     """
-    full = limit.gain(kl)  # which also checks kl
-    if type(limit) is not Frontier:  # one that policy samples carry further
-        limit = _again(limit, _dealt(limit))
-    samples, settings = limit.samples, limit.settings
-    if np.ndim(full.value):
-        raise ArgumentError(f"one KL at a time was expected; got {len(full)}.")
-    most = int(samples.counts.max())
-    if most < PARTS[0]:
-        raise ArgumentError(
-            f"no prompt has more than {most} samples, which cannot be divided; 4 were expected. "
-            "Draw more samples a prompt."
-        )
+    if np.ndim(limit.gain(kl).value):  # which also checks kl
+        raise ArgumentError(f"one KL at a time was expected; got {np.size(kl)}.")
     rows = _dealt(limit)
-    sizes, used, gains, plugins = [], [], [], []
-    for parts in PARTS:
+    known = len(rows)
+    sizes = PARTS if max(map(len, rows)) >= 2 * PARTS[0] else PARTS[1:]
+    rows = [row for row in rows if len(row) >= 2 * sizes[0]]
+    if not rows:
+        raise ArgumentError(
+            "no prompt has 4 samples, which could be divided. Draw more samples a prompt."
+        )
+    if len(rows) < known or type(limit) is not Frontier:  # such as one that policy samples carry
+        limit = _again(limit, rows)
+    samples, gains, plugins = [], [], []
+    for parts in sizes:
         found = [limit] if parts == 1 else [_again(limit, part) for part in _divided(rows, parts)]
-        if found[0].samples.prompts < samples.prompts:
-            continue  # a size at which some prompts have no two samples is another set of prompts
         gains.append([one.gain(kl) for one in found])
         plugins.append(np.mean([_plugin(one, kl) for one in found]))
-        sizes.append(np.exp(ordered_mean(np.log(found[0].samples.counts), found[0].samples)))
-        used.append(parts)
+        counts = found[0].samples.counts
+        samples.append(np.exp(ordered_mean(np.log(counts), found[0].samples)))
     value, low, high = (
         [np.mean([getattr(gain, name) for gain in group]) for group in gains]
         for name in ("value", "low", "high")
     )
     trusted = np.array([all(gain.trusted for gain in group) for group in gains])
-    gain = Estimate.of(value, low, high, level=settings.level, trusted=trusted, note=full.note)
+    level, note = limit.settings.level, gains[-1][0].note
+    gain = Estimate.of(value, low, high, level=level, trusted=trusted, note=note)
     return Convergence(
-        float(kl), np.array(sizes), tuple(used), gain, np.array(plugins), limit.reward
-    )
+        float(kl), np.array(samples), sizes, gain, np.array(plugins), limit.reward,
+        known - len(rows),
+    )  # fmt: skip
 
 
 def _dealt(limit: Frontier) -> list[Floats]:

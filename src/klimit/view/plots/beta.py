@@ -39,10 +39,11 @@ def beta(found: Frontier, ax: Axes | None = None, *, kl: float | None = None) ->
     ax.plot(budgets, slope.value, color=palette.limit, lw=2.2, label="beta that spends this KL")
     if np.isfinite(slope.high).all():
         ax.fill_between(budgets, slope.low, slope.high, color=palette.limit, alpha=0.18, lw=0)
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_locator(NullLocator())
+    if (slope.value > 0).all():
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_locator(NullLocator())
     style.named(ax, x=colours.KL,
                 y=colours.beta(found.reward, objective=found.settings.objective))  # fmt: skip
     return ax
