@@ -8,7 +8,7 @@ import numpy as np
 
 from klimit.view import colours
 from klimit.view.plots import style
-from klimit.view.plots.frontier import end_of
+from klimit.view.plots.frontier import asked, end_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ def beta(found: Frontier, ax: Axes | None = None, *, kl: float | None = None) ->
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     palette = style.palette(ax)
-    end = end_of(found) if kl is None else float(kl)
+    end = end_of(found) if kl is None else asked(kl)
     end = min(end, found.trusted_kl) if found.trusted_kl > 0 else end
     budgets = np.linspace(0.02, 1.0, 100) * end
     slope = found.beta(budgets)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit.view.plots import style
-from klimit.view.plots.frontier import end_of, limit
+from klimit.view.plots.frontier import asked, end_of, limit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ def bounds(
     -------
     matplotlib Axes
     """
-    end = min(end_of(found), found.trusted_kl or np.inf) if kl is None else float(kl)
+    end = min(end_of(found), found.trusted_kl or np.inf) if kl is None else asked(kl)
     ax = limit(found, ax, kl=end)
     palette = style.palette(ax)
     rows: dict[str, list[float]] = {}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from klimit._errors import ArgumentError
 from klimit.view import colours, words
 from klimit.view.limit import budgets
 from klimit.view.plots import style
@@ -48,7 +49,7 @@ def limit(
     ax = style.axes(ax)
     palette = style.palette(ax)
     color = color or palette.limit
-    end = end_of(found, best_of_n) if kl is None else float(kl)
+    end = end_of(found, best_of_n) if kl is None else asked(kl)
     edge = min(found.trusted_kl, end)
     kls = spread(end, edge)
     gain = found.gain(kls)
@@ -103,6 +104,15 @@ def spread(end: float, edge: float) -> Floats:
         return np.zeros(1)
     found = np.linspace(0.0, 1.0, NODES) ** 2 * end
     return np.unique(np.append(found, edge)) if edge > 0 else found
+
+
+def asked(kl: float) -> float:
+    """A budget to draw up to."""
+    if not 0 < kl < np.inf:
+        raise ArgumentError(
+            f"kl={kl!r} was given to draw up to; a number of nats above 0 was expected."
+        )
+    return float(kl)
 
 
 def end_of(found: Frontier, best_of_n: BestOfN | None = None) -> float:
