@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from klimit.estimate.kernel import Floats
     from klimit.estimate.result import Frontier
 
-NODES = 160
+NODES = 120
 LABEL = "the most that any method can gain"
 PAST = "at least that, past what is trusted"
 
