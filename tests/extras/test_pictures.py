@@ -15,7 +15,10 @@ PAGES = [("theory-in-ten-pictures.md", "theory.py", 10), ("plots.md", "plots.py"
 def shown_by(page):
     """Return names and descriptions of the pictures of a page."""
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    return [(name, said) for said, name in re.findall(r"^!\[(.*)\]\(pictures/(.*)\)$", text, re.MULTILINE)]
+    return [
+        (name, said)
+        for said, name in re.findall(r"^!\[(.*)\]\(pictures/(.*)\)$", text, re.MULTILINE)
+    ]
 
 
 @pytest.mark.parametrize(("page", "script", "number"), PAGES)
