@@ -14,7 +14,9 @@ from klimit.view.plots.best_of_n import best_of_n
 from klimit.view.plots.beta import beta
 from klimit.view.plots.bounds import bounds
 from klimit.view.plots.convergence import convergence
+from klimit.view.plots.ensemble import ensemble
 from klimit.view.plots.frontier import limit
+from klimit.view.plots.hacking import hacking
 from klimit.view.plots.style import figure, save
 
 if TYPE_CHECKING:
@@ -30,7 +32,9 @@ __all__ = [
     "bounds",
     "convergence",
     "draw",
+    "ensemble",
     "figure",
+    "hacking",
     "limit",
     "save",
 ]

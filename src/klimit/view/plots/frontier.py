@@ -87,12 +87,12 @@ def limit(
     return ax
 
 
-def best(found: BestOfN, ax: Axes, end: float = np.inf) -> None:
+def best(found: BestOfN, ax: Axes, end: float = np.inf, label: str = "best-of-N") -> None:
     """Mark every N of best-of-N that spends no more than `end` nats."""
     palette = style.palette(ax)
     spent, won = np.atleast_1d(found.kl.value), np.atleast_1d(found.gain.value)
     style.points(ax, found.kl, found.gain, color=palette.best_of_n, marker="s", size=4.5,
-                 label="best-of-N", seen=spent <= end)  # fmt: skip
+                 label=label, seen=spent <= end)  # fmt: skip
     for at, n in enumerate(np.atleast_1d(found.n).tolist()):
         if n > 1 and spent[at] <= end:
             style.note(ax, f"N = {n:,}", spent[at], won[at], (5, -9), color=palette.best_of_n)
