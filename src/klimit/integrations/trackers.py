@@ -94,6 +94,8 @@ def scalars(result: Any) -> list[tuple[int | None, dict[str, float]]]:
         return [(None, _finite(_best_of_n(result)))]
     if isinstance(result, klimit.Plan):
         return [(None, _finite(_plan(result)))]
+    if isinstance(result, getattr(klimit, "Hacking", ())):
+        return [(None, _finite(_hacking(result)))]
     if isinstance(result, klimit.Audit):
         return _placements([result])
     if isinstance(result, klimit.Audits):
@@ -134,6 +136,19 @@ def _plan(plan: Plan) -> dict[str, float]:
     if plan.n is not None:
         found["n"] = plan.n
     return {f"plan/{name}": value for name, value in found.items()}
+
+
+def _hacking(hack: Any) -> dict[str, float]:
+    from klimit.view.limit import budgets
+
+    found = {"hacking/trusted_kl": hack.trusted_kl, "hacking/stop_kl": hack.stop_kl.value}
+    for kl in budgets(hack.proxy):
+        at = f"at_{kl:g}_nats"
+        for name in ("proxy_gain", "gold_gain"):
+            gain = getattr(hack, name)(kl)
+            found |= {f"hacking/{name}_{at}": gain.value, f"hacking/{name}_low_{at}": gain.low,
+                      f"hacking/{name}_high_{at}": gain.high}  # fmt: skip
+    return found
 
 
 def _placements(audits: list[Audit]) -> list[tuple[int | None, dict[str, float]]]:

@@ -60,6 +60,16 @@ def plan(found: Plan) -> str:
     return page([*parts, *notes(found.notes)])
 
 
+def text(said: str) -> str:
+    """Any other result from its own words: a verdict, tables that are indented, remarks."""
+    verdict, *rest = said.split("\n\n")
+    parts = [words(verdict)]
+    for part in rest:
+        plain = f'<pre style="background:none;color:inherit">{escape(part)}</pre>'
+        parts.append(plain if part.startswith("  ") else small(part))
+    return page(parts)
+
+
 def page(parts: Sequence[str]) -> str:
     """The parts as one fragment."""
     return f'<div class="klimit" style="max-width:60em">{"".join(parts)}</div>'

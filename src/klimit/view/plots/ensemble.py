@@ -50,7 +50,7 @@ def ensemble(
                     label="_nolegend_" if place else "one proxy alone")  # fmt: skip
     for place, name in enumerate(found.aggregates):
         color = (*palette.policies, palette.best_of_n)[place % 5]
-        along(ax, found.hacking(name), end, color, name)
+        along(ax, found.hacking(name), end, color, name, "-" if place < 5 else "--")
     ax.autoscale_view()
-    style.legend(ax)
+    style.legend(ax, "lower right")
     return ax

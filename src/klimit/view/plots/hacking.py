@@ -56,14 +56,14 @@ def hacking(
     return ax
 
 
-def along(ax: Axes, found: Any, end: float, color: str, label: str) -> None:
+def along(ax: Axes, found: Any, end: float, color: str, label: str, ls: str = "-") -> None:
     """Gold along the tilt of one proxy: a line as far as it is trusted, then only its interval."""
     edge = min(found.trusted_kl, end)
     kls = spread(end, edge)
     gain = found.gold_gain(kls)
     shown = kls <= edge
     if edge > 0:
-        ax.plot(kls[shown], gain.value[shown], color=color, lw=1.9, label=style.entry(label))
+        ax.plot(kls[shown], gain.value[shown], color=color, lw=1.9, ls=ls, label=style.entry(label))
         ax.fill_between(
             kls[shown], gain.low[shown], gain.high[shown], color=color, alpha=0.16, lw=0
         )
