@@ -6,10 +6,7 @@ from numpy.testing import assert_allclose
 
 import klimit
 
-pytestmark = [
-    pytest.mark.extras("matplotlib"),
-    pytest.mark.skipif(not hasattr(klimit, "Hacking"), reason="klimit.hacking is not built"),
-]
+pytestmark = pytest.mark.extras("matplotlib")
 
 
 @pytest.fixture
@@ -31,11 +28,9 @@ def rewards(seed=0, prompts=60, samples=64):
 
 
 def test_gold_along_the_proxy_stands_beside_its_own_limit(ax):
-    from klimit.view import plots
-
     gold, error = rewards()
     hack = klimit.hacking(gold + error, gold=gold)
-    assert plots.hacking(hack, ax) is ax
+    assert hack.plot(ax) is ax
     kl, gain = line(ax, "gold where proxy is optimised")
     assert kl[-1] <= hack.trusted_kl
     assert_allclose(gain, hack.gold_gain(kl).value)
@@ -47,26 +42,21 @@ def test_gold_along_the_proxy_stands_beside_its_own_limit(ax):
 
 
 def test_where_gold_turns_is_marked(ax):
-    from klimit.view import plots
-
     gold, error = rewards(1, samples=128)
     hack = klimit.hacking(gold + 1.2 * error, gold=gold - 0.6 * np.maximum(error - 0.5, 0) ** 2
                           - 0.3 * np.maximum(error, 0))  # fmt: skip
     assert np.isfinite(hack.stop_kl.high)
-    plots.hacking(hack, ax)
+    hack.plot(ax)
     (said,) = [text.get_text() for text in ax.texts if "highest" in text.get_text()]
     assert said == f"gold is highest at {hack.stop_kl.value:.2g} nats"
 
 
-@pytest.mark.skipif(not hasattr(klimit, "Ensemble"), reason="klimit.ensemble is not built")
 def test_aggregates_stand_beside_their_members(ax):
-    from klimit.view import plots
-
     gold, shared = rewards(2)
     rng = np.random.default_rng(3)
     members = {f"rm{i}": gold + 0.3 * shared + rng.normal(size=gold.shape) for i in range(3)}
     found = klimit.ensemble(members | {"gold": gold}, gold="gold")
-    plots.ensemble(found, ax)
+    found.plot(ax)
     kl, gain = line(ax, "mean")
     assert_allclose(gain, found.gold_gain(kl, "mean").value)
     assert "one proxy alone" in ax.get_legend_handles_labels()[1]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from klimit.audit import Audit
     from klimit.estimate.best_of_n import BestOfN
     from klimit.estimate.plan import Plan
+    from klimit.estimate.proxy.result import Hacking
     from klimit.estimate.result import Frontier
 
 __all__ = ["TRACKERS", "log", "scalars"]
@@ -44,7 +45,7 @@ def log(
 
     Parameters
     ----------
-    result : `Frontier`, `BestOfN`, `Plan`, `Audit` or `Audits`. Steps of a run are logged each at
+    result : `Frontier`, `BestOfN`, `Plan`, `Hacking`, `Audit` or `Audits`. Steps of a run are logged each at
         its own step
     to : ``"trackio"`` or ``"wandb"``: the run that is active, or else a new one, which is finished
         when the result is logged; or a run of either
@@ -94,14 +95,15 @@ def scalars(result: Any) -> list[tuple[int | None, dict[str, float]]]:
         return [(None, _finite(_best_of_n(result)))]
     if isinstance(result, klimit.Plan):
         return [(None, _finite(_plan(result)))]
-    if isinstance(result, getattr(klimit, "Hacking", ())):
+    if isinstance(result, klimit.Hacking):
         return [(None, _finite(_hacking(result)))]
     if isinstance(result, klimit.Audit):
         return _placements([result])
     if isinstance(result, klimit.Audits):
         return _placements(list(result))
     raise ArgumentError(
-        f"{type(result).__name__} was given; a Frontier, BestOfN, Plan, Audit or Audits was expected."
+        f"{type(result).__name__} was given; a Frontier, BestOfN, Plan, Hacking, Audit or Audits was "
+        "expected."
     )
 
 
@@ -138,7 +140,7 @@ def _plan(plan: Plan) -> dict[str, float]:
     return {f"plan/{name}": value for name, value in found.items()}
 
 
-def _hacking(hack: Any) -> dict[str, float]:
+def _hacking(hack: Hacking) -> dict[str, float]:
     from klimit.view.limit import budgets
 
     found = {"hacking/trusted_kl": hack.trusted_kl, "hacking/stop_kl": hack.stop_kl.value}

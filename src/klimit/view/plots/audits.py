@@ -128,9 +128,9 @@ def _shortfall(ax: Axes, audit: Audit) -> None:
 
 
 def _widest(placed: Sequence[Audit]) -> Frontier | None:
-    """The limit on most prompts: placements may rest on different ones."""
+    """The limit on most prompts, of those the one that reaches furthest: placements may differ."""
     found = [one.frontier for one in placed if one.frontier is not None]
-    return max(found, key=lambda limit: limit.samples.prompts, default=None)
+    return max(found, key=lambda limit: (limit.samples.prompts, limit.trusted_kl), default=None)
 
 
 def _end(placed: Sequence[Audit], found: Frontier) -> float | None:

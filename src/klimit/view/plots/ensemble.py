@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,15 +14,16 @@ from klimit.view.plots.hacking import along
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from klimit.estimate.ensembles.result import Ensemble
+
 
 def ensemble(
-    found: Any, ax: Axes | None = None, *, kl: float | None = None, members: bool = True
+    found: Ensemble, ax: Axes | None = None, *, kl: float | None = None, members: bool = True
 ) -> Axes:
     """What do several proxies together gain of gold, beside each of them and beside gold's limit?
 
     Parameters
     ----------
-    found : `Ensemble` with gold
     ax : axes to draw into; new ones if not given
     kl : nats up to which to draw; a little past what is trusted if not given
     members : whether to draw the proxies one by one too, as thin lines

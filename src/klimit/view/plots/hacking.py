@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,11 +13,13 @@ from klimit.view.plots.frontier import asked, best, end_of, limit, spread
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from klimit.estimate.proxy.result import Hacking
+
 SIZES = (2, 4, 8, 16, 32, 64)
 
 
 def hacking(
-    found: Any, ax: Axes | None = None, *, kl: float | None = None, best_of_n: bool = True
+    found: Hacking, ax: Axes | None = None, *, kl: float | None = None, best_of_n: bool = True
 ) -> Axes:
     """How much of gold is gained where the proxy is optimised, beside the most that could be?
 
@@ -27,7 +29,6 @@ def hacking(
 
     Parameters
     ----------
-    found : `Hacking`
     ax : axes to draw into; new ones if not given
     kl : nats up to which to draw; chosen if not given
     best_of_n : whether to draw best-of-N
@@ -56,7 +57,7 @@ def hacking(
     return ax
 
 
-def along(ax: Axes, found: Any, end: float, color: str, label: str, ls: str = "-") -> None:
+def along(ax: Axes, found: Hacking, end: float, color: str, label: str, ls: str = "-") -> None:
     """Gold along the tilt of one proxy: a line as far as it is trusted, then only its interval."""
     edge = min(found.trusted_kl, end)
     kls = spread(end, edge)
