@@ -18,10 +18,25 @@ from klimit.cli.gate import gate
 from klimit.cli.hacking import hacking
 from klimit.cli.limit import limit
 from klimit.cli.plan import plan
+from klimit.cli.plot import plot
 from klimit.cli.program import program
+from klimit.cli.prompts import prompts
 from klimit.cli.rescore import rescore
 
-for command in (limit, best_of_n, hacking, ensemble, choose, audit, gate, plan, describe, rescore):
+for command in (
+    limit,
+    best_of_n,
+    hacking,
+    ensemble,
+    choose,
+    audit,
+    gate,
+    plan,
+    plot,
+    prompts,
+    describe,
+    rescore,
+):
     program.add_command(command)
 
 

@@ -313,6 +313,17 @@ class Hacking:
 
     # ---- saying it
 
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw gold against KL; see `klimit.view.plots.hacking`."""
+        from klimit.view.plots import hacking
+
+        return hacking(self, ax, **options)
+
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import text
+
+        return text(str(self))
+
     def __str__(self) -> str:
         """The verdict in words, a table, and what to mind."""
         from klimit.view.hacking import text
