@@ -226,6 +226,7 @@ class Hacking:
         bands = self.readings.bands
         inside = bands.kl <= bands.trusted_kl * (1 + 1e-9)
         place = np.r_[0.0, bands.kl[inside]]
+        place[-1] = max(place[-1], bands.trusted_kl)  # the last one stands for the end of the range
         value = np.r_[0.0, bands.value[inside]]
         along = self.path.at(self.readings.read.chosen, self.path.tilt_at(bands.kl))[:, inside]
         weights = self.reads.weights
