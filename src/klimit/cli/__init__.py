@@ -21,7 +21,9 @@ from klimit.cli.plan import plan
 from klimit.cli.plot import plot
 from klimit.cli.program import program
 from klimit.cli.prompts import prompts
+from klimit.cli.report import report
 from klimit.cli.rescore import rescore
+from klimit.cli.watch import watch
 
 for command in (
     limit,
@@ -32,6 +34,8 @@ for command in (
     audit,
     gate,
     plan,
+    report,
+    watch,
     plot,
     prompts,
     describe,

@@ -63,7 +63,7 @@ def limit(
     klimit limit 'dumps/*.jsonl' --reward score --prompt uid --json
     """
     import klimit
-    from klimit.cli.beside import best_of_n_beside
+    from klimit.view.beside import best_of_n_beside
     from klimit.cli.output import log_to, print_json, print_text, write_table
     from klimit.cli.progress import steps
     from klimit.view import limit as view
