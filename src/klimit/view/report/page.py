@@ -177,8 +177,8 @@ def _palette() -> str:
         named |= {"best": one.best_of_n, **{f"policy-{i}": one.policy(i) for i in range(4)}}
         return "".join(f"--{name}:{value};" for name, value in named.items())
 
-    dark = f"@media (prefers-color-scheme: dark) and (not print) {{:root{{{rules(colours.DARK)}}}}}"
-    return f":root{{{rules(colours.LIGHT)}}}\n@media screen {{ {dark} }}"
+    dark = f"@media screen and (prefers-color-scheme: dark) {{:root{{{rules(colours.DARK)}}}}}"
+    return f":root{{{rules(colours.LIGHT)}}}\n{dark}"
 
 
 def _verdicts(found: Findings) -> list[list[str]]:

@@ -23,13 +23,13 @@ COLUMNS = (
     ("id", "prompt", "its id and how it begins"),
     ("kind", "kind", "zero-signal: all its rewards are equal; saturated: they are the best possible"),
     ("samples", "samples", "of the base"),
-    ("mean", "mean reward", "of the base's samples"),
+    ("mean", "mean", "of the base's samples"),
     ("headroom", "headroom", "its best sample above its mean, reward units"),
     ("gain", "gain", "what the optimal policy gains on it at the page's budget, reward units"),
     ("kl", "KL", "what the optimal policy spends on it, nats"),
     ("share", "KL share", "its part of all KL that the optimal policy spends"),
-    ("policy_gain", "policy's gain", "mean reward of the policy's samples over the base's"),
-    ("policy_kl", "policy's KL", "nats, where it is known by prompt"),
+    ("policy_gain", "policy gain", "mean reward of the policy's samples over the base's"),
+    ("policy_kl", "policy KL", "nats, where it is known by prompt"),
     ("loss", "loss", "its part of the policy's gap to the limit, reward units"),
 )
 
