@@ -33,7 +33,9 @@ judging = options.several(
               show_default=True, metavar="FILE", help="Where to write the page.")  # fmt: skip
 @asked
 @click.pass_obj
-def report(typed: Sequence[str], source: Asked, gold: str | None, focus: float | None, output: Path) -> None:
+def report(
+    typed: Sequence[str], source: Asked, gold: str | None, focus: float | None, output: Path
+) -> None:
     r"""What is there to gain, how did the policies do, and what should be done next?
 
     Writes one HTML file that needs no network and no other file. BASE holds samples of the base

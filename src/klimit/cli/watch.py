@@ -34,7 +34,12 @@ Print = dict[Path, tuple[int, int]]
 @asked
 @click.pass_obj
 def watch(
-    typed: Sequence[str], source: Asked, gold: str | None, focus: float | None, port: int, every: float
+    typed: Sequence[str],
+    source: Asked,
+    gold: str | None,
+    focus: float | None,
+    port: int,
+    every: float,
 ) -> None:
     r"""How is the run doing, as its steps arrive?
 
@@ -52,7 +57,11 @@ def watch(
     run = Run(source, gold, focus, typed)
     stand = Stand(waiting("Nothing has been read yet."))
     with serve(stand, port=port) as address:
-        say(one_line(f"watching {', '.join(source.paths)} at {address} (this machine only; Ctrl-C ends it)"))
+        say(
+            one_line(
+                f"watching {', '.join(source.paths)} at {address} (this machine only; Ctrl-C ends it)"
+            )
+        )
         try:
             while True:
                 shown = run.look(stand.shown)
@@ -67,7 +76,9 @@ def watch(
 class Run:
     """A run on disk, and what was last seen of it."""
 
-    def __init__(self, source: Asked, gold: str | None, focus: float | None, typed: Sequence[str]) -> None:
+    def __init__(
+        self, source: Asked, gold: str | None, focus: float | None, typed: Sequence[str]
+    ) -> None:
         self.source, self.gold, self.focus, self.typed = source, gold, focus, typed
         self.seen: Print | None = None
         self.whole: set[tuple[Path, tuple[int, int]]] = set()
@@ -105,7 +116,9 @@ class Run:
         source = Without(**own, left_out=broken)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they stand on the page
-            report, _ = build(source, gold=self.gold, focus=self.focus, typed=self.typed, live=version)
+            report, _ = build(
+                source, gold=self.gold, focus=self.focus, typed=self.typed, live=version
+            )
         return report.html
 
     def _broken(self, found: Print) -> frozenset[Path]:

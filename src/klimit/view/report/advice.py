@@ -82,7 +82,9 @@ def _run(found: Findings) -> Iterator[Step]:
         return
     if not math.isfinite(audit.kl.value):
         why = "Without it neither the limit at its KL nor what it wasted is known."
-        yield Step(f"Measure the KL of {name}: log-probabilities under policy and base, or --kl.", why)
+        yield Step(
+            f"Measure the KL of {name}: log-probabilities under policy and base, or --kl.", why
+        )
     yield from _spending(found, audit, name)
     share = audit.efficiency
     if share.trusted and math.isfinite(share.low):
@@ -201,11 +203,16 @@ def _further(found: Findings, source: str) -> Iterator[Step]:
     still = int((limit.samples.variances == 0).sum())
     if limit.samples.scale > 0 and still > MANY * limit.samples.prompts:
         why = f"{still:,} of {words.count(limit.samples.prompts, 'prompt')} have equal rewards only: no method learns from them."
-        yield Step("Leave prompts without signal out of training.", why)
+        command = f"klimit prompts {source} --by zero-signal" if source else ""
+        yield Step("Leave prompts without signal out of training.", why, command)
     gain = limit.gain(found.focus)
     if gain.trusted and gain.value > 0 and gain.high - gain.low > 2 * WIDE * gain.value:
         why = f"The interval is wide: {words.plain(gain)} from {words.count(limit.samples.prompts, 'prompt')}."
-        yield Step("Add prompts before samples.", why, f"klimit plan {source} --kl {found.focus:.2g}" if source else "")
+        yield Step(
+            "Add prompts before samples.",
+            why,
+            f"klimit plan {source} --kl {found.focus:.2g}" if source else "",
+        )
     yield from _reach(found, source)
 
 
@@ -219,7 +226,9 @@ def _reach(found: Findings, source: str) -> Iterator[Step]:
             main = found.main
             if main is not None and math.isfinite(main.least_kl.value):
                 why += f" Then the KL coefficient that buys what {safe(main.label, longest=60)} gained is known."
-            yield Step(f"To judge {words.nats(wanted)}, draw about {needed:,} samples a prompt.", why)
+            yield Step(
+                f"To judge {words.nats(wanted)}, draw about {needed:,} samples a prompt.", why
+            )
 
 
 def _wanted(found: Findings) -> float:

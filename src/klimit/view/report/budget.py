@@ -129,5 +129,3 @@ def _numbers(values: Any, digits: int = 6) -> list[float | None]:
         float(f"{x:.{digits}g}") if math.isfinite(x) else None
         for x in np.asarray(values, dtype=float).tolist()
     ]
-
-

@@ -103,6 +103,11 @@ class Chart:
         if up and down:
             self.bands.append(Path(f"{up}L{down[1:]}z", kind))
 
+    def upright(self, x: float, kind: str) -> None:
+        """A line from bottom to top."""
+        at = _px(self.x.at(x))
+        self.lines.append(Path(f"M{at},{_px(self.y.start)}V{_px(self.y.end)}", kind))
+
     def mark(
         self, x: float, y: float, shape: str, kind: str, *, said: str = "",
         across: tuple[float, float] | None = None, along: tuple[float, float] | None = None,

@@ -57,7 +57,9 @@ def checks(base: Rollouts, limit: Frontier, policies: Mapping[str, Rollouts]) ->
 def _prompts(limit: Frontier) -> Check:
     seen = limit.samples
     gone = seen.empty + seen.single
-    said = f"{seen.prompts:,}" + (f" of {seen.total:,}; {gone:,} have too few rewards" if gone else "")
+    said = f"{seen.prompts:,}" + (
+        f" of {seen.total:,}; {gone:,} have too few rewards" if gone else ""
+    )
     if limit.settings.prompts == "drawn" and seen.prompts < FEW_PROMPTS:
         why = "Intervals that speak for others like them need 20 prompts or so."
         return Check("Prompts", said, MIND, why)
@@ -137,11 +139,17 @@ def _truncated(sides: Mapping[str, Rollouts]) -> Iterable[Check]:
         what = "Cut at the token limit" + ("" if name == "the base" else f", {name}")
         if share is None:
             if name == "the base":
-                yield Check(what, "not known: there is no finish reason, nor tokens and their limit", OPEN)
+                yield Check(
+                    what, "not known: there is no finish reason, nor tokens and their limit", OPEN
+                )
             continue
         limit = rollouts.metadata.get("max_tokens")
         said = f"{_percent(share)} of the samples" + (f" ({limit:,g} tokens)" if limit else "")
-        why = "The limit is that of answers cut there; longer ones may score otherwise." if share > CUT else ""
+        why = (
+            "The limit is that of answers cut there; longer ones may score otherwise."
+            if share > CUT
+            else ""
+        )
         yield Check(what, said, MIND if share > CUT else GOOD, why)
 
 

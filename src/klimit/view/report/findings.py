@@ -41,6 +41,7 @@ class Findings:
     policies : name of a policy -> its samples at the last step
     others : further rewards of the base
     gold : the reward that is really wanted, if one was named
+    hack : what the reward's gain is worth in gold, along the optimum of the reward
     convergence : the limit from a quarter, half and all of the samples; None where they are too few
     checks : of the data
     notes : what to mind beyond those of the results
@@ -57,6 +58,7 @@ class Findings:
     policies: Mapping[str, Rollouts]
     others: tuple[OtherReward, ...]
     gold: str | None
+    hack: Any
     convergence: Convergence | None
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
@@ -114,12 +116,19 @@ def gather(
     return Findings(
         base=base, limit=limit, budgets=budgets, focus=main, beside=beside, best=best,
         audits=tuple(audits), policies=found, others=others, gold=gold,
+        hack=_hacking(base, limit, gold),
         convergence=_convergence(limit, main),
         checks=checks(base, limit, found), notes=(*said, *notes, *warned), chosen=_chosen(run, base),
     )  # fmt: skip
 
 
-STAGES = ("placing policies", "finding the limit", "best-of-N beside it", "other rewards", "convergence")
+STAGES = (
+    "placing policies",
+    "finding the limit",
+    "best-of-N beside it",
+    "other rewards",
+    "convergence",
+)
 
 
 def _sides(base: Rollouts, policies: Any) -> tuple[Rollouts, dict[str, Rollouts], list[str]]:
@@ -222,6 +231,20 @@ def _last_steps(policies: Mapping[str, Rollouts], audits: Sequence[Audit]) -> di
             label = name or (several[0] if several else "policy")
             found[f"{label}, step {steps[-1]}" if len(steps) > 1 else label] = last
     return found
+
+
+def _hacking(base: Rollouts, limit: Frontier, gold: str | None) -> Any:
+    if gold is None:
+        return None
+    import klimit
+
+    one = limit.settings
+    make = getattr(klimit, "hacking", None)
+    if make is None:
+        return None
+    return make(
+        base, proxy=limit.reward, gold=gold, prompts=one.prompts, level=one.level, seed=one.seed
+    )
 
 
 def _convergence(limit: Frontier, kl: float) -> Convergence | None:

@@ -84,13 +84,16 @@ def _limit(chart: Chart, found: Findings, grid: Mapping[str, Any], *, narrow: bo
     edge = found.limit.trusted_kl
     kl = np.array(grid["kl"], dtype=float)
     gain, low, high = (
-        np.array([math.nan if v is None else v for v in grid[name]]) for name in ("gain", "low", "high")
+        np.array([math.nan if v is None else v for v in grid[name]])
+        for name in ("gain", "low", "high")
     )
     inside = kl <= edge
     if inside.sum() > 1:
         chart.band(kl[inside].tolist(), low[inside].tolist(), high[inside].tolist(), "limit")
     beyond = ~inside
-    if np.isfinite(high[beyond]).sum() > 1:  # a stated range: between what is sure and what could be
+    if (
+        np.isfinite(high[beyond]).sum() > 1
+    ):  # a stated range: between what is sure and what could be
         chart.band(kl[beyond].tolist(), low[beyond].tolist(), high[beyond].tolist(), "limit unsure")
     _bound(chart, grid["bounds"])
     if beyond.any():
@@ -98,7 +101,7 @@ def _limit(chart: Chart, found: Findings, grid: Mapping[str, Any], *, narrow: bo
     if inside.sum() > 1:
         chart.line(kl[inside].tolist(), gain[inside].tolist(), "limit")
     if 0 < edge < kl[-1]:
-        chart.lines.append(_upright(chart, edge))
+        chart.upright(edge, "edge")
         reach = words.nats(edge, down=True)
         chart.say(edge, chart.y.high, f"trusted to {reach}" if narrow else f"trusted up to {reach}",
                   "quiet", right=6, down=12)  # fmt: skip
@@ -115,13 +118,6 @@ def _bound(chart: Chart, bounds: Mapping[str, Any]) -> None:
     least = np.concatenate([[0.0], np.array(rows, dtype=float).min(axis=0)])
     fine = np.linspace(0.0, root[-1], 61)
     chart.line((fine**2).tolist(), np.interp(fine, root, least).tolist(), "bound")
-
-
-def _upright(chart: Chart, kl: float) -> Any:
-    from klimit.view.report.chart import Path
-
-    at = f"{chart.x.at(kl):.1f}"
-    return Path(f"M{at},{chart.y.start}V{chart.y.end}", "edge")
 
 
 def _best_of_n(chart: Chart, found: Findings, *, narrow: bool) -> None:
@@ -142,14 +138,21 @@ def _best_of_n(chart: Chart, found: Findings, *, narrow: bool) -> None:
 
 def _policies(chart: Chart, found: Findings, *, narrow: bool) -> None:
     for place, (name, steps) in enumerate(by_name(found.audits).items()):
-        known = [one for one in steps if math.isfinite(one.kl.value) and math.isfinite(one.gain.value)]
+        known = [
+            one for one in steps if math.isfinite(one.kl.value) and math.isfinite(one.gain.value)
+        ]
         if not known:
             continue
         kind, shape = f"policy-{place % 4}", SHAPES[1 + place % (len(SHAPES) - 1)]
-        chart.line([one.kl.value for one in known], [one.gain.value for one in known], f"{kind} path")
+        chart.line(
+            [one.kl.value for one in known], [one.gain.value for one in known], f"{kind} path"
+        )
         for one in known:
             last = one is known[-1]
-            ends = (float(one.gain.low), float(one.gain.high)), (float(one.kl.low), float(one.kl.high))
+            ends = (
+                (float(one.gain.low), float(one.gain.high)),
+                (float(one.kl.low), float(one.kl.high)),
+            )
             chart.mark(
                 float(one.kl.value), float(one.gain.value), shape if last else "dot", kind,
                 along=ends[0] if last else None, across=ends[1] if last else None,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from klimit.view import limit as limit_view
 from klimit.view.report import budget, made, small_charts
 from klimit.view.report.advice import steps
 from klimit.view.report.cleaning import as_script, clean
+from klimit.view.report.gold import gold_section
 from klimit.view.report.frontier_chart import frontier_chart, largest_kl
 from klimit.view.report.policy import content_policy
 from klimit.view.report.prompts import table
@@ -27,11 +29,12 @@ from klimit.view.report.texts import share_shown, side_by_side
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from klimit.estimate.best_of_n import BestOfN
     from klimit.view.report.findings import Findings
-    from klimit.view.report.rewards import OtherReward
 
 SCRIPTS = ("words.js", "budget.js", "prompts.js")
 STYLES = ("page.css",)
+SIZES = (4, 16, 64)  # best-of-N that stand beside policies
 
 
 def page(
@@ -56,6 +59,9 @@ def page(
     texts = side_by_side(found, rows.pop("places"))
     script = "\n".join(asset(name) for name in (*SCRIPTS, *(("live.js",) if live else ())))
     style = "\n".join([_palette(), *(asset(name) for name in STYLES)])
+    gold = gold_section(found.hack)
+    if gold is not None:
+        gold["said"] = _unfolded(gold["said"])
     context = {
         "policy": content_policy(scripts=[script], styles=[style], live=bool(live)),
         "script": script,
@@ -73,12 +79,14 @@ def page(
         "now": {} if flat else _now(found),
         "level": f"{100 * limit.settings.level:g} %",
         "charts": _charts(found, grid, rows),
-        "limit_rows": _limit_rows(found),
+        "limit_table": None
+        if flat
+        else limit_view.cells(found.limit, found.budgets, found.beside.shown),
         "limit_legend": limit_view.legend(limit),
-        "audit_rows": _audit_rows(found),
+        "audit_table": _audit_table(found),
         "audit_legend": audit_view.legend(found.audits) if found.audits else "",
         "rewards": _reward_rows(found),
-        "gold": _gold(found),
+        "gold": gold,
         "prompts": rows,
         "first": rows["rows"][:20],
         "texts": texts,
@@ -203,7 +211,9 @@ def _notes(found: Findings) -> list[str]:
     said = [*limit_view.notes(found.limit), *found.beside.notes]
     if found.audits:
         said += audit_view.notes(found.audits)
-    notes = [f"{line[0].upper()}{line[1:]}" for line in dict.fromkeys([*found.notes, *said]) if line]
+    notes = [
+        f"{line[0].upper()}{line[1:]}" for line in dict.fromkeys([*found.notes, *said]) if line
+    ]
     return [line if line.endswith((".", "!", "?")) else f"{line}." for line in notes]
 
 
@@ -247,33 +257,24 @@ def _now(found: Findings) -> dict[str, str]:
     }
 
 
-def _limit_rows(found: Findings) -> list[list[str]]:
-    """The table of ``klimit limit``."""
-    limit = found.limit
-    lines = []
-    for kl, shown in zip(found.budgets, words.aligned(found.budgets), strict=True):
-        gain, beta = limit.gain(kl), limit.beta(kl)
-        slope = words.short(float(beta.value)) if beta.trusted and kl > 0 else "-"
-        lines.append([shown, words.plain(gain), slope, found.beside.shown.get(kl, "-")])
-    return lines
-
-
-def _audit_rows(found: Findings) -> list[list[str]]:
+def _audit_table(found: Findings) -> tuple[list[str], list[list[str]]] | None:
     """The table of ``klimit audit``: every placement, then best-of-N at a few sizes."""
     if not found.audits:
-        return []
-    lines = [audit_view.row(point) for one in audit_view.thinned(found.audits) for point in audit_view.points(one)]
-    return lines + [line for line in _best_rows(found) if line]
+        return None
+    headings, lines = audit_view.cells(found.audits, _few(found.best))
+    return headings, lines
 
 
-def _best_rows(found: Findings) -> Iterable[list[str]]:
-    if found.best is None:
-        return
-    for at, n in enumerate(np.atleast_1d(found.best.n).tolist()):
-        if n in (4, 16, 64, 256):
-            kl = words.short(float(np.atleast_1d(found.best.kl.value)[at]))
-            share = "".join(words.share(found.best.efficiency[at]))
-            yield [f"best-of-{n}", kl, words.plain(found.best.gain[at]), share, "-", "-"]
+def _few(best: BestOfN | None) -> BestOfN | None:
+    """Best-of-N at the sizes that people know."""
+    if best is None:
+        return None
+    sizes = np.atleast_1d(best.n)
+    keep = np.flatnonzero(np.isin(sizes, SIZES))
+    if not keep.size:
+        return None
+    names = ("gain", "kl", "efficiency")
+    return replace(best, n=sizes[keep], **{name: getattr(best, name)[keep] for name in names})
 
 
 def _reward_rows(found: Findings) -> list[list[str]]:
@@ -283,13 +284,27 @@ def _reward_rows(found: Findings) -> list[list[str]]:
     kl, limit = found.focus, found.limit
     n, at = _largest_common(found)
     head = limit.gain(kl)
-    rows = [[safe(limit.reward, longest=40), _number(limit.base_reward, limit), words.plain(head),
-             _reach(limit), "" if found.best is None or at is None else words.signed(found.best.gain[at])]]
+    rows = [
+        [
+            safe(limit.reward, longest=40),
+            _number(limit.base_reward, limit),
+            words.plain(head),
+            _reach(limit),
+            "" if found.best is None or at is None else words.signed(found.best.gain[at]),
+        ]
+    ]
     for one in found.others:
         moved = "-" if one.moved is None or at is None else words.signed(one.moved.gain[at])
         own = "-" if one.limit.samples.scale == 0 else words.plain(one.limit.gain(kl))
-        rows.append([safe(one.name, longest=40), _number(one.limit.base_reward, one.limit), own,
-                     _reach(one.limit), moved])
+        rows.append(
+            [
+                safe(one.name, longest=40),
+                _number(one.limit.base_reward, one.limit),
+                own,
+                _reach(one.limit),
+                moved,
+            ]
+        )
     return [[f"best-of-{n:,}" if n else "best-of-N"], *rows]
 
 
@@ -312,30 +327,15 @@ def _reach(limit: Any) -> str:
     return words.nats(limit.trusted_kl, down=True) if limit.trusted_kl > 0 else "nothing yet"
 
 
-def _gold(found: Findings) -> dict[str, Any] | None:
-    """Proxy against gold, where gold is given."""
-    if found.gold is None or not found.others:
-        return None
-    one: OtherReward = found.others[0]
-    chart = small_charts.proxy_and_gold(found, one)
-    if chart is None or one.moved is None or found.best is None:
-        return None
-    rows = [
-        [f"{int(n):,}", words.short(float(np.atleast_1d(found.best.kl.value)[at])),
-         words.signed(found.best.gain[at]), words.signed(one.moved.gain[at])]
-        for at, n in enumerate(np.atleast_1d(found.best.n).tolist())
-    ]  # fmt: skip
-    return {"name": safe(one.name, longest=60), "chart": chart, "rows": rows,
-            "said": small_charts.hacked(found, one)}  # fmt: skip
-
-
 def _settings(found: Findings) -> list[tuple[str, str]]:
     one = found.limit.settings
     pairs = [("seed", str(one.seed)), ("intervals", f"{100 * one.level:g} %"), ("prompts", one.prompts),
              ("estimator", one.estimator)]  # fmt: skip
     if one.reward_range is not None:
         implied = ", implied by 0/1 rewards" if one.range_implied else ""
-        pairs.append(("rewards", f"from {one.reward_range[0]:g} to {one.reward_range[1]:g}{implied}"))
+        pairs.append(
+            ("rewards", f"from {one.reward_range[0]:g} to {one.reward_range[1]:g}{implied}")
+        )
     return pairs
 
 
@@ -346,7 +346,9 @@ def _data(
     return {
         "schema": "klimit.report/1",
         "version": live,
-        "reward": "win rate" if limit.settings.objective == "win-rate" else safe(limit.reward, longest=40),
+        "reward": "win rate"
+        if limit.settings.objective == "win-rate"
+        else safe(limit.reward, longest=40),
         "level": limit.settings.level,
         "base": limit.base_reward,
         "focus": found.focus,

@@ -7,9 +7,7 @@ import hashlib
 from collections.abc import Iterable
 
 
-def content_policy(
-    *, scripts: Iterable[str], styles: Iterable[str], live: bool = False
-) -> str:
+def content_policy(*, scripts: Iterable[str], styles: Iterable[str], live: bool = False) -> str:
     """A Content-Security-Policy that admits these scripts and styles by their hash.
 
     Parameters

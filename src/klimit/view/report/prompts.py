@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._text import safe
+from klimit.estimate.prompt_lists import NEARLY, at_top
 from klimit.view.report.cleaning import words_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ SNIPPET = 90  # characters of a prompt that its row shows
 # key, heading, what it means
 COLUMNS = (
     ("id", "prompt", "its id and how it begins"),
-    ("kind", "kind", "zero-signal: all its rewards are equal; saturated: they are the best possible"),
+    (
+        "kind",
+        "kind",
+        "zero-signal: all its rewards are equal; saturated: nearly all are the best possible",
+    ),
     ("samples", "samples", "of the base"),
     ("mean", "mean", "of the base's samples"),
     ("headroom", "headroom", "its best sample above its mean, reward units"),
@@ -52,8 +57,8 @@ def table(found: Findings) -> dict[str, Any]:
         "places": shown["place"].to_list(),
         "order": order,
         "total": total,
-        "zero_signal": kinds.count("zero-signal"),
-        "saturated": kinds.count("saturated"),
+        "zero_signal": sum("zero-signal" in kind for kind in kinds),
+        "saturated": sum("saturated" in kind for kind in kinds),
         "kl": found.focus,
         "policy": "" if found.main is None else safe(found.main.label, longest=60),
     }
@@ -91,14 +96,16 @@ def _frame(found: Findings) -> pl.DataFrame:
 
 
 def _kinds(found: Findings) -> list[str]:
-    """What training on a prompt can teach: nothing if its rewards are all equal."""
-    samples, stated = found.limit.samples, found.limit.settings.reward_range
-    still = samples.variances == 0
-    best = samples.means + samples.tops
-    top = np.zeros(len(still), dtype=bool)
-    if stated is not None and math.isfinite(stated[1]):
-        top = best >= stated[1] - 1e-9 * (stated[1] - stated[0])
-    return np.where(still & top, "saturated", np.where(still, "zero-signal", "")).tolist()
+    """The lists of ``klimit prompts`` that each prompt is on: those that training learns little from."""
+    limit = found.limit
+    still = limit.samples.variances == 0
+    solved = np.zeros(len(still), dtype=bool)
+    if limit.settings.objective == "reward":
+        solved = at_top(limit) >= NEARLY
+    return [
+        ", ".join(name for name, on in (("saturated", full), ("zero-signal", same)) if on)
+        for full, same in zip(solved.tolist(), still.tolist(), strict=True)
+    ]
 
 
 def _snippets(base: Any, ids: Any, places: list[int]) -> list[str | None]:

@@ -96,7 +96,9 @@ def _handler(stand: Stand) -> type[BaseHTTPRequestHandler]:
                 # a foreign name that was pointed here would let its pages read this one
                 self._send(HTTPStatus.MISDIRECTED_REQUEST, "text/plain", b"not here\n", body=body)
             elif self.path == "/":
-                self._send(HTTPStatus.OK, "text/html", shown.html.encode("utf-8", "replace"), body=body)
+                self._send(
+                    HTTPStatus.OK, "text/html", shown.html.encode("utf-8", "replace"), body=body
+                )
             elif self.path == "/version":
                 told = {"version": shown.version, "status": shown.status}
                 self._send(HTTPStatus.OK, "application/json", json.dumps(told).encode(), body=body)

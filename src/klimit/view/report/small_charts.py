@@ -26,7 +26,7 @@ WIDTH, HEIGHT = 460, 290
 LEFT, RIGHT, TOP, BOTTOM = 58, 18, 22, 44
 
 
-def _chart(
+def small_chart(
     name: str, title: str, said: str, x: tuple[float, float], y: tuple[float, float],
     x_label: str, y_label: str, *, right: int = RIGHT,
     ticks: tuple[tuple[float, str], ...] | None = None,
@@ -46,14 +46,23 @@ def over_steps(found: Findings) -> list[Chart]:
         return []
     steps = [float(one.step) for run in runs.values() for one in run]
     ends = min(steps), max(steps)
-    gains = [x for run in runs.values() for one in run for x in (one.gain.low, one.gain.high, one.gain.value)]
+    gains = [
+        x
+        for run in runs.values()
+        for one in run
+        for x in (one.gain.low, one.gain.high, one.gain.value)
+    ]
     gains += [float(one.limit.value) for run in runs.values() for one in run if one.limit.trusted]
     label = colours.gain(found.limit.reward, objective=found.limit.settings.objective)
     last = [run[-1] for run in runs.values()]
     said = " ".join(f"{safe(one.label)}: {words.signed(one.gain)}." for one in last)
-    gain = _chart("gain-over-steps", "Gain over steps", said, ends, around(gains, zero=True), "step", label)
-    spent = [x for run in runs.values() for one in run for x in (one.kl.low, one.kl.high, one.kl.value)]
-    kl = _chart("kl-over-steps", "KL over steps", said, ends, around(spent, zero=True), "step",
+    gain = small_chart(
+        "gain-over-steps", "Gain over steps", said, ends, around(gains, zero=True), "step", label
+    )
+    spent = [
+        x for run in runs.values() for one in run for x in (one.kl.low, one.kl.high, one.kl.value)
+    ]
+    kl = small_chart("kl-over-steps", "KL over steps", said, ends, around(spent, zero=True), "step",
                 "KL, nats per answer")  # fmt: skip
     for place, run in enumerate(runs.values()):
         kind = f"policy-{place % 4}"
@@ -65,7 +74,9 @@ def over_steps(found: Findings) -> list[Chart]:
     return [gain, kl] if any(map(math.isfinite, spent)) else [gain]
 
 
-def _with_interval(chart: Chart, at: list[float], run: Sequence[Audit], name: str, kind: str) -> None:
+def _with_interval(
+    chart: Chart, at: list[float], run: Sequence[Audit], name: str, kind: str
+) -> None:
     values = [getattr(one, name) for one in run]
     chart.band(at, [float(v.low) for v in values], [float(v.high) for v in values], kind)
     chart.line(at, [float(v.value) for v in values], kind)
@@ -90,7 +101,7 @@ def across_prompts(gains: Sequence[float], kl: float, label: str) -> Chart:
         f"Of all that can be gained at {words.nats(kl)}, {100 * quarter:.0f} % is in a quarter of the "
         f"{number:,} prompts."
     )
-    chart = _chart("prompts", "Where the gain is", said, (0.0, float(number)), around(tall, zero=True),
+    chart = small_chart("prompts", "Where the gain is", said, (0.0, float(number)), around(tall, zero=True),
                    "prompts, by gain", label)  # fmt: skip
     xs = [edge for i in range(number) for edge in (i, i + 1)]
     ys = [value for value in tall for _ in range(2)]
@@ -101,12 +112,21 @@ def across_prompts(gains: Sequence[float], kl: float, label: str) -> Chart:
 
 def converging(found: Convergence) -> Chart:
     """The limit from a quarter, half and all of the samples."""
-    value, low, high = (np.atleast_1d(getattr(found.gain, name)) for name in ("value", "low", "high"))
+    value, low, high = (
+        np.atleast_1d(getattr(found.gain, name)) for name in ("value", "low", "high")
+    )
     trusted = np.atleast_1d(found.gain.trusted)
     place = np.log2(found.samples)
-    seen = [*value.tolist(), *low.tolist(), *found.plugin.tolist(), *high[np.isfinite(high)].tolist()]
-    ticks = tuple((float(at), f"{size:,.0f}") for at, size in zip(place, found.samples, strict=True))
-    chart = _chart(
+    seen = [
+        *value.tolist(),
+        *low.tolist(),
+        *found.plugin.tolist(),
+        *high[np.isfinite(high)].tolist(),
+    ]
+    ticks = tuple(
+        (float(at), f"{size:,.0f}") for at, size in zip(place, found.samples, strict=True)
+    )
+    chart = small_chart(
         "convergence", "As samples are added", settled(found),
         (float(place[0]) - 0.3, float(place[-1]) + 0.3), around(seen, share=0.15),
         "samples a prompt", f"gain at {words.nats(found.kl)}", ticks=ticks,
@@ -114,7 +134,9 @@ def converging(found: Convergence) -> Chart:
     chart.line(place.tolist(), found.plugin.tolist(), "plain")
     chart.line(place.tolist(), value.tolist(), "limit")
     for at, x in enumerate(place.tolist()):
-        chart.mark(x, float(found.plugin[at]), "square", "plain", said=f"plug-in: {found.plugin[at]:.3g}")
+        chart.mark(
+            x, float(found.plugin[at]), "square", "plain", said=f"plug-in: {found.plugin[at]:.3g}"
+        )
         top = float(high[at]) if math.isfinite(high[at]) else chart.y.high
         kind = "limit" if trusted[at] else "limit unsure"
         chart.mark(x, float(value[at]), "circle", kind, along=(float(low[at]), top),
@@ -155,55 +177,19 @@ def reward_lines(limit: Frontier, others: Sequence[OtherReward], top: float) -> 
     most = max([float(gain[-1]) for _, _, gain in curves], default=1.0)
     longest = max([float(kl[-1]) for _, kl, _ in curves], default=1.0) or 1.0
     said = "Each line ends where these samples are no longer trusted."
-    chart = _chart("rewards", "The limit of each reward", said, (0.0, 1.02 * longest), around([most], zero=True),
+    chart = small_chart("rewards", "The limit of each reward", said, (0.0, 1.02 * longest), around([most], zero=True),
                    "KL from the base, nats", "gain, standard deviations", right=96)  # fmt: skip
     for place, (name, kl, gain) in enumerate(curves):
         kind = "limit" if place == 0 else f"policy-{(place - 1) % 4}"
         chart.line(kl.tolist(), gain.tolist(), kind)
         if kl[-1] > 0:
             chart.mark(float(kl[-1]), float(gain[-1]), "dot", kind)
-            chart.say(float(kl[-1]), float(gain[-1]), safe(name, longest=16), f"{kind} strong", right=7, down=4)
+            chart.say(
+                float(kl[-1]),
+                float(gain[-1]),
+                safe(name, longest=16),
+                f"{kind} strong",
+                right=7,
+                down=4,
+            )
     return chart
-
-
-def proxy_and_gold(found: Findings, gold: OtherReward) -> Chart | None:
-    """What best-of-N by the proxy gains in the proxy and in gold, each in its own spread."""
-    if found.best is None or gold.moved is None or gold.limit.samples.scale == 0:
-        return None
-    kl = np.atleast_1d(found.best.kl.value)
-    rows = [
-        (found.limit.reward, found.best.gain, found.limit.samples.scale, "limit", "circle"),
-        (gold.name, gold.moved.gain, gold.limit.samples.scale, "policy-0", "square"),
-    ]
-    seen = [x / scale for _, gain, scale, _, _ in rows
-            for ends in (gain.low, gain.high) for x in np.atleast_1d(ends).tolist()]  # fmt: skip
-    chart = _chart(
-        "proxy", "Selected by the proxy, read in both", hacked(found, gold),
-        (0.0, 1.05 * float(kl[-1])), around(seen, zero=True), "KL of best-of-N, nats",
-        "gain, standard deviations", right=96,
-    )  # fmt: skip
-    for name, gain, scale, kind, shape in rows:
-        value, low, high = (np.atleast_1d(x) / scale for x in (gain.value, gain.low, gain.high))
-        chart.band(kl.tolist(), low.tolist(), high.tolist(), kind)
-        chart.line([0.0, *kl.tolist()], [0.0, *value.tolist()], kind)
-        for at, n in enumerate(np.atleast_1d(found.best.n).tolist()):
-            said = f"best-of-{n:,}: {words.signed(gain[at], unit=safe(name, longest=40))}"
-            chart.mark(float(kl[at]), float(value[at]), shape, kind, said=said)
-        chart.say(float(kl[-1]), float(value[-1]), safe(name, longest=16), f"{kind} strong", right=9, down=4)
-    return chart
-
-
-def hacked(found: Findings, gold: OtherReward) -> str:
-    """How much of the proxy's gain is real, at the largest N and where gold is best."""
-    assert found.best is not None
-    assert gold.moved is not None
-    sizes = np.atleast_1d(gold.moved.n)
-    real = np.atleast_1d(gold.moved.gain.value)
-    best, last = int(np.argmax(real)), len(sizes) - 1
-    said = (
-        f"Best-of-{int(sizes[last]):,} by {safe(found.limit.reward)} moves {safe(gold.name)} by "
-        f"{words.signed(gold.moved.gain[last])}."
-    )
-    if best < last and gold.moved.gain[last].high < real[best]:
-        said += f" It is best at N = {int(sizes[best]):,} ({words.signed(gold.moved.gain[best])}): stop there."
-    return said

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from klimit._errors import ArgumentError, DataError
+from klimit._errors import ArgumentError
 from klimit._text import safe
 
 if TYPE_CHECKING:
@@ -54,7 +53,12 @@ class Report:
         DataError
             Where the file cannot be written.
         """
-        return save(self.html, Path(path))
+        from klimit.cli.output import whole_file
+
+        target = Path(path)
+        with whole_file(target) as file:
+            file.write(self.html.encode("utf-8", "replace"))
+        return target
 
 
 def report(
@@ -124,9 +128,17 @@ def report(
         warned=made.warned, done=done, level=level, seed=seed, prompts=prompts,
         reward_range=reward_range,
     )  # fmt: skip
-    read_ = made.read or [str(rollouts), *(f"{name}: {one}" for name, one in found.policies.items())]
+    read_ = made.read or [
+        str(rollouts),
+        *(f"{name}: {one}" for name, one in found.policies.items()),
+    ]
     html = page(
-        found, command=made.command, source=made.source, paths=made.paths, read=read_, live=made.live
+        found,
+        command=made.command,
+        source=made.source,
+        paths=made.paths,
+        read=read_,
+        live=made.live,
     )
     done()
     return Report(html, found)
@@ -152,26 +164,3 @@ class Made:
     read: Sequence[str] = ()
     warned: Sequence[str] = ()
     live: str = ""
-
-
-def save(html: str, path: Path) -> Path:
-    """Write a page whole or not at all."""
-    part: Path | None = None
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        part = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(html.encode("utf-8", "replace"))
-        mask = os.umask(0)
-        os.umask(mask)
-        part.chmod(0o666 & ~mask)  # mkstemp gives the file to its owner alone
-        os.replace(part, path)
-    except OSError as problem:
-        why = (problem.strerror or str(problem)).lower()
-        raise DataError(
-            f"{safe(path, longest=200)} cannot be written: {why}. Name a file in a folder that is yours."
-        ) from None
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
-    return path

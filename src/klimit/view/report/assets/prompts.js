@@ -12,7 +12,7 @@ const haystack = cells.map((row, at) => `${row[where.id]} ${begins[at] ?? ""}`.t
 function chosen() {
   const found = cells.map((_, at) => at).filter((at) => {
     const kind = "kind" in where ? cells[at][where.kind] : "";
-    if (state.kind === "signal" ? kind : state.kind && kind !== state.kind) return false;
+    if (state.kind === "signal" ? kind : state.kind && !kind.includes(state.kind)) return false;
     return !state.find || haystack[at].includes(state.find);
   });
   const place = where[state.key];
