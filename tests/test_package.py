@@ -104,4 +104,10 @@ def test_the_wheel_is_small_and_carries_only_the_package(tmp_path):
         "klimit",
         f"klimit-{klimit.__version__}.dist-info",
     }
-    assert {Path(name).suffix for name in names if name.startswith("klimit/")} <= {".py", ".typed"}
+    assert {Path(name).suffix for name in names if name.startswith("klimit/")} <= {
+        *(".py", ".typed"),
+        *(".html", ".svg", ".css", ".js"),  # of the report
+    }
+    assert {"assets/page.css", "assets/budget.js", "templates/page.html"} <= {
+        name.removeprefix("klimit/view/report/") for name in names
+    }

@@ -17,7 +17,9 @@ FONTS = """<?xml version="1.0"?>
 <fontconfig>
   <dir>{fonts}</dir>
   <cachedir>{cache}</cachedir>
-  <match target="pattern"><edit name="family" mode="assign_replace"><string>DejaVu Sans</string></edit></match>
+  <match target="pattern">
+    <edit name="family" mode="assign_replace"><string>DejaVu Sans</string></edit>
+  </match>
   <match target="font"><edit name="hinting" mode="assign"><bool>false</bool></edit></match>
   <match target="font"><edit name="antialias" mode="assign"><bool>true</bool></edit></match>
 </fontconfig>
@@ -26,7 +28,7 @@ FONTS = """<?xml version="1.0"?>
 
 def pytest_collection_modifyitems(items):
     """All of these need a browser and what drives it."""
-    modules = ("playwright", "axe_playwright_python", "jinja2", "matplotlib", "PIL")
+    modules = ("playwright", "axe_playwright_python", "jinja2", "justhtml", "matplotlib", "PIL")
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
@@ -60,15 +62,20 @@ def visit(chromium):
     """Open a page; whatever it asks of a network, and whatever its console says, fails the test."""
     contexts = []
 
-    def open_(path, *, width=1120, height=900, media=None, dark=False, allowed=("file:", "data:", "blob:")):
+    local = ("file:", "data:", "blob:")
+
+    def open_(path, *, width=1120, height=900, media=None, dark=False, allowed=local):
         context = chromium.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
             accept_downloads=True,
         )
         page = context.new_page()
+        page.set_default_timeout(60_000)
         page.trouble = []
-        page.on("console", lambda said: page.trouble.append(said.text) if said.type == "error" else None)
+        page.on(
+            "console", lambda said: page.trouble.append(said.text) if said.type == "error" else None
+        )
         page.on("pageerror", lambda error: page.trouble.append(str(error)))
         page.on("dialog", lambda dialog: page.trouble.append(dialog.message) or dialog.dismiss())
         page.on(

@@ -29,8 +29,17 @@ def test_everything_that_can_be_used_is_reached_with_tab(visit, pages):
     reached = set()
     for _ in range(60):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
-    assert {"kl", "kl-number", "find", "csv", "headroom", "The numbers behind this picture"} <= reached
+        reached.add(
+            page.evaluate("document.activeElement.id || document.activeElement.textContent")
+        )
+    assert {
+        "kl",
+        "kl-number",
+        "find",
+        "csv",
+        "headroom",
+        "The numbers behind this picture",
+    } <= reached
 
 
 def test_nothing_is_wider_than_a_phone(visit, pages):

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import klimit
 from klimit.view import words
 
+ROOT = Path(__file__).parents[2]
 NAMES = ["posts", "solved", "flat", "few", "one"]
 
 
@@ -29,6 +31,21 @@ def test_a_report_opens_from_disk_without_an_error_or_a_request(visit, pages, na
     assert page.locator("h1").text_content()
     assert page.locator("#prompt-table tbody tr").count() == min(found.limit.samples.prompts, 25)
     assert page.locator("#prompt-tools").is_visible()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_report_is_valid_html(pages, name):
+    from justhtml import JustHTML
+
+    JustHTML(pages(name)[0].read_text(encoding="utf-8"), strict=True)
+
+
+def test_the_example_in_the_docs_says_what_the_command_says_today(pages):
+    shown = (ROOT / "docs" / "example-report.html").read_text(encoding="utf-8")
+    today = pages("posts")[0].read_text(encoding="utf-8")
+    verdict = re.compile(r'(?s)<h1.*?<section id="limit"')
+    assert verdict.search(shown)[0] == verdict.search(today)[0]
 
 
 def test_the_slider_moves_every_number_by_keyboard(visit, pages):
@@ -88,7 +105,9 @@ def near(said, wanted):
     assert re.sub(number, "#", said) == re.sub(number, "#", wanted)
     for one, other in zip(re.findall(number, said), re.findall(number, wanted), strict=True):
         unit = 10.0 ** -len(other.partition(".")[2])
-        assert float(one.replace(",", "")) == pytest.approx(float(other.replace(",", "")), abs=1.01 * unit)
+        assert float(one.replace(",", "")) == pytest.approx(
+            float(other.replace(",", "")), abs=1.01 * unit
+        )
     return True
 
 
@@ -168,7 +187,9 @@ def test_prompts_without_signal_are_found_by_their_kind(visit, pages):
     page.locator("#kind").select_option("zero-signal")
     still = int((found.limit.samples.variances == 0).sum())
     assert text(page, "count").startswith(f"{still} of 60 prompts")
-    assert "klimit prompts" not in page.locator(".steps").text_content()  # no command without a path
+    assert (
+        "klimit prompts" not in page.locator(".steps").text_content()
+    )  # no command without a path
     assert "Leave prompts without signal out" in page.locator(".steps").text_content()
 
 
@@ -221,7 +242,9 @@ def test_it_reads_without_javascript(chromium, pages):
 
 
 @pytest.mark.parametrize("name", ["posts", "solved"])
-def test_the_numbers_without_javascript_are_those_that_the_script_writes(visit, chromium, pages, name):
+def test_the_numbers_without_javascript_are_those_that_the_script_writes(
+    visit, chromium, pages, name
+):
     path, _ = pages(name)
     context = chromium.new_context(java_script_enabled=False)
     still = context.new_page()

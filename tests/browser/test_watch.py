@@ -61,15 +61,15 @@ def test_the_page_renews_itself_and_keeps_slider_table_and_place(visit, watched)
     page = visit(address, allowed=(address, "data:", "blob:"))
     assert "Waiting for the first rollouts" in page.locator("h1").text_content()
     step(folder, 1, 0.0)
-    page.locator("#kl-number").wait_for(timeout=30_000)
+    page.locator("#kl-number").wait_for()
     assert page.locator("#policies").count() == 0
     page.locator("#kl-number").fill("0.25")
     page.locator("#find").fill("Question 1")
     page.evaluate("scrollTo(0, 400)")
     step(folder, 10, 0.5)
     step(folder, 20, 0.8)
-    page.locator("#policies").wait_for(timeout=30_000)
-    page.get_by_text("step 20", exact=True).first.wait_for(timeout=30_000)
+    page.locator("#policies").wait_for()
+    page.get_by_text("step 20", exact=True).first.wait_for()
     assert page.locator("#kl-number").input_value() == "0.25"
     assert page.locator("#find").input_value() == "question 1"
     assert page.evaluate("scrollY") == 400
@@ -81,14 +81,14 @@ def test_a_half_written_file_is_left_for_later(visit, watched):
     step(folder, 1, 0.0)
     whole = step(folder, 10, 0.5)
     page = visit(address, allowed=(address, "data:", "blob:"))
-    page.locator("#policies").wait_for(timeout=30_000)
+    page.locator("#policies").wait_for()
     content = whole.read_bytes()
     half = folder / "completions_00020.parquet"
     half.write_bytes(content[: len(content) // 2])
-    page.get_by_text("1 still being written").wait_for(timeout=30_000)
+    page.get_by_text("1 still being written").wait_for()
     half.unlink()
     step(folder, 20, 0.9)
-    page.get_by_text("step 20", exact=True).first.wait_for(timeout=30_000)
+    page.get_by_text("step 20", exact=True).first.wait_for()
     assert process.poll() is None
 
 

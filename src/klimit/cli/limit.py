@@ -63,11 +63,11 @@ def limit(
     klimit limit 'dumps/*.jsonl' --reward score --prompt uid --json
     """
     import klimit
-    from klimit.view.beside import best_of_n_beside
     from klimit.cli.output import log_to, print_json, print_text, write_table
     from klimit.cli.progress import steps
     from klimit.view import limit as view
     from klimit.view import records
+    from klimit.view.beside import best_of_n_beside
 
     source.keep(output)
     with steps("reading", "finding the limit", "best-of-N beside it") as job:

@@ -66,7 +66,8 @@ def _data(found: Findings) -> Iterator[Step]:
         yield Step("Draw 16 samples of every prompt or more.", why)
     elif limit.trusted_kl == 0:
         needed = limit.samples_needed(found.focus)
-        why = f"No KL is trusted yet; {words.nats(found.focus)} would take about {needed:,} samples a prompt."
+        price = f"{words.nats(found.focus)} would take about {needed:,} samples a prompt"
+        why = f"No KL is trusted yet; {price}."
         yield Step("Draw more samples of every prompt.", why)
 
 
@@ -77,7 +78,10 @@ def _run(found: Findings) -> Iterator[Step]:
         return
     name = safe(audit.label, longest=60)
     if audit.gain.high <= 0 or audit.gain.value <= 0:
-        why = f"It gained {words.signed(audit.gain)}; check the reward that it trained on, and its KL coefficient."
+        why = (
+            f"It gained {words.signed(audit.gain)}; check the reward that it trained on, and its KL "
+            "coefficient."
+        )
         yield Step(f"Do not use {name}.", why)
         return
     if not math.isfinite(audit.kl.value):
@@ -89,7 +93,10 @@ def _run(found: Findings) -> Iterator[Step]:
     share = audit.efficiency
     if share.trusted and math.isfinite(share.low):
         if share.low > 1:
-            why = "It gained more than is possible at its KL: the KL, the rewards or the base are not those of this comparison."
+            why = (
+                "It gained more than is possible at its KL: the KL, the rewards or the base are not those "
+                "of this comparison."
+            )
             yield Step(f"Check how the KL of {name} was measured.", why)
         elif share.low >= NEAR:
             why = (
@@ -129,7 +136,10 @@ def _serving(found: Findings, audit: Audit, name: str) -> Iterator[Step]:
         return
     at = int(enough[0])
     kl = words.nats(float(np.atleast_1d(best.kl.value)[at]))
-    why = f"It gains {words.signed(best.gain[at])} for {kl}, without training; {name} gained {words.signed(audit.gain)}."
+    why = (
+        f"It gains {words.signed(best.gain[at])} for {kl}, without training; {name} gained "
+        f"{words.signed(audit.gain)}."
+    )
     if math.isfinite(gains[at]):
         yield Step(f"Compare with serving best-of-{int(sizes[at]):,} of the base.", why)
 
@@ -159,7 +169,8 @@ def _training(found: Findings, source: str) -> Iterator[Step]:
     if not (gain.trusted and gain.value > 0 and beta.trusted and beta.value > 0):
         return
     again = "the next run" if found.audits else "a run"
-    why = f"At {words.nats(kl)} the best any method can do is {words.signed(gain, unit=safe(limit.reward, longest=40))}."
+    most = words.signed(gain, unit=safe(limit.reward, longest=40))
+    why = f"At {words.nats(kl)} the best any method can do is {most}."
     command = f"klimit plan {source} --kl {kl:.2g}" if source else ""
     yield Step(f"Plan {again} with beta = {words.short(float(beta.value))}.", why, command)
     if not found.audits:
@@ -202,12 +213,14 @@ def _further(found: Findings, source: str) -> Iterator[Step]:
     limit = found.limit
     still = int((limit.samples.variances == 0).sum())
     if limit.samples.scale > 0 and still > MANY * limit.samples.prompts:
-        why = f"{still:,} of {words.count(limit.samples.prompts, 'prompt')} have equal rewards only: no method learns from them."
+        prompts = words.count(limit.samples.prompts, "prompt")
+        why = f"{still:,} of {prompts} have equal rewards only: no method learns from them."
         command = f"klimit prompts {source} --by zero-signal" if source else ""
         yield Step("Leave prompts without signal out of training.", why, command)
     gain = limit.gain(found.focus)
     if gain.trusted and gain.value > 0 and gain.high - gain.low > 2 * WIDE * gain.value:
-        why = f"The interval is wide: {words.plain(gain)} from {words.count(limit.samples.prompts, 'prompt')}."
+        prompts = words.count(limit.samples.prompts, "prompt")
+        why = f"The interval is wide: {words.plain(gain)} from {prompts}."
         yield Step(
             "Add prompts before samples.",
             why,
@@ -225,7 +238,8 @@ def _reach(found: Findings, source: str) -> Iterator[Step]:
             why = f"These samples are trusted up to {words.nats(limit.trusted_kl, down=True)}."
             main = found.main
             if main is not None and math.isfinite(main.least_kl.value):
-                why += f" Then the KL coefficient that buys what {safe(main.label, longest=60)} gained is known."
+                name = safe(main.label, longest=60)
+                why += f" Then the KL coefficient that buys what {name} gained is known."
             yield Step(
                 f"To judge {words.nats(wanted)}, draw about {needed:,} samples a prompt.", why
             )

@@ -38,8 +38,13 @@ def nodes(limit: Frontier, top: float) -> Floats:
 def grid(limit: Frontier, top: float, sizes: Iterable[int] = ()) -> dict[str, Any]:
     """Everything that the control shows at a budget, as lists over the grid.
 
-    `sizes` are best-of-N that must be exact. `gain`, `low` and `high` are null where they are not known, `beta` is null where it is not
-    trusted, and `needed` (samples a prompt) is null where these samples suffice or no number would.
+    `gain`, `low` and `high` are null where they are not known, `beta` is null where it is not
+    trusted, and `needed` (samples a prompt) is null where these samples suffice.
+
+    Parameters
+    ----------
+    top : where the grid ends, nats
+    sizes : best-of-N that must be exact
     """
     kl = nodes(limit, top)
     gain, beta = limit.gain(kl), limit.beta(kl)

@@ -167,7 +167,10 @@ def _repeated(base: Rollouts) -> Iterable[Check]:
     share = 1 - distinct / keyed.height
     why = ""
     if share > REPEATED:
-        why = "Many answers are alike: the base leaves little to choose from, or was not sampled at temperature 1."
+        why = (
+            "Many answers are alike: the base leaves little to choose from, or was not sampled at "
+            "temperature 1."
+        )
     said = f"{_percent(share)} repeat another answer to the same prompt"
     yield Check("Repeated answers", "none" if share == 0 else said, MIND if why else GOOD, why)
 

@@ -21,19 +21,19 @@ def clean(text: str) -> str:
 
     Examples
     --------
-    >>> clean("a\0b"), clean("\x1b[31mred"), clean("one\r\ntwo")
-    ('a\ufffdb', '␛[31mred', 'one\ntwo')
+    >>> clean("\x1b[31mred"), clean("one\r\ntwo"), clean("a\0b") == "a\ufffdb"
+    ('␛[31mred', 'one\ntwo', True)
     """
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(_SIGNS)
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
-    """The start of a text, cleaned, and a last line that says how much is not shown.
+    r"""The start of a text, cleaned, and a last line that says how much is not shown.
 
     Examples
     --------
     >>> cut("short"), cut("x" * 2_000_000, 4)
-    ('short', 'xxxx\\n... 1,999,996 more characters are not shown.')
+    ('short', 'xxxx\n... 1,999,996 more characters are not shown.')
     """
     shown = clean(text[:longest])
     rest = len(text) - longest
@@ -60,12 +60,12 @@ def _is_turn(turn: Any) -> bool:
 
 
 def as_script(value: Any) -> str:
-    """JSON that can stand in a script element: nothing in it can end the element or start another.
+    r"""JSON that can stand in a script element: nothing in it can end the element or start another.
 
     Examples
     --------
     >>> as_script({"said": "</script><script>"})
-    '{"said":"\\\\u003c/script>\\\\u003cscript>"}'
+    '{"said":"\\u003c/script>\\u003cscript>"}'
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for sign in "<\u2028\u2029":

@@ -182,11 +182,12 @@ def _placed(
 ) -> tuple[list[Audit], list[str]]:  # fmt: skip
     if not policies:
         return [], []
+    from klimit.audit import Audit
     from klimit.audit.verb import audit
 
     named = reward if all(reward in one.rewards for one in policies.values()) else None
     found = audit(base, dict(policies), reward=named, kl=kl, paired=paired, **how)
-    return list(found), []
+    return [found] if isinstance(found, Audit) else list(found), []
 
 
 def _limit_of(audits: Sequence[Audit]) -> Frontier | None:
@@ -223,7 +224,7 @@ def _last_steps(policies: Mapping[str, Rollouts], audits: Sequence[Audit]) -> di
     for name, samples in policies.items():
         steps = [step for step in samples.steps if step is not None]
         last = samples.filter(step=steps[-1]) if len(steps) > 1 else samples
-        several = [one for one in last.policies if one is not None]
+        several = list(last.policies)
         if len(several) > 1:
             for one in several:
                 found[f"{name} {one}".strip()] = last.filter(policy=one)

@@ -156,7 +156,7 @@ def _policies(chart: Chart, found: Findings, *, narrow: bool) -> None:
             chart.mark(
                 float(one.kl.value), float(one.gain.value), shape if last else "dot", kind,
                 along=ends[0] if last else None, across=ends[1] if last else None,
-                said=f"{safe(one.label, longest=60)}: {words.signed(one.gain)} for {words.nats(float(one.kl.value))}",
+                said=_place(one),
             )  # fmt: skip
         last_one = known[-1]
         right = float(last_one.kl.value) > 0.7 * chart.x.high
@@ -185,5 +185,9 @@ def _said(found: Findings) -> str:
     said = f"The most that any method gains is {words.listed(parts)}."
     for one in found.audits[-3:]:
         if math.isfinite(one.kl.value):
-            said += f" {safe(one.label, longest=40)} gained {words.signed(one.gain)} at {words.nats(float(one.kl.value))}."
+            said += f" {_place(one)}."
     return said
+
+
+def _place(one: Audit) -> str:
+    return f"{safe(one.label, longest=60)}: {words.signed(one.gain)} for {words.nats(float(one.kl.value))}"

@@ -70,10 +70,10 @@ def _chart(hack: Any) -> Chart | None:
     seen = [x / scale for _, gain, scale, _ in curves for ends in (gain.value, gain.low, gain.high)
             for x in np.atleast_1d(ends).tolist() if math.isfinite(x)]  # fmt: skip
     last = [words.signed(gain[40], unit=safe(name, longest=40)) for name, gain, _, _ in curves]
+    where = f"At {words.nats(reach, down=True)} the optimum of {safe(hack.proxy.reward)}"
     chart = small_chart(
-        "proxy", "Proxy and gold",
-        f"At {words.nats(reach, down=True)} the optimum of {safe(hack.proxy.reward)} gains {words.listed(last)}.",
-        (0.0, 1.02 * reach), around(seen, zero=True), "KL from the base, nats",
+        "proxy", "Proxy and gold", f"{where} gains {words.listed(last)}.", (0.0, 1.02 * reach),
+        around(seen, zero=True), "KL from the base, nats",
         "gain, standard deviations", right=96,
     )  # fmt: skip
     for name, gain, scale, kind in curves:

@@ -20,8 +20,8 @@ from klimit.view import limit as limit_view
 from klimit.view.report import budget, made, small_charts
 from klimit.view.report.advice import steps
 from klimit.view.report.cleaning import as_script, clean
-from klimit.view.report.gold import gold_section
 from klimit.view.report.frontier_chart import frontier_chart, largest_kl
+from klimit.view.report.gold import gold_section
 from klimit.view.report.policy import content_policy
 from klimit.view.report.prompts import table
 from klimit.view.report.texts import share_shown, side_by_side
@@ -99,7 +99,7 @@ def page(
         "command": command,
         "data": as_script(_data(found, grid, rows, texts, live)),
     }
-    return _environment().get_template("page.html").render(context)
+    return _rendered("page.html", context)
 
 
 def waiting_page(status: str) -> str:
@@ -113,13 +113,18 @@ def waiting_page(status: str) -> str:
         "status": status,
         "data": as_script({"schema": "klimit.report/1", "version": "waiting"}),
     }
-    return _environment().get_template("waiting.html").render(context)
+    return _rendered("waiting.html", context)
 
 
 @cache
 def asset(name: str) -> str:
     """A script or a style of the package."""
     return files("klimit.view.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _rendered(name: str, context: dict[str, Any]) -> str:
+    html: str = _environment().get_template(name).render(context)
+    return html
 
 
 @cache
@@ -278,7 +283,7 @@ def _few(best: BestOfN | None) -> BestOfN | None:
 
 
 def _reward_rows(found: Findings) -> list[list[str]]:
-    """A row per reward: base mean, own limit at the page's budget, and what best-of-N of the main one does."""
+    """A row per reward: base mean, its own limit, and what best-of-N of the main one does to it."""
     if not found.others:
         return []
     kl, limit = found.focus, found.limit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -133,8 +132,9 @@ def _shared_start(lines: list[str]) -> int:
     >>> _shared_start(["Summarise the post: I like tea", "Summarise the post: my cat"])
     20
     """
-    start = commonprefix(lines) if len(lines) > 1 else ""
-    length = start.rfind(" ") + 1
+    least, most = min(lines, default=""), max(lines, default="")
+    alike = next((at for at, sign in enumerate(least) if not most.startswith(sign, at)), len(least))
+    length = least[:alike].rfind(" ") + 1 if len(lines) > 1 else 0
     return length if length >= 12 else 0
 
 

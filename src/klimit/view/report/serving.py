@@ -106,8 +106,8 @@ def _handler(stand: Stand) -> type[BaseHTTPRequestHandler]:
                 self._send(HTTPStatus.NOT_FOUND, "text/plain", b"nothing here\n", body=body)
 
         def _called_by_name(self) -> bool:
-            address = self.server.server_address
-            port = address[1]
+            assert isinstance(self.server, ThreadingHTTPServer)
+            port = self.server.server_port
             return self.headers.get("Host", "") in (f"{LOOPBACK}:{port}", f"localhost:{port}")
 
         def _send(self, code: HTTPStatus, kind: str, content: bytes, *, body: bool) -> None:

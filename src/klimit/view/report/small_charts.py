@@ -31,6 +31,7 @@ def small_chart(
     x_label: str, y_label: str, *, right: int = RIGHT,
     ticks: tuple[tuple[float, str], ...] | None = None,
 ) -> Chart:  # fmt: skip
+    """A chart of half the page's width, without anything on it yet."""
     across = axis(*x, LEFT, WIDTH - right)
     return Chart(
         name=name, title=title, said=said, width=WIDTH, height=HEIGHT,
@@ -177,8 +178,10 @@ def reward_lines(limit: Frontier, others: Sequence[OtherReward], top: float) -> 
     most = max([float(gain[-1]) for _, _, gain in curves], default=1.0)
     longest = max([float(kl[-1]) for _, kl, _ in curves], default=1.0) or 1.0
     said = "Each line ends where these samples are no longer trusted."
-    chart = small_chart("rewards", "The limit of each reward", said, (0.0, 1.02 * longest), around([most], zero=True),
-                   "KL from the base, nats", "gain, standard deviations", right=96)  # fmt: skip
+    chart = small_chart(
+        "rewards", "The limit of each reward", said, (0.0, 1.02 * longest), around([most], zero=True),
+        "KL from the base, nats", "gain, standard deviations", right=96,
+    )  # fmt: skip
     for place, (name, kl, gain) in enumerate(curves):
         kind = "limit" if place == 0 else f"policy-{(place - 1) % 4}"
         chart.line(kl.tolist(), gain.tolist(), kind)

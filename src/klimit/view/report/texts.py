@@ -38,13 +38,13 @@ def side_by_side(found: Findings, places: Sequence[int]) -> dict[str, Any] | Non
         return None
     ids = [str(found.limit.ids[i]) for i in places]
     n = _size(found)
-    sides = [_Side(base, reward)]
-    sides += [
-        _Side(one, reward)
-        for one in list(found.policies.values())[:POLICIES]
-        if reward in one.table.names and "completion" in one.table.names
-    ]
-    names = [safe(name, longest=60) for name in found.policies][: len(sides) - 1]
+    shared = {
+        safe(name, longest=60): _Side(one, reward)
+        for name, one in found.policies.items()
+        if {reward, "completion"} <= set(one.table.names) and not set(ids).isdisjoint(one.ids)
+    }
+    names = list(shared)[:POLICIES]
+    sides = [_Side(base, reward), *(shared[name] for name in names)]
     drawn = _Drawn(sides, ids, n, found.limit.settings.seed)
     chosen = _by_turns(len(places))
     longest = int(np.clip(ROOM / ((len(sides) + 2) * min(len(places), WORTH)), SHORTEST, LONGEST))
