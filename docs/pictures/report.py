@@ -29,7 +29,7 @@ def main() -> None:
         page.goto(PAGE.as_uri())
         shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         browser.close()
-    shot.quantize(64, dither=Image.Dither.NONE).save(
+    shot.quantize(128, method=Image.Quantize.FASTOCTREE).save(
         ROOT / "docs" / "pictures" / "report.png", optimize=True
     )
 

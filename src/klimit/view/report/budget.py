@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,20 +22,22 @@ BOUNDS = 12  # of these, how many have the bounds of the literature
 MANY = 300_000  # rewards that the KL of tied best-of-N is read from, at most
 
 
-def nodes(limit: Frontier, top: float) -> Floats:
-    """Budgets from 0 to `top`; the end of trust is one of them, and so is its other side.
+def nodes(limit: Frontier, top: float, exact: Sequence[float] = ()) -> Floats:
+    """Budgets from 0 to `top`, with the `exact` ones and both sides of the end of trust.
 
     Nothing may be interpolated across the end of trust: on its far side only a bound is known.
     """
     even = top * (np.arange(NODES) / (NODES - 1)) ** 2
     edge = limit.trusted_kl
-    if not 0 < edge < top:
-        return even
-    found: Floats = np.unique(np.concatenate([even, [edge, edge * (1 + 1e-9)]]))
+    sides = [edge, edge * (1 + 1e-9)] if 0 < edge < top else []
+    within = [kl for kl in exact if kl <= top]
+    found: Floats = np.unique(np.concatenate([even, sides, within]))
     return found
 
 
-def grid(limit: Frontier, top: float, sizes: Iterable[int] = ()) -> dict[str, Any]:
+def grid(
+    limit: Frontier, top: float, exact: Sequence[float] = (), sizes: Iterable[int] = ()
+) -> dict[str, Any]:
     """Everything that the control shows at a budget, as lists over the grid.
 
     `gain`, `low` and `high` are null where they are not known, `beta` is null where it is not
@@ -44,9 +46,10 @@ def grid(limit: Frontier, top: float, sizes: Iterable[int] = ()) -> dict[str, An
     Parameters
     ----------
     top : where the grid ends, nats
+    exact : budgets that are on the grid
     sizes : best-of-N that must be exact
     """
-    kl = nodes(limit, top)
+    kl = nodes(limit, top, exact)
     gain, beta = limit.gain(kl), limit.beta(kl)
     trusted = np.atleast_1d(gain.trusted)
     sure = trusted & (kl > 0)

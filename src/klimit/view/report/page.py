@@ -54,7 +54,7 @@ def page(
     limit = found.limit
     flat = limit.samples.scale == 0
     sizes = [n for n in found.beside.sizes.values() if n is not None]
-    grid = {} if flat else budget.grid(limit, largest_kl(found), sizes)
+    grid = {} if flat else budget.grid(limit, largest_kl(found), found.budgets, sizes)
     rows = table(found)
     texts = side_by_side(found, rows.pop("places"))
     script = "\n".join(asset(name) for name in (*SCRIPTS, *(("live.js",) if live else ())))
