@@ -68,7 +68,7 @@ def test_the_slider_moves_every_number_by_keyboard(visit, pages):
 
 
 def test_the_slider_and_the_picture_move_by_mouse(visit, pages):
-    page = visit(pages("posts")[0])
+    page = visit(pages("posts")[0], height=1600)  # all of it on the screen, where mice are
     marker = page.locator("svg.wide .marker")
     start = marker.get_attribute("transform")
     box = page.locator("svg.wide").bounding_box()

@@ -61,7 +61,9 @@ def test_the_page_begins_with_the_words_of_the_results(report):
     for line in [*_unfolded(policy.split("\n\n")[0]), *limit.split("\n")]:
         assert " ".join(line.split()) in said
     assert (
-        said.index("ppo gained") < said.index("What to do next") < said.index("No method gets above")
+        said.index("ppo gained")
+        < said.index("What to do next")
+        < said.index("No method gets above")
     )
 
 

@@ -254,6 +254,6 @@ def _convergence(limit: Frontier, kl: float) -> Convergence | None:
     if limit.samples.scale == 0 or int(limit.samples.counts.max()) < 8 or kl == 0:
         return None
     try:
-        return convergence(limit, kl)
+        return convergence(limit, kl, exact=False)
     except KlimitError:
         return None
