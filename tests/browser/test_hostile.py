@@ -1,5 +1,7 @@
 """What models write is shown as text, whatever it is, and runs nothing."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -43,8 +45,8 @@ def hostile(tmp_path_factory):
 
 
 def opened(page, name):
-    page.locator("#find").fill(name)
-    page.locator("#prompt-table tbody button").first.click()
+    openers = page.locator("#prompt-table tbody button")
+    openers.filter(has_text=re.compile(f"^{name} ")).click()
     return page.locator(".opened .text")
 
 
@@ -63,6 +65,9 @@ def test_hostile_text_is_shown_and_runs_nothing(visit, hostile, name):
 def test_a_null_shows_as_the_replacement_sign_and_escapes_as_pictures(visit, hostile):
     said = opened(visit(hostile[0]), "null").first.text_content()
     assert said == "null: before\ufffdafter\u241b[31mred\u2407\ufffd2J"
+    ids = visit(hostile[0]).locator("#prompt-table tbody th").all_text_contents()
+    assert any("before\ufffdafter" in name for name in ids)
+    assert not any("\x00" in name for name in ids)
 
 
 def test_a_text_that_runs_from_right_to_left_turns_nothing_around_it(visit, hostile):
@@ -70,7 +75,7 @@ def test_a_text_that_runs_from_right_to_left_turns_nothing_around_it(visit, host
     block = opened(page, "override").first
     assert block.evaluate("(box) => getComputedStyle(box).unicodeBidi") == "isolate"
     assert "\u202e" in block.text_content()
-    name = page.locator("#prompt-table tbody th bdi").first
+    name = page.locator("#prompt-table tbody th bdi").filter(has_text="override").first
     assert name.evaluate("(box) => getComputedStyle(box).unicodeBidi") == "isolate"
 
 

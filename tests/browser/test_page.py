@@ -170,7 +170,7 @@ def test_the_table_is_filtered_paged_and_opened(visit, pages):
     opener.focus()
     page.keyboard.press("Enter")
     assert opener.get_attribute("aria-expanded") == "true"
-    headings = page.locator(".side h4").all_text_contents()
+    headings = page.locator(".side h3").all_text_contents()
     assert headings == ["a draw of the base", "the best of 7 draws", "grpo"]
     shown = page.locator(".side .text").all_text_contents()
     base = found.base.frame().filter(prompt_id="left-hobby")["completion"].to_list()

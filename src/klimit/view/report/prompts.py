@@ -9,7 +9,7 @@ import numpy as np
 
 from klimit._text import safe
 from klimit.estimate.prompt_lists import NEARLY, at_top
-from klimit.view.report.cleaning import words_of
+from klimit.view.report.cleaning import cut, words_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from klimit.view.report.findings import Findings
 
 MOST = 5000  # rows
+LONGEST_ID = 200  # characters of an id
 SNIPPET = 90  # characters of a prompt that its row shows
 # key, heading, what it means
 COLUMNS = (
@@ -139,6 +140,8 @@ def _shared_start(lines: list[str]) -> int:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return cut(value, LONGEST_ID).replace("\n", " ")
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     return value

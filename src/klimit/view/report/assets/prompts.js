@@ -74,10 +74,10 @@ function quote(text) {
 function detail(at) {
   const [prompt, ...sides] = data.texts.rows[at];
   const whole = make("div", { className: "behind" });
-  if (prompt !== null) whole.append(make("h4", { textContent: "The prompt" }), quote(prompt));
+  if (prompt !== null) whole.append(make("h3", { textContent: "The prompt" }), quote(prompt));
   const blocks = make("div", { className: "sides" });
   sides.forEach((side, place) => {
-    const block = make("div", { className: "side" }, make("h4", { textContent: data.texts.sides[place] }));
+    const block = make("div", { className: "side" }, make("h3", { textContent: data.texts.sides[place] }));
     if (side === null || side[0] === null) block.append(make("p", { className: "facts", textContent: "no sample of this prompt" }));
     else block.append(make("p", { className: "facts", textContent: facts(side) }), quote(side[0]));
     blocks.append(block);
