@@ -43,6 +43,10 @@ def number(row, name):
     return klimit.Estimate(*(row[f"frontier/{name}{end}"] for end in ("", "_low", "_high")))
 
 
+def hacking(ax):
+    klimit.hacking(BASE, proxy="similarity", gold="quality").plot(ax)
+
+
 def allocation(ax):
     LIMIT.plot(ax, "allocation", kl=1.0)
 
@@ -62,6 +66,7 @@ def beta(ax):
 PICTURES = {
     "limit": limit,
     "plane": plane,
+    "hacking": hacking,
     "allocation": allocation,
     "convergence": convergence,
     "bounds": bounds,
