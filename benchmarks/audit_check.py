@@ -238,7 +238,7 @@ def main(only: str, kl: str, kinds: str, workers: int, keep: str | None, title: 
 
 def _command() -> str:
     """The command as it was typed, without what changes nothing."""
-    said, skip, context = [], ("workers", "output", "title", "keep"), click.get_current_context()
+    said, skip, context = [], ("workers", "keep"), click.get_current_context()
     for option in context.command.params:
         name = str(option.name)
         value = context.params[name]

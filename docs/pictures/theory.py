@@ -9,24 +9,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib import pyplot as plt
 
 from klimit import theory
+from klimit.view import plots
+from klimit.view.colours import LIGHT
+from klimit.view.plots.style import dressed, legend
 
-# Okabe and Ito's colours, which people with any colour vision tell apart; limit first.
-BLUE, ORANGE, GREEN, PURPLE, RED, SKY, GREY = (
-    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#7F7F7F"),
-)
-STYLE = {
-    "figure.figsize": (6.4, 3.8), "figure.constrained_layout.use": True,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-    "grid.color": "#E6E6E6", "grid.linewidth": 0.6, "axes.axisbelow": True,
-    "axes.edgecolor": "#555555", "axes.labelcolor": "#222222", "xtick.color": "#555555",
-    "ytick.color": "#555555", "font.size": 10, "legend.frameon": False, "legend.fontsize": 9,
-    "lines.linewidth": 1.8, "svg.hashsalt": "klimit", "svg.fonttype": "path",
-}  # fmt: skip
+BLUE, ORANGE, GREY = LIGHT.limit, LIGHT.best_of_n, LIGHT.quiet
+RED, GREEN, PURPLE, SKY = LIGHT.policies
 BOUNDS = ("sub-Gaussian, best variance proxy", "range (Hoeffding)", "Bernstein",
           "chi-square of the optimum", "total variation of the optimum")  # fmt: skip
 BASE, REWARD = np.array([0.5, 0.3, 0.2]), np.array([0.0, 1.0, 4.0])
@@ -45,13 +36,13 @@ def frontier_and_duals(ax):
                 label=None if number else "what one beta proves")  # fmt: skip
         ax.plot(budget, limit.gain(budget), "o", color=ORANGE, ms=5)
         ax.annotate(f"beta = {beta:.2f}", (budget, float(limit.gain(budget))), (7, -13),
-                    textcoords="offset points", color="#8A5F00")  # fmt: skip
+                    textcoords="offset points", color=ORANGE)  # fmt: skip
     top = theory.ceiling(BASE, REWARD)
     ax.plot(top.kl, top.gain, "s", color=BLUE, ms=5)
     ax.annotate("saturated: only the\nbest answer is left", (float(top.kl), float(top.gain)),
                 (6, -7), textcoords="offset points", va="top")  # fmt: skip
     ax.set(xlabel=KL, ylabel=GAIN, ylim=(0, 3.3), xlim=(0, 2.2))
-    ax.legend(loc="lower right")
+    legend(ax, "lower right")
 
 
 def jeffreys_against_square_root(ax):
@@ -62,7 +53,7 @@ def jeffreys_against_square_root(ax):
         if name in BOUNDS:
             ax.plot(found.kl, over, color=next(colours), label=name)
     ax.set(xlabel=KL, ylabel="bound over the limit", xscale="log", ylim=(0.96, 1.6))
-    ax.legend(loc="upper center", ncols=2)
+    legend(ax, "upper center", columns=2)
 
 
 def allocation(ax):
@@ -74,7 +65,7 @@ def allocation(ax):
     ax.plot(kl, shared.gain(kl), color=BLUE, lw=2.6, label="one beta for all prompts")
     ax.plot(kl, alike.gain(kl), color=ORANGE, label="the same KL on every prompt")
     spent = np.array([shared.kl_by_prompt(budget) for budget in kl])
-    right = ax.inset_axes([0.56, 0.13, 0.41, 0.36])
+    right = dressed(ax.inset_axes([0.56, 0.13, 0.41, 0.36]))
     right.plot(kl, spent[:, 1], color=GREEN, lw=1.5)
     right.plot(kl, spent[:, 0], color=PURPLE, lw=1.5)
     right.annotate("rewards 0 0 0 5", (kl[80], spent[80, 1]), (-4, 2), color=GREEN,
@@ -84,7 +75,7 @@ def allocation(ax):
     right.set_title("nats that one beta spends on each", fontsize=8)
     right.tick_params(labelsize=7)
     ax.set(xlabel="mean KL, nats", ylabel=GAIN, ylim=(0, 3.2))
-    ax.legend(loc="upper left")
+    legend(ax, "upper left")
 
 
 def best_of_n_and_tails(ax):
@@ -104,7 +95,7 @@ def best_of_n_and_tails(ax):
     for name, (gain, limit, colour) in rows.items():
         ax.plot(n, gain / limit, color=colour, marker=".", label=name)
     ax.set(xlabel="N", ylabel="best-of-N's gain over the limit", xscale="log", ylim=(0.6, 1.01))
-    ax.legend(loc="lower right")
+    legend(ax, "lower right")
 
 
 def best_of_n_kl(ax):
@@ -115,7 +106,7 @@ def best_of_n_kl(ax):
         kl = [float(theory.best_of_n([1 - q, q], [0, 1], int(k)).kl) for k in n]
         ax.plot(n, kl, color=colour, label=f"0/1 reward, pass rate {q:g}")
     ax.set(xlabel="N", ylabel="KL(best-of-N || base), nats", xscale="log")
-    ax.legend(loc="upper left")
+    legend(ax, "upper left")
 
 
 def proxy_and_gold(ax):
@@ -126,7 +117,7 @@ def proxy_and_gold(ax):
     ax.plot(kl, light.gold_gain, color=GREEN, label="gold along the proxy: normal error")
     ax.plot(kl, heavy.gold_gain, color=RED, label="gold along the proxy: exponential error")
     ax.set(xlabel=KL, ylabel="gain in gold reward", ylim=(0, 4.2))
-    ax.legend(loc="upper left")
+    legend(ax, "upper left")
 
 
 def ensembles(ax):
@@ -137,17 +128,17 @@ def ensembles(ax):
                 label=f"errors correlated {correlation:g}")  # fmt: skip
         if correlation:
             ax.axhline(float(error.floor[0]) / (2 * 0.5), color=colour, lw=1, ls="--")
-    ax.annotate("no number of members goes below", (32, 0.3), (0, -13), color="#8A5F00",
+    ax.annotate("no number of members goes below", (32, 0.3), (0, -13), color=ORANGE,
                 textcoords="offset points", ha="right")  # fmt: skip
     ax.set(xlabel="members", ylabel="regret against gold", xscale="log", ylim=(0, 0.55))
     ax.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
-    ax.legend(loc="upper right")
+    legend(ax, "upper right")
 
 
 def several_references(ax):
     references, reward = [[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]], [0.0, 1.0, 0.7]
     corners = np.array([[0, 0], [0.5, 3**0.5 / 2], [1, 0]])
-    ax.fill(*corners.T, facecolor="none", edgecolor="#555555", lw=1)
+    ax.fill(*corners.T, facecolor="none", edgecolor=GREY, lw=1)
     gamma = np.geomspace(1e-3, 60, 200)
     tilts = {
         "reverse KL: from the geometric mean": (theory.reverse_kl_tilt, BLUE),
@@ -161,7 +152,7 @@ def several_references(ax):
         ax.plot(*(path[0] @ corners), "o", color=colour, ms=5)
     for number, law in enumerate(references, 1):
         x, y = np.array(law) @ corners
-        ax.plot(x, y, "s", color="#222222", ms=5)
+        ax.plot(x, y, "s", color=LIGHT.ink, ms=5)
         ax.annotate(
             f"reference {number}", (x, y), (0, -13), textcoords="offset points", ha="center",
             fontsize=8,
@@ -169,10 +160,10 @@ def several_references(ax):
     for (x, y), name, shift in zip(corners, ("answer 1", "answer 2, the rewarded one", "answer 3"),
                                    ((-4, -12), (8, -4), (4, -12)), strict=True):  # fmt: skip
         ax.annotate(name, (x, y), shift, textcoords="offset points",
-                    ha="left" if y else "center", color="#555555")  # fmt: skip
+                    ha="left" if y else "center", color=GREY)  # fmt: skip
     ax.set(aspect="equal", xlim=(-0.5, 2.3), ylim=(-0.14, 0.95))
     ax.axis("off")
-    ax.legend(loc="center right")
+    legend(ax, "center right")
 
 
 def memoryless(ax):
@@ -183,10 +174,10 @@ def memoryless(ax):
     for m in (69, 138, 276):
         x = np.interp(m, length, best.efficiency)
         ax.annotate(f"N = {np.exp(m / 10):,.0f}" if m < 100 else f"N = 1e{m / 10 / np.log(10):.0f}",
-                    (m, x), (4, -14), textcoords="offset points", color="#8A5F00")  # fmt: skip
+                    (m, x), (4, -14), textcoords="offset points", color=ORANGE)  # fmt: skip
     ax.set(xlabel="length m of an answer, tokens", ylabel="gain over the limit at its KL",
            xscale="log", ylim=(0.85, 1.01))  # fmt: skip
-    ax.legend(loc="lower right")
+    legend(ax, "lower right")
 
 
 def overoptimisation(ax):
@@ -201,7 +192,7 @@ def overoptimisation(ax):
     ax.annotate(f"best-of-N peaks at {float(top.kl):.1f} nats", (float(top.kl), float(top.gain)),
                 (10, -40), textcoords="offset points", ha="center")  # fmt: skip
     ax.set(xlabel="KL, nats (d is its square root)", ylabel="gold reward", ylim=(0, 1.9))
-    ax.legend(loc="upper left")
+    legend(ax, "upper left")
 
 
 PICTURES = {
@@ -220,13 +211,10 @@ PICTURES = {
 
 def main(folder: Path) -> None:
     """Draw all ten into `folder`."""
-    plt.switch_backend("agg")
-    with mpl.rc_context(STYLE):
-        for name, draw in PICTURES.items():
-            figure, ax = plt.subplots()
-            draw(ax)
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
-            plt.close(figure)
+    for name, draw in PICTURES.items():
+        figure, ax = plots.figure(size=(6.4, 3.8))
+        draw(ax)
+        plots.save(figure, folder / f"{name}.svg", "svg")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ _LAZY = {
     "Frontier": "klimit.estimate.result",
     "Hacking": "klimit.estimate.proxy",
     "Plan": "klimit.estimate.plan",
+    "Report": "klimit.view.report",
     "Rollouts": "klimit.rollouts",
     "audit": "klimit.audit",
     "best_of_n": "klimit.estimate.best_of_n",
@@ -23,6 +24,7 @@ _LAZY = {
     "hacking": "klimit.audit.hacking",
     "plan": "klimit.estimate.plan",
     "read": "klimit.rollouts",
+    "report": "klimit.view.report",
 }
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "Hacking",
     "KlimitError",
     "Plan",
+    "Report",
     "Rollouts",
     "audit",
     "best_of_n",
@@ -47,6 +50,7 @@ __all__ = [
     "hacking",
     "plan",
     "read",
+    "report",
 ]
 
 

@@ -303,7 +303,8 @@ def test_two_samples_a_prompt_are_trusted_nowhere_but_best_of_n_holds():
     assert hack.trusted_kl == 0
     assert np.isnan(hack.stop_kl.value)
     assert hack.best_by_proxy.gold_gain.value[1] > 0
-    assert "no KL is trusted" in str(hack)
+    assert "no KL of the proxy's optimum is trusted" in str(hack)
+    assert "soft best of 2" in str(hack)
 
 
 @pytest.mark.parametrize("about", ["drawn", "fixed"])

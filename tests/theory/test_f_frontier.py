@@ -323,6 +323,17 @@ def test_extreme_inputs_stay_finite_and_right(which, distance):
     assert_allclose(large.gain(tiny), 1e6 * unit.gain(tiny), rtol=1e-9)
 
 
+@every_divergence
+@pytest.mark.parametrize("q", [1e-12, 1e-100, 1e-300])
+def test_a_rare_best_answer_is_raised_as_far_as_the_budget_says(which, distance, q):
+    raised, law = np.array([2 * q, 1e-6, 0.3]), np.array([1 - q, q])
+    with np.errstate(over="ignore"):
+        budget = distance(np.stack([1 - raised, raised], axis=-1), law)
+    met = budget < 1e299
+    gained = f_frontier(law, [0, 1], **which).gain(budget[met])
+    assert_allclose(gained, (raised - q)[met], rtol=1e-9, atol=1e-10)
+
+
 def test_small_budgets_buy_the_same_with_every_smooth_divergence():
     curvature = {
         "chi-square": 2.0,

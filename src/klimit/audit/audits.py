@@ -96,6 +96,17 @@ class Audits:
 
         return audit_record(self.placements)
 
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw all in the plane of gain against KL; see `klimit.view.plots.audits`."""
+        from klimit.view.plots import audits
+
+        return audits(self.placements, ax, **options)
+
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import audits
+
+        return audits(self.placements)
+
     def __str__(self) -> str:
         """The verdict, a table of all, and what to mind."""
         from klimit.view.audit import text

@@ -51,6 +51,7 @@ def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
         base_reward=limit.base_reward,
         trusted_kl=limit.trusted_kl,
         shared=limit.samples.prompts,
+        frontier=limit,
     )
 
 

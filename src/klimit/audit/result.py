@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
 
 if TYPE_CHECKING:
     import polars as pl
 
     from klimit.audit.case import Case
+    from klimit.estimate.result import Frontier
 
 NO_SPLIT = "known by its numbers only: the gap is not split"
 
@@ -48,6 +50,7 @@ class Audit:
     samples : least and most samples of the policy per prompt
     estimator : how the KL was estimated; empty where it was given
     notes : what to mind, in words
+    frontier : the limit that it is placed against
     case : what it was computed from; None for a point known by its numbers
     """
 
@@ -71,6 +74,7 @@ class Audit:
     samples: tuple[int, int] = (0, 0)
     estimator: str = ""
     notes: tuple[str, ...] = ()
+    frontier: Frontier | None = field(default=None, repr=False, compare=False)
     case: Case | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -80,8 +84,13 @@ class Audit:
             return self.name
         return f"step {self.step}" if self.name == "policy" else f"{self.name} step {self.step}"
 
-    def prompts(self) -> pl.DataFrame:
+    def prompts(self, by: str | None = None) -> pl.DataFrame:
         """Which prompts waste most? A row per prompt, the largest loss first.
+
+        Parameters
+        ----------
+        by : ``"wasteful"``: only prompts on which the policy spends more KL than the optimal one
+            of the same mean KL, and loses reward by it
 
         Returns
         -------
@@ -95,11 +104,14 @@ class Audit:
         Raises
         ------
         ArgumentError
-            For a point known by its numbers only, or prompts that base and policy do not share.
+            For a point known by its numbers only, or prompts that base and policy do not share; of
+            wasteful ones, where the KL is not known by prompt.
         """
-        from klimit.audit.waste import prompts
+        from klimit.audit.waste import prompts, wasteful
 
-        return prompts(self)
+        if by not in (None, "wasteful"):
+            raise ArgumentError(f"by must be 'wasteful', or be left out; got {by!r}.")
+        return prompts(self) if by is None else wasteful(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, schema ``klimit.audit/1`` (docs/cli.md)."""
@@ -112,6 +124,17 @@ class Audit:
         from klimit.view.records import audit_frame
 
         return audit_frame([self])
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw it in the plane of gain against KL; see `klimit.view.plots.audits`."""
+        from klimit.view.plots import audits
+
+        return audits([self], ax, **options)
+
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import audits
+
+        return audits([self])
 
     def __str__(self) -> str:
         """The verdict in words, and what to mind."""

@@ -196,7 +196,8 @@ def _placed(draft: Draft, case: Case, notes: tuple[str, ...]) -> Audit:
         name=safe(part.name, longest=60), step=part.step, reward=limit.reward,
         base_reward=limit.base_reward, trusted_kl=limit.trusted_kl, paired=case.paired,
         shared=len(counts), samples=(int(counts.min()), int(counts.max())),
-        estimator=draft.known.estimator, notes=tuple(dict.fromkeys(said)), case=case,
+        estimator=draft.known.estimator, notes=tuple(dict.fromkeys(said)), frontier=case.limit,
+        case=case,
     )  # fmt: skip
 
 

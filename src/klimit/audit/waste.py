@@ -63,3 +63,22 @@ def prompts(audit: Audit) -> pl.DataFrame:
     missing = pl.selectors.float().fill_nan(None)
     order = ["loss", "gain", "prompt_id"]
     return frame.with_columns(missing).sort(order, descending=[True, False, False], nulls_last=True)
+
+
+def wasteful(audit: Audit) -> pl.DataFrame:
+    """Of these prompts those that are paid too much: more KL than the optimum spends, and a loss by it.
+
+    Raises
+    ------
+    ArgumentError
+        Where the policy's KL is not known by prompt.
+    """
+    import polars as pl
+
+    frame = prompts(audit)
+    if not frame["kl"].count():
+        raise ArgumentError(
+            "the KL of this policy is not known by prompt, so none can be said to waste it; give "
+            "rollouts with logprob and ref_logprob (klimit rescore writes them)."
+        )
+    return frame.filter((pl.col("kl") > pl.col("best_kl")) & (pl.col("loss") > 0))

@@ -18,10 +18,29 @@ from klimit.cli.gate import gate
 from klimit.cli.hacking import hacking
 from klimit.cli.limit import limit
 from klimit.cli.plan import plan
+from klimit.cli.plot import plot
 from klimit.cli.program import program
+from klimit.cli.prompts import prompts
+from klimit.cli.report import report
 from klimit.cli.rescore import rescore
+from klimit.cli.watch import watch
 
-for command in (limit, best_of_n, hacking, ensemble, choose, audit, gate, plan, describe, rescore):
+for command in (
+    limit,
+    best_of_n,
+    hacking,
+    ensemble,
+    choose,
+    audit,
+    gate,
+    plan,
+    report,
+    watch,
+    plot,
+    prompts,
+    describe,
+    rescore,
+):
     program.add_command(command)
 
 

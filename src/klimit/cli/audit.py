@@ -112,6 +112,10 @@ class Asked:
         )
         return found
 
+    def base(self) -> Rollouts:
+        """Samples of the base, from the first path."""
+        return self._base(self.read(self.paths[0]))
+
     def _base(self, base: Rollouts) -> Rollouts:
         if self.base_policy is not None:
             base = base.filter(policy=self.base_policy)
@@ -158,11 +162,13 @@ class Point(click.ParamType):  # type: ignore[type-arg]
     metavar="KL,GAIN",
     help="Place a policy known by its numbers only.",
 )
+@options.track
 @options.answering
 @asked
 def audit(
-    source: Asked, at: tuple[tuple[float, float], ...], as_json: bool, output: Path | None
-) -> None:
+    source: Asked, at: tuple[tuple[float, float], ...], track: str | None, as_json: bool,
+    output: Path | None,
+) -> None:  # fmt: skip
     r"""How near do trained policies come to the best that any method could do with their KL?
 
     BASE holds samples of the base model with rewards, each POLICY samples of a trained one, best on
@@ -174,23 +180,29 @@ def audit(
     klimit audit runs/grpo/completions
     klimit audit base.parquet --at 5.1,0.61
     """
-    from klimit.audit.audits import best_of_n_beside
-    from klimit.cli.output import print_json, print_text, write_table
+    from klimit.audit.audits import Audits, best_of_n_beside
+    from klimit.cli.output import log_to, print_json, print_text, write_table
     from klimit.cli.progress import steps
     from klimit.view import audit as view
     from klimit.view import records
 
     source.keep(output)
     with steps("reading and placing", "best-of-N beside it") as job:
-        found, read = _points(source, at) if at else source.audits()
+        found, read = placed(source, at)
         job.next()
         beside = best_of_n_beside(found)
+    log_to(track, Audits(tuple(found)))
     if output is not None:
         write_table(records.audit_frame(found, beside), output)
     if as_json:
         print_json(records.audit_record(found, read=read, beside=beside))
     else:
         print_text(read, view.text(found, beside))
+
+
+def placed(source: Asked, at: tuple[tuple[float, float], ...] = ()) -> tuple[list[Audit], str]:
+    """Place what was named, or numbers; also the line that says what was read."""
+    return _points(source, at) if at else source.audits()
 
 
 def _points(source: Asked, at: tuple[tuple[float, float], ...]) -> tuple[list[Audit], str]:
@@ -203,7 +215,7 @@ def _points(source: Asked, at: tuple[tuple[float, float], ...]) -> tuple[list[Au
         raise click.UsageError(
             "--at places numbers on the limit of one BASE; leave POLICY and --kl"
         )
-    base = source._base(source.read(source.paths[0]))
+    base = source.base()
     limit = klimit.frontier(base, reward=source.reward, **source.how)
     found = [limit.place(kl, gain) for kl, gain in at]
     if len(found) > 1:

@@ -17,12 +17,14 @@ from klimit.cli.source import Source, from_source, reading
 @click.option("--judge", metavar="NAME", help="Select by the reward, read the gain in this one.")
 @options.reward_range
 @options.intervals
+@options.track
 @options.answering
 @from_source
 def best_of_n(
     source: Source,
     n: list[int] | None,
     judge: str | None,
+    track: str | None,
     as_json: bool,
     output: Path | None,
     **how: Any,
@@ -37,7 +39,7 @@ def best_of_n(
     klimit best-of-n rollouts.parquet -n 4 --reward rm --judge gold
     """
     import klimit
-    from klimit.cli.output import print_json, print_text, write_table
+    from klimit.cli.output import log_to, print_json, print_text, write_table
     from klimit.cli.progress import steps
     from klimit.cli.source import usual_size
     from klimit.view import best_of_n as view
@@ -49,6 +51,7 @@ def best_of_n(
         job.next()
         sizes = [2**k for k in range(7) if 2**k <= usual_size(rollouts)] if n is None else n
         found = klimit.best_of_n(rollouts, n=sizes, reward=source.reward, judge=judge, **how)
+    log_to(track, found)
     if output is not None:
         write_table(found.to_frame(), output)
     if as_json:

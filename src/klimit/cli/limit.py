@@ -45,11 +45,13 @@ from klimit.cli.source import Source, from_source, reading
     help="With the bias of few samples removed, or the papers' own, which is low.",
 )
 @options.intervals
+@options.track
 @options.answering
 @from_source
 def limit(
-    source: Source, kl: list[float] | None, as_json: bool, output: Path | None, **how: Any
-) -> None:
+    source: Source, kl: list[float] | None, track: str | None, as_json: bool,
+    output: Path | None, **how: Any,
+) -> None:  # fmt: skip
     r"""How much reward can any method gain over the base model for a KL budget?
 
     PATH is a file, a folder or a glob with samples of the base model and their rewards: several
@@ -61,11 +63,11 @@ def limit(
     klimit limit 'dumps/*.jsonl' --reward score --prompt uid --json
     """
     import klimit
-    from klimit.cli.beside import best_of_n_beside
-    from klimit.cli.output import print_json, print_text, write_table
+    from klimit.cli.output import log_to, print_json, print_text, write_table
     from klimit.cli.progress import steps
     from klimit.view import limit as view
     from klimit.view import records
+    from klimit.view.beside import best_of_n_beside
 
     source.keep(output)
     with steps("reading", "finding the limit", "best-of-N beside it") as job:
@@ -76,6 +78,7 @@ def limit(
         found.gain(kl)  # a budget that cannot be is an error before more work is done
         job.next()
         beside = best_of_n_beside(rollouts, found, kl, reward_range=how["reward_range"])
+    log_to(track, found)
     if output is not None:
         write_table(records.limit_frame(found, kl), output)
     if as_json:

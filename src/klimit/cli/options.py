@@ -83,19 +83,19 @@ class Weights(_ParamType):
 
 
 class Target(_ParamType):
-    """A file to write a table to, whose suffix says how."""
+    """A file to write to, whose suffix says how: a table if not said otherwise."""
 
     name = "file"
+
+    def __init__(self, *suffixes: str) -> None:
+        self.suffixes = suffixes or (".csv", ".parquet")
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         """Check what can be checked before the work is done."""
         path = Path(value)
-        if path.suffix.lower() not in (".csv", ".parquet"):
-            self.fail(
-                f"{str(path)[-80:]!r} was given; name a file that ends in .csv or .parquet",
-                param,
-                ctx,
-            )
+        if path.suffix.lower() not in self.suffixes:
+            ends = f"{', '.join(self.suffixes[:-1])} or {self.suffixes[-1]}"
+            self.fail(f"{str(path)[-80:]!r} was given; name a file that ends in {ends}", param, ctx)
         if path.is_dir() or not path.parent.is_dir():
             what = "a folder" if path.is_dir() else "a file in a folder that does not exist"
             self.fail(
@@ -127,6 +127,11 @@ intervals = several(
 reward_range = click.option(
     "--reward-range", type=Numbers(exactly=2, finite=False), metavar="LO,HI",
     help="What rewards can be, if known; 0/1 rewards imply 0,1.",
+)  # fmt: skip
+
+track = click.option(
+    "--track", type=click.Choice(["trackio", "wandb"]),
+    help="Also log numbers and picture to the tracker.",
 )  # fmt: skip
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/cli.md).")

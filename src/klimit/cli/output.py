@@ -6,9 +6,10 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -35,14 +36,27 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
     """Write a CSV or Parquet file that is either whole or not there."""
+    with whole_file(path) as file:
+        write = frame.write_csv if path.suffix.lower() == ".csv" else frame.write_parquet
+        write(file)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write into, which takes its name when all of it is written.
+
+    Raises
+    ------
+    DataError
+        Where it cannot be written; then nothing is there that was not there before.
+    """
     part: Path | None = None
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         part = Path(name)
         with os.fdopen(handle, "wb") as file:
             part.chmod(0o666 & ~_umask())  # mkstemp gives the file to its owner alone
-            write = frame.write_csv if path.suffix.lower() == ".csv" else frame.write_parquet
-            write(file)
+            yield file
         os.replace(part, path)
     except OSError as problem:
         why = (problem.strerror or str(problem)).lower()
@@ -52,6 +66,15 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
     finally:
         if part is not None:
             part.unlink(missing_ok=True)
+
+
+def log_to(tracker: str | None, result: Any) -> None:
+    """Log a result where ``--track`` says; what the tracker says goes to stderr."""
+    if tracker is not None:
+        from klimit.integrations import trackers
+
+        with redirect_stdout(sys.stderr):
+            trackers.log(result, to=tracker)
 
 
 def _umask() -> int:

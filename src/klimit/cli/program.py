@@ -39,6 +39,9 @@ class Program(click.Group):
             ):  # a terminal that cannot show a letter shows its code
                 stream.reconfigure(errors="backslashreplace")
         extra["standalone_mode"] = False
+        extra["obj"] = list(
+            sys.argv[1:] if args is None else args
+        )  # as typed, for reports to repeat
         with one_line_warnings():
             code = self._code(args, *rest, **extra)
         sys.exit(code)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from klimit.audit import Audit
+    from klimit.estimate.convergence import Convergence
 
 
 @dataclass(frozen=True)
@@ -218,8 +219,8 @@ class Frontier:
             return "the plug-in estimate is low at every sample size: a lower bound"
         beyond = np.atleast_1d(kl)[~np.atleast_1d(trusted)]
         needed = self.samples_needed(float(beyond.min()))
-        some = f"{needed:,}" if needed < 1_000_000 else "over a million"
-        asked = f"{nats(float(beyond.min()))} would take about {some} samples a prompt"
+        some = f"about {needed:,}" if needed < 1_000_000 else "over a million"
+        asked = f"{nats(float(beyond.min()))} would take {some} samples a prompt"
         if self.trusted_kl <= 0:
             return f"no KL is trusted with these samples: a lower bound; {asked}"
         return f"beyond the trusted {self.trusted_kl:.2g} nats: a lower bound; {asked}"
@@ -388,11 +389,43 @@ class Frontier:
 
         return bounds(self, float(_budgets(kl)))
 
-    def prompts(self, kl: float) -> pl.DataFrame:
-        """What does each prompt gain and spend at the optimum? See `klimit.estimate.prompts`."""
+    def prompts(self, kl: float, by: str | None = None, **how: Any) -> pl.DataFrame:
+        """What does each prompt gain and spend at the optimum? See `klimit.estimate.prompts`.
+
+        Parameters
+        ----------
+        by : a list to train on or to leave out: ``"headroom"``, ``"zero-signal"`` or
+            ``"saturated"``; with `how` as `klimit.estimate.prompt_lists` takes it
+        """
+        from klimit.estimate.prompt_lists import prompt_list
         from klimit.estimate.prompts import prompts
 
-        return prompts(self, float(_budgets(kl)))
+        budget = float(_budgets(kl))
+        return prompts(self, budget) if by is None else prompt_list(self, budget, by, **how)
+
+    def convergence(self, kl: float) -> Convergence:
+        """Would more samples move the estimate? See `klimit.estimate.convergence`."""
+        from klimit.estimate.convergence import convergence
+
+        return convergence(self, kl)
+
+    def plot(self, ax: Any = None, what: str = "limit", **options: Any) -> Any:
+        """Draw the limit, or what else is asked for, into `ax` or new axes; return the axes.
+
+        Parameters
+        ----------
+        what : ``"limit"``, ``"beta"``, ``"bounds"``, ``"allocation"`` (across prompts) or
+            ``"convergence"`` (as samples are added)
+        options : of the function of that name in `klimit.view.plots`
+        """
+        from klimit.view.plots import draw
+
+        return draw(self, what, ax, **options)
+
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import limit
+
+        return limit(self)
 
     def __str__(self) -> str:
         """The verdict in words, a table, and what to mind."""

@@ -14,6 +14,8 @@ import numpy as np
 from klimit.theory._check import Floats
 from klimit.theory._pair import Pair
 
+_LARGE = 700.0  # e^700 is still a float
+
 
 class Generator(Protocol):
     """A convex f, 0 at 1 and with slope 0 there."""
@@ -121,8 +123,13 @@ class JensenShannon(Generator):
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
         """The weight W q / (1 + W (1 - q)) with W = e^anchor and q = e^(-drop / 2)."""
-        lost = np.exp(anchor) * -np.expm1(-0.5 * drop)
-        return np.asarray(anchor - 0.5 * drop - np.log1p(lost))
+        lost = -np.expm1(-0.5 * drop)
+        if (anchor < _LARGE).all():
+            away = np.log1p(np.exp(anchor) * lost)
+        else:
+            with np.errstate(divide="ignore"):
+                away = np.where(drop > 0, np.logaddexp(0.0, anchor + np.log(lost)), 0.0)
+        return np.asarray(anchor - 0.5 * drop - away)
 
     def motion(self, log_ratio: Floats, anchor: Floats, drop: Floats) -> Floats:
         """Ratios: w (1 + w) / (1 + w_best)."""

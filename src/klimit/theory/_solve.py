@@ -98,7 +98,7 @@ def own_betas(
         cost[where], gain[where] = found.kl, found.gain
         return np.log(found.kl / wanted[index]), np.exp(2 * log_l) * found.variance / found.kl
 
-    start = 0.5 * np.log(2 * wanted / variance(known)[prompts])
+    start = 0.5 * (np.log(2 * wanted) - np.log(variance(known)[prompts]))
     if guess is not None:
         with np.errstate(divide="ignore"):
             close = -np.log(guess.ravel()[searched])
@@ -192,7 +192,7 @@ def shared_betas(
     solved, searched = _settled(kl, most, most, mean(weights, known.top))
     if searched.size == 0:
         return solved
-    start = 0.5 * np.log(2 * kl[searched] / mean(weights, variance(known)))
+    start = 0.5 * (np.log(2 * kl[searched]) - np.log(mean(weights, variance(known))))
     return _shared(known, weights, kl, solved, searched, start, "kl", spend)
 
 
@@ -204,5 +204,5 @@ def shared_betas_for_gain(
     solved, searched = _settled(gain, most, mean(weights, limit), most)
     if searched.size == 0:
         return solved
-    start = np.log(gain[searched] / mean(weights, variance(known)))
+    start = np.log(gain[searched]) - np.log(mean(weights, variance(known)))
     return _shared(known, weights, gain, solved, searched, start, "gain", spend)

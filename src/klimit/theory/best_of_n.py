@@ -84,7 +84,7 @@ def best_of_n(
     merged = levels(law)
     ranked = merged if ties == "uniform" else levels(law, merged=False)
     more = draws[..., None] - 1.0
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         # q / m = F^(n-1) (1 + F- / m (1 - (F- / F)^(n-1))): no power is ever formed, so that n may
         # be e^40, and nothing cancels, so that it may be next to 1.
         spared = ranked.lower / ranked.mass * -np.expm1(more * ranked.log_below)

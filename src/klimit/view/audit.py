@@ -193,14 +193,21 @@ def _name(prompt: str) -> str:
 
 def rows(audits: Sequence[Audit], beside: BestOfN | None = None) -> str:
     """A row per placement, then best-of-N."""
+    return table(*cells(audits, beside))
+
+
+def cells(
+    audits: Sequence[Audit], beside: BestOfN | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the table."""
     headings = ["policy", "KL", "gain", "of the limit", "nats from optimal", "least KL"]
-    lines = [_row(one) for audit in _thinned(audits) for one in _points(audit)]
+    lines = [_row(one) for audit in _thinned(audits) for one in points(audit)]
     if beside is not None:
         for place, n in enumerate(np.atleast_1d(beside.n).tolist()):
             part = "".join(words.share(beside.efficiency[place]))
             gain, kl = beside.gain[place], words.short(float(beside.kl.value[place]))
             lines.append([f"best-of-{n}", kl, words.plain(gain), part, "-", "-"])
-    return table(headings, lines)
+    return headings, lines
 
 
 def _row(audit: Audit) -> list[str]:
@@ -229,7 +236,7 @@ def _share(share: Estimate) -> tuple[str, str]:
     return words.share(share)
 
 
-def _points(audit: Audit) -> list[Audit]:
+def points(audit: Audit) -> list[Audit]:
     """The placements of an array one by one."""
     from dataclasses import replace
 

@@ -69,6 +69,11 @@ def _more(best: BestOfN, place: int) -> str:
 
 def rows(best: BestOfN) -> str:
     """A row per N."""
+    return table(*cells(best))
+
+
+def cells(best: BestOfN) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the table."""
     headings = ["N", "gain", "KL", "of the limit", "pass@N" if best.zero_one else "win rate"]
     tied = bool((np.atleast_1d(best.kl.value) < 0.95 * np.atleast_1d(best.kl_bound.value)).any())
     if best.tokens is not None:
@@ -88,7 +93,7 @@ def rows(best: BestOfN) -> str:
         if best.tokens is not None:
             line.append(f"{_at(best.tokens, place).value:,.0f}")
         lines.append(line)
-    return table(headings, lines)
+    return headings, lines
 
 
 def legend(best: BestOfN) -> str:

@@ -255,6 +255,12 @@ def notes(hack: Hacking) -> list[str]:
             f"{pairs.left_out:,} of {words.count(pairs.total, 'prompt')} {verb} left out: fewer than "
             "two samples with both rewards."
         )
+    if hack.trusted_kl > 0:
+        share = hack.share_peaking_below(hack.trusted_kl * (1 - 1e-9))
+        found.append(
+            "share of prompt-bootstrap curves whose maximum lies below "
+            f"{words.nats(hack.trusted_kl, down=True)}: {100 * share:.0f} %."
+        )
     if hack.settings.prompts == "fixed":
         found.append("intervals are for these very prompts, not for others like them.")
     elif pairs.prompts < 20:

@@ -134,6 +134,13 @@ def trust(limit: Frontier, kl: Sequence[float]) -> str:
 
 def rows(limit: Frontier, kl: Sequence[float], spends: Mapping[float, str] | None = None) -> str:
     """The table: a row per budget."""
+    return table(*cells(limit, kl, spends))
+
+
+def cells(
+    limit: Frontier, kl: Sequence[float], spends: Mapping[float, str] | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the table."""
     headings = ["KL", "gain", "beta"]
     lines = []
     for budget, shown in zip(kl, words.aligned(kl), strict=True):
@@ -143,7 +150,7 @@ def rows(limit: Frontier, kl: Sequence[float], spends: Mapping[float, str] | Non
     if spends is not None:
         headings.append("best-of-N at this KL")
         lines = [[*line, spends.get(budget, "-")] for line, budget in zip(lines, kl, strict=True)]
-    return table(headings, lines)
+    return headings, lines
 
 
 def legend(limit: Frontier) -> str:

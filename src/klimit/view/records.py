@@ -233,10 +233,10 @@ def audit_frame(audits: Sequence[Audit], beside: BestOfN | None = None) -> pl.Da
     """Return a row per placement, then per N: each number with its limits, null where missing."""
     import polars as pl
 
-    from klimit.view.audit import _points
+    from klimit.view.audit import points
 
     rows = []
-    for audit in (point for one in audits for point in _points(one)):
+    for audit in (point for one in audits for point in points(one)):
         row: dict[str, Any] = {"policy": audit.name, "step": audit.step}
         for name in AUDITED:
             row |= columns(name, getattr(audit, name))

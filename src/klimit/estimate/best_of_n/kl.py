@@ -70,7 +70,6 @@ def tie_scores(n: int, depth: int) -> TieScores:
     ([0.0, 0.636, 0.631, 0.248, 0.0], True)
     """
     from scipy.special import digamma
-    from scipy.stats import binom
 
     all_fitted = depth <= _FITTED
     last = depth if all_fitted else _FITTED
@@ -82,7 +81,7 @@ def tie_scores(n: int, depth: int) -> TieScores:
     scores = digamma(depth + 1.0) - digamma(ties + 1.0)
     scores[0] = 0.0
     scores[1] = (n * np.log(n) - (n - 1)) / depth
-    chance = binom.pmf(ties, depth, rate[:, None])
+    chance = _binomial(ties, depth, rate[:, None])
     open_scores = np.arange(2, min(depth, last + 1))
     if len(open_scores):
         known = scores.copy()
@@ -94,6 +93,15 @@ def tie_scores(n: int, depth: int) -> TieScores:
         scores[open_scores] = np.linalg.lstsq(design, wanted, rcond=None)[0]
     error = float(np.abs(chance @ scores / truth - 1).max())
     return TieScores(depth, scores[: last + 1], error)
+
+
+def _binomial(ties: Integers, depth: int, rate: Floats) -> Floats:
+    """Chance of so many of `depth`; scipy.stats would take longer to import than all else here."""
+    from scipy.special import gammaln
+
+    choose = gammaln(depth + 1.0) - gammaln(ties + 1.0) - gammaln(depth - ties + 1.0)
+    found: Floats = np.exp(choose + ties * np.log(rate) + (depth - ties) * np.log1p(-rate))
+    return found
 
 
 def pass_rate_kl(rate: Floats, n: int) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from klimit._estimate import Estimate
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from klimit.estimate.result import Frontier
 
 _ROWS = ("gain", "kl", "kl_bound", "win_rate", "efficiency", "limit", "own_limit", "per_doubling",
          "kept_reward", "tokens")  # fmt: skip
@@ -44,6 +46,7 @@ class BestOfN:
     left_out : prompts with fewer samples than the largest N asked
     missing : rewards that are missing
     notes : what to mind, in words
+    frontier : the limit that it was measured against, on the same prompts
     """
 
     n: Any
@@ -68,6 +71,7 @@ class BestOfN:
     missing: int
     level: float
     notes: tuple[str, ...]
+    frontier: Frontier | None = field(default=None, repr=False, compare=False)
 
     @property
     def pass_at_k(self) -> Estimate | None:
@@ -96,6 +100,17 @@ class BestOfN:
         from klimit.view.records import best_of_n_record
 
         return best_of_n_record(self)
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw every N beside the limit; see `klimit.view.plots.best_of_n`."""
+        from klimit.view.plots import best_of_n
+
+        return best_of_n(self, ax, **options)
+
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import best_of_n
+
+        return best_of_n(self)
 
     def __str__(self) -> str:
         """The verdict on the largest N in words, and what to mind."""

@@ -124,6 +124,7 @@ def best_of_n(
         missing=data.missing,
         level=level,
         notes=data.notes(),
+        frontier=limit,
     )
 
 

@@ -90,10 +90,10 @@ class Bridged(Frontier):
             "bound; samples of a policy nearer to it would carry the limit further"
         )
 
-    def prompts(self, kl: float) -> pl.DataFrame:
+    def prompts(self, kl: float, by: str | None = None, **how: Any) -> pl.DataFrame:
         """What does each prompt gain and spend at the optimum? See `klimit.Frontier.prompts`."""
-        frame = super().prompts(kl)
-        if not self.used:
+        frame = super().prompts(kl, by, **how)
+        if not self.used or by is not None:
             return frame
         import polars as pl
 

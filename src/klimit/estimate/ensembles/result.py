@@ -243,6 +243,17 @@ class Ensemble:
             return inside[-1]
         return edge if np.isfinite(edge) and edge > 0 else _ROUND[2]
 
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw gold against KL; see `klimit.view.plots.ensemble`."""
+        from klimit.view.plots import ensemble
+
+        return ensemble(self, ax, **options)
+
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import text
+
+        return text(str(self))
+
     def __str__(self) -> str:
         """The verdict in words, a table, and what to mind."""
         from klimit.view.ensemble import text

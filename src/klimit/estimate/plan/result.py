@@ -54,6 +54,11 @@ class Plan:
     reward: str
     notes: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import plan
+
+        return plan(self)
+
     def __str__(self) -> str:
         """The verdict in words."""
         return "\n".join([*self._lines(), *(f"note: {note}" for note in self.notes)])

@@ -138,10 +138,23 @@ def correlation(hack: Hacking) -> Estimate:
         z = np.arctanh(np.clip(found, -1 + 1e-12, 1 - 1e-12))
     error = float(leave_out_error(z[1:], z[0], hack.reads.weights))
     if hack.settings.prompts == "fixed":
-        error = min(error, 1 / max(len(pairs.gold) - pairs.prompts - 1, 1) ** 0.5 * 1.5)
+        error = _redrawn(hack, *moments[:, 0])
     reach = hack.readings.bands.quantile * error
     low, high = np.tanh(z[0] - reach), np.tanh(z[0] + reach)
     return Estimate(float(found[0]), float(low), float(high), hack.settings.level)
+
+
+def _redrawn(hack: Hacking, together: float, proxy: float, gold: float) -> float:
+    """Standard error of the correlation's Fisher transform if these prompts' samples are drawn again."""
+    pairs = hack.pairs
+    rho = together / (proxy * gold) ** 0.5
+    total = 0.0
+    for chunk in pairs.chunks(pairs.proxy, pairs.gold):
+        one, other = chunk.reads[0] / proxy**0.5, chunk.reads[1] / gold**0.5
+        pull = one * other - rho * (one**2 + other**2) / 2  # the influence of a sample
+        count = pull.shape[1]
+        total += float(pull.var(axis=1).sum()) / (count - 1)
+    return total**0.5 / pairs.prompts / max(1 - rho**2, 1e-12)
 
 
 @dataclass(frozen=True)

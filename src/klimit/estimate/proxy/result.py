@@ -226,6 +226,7 @@ class Hacking:
         bands = self.readings.bands
         inside = bands.kl <= bands.trusted_kl * (1 + 1e-9)
         place = np.r_[0.0, bands.kl[inside]]
+        place[-1] = max(place[-1], bands.trusted_kl)  # the last one stands for the end of the range
         value = np.r_[0.0, bands.value[inside]]
         along = self.path.at(self.readings.read.chosen, self.path.tilt_at(bands.kl))[:, inside]
         weights = self.reads.weights
@@ -312,6 +313,17 @@ class Hacking:
         return nuisance(self, float(_budgets(kl)))
 
     # ---- saying it
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw gold against KL; see `klimit.view.plots.hacking`."""
+        from klimit.view.plots import hacking
+
+        return hacking(self, ax, **options)
+
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import text
+
+        return text(str(self))
 
     def __str__(self) -> str:
         """The verdict in words, a table, and what to mind."""

@@ -12,6 +12,7 @@ from klimit.view import words
 from klimit.view.limit import focus
 
 if TYPE_CHECKING:
+    from klimit.estimate.best_of_n import BestOfN
     from klimit.estimate.result import Frontier
     from klimit.estimate.samples import Samples
     from klimit.rollouts import Rollouts
@@ -29,23 +30,32 @@ class Beside:
     shown : budget -> the same in words
     sentence : how near best-of-N comes at the main budget; empty where that is not known
     notes : what was left out
+    best : best-of-N at the sizes that were asked for; None where there are none
     """
 
     sizes: dict[float, int | None] = field(default_factory=dict)
     shown: dict[float, str] = field(default_factory=dict)
     sentence: str = ""
     notes: tuple[str, ...] = ()
+    best: BestOfN | None = None
 
 
 def best_of_n_beside(
-    rollouts: Rollouts, limit: Frontier, kl: Sequence[float], *, reward_range: Any
-) -> Beside:
-    """Find the N that spends each budget, and how near the limit one of them comes."""
+    rollouts: Rollouts, limit: Frontier, kl: Sequence[float], *, reward_range: Any,
+    also: Sequence[int] = (),
+) -> Beside:  # fmt: skip
+    """Find the N that spends each budget, and how near the limit one of them comes.
+
+    Parameters
+    ----------
+    also : sizes that are wanted as well; `best` has them
+    """
+    import klimit
     from klimit.estimate.best_of_n.equal_n import n_kl, n_spending
 
     if limit.samples.scale == 0:
         return Beside(dict.fromkeys(kl), dict.fromkeys(kl, "-"))
-    rollouts, samples = _enough(rollouts, limit)
+    rollouts, samples = enough(rollouts, limit)
     sizes = {budget: n_spending(samples, budget) for budget in kl}
     least, two = int(samples.counts.min()), n_kl(samples, 2)
     shown = {}
@@ -53,14 +63,23 @@ def best_of_n_beside(
         shown[budget] = f"N > {least:,}" if n is None else f"N = {n:,}"
         if n == 2 and two > 1.5 * budget:
             shown[budget] = "N < 2"
-    sentence, notes = _sentence(rollouts, limit, sizes[focus(limit, kl)], reward_range)
+    n = _size(limit, sizes[focus(limit, kl)])
+    asked = sorted({*also, *([] if n is None else [n])})
+    found = None
+    if asked and limit.members is not None:
+        settings = limit.settings
+        found = klimit.best_of_n(
+            rollouts, n=asked, reward=limit.reward, reward_range=reward_range,
+            level=settings.level, seed=settings.seed,
+        )  # fmt: skip
+    sentence, notes = ("", ()) if n is None or found is None else _sentence(found, asked.index(n))
     if samples.prompts < limit.samples.prompts:
         few, all_ = words.count(samples.prompts, "prompt"), limit.samples.prompts
         notes = (*notes, f"best-of-N is read from {few} of {all_:,}, drawn by the seed.")
-    return Beside(sizes, shown, sentence, notes)
+    return Beside(sizes, shown, sentence, notes, found if also else None)
 
 
-def _enough(rollouts: Rollouts, limit: Frontier) -> tuple[Rollouts, Samples]:
+def enough(rollouts: Rollouts, limit: Frontier) -> tuple[Rollouts, Samples]:
     """Of very many prompts as many as a side remark needs, whatever their order in the file."""
     from klimit.estimate.inputs import reward_column
     from klimit.estimate.samples import collect
@@ -74,30 +93,24 @@ def _enough(rollouts: Rollouts, limit: Frontier) -> tuple[Rollouts, Samples]:
     return rollouts, collect(column.values, column.lengths, seed=limit.settings.seed)
 
 
-def _sentence(
-    rollouts: Rollouts, limit: Frontier, n: int | None, reward_range: Any
-) -> tuple[str, tuple[str, ...]]:
-    """Say how near the largest best-of-N within the budget comes, if nearly all prompts show it."""
-    import klimit
-
+def _size(limit: Frontier, n: int | None) -> int | None:
+    """The largest best-of-N within the main budget that nearly all prompts show; None: not told."""
     settings, counts = limit.settings, limit.samples.counts
     usual = (settings.objective, settings.budget) == ("reward", "average")
     if not usual or settings.estimator == "plugin" or limit.trusted_kl == 0:
-        return "", ()
+        return None
     most = int(np.quantile(counts, 0.05, method="lower"))
-    n = max(min(most, most if n is None else n - 1), 2)
-    found = klimit.best_of_n(
-        rollouts,
-        n=n,
-        reward=limit.reward,
-        reward_range=reward_range,
-        level=settings.level,
-        seed=settings.seed,
-    )
-    part, between = words.share(found.efficiency)
-    if not found.efficiency.trusted:
+    return max(min(most, most if n is None else n - 1), 2)
+
+
+def _sentence(found: BestOfN, at: int) -> tuple[str, tuple[str, ...]]:
+    """Say how near it comes."""
+    n, share = int(np.atleast_1d(found.n)[at]), found.efficiency[at]
+    if not share.trusted:
         return "", ()
-    line = f"Best-of-{n:,} spends {words.nats(float(found.kl))} and reaches {part} of what is"
+    part, between = words.share(share)
+    spent = words.nats(float(np.atleast_1d(found.kl.value)[at]))
+    line = f"Best-of-{n:,} spends {spent} and reaches {part} of what is"
     less = words.count(found.left_out, "prompt")
     note = f"best-of-{n:,} is read without {less} that have fewer samples than that."
     return f"{line} possible there{between}.", (note,) if found.left_out else ()

@@ -1,0 +1,103 @@
+"""``klimit plot``: the picture for a paper, a slide or a pull request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from klimit.cli import options
+from klimit.cli.audit import Asked, Point, asked, placed, reading
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from klimit.rollouts import Rollouts
+
+WHAT = ("limit", "best-of-n", "beta", "bounds", "allocation", "convergence", "audit")
+
+
+@click.command(short_help="Draw the limit, best-of-N, policies or prompts: PNG, SVG or PDF.")
+@reading
+@click.option(
+    "--what", type=click.Choice(WHAT), help="What to draw; limit, or audit with policies."
+)
+@click.option("--at", type=Point(), multiple=True, metavar="KL,GAIN",
+              help="Place a policy known by its numbers only.")  # fmt: skip
+@click.option("--plugin", is_flag=True, help="Also draw the papers' own estimate, which is low.")
+@click.option("--dark", is_flag=True, help="Light on dark.")
+@click.option("--title", metavar="TEXT", help="A line above the picture.")
+@click.option("-o", "--output", type=options.Target(".png", ".svg", ".pdf"), required=True,
+              metavar="FILE", help="Where to write: .png, .svg or .pdf.")  # fmt: skip
+@asked
+def plot(
+    source: Asked,
+    what: str | None,
+    at: tuple[tuple[float, float], ...],
+    plugin: bool,
+    dark: bool,
+    title: str | None,
+    output: Path,
+) -> None:
+    r"""Draw what any method can gain for its KL, and what yours did.
+
+    BASE holds samples of the base model with rewards, each POLICY samples of a trained one. Alone,
+    BASE gives the limit with best-of-N beside it; with policies, or with steps of a run inside
+    (--what audit), the plane of gain against KL. --kl is the KL of each policy; for allocation and
+    convergence the budget; for limit, beta and bounds how far to draw. Needs matplotlib.
+
+    \b
+    klimit plot base.parquet --reward rm -o limit.svg
+    klimit plot base.parquet grpo.parquet --reward rm -o plane.pdf
+    klimit plot base.parquet --what allocation --kl 2 -o prompts.png
+    """
+    from klimit.cli.output import print_text, whole_file
+    from klimit.cli.progress import steps
+    from klimit.view import plots
+
+    source.keep(output)
+    policies = len(source.paths) > 1 or bool(at)
+    what = what or ("audit" if policies else "limit")
+    if policies and what != "audit":
+        raise click.UsageError(f"--what {what} is drawn of BASE alone; leave POLICY and --at")
+    figure, ax = plots.figure(dark=dark)
+    with steps("reading and measuring", "drawing") as job:
+        if what == "audit":
+            found, read = placed(source, at)
+            plots.audits(found, ax)
+        else:
+            base = source.base()
+            read = str(base)
+            _of_base(base, what, source, ax, plugin)
+        if title:
+            ax.set_title(title, parse_math=False, color=ax.xaxis.label.get_color())
+        job.next()
+        with whole_file(output) as file:
+            plots.save(figure, file, output.suffix.lower()[1:])
+    print_text(read, f"wrote {output}")
+
+
+def _of_base(base: Rollouts, what: str, source: Asked, ax: Axes, plugin: bool) -> None:
+    import klimit
+    from klimit.cli.source import usual_size
+    from klimit.view import plots
+
+    if source.kl is not None and len(source.kl) != 1:
+        raise click.UsageError(f"--kl has {len(source.kl)} numbers; one was expected")
+    kl = None if source.kl is None else source.kl[0]
+    how = {name: source.how[name] for name in ("reward_range", "level", "seed")}
+    sizes = [2**k for k in range(1, 7) if 2**k <= max(usual_size(base) / 2, 2)]
+    best: Any = None
+    if what in ("limit", "best-of-n") and usual_size(base) >= 2:
+        best = klimit.best_of_n(base, n=sizes, reward=source.reward, **how)
+    if what == "best-of-n":
+        if best is None:
+            raise click.UsageError("best-of-N needs prompts with two samples or more")
+        plots.best_of_n(best, ax)
+        return
+    limit = klimit.frontier(base, reward=source.reward, **source.how)
+    options: dict[str, Any] = {"kl": kl}
+    if what == "limit":
+        options |= {"best_of_n": best, "plugin": plugin}
+    limit.plot(ax, what, **options)

@@ -1,0 +1,112 @@
+"""Lists of prompts to train on, or to leave out: by what their own samples show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from klimit._errors import ArgumentError, DataError
+from klimit.estimate.kernel import Floats
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from klimit.estimate.result import Frontier
+    from klimit.estimate.samples import Samples
+
+LISTS = ("headroom", "zero-signal", "saturated")
+NEARLY = 0.9  # share of samples at the best possible reward from which a prompt is saturated
+GROUP = 8  # completions of a prompt in a batch of GRPO
+
+
+def prompt_list(
+    limit: Frontier, kl: float, by: str, *, nearly: float = NEARLY, group: int = GROUP
+) -> pl.DataFrame:
+    """Which prompts have the most to gain, which give no gradient, and which are solved?
+
+    Parameters
+    ----------
+    kl : nats per sequence, for gain and kl of each prompt
+    by : ``"headroom"``: all prompts, the largest headroom first. ``"zero-signal"``: those whose
+        samples all have one reward; a group of equal rewards gives GRPO and RLOO no gradient.
+        ``"saturated"``: those of whose samples nearly all have the best possible reward
+    nearly : share of samples that makes a prompt saturated
+    group : completions in a group, for `no_signal`
+
+    Returns
+    -------
+    polars frame
+        The columns of `Frontier.prompts`, and: at_top, the share of samples with the best possible
+        reward (the upper end of `reward_range`, stated or implied by 0/1 rewards; else the best
+        reward seen); no_signal, the chance that `group` of the samples, drawn without replacement,
+        have one reward, which estimates that of a new group without bias; null where a prompt has
+        fewer samples.
+
+    Raises
+    ------
+    ArgumentError
+        For another `by`, or where `nearly` or `group` cannot be.
+
+    Examples
+    --------
+    >>> from klimit.estimate.frontier import frontier
+    >>> limit = frontier([[0, 0, 0, 1], [1, 1, 1, 1], [0, 0, 0, 0], [0, 1, 0, 1]])
+    >>> prompt_list(limit, 0.5, "zero-signal")["prompt_id"].to_list()
+    [1, 2]
+    >>> prompt_list(limit, 0.5, "headroom", group=2)["no_signal"].round(2).to_list()
+    [0.5, 0.33, 1.0, 1.0]
+    """
+    import polars as pl
+
+    if by not in LISTS:
+        raise ArgumentError(f"by must be one of {', '.join(map(repr, LISTS))}; got {by!r}.")
+    if not 0 < nearly <= 1:
+        raise ArgumentError(f"nearly={nearly!r} was given; a share of samples was expected: 0.9.")
+    if group < 2 or group != int(group):
+        raise ArgumentError(f"group={group!r} was given; 2 or more completions were expected.")
+    if limit.settings.objective != "reward":
+        raise DataError(
+            "the samples of a win-rate limit are ranks; lists need rewards: objective='reward'."
+        )
+    samples = limit.samples
+    frame = limit.prompts(kl).with_columns(
+        pl.Series("at_top", at_top(limit)),
+        pl.Series("no_signal", no_signal(samples, int(group))).fill_nan(None),
+    )
+    if by == "headroom":
+        return frame.sort("headroom", "gain", descending=True, maintain_order=True)
+    if by == "zero-signal":
+        keep = frame.filter(pl.Series(samples.variances == 0))
+        return keep.sort("samples", descending=True, maintain_order=True)
+    keep = frame.filter(pl.col("at_top") >= nearly)
+    return keep.sort("at_top", "samples", descending=True, maintain_order=True)
+
+
+def at_top(limit: Frontier) -> Floats:
+    """(prompts,) share of samples with the best possible reward."""
+    samples, stated = limit.samples, limit.settings.reward_range
+    best = samples.means + samples.tops
+    top = float(best.max()) if stated is None or not np.isfinite(stated[1]) else stated[1]
+    width = max(samples.scale, abs(top) * 1e-3, 1e-300)
+    found: Floats = np.where(best >= top - 1e-6 * width, samples.ties / samples.counts, 0.0)
+    return found
+
+
+def no_signal(samples: Samples, group: int) -> Floats:
+    """(prompts,) chance that so many samples, without replacement, are equal; nan where there are fewer."""
+    from scipy.special import gammaln
+
+    def log_ways(count: Floats) -> Floats:  # of choosing a group
+        with np.errstate(invalid="ignore"):
+            found = gammaln(count + 1) - gammaln(count - group + 1) - gammaln(group + 1)
+        return np.where(count >= group, found, -np.inf)
+
+    chance = np.full(samples.prompts, np.nan)
+    for prompt, rewards in samples.rewards_by_prompt():
+        if len(rewards) >= group:
+            runs = np.diff(np.flatnonzero(np.diff(rewards, prepend=-np.inf, append=np.inf)))
+            equal = log_ways(np.asarray(runs, dtype=float))
+            whole = log_ways(np.array([float(len(rewards))]))
+            chance[prompt] = np.exp(equal - whole).sum()
+    return chance

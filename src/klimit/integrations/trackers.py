@@ -1,0 +1,229 @@
+"""Results in a tracker: numbers and a picture to Trackio or Weights & Biases.
+
+::
+
+    limit = klimit.frontier(base, reward="rm")
+    klimit.integrations.trackers.log(limit, to="trackio")
+
+A placement's numbers have the names that the callback for TRL gives them (``docs/training.md``), so
+that audits and running trainings stand in one chart.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._errors import ArgumentError, DataError
+from klimit._text import safe
+
+if TYPE_CHECKING:
+    from klimit.audit import Audit
+    from klimit.estimate.best_of_n import BestOfN
+    from klimit.estimate.plan import Plan
+    from klimit.estimate.proxy.result import Hacking
+    from klimit.estimate.result import Frontier
+
+__all__ = ["TRACKERS", "log", "scalars"]
+
+TRACKERS = ("trackio", "wandb")
+_PLACED = {"kl": "kl", "gain": "gain", "limit": "limit", "efficiency": "efficiency",
+           "least_kl": "least_kl", "gap_nats": "nats_from_optimal"}  # fmt: skip
+
+
+def log(
+    result: Any, to: Any = "trackio", *, step: int | None = None, project: str | None = None,
+    figure: bool = True,
+) -> None:  # fmt: skip
+    """Log a result: its numbers, and its picture where it has one.
+
+    Parameters
+    ----------
+    result : `Frontier`, `BestOfN`, `Plan`, `Hacking`, `Audit` or `Audits`. Steps of a run are logged each at
+        its own step
+    to : ``"trackio"`` or ``"wandb"``: the run that is active, or else a new one, which is finished
+        when the result is logged; or a run of either
+    step : where on the run's own axis; the next one if not given
+    project : of a new run; ``TRACKIO_PROJECT`` or ``WANDB_PROJECT``, else ``klimit``
+    figure : whether to draw; needs matplotlib
+
+    Raises
+    ------
+    ArgumentError
+        For another tracker, or a result that has no numbers to log.
+    DataError
+        Where the tracker, or matplotlib, is not installed, or no run can be opened.
+    """
+    rows = scalars(result)
+    with _opened(to, project) as (run, tracker):
+        picture = _picture(result, tracker) if figure else {}
+        prefix = next(iter(rows[0][1])).partition("/")[0]
+        along = len({at for at, _ in rows}) > 1
+        if along and tracker == "wandb":  # whose own axis only goes forward
+            run.define_metric(f"{prefix}/*", step_metric=f"{prefix}/step")
+        for place, (at, numbers) in enumerate(rows):
+            last = place == len(rows) - 1
+            values = {**numbers, **(picture if last else {})}
+            if at is not None:
+                values[f"{prefix}/step"] = at
+            here = at if along and tracker == "trackio" and step is None else step
+            run.log(values) if here is None else run.log(values, step=here)
+
+
+def scalars(result: Any) -> list[tuple[int | None, dict[str, float]]]:
+    """The numbers of a result by name, a row per step of training (None: no step); finite ones only.
+
+    Examples
+    --------
+    >>> import klimit
+    >>> rewards = np.random.default_rng(0).normal(size=(200, 64))
+    >>> ((step, numbers),) = scalars(klimit.best_of_n(rewards, n=4))
+    >>> step, round(numbers["best_of_n/gain_at_4"], 2)
+    (None, 1.02)
+    """
+    import klimit
+
+    if isinstance(result, klimit.Frontier):
+        return [(None, _finite(_limit(result)))]
+    if isinstance(result, klimit.BestOfN):
+        return [(None, _finite(_best_of_n(result)))]
+    if isinstance(result, klimit.Plan):
+        return [(None, _finite(_plan(result)))]
+    if isinstance(result, klimit.Hacking):
+        return [(None, _finite(_hacking(result)))]
+    if isinstance(result, klimit.Audit):
+        return _placements([result])
+    if isinstance(result, klimit.Audits):
+        return _placements(list(result))
+    raise ArgumentError(
+        f"{type(result).__name__} was given; a Frontier, BestOfN, Plan, Hacking, Audit or Audits was "
+        "expected."
+    )
+
+
+def _limit(limit: Frontier) -> dict[str, float]:
+    from klimit.view.limit import budgets
+
+    found = {"limit/trusted_kl": limit.trusted_kl, "limit/base_reward": limit.base_reward}
+    for kl in budgets(limit):
+        at = f"at_{kl:g}_nats"
+        gain, beta = limit.gain(kl), limit.beta(kl)
+        found |= {f"limit/gain_{at}": gain.value, f"limit/gain_low_{at}": gain.low,
+                  f"limit/gain_high_{at}": gain.high}  # fmt: skip
+        if beta.trusted:
+            found[f"limit/beta_{at}"] = beta.value
+    return found
+
+
+def _best_of_n(best: BestOfN) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for place, n in enumerate(np.atleast_1d(best.n).tolist()):
+        for name in ("gain", "kl", "efficiency", "win_rate"):
+            estimate = getattr(best, name)
+            value = np.atleast_1d(estimate.value)[place]
+            if np.broadcast_to(estimate.trusted, np.shape(np.atleast_1d(estimate.value)))[place]:
+                found[f"best_of_n/{name}_at_{n}"] = value
+    return found
+
+
+def _plan(plan: Plan) -> dict[str, float]:
+    found = {name: float(getattr(plan, name).value) for name in ("kl", "beta", "gain")}
+    found |= {"prompts": plan.prompts, "samples": plan.samples, "error_now": plan.error_now}
+    if plan.n is not None:
+        found["n"] = plan.n
+    return {f"plan/{name}": value for name, value in found.items()}
+
+
+def _hacking(hack: Hacking) -> dict[str, float]:
+    from klimit.view.limit import budgets
+
+    found = {"hacking/trusted_kl": hack.trusted_kl, "hacking/stop_kl": hack.stop_kl.value}
+    for kl in budgets(hack.proxy):
+        at = f"at_{kl:g}_nats"
+        for name in ("proxy_gain", "gold_gain"):
+            gain = getattr(hack, name)(kl)
+            found |= {f"hacking/{name}_{at}": gain.value, f"hacking/{name}_low_{at}": gain.low,
+                      f"hacking/{name}_high_{at}": gain.high}  # fmt: skip
+    return found
+
+
+def _placements(audits: list[Audit]) -> list[tuple[int | None, dict[str, float]]]:
+    """Numbers of all placements, those of one step together."""
+    from klimit.view.audit import points
+
+    placed = [one for audit in audits for one in points(audit)]
+    several = len({one.name for one in placed}) > 1
+    rows: dict[int | None, dict[str, float]] = {}
+    for one in placed:
+        prefix = f"frontier/{safe(one.name)}/" if several else "frontier/"
+        numbers: dict[str, float] = {"trusted": float(bool(one.limit.trusted))}
+        for name, called in _PLACED.items():
+            estimate = getattr(one, name)
+            numbers |= {called: estimate.value, f"{called}_low": estimate.low,
+                        f"{called}_high": estimate.high}  # fmt: skip
+        step = one.step if isinstance(one.step, int) else None
+        row = rows.setdefault(step, {})
+        row |= {f"{prefix}{name}": value for name, value in _finite(numbers).items()}
+    return sorted(rows.items(), key=lambda row: -1 if row[0] is None else row[0])
+
+
+def _finite(numbers: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
+
+
+def _picture(result: Any, tracker: str) -> dict[str, Any]:
+    """The picture as the tracker takes it; nothing where the result draws none."""
+    if not hasattr(result, "plot"):
+        return {}
+    from klimit.view import plots
+
+    drawn, ax = plots.figure()
+    drawn.set_dpi(150)
+    result.plot(ax)
+    drawn.canvas.draw()
+    pixels = np.asarray(drawn.canvas.buffer_rgba())[..., :3].copy()
+    name = next(iter(scalars(result)[0][1])).partition("/")[0]
+    return {f"{name}/figure": import_module(tracker).Image(pixels)}
+
+
+@contextmanager
+def _opened(to: Any, project: str | None) -> Iterator[tuple[Any, str]]:
+    """A run, and whose it is; a run that is opened here is finished here."""
+    if not isinstance(to, str):
+        tracker = type(to).__module__.partition(".")[0]
+        if tracker not in TRACKERS:
+            raise ArgumentError(
+                f"to={safe(to)} is no run of trackio or wandb; 'trackio', 'wandb' or such a run was "
+                "expected."
+            )
+        yield to, tracker
+        return
+    if to not in TRACKERS:
+        raise ArgumentError(f"to={to!r} was given; 'trackio', 'wandb' or a run was expected.")
+    try:
+        module = import_module(to)
+    except ImportError:
+        raise DataError(
+            f"{to} is not installed; install it: pip install 'klimit[trackers]'."
+        ) from None
+    run = _active(module, to)
+    if run is not None:
+        yield run, to
+        return
+    project = project or os.environ.get(f"{to.upper()}_PROJECT") or "klimit"
+    run = module.init(project=project)
+    try:
+        yield run, to
+    finally:
+        module.finish()
+
+
+def _active(module: Any, tracker: str) -> Any:
+    """The run that the program has open, if any."""
+    return module.run if tracker == "wandb" else module.context_vars.current_run.get()

@@ -1,0 +1,55 @@
+"""Pictures of results, by matplotlib: a function per picture, each returns the axes that it drew into.
+
+Results draw themselves with ``.plot(ax=None)``; these are the functions behind that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from klimit._errors import ArgumentError
+from klimit.view.plots.allocation import allocation
+from klimit.view.plots.audits import audits
+from klimit.view.plots.best_of_n import best_of_n
+from klimit.view.plots.beta import beta
+from klimit.view.plots.bounds import bounds
+from klimit.view.plots.convergence import convergence
+from klimit.view.plots.ensemble import ensemble
+from klimit.view.plots.frontier import limit
+from klimit.view.plots.hacking import hacking
+from klimit.view.plots.style import figure, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from klimit.estimate.result import Frontier
+
+__all__ = [
+    "allocation",
+    "audits",
+    "best_of_n",
+    "beta",
+    "bounds",
+    "convergence",
+    "draw",
+    "ensemble",
+    "figure",
+    "hacking",
+    "limit",
+    "save",
+]
+
+
+def draw(found: Frontier, what: str = "limit", ax: Axes | None = None, **options: Any) -> Axes:
+    """One of the pictures of a frontier; see `Frontier.plot`."""
+    pictures = {"limit": limit, "beta": beta, "bounds": bounds, "allocation": allocation}
+    if what == "convergence":
+        from klimit.view.limit import budgets, focus
+
+        kl = options.pop("kl", None)
+        kl = focus(found, budgets(found)) if kl is None else kl
+        return convergence(found.convergence(kl), ax, **options)
+    if what not in pictures:
+        names = ", ".join(map(repr, [*pictures, "convergence"]))
+        raise ArgumentError(f"what must be one of {names}; got {what!r}.")
+    return pictures[what](found, ax, **options)

@@ -1,0 +1,143 @@
+"""The plane of gain against KL: the frontier, policies, their paths over steps, and best-of-N."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from klimit._estimate import Estimate
+from klimit._text import safe
+from klimit.view import colours, words
+from klimit.view.plots import style
+from klimit.view.plots.frontier import limit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from klimit.audit import Audit
+    from klimit.estimate.best_of_n import BestOfN
+    from klimit.estimate.result import Frontier
+
+MANY = 12  # steps of a path from which intervals would hide it
+
+
+def audits(
+    placements: Sequence[Audit], ax: Axes | None = None, *, best_of_n: BestOfN | bool = True,
+    kl: float | None = None,
+) -> Axes:  # fmt: skip
+    """How near the limit is each policy, and how did it get there?
+
+    Every policy stands at its KL and gain with both intervals, hollow where the limit at its KL is
+    not trusted; steps of one policy are joined in their order. A policy whose KL is not known
+    stands, with an arrow, at the least KL that its gain implies.
+
+    Parameters
+    ----------
+    placements : `Audits`, or a sequence of `Audit`
+    ax : axes to draw into; new ones if not given
+    best_of_n : best-of-N of the same base, to stand beside them; True: as far as its samples allow
+    kl : nats up to which to draw; chosen if not given
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    from klimit.audit.audits import best_of_n_beside
+    from klimit.view.audit import points
+
+    ax = style.axes(ax)
+    placed = [one for audit in placements for one in points(audit)]
+    found = _widest(placed)
+    if found is not None:
+        beside = best_of_n_beside(placed) if best_of_n is True else best_of_n or None
+        limit(found, ax, kl=_end(placed, found) if kl is None else kl, best_of_n=beside)
+    paths: dict[str, list[Audit]] = {}
+    for audit in placed:
+        paths.setdefault(audit.name, []).append(audit)
+    for at, (name, path) in enumerate(paths.items()):
+        color = style.palette(ax).policy(at)
+        _path(ax, name, path, color, style.MARKERS[at % len(style.MARKERS)])
+        _steps(ax, path if len(paths) == 1 else path[-1:], color)
+    if len(placed) == 1:
+        _shortfall(ax, placed[0])
+    style.named(ax, x=colours.KL, y=colours.gain(placed[0].reward))
+    ax.autoscale_view()
+    style.legend(ax)
+    return ax
+
+
+def _path(ax: Axes, name: str, path: list[Audit], color: str, marker: str) -> None:
+    """One policy: a mark, or marks of its steps with a line through them."""
+    known = [one for one in path if math.isfinite(one.kl.value)]
+    label = style.entry(safe(name, longest=colours.LONGEST))
+    if len(known) > 1:
+        ax.plot([one.kl.value for one in known], [one.gain.value for one in known], color=color,
+                lw=1.1, alpha=0.6, zorder=2, label="_nolegend_")  # fmt: skip
+    if known:
+        crowded = len(known) > MANY
+        style.points(
+            ax, _column(known, "kl", crowded), _column(known, "gain", crowded), color=color,
+            marker=marker, label=label, size=4.0 if crowded else 5.5,
+            hollow=[not one.limit.trusted for one in known],
+        )  # fmt: skip
+        label = ""
+    for one in path:
+        least = one.least_kl
+        at = least.value if math.isfinite(least.value) else least.low
+        if not math.isfinite(one.kl.value) and math.isfinite(at):
+            ax.errorbar(at, one.gain.value, xerr=0.06 * max(ax.get_xlim()[1], at), xlolims=True,
+                        fmt=marker, color=color, markerfacecolor=style.palette(ax).paper, capsize=3,
+                        zorder=4, label=f"{label}, its KL not known" if label else None)  # fmt: skip
+            label = ""
+
+
+def _steps(ax: Axes, path: list[Audit], color: str) -> None:
+    """Name the first and the last step."""
+    for one in {id(one): one for one in (path[0], path[-1])}.values():
+        if one.step is not None and math.isfinite(one.kl.value):
+            style.note(ax, f"step {safe(one.step, longest=12)}", one.kl.value, one.gain.value,
+                       (5, 5), color=color)  # fmt: skip
+
+
+def _column(path: list[Audit], name: str, crowded: bool) -> Estimate:
+    """One number of all placements; without its ends where they are many."""
+    parts = [getattr(one, name) for one in path]
+    value = [part.value for part in parts]
+    low, high = (value, value) if crowded else ([p.low for p in parts], [p.high for p in parts])
+    return Estimate.of(value, low, high, level=parts[0].level)
+
+
+def _shortfall(ax: Axes, audit: Audit) -> None:
+    """What one policy lacks: the way up to the limit, and the way back to the least KL."""
+    palette = style.palette(ax)
+    spent, won = float(audit.kl.value), float(audit.gain.value)
+    share = audit.efficiency
+    best = float(audit.limit.value if audit.limit.trusted else audit.limit.low)
+    if math.isfinite(share.value) and math.isfinite(share.high) and best > won > 0:
+        ax.plot([spent, spent], [won, best], color=palette.quiet, lw=1, ls=(0, (1, 2)), zorder=2)
+        right = spent > 0.7 * ax.get_xlim()[1]
+        style.note(ax, f"{words.share(share)[0]} of the limit", spent, (won + best) / 2,
+                   (-5 if right else 5, 0), va="center", ha="right" if right else "left")  # fmt: skip
+    least = audit.least_kl
+    if least.trusted and math.isfinite(spent) and 0 < least.value < spent:
+        ax.plot([least.value, spent], [won, won], color=palette.quiet, lw=1, ls=(0, (1, 2)),
+                zorder=2)  # fmt: skip
+        style.note(ax, f"{words.nats(float(least.value))} would do", float(least.value), won,
+                   (4, -12))  # fmt: skip
+
+
+def _widest(placed: Sequence[Audit]) -> Frontier | None:
+    """The limit on most prompts, of those the one that reaches furthest: placements may differ."""
+    found = [one.frontier for one in placed if one.frontier is not None]
+    return max(found, key=lambda limit: (limit.samples.prompts, limit.trusted_kl), default=None)
+
+
+def _end(placed: Sequence[Audit], found: Frontier) -> float | None:
+    """KL up to which the frontier is drawn: as far as its policies went."""
+    spent = [float(x) for one in placed for x in (one.kl.value, one.kl.high, one.least_kl.value)]
+    most = max((x for x in spent if math.isfinite(x)), default=0.0)
+    usual = 1.2 * found.trusted_kl
+    if not most > 0:
+        return None
+    return 1.08 * most if not math.isfinite(usual) else max(1.08 * most, min(usual, 3 * most))

@@ -1,0 +1,218 @@
+"""How every picture looks: size, lines, intervals, labels. No global setting is read or changed.
+
+An axes that the caller brings keeps its own grid, spines and fonts; one that is made here is
+dressed. Colours suit the paper: a dark axes gets the colours for dark.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._errors import DataError
+from klimit.view.colours import DARK, LIGHT, Palette
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from klimit.estimate.kernel import Floats
+
+SIZE = (6.4, 4.0)  # inches
+SMALL = 8.5  # points, of labels inside a picture
+MARKERS = ("o", "D", "^", "v", "P", "X")
+MISSING = "pictures need matplotlib; install it: pip install 'klimit[plot]'."
+
+
+def axes(ax: Axes | None) -> Axes:
+    """The caller's axes, or new ones of pyplot's, which a notebook shows.
+
+    Raises
+    ------
+    DataError
+        Where matplotlib is not installed.
+    """
+    if ax is not None:
+        return ax
+    try:
+        from matplotlib import pyplot as plt
+    except ImportError:
+        raise DataError(MISSING) from None
+    return dressed(plt.subplots(figsize=SIZE, layout="constrained")[1])
+
+
+def figure(*, dark: bool = False, size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
+    """A figure of its own, which no window manager knows, to be saved.
+
+    Raises
+    ------
+    DataError
+        Where matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise DataError(MISSING) from None
+    found = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(found)
+    ax = found.add_subplot()
+    if dark:
+        found.set_facecolor(DARK.paper)
+        ax.set_facecolor(DARK.paper)
+    return found, dressed(ax)
+
+
+def dressed(ax: Axes) -> Axes:
+    """An axes of our own: a light grid, no frame above and on the right."""
+    colours = palette(ax)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(colours.quiet)
+    ax.grid(visible=True, color=colours.grid, linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.tick_params(colors=colours.quiet, labelcolor=colours.ink)
+    for label in (ax.xaxis.label, ax.yaxis.label, ax.title):
+        label.set_color(colours.ink)
+    return ax
+
+
+def palette(ax: Axes) -> Palette:
+    """The colours for the paper of these axes."""
+    from matplotlib.colors import to_rgb
+
+    brightness = float(np.dot(to_rgb(ax.get_facecolor()), (0.2126, 0.7152, 0.0722)))
+    return LIGHT if brightness > 0.5 else DARK
+
+
+def named(ax: Axes, *, x: str, y: str) -> None:
+    """Name both axes, where the caller has not."""
+    for label, text in ((ax.xaxis.label, x), (ax.yaxis.label, y)):
+        if not label.get_text():
+            label.set(text=text, parse_math=False)  # dollar signs of names are no formulas
+
+
+def legend(
+    ax: Axes, loc: str = "best", at: tuple[float, float] | None = None, columns: int = 1
+) -> None:
+    """Say what is what.
+
+    Parameters
+    ----------
+    at : place of the legend's corner `loc` in parts of the axes, to put it outside
+    """
+    handles, labels = ax.get_legend_handles_labels()
+    if labels:
+        found = ax.legend(handles, labels, loc=loc, bbox_to_anchor=at, ncols=columns, frameon=False,
+                          fontsize=SMALL, labelcolor=palette(ax).ink)  # fmt: skip
+        for text in found.get_texts():
+            text.set_parse_math(False)
+
+
+def entry(text: str) -> str:
+    """A name in the legend, which leaves out what begins with an underscore."""
+    return f" {text}" if text.startswith("_") else text
+
+
+def from_zero(ax: Axes, *artists: Any) -> None:
+    """Let both axes begin at nothing, if nothing lies below it."""
+    for artist in artists:
+        artist.sticky_edges.x.append(0.0)
+        artist.sticky_edges.y.append(0.0)
+    ax.autoscale_view()
+
+
+def points(
+    ax: Axes, x: Any, y: Any, *, color: str, marker: str, label: str = "", size: float = 5.5,
+    hollow: Sequence[bool] | None = None, seen: Any = True,
+) -> None:  # fmt: skip
+    """Mark estimates with their intervals both ways; hollow ones are not trusted.
+
+    Parameters
+    ----------
+    x, y : `Estimate`s of one shape
+    seen : which of them
+    """
+    across, up = np.atleast_1d(x.value), np.atleast_1d(y.value)
+    seen = np.isfinite(across) & np.isfinite(up) & seen
+    if not seen.any():
+        return
+    bars: dict[str, Any] = {
+        "fmt": "none", "ecolor": color, "elinewidth": 1.1, "alpha": 0.75, "zorder": 3,
+    }  # fmt: skip
+    left, below = ends(x), ends(y)
+    ax.errorbar(across[seen], up[seen], xerr=left[:, seen], yerr=below[:, seen], **bars)
+    unbounded = seen & np.isposinf(np.atleast_1d(y.high))
+    if unbounded.any():  # an arrow as long as the other side
+        ax.errorbar(across[unbounded], up[unbounded], yerr=below[0, unbounded], lolims=True, **bars)
+    empty = np.zeros(len(across), dtype=bool) if hollow is None else np.asarray(hollow)
+    for which, face in ((seen & ~empty, color), (seen & empty, palette(ax).paper)):
+        if which.any():
+            ax.plot(across[which], up[which], linestyle="none", marker=marker, markersize=size,
+                    markerfacecolor=face, markeredgecolor=color, markeredgewidth=1.3, zorder=4,
+                    label=label or "_nolegend_")  # fmt: skip
+            label = ""
+
+
+def ends(estimate: Any) -> Floats:
+    """(2, points) lengths of the interval below and above; none where an end is not known."""
+    value, low, high = (
+        np.atleast_1d(np.asarray(getattr(estimate, name), dtype=float))
+        for name in ("value", "low", "high")
+    )
+    with np.errstate(invalid="ignore"):
+        found = np.stack([value - low, high - value])
+    return np.where(np.isfinite(found), np.maximum(found, 0.0), 0.0)
+
+
+def note(ax: Axes, text: str, x: float, y: float, offset: tuple[float, float], *, color: str = "",
+         **how: Any) -> Any:  # fmt: skip
+    """Write beside a point."""
+    return ax.annotate(
+        text, (x, y), offset, textcoords="offset points", fontsize=SMALL, parse_math=False,
+        color=color or palette(ax).quiet, **how,
+    )  # fmt: skip
+
+
+def save(found: Figure, file: Any, kind: str) -> None:
+    """Write a picture, the same bytes each time: no date, no version, no random names.
+
+    Parameters
+    ----------
+    file : a path or an open binary file
+    kind : ``"png"``, ``"svg"`` or ``"pdf"``
+    """
+    import matplotlib as mpl
+
+    nameless: dict[str, dict[str, None]] = {
+        "png": {"Software": None},
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+    }
+    fixed = {"svg.hashsalt": "klimit", "svg.fonttype": "none", "pdf.fonttype": 42}
+    written = io.BytesIO()
+    with mpl.rc_context(fixed), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
+        found.savefig(written, format=kind, dpi=200, metadata=nameless[kind])
+    content = _lighter(written.getvalue()) if kind == "svg" else written.getvalue()
+    if hasattr(file, "write"):
+        file.write(content)
+    else:
+        Path(file).write_bytes(content)
+
+
+def _lighter(svg: bytes) -> bytes:
+    """The same without indentation, and with places to a hundredth of a point: half the size."""
+
+    def rounded(number: re.Match[bytes]) -> bytes:
+        return f"{float(number[0]):.2f}".rstrip("0").rstrip(".").encode()
+
+    def path(found: re.Match[bytes]) -> bytes:
+        return re.sub(rb"-?\d+\.\d{3,}", rounded, found[0]).replace(b" \n", b" ")
+
+    return re.sub(rb'<path[^>]* d="[^"]*"', path, re.sub(rb"\n +", b"\n", svg))

@@ -1,0 +1,254 @@
+"""What to do next: from the verdict to a few steps, each with its reason and, if one helps, a command."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from klimit._text import safe
+from klimit.view import words
+from klimit.view.limit import worthwhile
+from klimit.view.report.checks import BAD
+
+if TYPE_CHECKING:
+    from klimit.audit import Audit
+    from klimit.view.report.findings import Findings
+
+NEAR = 0.9  # share of the limit from which a policy is as good as done
+FAR = 1.3  # KL over the least KL for the same gain from which to act
+WIDE = 0.25  # half an interval over its value from which more prompts come first
+MANY = 0.05  # share of prompts without signal from which to leave them out
+MOST = 5
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do.
+
+    Attributes
+    ----------
+    todo : in an imperative sentence
+    why : what was found that speaks for it
+    command : what to type; empty where there is nothing to type
+    """
+
+    todo: str
+    why: str
+    command: str = ""
+
+
+def steps(found: Findings, source: str = "") -> list[Step]:
+    """The most useful steps first, at most `MOST`.
+
+    Parameters
+    ----------
+    source : the base and how it is read, as the command line takes it; empty: no commands
+    """
+    made = [*_data(found), *_run(found), *_training(found, source), *_further(found, source)]
+    return made[:MOST]
+
+
+def _data(found: Findings) -> Iterator[Step]:
+    """What must be mended before any number is worth reading."""
+    for check in found.checks:
+        if check.verdict == BAD and check.what == "Sampling":
+            yield Step("Draw the base again at temperature 1, without top-p or top-k.", check.why)
+    limit = found.limit
+    if limit.samples.scale == 0:
+        why = "No prompt has two different rewards, so there is nothing to choose between."
+        yield Step("Draw more samples, or score them with a finer reward.", why)
+    elif np.median(limit.samples.counts) < 4:
+        why = "With fewer than 4 a prompt only lower bounds are known."
+        yield Step("Draw 16 samples of every prompt or more.", why)
+    elif limit.trusted_kl == 0:
+        needed = limit.samples_needed(found.focus)
+        price = f"{words.nats(found.focus)} would take about {needed:,} samples a prompt"
+        why = f"No KL is trusted yet; {price}."
+        yield Step("Draw more samples of every prompt.", why)
+
+
+def _run(found: Findings) -> Iterator[Step]:
+    """What to do with the policy that the verdict speaks of."""
+    audit = found.main
+    if audit is None or audit.case is None:
+        return
+    name = safe(audit.label, longest=60)
+    if audit.gain.high <= 0 or audit.gain.value <= 0:
+        why = (
+            f"It gained {words.signed(audit.gain)}; check the reward that it trained on, and its KL "
+            "coefficient."
+        )
+        yield Step(f"Do not use {name}.", why)
+        return
+    if not math.isfinite(audit.kl.value):
+        why = "Without it neither the limit at its KL nor what it wasted is known."
+        yield Step(
+            f"Measure the KL of {name}: log-probabilities under policy and base, or --kl.", why
+        )
+    yield from _spending(found, audit, name)
+    share = audit.efficiency
+    if share.trusted and math.isfinite(share.low):
+        if share.low > 1:
+            why = (
+                "It gained more than is possible at its KL: the KL, the rewards or the base are not those "
+                "of this comparison."
+            )
+            yield Step(f"Check how the KL of {name} was measured.", why)
+        elif share.low >= NEAR:
+            why = (
+                f"It reached {words.share(share)[0]} of what any method can gain at its KL: more reward "
+                "takes more KL, a better base or another reward."
+            )
+            yield Step(f"Keep {name}.", why)
+    yield from _serving(found, audit, name)
+    yield from _misplaced(audit, name)
+
+
+def _spending(found: Findings, audit: Audit, name: str) -> Iterator[Step]:
+    least, spent = audit.least_kl, float(audit.kl.value)
+    if not math.isfinite(spent) or not math.isfinite(least.value) or least.value <= 0:
+        return
+    if not (audit.excess_kl.low > 0 and spent > FAR * least.value):
+        return
+    slope = found.limit.beta(float(least.value))
+    way = "stop earlier, or train with a larger KL coefficient"
+    if slope.trusted and slope.value > 0:
+        way = f"stop earlier, or train with a KL coefficient of about {words.short(float(slope.value))}"
+    price = words.nats(float(least.value))
+    if not least.trusted:
+        price = f"about {price} (not trusted)"
+    why = f"Its gain needs {price}, and it spent {words.nats(spent)}."
+    yield Step(f"Spend less KL: {way}.", why)
+
+
+def _serving(found: Findings, audit: Audit, name: str) -> Iterator[Step]:
+    """Best-of-N that gains as much as the policy, from the base that there is."""
+    best = found.best
+    if best is None:
+        return
+    gains, sizes = np.atleast_1d(best.gain.value), np.atleast_1d(best.n)
+    enough = np.flatnonzero(np.atleast_1d(best.gain.low) >= float(audit.gain.value))
+    if not enough.size:
+        return
+    at = int(enough[0])
+    kl = words.nats(float(np.atleast_1d(best.kl.value)[at]))
+    why = (
+        f"It gains {words.signed(best.gain[at])} for {kl}, without training; {name} gained "
+        f"{words.signed(audit.gain)}."
+    )
+    if math.isfinite(gains[at]):
+        yield Step(f"Compare with serving best-of-{int(sizes[at]):,} of the base.", why)
+
+
+def _misplaced(audit: Audit, name: str) -> Iterator[Step]:
+    part, gap = audit.allocation, audit.gap_reward
+    if not (math.isfinite(part.value) and audit.limit.trusted and gap.low > 0):
+        return
+    if part.low > 0 and part.value > 0.5 * gap.value:
+        why = (
+            f"More than half of what {name} misses is KL spent on the wrong prompts: the table of prompts "
+            "shows which."
+        )
+        yield Step("Train on other prompts, or weigh them anew.", why)
+
+
+def _training(found: Findings, source: str) -> Iterator[Step]:
+    """What to set, if there is no policy yet or it should have been another."""
+    limit = found.limit
+    if limit.samples.scale == 0 or not limit.trusted_kl > 0:
+        return
+    kl = worthwhile(limit, found.budgets)
+    gain, beta = limit.gain(kl), limit.beta(kl)
+    if found.main is not None and found.main.gain.value > gain.value:
+        yield from _cheaper(found, source)
+        return
+    if not (gain.trusted and gain.value > 0 and beta.trusted and beta.value > 0):
+        return
+    again = "the next run" if found.audits else "a run"
+    most = words.signed(gain, unit=safe(limit.reward, longest=40))
+    why = f"At {words.nats(kl)} the best any method can do is {most}."
+    command = f"klimit plan {source} --kl {kl:.2g}" if source else ""
+    yield Step(f"Plan {again} with beta = {words.short(float(beta.value))}.", why, command)
+    if not found.audits:
+        yield from _instead(found)
+
+
+def _instead(found: Findings) -> Iterator[Step]:
+    """Best-of-N that spends about as much as the budget that is worth its KL."""
+    best, n = found.best, found.beside.sizes.get(found.focus)
+    sizes = [] if best is None else np.atleast_1d(best.n).tolist()
+    within = [at for at, size in enumerate(sizes) if n is None or size <= max(n, 2)]
+    if best is None or not within:
+        return
+    at = within[-1]
+    share = best.efficiency[at]
+    if share.trusted and math.isfinite(share.value):
+        part, between = words.share(share)
+        kl = words.nats(float(np.atleast_1d(best.kl.value)[at]))
+        why = (
+            f"It gains {words.signed(best.gain[at])} for {kl}, {part} of what any method can gain "
+            f"there{between}."
+        )
+        yield Step(f"Or serve best-of-{int(sizes[at]):,} and train nothing.", why)
+
+
+def _cheaper(found: Findings, source: str) -> Iterator[Step]:
+    """How to gain what the policy gained at the least KL, where the samples show how."""
+    main, limit = found.main, found.limit
+    if main is None or not main.least_kl.trusted or not math.isfinite(main.least_kl.value):
+        return
+    least = float(main.least_kl.value)
+    beta = limit.beta(least)
+    if beta.trusted and beta.value > 0:
+        why = f"Its best policy gains as much as {safe(main.label, longest=60)} for {words.nats(least)}."
+        command = f"klimit plan {source} --kl {least:.2g}" if source else ""
+        yield Step(f"Plan the next run with beta = {words.short(float(beta.value))}.", why, command)
+
+
+def _further(found: Findings, source: str) -> Iterator[Step]:
+    limit = found.limit
+    still = int((limit.samples.variances == 0).sum())
+    if limit.samples.scale > 0 and still > MANY * limit.samples.prompts:
+        prompts = words.count(limit.samples.prompts, "prompt")
+        why = f"{still:,} of {prompts} have equal rewards only: no method learns from them."
+        command = f"klimit prompts {source} --by zero-signal" if source else ""
+        yield Step("Leave prompts without signal out of training.", why, command)
+    gain = limit.gain(found.focus)
+    if gain.trusted and gain.value > 0 and gain.high - gain.low > 2 * WIDE * gain.value:
+        prompts = words.count(limit.samples.prompts, "prompt")
+        why = f"The interval is wide: {words.plain(gain)} from {prompts}."
+        yield Step(
+            "Add prompts before samples.",
+            why,
+            f"klimit plan {source} --kl {found.focus:.2g}" if source else "",
+        )
+    yield from _reach(found, source)
+
+
+def _reach(found: Findings, source: str) -> Iterator[Step]:
+    """What it takes to judge the next KL that matters."""
+    limit, wanted = found.limit, _wanted(found)
+    if limit.samples.scale > 0 and 0 < limit.trusted_kl < wanted:
+        needed = limit.samples_needed(wanted)
+        if needed <= 1_000_000:
+            why = f"These samples are trusted up to {words.nats(limit.trusted_kl, down=True)}."
+            main = found.main
+            if main is not None and math.isfinite(main.least_kl.value):
+                name = safe(main.label, longest=60)
+                why += f" Then the KL coefficient that buys what {name} gained is known."
+            yield Step(
+                f"To judge {words.nats(wanted)}, draw about {needed:,} samples a prompt.", why
+            )
+
+
+def _wanted(found: Findings) -> float:
+    """The KL that one would like to see next: the policy's least, or the first budget past trust."""
+    main = found.main
+    if main is not None and math.isfinite(main.least_kl.value):
+        return float(main.least_kl.value)
+    beyond = [kl for kl in found.budgets if kl > found.limit.trusted_kl]
+    return min(beyond, default=0.0)

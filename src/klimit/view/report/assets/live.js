@@ -1,0 +1,53 @@
+// The live page: it asks the server that it came from whether there is a newer one, and takes it.
+
+const KEPT = "klimit-report";
+const EVERY = 2000;
+
+// Slider, table and scroll survive the change; a page that waits has neither.
+function keep() {
+  if (!data.prompts) return;
+  const opened = [...state.opened].map((at) => cells[at][where.id]);
+  const kl = document.getElementById("kl-number")?.value;
+  sessionStorage.setItem(KEPT, JSON.stringify({ kl, x: scrollX, y: scrollY, state: { ...state, opened } }));
+}
+
+function restore() {
+  const text = sessionStorage.getItem(KEPT);
+  sessionStorage.removeItem(KEPT);
+  if (!text || !data.prompts) return;
+  const kept = JSON.parse(text);
+  const number = document.getElementById("kl-number");
+  if (number && kept.kl) {
+    number.value = kept.kl;
+    number.dispatchEvent(new Event("change"));
+  }
+  const opened = new Set(kept.state.opened);
+  const places = cells.flatMap((row, at) => (opened.has(row[where.id]) ? [at] : []));
+  Object.assign(state, kept.state, { opened: new Set(places) });
+  if (!(state.key in where)) state.key = data.prompts.order;
+  document.getElementById("find").value = state.find;
+  document.getElementById("kind").value = state.kind;
+  draw();
+  scrollTo(kept.x, kept.y);
+}
+
+async function look() {
+  const said = document.getElementById("live");
+  try {
+    const answer = await fetch("version", { cache: "no-store" });
+    const { version, status } = await answer.json();
+    said.textContent = status;
+    if (version !== data.version) {
+      keep();
+      location.reload();
+      return;
+    }
+  } catch {
+    said.textContent = "klimit watch has stopped; this page is what it saw last.";
+  }
+  setTimeout(look, EVERY);
+}
+
+history.scrollRestoration = "manual";
+restore();
+setTimeout(look, EVERY);

@@ -1,0 +1,212 @@
+"""What the data are worth: counts, ties, cuts and settings, and whether each should worry anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from klimit.audit.kl.sampling import sampling_notes, truncated_share
+from klimit.view import words
+
+if TYPE_CHECKING:
+    from klimit.estimate.result import Frontier
+    from klimit.rollouts import Rollouts
+
+GOOD, MIND, BAD, OPEN = "good", "mind", "bad", "open"
+FEW_SAMPLES, FEW_PROMPTS = 16, 20
+CUT, REPEATED, MISSING = 0.1, 0.25, 0.05  # shares from which to mind
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property of the data.
+
+    Attributes
+    ----------
+    what : in a word or two
+    found : what it is
+    verdict : ``"good"``, ``"mind"``, ``"bad"`` or, where nothing tells, ``"open"``
+    why : what that does to the numbers, and what to do about it; empty where nothing
+    """
+
+    what: str
+    found: str
+    verdict: str = GOOD
+    why: str = ""
+
+
+def checks(base: Rollouts, limit: Frontier, policies: Mapping[str, Rollouts]) -> tuple[Check, ...]:
+    """All checks, in the order in which they are shown."""
+    found = [
+        _prompts(limit),
+        _samples(limit),
+        _missing(limit),
+        _ties(base, limit),
+        _sampling(base),
+        *_truncated({"the base": base, **policies}),
+        *_repeated(base),
+        *_same_texts(base),
+        *_tail(limit),
+    ]
+    return tuple(found)
+
+
+def _prompts(limit: Frontier) -> Check:
+    seen = limit.samples
+    gone = seen.empty + seen.single
+    said = f"{seen.prompts:,}" + (
+        f" of {seen.total:,}; {gone:,} have too few rewards" if gone else ""
+    )
+    if limit.settings.prompts == "drawn" and seen.prompts < FEW_PROMPTS:
+        why = "Intervals that speak for others like them need 20 prompts or so."
+        return Check("Prompts", said, MIND, why)
+    return Check("Prompts", said, MIND if gone > MISSING * seen.total else GOOD)
+
+
+def _samples(limit: Frontier) -> Check:
+    counts = limit.samples.counts
+    low, high = int(counts.min()), int(counts.max())
+    said = f"{low:,} each" if low == high else f"{low:,} to {high:,}"
+    if np.median(counts) < 4:
+        return Check("Samples a prompt", said, BAD, "Fewer than 4 give lower bounds only.")
+    if np.median(counts) < FEW_SAMPLES:
+        why = "16 or more would let the limit be trusted further."
+        return Check("Samples a prompt", said, MIND, why)
+    return Check("Samples a prompt", said)
+
+
+def _missing(limit: Frontier) -> Check:
+    missing, used = limit.samples.missing, int(limit.samples.counts.sum())
+    total = missing + used + limit.samples.single
+    if not missing:
+        return Check("Missing rewards", "none")
+    share = missing / total
+    why = "They are left out, never counted as 0. If they are missing for a reason, what is left is biased."
+    verdict = MIND if share < 4 * MISSING else BAD
+    return Check("Missing rewards", f"{missing:,} of {total:,} ({_percent(share)})", verdict, why)
+
+
+def _ties(base: Rollouts, limit: Frontier) -> Check:
+    tied = _tied_share(limit)
+    levels = _levels(base, limit.reward)
+    said = f"{_percent(tied)} of the samples share their reward with another of the same prompt"
+    if limit.settings.range_implied:
+        return Check("Ties", f"rewards are 0 and 1: {said}")
+    if tied > 0.5 and levels > 20:
+        why = "Ties among many levels: check that the reward is not rounded or clipped."
+        return Check("Ties", said, MIND, why)
+    return Check("Ties", "none" if tied == 0 else said)
+
+
+def _tied_share(limit: Frontier) -> float:
+    tied = total = 0
+    for block in limit.samples.blocks:
+        x = block.rewards
+        same = (x[:, 1:] == x[:, :-1]) & (x[:, 1:] > -np.inf)
+        either = np.zeros(x.shape, dtype=bool)
+        either[:, 1:] |= same
+        either[:, :-1] |= same
+        tied += int((either & (x > -np.inf)).sum())
+        total += int(block.counts.sum())
+    return tied / total if total else 0.0
+
+
+def _levels(base: Rollouts, reward: str) -> int:
+    return int(base.table.columns([reward])[reward].n_unique())
+
+
+def _sampling(base: Rollouts) -> Check:
+    known = base.metadata
+    said = ", ".join(
+        f"{name.replace('_', '-')} {value:g}" for name, value in known.items()
+        if name != "max_tokens" and isinstance(value, int | float)
+    )  # fmt: skip
+    notes = sampling_notes(base, base=True)
+    if notes:
+        return Check("Sampling", said or "mixed", BAD, f"{notes[0][0].upper()}{notes[0][1:]}.")
+    if "temperature" not in known:
+        why = "Not stored: temperature 1 without top-p or top-k is assumed. Anything else is another base."
+        return Check("Sampling", said or "not known", MIND, why)
+    return Check("Sampling", said)
+
+
+def _truncated(sides: Mapping[str, Rollouts]) -> Iterable[Check]:
+    for name, rollouts in sides.items():
+        share = truncated_share(rollouts)
+        what = "Cut at the token limit" + ("" if name == "the base" else f", {name}")
+        if share is None:
+            if name == "the base":
+                yield Check(
+                    what, "not known: there is no finish reason, nor tokens and their limit", OPEN
+                )
+            continue
+        limit = rollouts.metadata.get("max_tokens")
+        said = f"{_percent(share)} of the samples" + (f" ({limit:,g} tokens)" if limit else "")
+        why = (
+            "The limit is that of answers cut there; longer ones may score otherwise."
+            if share > CUT
+            else ""
+        )
+        yield Check(what, said, MIND if share > CUT else GOOD, why)
+
+
+def _repeated(base: Rollouts) -> Iterable[Check]:
+    """How many completions are another one's twin, within a prompt."""
+    import polars as pl
+
+    if "completion" not in base.table.names:
+        return
+    column = base.table.columns(["completion"])["completion"]
+    if column.dtype != pl.String or not column.count():
+        return
+    keyed = pl.DataFrame({"prompt": base.groups.codes, "text": column.hash(0)})
+    distinct = keyed.unique().height
+    share = 1 - distinct / keyed.height
+    why = ""
+    if share > REPEATED:
+        why = (
+            "Many answers are alike: the base leaves little to choose from, or was not sampled at "
+            "temperature 1."
+        )
+    said = f"{_percent(share)} repeat another answer to the same prompt"
+    yield Check("Repeated answers", "none" if share == 0 else said, MIND if why else GOOD, why)
+
+
+def _same_texts(base: Rollouts) -> Iterable[Check]:
+    """Prompts whose text stands under several ids."""
+    import polars as pl
+
+    if "prompt" not in base.table.names:
+        return
+    column = base.table.columns(["prompt"])["prompt"][base.groups.first]
+    if column.dtype != pl.String:
+        return
+    again = column.count() - column.drop_nulls().n_unique()
+    if again:
+        why = "Each counts as a prompt of its own, which makes intervals too narrow. Merge them."
+        said = words.count(again, "prompt text") + f" under more than one id (of {len(column):,})"
+        yield Check("Duplicate prompts", said, MIND, why)
+    else:
+        yield Check("Duplicate prompts", "none")
+
+
+def _tail(limit: Frontier) -> Iterable[Check]:
+    if limit.tail.heavy:
+        why = "High rewards are rare and far apart: the limit may well lie above what these samples show."
+        yield Check("Tail of the rewards", "heavy", MIND, why)
+    elif limit.samples.scale > 0:
+        yield Check("Tail of the rewards", "light")
+
+
+def _percent(share: float) -> str:
+    """A share, two digits where it is small.
+
+    Examples
+    --------
+    >>> _percent(0.352), _percent(0.00058), _percent(0.0)
+    ('35 %', '0.058 %', '0 %')
+    """
+    return f"{100 * share:.0f} %" if share >= 0.01 or not share else f"{100 * share:.2g} %"

@@ -1,0 +1,259 @@
+"""All that a report shows, measured once: the limit, best-of-N, policies, further rewards, the data."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._errors import KlimitError
+from klimit.view import limit as limit_view
+from klimit.view.beside import Beside, best_of_n_beside
+from klimit.view.report.checks import Check, checks
+from klimit.view.report.rewards import OtherReward, other_rewards
+
+if TYPE_CHECKING:
+    from klimit.audit import Audit
+    from klimit.estimate.best_of_n import BestOfN
+    from klimit.estimate.convergence import Convergence
+    from klimit.estimate.result import Frontier
+    from klimit.rollouts import Rollouts
+
+STEPS = 40  # steps of one policy that are placed
+LARGEST = 1024  # best-of-N drawn on the frontier, at most
+Done = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found.
+
+    Attributes
+    ----------
+    base : samples of the base, of the prompts that are compared
+    limit : their frontier
+    budgets, focus : budgets of the table, and the one that the page starts at, nats
+    beside, best : best-of-N at those budgets in words, and at powers of 2 among others
+    audits : a placement per policy and step, in the order in which they were given
+    policies : name of a policy -> its samples at the last step
+    others : further rewards of the base
+    gold : the reward that is really wanted, if one was named
+    hack : what the reward's gain is worth in gold, along the optimum of the reward
+    convergence : the limit from a quarter, half and all of the samples; None where they are too few
+    checks : of the data
+    notes : what to mind beyond those of the results
+    chosen : options that choose the base out of what was read, where it is a part of that
+    """
+
+    base: Rollouts
+    limit: Frontier
+    budgets: list[float]
+    focus: float
+    beside: Beside
+    best: BestOfN | None
+    audits: tuple[Audit, ...]
+    policies: Mapping[str, Rollouts]
+    others: tuple[OtherReward, ...]
+    gold: str | None
+    hack: Any
+    convergence: Convergence | None
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...]
+    chosen: str = ""
+
+    @property
+    def main(self) -> Audit | None:
+        """The placement that the verdict speaks of: the one with the largest gain."""
+        if not self.audits:
+            return None
+        return max(self.audits, key=lambda one: float(np.nan_to_num(one.gain.value, nan=-np.inf)))
+
+
+def gather(
+    base: Rollouts, policies: Any = None, *, reward: str | None = None, gold: str | None = None,
+    kl: Any = None, focus: float | None = None, paired: bool | None = None,
+    warned: Sequence[str] = (), done: Done = lambda: None, **how: Any,
+) -> Findings:  # fmt: skip
+    """Measure everything; `done` is called after each of `STAGES`.
+
+    Parameters
+    ----------
+    base, policies, reward, kl, paired, how : as `klimit.audit` takes them
+    gold : another reward of the same samples, which is what is really wanted
+    focus : the budget that the page starts at, nats
+    warned : what was warned of while reading, to be noted on the page
+    """
+    from klimit.estimate.frontier import frontier
+
+    run = base
+    base, policies, said = _sides(base, policies)
+    name = base.one_reward(reward)
+    audits, notes = _placed(base, policies, name, kl, paired, how)
+    done()
+    limit = _limit_of(audits)
+    if limit is None:
+        limit = frontier(base, reward=name, **how)
+    elif limit.samples.prompts < len(base.ids):
+        base = base.filter(prompts=[limit.ids[i] for i in limit.samples.kept])
+        limit = frontier(base, reward=name, **how)
+        notes.append(
+            f"the limit is that of the {limit.samples.prompts:,} prompts that base and policies share."
+        )
+    budgets = limit_view.budgets(limit)
+    main = focus if focus is not None else _start(limit, budgets)
+    budgets = sorted({*budgets, main})
+    done()
+    stated = how.get("reward_range")
+    beside = best_of_n_beside(base, limit, budgets, reward_range=stated, also=_sizes(limit))
+    best = beside.best
+    done()
+    others = other_rewards(base, limit, main, best, gold=gold, how=how)
+    done()
+    found = _last_steps(policies, audits)
+    return Findings(
+        base=base, limit=limit, budgets=budgets, focus=main, beside=beside, best=best,
+        audits=tuple(audits), policies=found, others=others, gold=gold,
+        hack=_hacking(base, limit, gold),
+        convergence=_convergence(limit, main),
+        checks=checks(base, limit, found), notes=(*said, *notes, *warned), chosen=_chosen(run, base),
+    )  # fmt: skip
+
+
+STAGES = (
+    "placing policies",
+    "finding the limit",
+    "best-of-N beside it",
+    "other rewards",
+    "convergence",
+)
+
+
+def _sides(base: Rollouts, policies: Any) -> tuple[Rollouts, dict[str, Rollouts], list[str]]:
+    """The base, and every policy with the steps that are placed; both may be in one dump."""
+    from klimit.audit.runs import within
+
+    said: list[str] = []
+    if policies is None and (len(base.policies) > 1 or len(base.steps) > 1):
+        run, (base, parts, found) = base, within(base)
+        said = list(found)
+        steps = list(dict.fromkeys(part.step for part in parts))
+        names = list(dict.fromkeys(part.name for part in parts))
+        if len(run.policies) > 1:
+            policies = {name: run.filter(policy=name) for name in names if name in run.policies}
+        else:
+            policies = {"policy": run.filter(step=steps)}
+    elif policies is None:
+        policies = {}
+    elif not isinstance(policies, Mapping):
+        policies = {"policy": policies}
+    chosen = {}
+    for name, samples in policies.items():
+        chosen[str(name)], left_out = _thinned(samples)
+        if left_out:
+            said.append(f"{STEPS} of {STEPS + left_out} steps are placed, evenly apart.")
+    return base, chosen, said
+
+
+def _chosen(run: Rollouts, base: Rollouts) -> str:
+    """What the command line says to get the base out of a run."""
+    found = []
+    if len(run.policies) > 1 and len(base.policies) == 1:
+        found += ["--policy", str(base.policies[0])]
+    if len(run.steps) > 1 and len(base.steps) == 1:
+        found += ["--step", str(base.steps[0])]
+    return shlex.join(found)
+
+
+def _thinned(samples: Rollouts) -> tuple[Rollouts, int]:
+    """Samples of at most `STEPS` steps, first and last among them; and how many are left out."""
+    steps = [step for step in samples.steps if step is not None]
+    if len(steps) <= STEPS:
+        return samples, 0
+    chosen = np.unique(np.linspace(0, len(steps) - 1, STEPS).round().astype(int))
+    return samples.filter(step=[steps[i] for i in chosen]), len(steps) - len(chosen)
+
+
+def _placed(
+    base: Rollouts, policies: Mapping[str, Rollouts], reward: str, kl: Any, paired: bool | None,
+    how: dict[str, Any],
+) -> tuple[list[Audit], list[str]]:  # fmt: skip
+    if not policies:
+        return [], []
+    from klimit.audit import Audit
+    from klimit.audit.verb import audit
+
+    named = reward if all(reward in one.rewards for one in policies.values()) else None
+    found = audit(base, dict(policies), reward=named, kl=kl, paired=paired, **how)
+    return [found] if isinstance(found, Audit) else list(found), []
+
+
+def _limit_of(audits: Sequence[Audit]) -> Frontier | None:
+    """The frontier that most placements were measured against, under the prompts' own names."""
+    cases = [one.case for one in audits if one.case is not None]
+    if not cases:
+        return None
+    case = max(cases, key=lambda case: len(case.ids))
+    ids = [str(one) for one in case.limit.ids]
+    for place, name in zip(case.limit.samples.kept, case.ids, strict=True):
+        ids[place] = str(name)
+    return replace(case.limit, ids=ids)
+
+
+def _start(limit: Frontier, budgets: list[float]) -> float:
+    """The main budget of the verdict; or, if it is mostly wasted, the one that is worth its KL."""
+    if limit.samples.scale == 0:
+        return min(budgets)
+    worth = limit_view.worthwhile(limit, budgets)
+    return worth if worth in budgets else float(f"{worth:.2g}")
+
+
+def _sizes(limit: Frontier) -> list[int]:
+    """Powers of 2, as far as half of the samples that nearly all prompts have."""
+    if limit.members is None:
+        return []
+    most = min(int(np.quantile(limit.samples.counts, 0.05, method="lower")) / 2, LARGEST)
+    return [2**i for i in range(1, 11) if 2**i <= most]
+
+
+def _last_steps(policies: Mapping[str, Rollouts], audits: Sequence[Audit]) -> dict[str, Rollouts]:
+    """Samples of each policy at its last step: those whose texts are shown."""
+    found = {}
+    for name, samples in policies.items():
+        steps = [step for step in samples.steps if step is not None]
+        last = samples.filter(step=steps[-1]) if len(steps) > 1 else samples
+        several = list(last.policies)
+        if len(several) > 1:
+            for one in several:
+                found[f"{name} {one}".strip()] = last.filter(policy=one)
+        else:
+            label = name or (several[0] if several else "policy")
+            found[f"{label}, step {steps[-1]}" if len(steps) > 1 else label] = last
+    return found
+
+
+def _hacking(base: Rollouts, limit: Frontier, gold: str | None) -> Any:
+    if gold is None:
+        return None
+    import klimit
+
+    one = limit.settings
+    make = getattr(klimit, "hacking", None)
+    if make is None:
+        return None
+    return make(
+        base, proxy=limit.reward, gold=gold, prompts=one.prompts, level=one.level, seed=one.seed
+    )
+
+
+def _convergence(limit: Frontier, kl: float) -> Convergence | None:
+    from klimit.estimate.convergence import convergence
+
+    if limit.samples.scale == 0 or int(limit.samples.counts.max()) < 8 or kl == 0:
+        return None
+    try:
+        return convergence(limit, kl, exact=False)
+    except KlimitError:
+        return None

@@ -1,0 +1,193 @@
+"""The main picture: reward against KL, with the frontier, best-of-N and the policies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._text import safe
+from klimit.view import colours, words
+from klimit.view.report.axes import around, axis
+from klimit.view.report.chart import SHAPES, Chart
+
+if TYPE_CHECKING:
+    from klimit.audit import Audit
+    from klimit.view.report.findings import Findings
+
+LABELLED = (4, 16, 64, 256, 1024)  # best-of-N whose N is written beside it
+STRETCHED = 3.5  # largest KL over the trusted one from which KL is drawn on a root scale
+WIDE, NARROW = (960, 430), (400, 350)
+
+
+def largest_kl(found: Findings) -> float:
+    """Where the axis ends, nats: past trust, best-of-N and every policy."""
+    limit = found.limit
+    edge = limit.trusted_kl
+    ends = [1.25 * edge if math.isfinite(edge) else 0.0, 1.05 * max(found.budgets, default=1.0)]
+    if found.best is not None:
+        ends.append(1.04 * float(np.atleast_1d(found.best.kl.value).max()))
+    ends += [1.06 * _end(one) for one in found.audits if math.isfinite(one.kl.value)]
+    return max(ends)
+
+
+def _end(audit: Audit) -> float:
+    high = float(audit.kl.high)
+    return high if math.isfinite(high) else float(audit.kl.value)
+
+
+def stretched(found: Findings, top: float) -> bool:
+    """Whether the axis is a root scale, so that what is trusted does not vanish at its left end."""
+    edge = found.limit.trusted_kl
+    return math.isfinite(edge) and top > STRETCHED * max(edge, 0.25)
+
+
+def frontier_chart(found: Findings, grid: Mapping[str, Any], *, narrow: bool) -> Chart:
+    """Draw everything, for a page or for a phone."""
+    width, height = NARROW if narrow else WIDE
+    top, root = float(grid["kl"][-1]), stretched(found, float(grid["kl"][-1]))
+    limit = found.limit
+    x = axis(0.0, top, 46 if narrow else 64, width - (14 if narrow else 28), ticks=5, root=root)
+    low, high = _reach(found, grid)
+    y = axis(low, high, height - 44, 20, ticks=5)
+    scale = ", square-root scale" if root else ""
+    label = "KL from the base, nats" if narrow else f"{colours.KL}{scale}"
+    chart = Chart(
+        name=f"frontier-{'narrow' if narrow else 'wide'}", title="Reward against KL", said=_said(found),
+        width=width, height=height, x=x, y=y, x_label=label,
+        y_label=colours.gain(limit.reward, objective=limit.settings.objective),
+    )  # fmt: skip
+    _limit(chart, found, grid, narrow=narrow)
+    _best_of_n(chart, found, narrow=narrow)
+    _policies(chart, found, narrow=narrow)
+    return chart
+
+
+def _reach(found: Findings, grid: Mapping[str, Any]) -> tuple[float, float]:
+    edge = found.limit.trusted_kl
+    seen = [value for at, value in zip(grid["kl"], grid["high"], strict=True)
+            if value is not None and at <= edge]  # fmt: skip
+    seen += [value for value in grid["low"] if value is not None]
+    if found.best is not None:
+        seen += np.atleast_1d(found.best.gain.high).tolist()
+    low = [0.0]
+    for one in found.audits:
+        if math.isfinite(one.kl.value):
+            seen += [x for x in (one.gain.high, one.gain.value) if math.isfinite(x)]
+            low += [x for x in (one.gain.low, one.gain.value) if math.isfinite(x)]
+    return around([*seen, min(low)], zero=True)
+
+
+def _limit(chart: Chart, found: Findings, grid: Mapping[str, Any], *, narrow: bool) -> None:
+    edge = found.limit.trusted_kl
+    kl = np.array(grid["kl"], dtype=float)
+    gain, low, high = (
+        np.array([math.nan if v is None else v for v in grid[name]])
+        for name in ("gain", "low", "high")
+    )
+    inside = kl <= edge
+    if inside.sum() > 1:
+        chart.band(kl[inside].tolist(), low[inside].tolist(), high[inside].tolist(), "limit")
+    beyond = ~inside
+    if (
+        np.isfinite(high[beyond]).sum() > 1
+    ):  # a stated range: between what is sure and what could be
+        chart.band(kl[beyond].tolist(), low[beyond].tolist(), high[beyond].tolist(), "limit unsure")
+    _bound(chart, grid["bounds"])
+    if beyond.any():
+        chart.line(kl[beyond].tolist(), low[beyond].tolist(), "limit least")
+    if inside.sum() > 1:
+        chart.line(kl[inside].tolist(), gain[inside].tolist(), "limit")
+    if 0 < edge < kl[-1]:
+        chart.upright(edge, "edge")
+        reach = words.nats(edge, down=True)
+        chart.say(edge, chart.y.high, f"trusted to {reach}" if narrow else f"trusted up to {reach}",
+                  "quiet", right=6, down=12)  # fmt: skip
+    if beyond.any() and np.isfinite(low[beyond]).any() and low[-1] > 0:
+        chart.say(kl[-1], float(low[-1]), "at least this", "limit", anchor="end", right=-2, down=18)
+
+
+def _bound(chart: Chart, bounds: Mapping[str, Any]) -> None:
+    """The least of the literature's bounds at each budget, straight over sqrt(KL) between them."""
+    rows = [row["value"] for row in bounds["rows"] if not row["name"].startswith("frontier")]
+    if not rows:
+        return
+    root = np.sqrt([0.0, *bounds["kl"]])
+    least = np.concatenate([[0.0], np.array(rows, dtype=float).min(axis=0)])
+    fine = np.linspace(0.0, root[-1], 61)
+    chart.line((fine**2).tolist(), np.interp(fine, root, least).tolist(), "bound")
+
+
+def _best_of_n(chart: Chart, found: Findings, *, narrow: bool) -> None:
+    if found.best is None:
+        return
+    kl, gain = np.atleast_1d(found.best.kl.value), found.best.gain
+    values = np.atleast_1d(gain.value)
+    chart.line([0.0, *kl.tolist()], [0.0, *values.tolist()], "best")
+    for at, n in enumerate(np.atleast_1d(found.best.n).tolist()):
+        said = f"best-of-{n:,}: {words.signed(gain[at])} for {words.nats(float(kl[at]))}"
+        ends = float(gain[at].low), float(gain[at].high)
+        chart.mark(float(kl[at]), float(values[at]), "circle", "best", along=ends, said=said)
+    for at, n in enumerate(np.atleast_1d(found.best.n).tolist()):
+        if n in LABELLED and not (narrow and n == 4):
+            name = f"best-of-{n:,}" if n == 4 or (narrow and n == 16) else f"{n:,}"
+            chart.say(float(kl[at]), float(values[at]), name, "best", right=9, down=15)
+
+
+def _policies(chart: Chart, found: Findings, *, narrow: bool) -> None:
+    for place, (name, steps) in enumerate(by_name(found.audits).items()):
+        known = [
+            one for one in steps if math.isfinite(one.kl.value) and math.isfinite(one.gain.value)
+        ]
+        if not known:
+            continue
+        kind, shape = f"policy-{place % 4}", SHAPES[1 + place % (len(SHAPES) - 1)]
+        chart.line(
+            [one.kl.value for one in known], [one.gain.value for one in known], f"{kind} path"
+        )
+        for one in known:
+            last = one is known[-1]
+            ends = (
+                (float(one.gain.low), float(one.gain.high)),
+                (float(one.kl.low), float(one.kl.high)),
+            )
+            chart.mark(
+                float(one.kl.value), float(one.gain.value), shape if last else "dot", kind,
+                along=ends[0] if last else None, across=ends[1] if last else None,
+                said=_place(one),
+            )  # fmt: skip
+        last_one = known[-1]
+        right = float(last_one.kl.value) > 0.7 * chart.x.high
+        chart.say(
+            float(last_one.kl.value), float(last_one.gain.value),
+            safe(last_one.label if len(known) > 1 else name, longest=16 if narrow else 32),
+            f"{kind} strong", anchor="end" if right else "start", right=-11 if right else 11, down=-11,
+        )  # fmt: skip
+
+
+def by_name(audits: Sequence[Audit]) -> dict[str, list[Audit]]:
+    """Placements by policy, each in the order of its steps."""
+    found: dict[str, list[Audit]] = {}
+    for one in audits:
+        found.setdefault(one.name, []).append(one)
+    return found
+
+
+def _said(found: Findings) -> str:
+    """The picture in words, for those who cannot see it."""
+    limit = found.limit
+    parts = []
+    for kl in found.budgets:
+        gain = limit.gain(kl)
+        parts.append(f"{words.signed(gain)} at {words.nats(kl, exact=True)}")
+    said = f"The most that any method gains is {words.listed(parts)}."
+    for one in found.audits[-3:]:
+        if math.isfinite(one.kl.value):
+            said += f" {_place(one)}."
+    return said
+
+
+def _place(one: Audit) -> str:
+    return f"{safe(one.label, longest=60)}: {words.signed(one.gain)} for {words.nats(float(one.kl.value))}"

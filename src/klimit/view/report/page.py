@@ -1,0 +1,363 @@
+"""From findings to one HTML file."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._errors import ArgumentError
+from klimit._text import safe
+from klimit.view import audit as audit_view
+from klimit.view import colours, words
+from klimit.view import limit as limit_view
+from klimit.view.report import budget, made, small_charts
+from klimit.view.report.advice import steps
+from klimit.view.report.cleaning import as_script, clean
+from klimit.view.report.frontier_chart import frontier_chart, largest_kl
+from klimit.view.report.gold import gold_section
+from klimit.view.report.policy import content_policy
+from klimit.view.report.prompts import table
+from klimit.view.report.texts import share_shown, side_by_side
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from klimit.estimate.best_of_n import BestOfN
+    from klimit.view.report.findings import Findings
+
+SCRIPTS = ("words.js", "budget.js", "prompts.js")
+STYLES = ("page.css",)
+SIZES = (4, 16, 64)  # best-of-N that stand beside policies
+
+
+def page(
+    found: Findings, *, command: str = "", source: str = "", paths: Sequence[str] = (),
+    read: Sequence[str] = (), live: str = "",
+) -> str:  # fmt: skip
+    """Write the page.
+
+    Parameters
+    ----------
+    command : what makes it again
+    source : the base and how it is read, for commands that are suggested
+    paths : what was read, to be listed with size and hash
+    read : the lines that say what was read
+    live : the version of a page that asks the server that it came from for a newer one
+    """
+    limit = found.limit
+    flat = limit.samples.scale == 0
+    sizes = [n for n in found.beside.sizes.values() if n is not None]
+    grid = {} if flat else budget.grid(limit, largest_kl(found), found.budgets, sizes)
+    rows = table(found)
+    texts = side_by_side(found, rows.pop("places"))
+    script = "\n".join(asset(name) for name in (*SCRIPTS, *(("live.js",) if live else ())))
+    style = "\n".join([_palette(), *(asset(name) for name in STYLES)])
+    gold = gold_section(found.hack)
+    if gold is not None:
+        gold["said"] = _unfolded(gold["said"])
+    context = {
+        "policy": content_policy(scripts=[script], styles=[style], live=bool(live)),
+        "script": script,
+        "style": style,
+        "live": bool(live),
+        "title": f"klimit report: {safe(limit.reward, longest=60)}",
+        "reward": safe(limit.reward, longest=60),
+        "read": list(read),
+        "verdicts": _verdicts(found),
+        "notes": _notes(found),
+        "steps": steps(found, f"{source} {found.chosen}".strip() if source else ""),
+        "flat": flat,
+        "focus": found.focus,
+        "at_focus": words.nats(found.focus),
+        "now": {} if flat else _now(found),
+        "level": f"{100 * limit.settings.level:g} %",
+        "charts": _charts(found, grid, rows),
+        "limit_table": None
+        if flat
+        else limit_view.cells(found.limit, found.budgets, found.beside.shown),
+        "limit_legend": limit_view.legend(limit),
+        "audit_table": _audit_table(found),
+        "audit_legend": audit_view.legend(found.audits) if found.audits else "",
+        "rewards": _reward_rows(found),
+        "gold": gold,
+        "prompts": rows,
+        "first": rows["rows"][:20],
+        "texts": texts,
+        "texts_shown": share_shown(texts),
+        "checks": found.checks,
+        "settled": "" if found.convergence is None else small_charts.settled(found.convergence),
+        "sources": made.sources(paths),
+        "versions": made.versions(),
+        "settings": _settings(found),
+        "command": command,
+        "data": as_script(_data(found, grid, rows, texts, live)),
+    }
+    return _rendered("page.html", context)
+
+
+def waiting_page(status: str) -> str:
+    """The live page before anything could be read."""
+    script = "\n".join(asset(name) for name in ("words.js", "live.js"))
+    style = "\n".join([_palette(), *(asset(name) for name in STYLES)])
+    context = {
+        "policy": content_policy(scripts=[script], styles=[style], live=True),
+        "script": script,
+        "style": style,
+        "status": status,
+        "data": as_script({"schema": "klimit.report/1", "version": "waiting"}),
+    }
+    return _rendered("waiting.html", context)
+
+
+@cache
+def asset(name: str) -> str:
+    """A script or a style of the package."""
+    return files("klimit.view.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _rendered(name: str, context: dict[str, Any]) -> str:
+    html: str = _environment().get_template(name).render(context)
+    return html
+
+
+@cache
+def _environment() -> Environment:
+    try:
+        from jinja2 import Environment, FunctionLoader, StrictUndefined
+    except ImportError:
+        raise ArgumentError(
+            "a report needs jinja2; install it: pip install 'klimit[report]'."
+        ) from None
+
+    def template(name: str) -> str:
+        where = files("klimit.view.report").joinpath("templates", name)
+        return where.read_text(encoding="utf-8")
+
+    found = Environment(
+        loader=FunctionLoader(template), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, finalize=_shown,
+    )  # fmt: skip
+    found.filters |= {"px": _px, "cell": _cell, "kilobytes": _kilobytes, "together": _together}
+    return found
+
+
+def _shown(value: Any) -> Any:
+    """What the data say is cleaned on its way into the page; our own markup is left alone."""
+    return clean(value) if type(value) is str else value
+
+
+def _px(place: float) -> str:
+    return f"{place:.1f}".removesuffix(".0")
+
+
+def _cell(value: Any) -> str:
+    """A cell of the table of prompts, as the page's script would write it."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return str(value)
+
+
+def _together(text: str) -> str:
+    """No line ends within an interval, or between a number and its unit.
+
+    Examples
+    --------
+    >>> _together("+0.4 quality [0.3, 0.5] at 2 nats").count(chr(0xA0))
+    2
+    """
+    text = re.sub(r"\[[^\[\]]{1,40}\]", lambda found: found[0].replace(" ", "\u00a0"), text)
+    return re.sub(r"(?<=\d) (?=(nats?|%)\b|%)", "\u00a0", text)
+
+
+def _kilobytes(size: int) -> str:
+    return f"{size / 1000:,.0f} kB" if size < 10_000_000 else f"{size / 1e6:,.0f} MB"
+
+
+def _palette() -> str:
+    """Colours of both kinds of paper as custom properties."""
+
+    def rules(one: colours.Palette) -> str:
+        named = {name: getattr(one, name) for name in ("paper", "ink", "quiet", "grid", "limit")}
+        named |= {"best": one.best_of_n, **{f"policy-{i}": one.policy(i) for i in range(4)}}
+        return "".join(f"--{name}:{value};" for name, value in named.items())
+
+    dark = f"@media screen and (prefers-color-scheme: dark) {{:root{{{rules(colours.DARK)}}}}}"
+    return f":root{{{rules(colours.LIGHT)}}}\n{dark}"
+
+
+def _verdicts(found: Findings) -> list[list[str]]:
+    """``str(audits)`` where there are policies, then ``str(limit)``: a sentence or two per entry."""
+    limit = limit_view.verdict(found.limit, found.budgets, found.beside.sentence)
+    said = [audit_view.verdict(found.audits)] if found.audits else []
+    return [_unfolded(text) for text in (*said, limit)]
+
+
+def _unfolded(text: str) -> list[str]:
+    """Sentences that were folded for a terminal: a line that does not end one goes on below."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if lines and not re.search(r"[.:]$", lines[-1]):
+            lines[-1] += f" {line}"
+        else:
+            lines.append(line)
+    return lines
+
+
+def _notes(found: Findings) -> list[str]:
+    said = [*limit_view.notes(found.limit), *found.beside.notes]
+    if found.audits:
+        said += audit_view.notes(found.audits)
+    notes = [
+        f"{line[0].upper()}{line[1:]}" for line in dict.fromkeys([*found.notes, *said]) if line
+    ]
+    return [line if line.endswith((".", "!", "?")) else f"{line}." for line in notes]
+
+
+def _charts(found: Findings, grid: dict[str, Any], rows: dict[str, Any]) -> dict[str, Any]:
+    if not grid:
+        return {"frontier": [], "steps": [], "prompts": None, "convergence": None, "rewards": None}
+    keys = [column["key"] for column in rows["columns"]]
+    gains = [row[keys.index("gain")] for row in rows["rows"]]
+    label = colours.gain(found.limit.reward, objective=found.limit.settings.objective)
+    others = [one for one in found.others if one.limit.samples.scale > 0]
+    return {
+        "frontier": [frontier_chart(found, grid, narrow=narrow) for narrow in (False, True)],
+        "steps": small_charts.over_steps(found),
+        "prompts": small_charts.across_prompts([x or 0.0 for x in gains], found.focus, label)
+        if len(gains) >= 8 else None,
+        "convergence": None if found.convergence is None else small_charts.converging(found.convergence),
+        "rewards": small_charts.reward_lines(found.limit, others, grid["kl"][-1]) if others else None,
+    }  # fmt: skip
+
+
+def _now(found: Findings) -> dict[str, str]:
+    """What the budget control shows where it starts; the page's script says the same."""
+    limit, kl = found.limit, found.focus
+    gain, beta = limit.gain(kl), limit.beta(kl)
+    mean, needed, trust = "beyond what these samples show", "enough", "trusted at this KL"
+    if gain.trusted:
+        digits = words.places(gain)
+        before, added = round(limit.base_reward, digits), round(float(gain.value), digits)
+        mean = f"mean {words.fixed(before, digits)} to {words.fixed(before + added, digits)}"
+    else:
+        samples = limit.samples_needed(kl)
+        needed = f"about {samples:,}" if samples <= limit_view.MOST_SAMPLES else "over a million"
+        trust = f"trusted up to {_reach(limit)}" if limit.trusted_kl > 0 else "no KL is trusted yet"
+    return {
+        "gain": words.plain(gain),
+        "mean": mean,
+        "beta": words.short(float(beta.value)) if beta.trusted and beta.value > 0 else "-",
+        "n": found.beside.shown.get(kl, "-"),
+        "needed": needed,
+        "trust": trust,
+    }
+
+
+def _audit_table(found: Findings) -> tuple[list[str], list[list[str]]] | None:
+    """The table of ``klimit audit``: every placement, then best-of-N at a few sizes."""
+    if not found.audits:
+        return None
+    headings, lines = audit_view.cells(found.audits, _few(found.best))
+    return headings, lines
+
+
+def _few(best: BestOfN | None) -> BestOfN | None:
+    """Best-of-N at the sizes that people know."""
+    if best is None:
+        return None
+    sizes = np.atleast_1d(best.n)
+    keep = np.flatnonzero(np.isin(sizes, SIZES))
+    if not keep.size:
+        return None
+    names = ("gain", "kl", "efficiency")
+    return replace(best, n=sizes[keep], **{name: getattr(best, name)[keep] for name in names})
+
+
+def _reward_rows(found: Findings) -> list[list[str]]:
+    """A row per reward: base mean, its own limit, and what best-of-N of the main one does to it."""
+    if not found.others:
+        return []
+    kl, limit = found.focus, found.limit
+    n, at = _largest_common(found)
+    head = limit.gain(kl)
+    rows = [
+        [
+            safe(limit.reward, longest=40),
+            _number(limit.base_reward, limit),
+            words.plain(head),
+            _reach(limit),
+            "" if found.best is None or at is None else words.signed(found.best.gain[at]),
+        ]
+    ]
+    for one in found.others:
+        moved = "-" if one.moved is None or at is None else words.signed(one.moved.gain[at])
+        own = "-" if one.limit.samples.scale == 0 else words.plain(one.limit.gain(kl))
+        rows.append(
+            [
+                safe(one.name, longest=40),
+                _number(one.limit.base_reward, one.limit),
+                own,
+                _reach(one.limit),
+                moved,
+            ]
+        )
+    return [[f"best-of-{n:,}" if n else "best-of-N"], *rows]
+
+
+def _largest_common(found: Findings) -> tuple[int, int | None]:
+    if found.best is None:
+        return 0, None
+    sizes = np.atleast_1d(found.best.n).tolist()
+    at = max((i for i, n in enumerate(sizes) if n <= 16), default=0)
+    return int(sizes[at]), at
+
+
+def _number(value: float, limit: Any) -> str:
+    spread = limit.samples.scale / math.sqrt(max(limit.samples.prompts, 1))
+    return words.fixed(value, words.decimals(spread))
+
+
+def _reach(limit: Any) -> str:
+    if not math.isfinite(limit.trusted_kl):
+        return "-"
+    return words.nats(limit.trusted_kl, down=True) if limit.trusted_kl > 0 else "nothing yet"
+
+
+def _settings(found: Findings) -> list[tuple[str, str]]:
+    one = found.limit.settings
+    pairs = [("seed", str(one.seed)), ("intervals", f"{100 * one.level:g} %"), ("prompts", one.prompts),
+             ("estimator", one.estimator)]  # fmt: skip
+    if one.reward_range is not None:
+        implied = ", implied by 0/1 rewards" if one.range_implied else ""
+        pairs.append(
+            ("rewards", f"from {one.reward_range[0]:g} to {one.reward_range[1]:g}{implied}")
+        )
+    return pairs
+
+
+def _data(
+    found: Findings, grid: dict[str, Any], rows: dict[str, Any], texts: Any, live: str
+) -> dict[str, Any]:
+    limit = found.limit
+    return {
+        "schema": "klimit.report/1",
+        "version": live,
+        "reward": "win rate"
+        if limit.settings.objective == "win-rate"
+        else safe(limit.reward, longest=40),
+        "level": limit.settings.level,
+        "base": limit.base_reward,
+        "focus": found.focus,
+        "grid": grid or None,
+        "prompts": rows,
+        "texts": texts,
+    }

@@ -1,0 +1,198 @@
+"""The smaller pictures: runs over their steps, prompts, rewards side by side, convergence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from klimit._text import safe
+from klimit.view import colours, words
+from klimit.view.report.axes import around, axis
+from klimit.view.report.chart import Chart
+from klimit.view.report.frontier_chart import by_name
+
+if TYPE_CHECKING:
+    from klimit.audit import Audit
+    from klimit.estimate.convergence import Convergence
+    from klimit.estimate.result import Frontier
+    from klimit.view.report.findings import Findings
+    from klimit.view.report.rewards import OtherReward
+
+WIDTH, HEIGHT = 460, 290
+LEFT, RIGHT, TOP, BOTTOM = 58, 18, 22, 44
+
+
+def small_chart(
+    name: str, title: str, said: str, x: tuple[float, float], y: tuple[float, float],
+    x_label: str, y_label: str, *, right: int = RIGHT,
+    ticks: tuple[tuple[float, str], ...] | None = None,
+) -> Chart:  # fmt: skip
+    """A chart of half the page's width, without anything on it yet."""
+    across = axis(*x, LEFT, WIDTH - right)
+    return Chart(
+        name=name, title=title, said=said, width=WIDTH, height=HEIGHT,
+        x=across if ticks is None else replace(across, ticks=ticks),
+        y=axis(*y, HEIGHT - BOTTOM, TOP, ticks=4), x_label=x_label, y_label=y_label,
+    )  # fmt: skip
+
+
+def over_steps(found: Findings) -> list[Chart]:
+    """Gain with the limit at the KL of each step, and the KL itself; nothing without steps."""
+    runs = {name: steps for name, steps in by_name(found.audits).items() if _numbered(steps)}
+    if not runs:
+        return []
+    steps = [float(one.step) for run in runs.values() for one in run]
+    ends = min(steps), max(steps)
+    gains = [
+        x
+        for run in runs.values()
+        for one in run
+        for x in (one.gain.low, one.gain.high, one.gain.value)
+    ]
+    gains += [float(one.limit.value) for run in runs.values() for one in run if one.limit.trusted]
+    label = colours.gain(found.limit.reward, objective=found.limit.settings.objective)
+    last = [run[-1] for run in runs.values()]
+    said = " ".join(f"{safe(one.label)}: {words.signed(one.gain)}." for one in last)
+    gain = small_chart(
+        "gain-over-steps", "Gain over steps", said, ends, around(gains, zero=True), "step", label
+    )
+    spent = [
+        x for run in runs.values() for one in run for x in (one.kl.low, one.kl.high, one.kl.value)
+    ]
+    kl = small_chart("kl-over-steps", "KL over steps", said, ends, around(spent, zero=True), "step",
+                "KL, nats per answer")  # fmt: skip
+    for place, run in enumerate(runs.values()):
+        kind = f"policy-{place % 4}"
+        at = [float(one.step) for one in run]
+        limits = [float(one.limit.value) if one.limit.trusted else math.nan for one in run]
+        gain.line(at, limits, "limit")
+        _with_interval(gain, at, run, "gain", kind)
+        _with_interval(kl, at, run, "kl", kind)
+    return [gain, kl] if any(map(math.isfinite, spent)) else [gain]
+
+
+def _with_interval(
+    chart: Chart, at: list[float], run: Sequence[Audit], name: str, kind: str
+) -> None:
+    values = [getattr(one, name) for one in run]
+    chart.band(at, [float(v.low) for v in values], [float(v.high) for v in values], kind)
+    chart.line(at, [float(v.value) for v in values], kind)
+    for x, value, one in zip(at, values, run, strict=True):
+        said = f"{safe(one.label, longest=60)}: {words.plain(value)}"
+        chart.mark(x, float(value.value), "dot", kind, said=said)
+    chart.say(at[-1], float(values[-1].value), safe(run[-1].name, longest=24), f"{kind} strong",
+              anchor="end", right=-4, down=-10)  # fmt: skip
+
+
+def _numbered(run: Sequence[Audit]) -> bool:
+    return len(run) > 1 and all(isinstance(one.step, int | float) for one in run)
+
+
+def across_prompts(gains: Sequence[float], kl: float, label: str) -> Chart:
+    """Every prompt's gain at the optimum, the largest first."""
+    tall = sorted((x for x in gains if math.isfinite(x)), reverse=True)
+    number = len(tall)
+    total = sum(tall)
+    quarter = sum(tall[: max(number // 4, 1)]) / total if total > 0 else 0.0
+    said = (
+        f"Of all that can be gained at {words.nats(kl)}, {100 * quarter:.0f} % is in a quarter of the "
+        f"{number:,} prompts."
+    )
+    chart = small_chart("prompts", "Where the gain is", said, (0.0, float(number)), around(tall, zero=True),
+                   "prompts, by gain", label)  # fmt: skip
+    xs = [edge for i in range(number) for edge in (i, i + 1)]
+    ys = [value for value in tall for _ in range(2)]
+    chart.band(xs, [0.0] * len(xs), ys, "limit")
+    chart.line(xs, ys, "limit thin")
+    return chart
+
+
+def converging(found: Convergence) -> Chart:
+    """The limit from a quarter, half and all of the samples."""
+    value, low, high = (
+        np.atleast_1d(getattr(found.gain, name)) for name in ("value", "low", "high")
+    )
+    trusted = np.atleast_1d(found.gain.trusted)
+    place = np.log2(found.samples)
+    seen = [
+        *value.tolist(),
+        *low.tolist(),
+        *found.plugin.tolist(),
+        *high[np.isfinite(high)].tolist(),
+    ]
+    ticks = tuple(
+        (float(at), f"{size:,.0f}") for at, size in zip(place, found.samples, strict=True)
+    )
+    chart = small_chart(
+        "convergence", "As samples are added", settled(found),
+        (float(place[0]) - 0.3, float(place[-1]) + 0.3), around(seen, share=0.15),
+        "samples a prompt", f"gain at {words.nats(found.kl)}", ticks=ticks,
+    )  # fmt: skip
+    chart.line(place.tolist(), found.plugin.tolist(), "plain")
+    chart.line(place.tolist(), value.tolist(), "limit")
+    for at, x in enumerate(place.tolist()):
+        chart.mark(
+            x, float(found.plugin[at]), "square", "plain", said=f"plug-in: {found.plugin[at]:.3g}"
+        )
+        top = float(high[at]) if math.isfinite(high[at]) else chart.y.high
+        kind = "limit" if trusted[at] else "limit unsure"
+        chart.mark(x, float(value[at]), "circle", kind, along=(float(low[at]), top),
+                   said=words.plain(found.gain[at]))  # fmt: skip
+    chart.say(float(place[0]), float(found.plugin[0]), "plug-in", "quiet", right=9, down=16)
+    chart.say(float(place[0]), float(value[0]), "corrected", "limit strong", right=9, down=-9)
+    return chart
+
+
+def settled(found: Convergence) -> str:
+    """What the last doubling of samples changed, in words."""
+    value = np.atleast_1d(found.gain.value)
+    if len(value) < 2 or value[-1] <= 0:
+        return "There are too few samples to divide."
+    moved = [abs(x[-1] / x[-2] - 1) for x in (value, found.plugin)]
+    few, many = (f"{size:,.0f}" for size in found.samples[-2:])
+    return (
+        f"From {few} to {many} samples a prompt the estimate moved by {_percent(moved[0])}, the plug-in "
+        f"without correction by {_percent(moved[1])}."
+    )
+
+
+def _percent(share: float) -> str:
+    if share < 0.001:
+        return "less than 0.1 %"
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def reward_lines(limit: Frontier, others: Sequence[OtherReward], top: float) -> Chart:
+    """Every reward's own limit, in standard deviations within prompts, as far as it is trusted."""
+    named = [(limit.reward, limit), *((one.name, one.limit) for one in others)]
+    moving = [(name, one) for name, one in named if one.samples.scale > 0]
+    curves = []
+    for name, one in moving:
+        end = min(one.trusted_kl, top)
+        kl = end * (np.arange(41) / 40) ** 2
+        curves.append((name, kl, np.atleast_1d(one.gain(kl).value) / one.samples.scale))
+    most = max([float(gain[-1]) for _, _, gain in curves], default=1.0)
+    longest = max([float(kl[-1]) for _, kl, _ in curves], default=1.0) or 1.0
+    said = "Each line ends where these samples are no longer trusted."
+    chart = small_chart(
+        "rewards", "The limit of each reward", said, (0.0, 1.02 * longest), around([most], zero=True),
+        "KL from the base, nats", "gain, standard deviations", right=96,
+    )  # fmt: skip
+    for place, (name, kl, gain) in enumerate(curves):
+        kind = "limit" if place == 0 else f"policy-{(place - 1) % 4}"
+        chart.line(kl.tolist(), gain.tolist(), kind)
+        if kl[-1] > 0:
+            chart.mark(float(kl[-1]), float(gain[-1]), "dot", kind)
+            chart.say(
+                float(kl[-1]),
+                float(gain[-1]),
+                safe(name, longest=16),
+                f"{kind} strong",
+                right=7,
+                down=4,
+            )
+    return chart

@@ -1,0 +1,31 @@
+"""Prompts that are paid too much."""
+
+import numpy as np
+import pytest
+
+import klimit
+from tests.audit.tables import enumerated, rows
+
+
+def test_wasteful_prompts_spend_more_than_the_optimum_and_lose_by_it():
+    base = np.full((3, 2), 0.5)
+    reward = np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
+    policy = np.array([[0.2, 0.8], [0.01, 0.99], [0.5, 0.5]])  # right, too far, nothing
+    ours, theirs, ratio = enumerated(base, policy, reward, size=1000)
+    placed = klimit.audit(
+        klimit.read(rows(ours)),
+        klimit.read(rows(theirs, logprob=ratio - 5.0, ref_logprob=np.full_like(ratio, -5.0))),
+    )
+    frame = placed.prompts(by="wasteful")
+    assert frame["prompt_id"].to_list() == ["p1"]
+    spent = placed.prompts().sort("prompt_id")["kl"].to_list()
+    assert spent == pytest.approx((policy * np.log(policy / base)).sum(axis=1), abs=1e-9)
+
+
+def test_a_policy_whose_kl_is_not_known_by_prompt_wastes_nothing_that_can_be_seen():
+    rng = np.random.default_rng(0)
+    placed = klimit.audit(rng.normal(size=(20, 16)), rng.normal(size=(20, 8)) + 0.5, kl=1.0)
+    with pytest.raises(klimit.ArgumentError, match="not known by prompt"):
+        placed.prompts(by="wasteful")
+    with pytest.raises(klimit.ArgumentError, match="by must be 'wasteful'"):
+        placed.prompts(by="luck")

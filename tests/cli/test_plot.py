@@ -1,0 +1,108 @@
+"""`klimit plot`: a picture that is whole or not there."""
+
+import importlib.util
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+
+FAILED, USAGE = 1, 2
+drawing = pytest.mark.extras("matplotlib")
+
+
+@pytest.fixture
+def policy(tmp_path):
+    """40 prompts x 8 samples of a policy at two steps, with their log-probabilities."""
+    rng = np.random.default_rng(5)
+    rows = [
+        {"prompt_id": f"p{i}", "step": step, "quality": float(rng.normal(3 + step / 100)),
+         "logprob": -20.0, "ref_logprob": -20.0 - step / 100 - float(rng.normal(0, 0.1))}
+        for step in (50, 100) for i in range(40) for _ in range(8)
+    ]  # fmt: skip
+    path = tmp_path / "grpo.parquet"
+    pl.DataFrame(rows).write_parquet(path)
+    return path
+
+
+@drawing
+@pytest.mark.parametrize(
+    ("suffix", "starts"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")]
+)
+def test_the_suffix_says_which_picture(klimit, quality, tmp_path, suffix, starts):
+    target = tmp_path / f"limit{suffix}"
+    done = klimit("plot", quality, "-o", target)
+    assert done.code == 0
+    assert not done.err
+    assert done.out.endswith(f"wrote {target}\n")
+    assert target.read_bytes().startswith(starts)
+    assert target.stat().st_size > 5000
+    first = target.read_bytes()
+    klimit("plot", quality, "-o", target)
+    assert target.read_bytes() == first
+    assert sorted(tmp_path.iterdir()) == [target, quality]
+
+
+@drawing
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--what", "best-of-n"],
+        ["--what", "beta"],
+        ["--what", "bounds", "--kl", "1"],
+        ["--what", "allocation", "--kl", "0.5", "--dark"],
+        ["--what", "convergence"],
+        ["--plugin", "--kl", "4", "--title", "a $ sign"],
+        ["--at", "1,0.5", "--at", "2,0.9"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("data", ["quality", "solved"])
+def test_everything_that_can_be_asked_for_is_drawn(klimit, request, tmp_path, options, data):
+    target = tmp_path / "picture.svg"
+    done = klimit("plot", request.getfixturevalue(data), *options, "-o", target)
+    assert done.code == 0, done.err
+    assert not done.err
+    assert "<path" in target.read_text()
+
+
+@drawing
+def test_policies_are_drawn_in_the_plane(klimit, quality, policy, tmp_path):
+    target = tmp_path / "plane.png"
+    done = klimit("plot", quality, policy, "-o", target)
+    assert done.code == 0, done.err
+    assert re.search(r"^grpo: read 40 prompts x 8 samples over 2 steps", done.out, re.MULTILINE)
+    assert target.stat().st_size > 20_000
+
+
+@pytest.mark.parametrize("name", ["limit.gif", "limit", "limit.csv"])
+def test_other_suffixes_are_refused_in_one_line(klimit, quality, tmp_path, name):
+    done = klimit("plot", quality, "-o", tmp_path / name)
+    assert done.code == USAGE
+    assert done.err.startswith("error: ")
+    assert "ends in .png, .svg or .pdf" in done.err
+    assert done.err.count("\n") == 1
+    assert not (tmp_path / name).exists()
+
+
+@drawing
+def test_what_is_drawn_of_the_base_alone_takes_no_policy(klimit, quality, policy, tmp_path):
+    done = klimit("plot", quality, policy, "--what", "beta", "-o", tmp_path / "x.png")
+    assert done.code == USAGE
+    assert "drawn of BASE alone" in done.err
+
+
+@drawing
+def test_what_fails_leaves_nothing(klimit, quality, tmp_path):
+    for options in (["--reward", "other"], ["--kl", "1,2"], ["--kl", "-1"]):
+        done = klimit("plot", quality, *options, "-o", tmp_path / "x.png")
+        assert done.code in (FAILED, USAGE)
+        assert done.err.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == [quality]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("matplotlib") is not None, reason="matplotlib is here")
+def test_without_matplotlib_it_says_what_to_install(klimit, quality, tmp_path):
+    done = klimit("plot", quality, "-o", tmp_path / "x.png")
+    assert done.code == FAILED
+    assert done.err == "error: pictures need matplotlib; install it: pip install 'klimit[plot]'.\n"

@@ -1,0 +1,62 @@
+"""Pictures of proxies: gold along the proxy, beside its own limit; aggregates of several proxies."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import klimit
+
+pytestmark = pytest.mark.extras("matplotlib")
+
+
+@pytest.fixture
+def ax():
+    from klimit.view.plots import figure
+
+    return figure()[1]
+
+
+def line(ax, label):
+    (found,) = [line for line in ax.lines if line.get_label() == label]
+    return found.get_xdata(), found.get_ydata()
+
+
+def rewards(seed=0, prompts=60, samples=64):
+    rng = np.random.default_rng(seed)
+    gold, error = rng.normal(size=(2, prompts, samples))
+    return gold, error
+
+
+def test_gold_along_the_proxy_stands_beside_its_own_limit(ax):
+    gold, error = rewards()
+    hack = klimit.hacking(gold + error, gold=gold)
+    assert hack.plot(ax) is ax
+    kl, gain = line(ax, "gold where proxy is optimised")
+    assert kl[-1] <= hack.trusted_kl
+    assert_allclose(gain, hack.gold_gain(kl).value)
+    kl, most = line(ax, "the most gold that any method can gain")
+    assert_allclose(most, hack.gold_limit(kl).value)
+    kl, kept = line(ax, "best-of-N by proxy")
+    assert_allclose(kept, hack.best_of_n([2, 4, 8, 16, 32, 64][: len(kept)]).gain.value)
+    assert ax.get_ylabel() == "gain in gold over the base"
+
+
+def test_where_gold_turns_is_marked(ax):
+    gold, error = rewards(1, samples=128)
+    hack = klimit.hacking(gold + 1.2 * error, gold=gold - 0.6 * np.maximum(error - 0.5, 0) ** 2
+                          - 0.3 * np.maximum(error, 0))  # fmt: skip
+    assert np.isfinite(hack.stop_kl.high)
+    hack.plot(ax)
+    (said,) = [text.get_text() for text in ax.texts if "highest" in text.get_text()]
+    assert said == f"gold is highest at {hack.stop_kl.value:.2g} nats"
+
+
+def test_aggregates_stand_beside_their_members(ax):
+    gold, shared = rewards(2)
+    rng = np.random.default_rng(3)
+    members = {f"rm{i}": gold + 0.3 * shared + rng.normal(size=gold.shape) for i in range(3)}
+    found = klimit.ensemble(members | {"gold": gold}, gold="gold")
+    found.plot(ax)
+    kl, gain = line(ax, "mean")
+    assert_allclose(gain, found.gold_gain(kl, "mean").value)
+    assert "one proxy alone" in ax.get_legend_handles_labels()[1]

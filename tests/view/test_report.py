@@ -1,0 +1,264 @@
+"""The report as a file: what it says, what it weighs, and that nothing in it can be run."""
+
+import base64
+import hashlib
+import html
+import json
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+
+import klimit
+from klimit.view import limit as limit_view
+from klimit.view.report.cleaning import as_script, clean
+from klimit.view.report.page import _unfolded
+
+pytestmark = pytest.mark.extras("jinja2")
+
+
+def rows(prompts=20, samples=16, shift=0.0, seed=1, **columns):
+    """Long-form rollouts of a normal reward, with texts."""
+    rng = np.random.default_rng(seed)
+    return klimit.read(
+        {
+            "prompt_id": [f"p{i}" for i in range(prompts) for _ in range(samples)],
+            "prompt": [f"What is {i} + {i}?" for i in range(prompts) for _ in range(samples)],
+            "completion": [f"answer {seed} {j}" for j in range(prompts * samples)],
+            "rm": rng.normal(shift, 1.0, size=prompts * samples),
+        }
+        | columns
+    )
+
+
+@pytest.fixture(scope="module")
+def base():
+    return rows(other=np.random.default_rng(2).normal(size=320), temperature=[1.0] * 320)
+
+
+@pytest.fixture(scope="module")
+def report(base):
+    return klimit.report(base, {"ppo": rows(samples=8, shift=0.6, seed=3)}, reward="rm", kl=0.4)
+
+
+def told(page):
+    """The words of the page, without its markup."""
+    body = re.sub(r"(?s)<script.*?</script>|<style.*?</style>", "", page)
+    text = html.unescape(re.sub(r"<[^>]+>", " ", body)).replace("\u00a0", " ")
+    return " ".join(text.split())
+
+
+def data(page):
+    """What the page's script reads."""
+    (text,) = re.findall(r'(?s)<script type="application/json" id="data">(.*?)</script>', page)
+    return json.loads(text)
+
+
+def test_the_page_begins_with_the_words_of_the_results(report):
+    said, found = told(report.html), report.findings
+    policy, limit = str(found.audits[0]), limit_view.verdict(found.limit, found.budgets)
+    for line in [*_unfolded(policy.split("\n\n")[0]), *limit.split("\n")]:
+        assert " ".join(line.split()) in said
+    assert (
+        said.index("ppo gained")
+        < said.index("What to do next")
+        < said.index("No method gets above")
+    )
+
+
+def test_the_same_data_give_the_same_bytes(base):
+    assert klimit.report(base, reward="rm").html == klimit.report(base, reward="rm").html
+
+
+def test_no_id_stands_twice_and_every_reference_has_its_target(report):
+    ids = re.findall(r'\sid="([^"]+)"', report.html)
+    assert len(ids) == len(set(ids))
+    for name in re.findall(r'(?:for|aria-labelledby|href)="#?([a-z][a-z0-9 -]*)"', report.html):
+        assert set(name.split()) <= {*ids, "icon"}
+
+
+def test_the_policy_admits_the_page_s_own_script_and_style_and_nothing_else(report):
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', report.html)
+    rules = {rule.split()[0]: rule.split()[1:] for rule in html.unescape(policy).split("; ")}
+    assert rules["default-src"] == rules["connect-src"] == ["'none'"]
+    assert rules["img-src"] == ["data:"]
+    for tag, rule in (("script", "script-src"), ("style", "style-src")):
+        (inside,) = re.findall(f"(?s)<{tag}>(.*?)</{tag}>", report.html)
+        digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+        assert rules[rule] == [f"'sha256-{digest}'"]
+    assert not re.search(r'\s(style|on[a-z]+)="|https?://|url\(|@import', report.html)
+
+
+def test_a_page_that_is_watched_may_ask_its_own_server_only(base):
+    from klimit.view.report import Made
+
+    live = klimit.report(base, reward="rm", made=Made(live="v1"))
+    assert "connect-src &#39;self&#39;;" in live.html
+    assert data(live.html)["version"] == "v1"
+
+
+def test_the_table_has_a_row_per_prompt_whose_parts_add_up(report):
+    found, table = report.findings, data(report.html)["prompts"]
+    keys = [column["key"] for column in table["columns"]]
+    frame = pl.DataFrame(table["rows"], schema=keys, orient="row")
+    assert frame.height == table["total"] == 20
+    assert frame["share"].sum() == pytest.approx(1.0, abs=1e-4)
+    assert frame["gain"].mean() == pytest.approx(found.limit.gain(found.focus).value, rel=1e-3)
+    assert frame["policy_gain"].mean() == pytest.approx(found.audits[0].gain.value, rel=1e-3)
+
+
+def test_the_best_of_n_that_is_shown_is_no_worse_than_the_draw_beside_it(report):
+    texts = data(report.html)["texts"]
+    assert len(texts["rows"]) == texts["total"] == 20
+    for prompt, draw, best, policy in texts["rows"].values():
+        assert prompt.startswith("What is")
+        assert best[1] >= draw[1]
+        assert policy[0].startswith("answer 3")
+
+
+def test_of_many_prompts_some_have_texts_and_the_page_says_how_many():
+    many = rows(prompts=1000, samples=4, seed=4)
+    long = many.frame().with_columns(completion=pl.col("completion").repeat_by(200).list.join(" "))
+    page = klimit.report(klimit.read(long)).html
+    assert len(page.encode()) < 6_000_000
+    texts = data(page)["texts"]
+    assert 50 < len(texts["rows"]) < 1000
+    assert f"Texts of {len(texts['rows']):,} of 1,000 prompts are in this file." in told(page)
+
+
+def test_forty_prompts_with_texts_stay_under_a_megabyte_and_a_half():
+    base = rows(prompts=40, samples=64, completion=["word " * 1500] * 2560)
+    assert len(klimit.report(base).html.encode()) < 1_500_000
+
+
+def test_several_rewards_stand_side_by_side(report):
+    said = told(report.html)
+    assert "Several rewards" in said
+    assert "best-of-8 by rm" in said
+
+
+def test_steps_of_a_run_are_found_inside_one_dump_and_drawn():
+    parts = [
+        rows(samples=8, shift=0.1 * step, seed=step).frame().with_columns(step=step)
+        for step in (0, 10, 20)
+    ]
+    page = klimit.report(klimit.read(pl.concat(parts)))
+    assert [one.step for one in page.findings.audits] == [10, 20]
+    assert "Gain over steps" in page.html
+    assert "step 0 of the run is the base." in told(page.html).lower()
+
+
+def test_of_very_many_steps_some_are_placed_and_the_page_says_so(monkeypatch):
+    monkeypatch.setattr("klimit.view.report.findings.STEPS", 3)
+    parts = [
+        rows(prompts=10, samples=4, seed=step).frame().with_columns(step=step) for step in range(8)
+    ]
+    found = klimit.report(klimit.read(pl.concat(parts))).findings
+    assert [one.step for one in found.audits] == [1, 4, 7]
+    assert "3 of 7 steps are placed, evenly apart." in found.notes
+
+
+def test_a_policy_on_some_of_the_prompts_is_compared_on_those(base):
+    few = rows(samples=8, shift=0.6, seed=3).filter(prompts=[f"p{i}" for i in range(12)])
+    found = klimit.report(base, {"ppo": few}, reward="rm", kl=0.4).findings
+    assert found.limit.samples.prompts == 12
+    assert any("12 prompts that base and policies share" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("shape", [(30, 2), (1, 64), (5, 3)])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_little_data_still_make_a_page(shape):
+    page = klimit.report(klimit.read(np.random.default_rng(5).normal(size=shape)))
+    assert "What to do next" in page.html
+    assert "None" not in told(page.html)
+    assert "nan" not in told(page.html).split()
+
+
+def test_nothing_to_gain_is_said_and_no_picture_is_drawn():
+    page = klimit.report(klimit.read(np.ones((30, 4)))).html
+    assert "Nothing can be gained here" in told(page)
+    assert "<svg" not in page
+    assert data(page)["grid"] is None
+
+
+def todo(report, source="base.parquet"):
+    """What the page tells people to do, and what to type."""
+    from klimit.view.report.advice import steps
+
+    return [(step.todo, step.command) for step in steps(report.findings, source)]
+
+
+def test_a_base_at_another_temperature_is_to_be_drawn_again_before_all_else():
+    cold = rows(temperature=[0.7] * 320)
+    assert "Draw the base again at temperature 1" in todo(klimit.report(cold))[0][0]
+
+
+def test_a_policy_that_spent_too_much_is_told_to_spend_less(base):
+    policy = {"ppo": rows(samples=8, shift=0.4, seed=3)}
+    first, _ = todo(klimit.report(base, policy, reward="rm", kl=3.0))[0]
+    assert first.startswith("Spend less KL")
+
+
+def test_a_base_alone_is_to_be_planned_with_and_best_of_n_is_the_other_choice():
+    said = todo(klimit.report(rows(prompts=40, samples=64)))
+    assert re.fullmatch(r"Plan a run with beta = \d\.\d+\.", said[0][0])
+    assert re.fullmatch(r"klimit plan base.parquet --kl \S+", said[0][1])
+    assert said[1][0].startswith("Or serve best-of-")
+
+
+def test_prompts_without_signal_are_to_be_left_out():
+    rewards = (np.random.default_rng(6).random((40, 16)) < 0.5).astype(float)
+    rewards[:10] = 0.0
+    said = dict(todo(klimit.report(klimit.read(rewards))))
+    command = said["Leave prompts without signal out of training."]
+    assert command == "klimit prompts base.parquet --by zero-signal"
+
+
+def test_a_policy_without_kl_is_to_be_measured(base):
+    said = todo(klimit.report(base, {"ppo": rows(samples=8, shift=0.4, seed=3)}, reward="rm"))
+    assert any("Measure the KL of ppo" in line for line, _ in said)
+
+
+def test_gold_must_be_another_reward(base):
+    with pytest.raises(klimit.ArgumentError, match="is the reward itself"):
+        klimit.report(base, reward="rm", gold="rm")
+
+
+def test_a_focus_must_be_a_budget(base):
+    with pytest.raises(klimit.ArgumentError, match="positive number of nats"):
+        klimit.report(base, reward="rm", focus=-1.0)
+    assert klimit.report(base, reward="rm", focus=0.7).findings.focus == 0.7
+
+
+def test_a_file_is_written_whole_or_not_at_all(report, tmp_path):
+    path = report.write(tmp_path / "report.html")
+    assert path.read_text(encoding="utf-8") == report.html
+    assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
+    with pytest.raises(klimit.DataError, match="cannot be written"):
+        report.write(tmp_path / "no" / "report.html")
+
+
+def test_without_jinja2_the_error_says_what_to_install(base, monkeypatch):
+    import builtins
+
+    from klimit.view.report import page
+
+    real = builtins.__import__
+
+    def without(name, *rest, **more):
+        if name == "jinja2":
+            raise ImportError(name)
+        return real(name, *rest, **more)
+
+    page._environment.cache_clear()
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(klimit.ArgumentError, match=r"pip install 'klimit\[report\]'"):
+        klimit.report(base, reward="rm")
+
+
+@pytest.mark.parametrize("text", ["</script>", "<!--<script>", "a\u2028b", "\ud800", "\x00\x1b"])
+def test_json_in_a_page_cannot_end_its_element(text):
+    written = as_script([clean(text)])
+    assert not re.search("[<\u2028\u2029\x00\x1b\ud800]", written)
+    assert json.loads(written) == [clean(text)]
