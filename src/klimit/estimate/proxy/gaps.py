@@ -154,7 +154,7 @@ def _redrawn(hack: Hacking, together: float, proxy: float, gold: float) -> float
         pull = one * other - rho * (one**2 + other**2) / 2  # the influence of a sample
         count = pull.shape[1]
         total += float(pull.var(axis=1).sum()) / (count - 1)
-    return total**0.5 / pairs.prompts / max(1 - rho**2, 1e-12)
+    return float(total**0.5 / pairs.prompts / max(1 - rho**2, 1e-12))
 
 
 @dataclass(frozen=True)
