@@ -1,0 +1,216 @@
+"""One tilt: predictions tuned to it, the prediction-powered gain, and where its variance comes from.
+
+Write A_j for the coefficients of gold in the gain of a prompt (`tilting`), h_j for the prediction of
+g_j, and v_j for the inverse chance that sample j was labelled (0 if it was not). Then
+``sum_j A_j y_j`` with the pseudo-gold ``y_j = h_j + v_j (g_j - h_j)`` has the same mean as the gain
+with all gold known, whatever h is, because no h_j depends on whether j was labelled
+(prediction-powered inference, arXiv 2301.09633; its power tuning, arXiv 2311.01453).
+
+h is a mixture ``blind + d (seeing - blind) + c`` whose c and d minimise the variance that labels add,
+``sum A_j^2 v_j (v_j - 1) (g_j - h_j)^2`` over labels, on other prompts; d lies in [0, 1]. With d = 0
+it uses labels alone, so prediction never hurts for long.
+
+The tilt is the one at which the proxy spends the KL that is asked for, and prompts that spend more of
+it move it: with s the gain of one more nat, a prompt counts with ``sum_j A_j y_j - s KL``. How these
+differ between prompts is the variance for the population of prompts. For these very prompts it is
+the sum of what samples vary within them (delete-one values) and what labels vary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from klimit.estimate.kernel import Floats
+from klimit.estimate.labels.designs import Design, Weighing
+from klimit.estimate.labels.prediction import Labels, Predictions
+from klimit.estimate.labels.spread import squares
+from klimit.estimate.labels.tilting import Rows, Step, Tilting, tilting
+
+_HELD = 2.0  # label equivalents that hold c at 0 and d at 1
+
+
+@dataclass(frozen=True)
+class Powered:
+    """A gain, and its variance.
+
+    Attributes
+    ----------
+    gain : gold units, mean over prompts
+    drawn, fixed : squared standard error, for the prompts' population and for these very prompts
+    freedom_drawn, freedom_fixed : degrees of freedom of both
+    skew_drawn, skew_fixed : skewness of the gain as an estimate
+    labels : the part of both that comes from samples without a label
+    samples : the part that comes from which samples were drawn, were all of them labelled
+    power : d, how far the proxy's prediction is trusted
+    """
+
+    gain: float
+    drawn: float
+    fixed: float
+    freedom_drawn: float
+    freedom_fixed: float
+    skew_drawn: float
+    skew_fixed: float
+    labels: float
+    samples: float
+    power: float
+
+
+def powered(
+    tilted: Tilting | Step, labels: Labels, design: Design, predictions: Predictions, *,
+    seeing: bool = True,
+) -> Powered:  # fmt: skip
+    """The prediction-powered gain at a tilt; without the proxy's prediction if not `seeing`."""
+    rows, place = tilted.rows, labels.place
+    coefficient = tilted.coefficient
+    weighing = design.weigh(coefficient[place])
+    c, d = tune(coefficient, labels, weighing, predictions, seeing=seeing)
+    predicted = predictions.blind + d[rows.prompt] * (predictions.seeing - predictions.blind)
+    residual = labels.gold - predicted[place] - c[labels.prompts][labels.group]
+    pseudo = predicted.copy()
+    pseudo[place] += weighing.times * residual
+    gains, slope = tilted.gain(pseudo), tilted.per_nat(pseudo)
+    square = squares(rows, place, residual)
+    inside, third = _inside(tilted, predicted, slope)
+    noise = float((coefficient**2 * square).sum())
+    parts = _label_parts(coefficient, residual, square, labels, design, weighing)
+    prompts, spare = rows.prompts, np.maximum(rows.lengths - 1, 1)
+    fixed = float(inside.sum()) + noise + parts.total
+    doubt = float((2 * inside**2 / spare).sum()) + parts.doubt
+    effects, plain = gains - slope * tilted.kl, tilted.gain(predicted) - slope * tilted.kl
+    drawn, freedom, skew = _between(effects)
+    steady, free, _ = _between(plain)
+    steady += (noise + parts.total) / prompts**2
+    if steady > drawn:
+        drawn, freedom = steady, free
+    return Powered(
+        gain=float(np.sort(gains).mean()), drawn=drawn, fixed=fixed / prompts**2, freedom_drawn=freedom,
+        freedom_fixed=max(2 * fixed**2 / doubt, 1.0) if doubt > 0 else np.inf,
+        skew_drawn=skew, skew_fixed=_over(third + parts.third, fixed**1.5),
+        labels=parts.total / prompts**2, samples=(float(inside.sum()) + noise) / prompts**2,
+        power=float(np.median(d)),
+    )  # fmt: skip
+
+
+def alone(labels: Labels, tilt: float) -> Powered | None:
+    """The gain at a tilt from labelled samples as if there were no others; None with one a prompt."""
+    several = labels.counts >= 2
+    if several.sum() < 2:
+        return None
+    stay = several[labels.group]
+    rows = Rows.of(labels.rows.proxy[labels.place[stay]], labels.counts[several])
+    tilted, gold = tilting(rows, tilt), labels.gold[stay]
+    gains, slope = tilted.gain(gold), tilted.per_nat(gold)
+    inside, third = _inside(tilted, gold, slope)
+    fixed = float(inside.sum()) / rows.prompts**2
+    doubt = float((2 * inside**2 / (rows.lengths - 1)).sum()) / rows.prompts**4
+    drawn, freedom, skew = _between(gains - slope * tilted.kl)
+    return Powered(
+        gain=float(np.sort(gains).mean()), drawn=drawn, fixed=fixed, freedom_drawn=freedom,
+        freedom_fixed=max(2 * fixed**2 / doubt, 1.0) if doubt > 0 else np.inf,
+        skew_drawn=skew, skew_fixed=_over(third / rows.prompts**3, fixed**1.5),
+        labels=fixed, samples=0.0, power=0.0,
+    )  # fmt: skip
+
+
+def tune(
+    coefficient: Floats, labels: Labels, weighing: Weighing, predictions: Predictions, *,
+    seeing: bool,
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """(prompts,) c and d, each without the prompt's own labels."""
+    place = labels.place
+    weight = coefficient[place] ** 2 * weighing.excess
+    if not weight.sum() > 0:
+        weight = np.ones(len(weight))
+    y = labels.gold - predictions.blind[place]
+    x = predictions.seeing[place] - predictions.blind[place] if seeing else np.zeros(len(y))
+    held = _HELD * float((weight**2).sum() / weight.sum())
+    sums = labels.sum(np.stack([weight, weight * x, weight * x * x, weight * y, weight * x * y]))
+    n, sx, sxx, sy, sxy = sums.sum(axis=1, keepdims=True) - sums
+    spread = float(np.var(x))
+    n, sxx, sxy = n + held, sxx + held * spread, sxy + held * spread
+    det = n * sxx - sx**2
+    flat = det <= 1e-12 * n * sxx
+    d = np.clip((n * sxy - sx * sy) / np.where(flat, 1.0, det), 0.0, 1.0)
+    d = np.where(flat, 0.0, d)
+    out = np.zeros((2, labels.rows.prompts))
+    out[1] = float(np.median(d))
+    out[0, labels.prompts], out[1, labels.prompts] = (sy - d * sx) / n, d
+    return out[0], out[1]
+
+
+def _inside(tilted: Tilting | Step, gold: Floats, slope: float) -> tuple[Floats, float]:
+    """(prompts,) squared error of each prompt's gain from which samples were drawn; its third moment."""
+    rows = tilted.rows
+    without = tilted.gain_without(gold) - slope * tilted.kl_without
+    moves = -rows.centred(without)
+    spare = (rows.lengths - 1) / rows.lengths
+    third = float((rows.sum(moves**3) * spare**3).sum())
+    return np.asarray(rows.sum(moves**2) * spare), third
+
+
+def _between(effects: Floats) -> tuple[float, float, float]:
+    """Squared error of the mean of prompts, its degrees of freedom by the fourth moment, its skewness."""
+    prompts = len(effects)
+    moves = np.sort(effects) - np.sort(effects).mean()
+    total = float((moves**2).sum())
+    fourth = float((moves**4).sum()) - total**2 / prompts
+    freedom = 2 * total**2 / fourth if fourth > 0 else prompts - 1.0
+    skew = _over(float((moves**3).sum()), total**1.5)
+    return total / (prompts - 1) / prompts, float(np.clip(freedom, 1, prompts - 1)), skew
+
+
+def _over(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class _LabelParts:
+    """Moments of sums over prompts that labels add: variance, its squared error, third moment."""
+
+    total: float
+    doubt: float
+    third: float
+
+
+def _label_parts(
+    coefficient: Floats, residual: Floats, square: Floats, labels: Labels, design: Design,
+    weighing: Weighing,
+) -> _LabelParts:  # fmt: skip
+    """What the unlabelled samples leave open.
+
+    Labels at random enter by the `square` that is expected of their residuals, or as they are where
+    that is more. Those that were chosen in pairs enter pair by pair: what a pair shares cancels.
+    """
+    random, rows = design.round == 0, labels.rows
+    everywhere = coefficient**2 * square
+    coefficient, square = coefficient[labels.place], square[labels.place]
+    weight = (coefficient**2 * weighing.excess)[random]
+    seen, expected = residual[random] ** 2, square[random]
+    total, doubt, third = 0.0, 0.0, 0.0
+    if len(seen):
+        each = np.bincount(rows.prompt[labels.place[random]], weighing.excess[random], rows.prompts)
+        modelled = float((each / rows.lengths * rows.sum(everywhere)).sum())
+        total = max(modelled, float((weight * seen).sum()))
+        shape = float((seen**2).sum() / max((expected**2).sum(), 1e-300))
+        doubt = max(shape - 1, 0.5) * total**2 / len(seen)
+        third = float(((coefficient * weighing.own * residual)[random] ** 3).sum())
+    share = coefficient * residual * weighing.own
+    if design.chosen < 1:
+        parts = np.bincount(labels.group, share * design.chosen * random)
+        inside = np.bincount(labels.group, (share * design.chosen) ** 2 * random)
+        there = np.bincount(labels.group, random) > 0
+        between = max(float(parts[there].var(ddof=1)) - float(inside[there].mean()), 0.0)
+        between *= (1 - design.chosen) / int(there.sum()) * labels.rows.prompts**2
+        total, doubt = total + between, doubt + 2 * between**2 / max(int(there.sum()) - 1, 1)
+    for one in np.unique(design.round[~random]):
+        here = design.round == one
+        there = np.bincount(labels.group, here) > 0
+        parts = np.bincount(labels.group, share * here)[there]
+        moves = (parts - parts.mean()) * np.sqrt(len(parts) / max(len(parts) - 1, 1))
+        variance = float((moves**2).sum())
+        total, third = total + variance, third + float((moves**3).sum())
+        doubt += float((moves**4).sum()) - variance**2 / len(parts)
+    return _LabelParts(total, doubt, third)
