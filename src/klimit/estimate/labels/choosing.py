@@ -53,8 +53,8 @@ def choose(
     counts = np.stack([rows.sum(side.astype(float)) for side in sides])
     sums = np.stack([rows.sum(size * side) for side in sides])
     mass = np.sqrt((sums**2).sum(axis=0)) * (counts.min(axis=0) > 0)
-    wanted = _shares(mass, counts.min(axis=0), float(pairs))
-    hits = _systematic(wanted, rng)
+    wanted = shares(mass, counts.min(axis=0), float(pairs))
+    hits = systematic(wanted, rng)
     low = np.floor(wanted + 1e-12)
     upper = wanted - low
     place, chance = [], []
@@ -66,10 +66,10 @@ def choose(
             at = np.arange(begin, begin + rows.lengths[prompt])
             at = at[side[at]]
             share = part[at]
-            drawn = _shares(share, np.ones(len(at)), float(hits[prompt]))
-            taken = _systematic(drawn, rng, shuffle=True) > 0
+            drawn = shares(share, np.ones(len(at)), float(hits[prompt]))
+            taken = systematic(drawn, rng, shuffle=True) > 0
             ends = [
-                _shares(share, np.ones(len(at)), x) if x > 0 else np.zeros(len(at))
+                shares(share, np.ones(len(at)), x) if x > 0 else np.zeros(len(at))
                 for x in (low[prompt], low[prompt] + 1)
             ]
             over = (1 - upper[prompt]) * ends[0] + upper[prompt] * ends[1]
@@ -82,7 +82,7 @@ def choose(
     return Choice(where[order], np.clip(with_[order], 1e-12, 1.0))
 
 
-def _shares(mass: Floats, most: Floats, total: float) -> Floats:
+def shares(mass: Floats, most: Floats, total: float) -> Floats:
     """Shares of a total in proportion to mass, none above its most."""
     total = min(total, float(most[mass > 0].sum()))
     out = np.zeros(len(mass))
@@ -100,7 +100,7 @@ def _shares(mass: Floats, most: Floats, total: float) -> Floats:
     return out
 
 
-def _systematic(wanted: Floats, rng: np.random.Generator, *, shuffle: bool = False) -> Floats:
+def systematic(wanted: Floats, rng: np.random.Generator, *, shuffle: bool = False) -> Floats:
     """How often each is drawn: its expectation, rounded up or down, by one random start."""
     order = rng.permutation(len(wanted)) if shuffle else np.arange(len(wanted))
     ends = np.cumsum(wanted[order])

@@ -24,11 +24,9 @@ import numpy as np
 
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.designs import Design, Weighing
-from klimit.estimate.labels.prediction import Labels, Predictions
+from klimit.estimate.labels.prediction import Labels, Predictions, tuned
 from klimit.estimate.labels.spread import squares
-from klimit.estimate.labels.tilting import Rows, Step, Tilting, tilting
-
-_HELD = 2.0  # label equivalents that hold c at 0 and d at 1
+from klimit.estimate.labels.tilting import Tilting
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,8 @@ class Powered:
     labels : the part of both that comes from samples without a label
     samples : the part that comes from which samples were drawn, were all of them labelled
     power : d, how far the proxy's prediction is trusted
+    effects : (prompts,) what each prompt counts with
+    correction : what the correction of bias moved, as far as gold is predicted
     """
 
     gain: float
@@ -56,18 +56,24 @@ class Powered:
     labels: float
     samples: float
     power: float
+    effects: Floats
+    correction: float
 
 
 def powered(
-    tilted: Tilting | Step, labels: Labels, design: Design, predictions: Predictions, *,
+    tilted: Tilting, labels: Labels, design: Design, predictions: Predictions, *,
     seeing: bool = True,
 ) -> Powered:  # fmt: skip
     """The prediction-powered gain at a tilt; without the proxy's prediction if not `seeing`."""
     rows, place = tilted.rows, labels.place
     coefficient = tilted.coefficient
     weighing = design.weigh(coefficient[place])
-    c, d = tune(coefficient, labels, weighing, predictions, seeing=seeing)
-    predicted = predictions.blind + d[rows.prompt] * (predictions.seeing - predictions.blind)
+    blind, more = predictions.blind, predictions.seeing - predictions.blind
+    c, d = tuned(
+        labels, coefficient[place] ** 2 * weighing.excess, labels.gold - blind[place], more[place],
+        seeing=seeing,
+    )  # fmt: skip
+    predicted = blind + d[rows.prompt] * more
     residual = labels.gold - predicted[place] - c[labels.prompts][labels.group]
     pseudo = predicted.copy()
     pseudo[place] += weighing.times * residual
@@ -80,68 +86,22 @@ def powered(
     fixed = float(inside.sum()) + noise + parts.total
     doubt = float((2 * inside**2 / spare).sum()) + parts.doubt
     effects, plain = gains - slope * tilted.kl, tilted.gain(predicted) - slope * tilted.kl
-    drawn, freedom, skew = _between(effects)
-    steady, free, _ = _between(plain)
+    drawn, freedom, skew = between_prompts(effects)
+    steady, free, _ = between_prompts(plain)
     steady += (noise + parts.total) / prompts**2
     if steady > drawn:
         drawn, freedom = steady, free
     return Powered(
         gain=float(np.sort(gains).mean()), drawn=drawn, fixed=fixed / prompts**2, freedom_drawn=freedom,
         freedom_fixed=max(2 * fixed**2 / doubt, 1.0) if doubt > 0 else np.inf,
-        skew_drawn=skew, skew_fixed=_over(third + parts.third, fixed**1.5),
+        skew_drawn=skew, skew_fixed=ratio(third + parts.third, fixed**1.5),
         labels=parts.total / prompts**2, samples=(float(inside.sum()) + noise) / prompts**2,
-        power=float(np.median(d)),
+        power=float(np.median(d)), effects=effects,
+        correction=float((tilted.gain(predicted) - tilted.plain_gain(predicted)).mean()),
     )  # fmt: skip
 
 
-def alone(labels: Labels, tilt: float) -> Powered | None:
-    """The gain at a tilt from labelled samples as if there were no others; None with one a prompt."""
-    several = labels.counts >= 2
-    if several.sum() < 2:
-        return None
-    stay = several[labels.group]
-    rows = Rows.of(labels.rows.proxy[labels.place[stay]], labels.counts[several])
-    tilted, gold = tilting(rows, tilt), labels.gold[stay]
-    gains, slope = tilted.gain(gold), tilted.per_nat(gold)
-    inside, third = _inside(tilted, gold, slope)
-    fixed = float(inside.sum()) / rows.prompts**2
-    doubt = float((2 * inside**2 / (rows.lengths - 1)).sum()) / rows.prompts**4
-    drawn, freedom, skew = _between(gains - slope * tilted.kl)
-    return Powered(
-        gain=float(np.sort(gains).mean()), drawn=drawn, fixed=fixed, freedom_drawn=freedom,
-        freedom_fixed=max(2 * fixed**2 / doubt, 1.0) if doubt > 0 else np.inf,
-        skew_drawn=skew, skew_fixed=_over(third / rows.prompts**3, fixed**1.5),
-        labels=fixed, samples=0.0, power=0.0,
-    )  # fmt: skip
-
-
-def tune(
-    coefficient: Floats, labels: Labels, weighing: Weighing, predictions: Predictions, *,
-    seeing: bool,
-) -> tuple[Floats, Floats]:  # fmt: skip
-    """(prompts,) c and d, each without the prompt's own labels."""
-    place = labels.place
-    weight = coefficient[place] ** 2 * weighing.excess
-    if not weight.sum() > 0:
-        weight = np.ones(len(weight))
-    y = labels.gold - predictions.blind[place]
-    x = predictions.seeing[place] - predictions.blind[place] if seeing else np.zeros(len(y))
-    held = _HELD * float((weight**2).sum() / weight.sum())
-    sums = labels.sum(np.stack([weight, weight * x, weight * x * x, weight * y, weight * x * y]))
-    n, sx, sxx, sy, sxy = sums.sum(axis=1, keepdims=True) - sums
-    spread = float(np.var(x))
-    n, sxx, sxy = n + held, sxx + held * spread, sxy + held * spread
-    det = n * sxx - sx**2
-    flat = det <= 1e-12 * n * sxx
-    d = np.clip((n * sxy - sx * sy) / np.where(flat, 1.0, det), 0.0, 1.0)
-    d = np.where(flat, 0.0, d)
-    out = np.zeros((2, labels.rows.prompts))
-    out[1] = float(np.median(d))
-    out[0, labels.prompts], out[1, labels.prompts] = (sy - d * sx) / n, d
-    return out[0], out[1]
-
-
-def _inside(tilted: Tilting | Step, gold: Floats, slope: float) -> tuple[Floats, float]:
+def _inside(tilted: Tilting, gold: Floats, slope: float) -> tuple[Floats, float]:
     """(prompts,) squared error of each prompt's gain from which samples were drawn; its third moment."""
     rows = tilted.rows
     without = tilted.gain_without(gold) - slope * tilted.kl_without
@@ -151,18 +111,19 @@ def _inside(tilted: Tilting | Step, gold: Floats, slope: float) -> tuple[Floats,
     return np.asarray(rows.sum(moves**2) * spare), third
 
 
-def _between(effects: Floats) -> tuple[float, float, float]:
+def between_prompts(effects: Floats) -> tuple[float, float, float]:
     """Squared error of the mean of prompts, its degrees of freedom by the fourth moment, its skewness."""
     prompts = len(effects)
     moves = np.sort(effects) - np.sort(effects).mean()
     total = float((moves**2).sum())
     fourth = float((moves**4).sum()) - total**2 / prompts
     freedom = 2 * total**2 / fourth if fourth > 0 else prompts - 1.0
-    skew = _over(float((moves**3).sum()), total**1.5)
+    skew = ratio(float((moves**3).sum()), total**1.5)
     return total / (prompts - 1) / prompts, float(np.clip(freedom, 1, prompts - 1)), skew
 
 
-def _over(part: float, whole: float) -> float:
+def ratio(part: float, whole: float) -> float:
+    """A quotient; 0 where there is nothing to divide by."""
     return part / whole if whole > 0 else 0.0
 
 

@@ -22,6 +22,7 @@ from klimit.estimate.samples import Integers
 _KNOTS = (0.03, 0.2, 0.5, 0.8, 0.97)
 _BENDING = (0.3, 3.0, 30.0, 300.0, 1e9)  # label equivalents by which a bend is held back
 _BETWEEN = (1.0, 30.0, 1e9)
+_HELD = 2.0
 _OWN = (0.3, 1.0, 3.0, 10.0, 1e9)  # label equivalents by which a prompt's own shift is held back
 
 
@@ -39,18 +40,21 @@ class Predictions:
     seeing: Floats
 
 
-def predict(rows: Rows, gold: Floats, others: Floats) -> Predictions:
+def predict(rows: Rows, gold: Floats, others: Floats, random: Floats | None = None) -> Predictions:
     """Predict every sample's gold.
 
     Parameters
     ----------
     gold : (samples,) NaN where not labelled
+    random : (samples,) whether a label is at random. Only those move their prompt: of a pair that was
+        chosen together each would move the other away, and what they share cancels as it is
     others : (columns, samples) further numbers that every sample has
     """
     labels = Labels.of(rows, gold)
+    at_random = Labels.of(rows, gold if random is None else np.where(random, gold, np.nan))
     flat = np.ones((1, len(gold)))
     blind, _ = _left_out(labels, flat, np.zeros(1), labels.within_share(flat[:, labels.place]))
-    blind = blind + labels.own(blind, np.zeros(len(gold)), stretch=False)
+    blind = blind + at_random.own(blind, np.zeros(len(gold)), stretch=False)
     columns, kinds = features(rows, others)
     ratio = labels.within_share(columns[:, labels.place])
     best: tuple[float, Floats] | None = None
@@ -62,7 +66,7 @@ def predict(rows: Rows, gold: Floats, others: Floats) -> Predictions:
             best = error, found
     assert best is not None
     seeing = best[1]
-    seeing = seeing + labels.own(seeing, rows.centred(seeing), stretch=True)
+    seeing = seeing + at_random.own(seeing, rows.centred(seeing), stretch=True)
     return Predictions(blind, seeing)
 
 
@@ -173,7 +177,7 @@ class Labels:
         How far both are held back is chosen by how well left-out labels are predicted.
         """
         out = np.zeros(len(predicted))
-        if self.counts.max() < 2:
+        if self.counts.max(initial=0) < 2:
             return out
         left = self.gold - predicted[self.place]
         x = line[self.place]
@@ -194,7 +198,9 @@ class Labels:
         out[self.place] = left - leaving
         return out
 
-    def _own(self, left: Floats, x: Floats, shift: float, bend: float) -> tuple[Floats, Floats, Floats]:
+    def _own(
+        self, left: Floats, x: Floats, shift: float, bend: float
+    ) -> tuple[Floats, Floats, Floats]:
         """Shift and stretch of each prompt, and what is left of each label by those of the others."""
         n, sx, sxx = self.counts + shift, self.sum(x), self.sum(x * x) + bend
         sy, sxy = self.sum(left), self.sum(x * left)
@@ -205,14 +211,36 @@ class Labels:
         return a, b, (left - a[g] - b[g] * x) / (1 - leverage)
 
 
+def left_out(labels: Labels, columns: Floats, penalty: Floats) -> tuple[Floats, float]:
+    """(prompts, columns) slopes, each without the prompt's labels; mean squared error of labels.
+
+    Parameters
+    ----------
+    columns : (columns, labels)
+    penalty : (columns,) label equivalents
+    """
+    slopes = _without_own(labels, columns, penalty, np.zeros(len(labels.counts)))
+    predicted = np.einsum("ij,ji->i", slopes[labels.prompts][labels.group], columns)
+    return slopes, float(((labels.gold - predicted) ** 2).mean())
+
+
 def _left_out(
     labels: Labels, columns: Floats, penalty: Floats, share: Floats
 ) -> tuple[Floats, float]:
-    """(samples,) regression on the columns without the sample's own prompt; its mean squared error.
+    """(samples,) regression on the columns without the sample's own prompt; its mean squared error."""
+    beta = _without_own(labels, columns[:, labels.place], penalty, share)
+    predicted = np.einsum("ij,ji->i", beta[labels.rows.prompt], columns)
+    error = float(((labels.gold - predicted[labels.place]) ** 2).mean())
+    return predicted, error
 
-    Labels of a prompt share its offset, so they are weighed as a random offset demands.
+
+def _without_own(labels: Labels, x: Floats, penalty: Floats, share: Floats) -> Floats:
+    """(prompts, columns) slopes, each without the prompt's labels.
+
+    Labels of a prompt share its offset, so they are weighed as a random offset demands; `share` is
+    `Labels.within_share`.
     """
-    x, y = columns[:, labels.place], labels.gold
+    y = labels.gold
     gram = labels.sum((x[:, None] * x[None]).reshape(-1, x.shape[1])).T.reshape(-1, len(x), len(x))
     cross = labels.sum(x * y).T
     means, mean = labels.sum(x).T, labels.sum(y)
@@ -225,9 +253,45 @@ def _left_out(
     without = np.linalg.solve(gram_all - gram + jitter, (cross_all - cross)[..., None])[..., 0]
     beta = np.tile(whole, (labels.rows.prompts, 1))
     beta[labels.prompts] = without
-    predicted = np.einsum("ij,ji->i", beta[labels.rows.prompt], columns)
-    error = float(((y - predicted[labels.place]) ** 2).mean())
-    return predicted, error
+    return np.asarray(beta)
+
+
+def tuned(
+    labels: Labels, weight: Floats, y: Floats, x: Floats, *, seeing: bool
+) -> tuple[Floats, Floats]:
+    """(prompts,) shift c and power d in [0, 1] that leave least of ``y - c - d x``, weighted.
+
+    Each is found without the prompt's own labels, and held at 0 and 1 by two labels' worth.
+    """
+    if not weight.sum() > 0:
+        weight = np.ones(len(weight))
+    x = x if seeing else np.zeros(len(y))
+    held = _HELD * float((weight**2).sum() / weight.sum())
+    sums = labels.sum(np.stack([weight, weight * x, weight * x * x, weight * y, weight * x * y]))
+    n, sx, sxx, sy, sxy = sums.sum(axis=1, keepdims=True) - sums
+    spread = float(np.var(x))
+    n, sxx, sxy = n + held, sxx + held * spread, sxy + held * spread
+    det = n * sxx - sx**2
+    flat = det <= 1e-12 * n * sxx
+    d = np.clip((n * sxy - sx * sy) / np.where(flat, 1.0, det), 0.0, 1.0)
+    d = np.where(flat, 0.0, d)
+    out = np.zeros((2, labels.rows.prompts))
+    out[1] = float(np.median(d))
+    out[0, labels.prompts], out[1, labels.prompts] = (sy - d * sx) / n, d
+    return out[0], out[1]
+
+
+def tuned_power(labels: Labels, weight: Floats, x: Floats, *, seeing: bool) -> Floats:
+    """(prompts,) power d in [0, 1] that leaves least of ``gold - d x``, weighted; as `tuned`."""
+    if not seeing:
+        return np.zeros(labels.rows.prompts)
+    held = _HELD * float((weight**2).sum() / max(weight.sum(), 1e-300)) * float(np.mean(x**2))
+    sums = labels.sum(np.stack([weight * x * x, weight * x * labels.gold]))
+    sxx, sxy = sums.sum(axis=1, keepdims=True) - sums + held
+    d = np.clip(sxy / np.where(sxx > 0, sxx, 1.0), 0.0, 1.0)
+    out = np.full(labels.rows.prompts, float(np.median(d)))
+    out[labels.prompts] = d
+    return out
 
 
 def _fit(x: Floats, y: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,14 @@ import numpy as np
 
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
+from klimit.estimate.frontier import frontier
 from klimit.estimate.inputs import RewardColumn, reward_column
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.tilting import Rows
+from klimit.estimate.proxy.read import read_rewards
+from klimit.estimate.result import Frontier
 from klimit.estimate.samples import Integers, Samples, collect
+from klimit.rollouts.grouped import group_arrays
 from klimit.rollouts.words import counted, quoted
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ class Known:
 
     Attributes
     ----------
+    base, whole : what the caller gave, and its proxy, missing ones included
     rows : proxies of prompts with two or more
     gold : (samples,) NaN where not labelled
     chance, round : (samples,) chance with which its round chose a labelled sample, and which round;
@@ -44,6 +49,8 @@ class Known:
     lost : labels of samples without a proxy, or of prompts with one sample
     """
 
+    base: Any
+    whole: RewardColumn
     rows: Rows
     gold: Floats
     chance: Floats
@@ -57,60 +64,76 @@ class Known:
     lost: int
 
 
-def read_known(
-    base: Any, proxy: str | None, gold: Any, others: Sequence[str] = (), *, seed: int = 0
-) -> Known:
+def read_known(base: Any, proxy: Any, gold: Any, nuisance: Any = None, *, seed: int = 0) -> Known:
     """Read what is known of every sample.
 
     Parameters
     ----------
-    base : Rollouts, or the proxy's rewards as arrays
-    proxy : which reward is the proxy
-    gold : a column's name; an array like the proxy's, NaN where not labelled; or a table of prompt_id,
-        sample and gold; with columns `label_chance` and `label_round` where `next` chose the samples
-    others : names of columns that help to predict gold
+    base, proxy, nuisance : as `klimit.hacking` takes them
+    gold : the same, missing where not labelled; or a table of prompt_id, sample and gold, with
+        columns `label_chance` and `label_round` where `next` chose the samples
     """
-    named = isinstance(gold, str) and hasattr(base, "grouped")
-    wanted = tuple(others) + ((base.one_reward(gold),) if named else ())
-    extra = tuple(
-        name for name in (CHANCE, ROUND) if named and name in base.table.names
-    )
-    column = reward_column(base, proxy, others=(*wanted, *extra))
-    number = len(column.values)
-    chance, round_ = np.full(number, np.nan), np.zeros(number)
-    if named:
-        name = base.one_reward(gold)
-        labels = column.others[name]
-        if CHANCE in extra:
-            chance = column.others[CHANCE]
-            round_ = column.others.get(ROUND, np.where(np.isnan(chance), np.nan, 1.0))
-    elif isinstance(gold, str):
-        raise ArgumentError(
-            f"gold={safe(gold)!r} names a column, but the proxy is an array; give gold as an array "
-            "of the same shape, NaN where not labelled."
-        )
-    elif _is_table(gold):
-        name, labels, chance, round_ = _from_table(base, column, gold)
-    else:
-        name = "gold"
-        other = reward_column(gold, None)
-        if not np.array_equal(other.lengths, column.lengths):
+    if gold is None or is_table(gold):
+        column = proxy_column(base, proxy, () if nuisance is None else (nuisance,))
+        rest = _none(column) if nuisance is None else column.others[nuisance][None]
+        blank = np.full((2, len(column.values)), np.nan)
+        found = ("gold", *blank, blank[0]) if gold is None else _from_table(base, column, gold)
+        return _ordered(base, column, found[1], found[2], found[3], rest, found[0], seed)
+    rewards = read_rewards(base, proxy, gold, nuisance)
+    rest = _none(rewards.proxy) if rewards.nuisance is None else rewards.nuisance[None]
+    chance, round_ = _stored_chances(base, rewards.proxy)
+    return _ordered(base, rewards.proxy, rewards.gold, chance, round_, rest, rewards.names[1], seed)
+
+
+def _none(column: RewardColumn) -> Floats:
+    return np.empty((0, len(column.values)))
+
+
+def _stored_chances(base: Any, column: RewardColumn) -> tuple[Floats, Floats]:
+    """Chances and rounds that were joined to the base with the labels."""
+    there = getattr(getattr(base, "table", None), "names", ())
+    out = np.full((2, len(column.values)), np.nan)
+    if CHANCE in there:
+        order = np.argsort(base.groups.codes, kind="stable")
+        for row, name in enumerate(x for x in (CHANCE, ROUND) if x in there):
+            values = base.table.columns([name])[name].cast(float).fill_null(np.nan)
+            out[row] = values.to_numpy()[order]
+        if ROUND not in there:
+            out[1] = 1.0
+    return out[0], out[1]
+
+
+def proxy_frontier(known: Known, *, prompts: Any, level: float, seed: int) -> Frontier:
+    """The proxy's own frontier, over all samples."""
+    rows = np.split(known.rows.proxy, known.rows.starts[1:])
+    same = len({len(row) for row in rows}) == 1
+    return frontier(
+        np.stack(rows) if same else rows, reward=known.column.name, prompts=prompts, level=level,
+        seed=seed,
+    )  # fmt: skip
+
+
+def is_table(gold: Any) -> bool:
+    """Whether labels stand in a table of their own."""
+    return hasattr(gold, "columns") or isinstance(gold, Mapping) or hasattr(gold, "__fspath__")
+
+
+def proxy_column(base: Any, proxy: Any, others: tuple[str, ...] = ()) -> RewardColumn:
+    """The proxy's rewards, of all that `klimit.hacking` takes as a base."""
+    if isinstance(base, Mapping):
+        missing = next((name for name in (proxy, *others) if name not in base), None)
+        if missing is not None:
             raise ArgumentError(
-                f"gold has {len(other.values):,} entries of {len(other.lengths):,} prompts, the proxy "
-                f"{number:,} of {len(column.lengths):,}; both must be of the same samples, NaN where "
-                "one is not labelled."
+                f"no reward {safe(missing)!r} in base; there are {', '.join(map(safe, base))}."
             )
-        labels = other.values
-    rest = np.stack([column.others[x] for x in others]) if others else np.empty((0, number))
-    return _ordered(column, labels, chance, round_, rest, name, seed)
-
-
-def _is_table(gold: Any) -> bool:
-    return hasattr(gold, "columns") or isinstance(gold, dict) or hasattr(gold, "__fspath__")
+        grouped = group_arrays({name: base[name] for name in (proxy, *others)})
+        rest = {name: grouped.columns[name] for name in others}
+        return RewardColumn(grouped.columns[proxy], grouped.lengths, grouped.ids, str(proxy), rest)
+    return reward_column(base, proxy, others=others)
 
 
 def _ordered(
-    column: RewardColumn, gold: Floats, chance: Floats, round_: Floats, others: Floats, name: str,
+    base: Any, column: RewardColumn, gold: Floats, chance: Floats, round_: Floats, others: Floats, name: str,
     seed: int,
 ) -> Known:  # fmt: skip
     lengths = np.asarray(column.lengths, dtype=np.int64)
@@ -128,15 +151,19 @@ def _ordered(
     if not len(kept):
         collect(column.values, lengths)  # says what is wrong
     _chances(chance[kept][labelled[kept]])
-    samples = collect(column.values[kept], np.bincount(prompt[kept], minlength=len(lengths)), seed=seed)
+    samples = collect(
+        column.values[kept], np.bincount(prompt[kept], minlength=len(lengths)), seed=seed
+    )
     place = np.full(len(lengths), -1)
     place[samples.kept] = samples.rank
-    order = kept[np.lexsort((*others[:, kept], gold[kept], column.values[kept], place[prompt[kept]]))]
+    order = kept[
+        np.lexsort((*others[:, kept], gold[kept], column.values[kept], place[prompt[kept]]))
+    ]
     at = np.empty(samples.prompts, dtype=np.int64)
     at[samples.rank] = samples.kept
     rounds = np.where(np.isnan(chance) | np.isnan(round_), 0, round_)[order].astype(np.int64)
     return Known(
-        rows=Rows.of(column.values[order], np.bincount(place[prompt[order]])),
+        base=base, whole=column, rows=Rows.of(column.values[order], np.bincount(place[prompt[order]])),
         gold=gold[order], chance=chance[order], round=rounds, others=others[:, order], origin=order,
         ids=[column.ids[i] for i in at], samples=samples,
         column=RewardColumn(column.values[kept], np.bincount(prompt[kept], minlength=len(lengths)),
@@ -193,13 +220,17 @@ def _from_table(base: Any, column: RewardColumn, gold: Any) -> tuple[str, Floats
         raise DataError(
             "the table of labels has two labels of one sample; one was expected. Average them first."
         )
-    return left[0], out[0], out[1], np.where(np.isnan(out[1]), np.nan, np.nan_to_num(out[2], nan=1.0))
+    return (
+        left[0],
+        out[0],
+        out[1],
+        np.where(np.isnan(out[1]), np.nan, np.nan_to_num(out[2], nan=1.0)),
+    )
 
 
 def sample_names(base: Any, column: RewardColumn) -> list[str]:
     """What each sample is called: by its own id, or its place (from 0) within the prompt."""
-    names = getattr(getattr(base, "table", None), "names", ())
-    found = next((x for x in _SAMPLE_IDS if x in names), None)
+    found = _id_column(base)
     if found is not None:
         import polars as pl
 
@@ -213,6 +244,7 @@ def places(base: Any, column: RewardColumn, prompts: pl.Series, samples: pl.Seri
     import polars as pl
 
     ours = np.repeat(np.arange(len(column.lengths)), column.lengths)
+    by_id = _id_column(base) is not None
     known = {str(name): at for at, name in enumerate(column.ids)}
     table: dict[tuple[int, str], int] = {}
     for at, (prompt, name) in enumerate(zip(ours, sample_names(base, column), strict=True)):
@@ -231,10 +263,23 @@ def places(base: Any, column: RewardColumn, prompts: pl.Series, samples: pl.Seri
             )
         place = table.get((known[prompt], str(name)))
         if place is None:
+            elsewhere = next((p for (p, other) in table if other == str(name)), None)
+            if by_id and elsewhere is not None:
+                raise DataError(
+                    f"row {at + 1:,} of the table names sample {quoted(name)} of prompt "
+                    f"{quoted(prompt)}, but it belongs to prompt {quoted(column.ids[elsewhere])}; "
+                    "samples of one prompt were expected together."
+                )
             some = int(column.lengths[known[prompt]])
+            called = "called by their ids" if by_id else f"called 0 to {some - 1:,}"
             raise DataError(
                 f"row {at + 1:,} of the table names sample {quoted(name)} of prompt {quoted(prompt)}, "
-                f"which has {counted(some, 'sample')} called by their ids, or 0 to {some - 1:,}."
+                f"which has {counted(some, 'sample')} {called}."
             )
         found[at] = place
     return found
+
+
+def _id_column(base: Any) -> str | None:
+    names = getattr(getattr(base, "table", None), "names", ())
+    return next((x for x in _SAMPLE_IDS if x in names), None)

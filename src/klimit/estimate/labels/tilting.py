@@ -88,6 +88,11 @@ class Tilting:
         """(prompts,) bias-corrected gain of a number that every sample has."""
         return self.rows.sum(self.coefficient * gold)
 
+    def plain_gain(self, gold: Floats) -> Floats:
+        """(prompts,) the same without the correction of bias."""
+        share = self.weight / self.total[self.rows.prompt]
+        return np.asarray(self.rows.sum(share * gold) - self.rows.mean(gold))
+
     def gain_without(self, gold: Floats) -> Floats:
         """(samples,) plain gain of the sample's prompt without the sample."""
         rows = self.rows
@@ -108,46 +113,6 @@ class Tilting:
         mean = rows.sum(share * proxy)
         slope = rows.sum(share * (proxy - mean[rows.prompt]) * rows.centred(gold))
         return float(slope.mean()) / spent
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a further step along the tilt changes: one tilting less another, at tilts that are given."""
-
-    upper: Tilting
-    lower: Tilting
-
-    @property
-    def rows(self) -> Rows:
-        """The samples."""
-        return self.upper.rows
-
-    @property
-    def coefficient(self) -> Floats:
-        """(samples,) of gold in the change."""
-        return self.upper.coefficient - self.lower.coefficient
-
-    @property
-    def kl(self) -> Floats:
-        """(prompts,) nothing: the tilts do not move with the samples."""
-        return np.zeros(self.rows.prompts)
-
-    @property
-    def kl_without(self) -> Floats:
-        """(samples,) nothing."""
-        return np.zeros(len(self.rows.proxy))
-
-    def gain(self, gold: Floats) -> Floats:
-        """(prompts,) change of the gain of a number."""
-        return self.upper.gain(gold) - self.lower.gain(gold)
-
-    def gain_without(self, gold: Floats) -> Floats:
-        """(samples,) the same without the sample."""
-        return self.upper.gain_without(gold) - self.lower.gain_without(gold)
-
-    def per_nat(self, gold: Floats) -> float:
-        """Nothing: see `kl`."""
-        return 0.0
 
 
 def tilting(rows: Rows, tilt: float) -> Tilting:
