@@ -21,25 +21,31 @@ from klimit.estimate.labels.tilting import tilting
 if TYPE_CHECKING:
     import polars as pl
 
+    from klimit.estimate.result import Frontier
+
 
 def first_labels(
-    base: Any, *, proxy: Any = None, n: int, kl: float = 1.0, seed: int = 0
+    base: Any, *, proxy: Any = None, n: int, kl: float = 1.0, pairs: bool = False, seed: int = 0,
+    limit: Frontier | None = None,
 ) -> pl.DataFrame:
     """Which samples should be labelled first to know the proxy's gold gain at `kl` nats?
 
     Parameters
     ----------
     base, proxy : as `klimit.hacking` takes them
-    n : labels, in pairs within prompts: an odd number is rounded down
+    n : labels, in pairs within prompts: an odd number is rounded down; or judgements
     kl : nats of interest
+    pairs : ask for pairs to judge, not for samples to label
     seed : of the draw
+    limit : the proxy's frontier on the same samples, if it is known already
 
     Returns
     -------
     polars frame, a row per sample
         prompt_id, sample (its id, or place within the prompt from 0), prompt and completion where
         known, the proxy, `label_chance` and `label_round`. Add a column with the labels and hand it to
-        `klimit.hacking` as `gold`.
+        `klimit.hacking` as `gold`. For pairs: sample_a and sample_b instead of sample; add `preferred`
+        and hand it over as `judgements`.
 
     Examples
     --------
@@ -53,7 +59,12 @@ def first_labels(
             "expected."
         )
     known = read_known(base, proxy, None, seed=seed)
-    limit = proxy_frontier(known, prompts="drawn", level=0.95, seed=seed)
+    if limit is None:
+        limit = proxy_frontier(known, prompts="drawn", level=0.95, seed=0)
+    if pairs:
+        from klimit.estimate.labels.preferences import pairs_frame
+
+        return pairs_frame(known, limit, int(n), kl, 1, seed=seed)
     tilted = tilting(known.rows, float(limit.curve.at_kl(kl).tilt))
     ones = np.ones(len(known.gold))
     picked = choose(known.rows, tilted.coefficient, ones, ones, int(n) // 2, seed=seed)

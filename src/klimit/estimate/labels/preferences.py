@@ -126,6 +126,7 @@ class FewJudgements(Sparse):
 def judged(
     base: Any, *, proxy: Any = None, judgements: Any,
     prompts: Literal["drawn", "fixed"] = "drawn", level: float = 0.95, seed: int = 0,
+    limit: Frontier | None = None,
 ) -> FewJudgements:  # fmt: skip
     """How often does the proxy's best policy beat a draw of the base, by judged pairs of base samples?
 
@@ -136,6 +137,7 @@ def judged(
     base, proxy, prompts, level, seed : as `klimit.hacking` takes them
     judgements : table of prompt_id, sample_a, sample_b (ids, or places within the prompt from 0) and
         preferred (a, b or tie; or 1, 0 and .5). Pairs are at random within prompts, or chosen by `next`
+    limit : the proxy's frontier on the same samples, if it is known already
 
     Raises
     ------
@@ -162,10 +164,11 @@ def judged(
     if len(read.won) < LEAST or prompts_judged < LEAST_PROMPTS:
         raise DataError(
             f"{len(read.won):,} judgements in {prompts_judged:,} prompts are usable; at least {LEAST} "
-            f"in {LEAST_PROMPTS} prompts are needed. klimit.estimate.labels.first_pairs says which to "
-            "judge."
+            f"in {LEAST_PROMPTS} prompts are needed. klimit.first_labels(..., pairs=True) "
+            "says which to judge."
         )
-    limit = proxy_frontier(read.known, prompts=prompts, level=level, seed=seed)
+    if limit is None:
+        limit = proxy_frontier(read.known, prompts=prompts, level=level, seed=seed)
     return FewJudgements(read.known, limit, Pairing.of(read))
 
 

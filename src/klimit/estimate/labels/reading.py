@@ -13,6 +13,7 @@ from klimit._text import safe
 from klimit.estimate.frontier import frontier
 from klimit.estimate.inputs import RewardColumn, reward_column
 from klimit.estimate.kernel import Floats
+from klimit.estimate.labels.entry import is_table
 from klimit.estimate.labels.tilting import Rows
 from klimit.estimate.proxy.read import read_rewards
 from klimit.estimate.result import Frontier
@@ -111,11 +112,6 @@ def proxy_frontier(known: Known, *, prompts: Any, level: float, seed: int) -> Fr
         np.stack(rows) if same else rows, reward=known.column.name, prompts=prompts, level=level,
         seed=seed,
     )  # fmt: skip
-
-
-def is_table(gold: Any) -> bool:
-    """Whether labels stand in a table of their own."""
-    return hasattr(gold, "columns") or isinstance(gold, Mapping) or hasattr(gold, "__fspath__")
 
 
 def proxy_column(base: Any, proxy: Any, others: tuple[str, ...] = ()) -> RewardColumn:

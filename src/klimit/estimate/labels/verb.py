@@ -11,6 +11,7 @@ from klimit._text import safe
 from klimit.estimate.labels.designs import Design
 from klimit.estimate.labels.prediction import Labels, predict
 from klimit.estimate.labels.reading import Known, proxy_frontier, read_known
+from klimit.estimate.result import Frontier
 from klimit.estimate.labels.few import FewLabels
 
 LEAST, LEAST_PROMPTS = 30, 10
@@ -19,6 +20,7 @@ LEAST, LEAST_PROMPTS = 30, 10
 def few_labels(
     base: Any, *, proxy: Any = None, gold: Any, nuisance: Any = None,
     prompts: Literal["drawn", "fixed"] = "drawn", level: float = 0.95, seed: int = 0,
+    limit: Frontier | None = None,
 ) -> FewLabels:  # fmt: skip
     """How much of a proxy's gain does gold confirm, if gold is known of some samples only?
 
@@ -30,6 +32,7 @@ def few_labels(
         predict gold
     gold : as there, missing where a sample is not labelled; or a table of prompt_id, sample (an id, or
         the place within the prompt from 0) and gold
+    limit : the proxy's frontier on the same samples, if it is known already
 
     Returns
     -------
@@ -63,11 +66,10 @@ def few_labels(
     index = Labels.of(known.rows, known.gold)
     _check(known, index)
     chance, round_ = known.chance[index.place], known.round[index.place]
-    return FewLabels(
-        known, proxy_frontier(known, prompts=prompts, level=level, seed=seed), index,
-        Design.of(index, chance, round_),
-        predict(known.rows, known.gold, known.others, np.isnan(known.chance)),
-    )  # fmt: skip
+    if limit is None:
+        limit = proxy_frontier(known, prompts=prompts, level=level, seed=seed)
+    predictions = predict(known.rows, known.gold, known.others, np.isnan(known.chance))
+    return FewLabels(known, limit, index, Design.of(index, chance, round_), predictions)
 
 
 def _check(known: Known, index: Labels) -> None:
@@ -76,9 +78,9 @@ def _check(known: Known, index: Labels) -> None:
     if number < LEAST or prompts < LEAST_PROMPTS:
         more = f"; {known.lost:,} more are on samples without the proxy" if known.lost else ""
         raise DataError(
-            f"{number:,} samples of {prompts:,} prompts have {name}{more}; at least {LEAST} labels in "
-            f"{LEAST_PROMPTS} prompts are needed. klimit.estimate.labels.first_labels says which "
-            "samples to label."
+            f"{number:,} samples of {prompts:,} prompts have {name}{more}: too few gold labels. At least "
+            f"{LEAST} in {LEAST_PROMPTS} prompts are needed; klimit.first_labels says which samples to "
+            "label."
         )
     if (index.gold == index.gold[0]).all():
         raise DataError(
