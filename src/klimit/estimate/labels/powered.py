@@ -75,17 +75,19 @@ def powered(
     )  # fmt: skip
     predicted = blind + d[rows.prompt] * more
     residual = labels.gold - predicted[place] - c[labels.prompts][labels.group]
-    pseudo = predicted.copy()
+    own = predictions.blind_own + d[rows.prompt] * (predictions.seeing_own - predictions.blind_own)
+    pseudo = predicted + (1 / design.chosen - 1) * own  # it stands for prompts without labels too
+    expected = pseudo.copy()
     pseudo[place] += weighing.times * residual
     gains, slope = tilted.gain(pseudo), tilted.per_nat(pseudo)
     square = squares(rows, place, residual)
-    inside, third = _inside(tilted, predicted, slope)
+    inside, third = _inside(tilted, expected, slope)
     noise = float((coefficient**2 * square).sum())
-    parts = _label_parts(coefficient, residual, square, labels, design, weighing)
+    parts = _label_parts(coefficient, residual, square, own, labels, design, weighing)
     prompts, spare = rows.prompts, np.maximum(rows.lengths - 1, 1)
     fixed = float(inside.sum()) + noise + parts.total
     doubt = float((2 * inside**2 / spare).sum()) + parts.doubt
-    effects, plain = gains - slope * tilted.kl, tilted.gain(predicted) - slope * tilted.kl
+    effects, plain = gains - slope * tilted.kl, tilted.gain(expected) - slope * tilted.kl
     drawn, freedom, skew = between_prompts(effects)
     steady, free, _ = between_prompts(plain)
     steady += (noise + parts.total) / prompts**2
@@ -137,7 +139,7 @@ class _LabelParts:
 
 
 def _label_parts(
-    coefficient: Floats, residual: Floats, square: Floats, labels: Labels, design: Design,
+    coefficient: Floats, residual: Floats, square: Floats, own: Floats, labels: Labels, design: Design,
     weighing: Weighing,
 ) -> _LabelParts:  # fmt: skip
     """What the unlabelled samples leave open.
@@ -147,6 +149,7 @@ def _label_parts(
     """
     random, rows = design.round == 0, labels.rows
     everywhere = coefficient**2 * square
+    moved = rows.sum(coefficient * own)[labels.prompts]
     coefficient, square = coefficient[labels.place], square[labels.place]
     weight = (coefficient**2 * weighing.excess)[random]
     seen, expected = residual[random] ** 2, square[random]
@@ -160,7 +163,7 @@ def _label_parts(
         third = float(((coefficient * weighing.own * residual)[random] ** 3).sum())
     share = coefficient * residual * weighing.own
     if design.chosen < 1:
-        parts = np.bincount(labels.group, share * design.chosen * random)
+        parts = np.bincount(labels.group, share * design.chosen * random) + moved
         inside = np.bincount(labels.group, (share * design.chosen) ** 2 * random)
         there = np.bincount(labels.group, random) > 0
         between = max(float(parts[there].var(ddof=1)) - float(inside[there].mean()), 0.0)

@@ -34,10 +34,14 @@ class Predictions:
     ----------
     blind : (samples,) from other labels alone
     seeing : (samples,) from the proxy and other labels
+    blind_own, seeing_own : (samples,) the part of either that the prompt's own labels decide, which
+        prompts without labels lack
     """
 
     blind: Floats
     seeing: Floats
+    blind_own: Floats
+    seeing_own: Floats
 
 
 def predict(rows: Rows, gold: Floats, others: Floats, random: Floats | None = None) -> Predictions:
@@ -54,7 +58,7 @@ def predict(rows: Rows, gold: Floats, others: Floats, random: Floats | None = No
     at_random = Labels.of(rows, gold if random is None else np.where(random, gold, np.nan))
     flat = np.ones((1, len(gold)))
     blind, _ = _left_out(labels, flat, np.zeros(1), labels.within_share(flat[:, labels.place]))
-    blind = blind + at_random.own(blind, np.zeros(len(gold)), stretch=False)
+    blind_own = at_random.own(blind, np.zeros(len(gold)), stretch=False)
     columns, kinds = features(rows, others)
     ratio = labels.within_share(columns[:, labels.place])
     best: tuple[float, Floats] | None = None
@@ -66,8 +70,8 @@ def predict(rows: Rows, gold: Floats, others: Floats, random: Floats | None = No
             best = error, found
     assert best is not None
     seeing = best[1]
-    seeing = seeing + at_random.own(seeing, rows.centred(seeing), stretch=True)
-    return Predictions(blind, seeing)
+    seeing_own = at_random.own(seeing, rows.centred(seeing), stretch=True)
+    return Predictions(blind + blind_own, seeing + seeing_own, blind_own, seeing_own)
 
 
 _CONSTANT, _LINE, _BEND, _PROMPT = range(4)
@@ -247,8 +251,8 @@ def _without_own(labels: Labels, x: Floats, penalty: Floats, share: Floats) -> F
     part = (share / labels.counts)[:, None]
     gram = gram - part[..., None] * means[:, :, None] * means[:, None]
     cross = cross - part * means * mean[:, None]
-    gram_all, cross_all = gram.sum(axis=0) + np.diag(penalty), cross.sum(axis=0)
-    jitter = 1e-9 * np.trace(gram_all) / len(x) * np.eye(len(x))
+    gram_all, cross_all = gram.sum(axis=0), cross.sum(axis=0)
+    jitter = np.diag(1e-10 * np.trace(gram_all) / len(x) + penalty)
     whole = np.linalg.solve(gram_all + jitter, cross_all)
     without = np.linalg.solve(gram_all - gram + jitter, (cross_all - cross)[..., None])[..., 0]
     beta = np.tile(whole, (labels.rows.prompts, 1))
@@ -266,10 +270,9 @@ def tuned(
     if not weight.sum() > 0:
         weight = np.ones(len(weight))
     x = x if seeing else np.zeros(len(y))
-    held = _HELD * float((weight**2).sum() / weight.sum())
-    sums = labels.sum(np.stack([weight, weight * x, weight * x * x, weight * y, weight * x * y]))
-    n, sx, sxx, sy, sxy = sums.sum(axis=1, keepdims=True) - sums
-    spread = float(np.var(x))
+    terms = (weight, weight * x, weight * x * x, weight * y, weight * x * y)
+    n, sx, sxx, sy, sxy = _others(labels, *terms)
+    held, spread = _held(labels, weight, x)
     n, sxx, sxy = n + held, sxx + held * spread, sxy + held * spread
     det = n * sxx - sx**2
     flat = det <= 1e-12 * n * sxx
@@ -285,13 +288,24 @@ def tuned_power(labels: Labels, weight: Floats, x: Floats, *, seeing: bool) -> F
     """(prompts,) power d in [0, 1] that leaves least of ``gold - d x``, weighted; as `tuned`."""
     if not seeing:
         return np.zeros(labels.rows.prompts)
-    held = _HELD * float((weight**2).sum() / max(weight.sum(), 1e-300)) * float(np.mean(x**2))
-    sums = labels.sum(np.stack([weight * x * x, weight * x * labels.gold]))
-    sxx, sxy = sums.sum(axis=1, keepdims=True) - sums + held
+    held, spread = _held(labels, weight, x)
+    sxx, sxy = _others(labels, weight * x * x, weight * x * labels.gold) + held * spread
     d = np.clip(sxy / np.where(sxx > 0, sxx, 1.0), 0.0, 1.0)
     out = np.full(labels.rows.prompts, float(np.median(d)))
     out[labels.prompts] = d
     return out
+
+
+def _others(labels: Labels, *values: Floats) -> Floats:
+    """(values, groups) sums over the labels of all other prompts."""
+    sums = labels.sum(np.stack(values))
+    return np.asarray(sums.sum(axis=1, keepdims=True) - sums)
+
+
+def _held(labels: Labels, weight: Floats, x: Floats) -> tuple[Floats, Floats]:
+    """(groups,) what a typical heavy label of other prompts weighs, `_HELD` times; mean square of x."""
+    square, whole, one, spread = _others(labels, weight**2, weight, np.ones(len(x)), x * x)
+    return _HELD * square / np.maximum(whole, 1e-300), spread / np.maximum(one, 1.0)
 
 
 def _fit(x: Floats, y: Floats) -> Floats:
