@@ -54,7 +54,9 @@ FEW = [
     Cell("few", "Gaussian", 12, ("spread", "chosen"), 60, (0.5,)),
     Cell("few", "0/1 gold", 30, ("one a prompt", "chosen"), 30, (0.5,)),
 ]
-PAIRS = [Cell("pairs", "Gaussian", number, ("random", "chosen"), 400, (0.5,)) for number in (60, 200)]
+PAIRS = [
+    Cell("pairs", "Gaussian", number, ("random", "chosen"), 400, (0.5,)) for number in (60, 200)
+]
 CELLS = [*TENTH, *FEW, *PAIRS]
 SAMPLES = 64
 
@@ -111,7 +113,9 @@ def _labelled(
     return few_labels(proxy, gold=table, limit=limit)
 
 
-def _at_random(rng: np.random.Generator, count: int, width: int, total: int, gold: Floats) -> pl.DataFrame:
+def _at_random(
+    rng: np.random.Generator, count: int, width: int, total: int, gold: Floats
+) -> pl.DataFrame:
     """Labels spread over prompts as evenly as can be, at random within them."""
     each = np.full(count, total // count)
     each[rng.permutation(count)[: total % count]] += 1
@@ -163,7 +167,9 @@ def _with_best(few: Any, expected: Floats, kl: float) -> dict[str, float]:
     return out
 
 
-def _best_mean(cell: Cell, expected: Floats, proxy: Floats, nuisance: Floats | None, prompts: Prompts) -> Floats:
+def _best_mean(
+    cell: Cell, expected: Floats, proxy: Floats, nuisance: Floats | None, prompts: Prompts
+) -> Floats:
     if not cell.nuisance or nuisance is None:
         return expected
     scale = prompts.scale[:, None]
@@ -195,7 +201,9 @@ def _judged(
     count, width = proxy.shape
     if way == "chosen":
         seed = int(rng.integers(2**31))
-        frame = first_labels(proxy, n=cell.labels, kl=cell.kl[0], seed=seed, pairs=True, limit=limit)
+        frame = first_labels(
+            proxy, n=cell.labels, kl=cell.kl[0], seed=seed, pairs=True, limit=limit
+        )
     else:
         prompt = np.repeat(np.arange(count), -(-cell.labels // count))[: cell.labels]
         a = rng.integers(width, size=cell.labels)
@@ -249,7 +257,10 @@ class Cache:
                 said = repetition(cell, 1_000_003 * self.seed + rep)
                 self.done.setdefault(cell.key, {})[rep] = said
                 with self.path.open("a") as file:
-                    file.write(json.dumps({"seed": self.seed, "cell": cell.key, "rep": rep, "said": said}) + "\n")
+                    file.write(
+                        json.dumps({"seed": self.seed, "cell": cell.key, "rep": rep, "said": said})
+                        + "\n"
+                    )
         return True
 
     def column(self, cell: Cell, way: str, kl: float, name: str, reps: int) -> Floats:
@@ -376,7 +387,9 @@ def main(seed: int, reps: int, seconds: float, parts: str, cache: str, output: s
     def look(cell: Cell, way: str, kl: float, name: str) -> Floats:
         return kept.column(cell, way, kl, name, reps)
 
-    command = f"python -m benchmarks.labels_check --seed {seed}" + (f" --reps {reps}" if reps != 200 else "")
+    command = f"python -m benchmarks.labels_check --seed {seed}" + (
+        f" --reps {reps}" if reps != 200 else ""
+    )
     page = TEXT.format(
         command=command, reps=reps, margin=100 * 1.96 * (0.95 * 0.05 / reps) ** 0.5,
         tenth=table(TENTH_HEAD, tenth_rows(look)), few=table(FEW_HEAD, few_rows(FEW, look)),

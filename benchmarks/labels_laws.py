@@ -55,7 +55,9 @@ class Pair:
             return 1 / (1 + np.exp(-(self.mean(u) + offset - 0.5)))
         return scale * self.mean(u) + offset
 
-    def draw(self, rng: np.random.Generator, prompts: Prompts, samples: int) -> tuple[Floats, Floats, Floats, Floats | None]:
+    def draw(
+        self, rng: np.random.Generator, prompts: Prompts, samples: int
+    ) -> tuple[Floats, Floats, Floats, Floats | None]:
         """Proxy, gold, mean gold given the proxy, and nuisance, (prompts, samples) each."""
         u, gold, nuisance = self.sample(rng, (len(prompts.scale), samples))
         expected = self.expected(prompts, u)

@@ -54,8 +54,10 @@ def confirmed(few: Sparse, kl: float) -> str:
         sure = "beats" if real.low > 0 else "loses to" if real.high < 0 else "may or may not beat"
         share, between = words.share(rate)
         return f"{where} {sure} a draw of the base: it is preferred {share} of the time{between}, {by}."
-    said = "gains" if real.low > 0 else "costs" if real.high < 0 else "may gain or cost"
-    return f"{where} {said} {gold}: {words.signed(real)} {gold}, {by}."
+    if real.low > 0 or real.high < 0:
+        verb = "gains" if real.low > 0 else "costs: it gains"
+        return f"{where} {verb} {words.signed(real, unit=gold)}, {by}."
+    return f"{where} may gain {gold} or cost some: {words.signed(real)}, {by}."
 
 
 def saved(few: Sparse, kl: float) -> str:
@@ -246,7 +248,7 @@ def frame(few: Sparse, kl: Sequence[float] | None = None) -> pl.DataFrame:
 
     from klimit.view.records import columns
 
-    kl = budgets(few) if kl is None else np.atleast_1d(np.asarray(kl, dtype=float)).tolist()
+    kl = budgets(few) if kl is None else [float(budget) for budget in kl]
     lines = []
     for budget in kl:
         split = few.split(budget)

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from klimit.estimate.kernel import Floats
     from klimit.estimate.labels.result import Sparse
 
-_FEW = 0.5  # share of the samples with a proxy of which gold is known, below which gold is predicted
+_FEW = (
+    0.5  # share of the samples with a proxy of which gold is known, below which gold is predicted
+)
 
 
 def is_table(gold: Any) -> bool:

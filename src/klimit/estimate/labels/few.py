@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -137,7 +137,8 @@ def correlation(labels: Labels, proxy: Floats, level: float) -> Estimate:
     return Estimate(found, math.tanh(middle - reach), math.tanh(middle + reach), level)
 
 
-def pairs_of(n: int) -> int:
+def pairs_of(n: Any) -> int:
+    """Pairs in n labels, for whole numbers of two or more."""
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 2:
         raise ArgumentError(f"n={n} was given; a whole number of labels, 2 or more, was expected.")
     return int(n) // 2

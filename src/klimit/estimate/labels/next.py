@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
 
 def first_labels(
-    base: Any, *, proxy: Any = None, n: int, kl: float = 1.0, pairs: bool = False, seed: int = 0,
+    base: Any,
+    *,
+    proxy: Any = None,
+    n: int,
+    kl: float = 1.0,
+    pairs: bool = False,
+    seed: int = 0,
     limit: Frontier | None = None,
 ) -> pl.DataFrame:
     """Which samples should be labelled first to know the proxy's gold gain at `kl` nats?

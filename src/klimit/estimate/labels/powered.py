@@ -169,8 +169,8 @@ def _label_parts(
         between = max(float(parts[there].var(ddof=1)) - float(inside[there].mean()), 0.0)
         between *= (1 - design.chosen) / int(there.sum()) * labels.rows.prompts**2
         total, doubt = total + between, doubt + 2 * between**2 / max(int(there.sum()) - 1, 1)
-    for one in np.unique(design.round[~random]):
-        here = design.round == one
+    for chosen in np.unique(design.round[~random]).tolist():
+        here = design.round == chosen
         there = np.bincount(labels.group, here) > 0
         parts = np.bincount(labels.group, share * here)[there]
         moves = (parts - parts.mean()) * np.sqrt(len(parts) / max(len(parts) - 1, 1))

@@ -200,7 +200,7 @@ class Labels:
         prompt = self.rows.prompt
         out = at[0, prompt] + at[1, prompt] * (line / scale if scale > 0 else 0.0)
         out[self.place] = left - leaving
-        return out
+        return np.asarray(out)
 
     def _own(
         self, left: Floats, x: Floats, shift: float, bend: float

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from klimit._errors import DataError
 from klimit._estimate import Estimate
-from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.choosing import shares, systematic
 from klimit.estimate.labels.few import pairs_of
 from klimit.estimate.labels.judged import read_judgements
@@ -203,9 +201,7 @@ def pairs_frame(
     a, b, c = (np.concatenate(x) for x in (first, second, chance))
     turn = rng.random(len(a)) < 0.5
     a, b = known.origin[np.where(turn, b, a)], known.origin[np.where(turn, a, b)]
-    order: Floats = np.lexsort(
-        (b, a, np.searchsorted(np.cumsum(known.whole.lengths), a, side="right"))
-    )
+    order = np.lexsort((b, a, np.searchsorted(np.cumsum(known.whole.lengths), a, side="right")))
     names = sample_names(known.base, known.whole)
     prompt_of = np.searchsorted(np.cumsum(known.whole.lengths), a[order], side="right")
     return pl.DataFrame(

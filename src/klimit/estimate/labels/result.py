@@ -12,7 +12,6 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
-from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.powered import Powered
 from klimit.estimate.labels.reading import Known
 from klimit.estimate.labels.tilting import Tilting, tilting
@@ -186,7 +185,7 @@ class Sparse(ABC):
         """A row per KL: proxy gain, gold gain and its limits, the interval saved."""
         from klimit.view.labels import frame
 
-        return frame(self, kl)
+        return frame(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, schema ``klimit.labels/1``."""
@@ -284,6 +283,7 @@ def interval(
 
 
 def quantile(level: float, freedom: float) -> float:
+    """Two-sided quantile of a t law; of the normal one where freedom is infinite."""
     from scipy.special import ndtri, stdtrit
 
     tail = (1 + level) / 2

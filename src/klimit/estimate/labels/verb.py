@@ -9,10 +9,10 @@ import numpy as np
 from klimit._errors import DataError
 from klimit._text import safe
 from klimit.estimate.labels.designs import Design
+from klimit.estimate.labels.few import FewLabels
 from klimit.estimate.labels.prediction import Labels, predict
 from klimit.estimate.labels.reading import Known, proxy_frontier, read_known
 from klimit.estimate.result import Frontier
-from klimit.estimate.labels.few import FewLabels
 
 LEAST, LEAST_PROMPTS = 30, 10
 
