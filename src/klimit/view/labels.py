@@ -218,7 +218,7 @@ def record(few: Sparse, kl: Sequence[float] | None = None, *, read: str = "") ->
             "prompts": few.known.rows.prompts,
             "prompts_labelled": few.labelled_prompts,
             "samples": len(few.known.gold),
-            few._what: few.number,
+            "labels": few.number,
             "labels_left_out": few.known.lost,
         },
         "trusted_kl": number(few.trusted_kl, CONSTANT),
