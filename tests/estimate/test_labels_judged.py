@@ -175,7 +175,7 @@ def test_bad_judgements_are_refused_in_one_line():
             "which the base does not have",
         ),
         (proxy, table.drop("preferred"), ArgumentError, "lacks preferred"),
-        (proxy, table.head(29), DataError, "29 judgements in 29 prompts are usable"),
+        (proxy, table.head(49), DataError, "49 judgements in 40 prompts are usable"),
         (proxy, table.filter(pl.col("prompt_id") == 0), DataError, "in 1 prompts are usable"),
     ]
     for samples, rows, kind, said in cases:

@@ -125,11 +125,11 @@ def test_sample_ids_of_the_base_are_used_and_unknown_ones_refused():
     base = klimit.read(pl.DataFrame({
         "prompt_id": np.repeat(np.arange(20), 32), "sample_id": ids, "rm": proxy.ravel(),
     }))  # fmt: skip
-    frame = klimit.first_labels(base, proxy="rm", n=40, kl=0.3)
+    frame = klimit.first_labels(base, proxy="rm", n=60, kl=0.3)
     assert frame["sample"].is_in(ids).all()
     where = [ids.index(name) for name in frame["sample"]]
     labels = frame.with_columns(human=pl.Series(gold.ravel()[where]))
-    assert klimit.hacking(base, proxy="rm", gold=labels).number == 40
+    assert klimit.hacking(base, proxy="rm", gold=labels).number == 60
     moved = labels.with_columns(prompt_id=pl.lit("0"))
     with pytest.raises(klimit.DataError, match="belongs to prompt"):
         klimit.hacking(base, proxy="rm", gold=moved)

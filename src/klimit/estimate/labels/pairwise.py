@@ -16,7 +16,7 @@ import numpy as np
 
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.judged import Judgements
-from klimit.estimate.labels.powered import Powered, between_prompts, ratio
+from klimit.estimate.labels.powered import Powered, between_prompts, effective_number, ratio
 from klimit.estimate.labels.prediction import Labels, features, left_out, tuned_power
 from klimit.estimate.labels.tilting import FEWEST, Rows, Tilting
 from klimit.estimate.samples import Integers
@@ -109,6 +109,7 @@ class Pairing:
             skew_fixed=ratio(third + float((cluster**3).sum()), fixed**1.5),
             labels=spread / prompts**2, samples=float(inside.sum()) / prompts**2,
             power=float(np.median(power)), effects=effects, correction=correction / prompts,
+            effective=effective_number(coefficient * times),
         )  # fmt: skip
 
     def _weights(self, coefficient: Floats, rows: Rows) -> tuple[Floats, float]:

@@ -44,6 +44,7 @@ class Powered:
     power : d, how far the proxy's prediction is trusted
     effects : (prompts,) what each prompt counts with
     correction : what the correction of bias moved, as far as gold is predicted
+    effective : how many labels of equal weight would add as much variance
     """
 
     gain: float
@@ -58,6 +59,7 @@ class Powered:
     power: float
     effects: Floats
     correction: float
+    effective: float
 
 
 def powered(
@@ -99,6 +101,7 @@ def powered(
         skew_drawn=skew, skew_fixed=ratio(third + parts.third, fixed**1.5),
         labels=parts.total / prompts**2, samples=(float(inside.sum()) + noise) / prompts**2,
         power=float(np.median(d)), effects=effects,
+        effective=effective_number(coefficient[place] * weighing.own),
         correction=float((tilted.gain(predicted) - tilted.plain_gain(predicted)).mean()),
     )  # fmt: skip
 
@@ -122,6 +125,13 @@ def between_prompts(effects: Floats) -> tuple[float, float, float]:
     freedom = 2 * total**2 / fourth if fourth > 0 else prompts - 1.0
     skew = ratio(float((moves**3).sum()), total**1.5)
     return total / (prompts - 1) / prompts, float(np.clip(freedom, 1, prompts - 1)), skew
+
+
+def effective_number(weights: Floats) -> float:
+    """How many equal numbers have a sum of squares as unsure as these, (sum w^2)^2 / sum w^4."""
+    square = weights**2
+    fourth = float((square**2).sum())
+    return float(square.sum()) ** 2 / fourth if fourth > 0 else float(len(weights))
 
 
 def ratio(part: float, whole: float) -> float:

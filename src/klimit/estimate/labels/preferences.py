@@ -140,7 +140,7 @@ def judged(
     Raises
     ------
     DataError
-        For unknown samples, pairs across prompts, preferences of another kind, and fewer than 30
+        For unknown samples, pairs across prompts, preferences of another kind, and fewer than 50
         judgements or 10 prompts.
 
     Examples

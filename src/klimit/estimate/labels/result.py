@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
+_EFFECTIVE = 10.0  # labels of equal weight that a standard error should rest on
 _PLACES = 24  # budgets at which the curve is read to find where it turns
 
 
@@ -119,15 +120,20 @@ class Sparse(ABC):
 
     @cached_property
     def trusted_kl(self) -> float:
-        """Nats up to which bias is small with these samples, of the proxy's tilt and of gold along it."""
+        """Nats up to which samples and labels suffice: bias is small, and ten labels or more carry the weight."""
         last = min(self.proxy.trusted_kl, float(np.log(self.known.rows.lengths.max())))
         if not last > 0:
             return 0.0
         place = np.geomspace(0.02 * last, last, _PLACES)
         for before, kl in zip(np.r_[0.0, place], place, strict=False):
-            if self._wrong(float(kl)) * 0.5 > DOUBT * self._spread * math.sqrt(2 * kl):
+            if not self._sure(float(kl)):
                 return float(before)
         return last
+
+    def _sure(self, kl: float) -> bool:
+        """Whether bias is small, and enough labels carry the weight to see how unsure they are."""
+        enough = self._at(kl, seeing=True).effective >= _EFFECTIVE
+        return enough and 0.5 * self._wrong(kl) <= DOUBT * self._spread * math.sqrt(2 * kl)
 
     def proxy_gain(self, kl: ArrayLike) -> Estimate:
         """What the proxy gains of itself at its own tilt, proxy units."""
@@ -292,5 +298,5 @@ def quantile(level: float, freedom: float) -> float:
 
 def _beyond(trusted_kl: float) -> str:
     if trusted_kl <= 0:
-        return "no KL is trusted with these samples: the proxy's own tilt is not known"
-    return f"beyond the {nats(trusted_kl)} to which the proxy's own tilt is trusted"
+        return "no KL is trusted with these samples and labels"
+    return f"beyond the {nats(trusted_kl)} that these samples and labels reach"

@@ -14,7 +14,7 @@ from klimit.estimate.labels.prediction import Labels, predict
 from klimit.estimate.labels.reading import Known, proxy_frontier, read_known
 from klimit.estimate.result import Frontier
 
-LEAST, LEAST_PROMPTS = 30, 10
+LEAST, LEAST_PROMPTS = 50, 10
 
 
 def few_labels(
@@ -44,7 +44,7 @@ def few_labels(
     Raises
     ------
     DataError
-        For fewer than 30 labels or labels in fewer than 10 prompts, labels that are all the same, and
+        For fewer than 50 labels or labels in fewer than 10 prompts, labels that are all the same, and
         labels on samples without the proxy.
 
     Notes
