@@ -290,8 +290,8 @@ def test_bad_labels_are_refused_in_one_line():
         }
     )
     cases = [
-        (proxy, few, DataError, "27 samples of 9 prompts have gold: too few gold labels"),
-        (proxy, one, DataError, "too few gold labels"),
+        (proxy, few, DataError, "Few gold labels: 27 samples of 9 prompts have gold"),
+        (proxy, one, DataError, "Few gold labels"),
         (proxy, np.where(np.isnan(kept), np.nan, 1.0), DataError, "all 80 labels of gold are 1"),
         (hidden, kept, DataError, "labels of 'gold' are on samples without the proxy"),
         (proxy, infinite, DataError, "inf"),

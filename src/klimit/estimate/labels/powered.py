@@ -182,7 +182,7 @@ def _label_parts(
     for chosen in np.unique(design.round[~random]).tolist():
         here = design.round == chosen
         there = np.bincount(labels.group, here) > 0
-        parts = np.bincount(labels.group, share * here)[there]
+        parts = np.bincount(labels.group, share * here)[there].astype(float)
         moves = (parts - parts.mean()) * np.sqrt(len(parts) / max(len(parts) - 1, 1))
         variance = float((moves**2).sum())
         total, third = total + variance, third + float((moves**3).sum())

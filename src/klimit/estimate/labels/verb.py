@@ -78,8 +78,8 @@ def _check(known: Known, index: Labels) -> None:
     if number < LEAST or prompts < LEAST_PROMPTS:
         more = f"; {known.lost:,} more are on samples without the proxy" if known.lost else ""
         raise DataError(
-            f"{number:,} samples of {prompts:,} prompts have {name}{more}: too few gold labels. At least "
-            f"{LEAST} in {LEAST_PROMPTS} prompts are needed; klimit.first_labels says which samples to "
+            f"Few gold labels: {number:,} samples of {prompts:,} prompts have {name}{more}, and at least "
+            f"{LEAST} in {LEAST_PROMPTS} prompts are needed. klimit.first_labels says which samples to "
             "label."
         )
     if (index.gold == index.gold[0]).all():
