@@ -17,7 +17,8 @@ def hacking(
     policy: Any = None,
     *,
     proxy: Any = None,
-    gold: Any,
+    gold: Any = None,
+    judgements: Any = None,
     kl: Any = None,
     nuisance: Any = None,
     prompts: Literal["drawn", "fixed"] = "drawn",
@@ -25,7 +26,7 @@ def hacking(
     level: float = 0.95,
     seed: int = 0,
     paired: bool | None = None,
-) -> Hacking:
+) -> Any:
     """How much of a proxy reward's gain does the gold reward confirm, and where does it stop?
 
     Whoever optimises a proxy (a reward model, a judge, a heuristic) moves along the proxy's tilt
@@ -41,7 +42,10 @@ def hacking(
         Rollouts of several steps are a run whose first step is the base
     policy : trained policies, as `klimit.audit` takes them: rollouts, of which each step is a
         checkpoint, or ``{name: rollouts}``
-    proxy, gold : which rewards: the one that is optimised and the one that counts
+    proxy, gold : which rewards: the one that is optimised and the one that counts. Gold may be
+        missing for most samples, or stand in a table of prompt_id, sample and gold: the answer is then
+        a `klimit.estimate.labels.FewLabels` (docs/few-labels.md)
+    judgements : instead of gold, a table of judged pairs: see `klimit.estimate.labels.judged`
     kl : the policies' KL from the base, as for `klimit.audit`; None: measured
     nuisance : another column, such as the length of the completions, whose part in the proxy's gain
         is asked for
@@ -89,12 +93,18 @@ def hacking(
     if many:
         base, _, _ = within(base)
     found = from_base(
-        base, proxy=proxy, gold=gold, nuisance=nuisance, reward_range=reward_range, **shared
-    )
+        base, proxy=proxy, gold=gold, judgements=judgements, nuisance=nuisance,
+        reward_range=reward_range, **shared,
+    )  # fmt: skip
     if policy is None and not many:
         if kl is not None:
             raise ArgumentError("kl= is that of policies, and none was given.")
         return found
+    if not isinstance(found, Hacking):
+        raise ArgumentError(
+            "policies were given beside few labels or judgements, which place no policy; give gold for "
+            "their samples too, or leave the policies out."
+        )
     if not hasattr(base, "grouped"):
         raise ArgumentError(
             "policies were given beside arrays; rollouts with both rewards were expected: "

@@ -16,6 +16,7 @@ from klimit.cli.describe import describe
 from klimit.cli.ensemble import ensemble
 from klimit.cli.gate import gate
 from klimit.cli.hacking import hacking
+from klimit.cli.labels import labels
 from klimit.cli.limit import limit
 from klimit.cli.plan import plan
 from klimit.cli.plot import plot
@@ -29,6 +30,7 @@ for command in (
     limit,
     best_of_n,
     hacking,
+    labels,
     ensemble,
     choose,
     audit,

@@ -15,7 +15,9 @@ from klimit.cli.source import Source, from_source, reading
 
 @click.command(short_help="How much of a proxy's gain is real, and where it turns.")
 @click.option("--proxy", required=True, metavar="NAME", help="The reward that is optimised.")
-@click.option("--gold", required=True, metavar="NAME", help="The reward that counts.")
+@click.option("--gold", metavar="NAME", help="The reward that counts; it may be missing for most.")
+@click.option("--labels", metavar="FILE", help="Gold in a table: prompt_id, sample, gold.")
+@click.option("--judgements", metavar="FILE", help="Judged pairs in a table, instead of gold.")
 @click.option("--kl", type=options.Numbers(), metavar="NATS", help="KL budgets, such as 0.5,1,2.")
 @click.option(
     "--policy-kl",
@@ -42,7 +44,9 @@ from klimit.cli.source import Source, from_source, reading
 def hacking(
     source: Source,
     proxy: str,
-    gold: str,
+    gold: str | None,
+    labels: str | None,
+    judgements: str | None,
     kl: list[float] | None,
     policy_kl: list[float] | None,
     nuisance: str | None,
@@ -64,18 +68,21 @@ def hacking(
     import klimit
     from klimit.cli.output import print_json, print_text, write_table
     from klimit.cli.progress import steps
-    from klimit.view import hacking as view
+    from klimit.view import hacking as of_all
+    from klimit.view import labels as of_few
 
     if source.reward is not None or source.weights is not None:
         raise click.UsageError(
             "--proxy and --gold name the rewards; leave --reward and --weights out"
         )
+    if sum(x is not None for x in (gold, labels, judgements)) != 1:
+        raise click.UsageError("give exactly one of --gold, --labels and --judgements")
     source.keep(output)
     with steps("reading", "following the proxy", "looking for the peak") as job:
         named = [x for x in (proxy, gold, nuisance) if x is not None]
         rollouts = replace(source, paths=source.paths[:1]).load(rewards=named)
         policies = {
-            name: klimit.read(path, prompt=source.prompt, reward=[proxy, gold])
+            name: klimit.read(path, prompt=source.prompt, reward=[x for x in (proxy, gold) if x])
             for name, path in zip(short_names(source.paths[1:]), source.paths[1:], strict=True)
         }
         job.next()
@@ -83,12 +90,14 @@ def hacking(
             rollouts,
             policies or None,
             proxy=proxy,
-            gold=gold,
+            gold=gold if labels is None else Path(labels),
+            judgements=judgements,
             nuisance=nuisance,
             kl=policy_kl,
             **how,
         )
         job.next()
+        view: Any = of_all if hasattr(found, "pairs") else of_few
         kl = view.budgets(found) if kl is None else kl
         found.proxy_gain(kl)  # a budget that cannot be is an error before more work is done
         text = None if as_json else view.text(found, kl)

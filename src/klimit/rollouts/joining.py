@@ -76,7 +76,7 @@ def _under_our_names(rollouts: Rollouts, other: Any) -> pl.DataFrame:
     """The other table, its prompt key and canonical columns called as ours are."""
     if isinstance(other, Rollouts):
         return other.frame()
-    table = with_care(other, _together)
+    table = plain_table(other)
     columns = table.columns
     renamed = {}
     if "prompt_id" not in columns and rollouts.prompt_key in columns:
@@ -86,6 +86,11 @@ def _under_our_names(rollouts: Rollouts, other: Any) -> pl.DataFrame:
             if canonical not in columns and name not in renamed:
                 renamed[name] = canonical
     return table.rename(renamed)
+
+
+def plain_table(source: Any) -> pl.DataFrame:
+    """Rows of anything that `klimit.read` takes, under the names that they have there."""
+    return with_care(source, _together)
 
 
 def _together(scans: Mapping[str, Scan]) -> pl.DataFrame:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from klimit.estimate.frontier import _check_numbers, _one_of, _range, average, correctable, horizon
 from klimit.estimate.frontier import enough as enough_samples
 from klimit.estimate.kernel import Floats
+from klimit.estimate.labels.entry import is_table, known_of_few, sparse
 from klimit.estimate.proxy.bands import gold_bands
 from klimit.estimate.proxy.checks import check_pairs
 from klimit.estimate.proxy.correction import corrected_read
@@ -22,18 +23,22 @@ from klimit.estimate.proxy.statistics import tilted_reads
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Samples, collect
 
+if TYPE_CHECKING:
+    from klimit.estimate.labels.result import Sparse
+
 
 def hacking(
     base: Any,
     *,
     proxy: Any = None,
-    gold: Any,
+    gold: Any = None,
+    judgements: Any = None,
     nuisance: Any = None,
     prompts: Literal["drawn", "fixed"] = "drawn",
     reward_range: tuple[float, float] | None = None,
     level: float = 0.95,
     seed: int = 0,
-) -> Hacking:
+) -> Hacking | Sparse:
     """How much of a proxy reward's gain does the gold reward confirm, and where does it stop?
 
     Whoever optimises a proxy (a reward model, a judge, a heuristic) moves along the proxy's tilt
@@ -45,7 +50,10 @@ def hacking(
     ----------
     base : Rollouts; or a mapping of names to (prompts, samples) arrays of one shape (NaN = missing)
         or sequences of 1-D arrays; or the proxy's own rewards as such an array, with `gold` another
-    proxy, gold : which rewards: the one that is optimised and the one that counts
+    proxy, gold : which rewards: the one that is optimised and the one that counts. Gold may be
+        missing for most samples, or stand in a table of prompt_id, sample and gold: see
+        `klimit.estimate.labels.few_labels`
+    judgements : instead of gold, a table of judged pairs: see `klimit.estimate.labels.judged`
     nuisance : another column, such as the length of the completions, whose part in the proxy's gain
         is asked for
     prompts : ``"drawn"``: intervals for the population that the prompts came from; ``"fixed"``: for
@@ -84,7 +92,11 @@ def hacking(
     """
     _one_of("prompts", prompts, ("drawn", "fixed"))
     _check_numbers(level, seed)
+    if judgements is not None or is_table(gold):
+        return sparse(base, proxy, gold, judgements, nuisance, prompts=prompts, level=level, seed=seed)
     rewards = read_rewards(base, proxy, gold, nuisance)
+    if known_of_few(rewards.proxy.values, rewards.gold):
+        return sparse(base, proxy, gold, None, nuisance, prompts=prompts, level=level, seed=seed)
     pairs = complete(rewards.proxy, rewards.gold, rewards.nuisance, rewards.names, seed=seed)
     check_pairs(pairs)
     column = pairs.column(pairs.gold, pairs.names[1])

@@ -1,0 +1,54 @@
+"""``klimit labels``: which samples people should label, or which pairs they should judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from klimit.cli.source import Source, from_source, reading
+
+
+@click.command(short_help="Which samples to label to know a proxy's gold gain.")
+@click.option("--proxy", required=True, metavar="NAME", help="The reward that is optimised.")
+@click.option("-n", "number", type=int, required=True, metavar="N", help="How many labels.")
+@click.option("--kl", type=float, default=1.0, show_default=True, help="The KL of interest, nats.")
+@click.option("--gold", metavar="NAME", help="Labels that are there already.")
+@click.option("--pairs", is_flag=True, help="Pairs to judge instead.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE",
+              help="Where the table goes: .csv or .parquet.")  # fmt: skip
+@reading
+@from_source
+def labels(
+    source: Source, proxy: str, number: int, kl: float, gold: str | None, pairs: bool, seed: int,
+    output: Path,
+) -> None:  # fmt: skip
+    r"""Which samples tell most about a proxy's gold gain at a KL?
+
+    PATH is a file, a folder or a glob with samples of the base model and the proxy's reward of each.
+    Fill a column with gold and hand the table to klimit hacking --labels.
+
+    \b
+    klimit labels rollouts.parquet --proxy rm -n 200 --kl 1 --output to-label.csv
+    """
+    import klimit
+    from klimit.cli.output import print_text, write_table
+    from klimit.estimate.labels.few import FewLabels
+
+    if gold is not None and pairs:
+        raise click.UsageError("--gold and --pairs were both given; pairs need no gold")
+    source.keep(output)
+    rollouts = source.load(rewards=[x for x in (proxy, gold) if x is not None])
+    if gold is None:
+        frame = klimit.first_labels(rollouts, proxy=proxy, n=number, kl=kl, pairs=pairs, seed=seed)
+    else:
+        found: Any = klimit.hacking(rollouts, proxy=proxy, gold=gold)
+        if not isinstance(found, FewLabels):
+            raise click.UsageError(f"more than half of the samples have {gold} already")
+        frame = found.next(number, kl=kl, seed=seed)
+    write_table(frame, output)
+    what = "pairs to judge" if pairs else "samples to label"
+    prompts = frame["prompt_id"].n_unique()
+    print_text(str(rollouts), f"Wrote {frame.height:,} {what} in {prompts:,} prompts to {output}.")

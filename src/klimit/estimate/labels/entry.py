@@ -1,0 +1,51 @@
+"""Where `klimit.hacking` turns to few labels: gold in a table, gold of few samples, judgements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from klimit._errors import ArgumentError
+
+if TYPE_CHECKING:
+    from klimit.estimate.kernel import Floats
+    from klimit.estimate.labels.result import Sparse
+
+_FEW = (
+    0.5  # share of the samples with a proxy of which gold is known, below which gold is predicted
+)
+
+
+def is_table(gold: Any) -> bool:
+    """Whether labels stand in a table of their own."""
+    return hasattr(gold, "columns") or isinstance(gold, Mapping) or hasattr(gold, "__fspath__")
+
+
+def known_of_few(proxy: Floats, gold: Floats) -> bool:
+    """Whether gold is known of some samples with a proxy, but of fewer than half of them."""
+    scored = ~np.isnan(proxy)
+    both = int((scored & ~np.isnan(gold)).sum())
+    return 0 < both < _FEW * int(scored.sum())
+
+
+def sparse(
+    base: Any, proxy: Any, gold: Any, judgements: Any, nuisance: Any, *,
+    prompts: Literal["drawn", "fixed"], level: float, seed: int,
+) -> Sparse:  # fmt: skip
+    """The answer from few labels, or from judged pairs."""
+    from klimit.estimate.labels.preferences import judged
+    from klimit.estimate.labels.verb import few_labels
+
+    if judgements is None:
+        return few_labels(
+            base, proxy=proxy, gold=gold, nuisance=nuisance, prompts=prompts, level=level, seed=seed
+        )
+    if gold is not None or nuisance is not None:
+        extra = "gold" if gold is not None else "nuisance"
+        raise ArgumentError(
+            f"{extra}= and judgements= were both given; a win rate is read from judgements alone. "
+            f"Leave {extra} out."
+        )
+    return judged(base, proxy=proxy, judgements=judgements, prompts=prompts, level=level, seed=seed)

@@ -1,0 +1,111 @@
+"""Judgements of pairs of samples: read and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from klimit._errors import ArgumentError, DataError
+from klimit._text import safe
+from klimit.estimate.kernel import Floats
+from klimit.estimate.labels.reading import CHANCE, ROUND, Known, places, read_known
+from klimit.estimate.samples import Integers
+from klimit.rollouts.words import quoted
+
+_KEYS = ("prompt_id", "sample_a", "sample_b", "preferred")
+_WORDS = {
+    "a": 1.0,
+    "b": 0.0,
+    "tie": 0.5,
+    "1": 1.0,
+    "0": 0.0,
+    "0.5": 0.5,
+    "1.0": 1.0,
+    "0.0": 0.0,
+    ".5": 0.5,
+}
+
+
+@dataclass(frozen=True)
+class Judgements:
+    """Judged pairs, prompt after prompt; a pair that was judged twice stands twice.
+
+    Attributes
+    ----------
+    known : the samples with their proxies; nothing is known of gold
+    first, second : (judgements,) index of either sample in `known`
+    won : (judgements,) 1 where the first was preferred, 0 the second, .5 for a tie
+    chance : (judgements,) how often its round was to draw the pair, on average; NaN where at random
+    round : (judgements,) 0 where at random
+    """
+
+    known: Known
+    first: Integers
+    second: Integers
+    won: Floats
+    chance: Floats
+    round: Integers
+
+
+def read_judgements(base: Any, proxy: Any, table: Any, *, seed: int) -> Judgements:
+    """Match judgements to samples.
+
+    Parameters
+    ----------
+    table : anything that `klimit.read` takes, with columns prompt_id, sample_a, sample_b and preferred
+        (a, b or tie; or 1, 0 and .5)
+    """
+    import polars as pl
+
+    from klimit.rollouts.joining import plain_table
+
+    known = read_known(base, proxy, None, seed=seed)
+    rows = plain_table(table)
+    missing = [name for name in _KEYS if name not in rows.columns]
+    if missing:
+        raise ArgumentError(
+            f"the table of judgements lacks {', '.join(missing)}; prompt_id, sample_a, sample_b and "
+            f"preferred were expected. It has {', '.join(map(safe, rows.columns))}."
+        )
+    won = _won(rows["preferred"].cast(pl.String).to_list())
+    column = known.whole
+    where = np.full(len(column.values), -1)
+    where[known.origin] = np.arange(len(known.origin))
+    first, second = (
+        where[places(base, column, rows["prompt_id"], rows[name])]
+        for name in ("sample_a", "sample_b")
+    )
+    same = np.flatnonzero((first == second) & (first >= 0))
+    if len(same):
+        raise DataError(
+            f"row {int(same[0]) + 1:,} of the judgements compares sample "
+            f"{quoted(rows['sample_a'][int(same[0])])} with itself; two samples of a prompt were expected."
+        )
+    extra = np.full((2, len(rows)), np.nan)
+    for at, name in enumerate((CHANCE, ROUND)):
+        if name in rows.columns:
+            extra[at] = rows[name].cast(float).fill_null(np.nan).to_numpy()
+    there = (first >= 0) & (second >= 0) & ~np.isnan(won)
+    order = np.flatnonzero(there)
+    order = order[np.lexsort((won[order], second[order], first[order]))]
+    round_ = np.where(np.isnan(extra[0]), 0, np.nan_to_num(extra[1], nan=1.0))[order]
+    return Judgements(
+        known, first[order], second[order], won[order], extra[0][order], round_.astype(np.int64)
+    )
+
+
+def _won(words: list[str | None]) -> Floats:
+    out = np.full(len(words), np.nan)
+    for at, word in enumerate(words):
+        if word is None:
+            continue
+        value = _WORDS.get(word.strip().lower())
+        if value is None:
+            raise DataError(
+                f"row {at + 1:,} of the judgements prefers {quoted(word)}; a, b or tie was expected, or "
+                "1 (a), 0 (b) or .5 (tie)."
+            )
+        out[at] = value
+    return out

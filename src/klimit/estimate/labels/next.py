@@ -1,0 +1,103 @@
+"""Samples to label, as a table to hand to people: the first ones, and those after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._errors import ArgumentError
+from klimit.estimate.labels.choosing import Choice, choose
+from klimit.estimate.labels.reading import (
+    CHANCE,
+    ROUND,
+    Known,
+    proxy_frontier,
+    read_known,
+    sample_names,
+)
+from klimit.estimate.labels.tilting import tilting
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from klimit.estimate.result import Frontier
+
+
+def first_labels(
+    base: Any,
+    *,
+    proxy: Any = None,
+    n: int,
+    kl: float = 1.0,
+    pairs: bool = False,
+    seed: int = 0,
+    limit: Frontier | None = None,
+) -> pl.DataFrame:
+    """Which samples should be labelled first to know the proxy's gold gain at `kl` nats?
+
+    Parameters
+    ----------
+    base, proxy : as `klimit.hacking` takes them
+    n : labels, in pairs within prompts: an odd number is rounded down; or judgements
+    kl : nats of interest
+    pairs : ask for pairs to judge, not for samples to label
+    seed : of the draw
+    limit : the proxy's frontier on the same samples, if it is known already
+
+    Returns
+    -------
+    polars frame, a row per sample
+        prompt_id, sample (its id, or place within the prompt from 0), prompt and completion where
+        known, the proxy, `label_chance` and `label_round`. Add a column with the labels and hand it to
+        `klimit.hacking` as `gold`. For pairs: sample_a and sample_b instead of sample; add `preferred`
+        and hand it over as `judgements`.
+
+    Examples
+    --------
+    >>> proxy = np.random.default_rng(0).normal(size=(100, 64))
+    >>> first_labels(proxy, n=200, kl=0.5).head(2)["prompt_id", "sample"].rows()
+    [('0', '2'), ('0', '14')]
+    """
+    if isinstance(n, bool) or not n >= 2 or not kl > 0:
+        raise ArgumentError(
+            f"n={n} labels at kl={kl} nats were asked for; 2 labels or more and a positive KL were "
+            "expected."
+        )
+    known = read_known(base, proxy, None, seed=seed)
+    if limit is None:
+        limit = proxy_frontier(known, prompts="drawn", level=0.95, seed=0)
+    if pairs:
+        from klimit.estimate.labels.preferences import pairs_frame
+
+        return pairs_frame(known, limit, int(n), kl, 1, seed=seed)
+    tilted = tilting(known.rows, float(limit.curve.at_kl(kl).tilt))
+    ones = np.ones(len(known.gold))
+    picked = choose(known.rows, tilted.coefficient, ones, ones, int(n) // 2, seed=seed)
+    return frame_of(known, picked, 1)
+
+
+def frame_of(known: Known, picked: Choice, round_: int) -> pl.DataFrame:
+    """Chosen samples as a table, in the order of the caller's data."""
+    import polars as pl
+
+    order = np.argsort(known.origin[picked.place])
+    origin = known.origin[picked.place[order]]
+    ends = np.cumsum(known.whole.lengths)
+    prompt = np.searchsorted(ends, origin, side="right")
+    names = sample_names(known.base, known.whole)
+    columns: dict[str, Any] = {
+        "prompt_id": [str(known.whole.ids[at]) for at in prompt],
+        "sample": [names[at] for at in origin],
+    }
+    there = getattr(getattr(known.base, "table", None), "names", ())
+    texts = [name for name in ("prompt", "completion") if name in there]
+    if texts:
+        rows = np.argsort(known.base.groups.codes, kind="stable")[origin]
+        for name in texts:
+            columns[name] = known.base.table.columns([name])[name].cast(pl.String)[rows].to_list()
+    columns[known.column.name] = known.whole.values[origin]
+    columns[CHANCE] = picked.chance[order]
+    columns[ROUND] = np.full(len(origin), round_, dtype=np.int64)
+    types = {"prompt_id": pl.String, "sample": pl.String}
+    return pl.DataFrame(columns, schema_overrides=types)

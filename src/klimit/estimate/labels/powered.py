@@ -1,0 +1,190 @@
+"""One tilt: predictions tuned to it, the prediction-powered gain, and where its variance comes from.
+
+Write A_j for the coefficients of gold in the gain of a prompt (`tilting`), h_j for the prediction of
+g_j, and v_j for the inverse chance that sample j was labelled (0 if it was not). Then
+``sum_j A_j y_j`` with the pseudo-gold ``y_j = h_j + v_j (g_j - h_j)`` has the same mean as the gain
+with all gold known, whatever h is, because no h_j depends on whether j was labelled
+(prediction-powered inference, arXiv 2301.09633; its power tuning, arXiv 2311.01453).
+
+h is a mixture ``blind + d (seeing - blind) + c`` whose c and d minimise the variance that labels add,
+``sum A_j^2 v_j (v_j - 1) (g_j - h_j)^2`` over labels, on other prompts; d lies in [0, 1]. With d = 0
+it uses labels alone, so prediction never hurts for long.
+
+The tilt is the one at which the proxy spends the KL that is asked for, and prompts that spend more of
+it move it: with s the gain of one more nat, a prompt counts with ``sum_j A_j y_j - s KL``. How these
+differ between prompts is the variance for the population of prompts. For these very prompts it is
+the sum of what samples vary within them (delete-one values) and what labels vary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from klimit.estimate.kernel import Floats
+from klimit.estimate.labels.designs import Design, Weighing
+from klimit.estimate.labels.prediction import Labels, Predictions, tuned
+from klimit.estimate.labels.spread import squares
+from klimit.estimate.labels.tilting import Tilting
+
+
+@dataclass(frozen=True)
+class Powered:
+    """A gain, and its variance.
+
+    Attributes
+    ----------
+    gain : gold units, mean over prompts
+    drawn, fixed : squared standard error, for the prompts' population and for these very prompts
+    freedom_drawn, freedom_fixed : degrees of freedom of both
+    skew_drawn, skew_fixed : skewness of the gain as an estimate
+    labels : the part of both that comes from samples without a label
+    samples : the part that comes from which samples were drawn, were all of them labelled
+    power : d, how far the proxy's prediction is trusted
+    effects : (prompts,) what each prompt counts with
+    correction : what the correction of bias moved, as far as gold is predicted
+    effective : how many labels of equal weight would add as much variance
+    """
+
+    gain: float
+    drawn: float
+    fixed: float
+    freedom_drawn: float
+    freedom_fixed: float
+    skew_drawn: float
+    skew_fixed: float
+    labels: float
+    samples: float
+    power: float
+    effects: Floats
+    correction: float
+    effective: float
+
+
+def powered(
+    tilted: Tilting, labels: Labels, design: Design, predictions: Predictions, *,
+    seeing: bool = True,
+) -> Powered:  # fmt: skip
+    """The prediction-powered gain at a tilt; without the proxy's prediction if not `seeing`."""
+    rows, place = tilted.rows, labels.place
+    coefficient = tilted.coefficient
+    weighing = design.weigh(coefficient[place])
+    blind, more = predictions.blind, predictions.seeing - predictions.blind
+    c, d = tuned(
+        labels, coefficient[place] ** 2 * weighing.excess, labels.gold - blind[place], more[place],
+        seeing=seeing,
+    )  # fmt: skip
+    predicted = blind + d[rows.prompt] * more
+    residual = labels.gold - predicted[place] - c[labels.prompts][labels.group]
+    own = predictions.blind_own + d[rows.prompt] * (predictions.seeing_own - predictions.blind_own)
+    pseudo = predicted + (1 / design.chosen - 1) * own  # it stands for prompts without labels too
+    expected = pseudo.copy()
+    pseudo[place] += weighing.times * residual
+    gains, slope = tilted.gain(pseudo), tilted.per_nat(pseudo)
+    square = squares(rows, place, residual)
+    inside, third = _inside(tilted, expected, slope)
+    noise = float((coefficient**2 * square).sum())
+    parts = _label_parts(coefficient, residual, square, own, labels, design, weighing)
+    prompts, spare = rows.prompts, np.maximum(rows.lengths - 1, 1)
+    fixed = float(inside.sum()) + noise + parts.total
+    doubt = float((2 * inside**2 / spare).sum()) + parts.doubt
+    effects, plain = gains - slope * tilted.kl, tilted.gain(expected) - slope * tilted.kl
+    drawn, freedom, skew = between_prompts(effects)
+    steady, free, _ = between_prompts(plain)
+    steady += (noise + parts.total) / prompts**2
+    if steady > drawn:
+        drawn, freedom = steady, free
+    return Powered(
+        gain=float(np.sort(gains).mean()), drawn=drawn, fixed=fixed / prompts**2, freedom_drawn=freedom,
+        freedom_fixed=max(2 * fixed**2 / doubt, 1.0) if doubt > 0 else np.inf,
+        skew_drawn=skew, skew_fixed=ratio(third + parts.third, fixed**1.5),
+        labels=parts.total / prompts**2, samples=(float(inside.sum()) + noise) / prompts**2,
+        power=float(np.median(d)), effects=effects,
+        effective=effective_number(coefficient[place] * weighing.own),
+        correction=float((tilted.gain(predicted) - tilted.plain_gain(predicted)).mean()),
+    )  # fmt: skip
+
+
+def _inside(tilted: Tilting, gold: Floats, slope: float) -> tuple[Floats, float]:
+    """(prompts,) squared error of each prompt's gain from which samples were drawn; its third moment."""
+    rows = tilted.rows
+    without = tilted.gain_without(gold) - slope * tilted.kl_without
+    moves = -rows.centred(without)
+    spare = (rows.lengths - 1) / rows.lengths
+    third = float((rows.sum(moves**3) * spare**3).sum())
+    return np.asarray(rows.sum(moves**2) * spare), third
+
+
+def between_prompts(effects: Floats) -> tuple[float, float, float]:
+    """Squared error of the mean of prompts, its degrees of freedom by the fourth moment, its skewness."""
+    prompts = len(effects)
+    moves = np.sort(effects) - np.sort(effects).mean()
+    total = float((moves**2).sum())
+    fourth = float((moves**4).sum()) - total**2 / prompts
+    freedom = 2 * total**2 / fourth if fourth > 0 else prompts - 1.0
+    skew = ratio(float((moves**3).sum()), total**1.5)
+    return total / (prompts - 1) / prompts, float(np.clip(freedom, 1, prompts - 1)), skew
+
+
+def effective_number(weights: Floats) -> float:
+    """How many equal numbers have a sum of squares as unsure as these, (sum w^2)^2 / sum w^4."""
+    square = weights**2
+    fourth = float((square**2).sum())
+    return float(square.sum()) ** 2 / fourth if fourth > 0 else float(len(weights))
+
+
+def ratio(part: float, whole: float) -> float:
+    """A quotient; 0 where there is nothing to divide by."""
+    return part / whole if whole > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class _LabelParts:
+    """Moments of sums over prompts that labels add: variance, its squared error, third moment."""
+
+    total: float
+    doubt: float
+    third: float
+
+
+def _label_parts(
+    coefficient: Floats, residual: Floats, square: Floats, own: Floats, labels: Labels, design: Design,
+    weighing: Weighing,
+) -> _LabelParts:  # fmt: skip
+    """What the unlabelled samples leave open.
+
+    Labels at random enter by the `square` that is expected of their residuals, or as they are where
+    that is more. Those that were chosen in pairs enter pair by pair: what a pair shares cancels.
+    """
+    random, rows = design.round == 0, labels.rows
+    everywhere = coefficient**2 * square
+    moved = rows.sum(coefficient * own)[labels.prompts]
+    coefficient, square = coefficient[labels.place], square[labels.place]
+    weight = (coefficient**2 * weighing.excess)[random]
+    seen, expected = residual[random] ** 2, square[random]
+    total, doubt, third = 0.0, 0.0, 0.0
+    if len(seen):
+        each = np.bincount(rows.prompt[labels.place[random]], weighing.excess[random], rows.prompts)
+        modelled = float((each / rows.lengths * rows.sum(everywhere)).sum())
+        total = max(modelled, float((weight * seen).sum()))
+        shape = float((seen**2).sum() / max((expected**2).sum(), 1e-300))
+        doubt = max(shape - 1, 0.5) * total**2 / len(seen)
+        third = float(((coefficient * weighing.own * residual)[random] ** 3).sum())
+    share = coefficient * residual * weighing.own
+    if design.chosen < 1:
+        parts = np.bincount(labels.group, share * design.chosen * random) + moved
+        inside = np.bincount(labels.group, (share * design.chosen) ** 2 * random)
+        there = np.bincount(labels.group, random) > 0
+        between = max(float(parts[there].var(ddof=1)) - float(inside[there].mean()), 0.0)
+        between *= (1 - design.chosen) / int(there.sum()) * labels.rows.prompts**2
+        total, doubt = total + between, doubt + 2 * between**2 / max(int(there.sum()) - 1, 1)
+    for chosen in np.unique(design.round[~random]).tolist():
+        here = design.round == chosen
+        there = np.bincount(labels.group, here) > 0
+        parts = np.bincount(labels.group, share * here)[there].astype(float)
+        moves = (parts - parts.mean()) * np.sqrt(len(parts) / max(len(parts) - 1, 1))
+        variance = float((moves**2).sum())
+        total, third = total + variance, third + float((moves**3).sum())
+        doubt += float((moves**4).sum()) - variance**2 / len(parts)
+    return _LabelParts(total, doubt, third)

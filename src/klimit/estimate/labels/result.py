@@ -1,0 +1,302 @@
+"""What a proxy's gain is worth in gold that is known in few places: what every such answer says."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._errors import ArgumentError
+from klimit._estimate import Estimate
+from klimit.estimate.labels.powered import Powered
+from klimit.estimate.labels.reading import Known
+from klimit.estimate.labels.tilting import Tilting, tilting
+from klimit.estimate.proxy.bands import DOUBT
+from klimit.estimate.proxy.peak import Peak, peak
+from klimit.estimate.result import Frontier, _budgets, nats
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import ArrayLike
+
+
+_EFFECTIVE = 10.0  # labels of equal weight that a standard error should rest on
+_PLACES = 24  # budgets at which the curve is read to find where it turns
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where the variance of the gold gain at one KL comes from.
+
+    Attributes
+    ----------
+    kl : nats
+    prompts : share from which prompts were drawn, which only more prompts shrink; 0 for these prompts
+    samples : share from which samples were drawn, which only more samples shrink
+    labels : share from samples without a label, which more labels shrink
+    saved : how much shorter the interval is than from the labels alone, a share of their length
+    possible : how much shorter it would be if every sample had a label
+    """
+
+    kl: float
+    prompts: float
+    samples: float
+    labels: float
+    saved: float
+    possible: float
+
+    @property
+    def reached(self) -> float:
+        """Share of the possible shortening that is reached; nan where none is possible."""
+        return self.saved / self.possible if self.possible > 0 else math.nan
+
+
+class Sparse(ABC):
+    """What a proxy's gain is worth in gold that is known in few places.
+
+    KL in nats per sequence.
+
+    Attributes
+    ----------
+    known : what is known of every sample
+    proxy : frontier of the proxy over all samples
+    """
+
+    known: Known
+    proxy: Frontier
+    _what = "labels"
+
+    @abstractmethod
+    def _found(self, kl: float, *, seeing: bool) -> Powered:
+        """The estimate at one KL, with or without predictions by the proxy."""
+
+    @property
+    @abstractmethod
+    def number(self) -> int:
+        """How many labels (or judgements) are used."""
+
+    @property
+    @abstractmethod
+    def labelled_prompts(self) -> int:
+        """How many prompts have one."""
+
+    @abstractmethod
+    def next(self, n: int, *, kl: float | None = None, seed: int | None = None) -> pl.DataFrame:
+        """What should be labelled next to know the gold gain at `kl` best?"""
+
+    @property
+    @abstractmethod
+    def _spread(self) -> float:
+        """Standard deviation of gold within prompts."""
+
+    def _lift(self, kl: float) -> float:
+        """What a correction adds that no label has a part in."""
+        return 0.0
+
+    @cached_property
+    def _cache(self) -> dict[tuple[float, bool], Powered]:
+        return {}
+
+    def _at(self, kl: float, *, seeing: bool) -> Powered:
+        if (kl, seeing) not in self._cache:
+            self._cache[kl, seeing] = self._found(kl, seeing=seeing)
+        return self._cache[kl, seeing]
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} of {self.names[0]} judged by {self.names[1]}: "
+            f"{self.number:,} {self._what} in {self.labelled_prompts:,} of "
+            f"{self.known.rows.prompts:,} prompts, trusted to {nats(self.trusted_kl)}>"
+        )
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of proxy and gold."""
+        return self.known.column.name, self.known.gold_name
+
+    @cached_property
+    def trusted_kl(self) -> float:
+        """Nats up to which samples and labels suffice: bias is small, and ten labels or more carry the weight."""
+        last = min(self.proxy.trusted_kl, float(np.log(self.known.rows.lengths.max())))
+        if not last > 0:
+            return 0.0
+        place = np.geomspace(0.02 * last, last, _PLACES)
+        for before, kl in zip(np.r_[0.0, place], place, strict=False):
+            if not self._sure(float(kl)):
+                return float(before)
+        return last
+
+    def _sure(self, kl: float) -> bool:
+        """Whether bias is small, and enough labels carry the weight to see how unsure they are."""
+        enough = self._at(kl, seeing=True).effective >= _EFFECTIVE
+        return enough and 0.5 * self._wrong(kl) <= DOUBT * self._spread * math.sqrt(2 * kl)
+
+    def proxy_gain(self, kl: ArrayLike) -> Estimate:
+        """What the proxy gains of itself at its own tilt, proxy units."""
+        return self.proxy.gain(kl)
+
+    def beta(self, kl: ArrayLike) -> Estimate:
+        """KL coefficient at which the proxy's optimum spends `kl`, proxy units per nat."""
+        return self.proxy.beta(kl)
+
+    def gold_gain(self, kl: ArrayLike) -> Estimate:
+        """What gold gains where the proxy's optimum spends `kl` nats, gold units."""
+        return self._each(kl, seeing=True)
+
+    def without_proxy(self, kl: ArrayLike) -> Estimate:
+        """The same without predictions of gold by the proxy, which `gold_gain` is measured against."""
+        return self._each(kl, seeing=False)
+
+    def split(self, kl: float) -> Split:
+        """Where the variance at `kl` nats comes from, and what predictions and labels save of it."""
+        with_, without = self._at(float(kl), seeing=True), self._at(float(kl), seeing=False)
+        drawn = self._drawn
+        total = with_.drawn if drawn else with_.fixed
+        before = self._length(without)
+        everything = max(total - with_.labels, 0.0)
+        prompts = max(total - with_.labels - with_.samples, 0.0)
+        width = quantile(self.proxy.settings.level, with_.freedom_drawn if drawn else np.inf)
+        least = 2 * width * math.sqrt(everything)
+        if not total > 0 or not before > 0:
+            return Split(float(kl), 0.0, 0.0, 0.0, 0.0, 0.0)
+        samples = min(with_.samples, total)
+        return Split(
+            float(kl), prompts / total, samples / total, max(total - prompts - samples, 0) / total,
+            1 - self._length(with_) / before, 1 - least / before,
+        )  # fmt: skip
+
+    @cached_property
+    def _peak(self) -> Peak | None:
+        """Where gold is highest within the trusted range; None where nothing is trusted."""
+        return peak_of(self)
+
+    @property
+    def stop_kl(self) -> Estimate:
+        """At how many nats of the proxy's path is gold highest, within `trusted_kl`?
+
+        As `Hacking.stop_kl`: the interval holds every KL at which the labels do not rule out the
+        highest gold, and has no end where the end of the trusted range is among them.
+        """
+        found, level = self._peak, self.proxy.settings.level
+        if found is None:
+            return Estimate(math.nan, 0.0, math.inf, level, False, _beyond(0.0))
+        note = "" if math.isfinite(found.high) else "no peak is shown within the trusted range"
+        return Estimate(found.value, found.low, found.high, level, True, note)
+
+    def to_frame(self, kl: ArrayLike | None = None) -> pl.DataFrame:
+        """A row per KL: proxy gain, gold gain and its limits, the interval saved."""
+        from klimit.view.labels import frame
+
+        return frame(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, schema ``klimit.labels/1``."""
+        from klimit.view.labels import record
+
+        return record(self)
+
+    def __str__(self) -> str:
+        """The verdict in words."""
+        from klimit.view.labels import text
+
+        return text(self)
+
+    # ---- one KL
+
+    def _wrong(self, kl: float) -> float:
+        """How far the corrections may be off, to either side: half their size."""
+        lift = self._lift(kl)
+        return 0.5 * math.hypot(self._at(kl, seeing=True).correction + lift, lift)
+
+    @property
+    def _drawn(self) -> bool:
+        return self.proxy.settings.prompts == "drawn"
+
+    def _tilting(self, kl: float) -> Tilting:
+        return tilting(self.known.rows, float(self.proxy.curve.at_kl(kl).tilt))
+
+    def _each(self, kl: ArrayLike, *, seeing: bool) -> Estimate:
+        budgets = _budgets(kl)
+        out = np.zeros((3, budgets.size))
+        for at, budget in enumerate(budgets.ravel()):
+            if budget > 0:
+                found = self._at(float(budget), seeing=seeing)
+                out[:, at] = self._lift(float(budget)) + np.array(
+                    interval(found, self.proxy.settings.level, drawn=self._drawn,
+                             wrong=self._wrong(float(budget)))
+                )  # fmt: skip
+        trusted = budgets <= self.trusted_kl
+        note = "" if bool(np.all(trusted)) else _beyond(self.trusted_kl)
+        value, low, high = out.reshape(3, *budgets.shape)
+        return Estimate.of(
+            value, low, high, level=self.proxy.settings.level, trusted=trusted, note=note
+        )
+
+    def _length(self, found: Powered) -> float:
+        _, low, high = interval(found, self.proxy.settings.level, drawn=self._drawn)
+        return high - low
+
+    def _interest(self, kl: float | None) -> float:
+        if kl is None:
+            return self.trusted_kl if 0 < self.trusted_kl < 1 else 1.0
+        if not (math.isfinite(kl) and kl > 0):
+            raise ArgumentError(f"kl={kl} was given; a positive number of nats was expected.")
+        return float(kl)
+
+
+def peak_of(few: Sparse) -> Peak | None:
+    """Test every KL up to the trusted one against all others, by how prompts move the curve."""
+    if not 0 < few.trusted_kl < math.inf:
+        return None
+    place = np.geomspace(0.02 * few.trusted_kl, few.trusted_kl, _PLACES)
+    found = [few._at(float(kl), seeing=True) for kl in place]
+    value = np.r_[0.0, [one.gain for one in found]]
+    moves = np.stack([one.effects - one.effects.mean() for one in found], axis=1)
+    prompts = len(moves)
+    moves = np.pad(moves / math.sqrt(prompts * (prompts - 1)), ((0, 0), (1, 0)))
+    level = few.proxy.settings.level
+    freedom = min(one.freedom_drawn for one in found)
+    return peak(
+        np.r_[0.0, place], value, moves, np.zeros(len(value)), level=level,
+        widen=quantile(level, freedom) / quantile(level, math.inf), seed=few.proxy.settings.seed,
+    )  # fmt: skip
+
+
+def interval(
+    found: Powered, level: float, *, drawn: bool, wrong: float = 0.0
+) -> tuple[float, float, float]:
+    """Value, low and high.
+
+    For these very prompts a few labels carry much of the weight, and where their residuals are
+    skewed the long side is moved out by Hall's transformation (Journal of the Royal Statistical
+    Society B 54, 1992).
+    """
+    error = math.sqrt(found.drawn if drawn else found.fixed)
+    times = quantile(level, found.freedom_drawn if drawn else found.freedom_fixed)
+    below = above = times
+    if not drawn and abs(found.skew_fixed) > 1e-6:
+        skew = found.skew_fixed
+        long, short = (
+            float(3 / skew * (np.cbrt(1 + skew * (x - skew / 6)) - 1)) for x in (times, -times)
+        )
+        below, above = max(times, long), max(times, -short)
+    low, high = math.hypot(below * error, wrong), math.hypot(above * error, wrong)
+    return found.gain, found.gain - low, found.gain + high
+
+
+def quantile(level: float, freedom: float) -> float:
+    """Two-sided quantile of a t law; of the normal one where freedom is infinite."""
+    from scipy.special import ndtri, stdtrit
+
+    tail = (1 + level) / 2
+    return float(stdtrit(freedom, tail) if np.isfinite(freedom) else ndtri(tail))
+
+
+def _beyond(trusted_kl: float) -> str:
+    if trusted_kl <= 0:
+        return "no KL is trusted with these samples and labels"
+    return f"beyond the {nats(trusted_kl)} that these samples and labels reach"

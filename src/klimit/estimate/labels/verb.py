@@ -1,0 +1,89 @@
+"""From a proxy of all samples and gold of a few to what the proxy's gain is worth."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from klimit._errors import DataError
+from klimit._text import safe
+from klimit.estimate.labels.designs import Design
+from klimit.estimate.labels.few import FewLabels
+from klimit.estimate.labels.prediction import Labels, predict
+from klimit.estimate.labels.reading import Known, proxy_frontier, read_known
+from klimit.estimate.result import Frontier
+
+LEAST, LEAST_PROMPTS = 50, 10
+
+
+def few_labels(
+    base: Any, *, proxy: Any = None, gold: Any, nuisance: Any = None,
+    prompts: Literal["drawn", "fixed"] = "drawn", level: float = 0.95, seed: int = 0,
+    limit: Frontier | None = None,
+) -> FewLabels:  # fmt: skip
+    """How much of a proxy's gain does gold confirm, if gold is known of some samples only?
+
+    `klimit.hacking` comes here where gold is missing for many samples.
+
+    Parameters
+    ----------
+    base, proxy, nuisance, prompts, level, seed : as `klimit.hacking` takes them; a nuisance helps to
+        predict gold
+    gold : as there, missing where a sample is not labelled; or a table of prompt_id, sample (an id, or
+        the place within the prompt from 0) and gold
+    limit : the proxy's frontier on the same samples, if it is known already
+
+    Returns
+    -------
+    FewLabels
+        Its intervals hold if labels are missing completely at random within prompts, and prompts
+        without any are so at random; or if samples were chosen by `next`, whose columns
+        `label_chance` and `label_round` are then read.
+
+    Raises
+    ------
+    DataError
+        For fewer than 50 labels or labels in fewer than 10 prompts, labels that are all the same, and
+        labels on samples without the proxy.
+
+    Notes
+    -----
+    Prediction-powered inference (arXiv 2301.09633) with tuned power (2311.01453) for a tilted mean;
+    derived in `klimit.estimate.labels.powered`.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> proxy = rng.normal(size=(100, 64))
+    >>> gold = 0.8 * proxy + 0.6 * rng.normal(size=(100, 64))
+    >>> gold[rng.random(gold.shape) > 0.1] = np.nan
+    >>> few = few_labels({"rm": proxy, "human": gold}, proxy="rm", gold="human")
+    >>> print(few.gold_gain(kl=0.5))  # the truth is 0.8
+    0.84 [0.76, 0.91]
+    """
+    known = read_known(base, proxy, gold, nuisance, seed=seed)
+    index = Labels.of(known.rows, known.gold)
+    _check(known, index)
+    chance, round_ = known.chance[index.place], known.round[index.place]
+    if limit is None:
+        limit = proxy_frontier(known, prompts=prompts, level=level, seed=seed)
+    predictions = predict(known.rows, known.gold, known.others, np.isnan(known.chance))
+    return FewLabels(known, limit, index, Design.of(index, chance, round_), predictions)
+
+
+def _check(known: Known, index: Labels) -> None:
+    """Refuse labels that can show nothing."""
+    name, number, prompts = safe(known.gold_name, longest=40), len(index.place), len(index.prompts)
+    if number < LEAST or prompts < LEAST_PROMPTS:
+        more = f"; {known.lost:,} more are on samples without the proxy" if known.lost else ""
+        raise DataError(
+            f"Few gold labels: {number:,} samples of {prompts:,} prompts have {name}{more}, and at least "
+            f"{LEAST} in {LEAST_PROMPTS} prompts are needed. klimit.first_labels says which samples to "
+            "label."
+        )
+    if (index.gold == index.gold[0]).all():
+        raise DataError(
+            f"all {number:,} labels of {name} are {index.gold[0]:g}; nothing can be gained or lost in "
+            "it as far as they show. Label more samples, or with a finer gold reward."
+        )

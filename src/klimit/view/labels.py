@@ -1,0 +1,261 @@
+"""What few labels, or few judgements, say of a proxy: the gain, what predictions saved, what is left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._text import safe
+from klimit.view import words
+from klimit.view.limit import LADDER
+from klimit.view.table import table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from klimit.estimate.labels.result import Sparse, Split
+
+PARTS = ("prompts", "samples", "labels", "saved", "possible")
+
+
+def budgets(few: Sparse, *, trusted: int = 4) -> list[float]:
+    """Round KL budgets (nats): the last few trusted ones; the first ones where none is."""
+    within = [kl for kl in LADDER if kl <= few.trusted_kl]
+    return within[-trusted:] or [kl for kl in LADDER if kl >= 0.1][:3]
+
+
+def text(few: Sparse, kl: Sequence[float] | None = None) -> str:
+    """The verdict, the table and the notes; this is ``str(few)``."""
+    kl = budgets(few) if kl is None else list(kl)
+    parts = [verdict(few, kl), rows(few, kl), legend(few), words.footnotes(notes(few))]
+    return "\n\n".join(part for part in parts if part)
+
+
+def verdict(few: Sparse, kl: Sequence[float]) -> str:
+    """What gold gains, how much shorter the proxy made the interval, what is left, where gold turns."""
+    budget = _focus(few, kl)
+    lines = [confirmed(few, budget), saved(few, budget), left(few, budget), turning(few)]
+    return "\n".join(words.paragraph(line) for line in lines if line)
+
+
+def confirmed(few: Sparse, kl: float) -> str:
+    """What gold makes of the proxy's optimum."""
+    proxy, gold = _names(few)
+    real = few.gold_gain(kl)
+    where = f"Optimising {proxy} at a KL of {words.nats(kl, exact=True)}"
+    by = f"by {few.number:,} {few._what} in {words.count(few.labelled_prompts, 'prompt')}"
+    if not real.trusted:
+        return f"{where}: these samples do not show what {gold} makes of it."
+    if hasattr(few, "win_rate"):
+        rate = few.win_rate(kl)
+        sure = "beats" if real.low > 0 else "loses to" if real.high < 0 else "may or may not beat"
+        share, between = words.share(rate)
+        return f"{where} {sure} a draw of the base: it is preferred {share} of the time{between}, {by}."
+    if real.low > 0 or real.high < 0:
+        verb = "gains" if real.low > 0 else "costs: it gains"
+        return f"{where} {verb} {words.signed(real, unit=gold)}, {by}."
+    return f"{where} may gain {gold} or cost some: {words.signed(real)}, {by}."
+
+
+def saved(few: Sparse, kl: float) -> str:
+    """How much shorter predictions made the interval."""
+    split = few.split(kl)
+    proxy, _ = _names(few)
+    total = len(few.known.gold)
+    if split.saved <= 0.005:
+        return f"Predictions by {proxy} make the interval no shorter: it says too little of gold."
+    said = (
+        f"{proxy} of all {total:,} samples makes that interval {_percent(split.saved)} shorter than the "
+        f"{few._what} alone"
+    )
+    if hasattr(few, "win_rate"):
+        return f"{said}."
+    return (
+        f"{said}; a label on every sample would make it {_percent(split.possible)} shorter, of which "
+        f"{_percent(min(split.reached, 1.0))} is reached."
+    )
+
+
+def left(few: Sparse, kl: float) -> str:
+    """Where the variance that is left comes from."""
+    split = few.split(kl)
+    parts = [
+        (split.prompts, "which prompts were drawn (more prompts)"),
+        (split.samples, "which samples were drawn (more samples)"),
+        (split.labels, f"{_missing(few)} (more {few._what})"),
+    ]
+    said = [f"{_percent(share)} {what}" for share, what in parts if share > 0.005]
+    return f"Its variance, and what would shrink each part: {words.listed(said)}."
+
+
+def turning(few: Sparse) -> str:
+    """Where gold is highest, or that it is not seen to turn."""
+    proxy, gold = _names(few)
+    stop = few.stop_kl
+    if not stop.trusted:
+        return ""
+    if not math.isfinite(stop.high):
+        reach = words.nats(few.trusted_kl, down=True)
+        return f"{gold} is not seen to turn down within the trusted {reach}: no peak is shown."
+    between = f"[{words.short(stop.low)}, {words.short(stop.high)}]"
+    if stop.value == 0:
+        return f"{gold} is highest at the base model itself {between}: any step towards {proxy} costs it."
+    return f"Stop at {words.nats(stop.value)} {between}: there {gold} is highest."
+
+
+def rows(few: Sparse, kl: Sequence[float]) -> str:
+    """A row per budget."""
+    proxy, gold = _names(few, longest=20)
+    judged = hasattr(few, "win_rate")
+    headings = [
+        "KL",
+        f"{proxy} gain",
+        gold if judged else f"{gold} gain",
+        "without proxy",
+        "shorter by",
+    ]
+    lines = []
+    for budget, shown in zip(kl, words.aligned(kl), strict=True):
+        real, alone = few.gold_gain(budget), few.without_proxy(budget)
+        if judged:
+            real, alone = _rate(real), _rate(alone)
+        known = bool(real.trusted) and budget > 0
+        lines.append([
+            shown, words.plain(few.proxy_gain(budget)), words.plain(real) if known else "-",
+            words.plain(alone) if known else "-",
+            _percent(max(few.split(budget).saved, 0.0)) if known else "-",
+        ])  # fmt: skip
+    return table(headings, lines)
+
+
+def legend(few: Sparse) -> str:
+    """What the columns mean, for somebody who meets them for the first time."""
+    level = f"{100 * few.proxy.settings.level:g} %"
+    proxy, _ = _names(few)
+    start = (
+        "Win rates are over a draw of the base"
+        if hasattr(few, "win_rate")
+        else "Gains are over the base's mean"
+    )
+    return words.paragraph(
+        f"KL is the distance from the base model, in nats per answer. {start}, with {level} intervals. "
+        f"Without proxy: from the same {few._what}, without predicting the rest by {proxy}."
+    )
+
+
+def notes(few: Sparse) -> list[str]:
+    """What was assumed, and what to mind."""
+    found = []
+    if not _by_design(few):
+        found.append(
+            f"{few._what} are taken to be at random within prompts, and prompts without any to be so at "
+            f"random. What .next(n) chooses tells more than {few._what} at random."
+        )
+    lost = few.known.lost
+    if lost:
+        found.append(
+            f"{words.count(lost, 'label')} without the proxy, or alone in a prompt, are left out."
+        )
+    if few.proxy.settings.prompts == "fixed":
+        found.append("intervals are for these very prompts, not for others like them.")
+    elif few.known.rows.prompts < 20:
+        found.append(
+            f"{words.count(few.known.rows.prompts, 'prompt')} only: intervals that speak for others like "
+            "them need 20 or so."
+        )
+    return found
+
+
+def _by_design(few: Sparse) -> bool:
+    if hasattr(few, "pairing"):
+        return bool((few.pairing.judgements.round > 0).all())
+    return bool((few.known.round[few.known.round >= 0][~np.isnan(few.known.gold)] > 0).all())
+
+
+def _missing(few: Sparse) -> str:
+    return "pairs that were not judged" if hasattr(few, "win_rate") else "samples without a label"
+
+
+def _rate(gain: Any) -> Any:
+    from dataclasses import replace
+
+    low, high = (min(max(x + 0.5, 0.0), 1.0) for x in (float(gain.low), float(gain.high)))
+    return replace(gain, value=float(gain.value) + 0.5, low=low, high=high)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _focus(few: Sparse, kl: Sequence[float]) -> float:
+    within = [budget for budget in kl if 0 < budget <= few.trusted_kl]
+    return max(within) if within else min(kl)
+
+
+def _names(few: Sparse, longest: int = 40) -> tuple[str, str]:
+    return safe(few.names[0], longest=longest), safe(few.names[1], longest=longest)
+
+
+# ---- for programs
+
+
+def record(few: Sparse, kl: Sequence[float] | None = None, *, read: str = "") -> dict[str, Any]:
+    """Return ``klimit.labels/1``: a row per budget."""
+    from klimit.view.records import CONSTANT, heading, number
+
+    kl = budgets(few) if kl is None else [float(budget) for budget in kl]
+    settings = few.proxy.settings
+    return {
+        **heading("klimit.labels/1", read),
+        "proxy": few.names[0],
+        "gold": few.names[1],
+        "what": few._what,
+        "settings": {"prompts": settings.prompts, "level": settings.level, "seed": settings.seed},
+        "data": {
+            "prompts": few.known.rows.prompts,
+            "prompts_labelled": few.labelled_prompts,
+            "samples": len(few.known.gold),
+            "labels": few.number,
+            "labels_left_out": few.known.lost,
+        },
+        "trusted_kl": number(few.trusted_kl, CONSTANT),
+        "stop_kl": few.stop_kl.to_dict(),
+        "along": [_row(few, budget) for budget in kl],
+        "verdict": verdict(few, kl).split("\n"),
+        "notes": notes(few),
+    }
+
+
+def _row(few: Sparse, kl: float) -> dict[str, Any]:
+    split: Split = few.split(kl)
+    return {
+        "kl": kl,
+        "proxy_gain": few.proxy_gain(kl).to_dict(),
+        "gold_gain": few.gold_gain(kl).to_dict(),
+        "without_proxy": few.without_proxy(kl).to_dict(),
+        "variance": {name: getattr(split, name) for name in PARTS[:3]},
+        "shorter_by": split.saved,
+        "shorter_with_all_labels": split.possible,
+    }
+
+
+def frame(few: Sparse, kl: Sequence[float] | None = None) -> pl.DataFrame:
+    """Return a row per budget: each number with its limits, null where not finite."""
+    import polars as pl
+
+    from klimit.view.records import columns
+
+    kl = budgets(few) if kl is None else [float(budget) for budget in kl]
+    lines = []
+    for budget in kl:
+        split = few.split(budget)
+        line: dict[str, Any] = {"kl": budget}
+        for name in ("proxy_gain", "gold_gain", "without_proxy"):
+            line |= columns(name, getattr(few, name)(budget))
+        line |= {name: getattr(split, name) for name in PARTS}
+        lines.append(line | {"trusted": bool(few.gold_gain(budget).trusted)})
+    types: dict[str, Any] = dict.fromkeys(lines[0], pl.Float64) | {"trusted": pl.Boolean}
+    return pl.DataFrame(lines, schema=types)

@@ -1,0 +1,73 @@
+"""`klimit labels`, and `klimit hacking` with few labels: what is written, read back and said."""
+
+import json
+
+import polars as pl
+import pytest
+
+from tests.cli.test_schema import documented, entries, fits
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """A base with a proxy, and what people would say if they were asked."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    proxy = rng.normal(size=(30, 48))
+    frame = pl.DataFrame({
+        "prompt_id": np.repeat([f"p{i}" for i in range(30)], 48), "rm": proxy.ravel(),
+        "human": (0.8 * proxy + 0.6 * rng.normal(size=proxy.shape)).ravel(),
+    })  # fmt: skip
+    path = tmp_path / "base.parquet"
+    frame.drop("human").write_parquet(path)
+    return path, frame.with_columns(sample=pl.int_range(pl.len()).over("prompt_id"))
+
+
+def test_samples_to_label_are_written_and_their_labels_read_back(klimit, scored, tmp_path):
+    path, frame = scored
+    out = tmp_path / "to-label.csv"
+    done = klimit("labels", path, "--proxy", "rm", "-n", "60", "--kl", "0.3", "-o", out)
+    assert done.code == 0, done.err
+    assert "Wrote 60 samples to label in " in done.out
+    asked = pl.read_csv(out)
+    assert asked.columns == ["prompt_id", "sample", "rm", "label_chance", "label_round"]
+    asked.join(frame.drop("rm"), on=["prompt_id", "sample"]).write_csv(out)
+    said = klimit("hacking", path, "--proxy", "rm", "--labels", out, "--kl", "0.1,0.3")
+    assert said.code == 0, said.err
+    assert "by 60 labels in" in " ".join(said.out.split())
+    found = klimit("hacking", path, "--proxy", "rm", "--labels", out, "--kl", "0.1,0.3", "--json")
+    document = json.loads(found.out)
+    assert document["schema"] == "klimit.labels/1"
+    kinds = documented("klimit.labels/1")
+    seen = set()
+    for entry, value in entries(document):
+        assert entry in kinds, f"docs/cli.md does not describe {entry}"
+        assert fits(value, kinds[entry]), f"{entry} is {value!r}, not {kinds[entry]}"
+        seen.add(entry)
+    assert seen <= set(kinds)
+
+
+def test_pairs_to_judge_are_written_and_their_judgements_read_back(klimit, scored, tmp_path):
+    path, frame = scored
+    out = tmp_path / "to-judge.csv"
+    done = klimit("labels", path, "--proxy", "rm", "-n", "60", "--pairs", "--kl", "0.3", "-o", out)
+    assert done.code == 0, done.err
+    human = {(p, s): h for p, s, h in frame.select("prompt_id", "sample", "human").iter_rows()}
+    rows = pl.read_csv(out)
+    won = [
+        "a" if human[p, a] > human[p, b] else "b"
+        for p, a, b in rows.select("prompt_id", "sample_a", "sample_b").iter_rows()
+    ]
+    rows.with_columns(preferred=pl.Series(won)).write_csv(out)
+    said = klimit("hacking", path, "--proxy", "rm", "--judgements", out, "--kl", "0.3")
+    assert said.code == 0, said.err
+    assert "a draw of the base: it is preferred" in " ".join(said.out.split())
+
+
+def test_exactly_one_kind_of_gold_is_asked_for(klimit, scored):
+    path, _ = scored
+    for options in ((), ("--gold", "rm", "--labels", "x.csv")):
+        done = klimit("hacking", path, "--proxy", "rm", *options)
+        assert done.code == 2
+        assert "exactly one of --gold, --labels and --judgements" in done.err

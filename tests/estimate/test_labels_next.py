@@ -1,0 +1,151 @@
+"""What to label next: pairs with known chances, that tell more than labels at random."""
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose
+
+import klimit
+from klimit import ArgumentError
+from klimit.estimate.labels import few_labels
+from klimit.estimate.labels.choosing import choose
+from klimit.estimate.labels.tilting import Rows, tilting
+
+
+def with_gold(frame, gold):
+    place = frame["prompt_id"].cast(int).to_numpy(), frame["sample"].cast(int).to_numpy()
+    return frame.select("prompt_id", "sample", "label_chance", "label_round").with_columns(
+        gold=pl.Series(gold[place])
+    )
+
+
+def pair(seed, prompts=60, samples=32):
+    rng = np.random.default_rng(seed)
+    proxy = rng.normal(size=(prompts, samples)) * rng.uniform(0.5, 1.5, size=(prompts, 1))
+    return proxy, 0.8 * proxy + 0.6 * rng.normal(size=proxy.shape) + rng.normal(size=(prompts, 1))
+
+
+@pytest.mark.parametrize("pairs", [2, 14])
+def test_samples_are_chosen_as_often_as_their_chance_says(pairs):
+    rng = np.random.default_rng(0)
+    rows = Rows.of(rng.normal(size=23), np.array([6, 7, 10]))
+    tilted = tilting(rows, 1.0)
+    free = np.ones(23)
+    free[[0, 9]] = 0
+    spread = np.exp(0.5 * rng.normal(size=23))
+    times, chance, draws = np.zeros(23), np.full(23, np.nan), 600
+    for seed in range(draws):
+        found = choose(rows, tilted.coefficient, spread, free, pairs, seed=seed)
+        assert len(found.place) <= 2 * pairs
+        times[found.place] += 1
+        chance[found.place] = found.chance
+        sides = np.sign(tilted.coefficient[found.place])
+        assert abs(sides.sum()) == 0  # as many that gain weight as lose it
+    assert times[0] == times[9] == 0
+    seen = times > 0
+    error = np.sqrt(np.maximum(chance * (1 - chance), 1e-12) / draws)
+    assert (np.abs(times / draws - chance)[seen] < 5 * error[seen] + 1e-3).all()
+
+
+def test_first_labels_come_in_pairs_within_prompts_and_know_their_chance():
+    proxy, _ = pair(1)
+    frame = klimit.first_labels(proxy, n=60, kl=0.5)
+    assert frame.height == 60
+    assert frame.group_by("prompt_id").len()["len"].is_in([2, 4, 6]).all()
+    assert frame["label_chance"].is_between(0, 1).all()
+    assert (frame["label_round"] == 1).all()
+    assert klimit.first_labels(proxy, n=61, kl=0.5).height == 60
+
+
+def test_chosen_labels_need_fewer_than_labels_at_random():
+    lengths = {"random": [], "chosen": []}
+    hits = 0
+    for seed in range(6):
+        proxy, gold = pair([2, seed])
+        truth = 0.8 * (proxy.std(axis=1) ** 2).mean() ** 0.5  # per square root of 2 KL
+        rng = np.random.default_rng(seed)
+        kept = np.full(gold.shape, np.nan)
+        for row in range(60):
+            place = rng.choice(32, 2, replace=False)
+            kept[row, place] = gold[row, place]
+        chosen = with_gold(klimit.first_labels(proxy, n=120, kl=0.3, seed=seed), gold)
+        for name, labels in (("random", kept), ("chosen", chosen)):
+            found = few_labels(proxy, gold=labels, prompts="fixed").gold_gain(0.3)
+            lengths[name].append(found.high - found.low)
+        hits += found.low <= truth * 0.6**0.5 <= found.high
+    assert np.median(lengths["chosen"]) < 0.75 * np.median(lengths["random"])  # 56 % of the labels
+    assert hits >= 4
+
+
+def test_rounds_are_mixed_without_bias_and_shorten_the_interval():
+    errors, lengths = [], []
+    for seed in range(12):
+        proxy, gold = pair([3, seed], prompts=40)
+        first = with_gold(klimit.first_labels(proxy, n=60, kl=0.3, seed=seed), gold)
+        one = few_labels(proxy, gold=first, prompts="fixed")
+        again = with_gold(one.next(80, kl=0.3, seed=seed), gold)
+        assert (again["label_round"] == 2).all()
+        assert not set(first.select("prompt_id", "sample").rows()) & set(
+            again.select("prompt_id", "sample").rows()
+        )
+        two = few_labels(proxy, gold=pl.concat([first, again]), prompts="fixed")
+        assert two.number == 140
+        all_ = tilting(two.known.rows, float(two.proxy.curve.at_kl(0.3).tilt)).gain(
+            gold.ravel()[two.known.origin]
+        )
+        found = two._at(0.3, seeing=True)
+        errors.append((found.gain - all_.mean()) / found.labels**0.5)
+        lengths.append(found.fixed / one._at(0.3, seeing=True).fixed)
+    assert np.median(lengths) < 0.7
+    assert abs(np.mean(errors)) < 3 / 12**0.5
+    assert 0.5 < np.std(errors) < 1.6
+
+
+def test_labels_joined_to_the_base_bring_their_chances_along():
+    proxy, gold = pair(4, prompts=30)
+    texts = [f"answer {i}" for i in range(proxy.size)]
+    base = klimit.read(pl.DataFrame({
+        "prompt_id": np.repeat(np.arange(30), 32), "completion": texts, "rm": proxy.ravel(),
+    }))  # fmt: skip
+    frame = klimit.first_labels(base, proxy="rm", n=60, kl=0.3)
+    assert frame["completion"].is_in(texts).all()
+    place = frame["prompt_id"].cast(int).to_numpy(), frame["sample"].cast(int).to_numpy()
+    labels = frame.with_columns(human=pl.Series(gold[place]))
+    with pytest.warns(klimit.DataWarning, match="human is missing there"):
+        joined = base.join(labels.drop("rm", "sample"))
+    assert "label_chance" not in joined.rewards
+    one = klimit.hacking(joined, proxy="rm", gold="human").gold_gain(0.3)
+    other = klimit.hacking(base, proxy="rm", gold=labels).gold_gain(0.3)
+    assert (one.value, one.low, one.high) == (other.value, other.low, other.high)
+
+
+def test_sample_ids_of_the_base_are_used_and_unknown_ones_refused():
+    proxy, gold = pair(5, prompts=20)
+    ids = [f"s{i}" for i in range(proxy.size)]
+    base = klimit.read(pl.DataFrame({
+        "prompt_id": np.repeat(np.arange(20), 32), "sample_id": ids, "rm": proxy.ravel(),
+    }))  # fmt: skip
+    frame = klimit.first_labels(base, proxy="rm", n=60, kl=0.3)
+    assert frame["sample"].is_in(ids).all()
+    where = [ids.index(name) for name in frame["sample"]]
+    labels = frame.with_columns(human=pl.Series(gold.ravel()[where]))
+    assert klimit.hacking(base, proxy="rm", gold=labels).number == 60
+    moved = labels.with_columns(prompt_id=pl.lit("0"))
+    with pytest.raises(klimit.DataError, match="belongs to prompt"):
+        klimit.hacking(base, proxy="rm", gold=moved)
+
+
+def test_wishes_that_cannot_be_are_refused():
+    proxy, gold = pair(6, prompts=20)
+    few = few_labels(proxy, gold=with_gold(klimit.first_labels(proxy, n=60), gold))
+    for n in (0, 1, True, 2.5):
+        with pytest.raises(ArgumentError):
+            few.next(n)
+    for kl in (0.0, -1.0, float("inf")):
+        with pytest.raises(ArgumentError):
+            few.next(4, kl=kl)
+    with pytest.raises(ArgumentError):
+        klimit.first_labels(proxy, n=0)
+    every = few.next(10_000, kl=0.3)
+    assert every.height == every.select("prompt_id", "sample").unique().height
+    assert_allclose(every["label_chance"].max(), 1.0)
