@@ -74,6 +74,12 @@ def _graded(rng: np.random.Generator, u: Array, samples: int) -> tuple[Array, Ar
     return latent + 0.6 * shared + 0.8 * own, gold
 
 
+def _overrated(rng: np.random.Generator, u: Array, samples: int) -> tuple[Array, Array]:
+    gold = rng.normal(size=(len(u), samples))
+    return (gold + rng.standard_t(2, size=gold.shape))[None], gold
+
+
+OVERRATED = Law("overrated", "one proxy, error of Student's t with 2 degrees", _overrated)
 LAWS = (
     Law("normal", "normal rewards, 4 members, tau^2 = 1, rho = .4", _normal),
     Law("scales", "prompts of different scales, 5 members, tau^2 = .5, rho = .7", _scales),

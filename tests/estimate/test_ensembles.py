@@ -248,7 +248,7 @@ def test_few_members_are_estimated_as_their_mean_would_be_on_its_own(normal):
         float(normal.course.along(members[list(some)].mean(axis=0), "two").gold_gain(0.5).value)
         for some in subsets(4, 3)
     ]
-    assert_allclose(normal.members_needed(0.5)["gold_gain"][2], np.mean(each), rtol=2e-3)
+    assert_allclose(normal.members_needed(0.5)["gold_gain"][2], np.mean(each), rtol=5e-3)
 
 
 def test_subsets_hold_every_member_equally_often():
