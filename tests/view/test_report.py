@@ -138,6 +138,18 @@ def test_several_rewards_stand_side_by_side(report):
     assert "best-of-8 by rm" in said
 
 
+def test_gold_shows_how_much_of_the_gain_is_real():
+    rng = np.random.default_rng(8)
+    proxy = rng.normal(size=(40, 64))
+    gold = np.where(proxy < 0.5, 1.5 * proxy, 1.5 - 1.5 * proxy) + 0.3 * rng.normal(size=(40, 64))
+    page = klimit.report(klimit.read({"rm": proxy, "human": gold}), reward="rm", gold="human")
+    said = told(page.html)
+    assert "Proxy and gold" in said
+    assert "Best-of-N by rm" in said
+    assert said.index("where human is highest") < said.index("No method gets above")
+    assert 'aria-labelledby="chart-proxy-title' in page.html
+
+
 def test_steps_of_a_run_are_found_inside_one_dump_and_drawn():
     parts = [
         rows(samples=8, shift=0.1 * step, seed=step).frame().with_columns(step=step)

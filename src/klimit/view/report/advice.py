@@ -48,7 +48,8 @@ def steps(found: Findings, source: str = "") -> list[Step]:
     ----------
     source : the base and how it is read, as the command line takes it; empty: no commands
     """
-    made = [*_data(found), *_run(found), *_training(found, source), *_further(found, source)]
+    made = [*_data(found), *_run(found), *_gold(found)]
+    made += [*_training(found, source), *_further(found, source)]
     return made[:MOST]
 
 
@@ -154,6 +155,22 @@ def _misplaced(audit: Audit, name: str) -> Iterator[Step]:
             "shows which."
         )
         yield Step("Train on other prompts, or weigh them anew.", why)
+
+
+def _gold(found: Findings) -> Iterator[Step]:
+    """Where gold turns down, if it does within trust."""
+    hack = found.hack
+    if hack is None:
+        return
+    from klimit.view.hacking import turning
+
+    stop = hack.stop_kl
+    if stop.trusted and math.isfinite(stop.high):
+        name = safe(hack.gold.reward, longest=40)
+        todo = f"Stop at {words.nats(float(stop.value))}, where {name} is highest."
+        if stop.value == 0:
+            todo = f"Do not optimise {safe(hack.proxy.reward, longest=40)}: it costs {name} from the start."
+        yield Step(todo, turning(hack))
 
 
 def _training(found: Findings, source: str) -> Iterator[Step]:

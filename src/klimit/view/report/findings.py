@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from klimit.audit import Audit
     from klimit.estimate.best_of_n import BestOfN
     from klimit.estimate.convergence import Convergence
+    from klimit.estimate.proxy import Hacking
     from klimit.estimate.result import Frontier
     from klimit.rollouts import Rollouts
 
@@ -58,7 +59,7 @@ class Findings:
     policies: Mapping[str, Rollouts]
     others: tuple[OtherReward, ...]
     gold: str | None
-    hack: Any
+    hack: Hacking | None
     convergence: Convergence | None
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
@@ -195,7 +196,7 @@ def _limit_of(audits: Sequence[Audit]) -> Frontier | None:
     cases = [one.case for one in audits if one.case is not None]
     if not cases:
         return None
-    case = max(cases, key=lambda case: len(case.ids))
+    case = max(cases, key=lambda case: (len(case.ids), case.limit.trusted_kl))
     ids = [str(one) for one in case.limit.ids]
     for place, name in zip(case.limit.samples.kept, case.ids, strict=True):
         ids[place] = str(name)
@@ -234,17 +235,15 @@ def _last_steps(policies: Mapping[str, Rollouts], audits: Sequence[Audit]) -> di
     return found
 
 
-def _hacking(base: Rollouts, limit: Frontier, gold: str | None) -> Any:
+def _hacking(base: Rollouts, limit: Frontier, gold: str | None) -> Hacking | None:
     if gold is None:
         return None
-    import klimit
+    from klimit.estimate.proxy import hacking
 
     one = limit.settings
-    make = getattr(klimit, "hacking", None)
-    if make is None:
-        return None
-    return make(
-        base, proxy=limit.reward, gold=gold, prompts=one.prompts, level=one.level, seed=one.seed
+    prompts: Any = one.prompts
+    return hacking(
+        base, proxy=limit.reward, gold=gold, prompts=prompts, level=one.level, seed=one.seed
     )
 
 

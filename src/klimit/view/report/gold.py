@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import math
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from klimit._text import safe
+from klimit.view import hacking as view
 from klimit.view import words
 from klimit.view.report.axes import around
 from klimit.view.report.chart import Chart
 from klimit.view.report.small_charts import small_chart
 
+if TYPE_CHECKING:
+    from klimit.estimate.proxy import Hacking
+
 Table = tuple[list[str], list[list[str]]]
 
 
-def gold_section(hack: Any) -> dict[str, Any] | None:
+def gold_section(hack: Hacking | None) -> dict[str, Any] | None:
     """Words, picture and tables; None where no gold was named."""
     if hack is None:
         return None
-    view = import_module("klimit.view.hacking")
     kl = view.budgets(hack)
     return {
         "name": safe(hack.gold.reward, longest=60),
         "said": view.verdict(hack, kl),
-        "notes": view.notes(hack),
         "chart": _chart(hack),
         "table": _along(hack, kl),
         "by_n": _by_n(hack),
     }
 
 
-def _along(hack: Any, kl: list[float]) -> Table:
+def _along(hack: Hacking, kl: list[float]) -> Table:
     """A row per budget."""
     proxy, gold = safe(hack.proxy.reward, longest=20), safe(hack.gold.reward, longest=20)
     lines = []
@@ -45,7 +46,7 @@ def _along(hack: Any, kl: list[float]) -> Table:
     return ["KL", f"{proxy} gain", f"{gold} gain", f"of {gold}'s limit"], lines
 
 
-def _by_n(hack: Any) -> Table | None:
+def _by_n(hack: Hacking) -> Table | None:
     """A row per power of 2."""
     proxy, gold = safe(hack.proxy.reward, longest=20), safe(hack.gold.reward, longest=20)
     found = hack.best_by_proxy
@@ -57,7 +58,7 @@ def _by_n(hack: Any) -> Table | None:
     return (["N", f"{proxy} gain", f"{gold} gain"], lines) if len(lines) > 1 else None
 
 
-def _chart(hack: Any) -> Chart | None:
+def _chart(hack: Hacking) -> Chart | None:
     """What the optimum of the proxy gains in the proxy and in gold, each in its own spread."""
     reach = float(hack.trusted_kl)
     if not 0 < reach < math.inf:

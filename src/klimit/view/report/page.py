@@ -16,6 +16,7 @@ from klimit._errors import ArgumentError
 from klimit._text import safe
 from klimit.view import audit as audit_view
 from klimit.view import colours, words
+from klimit.view import hacking as hacking_view
 from klimit.view import limit as limit_view
 from klimit.view.report import budget, made, small_charts
 from klimit.view.report.advice import steps
@@ -216,6 +217,8 @@ def _notes(found: Findings) -> list[str]:
     said = [*limit_view.notes(found.limit), *found.beside.notes]
     if found.audits:
         said += audit_view.notes(found.audits)
+    if found.hack is not None:
+        said += hacking_view.notes(found.hack)
     notes = [
         f"{line[0].upper()}{line[1:]}" for line in dict.fromkeys([*found.notes, *said]) if line
     ]
