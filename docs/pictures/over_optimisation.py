@@ -105,7 +105,9 @@ def main(folder=HERE / "over-optimisation"):
         for draw in PICTURES:
             figure, ax = plt.subplots()
             draw(ax, hack, units)
-            figure.savefig(folder / f"{draw.__name__}.svg", metadata={"Date": None, "Creator": None})
+            figure.savefig(
+                folder / f"{draw.__name__}.svg", metadata={"Date": None, "Creator": None}
+            )
             plt.close(figure)
 
 
