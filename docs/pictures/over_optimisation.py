@@ -1,38 +1,31 @@
 """The pictures of docs/over-optimisation.md, drawn from `examples/train/overoptimized.parquet`.
 
 Run ``python docs/pictures/over_optimisation.py`` from the repository root; it needs matplotlib and
-writes ``docs/pictures/over-optimisation/*.svg``, the same bytes each time.
+writes ``docs/pictures/run-*.svg``, the same bytes each time.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib import pyplot as plt
-from theory import BLUE, GREY, KL, ORANGE, STYLE
 
 import klimit
+from klimit.view import plots
 
-HERE = Path(__file__).parent
-RUN = HERE.parents[1] / "examples" / "train" / "overoptimized.parquet"
+TRAIN = Path(__file__).parents[2] / "examples" / "train"
 PROXY, GOLD = "lexicon", "quality"
-SPREADS = "gain, standard deviations of the base"
+ORANGE, BLUE, GREY = "#E69F00", "#0072B2", "#7F7F7F"
+KL, SPREADS = "KL(policy || base), nats", "gain, standard deviations of the base"
 
 
 def spread(base, name):
     """Pooled standard deviation of a reward within prompts: a unit for both."""
-    values = np.array([row[~np.isnan(row)].var(ddof=1) for row in rewards(base, name)])
-    return float(np.sqrt(values.mean()))
-
-
-def rewards(base, name):
-    """(samples,) rewards of each prompt."""
     column = base.grouped(name)
-    ends = np.cumsum(column.lengths)
-    return np.split(column.columns[name], ends[:-1])
+    rows = np.split(column.columns[name], np.cumsum(column.lengths)[:-1])
+    return float(np.sqrt(np.mean([row.var(ddof=1) for row in rows])))
 
 
 def band(ax, kl, estimate, unit, colour, label):
@@ -46,14 +39,30 @@ def dots(ax, checkpoints, reward, unit, colour, label):
     kl = [one.kl for one in checkpoints]
     gain = [getattr(one, f"{reward}_gain") for one in checkpoints]
     ax.errorbar(
-        [x.value for x in kl], [y.value / unit for y in gain], color=colour, marker="o", ms=5,
+        [x.value for x in kl], [y.value / unit for y in gain], color=colour, fmt="o", ms=5,
         xerr=np.transpose([(x.value - x.low, x.high - x.value) for x in kl]),
         yerr=np.transpose([(y.value - y.low, y.high - y.value) for y in gain]) / unit,
-        lw=1.2, elinewidth=1, label=label,
+        elinewidth=1, label=label,
     )  # fmt: skip
 
 
-def prediction(ax, hack, units):
+def logged(base):
+    """KL as the callback measured it, and the proxy and gold gain of the ten steps around."""
+    rows = json.loads((TRAIN / "overoptimized.json").read_text(encoding="utf-8"))
+    means = [float(np.mean(base.grouped(name).columns[name])) for name in (PROXY, GOLD)]
+    found = []
+    for at, row in enumerate(rows):
+        if "frontier/kl" in row:
+            near = rows[max(at - 5, 0) : at + 5]
+            gains = [
+                float(np.mean([one[f"rewards/{name}/mean"] for one in near])) - mean
+                for name, mean in zip(("proxy", "quality"), means, strict=True)
+            ]
+            found.append((row["frontier/kl"], *gains))
+    return np.array(found).T
+
+
+def prediction(ax, hack, base, units):
     kl = np.linspace(0, hack.trusted_kl, 60)
     band(ax, kl, hack.proxy_gain(kl), units[0], ORANGE, "proxy, along its own tilt")
     band(ax, kl, hack.gold_gain(kl), units[1], BLUE, "gold there")
@@ -61,55 +70,36 @@ def prediction(ax, hack, units):
     best = hack.gold_limit(sure).value / units[1]
     ax.plot(sure, best, color=BLUE, ls=":", label="gold, at best (as far as trusted)")
     ax.set(xlabel=KL, ylabel=SPREADS, xlim=(0, None), ylim=(0, None))
-    ax.legend(loc="upper left")
+    ax.legend(loc="upper left", frameon=False)
 
 
-def run(ax, hack, units):
+def path(ax, hack, base, units):
     kl = np.linspace(0, hack.trusted_kl, 60)
     band(ax, kl, hack.gold_gain(kl), units[1], GREY, "gold, predicted from the base")
+    spent, proxy, gold = logged(base)
+    ax.plot(spent, proxy / units[0], color=ORANGE, lw=1, marker=".", label="proxy, as it trained")
+    ax.plot(spent, gold / units[1], color=BLUE, lw=1, marker=".", label="gold, as it trained")
     dots(ax, hack.run, "proxy", units[0], ORANGE, "proxy, checkpoints")
     dots(ax, hack.run, "gold", units[1], BLUE, "gold, checkpoints")
     ax.axhline(0, color="#555555", lw=0.8)
     ax.set(xlabel=KL, ylabel=SPREADS)
-    ax.legend(loc="upper left")
+    ax.legend(loc="best", frameon=False)
 
 
-def turned(ax, hack, units):
-    found = hack.run.turn
-    dots(ax, hack.run, "gold", 1.0, BLUE, "gold, checkpoints")
-    kl = np.linspace(0.01, found.furthest, 200)
-    if found.fit is not None:
-        band(ax, kl, found.fit.gain(kl), 1.0, ORANGE, "curve fitted to them")
-    if np.isfinite(found.bracket.high):
-        ax.axvspan(found.bracket.low, found.bracket.high, color=GREY, alpha=0.15, lw=0,
-                   label="highest here, without a curve")  # fmt: skip
-    best = hack.best_of_n([2, 4, 8, 16, 32, 64])
-    ax.plot(best.kl.value, best.gain.value, "s", color=GREY, ms=4, label="best-of-2 to 64")
-    ax.axhline(0, color="#555555", lw=0.8)
-    ax.set(xlabel=KL, ylabel=f"gain in {GOLD}")
-    ax.legend(loc="best")
+PICTURES = {"prediction": prediction, "path": path}
 
 
-PICTURES = (prediction, run, turned)
-
-
-def main(folder=HERE / "over-optimisation"):
-    """Draw all into a folder."""
-    folder.mkdir(exist_ok=True)
-    plt.switch_backend("agg")
-    whole = klimit.read(RUN)
+def main(folder: Path) -> None:
+    """Draw all into `folder`."""
+    whole = klimit.read(TRAIN / "overoptimized.parquet")
     base = whole.filter(step=0)
     units = [spread(base, name) for name in (PROXY, GOLD)]
     hack = klimit.hacking(whole, proxy=PROXY, gold=GOLD)
-    with mpl.rc_context(STYLE):
-        for draw in PICTURES:
-            figure, ax = plt.subplots()
-            draw(ax, hack, units)
-            figure.savefig(
-                folder / f"{draw.__name__}.svg", metadata={"Date": None, "Creator": None}
-            )
-            plt.close(figure)
+    for name, draw in PICTURES.items():
+        figure, ax = plots.figure()
+        draw(ax, hack, base, units)
+        plots.save(figure, folder / f"run-{name}.svg", "svg")
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
