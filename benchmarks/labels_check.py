@@ -326,9 +326,10 @@ def _share(hits: Floats) -> str:
 TEXT = """\
 # Few gold labels
 
-`{command}`: {reps} repetitions of each setting. Prompts have 64 samples, proxies on scales from .5 to
+`{command}`: {least} to {most} repetitions
+of each setting. Prompts have 64 samples, proxies on scales from .5 to
 1.5, golds with offsets of their own (standard deviation 1; 0/1 gold: pass rates that differ by prompt).
-Nothing was tuned on these laws. Coverage is in percent, of 95 % intervals; {reps} repetitions leave it
+Nothing was tuned on these laws. Coverage is in percent, of 95 % intervals; {least} repetitions leave it
 open by {margin:.0f} points. *These*: for these very prompts. *Drawn*: for the population of prompts.
 *Alone*: without predictions by the proxy, from labels and the proxy's weights of all samples.
 
@@ -338,8 +339,8 @@ open by {margin:.0f} points. *These*: for these very prompts. *Drawn*: for the p
 *Best*: with the best prediction there is, the mean of gold given all that is known, which no
 estimate from these labels can be shorter than. *Reached*: the share of that which the fitted
 prediction reaches, for drawn prompts. *All labelled*: how much shorter the interval would be if every
-sample had a label, the share that `split(kl).possible` prints. *Trusted*: percent of repetitions in which this KL is trusted; coverage
-elsewhere is not promised.
+sample had a label, the share that `split(kl).possible` prints. *Trusted*: percent of
+repetitions in which this KL is trusted; coverage elsewhere is not promised.
 
 {tenth}
 
@@ -376,16 +377,24 @@ def table(head: list[str], lines: list[list[str]]) -> str:
 @click.option("--reps", default=200, show_default=True)
 @click.option("--start", default=0, help="First repetition, to share the work.")
 @click.option("--seconds", default=1e9, help="Stop after so long; the same command goes on.")
+@click.option("--partial", is_flag=True, help="Write the table when time is up, of what is done.")
 @click.option("--parts", default="tenth,few,pairs", show_default=True)
 @click.option("--cache", default=".labels_check.jsonl", show_default=True)
 @click.option("--output", default="docs/tables/labels.md", show_default=True)
 def main(
-    seed: int, reps: int, start: int, seconds: float, parts: str, cache: str, output: str
+    seed: int,
+    reps: int,
+    start: int,
+    seconds: float,
+    partial: bool,
+    parts: str,
+    cache: str,
+    output: str,
 ) -> None:
     """Write the table of few gold labels."""
     kept = Cache(Path(cache), seed)
     cells = [cell for cell in CELLS if cell.part in parts.split(",")]
-    if not kept.fill(cells, start, reps, seconds):
+    if not kept.fill(cells, start, reps, seconds) and not partial:
         least = min(len(kept.done.get(cell.key, {})) for cell in cells)
         click.echo(f"{least} of {reps} repetitions are done; run it again to go on.", err=True)
         return
@@ -393,11 +402,12 @@ def main(
     def look(cell: Cell, way: str, kl: float, name: str) -> Floats:
         return kept.column(cell, way, kl, name, reps)
 
-    command = f"python -m benchmarks.labels_check --seed {seed}" + (
-        f" --reps {reps}" if reps != 200 else ""
-    )
+    counts = [len(kept.done.get(cell.key, {})) for cell in CELLS]
+    command = f"python -m benchmarks.labels_check --seed {seed}"
+    command += f" --reps {reps}" if reps != 200 else ""
+    command += " --partial" if partial else ""
     page = TEXT.format(
-        command=command, reps=reps, margin=100 * 1.96 * (0.95 * 0.05 / reps) ** 0.5,
+        command=command, least=min(counts), most=max(counts), margin=100 * 1.96 * (0.95 * 0.05 / min(counts)) ** 0.5,
         tenth=table(TENTH_HEAD, tenth_rows(look)), few=table(FEW_HEAD, few_rows(FEW, look)),
         pairs=table(FEW_HEAD, few_rows(PAIRS, look)),
     )  # fmt: skip

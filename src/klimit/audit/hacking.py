@@ -8,6 +8,7 @@ from typing import Any, Literal
 from klimit._errors import ArgumentError
 from klimit.audit.path import trained_path
 from klimit.audit.runs import within
+from klimit.estimate.labels.result import Sparse
 from klimit.estimate.proxy import Hacking
 from klimit.estimate.proxy import hacking as from_base
 
@@ -26,7 +27,7 @@ def hacking(
     level: float = 0.95,
     seed: int = 0,
     paired: bool | None = None,
-) -> Any:
+) -> Hacking | Sparse:
     """How much of a proxy reward's gain does the gold reward confirm, and where does it stop?
 
     Whoever optimises a proxy (a reward model, a judge, a heuristic) moves along the proxy's tilt

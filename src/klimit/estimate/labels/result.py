@@ -120,7 +120,7 @@ class Sparse(ABC):
 
     @cached_property
     def trusted_kl(self) -> float:
-        """Nats up to which samples and labels suffice: little bias, ten labels that carry the weight."""
+        """Nats up to which bias is small and ten labels or more carry the weight."""
         last = min(self.proxy.trusted_kl, float(np.log(self.known.rows.lengths.max())))
         if not last > 0:
             return 0.0

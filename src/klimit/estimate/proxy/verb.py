@@ -93,7 +93,9 @@ def hacking(
     _one_of("prompts", prompts, ("drawn", "fixed"))
     _check_numbers(level, seed)
     if judgements is not None or is_table(gold):
-        return sparse(base, proxy, gold, judgements, nuisance, prompts=prompts, level=level, seed=seed)
+        return sparse(
+            base, proxy, gold, judgements, nuisance, prompts=prompts, level=level, seed=seed
+        )
     rewards = read_rewards(base, proxy, gold, nuisance)
     if known_of_few(rewards.proxy.values, rewards.gold):
         return sparse(base, proxy, gold, None, nuisance, prompts=prompts, level=level, seed=seed)
