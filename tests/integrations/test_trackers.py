@@ -68,6 +68,14 @@ def test_numbers_are_those_of_the_result(limit, base):
     assert numbers["plan/n"] == plan.n
 
 
+def test_a_proxy_is_logged_with_the_gold_that_it_brings(base):
+    hack = klimit.hacking(base, gold=base + np.random.default_rng(2).normal(size=base.shape))
+    ((_, numbers),) = trackers.scalars(hack)
+    assert numbers["hacking/trusted_kl"] == hack.trusted_kl
+    assert numbers["hacking/gold_gain_at_0.5_nats"] == hack.gold_gain(0.5).value
+    assert numbers["hacking/proxy_gain_low_at_0.5_nats"] == hack.proxy_gain(0.5).low
+
+
 def test_what_is_not_known_is_not_logged(base):
     placed = klimit.audit(base, base[:, :8] + 0.5)
     ((_, numbers),) = trackers.scalars(placed)
