@@ -150,6 +150,16 @@ def test_gold_shows_how_much_of_the_gain_is_real():
     assert 'aria-labelledby="chart-proxy-title' in page.html
 
 
+def test_gold_that_is_known_of_few_samples_is_read_in_words():
+    rng = np.random.default_rng(9)
+    proxy = rng.normal(size=(60, 32))
+    gold = 0.7 * proxy + rng.normal(size=(60, 32))
+    gold[:, 2:] = np.nan
+    found = klimit.report(klimit.read({"rm": proxy, "human": gold}), reward="rm", gold="human")
+    assert "Proxy and gold" in told(found.html)
+    assert "without proxy" in told(found.html)
+
+
 def test_steps_of_a_run_are_found_inside_one_dump_and_drawn():
     parts = [
         rows(samples=8, shift=0.1 * step, seed=step).frame().with_columns(step=step)

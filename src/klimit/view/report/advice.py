@@ -159,10 +159,12 @@ def _misplaced(audit: Audit, name: str) -> Iterator[Step]:
 
 def _gold(found: Findings) -> Iterator[Step]:
     """Where gold turns down, if it does within trust."""
-    hack = found.hack
-    if hack is None:
-        return
+    from klimit.estimate.proxy import Hacking
     from klimit.view.hacking import turning
+
+    hack = found.hack
+    if not isinstance(hack, Hacking):
+        return
 
     stop = hack.stop_kl
     if stop.trusted and math.isfinite(stop.high):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from klimit.audit import Audit
     from klimit.estimate.best_of_n import BestOfN
     from klimit.estimate.convergence import Convergence
+    from klimit.estimate.labels.result import Sparse
     from klimit.estimate.proxy import Hacking
     from klimit.estimate.result import Frontier
     from klimit.rollouts import Rollouts
@@ -59,7 +60,7 @@ class Findings:
     policies: Mapping[str, Rollouts]
     others: tuple[OtherReward, ...]
     gold: str | None
-    hack: Hacking | None
+    hack: Hacking | Sparse | None
     convergence: Convergence | None
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
@@ -235,7 +236,7 @@ def _last_steps(policies: Mapping[str, Rollouts], audits: Sequence[Audit]) -> di
     return found
 
 
-def _hacking(base: Rollouts, limit: Frontier, gold: str | None) -> Hacking | None:
+def _hacking(base: Rollouts, limit: Frontier, gold: str | None) -> Hacking | Sparse | None:
     if gold is None:
         return None
     from klimit.estimate.proxy import hacking

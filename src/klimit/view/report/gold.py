@@ -15,15 +15,33 @@ from klimit.view.report.chart import Chart
 from klimit.view.report.small_charts import small_chart
 
 if TYPE_CHECKING:
+    from klimit.estimate.labels.result import Sparse
     from klimit.estimate.proxy import Hacking
 
 Table = tuple[list[str], list[list[str]]]
 
 
-def gold_section(hack: Hacking | None) -> dict[str, Any] | None:
-    """Words, picture and tables; None where no gold was named."""
+def gold_section(hack: Hacking | Sparse | None, gold: str | None) -> dict[str, Any] | None:
+    """Words, picture and tables; None where no gold was named.
+
+    Where gold is known of few samples only, words and the table in words are all there is.
+    """
     if hack is None:
         return None
+    from klimit.estimate.proxy import Hacking
+
+    if not isinstance(hack, Hacking):
+        from klimit.view import labels
+
+        kl = labels.budgets(hack)
+        return {
+            "name": safe(gold, longest=60),
+            "said": labels.verdict(hack, kl),
+            "chart": None,
+            "table": None,
+            "by_n": None,
+            "text": f"{labels.rows(hack, kl)}\n\n{labels.legend(hack)}",
+        }
     kl = view.budgets(hack)
     return {
         "name": safe(hack.gold.reward, longest=60),
@@ -31,6 +49,7 @@ def gold_section(hack: Hacking | None) -> dict[str, Any] | None:
         "chart": _chart(hack),
         "table": _along(hack, kl),
         "by_n": _by_n(hack),
+        "text": "",
     }
 
 

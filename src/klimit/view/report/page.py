@@ -60,7 +60,7 @@ def page(
     texts = side_by_side(found, rows.pop("places"))
     script = "\n".join(asset(name) for name in (*SCRIPTS, *(("live.js",) if live else ())))
     style = "\n".join([_palette(), *(asset(name) for name in STYLES)])
-    gold = gold_section(found.hack)
+    gold = gold_section(found.hack, found.gold)
     if gold is not None:
         gold["said"] = _unfolded(gold["said"])
     context = {
@@ -214,10 +214,12 @@ def _unfolded(text: str) -> list[str]:
 
 
 def _notes(found: Findings) -> list[str]:
+    from klimit.estimate.proxy import Hacking
+
     said = [*limit_view.notes(found.limit), *found.beside.notes]
     if found.audits:
         said += audit_view.notes(found.audits)
-    if found.hack is not None:
+    if isinstance(found.hack, Hacking):
         said += hacking_view.notes(found.hack)
     notes = [
         f"{line[0].upper()}{line[1:]}" for line in dict.fromkeys([*found.notes, *said]) if line
