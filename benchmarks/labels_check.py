@@ -407,7 +407,8 @@ def main(
     command += f" --reps {reps}" if reps != 200 else ""
     command += " --partial" if partial else ""
     page = TEXT.format(
-        command=command, least=min(counts), most=max(counts), margin=100 * 1.96 * (0.95 * 0.05 / min(counts)) ** 0.5,
+        command=command, least=min(counts), most=max(counts),
+        margin=100 * 1.96 * (0.95 * 0.05 / min(counts)) ** 0.5,
         tenth=table(TENTH_HEAD, tenth_rows(look)), few=table(FEW_HEAD, few_rows(FEW, look)),
         pairs=table(FEW_HEAD, few_rows(PAIRS, look)),
     )  # fmt: skip

@@ -126,11 +126,7 @@ def convergence(limit: Frontier, kl: float, *, exact: bool = True) -> Convergenc
     level, note = limit.settings.level, gains[-1][0].note
     gain = Estimate.of(value, low, high, level=level, trusted=trusted, note=note)
     return Convergence(
-<<<<<<< HEAD
-        float(kl), np.asarray(samples, dtype=np.float64).round(9), sizes, gain, np.array(plugins), limit.reward,
-=======
         float(kl), np.array(samples, dtype=float).round(9), sizes, gain, np.array(plugins), limit.reward,
->>>>>>> plots
         known - len(rows),
     )  # fmt: skip
 
