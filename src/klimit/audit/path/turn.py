@@ -119,9 +119,8 @@ def _fit(form: Method, points: Points, level: float) -> tuple[OveroptimizationFi
         sampling = _sampling(form, points, theta)
         scatter = _scatter(points.gold - terms @ theta, terms @ hat, weights, sampling)
         total = np.diag(sampling) + scatter
-        weights = (
-            total.max() / np.maximum(total, 1e-3 * total.max()) if total.max() > 0 else weights
-        )
+        if total.max() > 0:
+            weights = np.asarray(total.max() / np.maximum(total, 1e-3 * total.max()), dtype=float)
         theta, hat = _solve(terms, points.gold, weights)
     rest = points.gold - terms @ theta
     scatter = _scatter(rest, terms @ hat, weights, sampling)
