@@ -140,7 +140,7 @@ def _say(found: Any, truth: float, population: float, kl: float) -> dict[str, fl
             tag = f"{name} {way}"
             out[f"{tag} error"], out[f"{tag} length"] = value - true, high - low
             out[f"{tag} in"] = float(low <= true <= high)
-    out["trusted"] = float(kl <= found.proxy.trusted_kl and found._sure(kl))
+    out["trusted"] = float(kl <= found.proxy.trusted_kl and found._carried(kl))
     one = found._at(kl, seeing=True)
     least = 2 * 1.96 * max(one.drawn - one.labels, 0.0) ** 0.5
     out["drawn all labelled"] = 1 - least / out["drawn without length"]

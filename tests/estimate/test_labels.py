@@ -269,7 +269,7 @@ def test_words_numbers_and_tables_agree():
     assert few.correlation.low < 0.8 < few.correlation.high
     far = few.gold_gain(few.trusted_kl + 1)
     assert not far.trusted
-    assert "beyond" in far.note
+    assert "at most" in far.note
 
 
 def test_bad_labels_are_refused_in_one_line():

@@ -124,16 +124,20 @@ class Sparse(ABC):
         last = min(self.proxy.trusted_kl, float(np.log(self.known.rows.lengths.max())))
         if not last > 0:
             return 0.0
-        place = np.geomspace(0.02 * last, last, _PLACES)
-        for before, kl in zip(np.r_[0.0, place], place, strict=False):
-            if not self._sure(float(kl)):
-                return float(before)
-        return last
+        found = 0.0
+        for kl in np.geomspace(0.02 * last, last, _PLACES).tolist():
+            if 0.5 * self._wrong(kl) > DOUBT * self._spread * math.sqrt(2 * kl):
+                break
+            found = kl if self._carried(kl) else found
+        return found
+
+    def _carried(self, kl: float) -> bool:
+        """Whether enough labels carry the weight to see how unsure they are."""
+        return self._at(kl, seeing=True).effective >= _EFFECTIVE
 
     def _sure(self, kl: float) -> bool:
-        """Whether bias is small, and enough labels carry the weight to see how unsure they are."""
-        enough = self._at(kl, seeing=True).effective >= _EFFECTIVE
-        return enough and 0.5 * self._wrong(kl) <= DOUBT * self._spread * math.sqrt(2 * kl)
+        """Whether this KL is trusted."""
+        return kl == 0 or (kl <= self.trusted_kl and self._carried(kl))
 
     def proxy_gain(self, kl: ArrayLike) -> Estimate:
         """What the proxy gains of itself at its own tilt, proxy units."""
@@ -229,7 +233,8 @@ class Sparse(ABC):
                     interval(found, self.proxy.settings.level, drawn=self._drawn,
                              wrong=self._wrong(float(budget)))
                 )  # fmt: skip
-        trusted = budgets <= self.trusted_kl
+        trusted = np.array([self._sure(kl) for kl in budgets.ravel().tolist()])
+        trusted = trusted.reshape(budgets.shape)
         note = "" if bool(np.all(trusted)) else _beyond(self.trusted_kl)
         value, low, high = out.reshape(3, *budgets.shape)
         return Estimate.of(
@@ -299,4 +304,4 @@ def quantile(level: float, freedom: float) -> float:
 def _beyond(trusted_kl: float) -> str:
     if trusted_kl <= 0:
         return "no KL is trusted with these samples and labels"
-    return f"beyond the {nats(trusted_kl)} that these samples and labels reach"
+    return f"not within what these samples and labels reach, {nats(trusted_kl)} at most"
