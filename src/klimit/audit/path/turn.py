@@ -145,7 +145,7 @@ def _fit(form: Method, points: Points, level: float) -> tuple[OveroptimizationFi
 def _solve(terms: Floats, gold: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """Coefficients (..., 2) and what makes them of the gains (..., 2, points)."""
     root = np.sqrt(weights)
-    hat: Floats = np.linalg.pinv(terms * root[:, None]) * root
+    hat = np.asarray(np.linalg.pinv(terms * root[:, None]) * root, dtype=np.float64)
     return np.einsum("...kp,...p->...k", hat, gold), hat
 
 
