@@ -57,7 +57,7 @@ def first_labels(
     --------
     >>> proxy = np.random.default_rng(0).normal(size=(100, 64))
     >>> first_labels(proxy, n=200, kl=0.5).head(2)["prompt_id", "sample"].rows()
-    [('0', '2'), ('0', '14')]
+    [('0', '8'), ('0', '46')]
     """
     if isinstance(n, bool) or not n >= 2 or not kl > 0:
         raise ArgumentError(

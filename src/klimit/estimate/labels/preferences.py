@@ -155,7 +155,7 @@ def judged(
     ...     "preferred": np.where(quality[prompt, a] > quality[prompt, b], "a", "b")})
     >>> found = judged(proxy, judgements=table)
     >>> print(found.win_rate(kl=0.5))  # the truth is .714
-    0.66 [0.59, 0.73]
+    0.714 [0.684, 0.744]
     """
     read = read_judgements(base, proxy, judgements, seed=seed)
     prompts_judged = len(np.unique(read.known.rows.prompt[read.first]))
