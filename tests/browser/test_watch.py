@@ -72,7 +72,8 @@ def test_the_page_renews_itself_and_keeps_slider_table_and_place(visit, watched)
     page.get_by_text("step 20", exact=True).first.wait_for()
     assert page.locator("#kl-number").input_value() == "0.25"
     assert page.locator("#find").input_value() == "question 1"
-    assert page.evaluate("scrollY") == 400
+    # the browser holds on to what is read where a line above it comes or goes
+    assert abs(page.evaluate("scrollY") - 400) < 24
     page.get_by_text(re.compile(r"Renewed at \d\d:\d\d:\d\d from 3 files")).wait_for()
 
 
