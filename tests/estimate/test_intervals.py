@@ -5,11 +5,13 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
+from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 from klimit.estimate.intervals import (
     LIGHT,
     around,
     doubt,
     leave_out_error,
+    left_out_reach,
     pareto_shape,
     quantiles,
     tail_of,
@@ -61,10 +63,10 @@ def test_tails_are_told_apart():
 
 
 def test_an_interval_is_long_upwards_where_much_was_corrected():
-    value, error = np.array([1.0]), np.array([0.1])
-    low, high = around(value, error, np.zeros(1), np.zeros(1), LIGHT, 2.0)
+    value, sampling = np.array([1.0]), (np.array([0.2]), np.array([0.2]))
+    low, high = around(value, sampling, np.zeros(1), np.zeros(1), LIGHT)
     assert_allclose([low[0], high[0]], [0.8, 1.2])
-    low, high = around(value, error, np.array([0.3]), np.array([0.1]), LIGHT, 2.0)
+    low, high = around(value, sampling, np.array([0.3]), np.array([0.1]), LIGHT)
     assert high[0] - 1 > 1 - low[0] > 0.2
 
 
@@ -83,3 +85,19 @@ def test_the_front_of_a_normal_law_is_the_root_of_twice_the_kl():
     assert_allclose(found.tilt, np.sqrt(2 * kl), rtol=1e-2)
     many = front(np.stack([grid.tilts**2 / 2, 2 * grid.tilts**2]), grid, kl)
     assert_allclose(many.gain[1], 2 * many.gain[0], rtol=1e-4)
+
+
+def test_what_is_left_out_of_a_mean_gives_the_interval_of_a_mean():
+    values = np.random.default_rng(2).exponential(size=(3, 12))
+    whole = values.mean(axis=1)
+    without = (values.sum(axis=1) - values.T) / 11
+    below, above = left_out_reach(without, whole, np.full(12, 1 / 12), 0.9)
+    known = mean_of_prompts(values, 0.9)
+    assert_allclose(whole - below, known.low)
+    assert_allclose(whole + above, known.high)
+    assert (above > below).all()
+
+
+def test_one_prompt_alone_has_no_interval():
+    below, above = left_out_reach(np.ones((1, 2)), np.ones(2), np.ones(1), 0.95)
+    assert np.isinf([below, above]).all()

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from klimit.estimate.best_of_n.prompt_means import skewed_quantiles
-from klimit.estimate.intervals import leave_out_error, quantiles, uneven_quantiles
+from klimit.estimate.intervals import leave_out_error, left_out_reach, quantiles
 from klimit.estimate.kernel import Floats, Grid
 
 NUMBERS = ("gain", "kl", "limit", "efficiency", "gap_reward", "gap_nats", "root", "excess")
@@ -109,23 +108,14 @@ def reach(full: Floats, sides: list[tuple[Floats, Floats]], level: float) -> Rea
     sides : of each side the numbers with every group left out (numbers, groups), and the groups'
         weights (groups,)
     """
-    errors, groups = [], []
-    for without, weights in sides:
-        finite = np.where(np.isfinite(full), full, 0.0)
-        parts = np.where(np.isfinite(without.T), without.T, finite)
-        errors.append(leave_out_error(parts, finite, weights))
-        groups.append(int((weights > 0).sum()))
+    finite = np.where(np.isfinite(full), full, 0.0)
+    sides = [(np.where(np.isfinite(x.T), x.T, finite), weights) for x, weights in sides]
+    errors = [leave_out_error(parts, finite, weights) for parts, weights in sides]
     if len(sides) == 1:
-        without, weights = sides[0]
-        influence = np.nan_to_num(full[:, None] - without)[:, weights > 0]
-        centred = influence - np.sort(influence, axis=1).mean(axis=1, keepdims=True)
-        short, far = skewed_quantiles(centred, uneven_quantiles(centred, level))
-        error = errors[0]
-        safe = np.where(np.isfinite(error), error, 0.0)
-        lost = ~np.isfinite(error)
         return Reach(
-            np.where(lost, np.inf, far * safe), np.where(lost, np.inf, short * safe), error
+            *left_out_reach(sides[0][0], finite, sides[0][1], level, uneven=True), errors[0]
         )
+    groups = [int((weights > 0).sum()) for _, weights in sides]
     error = np.sqrt(np.sum(np.square(errors), axis=0))
     both = np.array([_welch(np.array(pair), groups, level) for pair in np.transpose(errors)])
     far = np.where(np.isfinite(error), both * np.where(np.isfinite(error), error, 0.0), np.inf)

@@ -13,7 +13,6 @@ from klimit.audit.case import Case
 from klimit.audit.measure import NUMBERS, Reach, numbers, reach
 from klimit.audit.result import missing
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
-from klimit.estimate.intervals import quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
 
@@ -202,22 +201,15 @@ def _relative_bias(limit: Frontier, best: Estimate, kl: float) -> tuple[float, f
     value = float(best.value)
     if not value > 0:
         return 0.0, 0.0
-    quantile = quantiles(best.level, _degrees(limit))[0]
-    own = quantile * float(limit.bands.share(limit.bands.error, np.asarray(kl)))
-    low, high = 1 - float(best.low) / value, float(best.high) / value - 1
-    return _beyond(low, own), _beyond(high, own)
+    bands, at = limit.bands, np.asarray(kl)
+    below, above = (float(bands.share(x, at)) for x in (bands.below, bands.above))
+    return _beyond(1 - float(best.low) / value, below), _beyond(float(best.high) / value - 1, above)
 
 
 def _beyond(reach_: float, own: float) -> float:
     if not np.isfinite(reach_):
         return float("inf")
     return float(np.sqrt(max(reach_**2 - own**2, 0.0))) if np.isfinite(own) else 0.0
-
-
-def _degrees(limit: Frontier) -> int:
-    if limit.settings.prompts == "fixed" or limit.members is None:
-        return 10**6
-    return int((limit.members.weights > 0).sum())
 
 
 def _on_nothing(case: Case) -> Placed:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit.estimate.curve import Curve
-from klimit.estimate.intervals import DOUBT, Tail, around, doubt, leave_out_error, quantiles
+from klimit.estimate.intervals import (
+    DOUBT,
+    Tail,
+    around,
+    doubt,
+    leave_out_error,
+    left_out_reach,
+    quantiles,
+)
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import Members, front
 from klimit.estimate.pass_rates import Bands as RateBands
@@ -30,6 +38,7 @@ class Bands:
     gain, plugin : the estimate and the uncorrected one, reward units
     low, high : interval of the gain
     beta_low, beta_high : factors on beta
+    below, above : how far from the gain the truth may lie by chance, without what a bias adds
     error : standard error of the gain
     bound : the plug-in's one-sided lower limit, for where nothing better is known
     doubt : likely size of the remaining bias over the gain; trusted up to `DOUBT`
@@ -46,6 +55,8 @@ class Bands:
     high: Floats
     beta_low: Floats
     beta_high: Floats
+    below: Floats
+    above: Floats
     error: Floats
     bound: Floats
     doubt: Floats
@@ -96,10 +107,10 @@ def average_bands(
         chosen_without = front(members.chosen_without, grid, kl)
     plain_error = leave_out_error(plain_without.gain, plain.gain, members.weights)
     error = leave_out_error(chosen_without.gain, chosen.gain, members.weights)
-    log_beta_error = leave_out_error(
-        -np.log(chosen_without.tilt), -np.log(chosen.tilt), members.weights
-    )
+    log_betas = -np.log(chosen_without.tilt), -np.log(chosen.tilt)
     narrowing = 1.0
+    groups = int((members.weights > 0).sum())
+    two_sided, one_sided = quantiles(level, 10**6 if fixed else groups)
     if fixed:
         tilts = np.log(grid.tilts)
         redraw = np.interp(np.log(plain.tilt), tilts, stats.noise) / plain.tilt**2
@@ -108,17 +119,19 @@ def average_bands(
         known = np.isfinite(error) & (error > 0)
         if known.any():
             narrowing = float(np.median(new_error[known] / error[known]))
-        log_beta_error = np.where(np.isfinite(error), log_beta_error * narrowing, 1.0)
+        log_beta_error = leave_out_error(*log_betas, members.weights) * narrowing
+        log_beta_error = two_sided * np.where(np.isfinite(error), log_beta_error, 1.0)
         plain_error, error = np.sqrt(redraw), new_error
-    two_sided, one_sided = quantiles(
-        level, int((members.weights > 0).sum()) if not fixed else 10**6
-    )
+        sampling, beta_sampling = (two_sided * error,) * 2, (log_beta_error,) * 2
+    else:
+        sampling = left_out_reach(chosen_without.gain, chosen.gain, members.weights, level)
+        beta_sampling = left_out_reach(*log_betas, members.weights, level)
     plugin = np.minimum(plain.gain, point.gain)
     correction = point.gain - plugin
     fronts = front(members.candidates, grid, kl)
     spread = np.ptp(fronts.gain, axis=0)
     bound = np.maximum.accumulate(np.maximum(plugin - one_sided * plain_error, 0.0))
-    low, high = around(point.gain, error, correction, spread, tail, two_sided)
+    low, high = around(point.gain, sampling, correction, spread, tail)
     shaky = doubt(point.gain, correction, spread, tail)
     if rates is not None:
         low, high, shaky = _rate_bands(*rates, kl, point.gain, error, two_sided)
@@ -128,10 +141,10 @@ def average_bands(
     with np.errstate(divide="ignore", invalid="ignore"):
         plain_beta, beta = 1 / plain.tilt, 1 / point.tilt
         gap = np.abs(np.log(np.where(beta > 0, beta, plain_beta) / plain_beta))
-    beta_low, beta_high = around(np.zeros(len(kl)), log_beta_error, gap, 0.5 * gap, tail, two_sided)
+    beta_low, beta_high = around(np.zeros(len(kl)), beta_sampling, gap, 0.5 * gap, tail)
     return Bands(
         kl, point.gain, plugin, np.maximum(low, 0.0), high,
-        np.exp(np.maximum(beta_low, -50)), np.exp(np.minimum(beta_high, 50)), error,
+        np.exp(np.maximum(beta_low, -50)), np.exp(np.minimum(beta_high, 50)), *sampling, error,
         bound, shaky, trusted_kl, _rate(stats, grid, plain.tilt), narrowing, rates is not None,
     )  # fmt: skip
 

@@ -56,9 +56,7 @@ def bounds(limit: Frontier, kl: float) -> pl.DataFrame:
 
 def _from_moments(limit: Frontier, kl: float, variance: float) -> list[tuple[str, float, str]]:
     samples = limit.samples
-    tilts = limit.curve.knots[1:]
-    log_mgf = limit.curve.at_tilt(np.minimum(tilts, np.nextafter(tilts[-1], 0))).log_partition
-    proxy = max(float((2 * log_mgf / tilts**2).max()), variance)
+    proxy = max(_variance_proxy(limit), variance)
     wide = ordered_mean(_ranges(limit) ** 2, samples)
     above = limit.cap if np.isfinite(limit.cap) else 0.0
     above = max(float(samples.tops.max()), above)
@@ -73,6 +71,19 @@ def _from_moments(limit: Frontier, kl: float, variance: float) -> list[tuple[str
         ("Bernstein", float(root + above * kl / 3), "Boucheron et al. 2013, section 2.7"),
         ("Bennett", _bennett(variance, above, kl), "Boucheron et al. 2013, section 2.7"),
     ]
+
+
+def _variance_proxy(limit: Frontier) -> float:
+    """The largest ``2 log-mgf / tilt^2``: at the knots, then between those beside the best."""
+    knots = limit.curve.knots[1:]
+    tilts = np.minimum(knots, np.nextafter(knots[-1], 0))
+
+    def proxies(at: Floats) -> Floats:
+        return np.asarray(2 * limit.curve.at_tilt(at).log_partition / at**2)
+
+    best = int(proxies(tilts).argmax())
+    ends = tilts[max(best - 1, 0)], tilts[min(best + 1, len(tilts) - 1)]
+    return float(proxies(np.geomspace(*ends, 257)).max())
 
 
 def _from_divergences(

@@ -25,6 +25,7 @@ from klimit.estimate.intervals import (
     around,
     doubt,
     leave_out_error,
+    left_out_reach,
     quantiles,
     tail_of,
 )
@@ -251,14 +252,17 @@ def _bands(
     fixed = settings.prompts == "fixed"
     plain_error = leave_out_error(full[1:], full[0], weights)
     error = leave_out_error(chosen[1:], chosen[0], weights)
+    two_sided, one_sided = quantiles(settings.level, 10**6 if fixed else int((weights > 0).sum()))
     if fixed:
         extra = np.maximum(error**2 - plain_error**2, 0.0) if np.isfinite(error).all() else 0.0
         plain_error, error = np.sqrt(noise), np.sqrt(noise + extra)
-    two_sided, one_sided = quantiles(settings.level, 10**6 if fixed else int((weights > 0).sum()))
+        sampling = (two_sided * error,) * 2
+    else:
+        sampling = left_out_reach(chosen[1:], chosen[0], weights, settings.level)
     gain = curve.at_kl(kl).gain
     correction = np.maximum(gain - full[0], 0.0)
     spread = np.ptp(candidates, axis=0)
-    low, high = around(gain, error, correction, spread, tail, two_sided)
+    low, high = around(gain, sampling, correction, spread, tail)
     shaky = doubt(gain, correction, spread, tail)
     wall = min(average.horizon(samples), average.saturation(samples))
     unsure = (shaky > DOUBT) | (kl > wall) | (not correct)
@@ -271,6 +275,6 @@ def _bands(
         )
     trusted = edge_of_trust(kl, shaky, first, wall) if correct else 0.0
     return Bands(
-        kl, gain, np.minimum(full[0], gain), np.maximum(low, 0.0), high, 1 / factor, factor, error,
+        kl, gain, np.minimum(full[0], gain), np.maximum(low, 0.0), high, 1 / factor, factor, *sampling, error,
         bound, shaky, trusted, np.ones(len(kl)), 1.0,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from klimit._estimate import Estimate
 from klimit.estimate.bands import Bands, kl_nodes
 from klimit.estimate.curve import Curve
 from klimit.estimate.inputs import RewardColumn
-from klimit.estimate.intervals import DOUBT, LIGHT, Tail, around, leave_out_error, quantiles
+from klimit.estimate.intervals import DOUBT, LIGHT, Tail, around, left_out_reach, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import Members
 from klimit.estimate.samples import Samples, ordered_mean
@@ -85,7 +85,9 @@ class Frontier:
         trusted_kl = 0.0 if 0 < room < np.inf else np.inf
         doubt = none if trusted_kl else none + np.inf
         one = none + 1
-        bands = Bands(kl, none, none, none, none, one, one, none, none, doubt, trusted_kl, one, 1.0)
+        bands = Bands(
+            kl, none, none, none, none, one, one, none, none, none, none, doubt, trusted_kl, one, 1.0
+        )  # fmt: skip
         return cls(column.ids, column.name, samples, settings, curve, None, bands, LIGHT, room)
 
     def __repr__(self) -> str:
@@ -364,15 +366,15 @@ class Frontier:
 
         plugin, chosen = numbers(members.plugin), numbers(members.chosen)
         without = numbers(members.chosen_without)
-        groups = int((members.weights > 0).sum())
-        quantile = quantiles(self.settings.level, groups)[0]
         found = {}
         for name in names:
-            error = leave_out_error(without[name], chosen[name], members.weights)
-            error = error * self.bands.narrowing  # inf from one prompt alone
+            below, above = left_out_reach(
+                without[name], chosen[name], members.weights, self.settings.level
+            )
+            sampling = below * self.bands.narrowing, above * self.bands.narrowing
             correction = np.abs(chosen[name] - plugin[name])
             low, high = around(
-                np.zeros(len(tilt)), error, correction, 0.5 * correction, self.tail, quantile
+                np.zeros(len(tilt)), sampling, correction, 0.5 * correction, self.tail
             )
             found[name] = (-low, high)
         return found

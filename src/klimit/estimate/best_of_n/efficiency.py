@@ -8,9 +8,8 @@ import numpy as np
 
 from klimit._estimate import Estimate
 from klimit.estimate.best_of_n.own_spending import SpendingRatio, own_front
-from klimit.estimate.best_of_n.prompt_means import skewed_quantiles
 from klimit.estimate.best_of_n.prompts import PromptBestOfN
-from klimit.estimate.intervals import leave_out_error, quantiles
+from klimit.estimate.intervals import left_out_reach
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
 from klimit.estimate.result import Frontier
@@ -66,15 +65,17 @@ def efficiency(
         none = np.full(len(gain), np.nan)
         note = "nothing can be gained: every prompt's rewards are all equal"
         return Efficiency(best, own, Estimate(none, none, none, best.level, none == none, note))
-    quantile = quantiles(best.level, int((limit.members.weights > 0).sum()))[0]
-    below, above = _paired_reach(limit, found, rank, gain, kl, quantile)
+    below, above = _paired_reach(limit, found, rank, gain, kl, best.level)
     bands = limit.bands
-    own_error = quantile * bands.share(bands.error, kl)
     split = _DISSENT * _spread(limit, kl, best.value)
     low_share, high_share = bands.share(bands.low, kl), bands.share(bands.high, kl)
     with np.errstate(divide="ignore", invalid="ignore"):  # one prompt has no error
-        down = np.sqrt(np.fmax((1 - low_share) ** 2 - own_error**2, 0.0) + split**2)
-        up = np.sqrt(np.fmax((high_share - 1) ** 2 - own_error**2, 0.0) + split**2)
+        down = np.sqrt(
+            np.fmax((1 - low_share) ** 2 - bands.share(bands.below, kl) ** 2, 0.0) + split**2
+        )
+        up = np.sqrt(
+            np.fmax((high_share - 1) ** 2 - bands.share(bands.above, kl) ** 2, 0.0) + split**2
+        )
         value = np.where(best.value > 0, gain / best.value, np.nan)
         low = value - np.hypot(below, np.abs(value) * up / (1 + up))
         high = value + np.hypot(above, np.abs(value) * down / np.maximum(1 - down, 0.05))
@@ -129,7 +130,7 @@ def _ordered_mean(values: Floats) -> Floats:
 
 
 def _paired_reach(
-    limit: Frontier, found: PromptBestOfN, rank: Integers, gain: Floats, kl: Floats, quantile: float
+    limit: Frontier, found: PromptBestOfN, rank: Integers, gain: Floats, kl: Floats, level: float
 ) -> tuple[Floats, Floats]:
     """How far the choice of prompts may have moved the ratio up and down."""
     members = limit.members
@@ -140,12 +141,7 @@ def _paired_reach(
     whole = front(members.chosen, members.grid, kl).gain
     with np.errstate(divide="ignore", invalid="ignore"):
         parts, full = gain_without / np.transpose(curves), gain / whole
-        error = leave_out_error(parts, full, members.weights)
-        influence = np.nan_to_num(full - parts)[members.weights > 0].T
-    centred = influence - np.sort(influence, axis=1).mean(axis=1, keepdims=True)
-    short, far = skewed_quantiles(centred, quantile)
-    finite = np.isfinite(error)
-    return np.where(finite, far * error, np.inf), np.where(finite, short * error, np.inf)
+        return left_out_reach(parts, full, members.weights, level)
 
 
 def _without(values: Floats, group: Integers, weights: Floats) -> Floats:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit._estimate import Estimate
-from klimit.estimate.intervals import quantiles
+from klimit.estimate.intervals import quantiles, skewed_quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers, Samples
 
@@ -60,25 +60,6 @@ def mean_of_prompts(
         np.ones(len(mean), dtype=bool),
         note,
     )
-
-
-def skewed_quantiles(residuals: Floats, quantile: Floats | float) -> tuple[Floats, Floats]:
-    """How many standard errors the mean of so skewed prompts may lie below and above the truth.
-
-    Hall's cubic transformation (Journal of the Royal Statistical Society B 54, 1992): pass rates
-    and the KL of few levels are skewed between prompts, and a symmetric interval would miss on the
-    long side.
-    """
-    prompts = residuals.shape[1]
-    spread = np.sqrt((residuals**2).mean(axis=1))
-    skew = (residuals**3).mean(axis=1) / np.where(spread > 0, spread, 1.0) ** 3
-    skew = np.where(np.abs(skew) > 1e-6, skew, 1e-6) / np.sqrt(prompts)
-
-    def limit(x: Floats | float) -> Floats:
-        found: Floats = 3 / skew * (np.cbrt(1 + skew * (x - skew / 6)) - 1)
-        return found
-
-    return -limit(-quantile), limit(quantile)
 
 
 def pairing_rank(samples: Samples, values: Floats) -> Integers:

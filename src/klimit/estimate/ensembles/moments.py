@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit._estimate import Estimate
-from klimit.estimate.best_of_n.prompt_means import skewed_quantiles
 from klimit.estimate.ensembles.panel import Panel, centred
-from klimit.estimate.intervals import quantiles
+from klimit.estimate.intervals import quantiles, skewed_quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers
 
