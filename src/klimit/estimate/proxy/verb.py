@@ -39,47 +39,11 @@ def hacking(
     level: float = 0.95,
     seed: int = 0,
 ) -> Hacking | Sparse:
-    """How much of a proxy reward's gain does the gold reward confirm, and where does it stop?
+    """How much of a proxy's gain does gold confirm, from base samples? See `klimit.hacking`.
 
-    Whoever optimises a proxy (a reward model, a judge, a heuristic) moves along the proxy's tilt
-    ``base * exp(proxy / beta) / Z`` at best. Base samples scored by both rewards show, before any
-    training, what the gold reward (a human, a verifier, a better model) gains along it:
-    ``E_x [E w gold / E w - E gold]`` with ``w = exp(proxy / beta)``.
-
-    Parameters
-    ----------
-    base : Rollouts; or a mapping of names to (prompts, samples) arrays of one shape (NaN = missing)
-        or sequences of 1-D arrays; or the proxy's own rewards as such an array, with `gold` another
-    proxy, gold : which rewards: the one that is optimised and the one that counts. Gold may be
-        missing for most samples, or stand in a table of prompt_id, sample and gold: see
-        `klimit.estimate.labels.few_labels`
-    judgements : instead of gold, a table of judged pairs: see `klimit.estimate.labels.judged`
-    nuisance : another column, such as the length of the completions, whose part in the proxy's gain
-        is asked for
-    prompts : ``"drawn"``: intervals for the population that the prompts came from; ``"fixed"``: for
-        these
-    reward_range : what gold rewards can be, if known; 0/1 rewards imply (0, 1)
-    level : of intervals
-    seed : of random splits; the same seed gives the same digits whatever the order of rows and
-        prompts
-
-    Returns
-    -------
-    Hacking
-        KL in nats per sequence; proxy gains in the proxy's units, all others in gold's.
-
-    Raises
-    ------
-    ArgumentError
-        For an option that is not one of those above, or the same reward as proxy and as gold.
-    DataError
-        Where no prompt has two samples with both rewards, gold is missing nearly everywhere, or one
-        of them is the same for all samples of every prompt.
-
-    Notes
-    -----
-    arXiv 2605.07105, section 4 (proxy and gold); 2406.05883 (from proxy to gold). The correction of
-    few samples and what it reaches are in ``docs/hacking.md``.
+    This is the part that needs no policies; arguments, errors and result are those of
+    `klimit.hacking`, and ``E_x [E w gold / E w - E gold]`` with ``w = exp(proxy / beta)`` is what it
+    estimates (arXiv 2605.07105, section 4).
 
     Examples
     --------
