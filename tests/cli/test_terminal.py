@@ -62,6 +62,16 @@ def test_help_and_version_say_so_on_stdout(klimit):
         assert not done.err
 
 
+def test_help_shows_each_example_on_a_line_of_its_own(klimit):
+    names = re.findall(
+        r"^  (\S+)  +\S", klimit("--help").out.partition("Commands:")[2], re.MULTILINE
+    )
+    assert len(names) > 10
+    for name in names:
+        assert "\\b" not in klimit(name, "--help").out, name
+    assert "\n  klimit limit rollouts.parquet --kl 0.5,1,2\n" in klimit("limit", "--help").out
+
+
 def test_help_needs_well_under_0_6_seconds_of_the_processor(klimit_process):
     resource = pytest.importorskip("resource")
     times = []

@@ -169,7 +169,7 @@ def audit(
     source: Asked, at: tuple[tuple[float, float], ...], track: str | None, as_json: bool,
     output: Path | None,
 ) -> None:  # fmt: skip
-    r"""How near do trained policies come to the best that any method could do with their KL?
+    """How near do trained policies come to the best that any method could do with their KL?
 
     BASE holds samples of the base model with rewards, each POLICY samples of a trained one, best on
     the same prompts. With one path, base and policies are found inside it: step 0 or 1 of a run, or

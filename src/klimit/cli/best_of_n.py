@@ -29,7 +29,7 @@ def best_of_n(
     output: Path | None,
     **how: Any,
 ) -> None:
-    r"""What does serving the best of N answers gain, spend and cost, beside the limit?
+    """What does serving the best of N answers gain, spend and cost, beside the limit?
 
     PATH is a file, a folder or a glob with samples of the base model and their rewards. Every N up
     to the samples of a prompt is estimated from the same samples, without bias.

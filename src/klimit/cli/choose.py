@@ -29,7 +29,7 @@ from klimit.cli.source import Source, from_source, reading
 def choose(
     source: Source, proxy: str, gold: str, as_json: bool, output: Path | None, **how: Any
 ) -> None:
-    r"""Which rule of choosing among N answers by a proxy keeps the best answers by gold?
+    """Which rule of choosing among N answers by a proxy keeps the best answers by gold?
 
     PATH is a file, a folder or a glob with samples of the base model and both rewards of each.
     Best-of-N, soft best-of-N and pessimism are compared at every setting and at the best one of

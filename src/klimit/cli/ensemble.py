@@ -61,7 +61,7 @@ def ensemble(
     output: Path | None,
     **how: Any,
 ) -> None:
-    r"""What do several proxy rewards buy together, and what do they all get wrong?
+    """What do several proxy rewards buy together, and what do they all get wrong?
 
     PATH is a file, a folder or a glob with samples of the base model, each scored by every proxy.
     With a gold reward of the same samples, or some of them, it is told what averaging gains, what

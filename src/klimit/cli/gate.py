@@ -28,7 +28,7 @@ def gate(
     sure: bool,
     as_json: bool,
 ) -> int:
-    r"""Does a run do well enough? Exits 0 if it does, 3 if it falls short, and says why in one line.
+    """Does a run do well enough? Exits 0 if it does, 3 if it falls short, and says why in one line.
 
     Reads base and policies as `klimit audit` does; each policy and each step has to pass.
 

@@ -54,7 +54,7 @@ def hacking(
     output: Path | None,
     **how: Any,
 ) -> None:
-    r"""How much of a proxy reward's gain does the gold reward confirm, and where does it turn?
+    """How much of a proxy reward's gain does the gold reward confirm, and where does it turn?
 
     The first PATH is a file, a folder or a glob with samples of the base model and both rewards of
     each; no training run is needed. Further ones are trained policies, whose steps are checkpoints;

@@ -25,7 +25,7 @@ def labels(
     source: Source, proxy: str, number: int, kl: float, gold: str | None, pairs: bool, seed: int,
     output: Path,
 ) -> None:  # fmt: skip
-    r"""Which samples tell most about a proxy's gold gain at a KL?
+    """Which samples tell most about a proxy's gold gain at a KL?
 
     PATH is a file, a folder or a glob with samples of the base model and the proxy's reward of each.
     Fill a column with gold and hand the table to klimit hacking --labels.

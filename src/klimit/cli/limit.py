@@ -52,7 +52,7 @@ def limit(
     source: Source, kl: list[float] | None, track: str | None, as_json: bool,
     output: Path | None, **how: Any,
 ) -> None:  # fmt: skip
-    r"""How much reward can any method gain over the base model for a KL budget?
+    """How much reward can any method gain over the base model for a KL budget?
 
     PATH is a file, a folder or a glob with samples of the base model and their rewards: several
     answers to every prompt, drawn at temperature 1. No training run is needed. `klimit frontier`

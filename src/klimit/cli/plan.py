@@ -32,7 +32,7 @@ from klimit.cli.source import Source, from_source, reading
 @options.answering
 @from_source
 def plan(source: Source, as_json: bool, output: Path | None, **how: Any) -> None:
-    r"""Which beta and N spend a budget, what do they gain, and how many samples show it?
+    """Which beta and N spend a budget, what do they gain, and how many samples show it?
 
     Give exactly one of --kl, --gain, -n and --beta. PATH is a file, a folder or a glob with
     samples of the base model and their rewards.

@@ -40,7 +40,7 @@ def plot(
     title: str | None,
     output: Path,
 ) -> None:
-    r"""Draw what any method can gain for its KL, and what yours did.
+    """Draw what any method can gain for its KL, and what yours did.
 
     BASE holds samples of the base model with rewards, each POLICY samples of a trained one. Alone,
     BASE gives the limit with best-of-N beside it; with policies, or with steps of a run inside

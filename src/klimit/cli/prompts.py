@@ -58,7 +58,7 @@ def prompts(
     output: Path | None,
     **how: Any,
 ) -> None:
-    r"""Which prompts have the most to gain, and which teach nothing?
+    """Which prompts have the most to gain, and which teach nothing?
 
     PATH is a file, a folder or a glob with samples of the base model and their rewards. One JSON
     object per prompt goes to stdout, and a line that says how many to stderr. Prompts are by

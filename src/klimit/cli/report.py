@@ -36,7 +36,7 @@ judging = options.several(
 def report(
     typed: Sequence[str], source: Asked, gold: str | None, focus: float | None, output: Path
 ) -> None:
-    r"""What is there to gain, how did the policies do, and what should be done next?
+    """What is there to gain, how did the policies do, and what should be done next?
 
     Writes one HTML file that needs no network and no other file. BASE holds samples of the base
     model with rewards, each POLICY samples of a trained one. With one path, policies are looked for

@@ -37,7 +37,7 @@ def rescore(
     device: str | None,
     dtype: str,
 ) -> None:
-    r"""How likely are these samples under the policy and under the base?
+    """How likely are these samples under the policy and under the base?
 
     PATH is a file, a folder or a glob with samples of the policy. FILE gets them with columns
     logprob, ref_logprob, kl_rb (nats per completion) and tokens. Stopped, the same command goes on

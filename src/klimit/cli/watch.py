@@ -41,7 +41,7 @@ def watch(
     port: int,
     every: float,
 ) -> None:
-    r"""How is the run doing, as its steps arrive?
+    """How is the run doing, as its steps arrive?
 
     Serves the page of `klimit report` to this machine only, reads the paths again whenever they
     change, and renews the page. A file that is half written is left for the next look. Ctrl-C ends
