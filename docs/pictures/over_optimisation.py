@@ -82,8 +82,21 @@ def path(ax, hack, base, units):
     dots(ax, hack.run, "proxy", units[0], ORANGE, "proxy, checkpoints")
     dots(ax, hack.run, "gold", units[1], BLUE, "gold, checkpoints")
     ax.axhline(0, color="#555555", lw=0.8)
-    ax.set(xlabel=KL, ylabel=SPREADS)
-    ax.legend(loc="best", frameon=False)
+    ax.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
+    ax.set(xlabel=f"{KL} (on a square root scale)", ylabel=SPREADS, xlim=(0, 60), ylim=(-1.5, 5.2))
+    ax.set_xticks(
+        [0, 0.5, 2, 5, 10, 20, 30, 50], labels=["0", ".5", "2", "5", "10", "20", "30", "50"]
+    )
+    last = list(hack.run)[-1]
+    for gain, unit, colour, end in (
+        (last.proxy_gain, units[0], ORANGE, 5.1), (last.gold_gain, units[1], BLUE, -1.4)
+    ):  # fmt: skip
+        ax.annotate(
+            f"{last.label}: {gain.value / unit:+.0f}", (last.kl.value, end), color=colour,
+            xytext=(0, -22 if end > 0 else 14), textcoords="offset points", ha="center",
+            arrowprops={"arrowstyle": "->", "color": colour},
+        )  # fmt: skip
+    ax.legend(loc="upper left", frameon=False)
 
 
 PICTURES = {"prediction": prediction, "path": path}

@@ -206,6 +206,14 @@ def test_stored_log_probabilities_of_another_policy_are_found_out(models):
         rescore(run, policy=models[0], base=models[1])
 
 
+def test_a_few_texts_that_were_split_otherwise_are_no_other_policy(models, recwarn):
+    run = every_completion(**ids_of_all())
+    logprob = rescore(run, policy=models[0], base=models[1]).frame()["logprob"].to_list()
+    logprob[3] += 50.0
+    rescore(every_completion(**ids_of_all(), logprob=logprob), policy=models[0], base=models[1])
+    assert not recwarn.list
+
+
 def test_checkpoints_that_do_not_fit_are_refused(tmp_path, models):
     run = every_completion()
     with pytest.raises(ArgumentError, match="is no folder"):

@@ -2,8 +2,9 @@
 
 Two forms describe gold against d = sqrt(KL): ``d (a - b log d)``, which Gao et al. (arXiv 2210.10760)
 saw in reinforcement learning, and ``d (a - b d)``, which they saw in best-of-N. Neither is a law, so
-what the points scatter about a form beyond their sampling errors counts as an error of it, and every
-form that fits about as well as the best one has a say in the peak's interval.
+what the points scatter about a form beyond their sampling errors counts as an error of it, one that
+neighbouring checkpoints share, and every form that fits about as well as the best one has a say in the
+peak's interval.
 
 Without a form: the checkpoints that cannot be told from the best one. Gold that rises once and falls
 once is highest between the neighbours of these.
@@ -22,7 +23,8 @@ from klimit.theory.overoptimization import Method, OveroptimizationFit, design, 
 
 FEWEST = 5  # checkpoints beyond the base, from which a form and its misfit can be told
 FORMS: tuple[Method, ...] = ("rl", "best-of-n")
-MISFIT = 5.0  # squared distance from a form, over what sampling explains, that no curve may have
+MISFIT = 3.0  # squared distance from a form, over what sampling explains, that no curve may have
+APART = 2  # checkpoints of a run that stray from a form independently: neighbours stray alike
 ALIKE = 4.0  # twice the log-likelihood by which a form may fit worse and still have a say
 
 
@@ -129,7 +131,7 @@ def _fit(form: Method, points: Points, level: float) -> tuple[OveroptimizationFi
     by_prompts = points.covariance(theta, left_out.T)
     slopes = _slopes(form, points.kl, theta)
     own = scatter + (slopes * points.kl_error) ** 2
-    by_points = (hat * own) @ hat.T
+    by_points = (hat * own) @ hat.T * (number / APART)
     expected = np.trace((np.eye(number) - terms @ hat) @ sampling)
     misfit = float((rest**2).sum() / expected) if expected > 0 else np.nan
     v, w = by_prompts[1, 1], by_points[1, 1]
