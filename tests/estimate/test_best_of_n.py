@@ -500,3 +500,32 @@ def test_the_mean_over_prompts_says_nothing_where_one_is_unknown():
     assert found.value[1] == 2
     alone = mean_of_prompts(np.array([[2.0]]), 0.95, least=0.0)
     assert (alone.low[0], alone.value[0], alone.high[0]) == (0, 2, np.inf)
+
+
+@pytest.mark.parametrize("judge", [None, "gold"])
+def test_a_limit_that_is_there_already_gives_the_same_digits_and_is_not_estimated_anew(
+    judge,
+):
+    from klimit.estimate.best_of_n.verb import beside
+
+    rng = np.random.default_rng(4)
+    rewards = rng.normal(size=(30, 16))
+    rewards[3, 2] = rewards[7, 5:] = np.nan
+    base = klimit.read({"rm": rewards, "gold": rewards + rng.normal(size=rewards.shape)})
+    how = {"n": [2, 4], "reward": "rm", "judge": judge, "seed": 1}
+    limit = klimit.frontier(base, reward=judge or "rm", seed=1)
+    anew = klimit.best_of_n(base, **how).to_frame()
+    assert beside([klimit.frontier(base, seed=2, reward="rm")], base, **how).to_frame().equals(anew)
+    found = beside([limit], base, **how)
+    assert found.frontier is limit
+    assert found.to_frame().equals(anew)
+
+
+def test_a_limit_of_other_samples_is_not_taken_for_that_of_these():
+    from klimit.estimate.best_of_n.verb import beside
+
+    rewards = np.random.default_rng(5).normal(size=(30, 16))
+    other = klimit.frontier(rewards[::-1])
+    found = beside([other], rewards, n=[2, 4])
+    assert found.frontier is not other
+    assert found.to_frame().equals(klimit.best_of_n(rewards, n=[2, 4]).to_frame())

@@ -29,7 +29,7 @@ def smooth_slopes(x: Floats, y: Floats) -> Floats:
     if knots == 3:  # one parabola
         bend = (secant[..., 1:] - secant[..., :1]) / (x[2] - x[0])
         ends = np.concatenate([secant[..., :1], secant], axis=-1)
-        return ends + bend * np.array([-width[0], width[0], width[1]])
+        return np.asarray(ends + bend * np.array([-width[0], width[0], width[1]]))
     below, diagonal, above = np.empty(knots), np.empty(knots), np.empty(knots)
     right = np.empty(y.shape)
     diagonal[1:-1] = 2 * (width[:-1] + width[1:])

@@ -50,8 +50,8 @@ def best_of_n_beside(
     ----------
     also : sizes that are wanted as well; `best` has them
     """
-    import klimit
     from klimit.estimate.best_of_n.equal_n import n_kl, n_spending
+    from klimit.estimate.best_of_n.verb import beside
 
     if limit.samples.scale == 0:
         return Beside(dict.fromkeys(kl), dict.fromkeys(kl, "-"))
@@ -68,8 +68,8 @@ def best_of_n_beside(
     found = None
     if asked and limit.members is not None:
         settings = limit.settings
-        found = klimit.best_of_n(
-            rollouts, n=asked, reward=limit.reward, reward_range=reward_range,
+        found = beside(
+            [limit], rollouts, n=asked, reward=limit.reward, reward_range=reward_range,
             level=settings.level, seed=settings.seed,
         )  # fmt: skip
     sentence, notes = ("", ()) if n is None or found is None else _sentence(found, asked.index(n))

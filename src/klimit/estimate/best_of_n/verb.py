@@ -20,6 +20,8 @@ from klimit.estimate.result import Frontier
 from klimit.estimate.samples import collect
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike
 
 __all__ = ["BestOfN", "best_of_n"]
@@ -83,15 +85,27 @@ def best_of_n(
     >>> print(best.gain[1], "at", round(best.kl[1].value, 4), "nats")  # the truth is 1.03
     1.021 [1.008, 1.034] at 0.6363 nats
     """
+    return beside(
+        (), base, n=n, reward=reward, judge=judge, reward_range=reward_range, level=level, seed=seed
+    )
+
+
+def beside(
+    limits: Sequence[Frontier], base: Any, *, n: ArrayLike, reward: str | None = None,
+    judge: Any = None, reward_range: tuple[float, float] | None = None, level: float = 0.95,
+    seed: int = 0,
+) -> BestOfN:  # fmt: skip
+    """`best_of_n` with one of these limits of the same base, digit for digit, where one fits."""
     from klimit.estimate.frontier import frontier
 
     if not 0 < level < 1:
         raise ArgumentError(f"level must lie between 0 and 1; got {level}. 0.95 is usual.")
     asked = sizes_asked(n)
     data = candidates(base, reward, judge).enough(int(asked.max()))
-    limit = frontier(
-        data.rows(), reward=data.read_name, reward_range=reward_range, level=level, seed=seed
-    )
+    how: dict[str, Any] = {"reward_range": reward_range, "level": level, "seed": seed}
+    limit = next((one for one in limits if _fits(one, data, **how)), None)
+    if limit is None:
+        limit = frontier(data.rows(), reward=data.read_name, **how)
     sizes = np.unique(asked)
     samples = limit.samples
     found = by_prompt(data.ranked(samples), sizes.tolist(), samples.prompts, judged=data.judged)
@@ -126,6 +140,30 @@ def best_of_n(
         notes=data.notes(),
         frontier=limit,
     )
+
+
+def _fits(
+    limit: Frontier, data: Candidates, *, reward_range: tuple[float, float] | None, level: float,
+    seed: int,
+) -> bool:  # fmt: skip
+    """Whether this limit is that of what is read, estimated as best-of-N has it estimated."""
+    one = limit.settings
+    stated = None if one.range_implied else one.reward_range
+    usual = ("average", "drawn", "corrected", "reward")
+    return (
+        type(limit) is Frontier  # not one that policy samples carry
+        and limit.reward == data.read_name
+        and (one.budget, one.prompts, one.estimator, one.objective) == usual
+        and (stated, one.level, one.seed) == (reward_range, level, seed)
+        and np.array_equal(limit.samples.counts, data.lengths)
+        and np.allclose(limit.samples.means, _means(data), rtol=0, atol=1e-9 * limit.samples.scale)
+    )
+
+
+def _means(data: Candidates) -> Floats:
+    """Of every prompt, which tell whether two have the same samples in the same order."""
+    starts = np.cumsum(data.lengths) - data.lengths
+    return np.asarray(np.add.reduceat(data.read, starts) / data.lengths)
 
 
 def prompt_estimates(

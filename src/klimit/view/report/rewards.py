@@ -53,19 +53,20 @@ def other_rewards(
     for name in names[:MOST]:
         try:
             theirs = frontier(base, reward=name, **own)
-            moved = _moved(few, limit, name, sizes)
+            moved = _moved(few, limit, theirs, sizes)
         except KlimitError:  # such as labels on one sample a prompt, which show no limit
             continue
         found.append(OtherReward(name, theirs, moved))
     return tuple(found)
 
 
-def _moved(base: Rollouts, limit: Frontier, name: str, sizes: list[int]) -> BestOfN | None:
-    from klimit.estimate.best_of_n import best_of_n
+def _moved(base: Rollouts, limit: Frontier, theirs: Frontier, sizes: list[int]) -> BestOfN | None:
+    from klimit.estimate.best_of_n.verb import beside
 
     if not sizes:
         return None
     settings = limit.settings
-    return best_of_n(
-        base, n=sizes, reward=limit.reward, judge=name, level=settings.level, seed=settings.seed
-    )
+    return beside(
+        [theirs], base, n=sizes, reward=limit.reward, judge=theirs.reward, level=settings.level,
+        seed=settings.seed,
+    )  # fmt: skip
