@@ -210,4 +210,4 @@ def reading(kind: str, folder: Path, rows: int, prompts: int) -> Contest:
 def klimit_command() -> tuple[str, ...]:
     """The command that users type, or the module where it is not installed."""
     script = Path(sys.executable).with_name("klimit")
-    return (str(script),) if script.exists() else (sys.executable, "-m", "klimit.cli")
+    return (str(script),) if script.exists() else (sys.executable, "-m", "klimit")

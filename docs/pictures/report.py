@@ -21,7 +21,7 @@ COMMAND = (
 
 def main() -> None:
     """Write both."""
-    command = [sys.executable, "-m", "klimit.cli", *COMMAND.split()]
+    command = [sys.executable, "-m", "klimit", *COMMAND.split()]
     subprocess.run(command, cwd=ROOT, check=True)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])

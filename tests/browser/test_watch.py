@@ -36,7 +36,7 @@ def watched(tmp_path):
     """`klimit watch` on an empty run: its folder and its address."""
     folder = tmp_path / "completions"
     folder.mkdir()
-    command = [sys.executable, "-m", "klimit.cli", "watch", folder, "--port", "0", "--every", "0.3"]
+    command = [sys.executable, "-m", "klimit", "watch", folder, "--port", "0", "--every", "0.3"]
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True)
     said = process.stdout.readline()
     yield folder, re.search(r"http://127\.0\.0\.1:\d+/", said)[0], process

@@ -39,7 +39,7 @@ def klimit_process():
 
     def run(*args, **environment):
         done = subprocess.run(
-            [sys.executable, "-m", "klimit.cli", *map(str, args)],
+            [sys.executable, "-m", "klimit", *map(str, args)],
             capture_output=True,
             text=True,
             env=os.environ | environment,

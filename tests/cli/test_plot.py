@@ -105,4 +105,6 @@ def test_what_fails_leaves_nothing(klimit, quality, tmp_path):
 def test_without_matplotlib_it_says_what_to_install(klimit, quality, tmp_path):
     done = klimit("plot", quality, "-o", tmp_path / "x.png")
     assert done.code == FAILED
-    assert done.err == "error: pictures need matplotlib; install it: pip install 'klimit[plot]'.\n"
+    assert (
+        done.err == "error: a picture needs matplotlib; install it: pip install 'klimit[plot]'.\n"
+    )

@@ -12,7 +12,7 @@ import pytest
 from klimit.cli.output import write_table
 from klimit.cli.progress import Steps, steps
 
-CLI = [sys.executable, "-m", "klimit.cli"]
+CLI = [sys.executable, "-m", "klimit"]
 
 
 def in_a_terminal(*args, **environment):

@@ -162,7 +162,7 @@ def test_a_command_logs_where_it_is_told_and_prints_what_it_prints(tmp_path):
     lines = [f"p{i},{x}" for i, row in enumerate(rewards) for x in row]
     table.write_text("\n".join(["prompt_id,rm", *lines]))
     done = subprocess.run(
-        [sys.executable, "-m", "klimit.cli", "limit", str(table), "--json", "--track", "trackio"],
+        [sys.executable, "-m", "klimit", "limit", str(table), "--json", "--track", "trackio"],
         env=os.environ | {"TRACKIO_DIR": str(tmp_path / "kept"), "TRACKIO_PROJECT": "mine"},
         capture_output=True, text=True,
     )  # fmt: skip

@@ -5,6 +5,7 @@ import hashlib
 import html
 import json
 import re
+import sys
 
 import numpy as np
 import polars as pl
@@ -262,20 +263,8 @@ def test_a_file_is_written_whole_or_not_at_all(report, tmp_path):
 
 
 def test_without_jinja2_the_error_says_what_to_install(base, monkeypatch):
-    import builtins
-
-    from klimit.view.report import page
-
-    real = builtins.__import__
-
-    def without(name, *rest, **more):
-        if name == "jinja2":
-            raise ImportError(name)
-        return real(name, *rest, **more)
-
-    page._environment.cache_clear()
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(klimit.ArgumentError, match=r"pip install 'klimit\[report\]'"):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(klimit.DataError, match=r"pip install 'klimit\[report\]'"):
         klimit.report(base, reward="rm")
 
 

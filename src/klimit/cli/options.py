@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from klimit._extras import need
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
@@ -129,8 +131,16 @@ reward_range = click.option(
     help="What rewards can be, if known; 0/1 rewards imply 0,1.",
 )  # fmt: skip
 
+
+def _installed(context: click.Context, option: click.Parameter, tracker: str | None) -> str | None:
+    """Refuse a tracker that is not there before anything is measured."""
+    if tracker is not None:
+        need("trackers", tracker, "matplotlib", what=f"logging to {tracker}")
+    return tracker
+
+
 track = click.option(
-    "--track", type=click.Choice(["trackio", "wandb"]),
+    "--track", type=click.Choice(["trackio", "wandb"]), callback=_installed,
     help="Also log numbers and picture to the tracker.",
 )  # fmt: skip
 

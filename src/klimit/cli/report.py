@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from klimit._errors import DataWarning, KlimitError
+from klimit._extras import need
 from klimit.cli import options
 from klimit.cli.audit import Asked, asked, reading
 
@@ -50,6 +51,7 @@ def report(
     from klimit.cli.progress import steps
     from klimit.view.report.findings import STAGES
 
+    need("report", "jinja2", what="a report")
     source.keep(output)
     with steps("reading", *STAGES, "writing the page") as job:
         found, read = build(source, gold=gold, focus=focus, typed=typed, done=job.next)

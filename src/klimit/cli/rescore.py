@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from klimit._extras import need
 from klimit.cli.source import Source, from_source, reading
 
 
@@ -50,6 +51,7 @@ def rescore(
     from klimit.audit.rescore import rescore as score
     from klimit.cli.output import print_text
 
+    need("hf", "torch", "transformers", what="scoring checkpoints")
     source.keep(output)
     rollouts = source.load()
     scored = score(

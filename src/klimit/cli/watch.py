@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from klimit._errors import KlimitError
+from klimit._extras import need
 from klimit.cli.audit import Asked, asked, reading
 from klimit.cli.report import build, judging
 
@@ -54,6 +55,7 @@ def watch(
     from klimit.cli.program import one_line, say
     from klimit.view.report.serving import Stand, serve
 
+    need("report", "jinja2", what="a report")
     run = Run(source, gold, focus, typed)
     stand = Stand(waiting("Nothing has been read yet."))
     with serve(stand, port=port) as address:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._errors import ArgumentError, DataError
+from klimit._errors import ArgumentError
+from klimit._extras import need
 from klimit._text import safe
 
 if TYPE_CHECKING:
@@ -206,12 +207,8 @@ def _opened(to: Any, project: str | None) -> Iterator[tuple[Any, str]]:
         return
     if to not in TRACKERS:
         raise ArgumentError(f"to={to!r} was given; 'trackio', 'wandb' or a run was expected.")
-    try:
-        module = import_module(to)
-    except ImportError:
-        raise DataError(
-            f"{to} is not installed; install it: pip install 'klimit[trackers]'."
-        ) from None
+    need("trackers", to, what=f"logging to {to}")
+    module = import_module(to)
     run = _active(module, to)
     if run is not None:
         yield run, to

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from klimit._errors import ArgumentError
+from klimit._extras import need
 from klimit._text import safe
 
 
@@ -99,11 +100,8 @@ def tokenizer_of(policy: Path, base: Path) -> Any:
 
 
 def _libraries() -> tuple[Any, Any]:
-    try:
-        import torch
-        import transformers
-    except ImportError:
-        raise ArgumentError(
-            "scoring checkpoints needs torch and transformers; install them: pip install 'klimit[hf]'."
-        ) from None
+    need("hf", "torch", "transformers", what="scoring checkpoints")
+    import torch
+    import transformers
+
     return torch, transformers

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._errors import DataError
+from klimit._extras import need
 from klimit.view.colours import DARK, LIGHT, Palette
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 SIZE = (6.4, 4.0)  # inches
 SMALL = 8.5  # points, of labels inside a picture
 MARKERS = ("o", "D", "^", "v", "P", "X")
-MISSING = "pictures need matplotlib; install it: pip install 'klimit[plot]'."
 
 
 def axes(ax: Axes | None) -> Axes:
@@ -40,10 +39,9 @@ def axes(ax: Axes | None) -> Axes:
     """
     if ax is not None:
         return ax
-    try:
-        from matplotlib import pyplot as plt
-    except ImportError:
-        raise DataError(MISSING) from None
+    need("plot", "matplotlib", what="a picture")
+    from matplotlib import pyplot as plt
+
     return dressed(plt.subplots(figsize=SIZE, layout="constrained")[1])
 
 
@@ -55,11 +53,10 @@ def figure(*, dark: bool = False, size: tuple[float, float] = SIZE) -> tuple[Fig
     DataError
         Where matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise DataError(MISSING) from None
+    need("plot", "matplotlib", what="a picture")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     found = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(found)
     ax = found.add_subplot()

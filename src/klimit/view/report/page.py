@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._errors import ArgumentError
 from klimit._text import safe
 from klimit.view import audit as audit_view
 from klimit.view import colours, words
@@ -130,12 +129,7 @@ def _rendered(name: str, context: dict[str, Any]) -> str:
 
 @cache
 def _environment() -> Environment:
-    try:
-        from jinja2 import Environment, FunctionLoader, StrictUndefined
-    except ImportError:
-        raise ArgumentError(
-            "a report needs jinja2; install it: pip install 'klimit[report]'."
-        ) from None
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     def template(name: str) -> str:
         where = files("klimit.view.report").joinpath("templates", name)

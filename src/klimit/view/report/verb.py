@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from klimit._errors import ArgumentError
+from klimit._extras import need
 from klimit._text import safe
 
 if TYPE_CHECKING:
@@ -101,9 +102,10 @@ def report(
     Raises
     ------
     ArgumentError
-        For an option that cannot be, or where jinja2 is not installed.
+        For an option that cannot be.
     DataError
-        Where the samples do not show a limit, or base and policies cannot be compared.
+        Where the samples do not show a limit, base and policies cannot be compared, or jinja2 is not
+        installed.
 
     Examples
     --------
@@ -115,6 +117,7 @@ def report(
     from klimit.view.report.findings import gather
     from klimit.view.report.page import page
 
+    need("report", "jinja2", what="a report")
     if focus is not None and not 0 < focus < float("inf"):
         raise ArgumentError(f"focus must be a positive number of nats; got {focus!r}.")
     made = made or Made()

@@ -1,6 +1,0 @@
-"""``python -m klimit.cli``."""
-
-from klimit.cli import main
-
-if __name__ == "__main__":
-    main()
