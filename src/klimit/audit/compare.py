@@ -67,6 +67,11 @@ class Comparison:
                  "high": pl.Float64, "trusted": pl.Boolean}  # fmt: skip
         return pl.DataFrame(rows, schema=types)
 
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import text
+
+        return text(str(self))
+
     def __str__(self) -> str:
         """The differences in words."""
         from klimit.view.audit import comparison

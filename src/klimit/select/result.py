@@ -137,6 +137,11 @@ class Choices:
 
         return record(self)
 
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import text
+
+        return text(str(self))
+
     def __str__(self) -> str:
         """The verdict in words, and what to mind."""
         from klimit.view.choices import verdict

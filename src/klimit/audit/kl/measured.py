@@ -73,6 +73,11 @@ class MeasuredKL:
     notes: tuple[str, ...] = ()
     samples: ByPrompt | None = None
 
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import text
+
+        return text(str(self))
+
     def __str__(self) -> str:
         size = f", {counted(len(self.ids), 'prompt')}" if len(self.ids) else ""
         return f"KL(policy || base) = {self.kl} nats ({self.estimator}{size})"

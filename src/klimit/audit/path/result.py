@@ -111,6 +111,11 @@ class TrainedPath:
 
         return record(self)
 
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import text
+
+        return text(str(self))
+
     def __str__(self) -> str:
         """The verdict in words, a table of the checkpoints, and what to mind."""
         from klimit.view.path import text

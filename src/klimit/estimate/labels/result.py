@@ -203,6 +203,11 @@ class Sparse(ABC):
 
         return record(self)
 
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import text
+
+        return text(str(self))
+
     def __str__(self) -> str:
         """The verdict in words."""
         from klimit.view.labels import text

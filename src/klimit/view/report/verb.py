@@ -33,6 +33,11 @@ class Report:
         limit = self.findings.limit
         return f"<Report on {limit.reward}: {len(self.html.encode()) / 1000:,.0f} kB>"
 
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import text
+
+        return text(str(self))
+
     def __str__(self) -> str:
         """The verdict in words, as it stands at the top of the page."""
         return self.verdict
