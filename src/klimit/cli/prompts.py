@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LISTS = {
     "headroom": "by headroom, the largest first",
     "zero-signal": "whose samples all have one reward: a group of them gives no gradient",
-    "saturated": "nearly all of whose samples have the best possible reward",
+    "saturated": "at least {nearly} of whose samples have the best possible reward",
     "wasteful": "on which {policy} spends more KL than the optimal policy, at a loss; the worst first",
 }
 
@@ -63,7 +63,8 @@ def prompts(
     PATH is a file, a folder or a glob with samples of the base model and their rewards. One JSON
     object per prompt goes to stdout, and a line that says how many to stderr. Prompts are by
     headroom (best sample above the mean), or only those with zero signal (all rewards equal),
-    saturated ones (solved by nearly all samples), or those on which a policy wastes KL.
+    saturated ones (nearly all samples have the best possible reward), or those on which a policy
+    wastes KL.
 
     \b
     klimit prompts base.parquet --by headroom --top 1000 -o train.jsonl
@@ -92,7 +93,8 @@ def prompts(
     total, found = len(base.ids), frame.height
     frame = frame if top is None else frame.head(top)
     frame = with_text(frame, base) if text else frame
-    line = f"{found:,} of {total:,} prompts {LISTS[by].format(policy=said)}"
+    listed = LISTS[by].format(policy=said, nearly=f"{100 * nearly:g} %")
+    line = f"{found:,} of {total:,} prompts {listed}"
     cut = f"; the first {frame.height:,} are listed" if frame.height < found else ""
     if output is None:
         for row in rows(frame):

@@ -115,10 +115,14 @@ def _spending(found: Findings, audit: Audit, name: str) -> Iterator[Step]:
         return
     if not (audit.excess_kl.low > 0 and spent > FAR * least.value):
         return
-    slope = found.limit.beta(float(least.value))
+    reach = found.limit.trusted_kl
+    slope = found.limit.beta(min(float(least.value), reach) if reach > 0 else float(least.value))
     way = "stop earlier, or train with a larger KL coefficient"
     if slope.trusted and slope.value > 0:
-        way = f"stop earlier, or train with a KL coefficient of about {words.short(float(slope.value))}"
+        beta = words.short(float(slope.value))
+        way = f"stop earlier, or train with a KL coefficient of about {beta}"
+        if least.value > reach:  # the slope only falls from there on
+            way = f"stop earlier, or train with a larger KL coefficient, at most {beta}"
     price = words.nats(float(least.value))
     if not least.trusted:
         price = f"about {price} (not trusted)"

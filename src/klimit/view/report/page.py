@@ -23,7 +23,7 @@ from klimit.view.report.cleaning import as_script, clean
 from klimit.view.report.frontier_chart import frontier_chart, largest_kl
 from klimit.view.report.gold import gold_section
 from klimit.view.report.policy import content_policy
-from klimit.view.report.prompts import table
+from klimit.view.report.prompts import SATURATED, table
 from klimit.view.report.texts import share_shown, side_by_side
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from klimit.estimate.best_of_n import BestOfN
     from klimit.view.report.findings import Findings
 
-SCRIPTS = ("words.js", "budget.js", "prompts.js")
+SCRIPTS = ("words.js", "budget.js", "prompts.js", "folded.js")
 STYLES = ("page.css",)
 SIZES = (4, 16, 64)  # best-of-N that stand beside policies
 
@@ -89,6 +89,7 @@ def page(
         "gold": gold,
         "prompts": rows,
         "first": rows["rows"][:20],
+        "saturated": SATURATED,
         "texts": texts,
         "texts_shown": share_shown(texts),
         "checks": found.checks,

@@ -99,8 +99,11 @@ class _Side:
             return []
         start = 0 if at == 0 else int(self.ends[at - 1])
         rows = [int(i) for i in self.order[start : int(self.ends[at])]]
-        texts = self.frame["completion"].gather(rows).to_list()
-        keyed = sorted(zip(self.rewards[rows].tolist(), map(str, texts), rows, strict=True))
+        rewards = self.rewards[rows]
+        texts = [""] * len(rows)
+        if len(np.unique(rewards)) < len(rows):  # only ties need more to be told apart by
+            texts = list(map(str, self.frame["completion"].gather(rows).to_list()))
+        keyed = sorted(zip(rewards.tolist(), texts, rows, strict=True))
         return [row for reward, _, row in keyed if reward == reward]
 
     def shown(self, row: int, longest: int) -> list[Any]:

@@ -3,12 +3,20 @@
 const KEPT = "klimit-report";
 const EVERY = 2000;
 
-// Slider, table and scroll survive the change; a page that waits has neither.
+// What is read now: the last part that begins above the top of the window, and where it does.
+function read() {
+  const parts = [...document.querySelectorAll("main > section, #prompt-table")];
+  const tops = parts.map((part) => part.getBoundingClientRect().top);
+  const at = Math.max(tops.findLastIndex((top) => top <= 0), 0);
+  return { id: parts[at].id, top: tops[at] };
+}
+
+// Slider, table and place survive the change; a page that waits has neither.
 function keep() {
   if (!data.prompts) return;
   const opened = [...state.opened].map((at) => cells[at][where.id]);
   const kl = document.getElementById("kl-number")?.value;
-  sessionStorage.setItem(KEPT, JSON.stringify({ kl, x: scrollX, y: scrollY, state: { ...state, opened } }));
+  sessionStorage.setItem(KEPT, JSON.stringify({ kl, read: read(), state: { ...state, opened } }));
 }
 
 function restore() {
@@ -28,7 +36,8 @@ function restore() {
   document.getElementById("find").value = state.find;
   document.getElementById("kind").value = state.kind;
   draw();
-  scrollTo(kept.x, kept.y);
+  const part = document.getElementById(kept.read.id);
+  if (part) scrollBy({ top: part.getBoundingClientRect().top - kept.read.top, behavior: "instant" });
 }
 
 async function look() {
