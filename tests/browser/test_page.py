@@ -253,3 +253,30 @@ def test_the_numbers_without_javascript_are_those_that_the_script_writes(
     for one in ("at-gain", "at-mean", "at-beta", "at-n", "at-needed", "at-trust"):
         assert text(page, one) == text(still, one)
     context.close()
+
+
+def test_the_words_are_explained_where_the_link_below_the_verdict_leads(visit, pages):
+    page = visit(pages("posts")[0])
+    meaning = page.get_by_text("How far a policy has moved from the base model")
+    assert not meaning.is_visible()
+    page.get_by_role("link", name="What KL, gain, beta and the other words mean").focus()
+    page.keyboard.press("Enter")
+    meaning.wait_for()
+
+
+def test_what_is_folded_is_printed(visit, pages):
+    page = visit(pages("posts")[0])
+    folded = "[...document.querySelectorAll('details')].filter((one) => !one.open).length"
+    assert page.evaluate(folded) == 2
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(folded) == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(folded) == 2
+
+
+def test_on_a_phone_an_open_prompt_is_read_without_scrolling_sideways(visit, pages):
+    page = visit(pages("posts")[0], width=390)
+    page.locator("#prompt-table tbody button").first.click()
+    for box in [one.bounding_box() for one in page.locator(".behind .text").all()]:
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390

@@ -33,7 +33,8 @@ def test_pages_look_as_they_did(visit, pages, name, look):
 def test_paper_shows_no_controls_and_is_light(visit, pages):
     page = visit(pages("posts")[0], dark=True, media="print")
     assert not page.locator("#kl").is_visible()
-    assert not page.locator("#prompt-tools").is_visible()
+    assert not page.locator("#find").is_visible()
+    assert page.locator("#count").is_visible()
     assert not page.locator("nav").is_visible()
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == "rgb(255, 255, 255)"

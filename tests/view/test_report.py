@@ -273,3 +273,15 @@ def test_json_in_a_page_cannot_end_its_element(text):
     written = as_script([clean(text)])
     assert not re.search("[<\u2028\u2029\x00\x1b\ud800]", written)
     assert json.loads(written) == [clean(text)]
+
+
+def test_page_and_prompt_lists_agree_on_what_is_saturated_and_on_what_gives_no_signal():
+    rate = np.random.default_rng(11).choice([0.0, 0.5, 0.9, 0.95, 1.0], size=(40, 1))
+    found = klimit.report(klimit.read((np.random.default_rng(12).random((40, 20)) < rate) * 1.0))
+    table = data(found.html)["prompts"]
+    kind = [column["key"] for column in table["columns"]].index("kind")
+    for by in ("saturated", "zero-signal"):
+        listed = {str(name) for name in found.findings.limit.prompts(0.5, by)["prompt_id"]}
+        assert {row[0] for row in table["rows"] if by in row[kind]} == listed
+        assert 0 < len(listed) < 40
+    assert "at least 90 % of its samples have the best possible reward" in told(found.html)

@@ -3,12 +3,13 @@
 const KEPT = "klimit-report";
 const EVERY = 2000;
 
-// What is read now: the last part that begins above the top of the window, and where it does.
+// What is read now: the last part that begins above the top of the window, and where it does. In
+// whole pixels, as windows scroll by those: so nothing drifts, however often the page is renewed.
 function read() {
   const parts = [...document.querySelectorAll("main > section, #prompt-table")];
   const tops = parts.map((part) => part.getBoundingClientRect().top);
   const at = Math.max(tops.findLastIndex((top) => top <= 0), 0);
-  return { id: parts[at].id, top: tops[at] };
+  return { id: parts[at].id, top: Math.round(tops[at]) };
 }
 
 // Slider, table and place survive the change; a page that waits has neither.
@@ -37,7 +38,8 @@ function restore() {
   document.getElementById("kind").value = state.kind;
   draw();
   const part = document.getElementById(kept.read.id);
-  if (part) scrollBy({ top: part.getBoundingClientRect().top - kept.read.top, behavior: "instant" });
+  const top = Math.round(scrollY + (part?.getBoundingClientRect().top ?? 0) - kept.read.top);
+  if (part) scrollTo({ top, behavior: "instant" });
 }
 
 async function look() {
