@@ -14,7 +14,7 @@ import pytest
 import klimit
 from klimit.view import limit as limit_view
 from klimit.view.report.cleaning import as_script, clean
-from klimit.view.report.page import _unfolded
+from klimit.view.words import sentences
 
 pytestmark = pytest.mark.extras("jinja2")
 
@@ -59,7 +59,7 @@ def data(page):
 def test_the_page_begins_with_the_words_of_the_results(report):
     said, found = told(report.html), report.findings
     policy, limit = str(found.audits[0]), limit_view.verdict(found.limit, found.budgets)
-    for line in [*_unfolded(policy.split("\n\n")[0]), *limit.split("\n")]:
+    for line in [*sentences(policy.split("\n\n")[0]), *limit.split("\n")]:
         assert " ".join(line.split()) in said
     assert (
         said.index("ppo gained")
@@ -285,3 +285,42 @@ def test_page_and_prompt_lists_agree_on_what_is_saturated_and_on_what_gives_no_s
         assert {row[0] for row in table["rows"] if by in row[kind]} == listed
         assert 0 < len(listed) < 40
     assert "at least 90 % of its samples have the best possible reward" in told(found.html)
+
+
+def both(gold_shift, seed):
+    """A policy whose reward rises while gold moves by `gold_shift`."""
+    rng = np.random.default_rng(seed)
+    human = (gold_shift + rng.normal(size=20 * 16)).tolist()
+    return rows(shift=1.0 + abs(gold_shift), seed=seed, human=human)
+
+
+@pytest.fixture(scope="module")
+def hollow():
+    base = rows(prompts=20, human=np.random.default_rng(20).normal(size=320))
+    policies = {"early": both(0.6, 21), "late": both(-0.9, 22)}
+    return klimit.report(base, policies, reward="rm", gold="human", kl=[0.6, 0.7])
+
+
+def test_policies_are_read_in_gold_too_and_that_comes_first(hollow):
+    said, found = told(hollow.html), hollow.findings
+    path = klimit.hacking(
+        found.base, dict(found.policies), proxy="rm", gold="human", kl=[0.6, 0.7]
+    ).run  # fmt: skip
+    assert found.trained.to_dict() == path.to_dict()
+    first = sentences(hollow.verdict.split("\n\n")[0])
+    assert first[0].startswith("early gained +1.")
+    assert all(" ".join(line.split()) in said for line in first)
+    assert said.index(first[0]) < said.index("How near the limit of rm") < said.index("What to do")
+    assert "The policies in rm and human" in said
+
+
+def test_the_policy_with_most_gold_is_to_be_used_rather_than_the_one_with_most_reward(hollow):
+    first = todo(hollow)[0][0]
+    assert first == "Use early rather than late."
+    assert not any(line.startswith("Keep late") for line, _ in todo(hollow))
+
+
+def test_where_no_policy_has_more_gold_than_the_base_none_is_to_be_used():
+    base = rows(prompts=20, human=np.random.default_rng(20).normal(size=320))
+    found = klimit.report(base, {"only": both(-0.9, 22)}, reward="rm", gold="human", kl=0.6)
+    assert todo(found)[0][0] == "Use none of these: none shows more human than the base."

@@ -14,6 +14,7 @@ from klimit.view import audit as audit_view
 from klimit.view import best_of_n as best_of_n_view
 from klimit.view import limit as limit_view
 from klimit.view import plan as plan_view
+from klimit.view.words import sentences
 
 if TYPE_CHECKING:
     from klimit.audit import Audit
@@ -80,23 +81,6 @@ def words(text: str) -> str:
     first, *rest = sentences(text)
     lines = [f"<b>{escape(first)}</b>", *map(escape, rest)]
     return f"<p>{'<br>'.join(lines)}</p>"
-
-
-def sentences(text: str) -> list[str]:
-    r"""Lines of a verdict that was broken at 100 characters, whole again.
-
-    Examples
-    --------
-    >>> sentences("One sentence\ngoes on.\nAnother one.")
-    ['One sentence goes on.', 'Another one.']
-    """
-    found: list[str] = []
-    for line in text.split("\n"):
-        if found and not found[-1].endswith((".", "?", "!", ":")):
-            found[-1] += f" {line.strip()}"
-        else:
-            found.append(line)
-    return found
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

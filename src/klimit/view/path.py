@@ -93,15 +93,14 @@ def _turned(turn: Turn) -> str:
 
 def rows(path: TrainedPath) -> str:
     """A row per checkpoint."""
-    headings = [
-        "checkpoint",
-        "KL",
-        _name(path.proxy),
-        _name(path.gold),
-        "predicted",
-        "at this proxy",
-    ]
-    return table(headings, [_row(one) for one in path])
+    return table(*cells(path))
+
+
+def cells(path: TrainedPath) -> tuple[list[str], list[list[str]]]:
+    """Headings, and a row per checkpoint."""
+    names = _name(path.proxy), _name(path.gold)
+    headings = ["checkpoint", "KL", *names, "predicted", "at this proxy"]
+    return headings, [_row(one) for one in path]
 
 
 def _row(one: Checkpoint) -> list[str]:

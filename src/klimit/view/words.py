@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from klimit._estimate import Estimate
 
+WIDTH = 100  # characters of a line
+
 
 def places(estimate: Estimate) -> int:
     """Decimals that show two digits of the interval's width, and no more than four of the value.
@@ -181,7 +183,7 @@ def listed(words: Sequence[str]) -> str:
 
 
 def paragraph(text: str, *, lead: str = "") -> str:
-    """Text in lines of 100 characters, those after the first as far in as `lead` is long.
+    """Text in lines of `WIDTH` characters, those after the first as far in as `lead` is long.
 
     Examples
     --------
@@ -189,9 +191,29 @@ def paragraph(text: str, *, lead: str = "") -> str:
     'note: one two'
     """
     return textwrap.fill(
-        text, 100, initial_indent=lead, subsequent_indent=" " * len(lead), break_on_hyphens=False,
+        text, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_on_hyphens=False,
         break_long_words=False,
     )  # fmt: skip
+
+
+def sentences(text: str) -> list[str]:
+    r"""Lines of a verdict that `paragraph` broke, whole again.
+
+    Examples
+    --------
+    >>> sentences("One sentence\ngoes on.\nAnother one.")
+    ['One sentence goes on.', 'Another one.']
+    """
+    found: list[str] = []
+    last = ""
+    for line in text.split("\n"):
+        full = len(last) + len(line.split(" ", 1)[0]) >= WIDTH  # the next word had no room
+        if found and (not last.endswith((".", "?", "!", ":")) or (last.endswith(":") and full)):
+            found[-1] += f" {line.strip()}"
+        else:
+            found.append(line)
+        last = line
+    return found
 
 
 def footnotes(lines: Sequence[str]) -> str:

@@ -85,6 +85,14 @@ def trained_path(
     with warnings.catch_warnings():  # what is to be minded has just been said
         warnings.simplefilter("ignore", EstimateWarning)
         in_proxy = _several(audit(base, policy, reward=proxy, **how))
+    return joined(in_proxy, in_gold, prediction)
+
+
+def joined(
+    in_proxy: Sequence[Audit], in_gold: Sequence[Audit], prediction: Prediction | None
+) -> TrainedPath:
+    """The same from placements in both rewards, checkpoint by checkpoint."""
+    proxy, gold, level = in_proxy[0].reward, in_gold[0].reward, in_gold[0].gain.level
     runs = _runs(in_gold)
     checkpoints = tuple(
         _checkpoint(ours, theirs, run, prediction)

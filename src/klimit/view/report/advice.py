@@ -16,6 +16,7 @@ from klimit.view.report.checks import BAD
 
 if TYPE_CHECKING:
     from klimit.audit import Audit
+    from klimit.audit.path import Checkpoint, TrainedPath
     from klimit.view.report.findings import Findings
 
 NEAR = 0.9  # share of the limit from which a policy is as good as done
@@ -48,7 +49,7 @@ def steps(found: Findings, source: str = "") -> list[Step]:
     ----------
     source : the base and how it is read, as the command line takes it; empty: no commands
     """
-    made = [*_data(found), *_run(found), *_gold(found)]
+    made = [*_data(found), *_checkpoints(found), *_run(found), *_gold(found)]
     made += [*_training(found, source), *_further(found, source)]
     return made[:MOST]
 
@@ -99,7 +100,7 @@ def _run(found: Findings) -> Iterator[Step]:
                 "of this comparison."
             )
             yield Step(f"Check how the KL of {name} was measured.", why)
-        elif share.low >= NEAR:
+        elif share.low >= NEAR and not _hollow(found):
             why = (
                 f"It reached {words.share(share)[0]} of what any method can gain at its KL: more reward "
                 "takes more KL, a better base or another reward."
@@ -159,6 +160,39 @@ def _misplaced(audit: Audit, name: str) -> Iterator[Step]:
             "shows which."
         )
         yield Step("Train on other prompts, or weigh them anew.", why)
+
+
+def _checkpoints(found: Findings) -> Iterator[Step]:
+    """Which of the policies has most gold, where that is not the one with most reward."""
+    if not _hollow(found):
+        return
+    assert found.trained is not None
+    assert found.main is not None
+    gold = safe(found.trained.gold, longest=40)
+    best = _most_gold(found.trained)
+    last = next(one for one in found.trained if one.by_proxy.label == found.main.label)
+    name, other = safe(best.label, longest=60), safe(last.label, longest=60)
+    if best.gold_gain.low > 0:
+        why = f"It gained {words.signed(best.gold_gain, unit=gold)}, {other} {words.signed(last.gold_gain)}."
+        yield Step(f"Use {name} rather than {other}.", why)
+    else:
+        why = f"The most {gold} that any gained is {words.signed(best.gold_gain)}, by {name}."
+        yield Step(f"Use none of these: none shows more {gold} than the base.", why)
+
+
+def _hollow(found: Findings) -> bool:
+    """Whether the policy with most reward has less gold than another one, or none to show."""
+    path, main = found.trained, found.main
+    if path is None or main is None:
+        return False
+    own = next((one for one in path if one.by_proxy.label == main.label), None)
+    if own is None or not math.isfinite(own.gold_gain.value):
+        return False
+    return bool(own.gold_gain.high < max(_most_gold(path).gold_gain.low, 0.0))
+
+
+def _most_gold(path: TrainedPath) -> Checkpoint:
+    return max(path, key=lambda one: float(np.nan_to_num(one.gold_gain.value, nan=-np.inf)))
 
 
 def _gold(found: Findings) -> Iterator[Step]:

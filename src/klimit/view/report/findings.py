@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._errors import KlimitError
+from klimit._errors import EstimateWarning, KlimitError
+from klimit._text import safe
 from klimit.view import limit as limit_view
 from klimit.view.beside import Beside, best_of_n_beside
 from klimit.view.report.checks import Check, checks
@@ -17,6 +19,7 @@ from klimit.view.report.rewards import OtherReward, other_rewards
 
 if TYPE_CHECKING:
     from klimit.audit import Audit
+    from klimit.audit.path import TrainedPath
     from klimit.estimate.best_of_n import BestOfN
     from klimit.estimate.convergence import Convergence
     from klimit.estimate.labels.result import Sparse
@@ -73,6 +76,26 @@ class Findings:
             return None
         return max(self.audits, key=lambda one: float(np.nan_to_num(one.gain.value, nan=-np.inf)))
 
+    @property
+    def trained(self) -> TrainedPath | None:
+        """The policies in the reward and in gold, where both are known."""
+        return getattr(self.hack, "run", None)
+
+
+def verdicts(found: Findings) -> list[tuple[str, str]]:
+    """What the page says first, each part with its heading, in the words of the results."""
+    from klimit.view import audit as audit_view
+    from klimit.view import path as path_view
+
+    said = []
+    if found.trained is not None:
+        said.append(("What training made of both rewards", path_view.verdict(found.trained)))
+    if found.audits:
+        name = safe(found.limit.reward, longest=40)
+        said.append((f"How near the limit of {name}", audit_view.verdict(found.audits)))
+    limit = limit_view.verdict(found.limit, found.budgets, found.beside.sentence)
+    return [*said, ("What there is to gain", limit)]
+
 
 def gather(
     base: Rollouts, policies: Any = None, *, reward: str | None = None, gold: str | None = None,
@@ -118,7 +141,7 @@ def gather(
     return Findings(
         base=base, limit=limit, budgets=budgets, focus=main, beside=beside, best=best,
         audits=tuple(audits), policies=found, others=others, gold=gold,
-        hack=_hacking(base, limit, gold),
+        hack=_hacking(base, limit, gold, policies, audits, kl, paired),
         convergence=_convergence(limit, main),
         checks=checks(base, limit, found), notes=(*said, *notes, *warned), chosen=_chosen(run, base),
     )  # fmt: skip
@@ -236,16 +259,29 @@ def _last_steps(policies: Mapping[str, Rollouts], audits: Sequence[Audit]) -> di
     return found
 
 
-def _hacking(base: Rollouts, limit: Frontier, gold: str | None) -> Hacking | Sparse | None:
+def _hacking(
+    base: Rollouts, limit: Frontier, gold: str | None, policies: Mapping[str, Rollouts],
+    audits: Sequence[Audit], kl: Any, paired: bool | None,
+) -> Hacking | Sparse | None:  # fmt: skip
+    """Gold along the optimum of the reward, and along the policies where all of them have it."""
     if gold is None:
         return None
-    from klimit.estimate.proxy import hacking
+    from klimit.audit.path import joined
+    from klimit.estimate.proxy import Hacking, hacking
 
-    one = limit.settings
-    prompts: Any = one.prompts
-    return hacking(
-        base, proxy=limit.reward, gold=gold, prompts=prompts, level=one.level, seed=one.seed
-    )
+    one, name = limit.settings, base.one_reward(gold)
+    how: dict[str, Any] = {"prompts": one.prompts, "level": one.level, "seed": one.seed}
+    hack = hacking(base, proxy=limit.reward, gold=gold, **how)
+    scored = all({limit.reward, name} <= set(samples.rewards) for samples in policies.values())
+    if not audits or not scored or not isinstance(hack, Hacking):
+        return hack
+    with warnings.catch_warnings():  # what is to be minded was said of the reward
+        warnings.simplefilter("ignore", EstimateWarning)
+        try:
+            in_gold, _ = _placed(base, policies, name, kl, paired, how)
+        except KlimitError:  # such as gold that is missing nearly everywhere
+            return hack
+    return replace(hack, run=joined(audits, in_gold, hack))
 
 
 def _convergence(limit: Frontier, kl: float) -> Convergence | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from klimit._text import safe
 from klimit.view import hacking as view
-from klimit.view import words
+from klimit.view import path, words
 from klimit.view.report.axes import around
 from klimit.view.report.chart import Chart
 from klimit.view.report.small_charts import small_chart
@@ -40,6 +40,7 @@ def gold_section(hack: Hacking | Sparse | None, gold: str | None) -> dict[str, A
             "chart": None,
             "table": None,
             "by_n": None,
+            "run": None,
             "text": f"{labels.rows(hack, kl)}\n\n{labels.legend(hack)}",
         }
     kl = view.budgets(hack)
@@ -49,6 +50,7 @@ def gold_section(hack: Hacking | Sparse | None, gold: str | None) -> dict[str, A
         "chart": _chart(hack),
         "table": _along(hack, kl),
         "by_n": _by_n(hack),
+        "run": None if hack.run is None else (*path.cells(hack.run), path.legend(hack.run)),
         "text": "",
     }
 

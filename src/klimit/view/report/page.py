@@ -20,6 +20,7 @@ from klimit.view import limit as limit_view
 from klimit.view.report import budget, made, small_charts
 from klimit.view.report.advice import steps
 from klimit.view.report.cleaning import as_script, clean
+from klimit.view.report.findings import verdicts
 from klimit.view.report.frontier_chart import frontier_chart, largest_kl
 from klimit.view.report.gold import gold_section
 from klimit.view.report.policy import content_policy
@@ -61,7 +62,7 @@ def page(
     style = "\n".join([_palette(), *(asset(name) for name in STYLES)])
     gold = gold_section(found.hack, found.gold)
     if gold is not None:
-        gold["said"] = _unfolded(gold["said"])
+        gold["said"] = words.sentences(gold["said"])
     context = {
         "policy": content_policy(scripts=[script], styles=[style], live=bool(live)),
         "script": script,
@@ -190,22 +191,9 @@ def _palette() -> str:
     return f":root{{{rules(colours.LIGHT)}}}\n{dark}"
 
 
-def _verdicts(found: Findings) -> list[list[str]]:
-    """``str(audits)`` where there are policies, then ``str(limit)``: a sentence or two per entry."""
-    limit = limit_view.verdict(found.limit, found.budgets, found.beside.sentence)
-    said = [audit_view.verdict(found.audits)] if found.audits else []
-    return [_unfolded(text) for text in (*said, limit)]
-
-
-def _unfolded(text: str) -> list[str]:
-    """Sentences that were folded for a terminal: a line that does not end one goes on below."""
-    lines: list[str] = []
-    for line in text.split("\n"):
-        if lines and not re.search(r"[.:]$", lines[-1]):
-            lines[-1] += f" {line}"
-        else:
-            lines.append(line)
-    return lines
+def _verdicts(found: Findings) -> list[tuple[str, list[str]]]:
+    """Headings and sentences: the policies in both rewards, in the one, and what there is to gain."""
+    return [(heading, words.sentences(text)) for heading, text in verdicts(found)]
 
 
 def _notes(found: Findings) -> list[str]:

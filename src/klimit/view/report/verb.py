@@ -45,11 +45,9 @@ class Report:
     @property
     def verdict(self) -> str:
         """What the policies did, if there are any, and what there is to gain."""
-        from klimit.view import audit, limit
+        from klimit.view.report.findings import verdicts
 
-        found = self.findings
-        said = limit.verdict(found.limit, found.budgets, found.beside.sentence)
-        return f"{audit.verdict(found.audits)}\n\n{said}" if found.audits else said
+        return "\n\n".join(text for _, text in verdicts(self.findings))
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Save the page; the file is whole or not there.
