@@ -106,6 +106,12 @@ def posts():
     return klimit.report(base, {"grpo": policy}, reward="quality", made=made)
 
 
+def gold():
+    """A run on a poor proxy, its steps in one dump, read in the reward that is wanted."""
+    run = klimit.read(ROOT / "examples" / "train" / "overoptimized.parquet")
+    return klimit.report(run, reward="lexicon", gold="quality")
+
+
 def solved():
     """0/1 rewards: prompts that are never solved, and some that always are."""
     rng = np.random.default_rng(2)
@@ -130,7 +136,7 @@ def one():
     return klimit.report(klimit.read(np.random.default_rng(4).normal(size=(1, 64))))
 
 
-MAKERS = {"posts": posts, "solved": solved, "flat": flat, "few": few, "one": one}
+MAKERS = {"posts": posts, "gold": gold, "solved": solved, "flat": flat, "few": few, "one": one}
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ def violations(page):
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
-@pytest.mark.parametrize("name", ["posts", "solved", "flat"])
+@pytest.mark.parametrize("name", ["posts", "gold", "solved", "flat"])
 def test_no_rule_of_axe_is_broken(visit, pages, name, look):
     page = visit(pages(name)[0], width=390 if look == "phone" else 1120, dark=look == "dark")
     for summary in page.locator("summary").all():
@@ -42,8 +42,9 @@ def test_everything_that_can_be_used_is_reached_with_tab(visit, pages):
     } <= reached
 
 
-def test_nothing_is_wider_than_a_phone(visit, pages):
-    page = visit(pages("posts")[0], width=360, height=740)
+@pytest.mark.parametrize("name", ["posts", "gold"])
+def test_nothing_is_wider_than_a_phone(visit, pages, name):
+    page = visit(pages(name)[0], width=360, height=740)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.locator("svg.narrow").is_visible()
     assert not page.locator("svg.wide").is_visible()

@@ -12,7 +12,7 @@ import klimit
 from klimit.view import words
 
 ROOT = Path(__file__).parents[2]
-NAMES = ["posts", "solved", "flat", "few", "one"]
+NAMES = ["posts", "gold", "solved", "flat", "few", "one"]
 
 
 def text(page, name):
