@@ -1,6 +1,7 @@
 """Pictures of proxies: gold along the proxy, beside its own limit; aggregates of several proxies."""
 
 import numpy as np
+import polars as pl
 import pytest
 from numpy.testing import assert_allclose
 
@@ -60,3 +61,26 @@ def test_aggregates_stand_beside_their_members(ax):
     kl, gain = line(ax, "mean")
     assert_allclose(gain, found.gold_gain(kl, "mean").value)
     assert "one proxy alone" in ax.get_legend_handles_labels()[1]
+
+
+@pytest.mark.parametrize("what", ["labels", "judgements"])
+def test_few_labels_are_drawn_as_far_as_they_are_trusted(ax, what):
+    gold, error = rewards(4)
+    proxy, known = gold + error, gold.copy()
+    known[:, 4:] = np.nan
+    if what == "labels":
+        few = klimit.hacking(proxy, gold=known)
+    else:
+        at = np.arange(600)
+        table = pl.DataFrame({"prompt_id": at % 60, "sample_a": at % 64, "sample_b": (at + 7) % 64})
+        better = gold[at % 60, at % 64] > gold[at % 60, (at + 7) % 64]
+        judgements = table.with_columns(preferred=np.where(better, "a", "b"))
+        few = klimit.hacking(proxy, judgements=judgements)
+    assert few.plot(ax) is ax
+    label = next(one for one in ax.get_legend_handles_labels()[1] if "is optimised" in one)
+    kl, gain = line(ax, label)
+    assert kl[-1] == pytest.approx(few.trusted_kl)
+    assert_allclose(gain, few.gold_gain(kl).value)
+    number = 240 if what == "labels" else 600
+    _, alone = line(ax, f"by the {number} {what} alone")
+    assert_allclose(alone, few.without_proxy(kl).value)

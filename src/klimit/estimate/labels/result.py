@@ -203,6 +203,12 @@ class Sparse(ABC):
 
         return record(self)
 
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw gold against KL; see `klimit.view.plots.few_labels`."""
+        from klimit.view.plots import few_labels
+
+        return few_labels(self, ax, **options)
+
     def _repr_html_(self) -> str:
         from klimit.view.notebook import text
 

@@ -16,7 +16,7 @@ from klimit.view.plots.bounds import bounds
 from klimit.view.plots.convergence import convergence
 from klimit.view.plots.ensemble import ensemble
 from klimit.view.plots.frontier import limit
-from klimit.view.plots.hacking import hacking
+from klimit.view.plots.hacking import few_labels, hacking
 from klimit.view.plots.style import figure, save
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = [
     "convergence",
     "draw",
     "ensemble",
+    "few_labels",
     "figure",
     "hacking",
     "limit",

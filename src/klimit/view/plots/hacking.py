@@ -13,9 +13,12 @@ from klimit.view.plots.frontier import asked, best, end_of, limit, spread
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from klimit._estimate import Estimate
+    from klimit.estimate.labels.result import Sparse
     from klimit.estimate.proxy.result import Hacking
 
 SIZES = (2, 4, 8, 16, 32, 64)
+PLACES = 24  # budgets at which few labels are read
 
 
 def hacking(
@@ -47,14 +50,57 @@ def hacking(
         sizes = [n for n in SIZES if n <= most]
         if sizes:
             best(found.best_of_n(sizes), ax, end, f"best-of-N by {proxy}")
-    stop = found.stop_kl
-    if np.isfinite(stop.value) and np.isfinite(stop.high) and stop.low < end:
-        ax.axvspan(stop.low, min(stop.high, end), color=palette.quiet, alpha=0.12, lw=0, zorder=0)
-        style.note(ax, f"{gold} is highest at {words.nats(float(stop.value))}", stop.value, 0.0,
-                   (3, 4), xycoords=ax.get_xaxis_transform())  # fmt: skip
+    turn(ax, found.stop_kl, end, gold)
     ax.autoscale_view()
     style.legend(ax)
     return ax
+
+
+def few_labels(found: Sparse, ax: Axes | None = None, *, kl: float | None = None) -> Axes:
+    """How much of gold is gained where the proxy is optimised, by few labels or judgements?
+
+    Gold along the proxy's tilt with its interval, as far as it is trusted, and what the labels say
+    by themselves, whose interval is the wider one.
+
+    Parameters
+    ----------
+    ax : axes to draw into; new ones if not given
+    kl : nats up to which to draw; as far as is trusted if not given
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    end = min(found.trusted_kl or end_of(found.proxy), np.inf if kl is None else asked(kl))
+    proxy, gold = map(colours.unit, found.names)
+    ax = style.axes(ax)
+    palette = style.palette(ax)
+    kls = end * (np.arange(1, PLACES + 1) / PLACES) ** 2
+    alone, both = found.without_proxy(kls), found.gold_gain(kls)
+    for gain, color, label, dash in (
+        (alone, palette.quiet, f"by the {found.number:,} {found._what} alone", ":"),
+        (both, palette.policies[0], f"{gold} where {proxy} is optimised", "-"),
+    ):
+        ax.plot(kls, gain.value, color=color, lw=1.9, ls=dash, label=style.entry(label))
+        for ends in (gain.low, gain.high):
+            ax.plot(kls, np.where(np.isfinite(ends), ends, np.nan), color=color, lw=0.8, ls=dash)
+    ax.fill_between(kls, both.low, both.high, where=np.isfinite(both.high - both.low),
+                    color=palette.policies[0], alpha=0.16, lw=0)  # fmt: skip
+    ax.axhline(0.0, color=palette.quiet, lw=0.8)
+    turn(ax, found.stop_kl, end, gold)
+    unit = "chance to win" if hasattr(found, "win_rate") else found.names[1]
+    style.named(ax, x=colours.KL, y=colours.gain(unit))
+    style.legend(ax)
+    return ax
+
+
+def turn(ax: Axes, stop: Estimate, end: float, gold: str) -> None:
+    """Every KL at which gold may be highest, if a peak is shown."""
+    if np.isfinite(stop.value) and np.isfinite(stop.high) and stop.low < end:
+        quiet = style.palette(ax).quiet
+        ax.axvspan(stop.low, min(stop.high, end), color=quiet, alpha=0.12, lw=0, zorder=0)
+        style.note(ax, f"{gold} is highest at {words.nats(float(stop.value))}", stop.value, 0.0,
+                   (3, 4), xycoords=ax.get_xaxis_transform())  # fmt: skip
 
 
 def along(ax: Axes, found: Hacking, end: float, color: str, label: str, ls: str = "-") -> None:
