@@ -20,7 +20,6 @@ from klimit.estimate.intervals import (
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import Members, front
 from klimit.estimate.pass_rates import Bands as RateBands
-from klimit.estimate.splines import between, monotone_slopes
 from klimit.estimate.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -182,10 +181,14 @@ def _rate_bands(
 
 def spread_log_mgf(tilts: Floats, values: Floats, wanted: Floats) -> Floats:
     """A log-mgf between and beyond the tilts where it is known: quadratic below, straight above."""
-    nodes, scaled = np.log(tilts), np.log(np.maximum(values, 1e-300) / tilts**2)
-    inside = np.clip(np.log(wanted), nodes[0], nodes[-1])
-    smooth, _ = between(nodes, scaled, monotone_slopes(nodes, scaled), inside)
-    found = np.exp(smooth) * np.minimum(wanted, tilts[-1]) ** 2
+    from scipy.interpolate import PchipInterpolator
+
+    scaled = np.log(np.maximum(values, 1e-300) / tilts**2)
+    inside = np.clip(np.log(wanted), np.log(tilts[0]), np.log(tilts[-1]))
+    found = (
+        np.exp(PchipInterpolator(np.log(tilts), scaled)(inside))
+        * np.minimum(wanted, tilts[-1]) ** 2
+    )
     found = np.where(wanted < tilts[0], values[0] * (wanted / tilts[0]) ** 2, found)
     slope = (values[-1] - values[-2]) / (tilts[-1] - tilts[-2])
     return np.asarray(found + np.maximum(wanted - tilts[-1], 0.0) * slope)

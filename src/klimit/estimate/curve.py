@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from klimit.estimate.splines import smooth_slopes
-
 Floats = NDArray[np.float64]
 
 
@@ -75,11 +73,13 @@ class Curve:
         Between knots it is quadratic with one extra knot where that keeps the slope rising
         (Schumaker's shape-preserving spline). No slope, hence no gain, exceeds `cap`.
         """
+        from scipy.interpolate import CubicSpline
+
         hull = _lower_hull(np.concatenate(([0.0], tilts)), np.concatenate(([0.0], value)))
         x, y = np.concatenate(([0.0], tilts))[hull], np.concatenate(([0.0], value))[hull]
         secant = np.diff(y) / np.diff(x)
         half_variance = y[1:] / x[1:] ** 2  # C over tilt squared hardly bends near 0
-        bend = smooth_slopes(np.log(x[1:]), half_variance)
+        bend = CubicSpline(np.log(x[1:]), half_variance)(np.log(x[1:]), 1)
         slope = x[1:] * (2 * half_variance + bend)
         slope[:-1] = np.clip(slope[:-1], secant[:-1], secant[1:])
         slope = np.concatenate(([0.0], slope))

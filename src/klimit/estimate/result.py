@@ -17,7 +17,6 @@ from klimit.estimate.intervals import DOUBT, LIGHT, Tail, around, left_out_reach
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import Members
 from klimit.estimate.samples import Samples, ordered_mean
-from klimit.estimate.splines import between, smooth_slopes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -349,6 +348,8 @@ class Frontier:
 
     def _limits_at(self, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
         """How far below and above each number at a fixed tilt may lie."""
+        from scipy.interpolate import CubicSpline
+
         names = ("log_partition", "gain", "kl", "jeffreys")
         members = self.members
         if members is None:
@@ -358,8 +359,8 @@ class Frontier:
         at = np.clip(np.log(tilt), nodes[0], nodes[-1])
 
         def numbers(curves: Floats) -> dict[str, Floats]:
-            value, slope = between(nodes, curves, smooth_slopes(nodes, curves), at)
-            gain = slope / np.exp(at)
+            spline = CubicSpline(nodes, curves, axis=-1)
+            value, gain = spline(at), spline(at, 1) / np.exp(at)
             kl = np.exp(at) * gain - value
             return {"log_partition": value, "gain": gain, "kl": kl, "jeffreys": np.exp(at) * gain}
 

@@ -16,7 +16,6 @@ from klimit._estimate import Estimate
 from klimit.estimate.intervals import leave_out_error
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
-from klimit.estimate.splines import between, smooth_slopes
 
 if TYPE_CHECKING:
     from klimit.estimate.proxy.result import Hacking
@@ -200,13 +199,14 @@ def _gold_at_kl(gold: Frontier, kl: Floats) -> Floats:
 
 def _gold_at_tilt(gold: Frontier, tilt: Floats) -> tuple[_GoldPoint, _LogMgf]:
     """Gold's own policy at a tilt."""
+    from scipy.interpolate import CubicSpline
+
     members = gold.members
     assert members is not None
     nodes = np.log(members.grid.tilts)
     at = np.clip(np.log(np.maximum(tilt, 1e-300)), nodes[0], nodes[-1])
-    curves = np.vstack([members.chosen, members.chosen_without])
-    value, slope = between(nodes, curves, smooth_slopes(nodes, curves), at)
-    gain = slope / np.exp(at)
+    spline = CubicSpline(nodes, np.vstack([members.chosen, members.chosen_without]), axis=-1)
+    value, gain = spline(at), spline(at, 1) / np.exp(at)
     point = gold.curve.at_tilt(np.minimum(tilt, 1e300))
     below = tilt < members.grid.tilts[0]
     small = np.where(below, tilt / members.grid.tilts[0], 1.0)

@@ -15,7 +15,6 @@ import numpy as np
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import front
 from klimit.estimate.result import Frontier
-from klimit.estimate.splines import smooth_slopes
 
 
 @dataclass(frozen=True)
@@ -107,4 +106,7 @@ def _before(p: Floats, a: Floats, b: Floats, u: Floats) -> Floats:
 
 def _slopes(curves: Floats, grid: Grid) -> Floats:
     """Derivatives in the tilt of curves over the grid, (..., tilts)."""
-    return smooth_slopes(np.log(grid.tilts), curves) / grid.tilts
+    from scipy.interpolate import CubicSpline
+
+    found: Floats = CubicSpline(np.log(grid.tilts), curves, axis=-1)(np.log(grid.tilts), 1)
+    return found / grid.tilts
