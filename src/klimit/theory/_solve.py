@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from klimit.theory._check import Floats
 from klimit.theory._outcomes import Outcomes
-from klimit.theory._root import increasing_root
+from klimit.theory._root import FARTHEST, increasing_root
 from klimit.theory._spend import Spend, Spent
 
 _AT_LIMIT = 1.0 - 1e-14  # budgets from this fraction of the limit on count as saturated
 _RESOLUTION = 1e-16  # of log beta: no float is nearer to its neighbours
-_FEW = 12  # tilts that are looked at first where many are searched for
-_PART = 256  # prompts on which these are found
+_FEW = 24  # searches up to which none needs a head start
+_NODES = 16  # tilts that are looked at first where many are searched for
+_BEYOND = 2.0  # how much further, in log(1 / beta), than small KLs suggest
 
 What = Literal["kl", "gain"]
 
@@ -103,6 +104,14 @@ def own_betas(
         with np.errstate(divide="ignore"):
             close = -np.log(guess.ravel()[searched])
         start = np.where(np.isfinite(close), close, start)
+    elif len(kl) > _FEW:
+        with np.errstate(all="ignore"):
+            unit = 0.5 * np.log(variance(known))
+            nodes = np.clip(_spread(start + unit[prompts])[:, None] - unit, -FARTHEST, FARTHEST)
+            found = spend(known, np.exp(-nodes))
+            value, slope = np.log(found.kl), np.exp(2 * nodes) * found.variance / found.kl
+        close = _between(np.log(kl), value, nodes, 1.0 / slope).ravel()[searched]
+        start = np.where(np.isfinite(close), close, start)
     beta[searched] = np.exp(-increasing_root(mismatch, start, _RESOLUTION))
     return solved
 
@@ -128,8 +137,11 @@ def _shared(
         value, slope = _log_value(found, weights, log_l, what)
         return value - np.log(wanted[index]), slope
 
-    if wanted.size > 2 * _FEW:
-        start = _head_start(known, weights, np.log(wanted), start, what, spend)
+    if wanted.size > _FEW:
+        nodes = _spread(start)[:, None]
+        value, slope = _log_value(spend(known, np.exp(-nodes)), weights, nodes[:, 0], what)
+        close = _between(np.log(wanted), value, nodes[:, 0], 1.0 / slope)
+        start = np.where(np.isfinite(close), close, start)
     solved.beta[searched] = np.exp(-increasing_root(mismatch, start, _RESOLUTION))
     return solved
 
@@ -142,46 +154,27 @@ def _log_value(found: Spent, weights: Floats, log_l: Floats, what: What) -> tupl
         return np.log(value), np.exp(power * log_l) * mean(weights, found.variance) / value
 
 
-def _head_start(
-    known: Outcomes, weights: Floats, wanted: Floats, start: Floats, what: What, spend: Spend
-) -> Floats:
-    """Where many searches begin: between a few tilts that are looked at for all of them.
-
-    These few are solved on a part of the prompts, which is enough to spread them well.
-    """
-    by_size = np.argsort(wanted)
-    few = np.linspace(wanted.min(), wanted.max(), _FEW)
-    first = np.interp(few, wanted[by_size], start[by_size])
-    every = max(1, weights.size // _PART)
-    part = known.take(np.arange(0, weights.size, every)) if every > 1 else known
-    share = weights[::every] / max(weights[::every].sum(), np.finfo(float).tiny)
-
-    def mismatch(log_l: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        value, slope = _log_value(spend(part, np.exp(-log_l)[:, None]), share, log_l, what)
-        return value - few[index], slope
-
-    nodes = np.sort(increasing_root(mismatch, first))
-    value, slope = _log_value(spend(known, np.exp(-nodes)[:, None]), weights, nodes, what)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rise = 1.0 / slope
-    good = np.isfinite(value) & np.isfinite(rise)
-    good[1:] &= np.diff(value) > 0
-    if good.sum() < 2:
-        return start
-    near = _between(wanted, value[good], nodes[good], rise[good])
-    return np.where(np.isfinite(near), near, start)
+def _spread(start: Floats) -> Floats:
+    """A few tilts to look at for many searches: from where these begin to where most of them end."""
+    return np.linspace(start.min(), start.max() + _BEYOND, _NODES)
 
 
 def _between(x: Floats, nodes: Floats, values: Floats, slopes: Floats) -> Floats:
-    """Cubic interpolation from values and slopes at ascending nodes; straight lines outside."""
-    left = np.clip(np.searchsorted(nodes, x, side="right") - 1, 0, nodes.size - 2)
-    width = nodes[left + 1] - nodes[left]
-    t = (x - nodes[left]) / width
-    a, b = values[left], values[left + 1]
-    da, db = width * slopes[left], width * slopes[left + 1]
-    inside = a + t * (da + t * (3 * (b - a) - 2 * da - db + t * (da + db - 2 * (b - a))))
-    outside = np.where(t < 0, a + t * da, b + (t - 1.0) * db)
-    return np.where((t < 0) | (t > 1), outside, inside)
+    """Cubic interpolation, in each column, from values and slopes at ascending nodes.
+
+    Straight lines outside, at most one beyond; nan where the nodes do not ascend.
+    """
+    with np.errstate(all="ignore"):
+        left = np.zeros(x.shape, dtype=np.intp)
+        for node in nodes[1:-1]:
+            left += node <= x
+        low, high = (np.take_along_axis(nodes, left + k, axis=0) for k in (0, 1))
+        a, b = (np.take_along_axis(values, left + k, axis=0) for k in (0, 1))
+        da, db = ((high - low) * np.take_along_axis(slopes, left + k, axis=0) for k in (0, 1))
+        t = (x - low) / (high - low)
+        inside = a + t * (da + t * (3 * (b - a) - 2 * da - db + t * (da + db - 2 * (b - a))))
+        outside = np.where(t < 0, a + t * da, b + np.minimum((t - 1.0) * db, 1.0))
+        return np.where(high > low, np.where((t < 0) | (t > 1), outside, inside), np.nan)
 
 
 def shared_betas(
