@@ -97,8 +97,7 @@ def blocks(
     Rows of similar length share a block.
     """
     lengths = _lengths(known)[prompts]
-    same = known.prob.size == lengths.max(initial=1) * known.top.size
-    order = np.arange(prompts.size) if same else np.argsort(-lengths, kind="stable")
+    order = np.argsort(-lengths, kind="stable")
     at = 0
     while at < order.size:
         size = max(1, _BLOCK // (int(lengths[order[at]]) * copies))  # the first row is the longest
@@ -108,10 +107,12 @@ def blocks(
 
 def padded(known: Outcomes, prompts: NDArray[np.intp]) -> tuple[Floats, Floats]:
     """Return (rows, outcomes) prob and below_top, filled up with outcomes of probability 0."""
-    lengths = _lengths(known)[prompts]
+    lengths = _lengths(known)
     width = int(lengths.max(initial=1))
     if known.prob.size == width * known.top.size:  # all of one length
         return known.prob.reshape(-1, width)[prompts], known.below_top.reshape(-1, width)[prompts]
+    lengths = lengths[prompts]
+    width = int(lengths.max(initial=1))
     inside = np.arange(width) < lengths[:, None]
     index = np.asarray(known.starts)[prompts, None] + np.where(inside, np.arange(width), 0)
     prob, below = (np.where(inside, part[index], 0.0) for part in (known.prob, known.below_top))
