@@ -18,6 +18,7 @@ from klimit.theory._threads import in_threads
 _PER_OCTAVE = 3
 _LOWEST, _HIGHEST = -1, 10  # octaves: log2 of how far a rung lowers the worst outcome, in nats
 _RUNGS = 2.0 ** (np.arange(_LOWEST * _PER_OCTAVE, _HIGHEST * _PER_OCTAVE + 1) / _PER_OCTAVE)
+_FRESH = 4 * _PER_OCTAVE  # rungs after which exponentials start anew: squares double the rounding
 _ORDER = 32  # of the series; a power of two
 _FARTHEST = 1.0 - 2.0 ** (-1.0 / _PER_OCTAVE)
 _LOST = _ORDER * (_ORDER - 1) * _FARTHEST ** (_ORDER - 2)  # at most, of Z and two derivatives
@@ -26,8 +27,8 @@ _TABLE = 1 << 16  # numbers: powers that are held at once stay in the second-lev
 _TOGETHER = 256  # prompts, at most, whose tilts are summed at once
 _PAIRS = 1 << 13  # the same, in pairs of a prompt and a tilt
 _WIDE = 32  # outcomes per prompt from which exponentials are slower
-_PAYS = 4  # a rung of all a block's prompts is computed for a quarter as many tilts
-_MANY = 8  # tilts per prompt from which they do
+_PAYS = 4  # a rung is computed for all prompts of a block once a quarter as many tilts want it
+_MANY = 8  # tilts per prompt from which rungs pay
 _LARGE = 1 << 20  # outcomes times tilts, of all prompts, from which they do
 
 
@@ -134,16 +135,15 @@ class _Block:
             t = 1.0 - steep / far
             inside = (rung >= 0) & (rung < _RUNGS.size)
             rung = np.where(inside, rung, 0).astype(np.intp)
-            count = np.bincount(rung[inside], minlength=_RUNGS.size)
-            most = 0 if beta.shape[-1] == 1 and row is None else self.prompts.size // _PAYS
-            self._build(np.flatnonzero((count > most) & ~self._ready))
+            shared = row is None and beta.shape[1] == 1
+            row = np.arange(self.prompts.size) if row is None else row
+            self._build(rung[inside], 1 if shared else max(1, self.prompts.size // _PAYS))
             inside &= self._ready[rung]
-            if row is None and beta.shape[1] == 1:
-                sums = self._shared(rung[:, 0], t[:, 0])
+            if shared:
+                z, slope, bend = self._shared(rung[:, 0], t[:, 0])
             else:
-                sums = self._own(rung, np.arange(self.prompts.size) if row is None else row, t)
-            z, slope, bend = sums
-            top = self._top if row is None else self._top[row]
+                z, slope, bend = self._own(rung, row, t)
+            top = self._top[row]
             found, precise = from_sums(z, -slope / far, bend / (far * far), top, steep)
             kl, _, variance = found
             precise &= inside & (_DIGITS * z * np.minimum(kl, steep * steep * variance) > _LOST)
@@ -183,7 +183,11 @@ class _Block:
             half *= 2.0
         return sums.reshape(3, *first.shape)
 
-    def _build(self, rungs: NDArray[np.intp]) -> None:
+    def _build(self, wanted: NDArray[np.intp], least: int) -> None:
+        """Compute the rungs that are missing between those that at least so many tilts want."""
+        often = np.bincount(wanted, minlength=_RUNGS.size) >= least
+        above, below = (np.logical_or.accumulate(one) for one in (often, often[::-1]))
+        rungs = np.flatnonzero(above & below[::-1] & ~self._ready)
         if rungs.size == 0:
             return
         width = self._unit.shape[1]
@@ -191,14 +195,13 @@ class _Block:
         weights, powers = np.empty((rungs.size, step, width)), np.empty((_ORDER, step, width))
         factors = np.cumprod(_RUNGS[rungs, None] / np.arange(1.0, _ORDER), axis=1)
         factors = np.concatenate([np.ones((rungs.size, 1)), factors], axis=1)  # L^k / k!
-        place = {int(rung): k for k, rung in enumerate(rungs)}
         for at in range(0, self.prompts.size, step):
             unit = self._unit[at : at + step]
             weight, power = weights[:, : len(unit)], powers[:, : len(unit)]
             _powers(self._prob[at : at + step], unit, power)
             for k, rung in enumerate(rungs):
-                octave_lower = place.get(int(rung) - _PER_OCTAVE)
-                if octave_lower is None:
+                octave_lower = k - _PER_OCTAVE
+                if k % _FRESH < _PER_OCTAVE or rungs[octave_lower] != rung - _PER_OCTAVE:
                     np.exp(-_RUNGS[rung] * unit, out=weight[k])
                 else:
                     np.square(weight[octave_lower], out=weight[k])

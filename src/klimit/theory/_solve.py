@@ -17,8 +17,7 @@ from klimit.theory._spend import Spend, Spent
 
 _AT_LIMIT = 1.0 - 1e-14  # budgets from this fraction of the limit on count as saturated
 _RESOLUTION = 1e-16  # of log beta: no float is nearer to its neighbours
-_FEW = 24  # searches up to which none needs a head start
-_NODES = 16  # tilts that are looked at first where many are searched for
+NODES = 16  # tilts that are looked at first where as many or more are searched for
 _BEYOND = 2.0  # how much further, in log(1 / beta), than small KLs suggest
 
 What = Literal["kl", "gain"]
@@ -99,19 +98,18 @@ def own_betas(
         cost[where], gain[where] = found.kl, found.gain
         return np.log(found.kl / wanted[index]), np.exp(2 * log_l) * found.variance / found.kl
 
-    start = 0.5 * (np.log(2 * wanted) - np.log(variance(known)[prompts]))
-    if guess is not None:
-        with np.errstate(divide="ignore"):
-            close = -np.log(guess.ravel()[searched])
-        start = np.where(np.isfinite(close), close, start)
-    elif len(kl) > _FEW:
-        with np.errstate(all="ignore"):
-            unit = 0.5 * np.log(variance(known))
-            nodes = np.clip(_spread(start + unit[prompts])[:, None] - unit, -FARTHEST, FARTHEST)
+    with np.errstate(all="ignore"):
+        unit = 0.5 * np.log(variance(known))
+        start = 0.5 * np.log(2 * kl) - unit
+        if guess is not None:
+            start = np.where(np.isfinite(np.log(guess)), -np.log(guess), start)
+        elif len(kl) >= NODES:
+            nodes = _spread(0.5 * np.log(2 * wanted))[:, None] - unit
+            nodes = np.clip(nodes, -FARTHEST, FARTHEST)
             found = spend(known, np.exp(-nodes))
-            value, slope = np.log(found.kl), np.exp(2 * nodes) * found.variance / found.kl
-        close = _between(np.log(kl), value, nodes, 1.0 / slope).ravel()[searched]
-        start = np.where(np.isfinite(close), close, start)
+            slope = np.exp(2 * nodes) * found.variance / found.kl
+            start = between(np.log(kl), np.log(found.kl), nodes, slope, start)
+    start = start.ravel()[searched]
     beta[searched] = np.exp(-increasing_root(mismatch, start, _RESOLUTION))
     return solved
 
@@ -137,11 +135,10 @@ def _shared(
         value, slope = _log_value(found, weights, log_l, what)
         return value - np.log(wanted[index]), slope
 
-    if wanted.size > _FEW:
-        nodes = _spread(start)[:, None]
-        value, slope = _log_value(spend(known, np.exp(-nodes)), weights, nodes[:, 0], what)
-        close = _between(np.log(wanted), value, nodes[:, 0], 1.0 / slope)
-        start = np.where(np.isfinite(close), close, start)
+    if wanted.size >= NODES:
+        nodes = _spread(start)
+        value, slope = _log_value(spend(known, np.exp(-nodes[:, None])), weights, nodes, what)
+        start = between(np.log(wanted), value, nodes, slope, start)
     solved.beta[searched] = np.exp(-increasing_root(mismatch, start, _RESOLUTION))
     return solved
 
@@ -156,25 +153,27 @@ def _log_value(found: Spent, weights: Floats, log_l: Floats, what: What) -> tupl
 
 def _spread(start: Floats) -> Floats:
     """A few tilts to look at for many searches: from where these begin to where most of them end."""
-    return np.linspace(start.min(), start.max() + _BEYOND, _NODES)
+    return np.linspace(start.min(), start.max() + _BEYOND, NODES)
 
 
-def _between(x: Floats, nodes: Floats, values: Floats, slopes: Floats) -> Floats:
-    """Cubic interpolation, in each column, from values and slopes at ascending nodes.
+def between(x: Floats, value: Floats, nodes: Floats, slope: Floats, start: Floats) -> Floats:
+    """Nearly where a rising function is `x`, from its values and slopes at ascending nodes.
 
-    Straight lines outside, at most one beyond; nan where the nodes do not ascend.
+    Cubic in x in each column of nodes; straight outside, and there at most one further; `start`
+    where the nodes do not tell.
     """
     with np.errstate(all="ignore"):
         left = np.zeros(x.shape, dtype=np.intp)
-        for node in nodes[1:-1]:
-            left += node <= x
-        low, high = (np.take_along_axis(nodes, left + k, axis=0) for k in (0, 1))
-        a, b = (np.take_along_axis(values, left + k, axis=0) for k in (0, 1))
-        da, db = ((high - low) * np.take_along_axis(slopes, left + k, axis=0) for k in (0, 1))
+        for v in value[1:-1]:
+            left += v <= x
+        low, high = (np.take_along_axis(value, left + k, axis=0) for k in (0, 1))
+        a, b = (np.take_along_axis(nodes, left + k, axis=0) for k in (0, 1))
+        da, db = ((high - low) / np.take_along_axis(slope, left + k, axis=0) for k in (0, 1))
         t = (x - low) / (high - low)
         inside = a + t * (da + t * (3 * (b - a) - 2 * da - db + t * (da + db - 2 * (b - a))))
-        outside = np.where(t < 0, a + t * da, b + np.minimum((t - 1.0) * db, 1.0))
-        return np.where(high > low, np.where((t < 0) | (t > 1), outside, inside), np.nan)
+        outside = np.where(t < 0, a + np.maximum(t * da, -1.0), b + np.minimum((t - 1.0) * db, 1.0))
+        found = np.where((t < 0) | (t > 1), outside, np.clip(inside, a, b))
+        return np.where((high > low) & np.isfinite(found), found, start)
 
 
 def shared_betas(

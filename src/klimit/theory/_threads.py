@@ -10,12 +10,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_FEW = 4
+
 
 def in_threads(work: Callable[[T], None], parts: Iterable[T]) -> None:
-    """Do the work on every part, in any order; a single part needs no thread."""
+    """Do the work on every part, in any order; for a few parts threads are not worth starting."""
     todo = list(parts)
     workers = min(len(todo), _cores())
-    if workers < 2:
+    if workers < 2 or len(todo) < _FEW:
         for part in todo:
             work(part)
         return
