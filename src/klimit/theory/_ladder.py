@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from klimit.theory._check import Floats
 from klimit.theory._outcomes import Outcomes
-from klimit.theory._spend import STEEPEST, Spend, Spent, blocks, from_sums, padded, spend
+from klimit.theory._spend import (
+    STEEPEST,
+    Spend,
+    Spent,
+    blocks,
+    from_sums,
+    moments,
+    near_base,
+    padded,
+    spend,
+)
 from klimit.theory._threads import in_threads
 
 _PER_OCTAVE = 3
@@ -117,6 +127,8 @@ class _Block:
         self._top = known.top[prompts]
         self._prob, below = padded(known, prompts)
         self._unit = below / -np.exp2(span / _PER_OCTAVE)
+        self._reach = np.maximum(self._top, -(below.min(axis=-1) + self._top))
+        self._moments = moments(self._prob, below + self._top[:, None], self._reach)
         self._lowest = _LOWEST * _PER_OCTAVE - span
         self._ready = np.zeros(_RUNGS.size, dtype=bool)
         self._terms = np.empty((_RUNGS.size, _ORDER, prompts.size))
@@ -147,6 +159,12 @@ class _Block:
             found, precise = from_sums(z, -slope / far, bend / (far * far), top, steep)
             kl, _, variance = found
             precise &= inside & (_DIGITS * z * np.minimum(kl, steep * steep * variance) > _LOST)
+            at = np.nonzero(~precise & (steep * self._reach[row] <= 1.0))
+            if at[0].size:
+                r, x = (np.broadcast_to(part, precise.shape)[at] for part in (row, steep))
+                terms = [term[r] for term in self._moments]
+                found[(slice(None), *at)] = near_base(terms, self._reach[r], x)
+                precise[at] = True
         return found, precise
 
     def _shared(self, rung: NDArray[np.intp], t: Floats) -> Floats:

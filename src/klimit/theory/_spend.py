@@ -140,10 +140,10 @@ def _measured(known: Outcomes, prompts: NDArray[np.intp], beta: Floats) -> Float
         gentle = ~precise & (steep * reach[:, None] <= 1.0)
         some = np.flatnonzero(gentle.any(axis=-1))
         if some.size:
-            terms = _series(prob[some], below[some] + top[some, None], reach[some])
+            terms = moments(prob[some], below[some] + top[some, None], reach[some])
             row, column = np.nonzero(gentle[some])
             r = some[row]
-            found[:, r, column] = _near_base([t[row] for t in terms], reach[r], steep[r, column])
+            found[:, r, column] = near_base([t[row] for t in terms], reach[r], steep[r, column])
     row, column = np.nonzero(~(precise | gentle))
     step = max(1, _BLOCK // prob.shape[1])
     for at in range(0, row.size, step):
@@ -159,11 +159,11 @@ def _from_top(
     """The textbook sums, and where they keep twelve digits."""
     weight = steep[..., None] * below[:, None, :]
     np.exp(weight, out=weight)
-    moments = np.empty((*prob.shape, 3))
-    moments[..., 0] = prob
-    moments[..., 1] = prob * below
-    moments[..., 2] = moments[..., 1] * below
-    z, mean, second = (weight @ moments).transpose(2, 0, 1)
+    terms = np.empty((*prob.shape, 3))
+    terms[..., 0] = prob
+    terms[..., 1] = prob * below
+    terms[..., 2] = terms[..., 1] * below
+    z, mean, second = (weight @ terms).transpose(2, 0, 1)
     return from_sums(z, mean, second, top, steep)
 
 
@@ -182,7 +182,7 @@ def from_sums(
     return found, precise
 
 
-def _series(prob: Floats, centred: Floats, reach: Floats) -> list[Floats]:
+def moments(prob: Floats, centred: Floats, reach: Floats) -> list[Floats]:
     """Central moments of the reward in units of `reach`, over factorials, per row."""
     size = np.where(reach > 0, reach, 1.0)[:, None]
     unit = centred / size
@@ -195,7 +195,7 @@ def _series(prob: Floats, centred: Floats, reach: Floats) -> list[Floats]:
     return terms
 
 
-def _near_base(terms: list[Floats], reach: Floats, steep: Floats) -> Floats:
+def near_base(terms: list[Floats], reach: Floats, steep: Floats) -> Floats:
     """By the series of psi(steep) = log E exp(steep (reward - mean)) in x = steep reach, at most 1.
 
     KL = steep psi' - psi, gain = psi', variance = psi''.
