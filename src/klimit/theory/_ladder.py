@@ -159,13 +159,12 @@ class _Block:
             found, precise = from_sums(z, -slope / far, bend / (far * far), top, steep)
             kl, _, variance = found
             precise &= inside & (_DIGITS * z * np.minimum(kl, steep * steep * variance) > _LOST)
-            at = np.nonzero(~precise & (steep * self._reach[row] <= 1.0))
-            if at[0].size:
-                r, x = (np.broadcast_to(part, precise.shape)[at] for part in (row, steep))
+            gentle = ~precise & (steep * self._reach[row] <= 1.0)
+            if gentle.any():
+                r, x = (np.broadcast_to(part, gentle.shape)[gentle] for part in (row, steep))
                 terms = [term[r] for term in self._moments]
-                found[(slice(None), *at)] = near_base(terms, self._reach[r], x)
-                precise[at] = True
-        return found, precise
+                found[:, gentle] = near_base(terms, self._reach[r], x)
+        return found, precise | gentle
 
     def _shared(self, rung: NDArray[np.intp], t: Floats) -> Floats:
         """Sums of T_k t^k and their first two derivatives in t, (3, t, rows)."""
