@@ -223,7 +223,7 @@ def test_the_win_rate_frontier_is_that_of_the_win_probabilities():
         assert_allclose(limit.gain([0.1, 0.5, 9.0]), same.gain([0.1, 0.5, 9.0]), rtol=1e-14)
 
 
-def test_a_part_of_the_prompts_starts_the_search_for_many_budgets_but_does_not_decide_it():
+def test_where_the_search_for_many_budgets_starts_does_not_decide_where_it_ends():
     rng = np.random.default_rng(8)
     base, scale = rng.dirichlet(np.ones(4), 1500), rng.gamma(2, size=(1500, 1))
     limit = frontier(base, rng.normal(size=(1500, 4)) * scale)
@@ -232,9 +232,7 @@ def test_a_part_of_the_prompts_starts_the_search_for_many_budgets_but_does_not_d
     assert_allclose(limit.beta(many), alone, rtol=1e-12)
     assert_allclose(limit.gain(many), [limit.gain(d) for d in many], rtol=1e-13)
     assert_allclose(limit.kl(limit.gain(many)), np.minimum(many, limit.saturation.kl), rtol=1e-9)
-    weights = np.where(
-        np.arange(1500) % 5 == 0, 0.0, 1.0
-    )  # those of the part may count for nothing
+    weights = np.where(np.arange(1500) % 5 == 0, 0.0, 1.0)
     light = frontier(base, rng.normal(size=(1500, 4)), weights=weights)
     assert_allclose(light.gain(many), [light.gain(d) for d in many], rtol=1e-13)
 

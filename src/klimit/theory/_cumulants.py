@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit.theory._check import Floats
+from klimit.theory._ladder import spender
 from klimit.theory._outcomes import Outcomes
-from klimit.theory._spend import spend
 
 _GRID = 256
 _ZOOM = 17
@@ -54,6 +54,8 @@ def own(law: Outcomes) -> Cumulants:
         top=law.top.ravel(),
         starts=np.arange(0, law.prob.size, law.prob.shape[-1]),
     )
+
+    spend = spender(flat)
 
     def psi(tilts: Floats) -> Floats:
         tilts = tilts.reshape(len(tilts), -1)

@@ -17,7 +17,9 @@ from klimit.theory._check import Floats
 from klimit.theory._outcomes import Outcomes
 from klimit.theory._root import increasing_root
 from klimit.theory._solve import (
+    NODES,
     Solved,
+    between,
     mean,
     own_betas,
     shared_betas,
@@ -171,14 +173,22 @@ class Curve:
         return solved.cost_at(gain)
 
     def _least_per_prompt(self, gain: Floats) -> Floats:
-        last = np.full((gain.size, self.weights.size), np.nan)
+        betas = np.full((gain.size, self.weights.size), np.nan)
+        start = 2 * np.log(gain / self.mean(np.sqrt(variance(self.known)))) - np.log(2)
+
+        def reached(log_cost: Floats, guess: Floats | None = None) -> tuple[Floats, Floats, Floats]:
+            cost = np.exp(log_cost)
+            solved = self.solved(cost, guess)
+            gains = self.mean(solved.gain_at(cost[:, None]))
+            return np.log(gains), cost * self.mean(solved.beta) / gains, solved.beta
 
         def mismatch(log_cost: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
-            cost = np.exp(log_cost)
-            solved = self.solved(cost, last[index])
-            last[index] = solved.beta
-            reached = self.mean(solved.gain_at(cost[:, None]))
-            return np.log(reached / gain[index]), cost * self.mean(solved.beta) / reached
+            guess = betas[index]
+            found, slope, betas[index] = reached(log_cost, None if np.isnan(guess).all() else guess)
+            return found - np.log(gain[index]), slope
 
-        start = 2 * np.log(gain / self.mean(np.sqrt(variance(self.known)))) - np.log(2)
+        if gain.size >= NODES:
+            nodes = np.linspace(start.min(), np.log(self.saturation()[1]), NODES)
+            value, slope, _ = reached(nodes)
+            start = between(np.log(gain), value, nodes, slope, start)
         return np.exp(increasing_root(mismatch, start))

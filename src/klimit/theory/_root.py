@@ -12,7 +12,7 @@ _NEWTON_TOLERANCE = 1e-8  # Newton's error after a step is of the order of the s
 _FAR = 1e-2  # values that are logarithms are this small long before Newton's steps are
 _NEAR = 1e-7  # what a value of this size, itself a logarithm, hides is of the order of its square
 _VALUE_TOLERANCE = 4e-16
-_FARTHEST = 740.0  # e^-740 is still above 0
+FARTHEST = 740.0  # e^-740 is still above 0
 
 
 def increasing_root(
@@ -62,7 +62,7 @@ def increasing_root(
         settled = (np.abs(value) <= _VALUE_TOLERANCE) | (
             hi - lo <= np.maximum(1e-15 * np.abs(t), resolution)
         )
-        root[active] = np.where(settled, t, np.clip(t + step, -_FARTHEST, _FARTHEST))
+        root[active] = np.where(settled, t, np.clip(t + step, -FARTHEST, FARTHEST))
         # A short step alone proves nothing: where a function jumps, its slope may mislead.
         near = newton & (np.abs(step) <= _NEWTON_TOLERANCE) & (np.abs(value) <= _NEAR)
         last[active] = np.abs(step)

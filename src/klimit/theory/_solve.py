@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from klimit.theory._check import Floats
 from klimit.theory._outcomes import Outcomes
-from klimit.theory._root import increasing_root
+from klimit.theory._root import FARTHEST, increasing_root
 from klimit.theory._spend import Spend, Spent
 
 _AT_LIMIT = 1.0 - 1e-14  # budgets from this fraction of the limit on count as saturated
 _RESOLUTION = 1e-16  # of log beta: no float is nearer to its neighbours
-_FEW = 12  # tilts that are looked at first where many are searched for
-_PART = 256  # prompts on which these are found
+NODES = 16  # tilts that are looked at first where as many or more are searched for
+_BEYOND = 2.0  # how much further, in log(1 / beta), than small KLs suggest
 
 What = Literal["kl", "gain"]
 
@@ -98,11 +98,18 @@ def own_betas(
         cost[where], gain[where] = found.kl, found.gain
         return np.log(found.kl / wanted[index]), np.exp(2 * log_l) * found.variance / found.kl
 
-    start = 0.5 * (np.log(2 * wanted) - np.log(variance(known)[prompts]))
-    if guess is not None:
-        with np.errstate(divide="ignore"):
-            close = -np.log(guess.ravel()[searched])
-        start = np.where(np.isfinite(close), close, start)
+    with np.errstate(all="ignore"):
+        unit = 0.5 * np.log(variance(known))
+        start = 0.5 * np.log(2 * kl) - unit
+        if guess is not None:
+            start = np.where(np.isfinite(np.log(guess)), -np.log(guess), start)
+        elif len(kl) >= NODES:
+            nodes = _spread(0.5 * np.log(2 * wanted))[:, None] - unit
+            nodes = np.clip(nodes, -FARTHEST, FARTHEST)
+            found = spend(known, np.exp(-nodes))
+            slope = np.exp(2 * nodes) * found.variance / found.kl
+            start = between(np.log(kl), np.log(found.kl), nodes, slope, start)
+    start = start.ravel()[searched]
     beta[searched] = np.exp(-increasing_root(mismatch, start, _RESOLUTION))
     return solved
 
@@ -128,8 +135,10 @@ def _shared(
         value, slope = _log_value(found, weights, log_l, what)
         return value - np.log(wanted[index]), slope
 
-    if wanted.size > 2 * _FEW:
-        start = _head_start(known, weights, np.log(wanted), start, what, spend)
+    if wanted.size >= NODES:
+        nodes = _spread(start)
+        value, slope = _log_value(spend(known, np.exp(-nodes[:, None])), weights, nodes, what)
+        start = between(np.log(wanted), value, nodes, slope, start)
     solved.beta[searched] = np.exp(-increasing_root(mismatch, start, _RESOLUTION))
     return solved
 
@@ -142,46 +151,29 @@ def _log_value(found: Spent, weights: Floats, log_l: Floats, what: What) -> tupl
         return np.log(value), np.exp(power * log_l) * mean(weights, found.variance) / value
 
 
-def _head_start(
-    known: Outcomes, weights: Floats, wanted: Floats, start: Floats, what: What, spend: Spend
-) -> Floats:
-    """Where many searches begin: between a few tilts that are looked at for all of them.
+def _spread(start: Floats) -> Floats:
+    """A few tilts to look at for many searches: from where these begin to where most of them end."""
+    return np.linspace(start.min(), start.max() + _BEYOND, NODES)
 
-    These few are solved on a part of the prompts, which is enough to spread them well.
+
+def between(x: Floats, value: Floats, nodes: Floats, slope: Floats, start: Floats) -> Floats:
+    """Nearly where a rising function is `x`, from its values and slopes at ascending nodes.
+
+    Cubic in x in each column of nodes; straight outside, and there at most one further; `start`
+    where the nodes do not tell.
     """
-    by_size = np.argsort(wanted)
-    few = np.linspace(wanted.min(), wanted.max(), _FEW)
-    first = np.interp(few, wanted[by_size], start[by_size])
-    every = max(1, weights.size // _PART)
-    part = known.take(np.arange(0, weights.size, every)) if every > 1 else known
-    share = weights[::every] / max(weights[::every].sum(), np.finfo(float).tiny)
-
-    def mismatch(log_l: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        value, slope = _log_value(spend(part, np.exp(-log_l)[:, None]), share, log_l, what)
-        return value - few[index], slope
-
-    nodes = np.sort(increasing_root(mismatch, first))
-    value, slope = _log_value(spend(known, np.exp(-nodes)[:, None]), weights, nodes, what)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rise = 1.0 / slope
-    good = np.isfinite(value) & np.isfinite(rise)
-    good[1:] &= np.diff(value) > 0
-    if good.sum() < 2:
-        return start
-    near = _between(wanted, value[good], nodes[good], rise[good])
-    return np.where(np.isfinite(near), near, start)
-
-
-def _between(x: Floats, nodes: Floats, values: Floats, slopes: Floats) -> Floats:
-    """Cubic interpolation from values and slopes at ascending nodes; straight lines outside."""
-    left = np.clip(np.searchsorted(nodes, x, side="right") - 1, 0, nodes.size - 2)
-    width = nodes[left + 1] - nodes[left]
-    t = (x - nodes[left]) / width
-    a, b = values[left], values[left + 1]
-    da, db = width * slopes[left], width * slopes[left + 1]
-    inside = a + t * (da + t * (3 * (b - a) - 2 * da - db + t * (da + db - 2 * (b - a))))
-    outside = np.where(t < 0, a + t * da, b + (t - 1.0) * db)
-    return np.where((t < 0) | (t > 1), outside, inside)
+    with np.errstate(all="ignore"):
+        left = np.zeros(x.shape, dtype=np.intp)
+        for v in value[1:-1]:
+            left += v <= x
+        low, high = (np.take_along_axis(value, left + k, axis=0) for k in (0, 1))
+        a, b = (np.take_along_axis(nodes, left + k, axis=0) for k in (0, 1))
+        da, db = ((high - low) / np.take_along_axis(slope, left + k, axis=0) for k in (0, 1))
+        t = (x - low) / (high - low)
+        inside = a + t * (da + t * (3 * (b - a) - 2 * da - db + t * (da + db - 2 * (b - a))))
+        outside = np.where(t < 0, a + np.maximum(t * da, -1.0), b + np.minimum((t - 1.0) * db, 1.0))
+        found = np.where((t < 0) | (t > 1), outside, np.clip(inside, a, b))
+        return np.where((high > low) & np.isfinite(found), found, start)
 
 
 def shared_betas(

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from klimit.theory._check import Floats
 from klimit.theory._outcomes import Outcomes, measure
+from klimit.theory._threads import in_threads
 
 _BLOCK = 1 << 17  # numbers: a megabyte, so that blocks stay in the second-level cache
 _DIGITS = 1e-12 / (4 * np.finfo(float).eps)  # how much a sum may cancel and keep twelve digits
 _ORDERS = range(2, 21)
-_STEEPEST = 1e300  # largest 1 / beta: what is below the top vanishes long before
+STEEPEST = 1e300  # largest 1 / beta: what is below the top vanishes long before
 
 
 class Spent(NamedTuple):
@@ -57,62 +58,81 @@ def spend(known: Outcomes, beta: Floats, prompts: NDArray[np.intp] | None = None
     """
     if prompts is not None:
         found = np.empty((3, prompts.size))
-        for some, prob, below in rows(known, prompts):
-            found[:, some] = _measured(known, prompts[some], prob, below, beta[some, None])[..., 0]
+
+        def pairs(some: NDArray[np.intp]) -> None:
+            chosen = prompts[some]
+            found[:, some] = _measured(known, chosen, beta[some, None])[..., 0]
+
+        in_threads(pairs, blocks(known, prompts))
         return Spent(*found)
     count = known.top.size
     shape = np.broadcast_shapes(beta.shape, (count,))
-    table = np.broadcast_to(beta, shape).reshape(-1, count).T
-    found = np.empty((3, count, table.shape[1]))
+    table = np.broadcast_to(beta, shape).reshape(-1, count)
+    found = np.empty((3, *table.shape))
     longest = int(_lengths(known).max(initial=1))
     step = max(1, _BLOCK // longest)  # coefficients at once
-    for at in range(0, table.shape[1], step):
-        part = table[:, at : at + step]
-        for some, prob, below in rows(known, np.arange(count), part.shape[1]):
-            found[:, some, at : at + step] = _measured(known, some, prob, below, part[some])
-    return Spent(*(np.ascontiguousarray(part.T).reshape(shape) for part in found))
+
+    def whole(part: tuple[int, NDArray[np.intp]]) -> None:
+        at, some = part
+        measured = _measured(known, some, table[at : at + step, some].T)
+        found[:, at : at + step, some] = measured.transpose(0, 2, 1)
+
+    starts = range(0, len(table), step)
+    copies = min(step, len(table))
+    in_threads(
+        whole, ((at, some) for at in starts for some in blocks(known, np.arange(count), copies))
+    )
+    return Spent(*found.reshape(3, *shape))
 
 
 def _lengths(known: Outcomes) -> NDArray[np.intp]:
     return np.diff(np.asarray(known.starts), append=known.prob.size)
 
 
-def rows(
-    known: Outcomes, prompts: NDArray[np.intp], copies: int = 1
-) -> Iterator[tuple[NDArray[np.intp], Floats, Floats]]:
-    """Yield blocks of rows: which of `prompts` they are, (rows, outcomes) prob and below_top.
+def blocks(
+    known: Outcomes, prompts: NDArray[np.intp], copies: int = 1, most: int | None = None
+) -> Iterator[NDArray[np.intp]]:
+    """Cut `prompts` into blocks, given by their indices, that fit the cache; `most` limits them.
 
-    Rows of similar length share a block, filled up with outcomes of probability 0.
+    Rows of similar length share a block.
     """
-    lengths = _lengths(known)
-    width = int(lengths.max(initial=1))
-    if known.prob.size == width * lengths.size:  # all of one length
-        tables = known.prob.reshape(-1, width), known.below_top.reshape(-1, width)
-        size = max(1, _BLOCK // (width * copies))
-        for at in range(0, prompts.size, size):
-            chosen = prompts[at : at + size]
-            yield np.arange(at, at + chosen.size), tables[0][chosen], tables[1][chosen]
-        return
-    order = np.argsort(-lengths[prompts], kind="stable")
+    lengths = _lengths(known)[prompts]
+    order = np.argsort(-lengths, kind="stable")
     at = 0
     while at < order.size:
-        width = int(lengths[prompts[order[at]]])  # the block's first row is its longest
-        some = order[at : at + max(1, _BLOCK // (width * copies))]
-        at += some.size
-        chosen = prompts[some]
-        inside = np.arange(width) < lengths[chosen, None]
-        index = np.asarray(known.starts)[chosen, None] + np.where(inside, np.arange(width), 0)
-        prob, below = (np.where(inside, part[index], 0.0) for part in (known.prob, known.below_top))
-        yield some, prob, below
+        size = max(1, _BLOCK // (int(lengths[order[at]]) * copies))  # the first row is the longest
+        yield order[at : at + min(size, most or size)]
+        at += min(size, most or size)
 
 
-def _measured(
-    known: Outcomes, prompts: NDArray[np.intp], prob: Floats, below: Floats, beta: Floats
-) -> Floats:
-    """KL, gain and variance (3, rows, betas) of rows (rows, outcomes) at beta (rows, betas)."""
+def padded(known: Outcomes, prompts: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """Return (rows, outcomes) prob and below_top, filled up with outcomes of probability 0."""
+    lengths = _lengths(known)
+    width = int(lengths.max(initial=1))
+    if known.prob.size == width * known.top.size:  # all of one length
+        return known.prob.reshape(-1, width)[prompts], known.below_top.reshape(-1, width)[prompts]
+    lengths = lengths[prompts]
+    width = int(lengths.max(initial=1))
+    inside = np.arange(width) < lengths[:, None]
+    index = np.asarray(known.starts)[prompts, None] + np.where(inside, np.arange(width), 0)
+    prob, below = (np.where(inside, part[index], 0.0) for part in (known.prob, known.below_top))
+    return prob, below
+
+
+def rows(
+    known: Outcomes, prompts: NDArray[np.intp]
+) -> Iterator[tuple[NDArray[np.intp], Floats, Floats]]:
+    """Yield blocks of rows: which of `prompts` they are, (rows, outcomes) prob and below_top."""
+    for some in blocks(known, prompts):
+        yield some, *padded(known, prompts[some])
+
+
+def _measured(known: Outcomes, prompts: NDArray[np.intp], beta: Floats) -> Floats:
+    """KL, gain and variance (3, rows, betas) of prompts (rows,) at beta (rows, betas)."""
+    prob, below = padded(known, prompts)
     top = known.top[prompts]
     with np.errstate(all="ignore"):
-        steep = np.minimum(1.0 / beta, _STEEPEST)
+        steep = np.minimum(1.0 / beta, STEEPEST)
         found, precise = _from_top(prob, below, top[:, None], steep)
         if precise.all():
             return found
@@ -120,10 +140,10 @@ def _measured(
         gentle = ~precise & (steep * reach[:, None] <= 1.0)
         some = np.flatnonzero(gentle.any(axis=-1))
         if some.size:
-            terms = _series(prob[some], below[some] + top[some, None], reach[some])
+            terms = moments(prob[some], below[some] + top[some, None], reach[some])
             row, column = np.nonzero(gentle[some])
             r = some[row]
-            found[:, r, column] = _near_base([t[row] for t in terms], reach[r], steep[r, column])
+            found[:, r, column] = near_base([t[row] for t in terms], reach[r], steep[r, column])
     row, column = np.nonzero(~(precise | gentle))
     step = max(1, _BLOCK // prob.shape[1])
     for at in range(0, row.size, step):
@@ -139,11 +159,18 @@ def _from_top(
     """The textbook sums, and where they keep twelve digits."""
     weight = steep[..., None] * below[:, None, :]
     np.exp(weight, out=weight)
-    moments = np.empty((*prob.shape, 3))
-    moments[..., 0] = prob
-    moments[..., 1] = prob * below
-    moments[..., 2] = moments[..., 1] * below
-    z, mean, second = (weight @ moments).transpose(2, 0, 1)
+    terms = np.empty((*prob.shape, 3))
+    terms[..., 0] = prob
+    terms[..., 1] = prob * below
+    terms[..., 2] = terms[..., 1] * below
+    z, mean, second = (weight @ terms).transpose(2, 0, 1)
+    return from_sums(z, mean, second, top, steep)
+
+
+def from_sums(
+    z: Floats, mean: Floats, second: Floats, top: Floats, steep: Floats
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """KL, gain and variance (3, ...) from a tilt's sums below the top, and where they are precise."""
     found = np.empty((3, *z.shape))
     mean, second = mean / z, second / z
     moved, log_z = steep * mean, np.log(z)
@@ -155,7 +182,7 @@ def _from_top(
     return found, precise
 
 
-def _series(prob: Floats, centred: Floats, reach: Floats) -> list[Floats]:
+def moments(prob: Floats, centred: Floats, reach: Floats) -> list[Floats]:
     """Central moments of the reward in units of `reach`, over factorials, per row."""
     size = np.where(reach > 0, reach, 1.0)[:, None]
     unit = centred / size
@@ -168,7 +195,7 @@ def _series(prob: Floats, centred: Floats, reach: Floats) -> list[Floats]:
     return terms
 
 
-def _near_base(terms: list[Floats], reach: Floats, steep: Floats) -> Floats:
+def near_base(terms: list[Floats], reach: Floats, steep: Floats) -> Floats:
     """By the series of psi(steep) = log E exp(steep (reward - mean)) in x = steep reach, at most 1.
 
     KL = steep psi' - psi, gain = psi', variance = psi''.
