@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -64,6 +65,21 @@ def test_everything_that_can_be_asked_for_is_drawn(klimit, request, tmp_path, op
     assert done.code == 0, done.err
     assert not done.err
     assert "<path" in target.read_text()
+
+
+@drawing
+@pytest.mark.parametrize("proxy", ["similarity", "similarity,rouge"])
+def test_gold_is_drawn_where_a_proxy_or_an_ensemble_is_optimised(klimit, tmp_path, proxy):
+    posts = Path(__file__).parents[2] / "examples" / "posts.parquet"
+    target = tmp_path / "proxy.svg"
+    done = klimit("plot", posts, "--proxy", proxy, "--gold", "quality", "-o", target)
+    assert done.code == 0, done.err
+    assert "<path" in target.read_text()
+    for wrong in (["--proxy", proxy], ["--gold", "quality"],
+                  ["--proxy", proxy, "--gold", "quality", "--what", "beta"]):  # fmt: skip
+        refused = klimit("plot", posts, *wrong, "-o", tmp_path / "none.svg")
+        assert refused.code == 2
+        assert refused.err.count("\n") == 1
 
 
 @drawing

@@ -112,6 +112,12 @@ class Asked:
         )
         return found
 
+    def one_kl(self) -> float | None:
+        """The number of --kl, where there can be but one."""
+        if self.kl is not None and len(self.kl) != 1:
+            raise click.UsageError(f"--kl has {len(self.kl)} numbers; one was expected")
+        return None if self.kl is None else self.kl[0]
+
     def base(self) -> Rollouts:
         """Samples of the base, from the first path."""
         return self._base(self.read(self.paths[0]))

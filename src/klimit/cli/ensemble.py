@@ -11,24 +11,10 @@ from klimit.cli import options
 from klimit.cli.source import Source, from_source, reading
 
 
-class Names(options._ParamType):
-    """Names with commas between them; a name with a comma in it needs its own ``--proxies``."""
-
-    name = "names"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
-        """Split at commas."""
-        if not isinstance(value, str):
-            return list(value)
-        found = [part.strip() for part in value.split(",")]
-        if not all(found):
-            self.fail(f"{value[:80]!r} was given; names were expected, such as rm1,rm2", param, ctx)
-        return found
-
-
 @click.command(short_help="What several proxies buy together, and what they all get wrong.")
 @click.option(
-    "--proxies", type=Names(), metavar="NAME,...", help="The members; all rewards but gold if left out."
+    "--proxies", type=options.Names(), metavar="NAME,...",
+    help="The members; all rewards but gold if left out.",
 )  # fmt: skip
 @click.option(
     "--gold", metavar="NAME", help="The reward that counts, known for some samples or all."

@@ -58,6 +58,21 @@ class Numbers(_ParamType):
         return found
 
 
+class Names(_ParamType):
+    """Names with commas between them; a name with a comma in it cannot be given."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
+        """Split at commas."""
+        if not isinstance(value, str):
+            return list(value)
+        found = [part.strip() for part in value.split(",")]
+        if not all(found):
+            self.fail(f"{value[:80]!r} was given; names were expected, such as rm1,rm2", param, ctx)
+        return found
+
+
 class Weights(_ParamType):
     """Names with weights, such as ``acc=1,format=0.2``."""
 

@@ -25,6 +25,9 @@ WHAT = ("limit", "best-of-n", "beta", "bounds", "allocation", "convergence", "au
 )
 @click.option("--at", type=Point(), multiple=True, metavar="KL,GAIN",
               help="Place a policy known by its numbers only.")  # fmt: skip
+@click.option("--proxy", type=options.Names(), metavar="NAME,...",
+              help="The reward that is optimised, judged by --gold; several: their ensemble.")  # fmt: skip
+@click.option("--gold", metavar="NAME", help="The reward that counts.")
 @click.option("--plugin", is_flag=True, help="Also draw the papers' own estimate, which is low.")
 @click.option("--dark", is_flag=True, help="Light on dark.")
 @click.option("--title", metavar="TEXT", help="A line above the picture.")
@@ -35,6 +38,8 @@ def plot(
     source: Asked,
     what: str | None,
     at: tuple[tuple[float, float], ...],
+    proxy: list[str] | None,
+    gold: str | None,
     plugin: bool,
     dark: bool,
     title: str | None,
@@ -45,12 +50,14 @@ def plot(
     BASE holds samples of the base model with rewards, each POLICY samples of a trained one. Alone,
     BASE gives the limit with best-of-N beside it; with policies, or with steps of a run inside
     (--what audit), the plane of gain against KL. --kl is the KL of each policy; for allocation and
-    convergence the budget; for limit, beta and bounds how far to draw. Needs matplotlib.
+    convergence the budget; for limit, beta and bounds how far to draw. With --proxy it is gold where
+    the proxy is optimised, or where an ensemble of several is. Needs matplotlib.
 
     \b
     klimit plot base.parquet --reward rm -o limit.svg
     klimit plot base.parquet grpo.parquet --reward rm -o plane.pdf
     klimit plot base.parquet --what allocation --kl 2 -o prompts.png
+    klimit plot base.parquet --proxy rm --gold human -o proxy.svg
     """
     from klimit.cli.output import print_text, whole_file
     from klimit.cli.progress import steps
@@ -61,9 +68,17 @@ def plot(
     what = what or ("audit" if policies else "limit")
     if policies and what != "audit":
         raise click.UsageError(f"--what {what} is drawn of BASE alone; leave POLICY and --at")
+    if proxy is not None and (policies or source.reward or source.weights or what != "limit"):
+        raise click.UsageError(
+            "--proxy and --gold name what to draw, of BASE alone; leave the rest"
+        )
+    if (proxy is None) != (gold is None):
+        raise click.UsageError("--proxy and --gold go together")
     figure, ax = plots.figure(dark=dark)
     with steps("reading and measuring", "drawing") as job:
-        if what == "audit":
+        if proxy is not None and gold is not None:
+            read = _of_proxies(proxy, gold, source, ax)
+        elif what == "audit":
             found, read = placed(source, at)
             plots.audits(found, ax)
         else:
@@ -78,14 +93,27 @@ def plot(
     print_text(read, f"wrote {output}")
 
 
+def _of_proxies(proxy: list[str], gold: str, source: Asked, ax: Axes) -> str:
+    import klimit
+
+    base = klimit.read(source.paths[0], prompt=source.prompt, reward=[*proxy, gold])
+    kl = source.one_kl()
+    how = {name: source.how[name] for name in ("level", "seed")}
+    found: Any
+    if len(proxy) == 1:
+        found = klimit.hacking(base, proxy=proxy[0], gold=gold, **how)
+    else:
+        found = klimit.ensemble(base, proxies=proxy, gold=gold, **how)
+    found.plot(ax, kl=kl)
+    return str(base)
+
+
 def _of_base(base: Rollouts, what: str, source: Asked, ax: Axes, plugin: bool) -> None:
     import klimit
     from klimit.cli.source import usual_size
     from klimit.view import plots
 
-    if source.kl is not None and len(source.kl) != 1:
-        raise click.UsageError(f"--kl has {len(source.kl)} numbers; one was expected")
-    kl = None if source.kl is None else source.kl[0]
+    kl = source.one_kl()
     how = {name: source.how[name] for name in ("reward_range", "level", "seed")}
     sizes = [2**k for k in range(1, 7) if 2**k <= max(usual_size(base) / 2, 2)]
     best: Any = None

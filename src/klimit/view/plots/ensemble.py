@@ -53,5 +53,5 @@ def ensemble(
         color = (*palette.policies, palette.best_of_n)[place % 5]
         along(ax, found.hacking(name), end, color, name, "-" if place < 5 else "--")
     ax.autoscale_view()
-    style.legend(ax, "lower right")
+    style.legend(ax, "upper left")
     return ax
