@@ -22,7 +22,7 @@ def _prompts(seed, prompts, outcomes, *, smallest=1.0, ragged=False):
 def _asked(known, beta, prompts=None):
     """A ladder that takes the question, however small it is."""
     ladder = _ladder.Ladder(known)
-    ladder._many = 0
+    ladder._blocks, ladder._least = _ladder._cut(known), 0
     return ladder(known, beta, prompts)
 
 
@@ -73,8 +73,8 @@ def test_most_tilts_of_an_ordinary_problem_are_left_to_the_series(monkeypatch):
 
 @pytest.mark.parametrize("budget", ["average", "per-prompt"])
 def test_results_are_the_same_to_the_last_bit_with_any_number_of_threads(monkeypatch, budget):
-    monkeypatch.setattr(_ladder, "_WIDE", 0)
-    monkeypatch.setattr(_ladder, "_LARGE", 0)
+    for name in ("_WIDE", "_LARGE", "_ALIKE", "_BUSY"):
+        monkeypatch.setattr(_ladder, name, 0)
     base, reward = _prompts(2, 100, 20, ragged=True)
     kl = np.linspace(0.05, 2.0, 20)
     answers = []

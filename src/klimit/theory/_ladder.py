@@ -40,6 +40,8 @@ _WIDE = 32  # outcomes per prompt from which exponentials are slower
 _PAYS = 4  # a rung is computed for all prompts of a block once a quarter as many tilts want it
 _MANY = 8  # tilts per prompt from which rungs pay
 _LARGE = 1 << 20  # outcomes times tilts, of all prompts, from which they do
+_ALIKE = 1 << 11  # outcomes per block from which they do
+_BUSY = 1 << 15  # outcomes times tilts per block from which they do, once they are there
 
 
 def spender(known: Outcomes) -> Spend:
@@ -53,7 +55,7 @@ class Ladder:
     def __init__(self, known: Outcomes) -> None:
         self._known = known
         self._blocks: list[_Block] = []
-        self._many = max(_MANY * known.top.size, _LARGE * known.top.size // known.prob.size)
+        self._least: float = max(_MANY * known.prob.size, _LARGE)  # outcomes times tilts
 
     def __call__(
         self, known: Outcomes, beta: Floats, prompts: NDArray[np.intp] | None = None
@@ -61,14 +63,20 @@ class Ladder:
         """Say what tilts cost and gain."""
         count = known.top.size
         shape = np.broadcast_shapes(beta.shape, (count,)) if prompts is None else beta.shape
-        pairs = int(np.prod(shape))
-        if known is not self._known or pairs < (count if self._blocks else self._many):
+        work = int(np.prod(shape)) * (known.prob.size // count)
+        if known is not self._known or work < self._least:
             return spend(known, beta, prompts)
         if not self._blocks:
             self._blocks = _cut(known)
+            alike = known.prob.size >= _ALIKE * len(self._blocks)
+            self._least = _BUSY * len(self._blocks) if alike else np.inf
+            return self(known, beta, prompts)
         if prompts is None:
             flat = beta.reshape(-1, beta.shape[-1])
             found, precise = self._table(flat)
+            mostly = 2 * precise.sum(axis=1) < count  # whole rows are faster than pairs
+            found[:, mostly] = spend(known, flat[mostly])
+            precise[mostly] = True
             at, which = np.nonzero(~precise)
             rest = np.broadcast_to(flat, precise.shape)[at, which]
             found[:, at, which] = spend(known, rest, which)
