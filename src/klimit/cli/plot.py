@@ -98,11 +98,13 @@ def _of_proxies(proxy: list[str], gold: str, source: Asked, ax: Axes) -> str:
 
     base = klimit.read(source.paths[0], prompt=source.prompt, reward=[*proxy, gold])
     kl = source.one_kl()
-    how = {name: source.how[name] for name in ("level", "seed")}
     found: Any
     if len(proxy) == 1:
-        found = klimit.hacking(base, proxy=proxy[0], gold=gold, **how)
+        found = klimit.hacking(base, proxy=proxy[0], gold=gold, **source.how)
     else:
+        how = {name: source.how[name] for name in ("reward_range", "level", "seed")}
+        if source.how["prompts"] != "drawn":
+            raise click.UsageError("an ensemble's intervals are for drawn prompts")
         found = klimit.ensemble(base, proxies=proxy, gold=gold, **how)
     found.plot(ax, kl=kl)
     return str(base)

@@ -191,9 +191,8 @@ def _compare(before: Rollouts, after: Rollouts) -> None:
     if "logprob" in there:
         stored = before.table.columns(["logprob"])["logprob"].cast(float)
         gap = ((stored - new["logprob"]) / new["tokens"]).drop_nulls().drop_nans().to_numpy()
-        middle = (
-            float(np.median(gap)) if gap.size else 0.0
-        )  # texts split otherwise stray far, and are few
+        # the median: texts that were split otherwise stray far, and are few
+        middle = float(np.median(gap)) if gap.size else 0.0
         if abs(middle) > _DRIFT:
             warn(
                 f"{before.source}: stored log-probabilities are {middle:+.3g} nats a token from those of "

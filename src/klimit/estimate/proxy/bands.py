@@ -25,9 +25,8 @@ DOUBT = 0.03  # of the gold reward's spread times sqrt(2 KL), which is what its 
 # shift of the tilt, and the proxy's own correction (which shows how thin the samples are, whatever the
 # corrections of gold say); and the same as trust counts them
 _WRONG = (0.3, 0.7, 0.5, 0.2)
-_LONG = (
-    0.7  # and of the last where the proxy's tail is exponential: what was not drawn is gold's too
-)
+# and of the last where the proxy's tail is exponential: what was not drawn is gold's too
+_LONG = 0.7
 _WARY = (0.25, 0.25, 0.25, 0.15)
 
 
@@ -110,9 +109,8 @@ def gold_bands(
     wrong, wary = (
         np.sqrt(((np.array(x)[:, None] * parts) ** 2).sum(axis=0)) for x in (_WRONG, _WARY)
     )
-    signed = np.where(
-        value >= plugin, wrong, -wrong
-    )  # the turn is held by less: benchmarks.proxy_check
+    # where gold turns is held without what a long tail adds: docs/tables/proxy.md
+    signed = np.where(value >= plugin, wrong, -wrong)
     wrong = np.hypot(wrong, _LONG * path.limit.tail.long * thin)
     doubt = wary / np.maximum(unit, 1e-300)
     wall = min(horizon, path.limit.trusted_kl)
