@@ -47,6 +47,12 @@ def hacking(ax):
     klimit.hacking(BASE, proxy="similarity", gold="quality").plot(ax)
 
 
+def path(ax):
+    """The run of docs/over-optimisation.md, which trains on a lexicon."""
+    run = klimit.read(EXAMPLES / "train" / "overoptimized.parquet")
+    klimit.hacking(run, proxy="lexicon", gold="quality").run.plot(ax)
+
+
 def allocation(ax):
     LIMIT.plot(ax, "allocation", kl=1.0)
 
@@ -67,6 +73,7 @@ PICTURES = {
     "limit": limit,
     "plane": plane,
     "hacking": hacking,
+    "path": path,
     "allocation": allocation,
     "convergence": convergence,
     "bounds": bounds,

@@ -76,6 +76,21 @@ def test_a_run_that_rises_and_falls_has_its_peak_between_its_ends():
     assert next(iter(path.turn.fits)) == "rl"
 
 
+@pytest.mark.extras("matplotlib")
+def test_a_curve_that_describes_the_run_is_drawn_up_to_its_last_checkpoint():
+    from klimit.view.plots import figure
+
+    kl = np.array([0.5, 1.0, 2.0, 4.0, 8.0, 16.0])
+    curve = overoptimization_curve("rl", a=0.5, b=0.3)
+    base, run = rollouts(np.random.default_rng(2), curve.gain(kl), kl)
+    path = trained_path(base, run, proxy="rm", gold="human")
+    ax = path.plot(figure()[1])
+    (fit,) = [line for line in ax.lines if len(line.get_xdata()) > len(kl) + 1]
+    drawn = np.asarray(fit.get_xdata())
+    assert_allclose(fit.get_ydata(), path.turn.fit.gain(drawn).value)
+    assert drawn[-1] == path.turn.furthest
+
+
 @pytest.mark.parametrize("form", ["rl", "best-of-n"])
 def test_points_on_a_curve_give_the_curve_back(form):
     kl = np.array([0.25, 1.0, 3.0, 9.0, 15.0])

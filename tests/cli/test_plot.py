@@ -83,6 +83,25 @@ def test_gold_is_drawn_where_a_proxy_or_an_ensemble_is_optimised(klimit, tmp_pat
 
 
 @drawing
+def test_a_run_is_drawn_in_proxy_and_gold(klimit, tmp_path):
+    examples = Path(__file__).parents[2] / "examples"
+    run, target = examples / "train" / "overoptimized.parquet", tmp_path / "run.svg"
+    named = ["--proxy", "lexicon", "--gold", "quality"]
+    done = klimit("plot", run, "--what", "audit", *named, "-o", target)
+    assert done.code == 0, done.err
+    assert "lexicon, at the right" in target.read_text()
+    base = tmp_path / "base.parquet"
+    pl.read_parquet(run).filter(pl.col("step") == 0).write_parquet(base)
+    no_run = klimit("plot", base, "--what", "audit", *named, "-o", tmp_path / "none.svg")
+    assert (no_run.code, no_run.err.count("\n")) == (2, 1)
+    assert "give their samples as POLICY" in no_run.err
+    two = klimit(
+        "plot", base, run, "--proxy", "lexicon,similarity", "--gold", "quality", "-o", target
+    )
+    assert two.code != 0
+
+
+@drawing
 def test_policies_are_drawn_in_the_plane(klimit, quality, policy, tmp_path):
     target = tmp_path / "plane.png"
     done = klimit("plot", quality, policy, "-o", target)

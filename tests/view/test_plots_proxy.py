@@ -1,5 +1,7 @@
 """Pictures of proxies: gold along the proxy, beside its own limit; aggregates of several proxies."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -84,3 +86,24 @@ def test_few_labels_are_drawn_as_far_as_they_are_trusted(ax, what):
     number = 240 if what == "labels" else 600
     _, alone = line(ax, f"by the {number} {what} alone")
     assert_allclose(alone, few.without_proxy(kl).value)
+
+
+def test_a_run_stands_in_both_rewards_beside_what_was_foretold(ax):
+    whole = klimit.read(Path(__file__).parents[2] / "examples" / "train" / "overoptimized.parquet")
+    run = klimit.hacking(whole, proxy="lexicon", gold="quality").run
+    assert run.plot(ax) is ax
+    kl, gold = line(ax, "quality, as it trained")
+    assert_allclose(kl, [one.kl.value for one in run])
+    assert_allclose(gold, [one.gold_gain.value for one in run])
+    reached = [one for one in run if one.predicted.trusted]
+    assert 0 < len(reached) < len(run)
+    kl, foretold = line(ax, "quality foretold by the base samples")
+    assert_allclose(kl, [one.kl.value for one in reached])
+    assert_allclose(foretold, [one.predicted.value for one in reached])
+    (peak,) = [one for one in ax.patches if one.get_label() == "where quality may be highest"]
+    assert_allclose([peak.get_x(), peak.get_x() + peak.get_width()],
+                    [run.peak_kl.low, run.peak_kl.high])  # fmt: skip
+    right = next(one for one in ax.figure.axes if one is not ax)
+    assert right.get_ylabel() == "gain in lexicon over the base"
+    (of_proxy,) = right.lines
+    assert_allclose(of_proxy.get_ydata(), [0.0, *(one.proxy_gain.value for one in run)])

@@ -72,7 +72,7 @@ class Asked:
         from klimit.audit import Audit
         from klimit.audit.verb import audit
 
-        base, policies = self._sides()
+        base, policies = self.sides()
         paired = False if self.unpaired else None
         found = audit(base, policies, reward=self.reward, kl=self.kl, paired=paired, **self.how)
         lines = [str(base)]
@@ -80,12 +80,14 @@ class Asked:
             lines += [f"{name}: {one}" if name else str(one) for name, one in policies.items()]
         return [found] if isinstance(found, Audit) else list(found), "\n".join(lines)
 
-    def _sides(self) -> tuple[Rollouts, Any]:
-        base = self.read(self.paths[0])
+    def sides(self, rewards: list[str] | None = None) -> tuple[Rollouts, Any]:
+        """Read the base and, by name, policies; None: both are found in the one path."""
+        base = self.read(self.paths[0], rewards)
         if len(self.paths) > 1:
             names = short_names(self.paths[1:])
             policies = {
-                name: self.read(path) for name, path in zip(names, self.paths[1:], strict=True)
+                name: self.read(path, rewards)
+                for name, path in zip(names, self.paths[1:], strict=True)
             }
             return self._base(base), policies
         if self.base_step is None and self.base_policy is None:
@@ -99,8 +101,8 @@ class Asked:
             raise click.UsageError(f"{self.paths[0]} holds nothing but the base; name a POLICY")
         return chosen, {"": base.filter(**{column: rest})}
 
-    def read(self, path: str) -> Rollouts:
-        """Read one of the paths."""
+    def read(self, path: str, rewards: list[str] | None = None) -> Rollouts:
+        """Read one of the paths, for these rewards instead of the one asked for."""
         import klimit
 
         if self.weights and self.reward:
@@ -108,7 +110,7 @@ class Asked:
                 "--reward and --weights were both given; weights make the reward"
             )
         found: Rollouts = klimit.read(
-            path, prompt=self.prompt, reward=self.reward, weights=self.weights
+            path, prompt=self.prompt, reward=rewards or self.reward, weights=self.weights
         )
         return found
 

@@ -51,7 +51,8 @@ def plot(
     BASE gives the limit with best-of-N beside it; with policies, or with steps of a run inside
     (--what audit), the plane of gain against KL. --kl is the KL of each policy; for allocation and
     convergence the budget; for limit, beta and bounds how far to draw. With --proxy it is gold where
-    the proxy is optimised, or where an ensemble of several is. Needs matplotlib.
+    the proxy is optimised, or where an ensemble of several is; with policies, or with steps of a run
+    inside (--what audit), what training on the proxy did to both rewards. Needs matplotlib.
 
     \b
     klimit plot base.parquet --reward rm -o limit.svg
@@ -68,16 +69,16 @@ def plot(
     what = what or ("audit" if policies else "limit")
     if policies and what != "audit":
         raise click.UsageError(f"--what {what} is drawn of BASE alone; leave POLICY and --at")
-    if proxy is not None and (policies or source.reward or source.weights or what != "limit"):
-        raise click.UsageError(
-            "--proxy and --gold name what to draw, of BASE alone; leave the rest"
-        )
+    if proxy is not None and (
+        at or source.reward or source.weights or what not in ("limit", "audit")
+    ):
+        raise click.UsageError("--proxy and --gold name what to draw; leave the rest")
     if (proxy is None) != (gold is None):
         raise click.UsageError("--proxy and --gold go together")
     figure, ax = plots.figure(dark=dark)
     with steps("reading and measuring", "drawing") as job:
         if proxy is not None and gold is not None:
-            read = _of_proxies(proxy, gold, source, ax)
+            read = _of_proxies(proxy, gold, source, ax, path=what == "audit")
         elif what == "audit":
             found, read = placed(source, at)
             plots.audits(found, ax)
@@ -93,20 +94,27 @@ def plot(
     print_text(read, f"wrote {output}")
 
 
-def _of_proxies(proxy: list[str], gold: str, source: Asked, ax: Axes) -> str:
+def _of_proxies(proxy: list[str], gold: str, source: Asked, ax: Axes, *, path: bool) -> str:
     import klimit
 
-    base = klimit.read(source.paths[0], prompt=source.prompt, reward=[*proxy, gold])
+    base, policies = source.sides([*proxy, gold])
     kl = source.one_kl()
+    how = {name: source.how[name] for name in ("reward_range", "level", "seed")}
     found: Any
     if len(proxy) == 1:
-        found = klimit.hacking(base, proxy=proxy[0], gold=gold, **source.how)
+        found = klimit.hacking(base, policies, proxy=proxy[0], gold=gold, **source.how)
+    elif path:
+        raise click.UsageError("a run is drawn in one proxy and gold; give one --proxy")
     else:
-        how = {name: source.how[name] for name in ("reward_range", "level", "seed")}
         if source.how["prompts"] != "drawn":
             raise click.UsageError("an ensemble's intervals are for drawn prompts")
         found = klimit.ensemble(base, proxies=proxy, gold=gold, **how)
-    found.plot(ax, kl=kl)
+    if not path:
+        found.plot(ax, kl=kl)
+    elif found.run is None:
+        raise click.UsageError("--what audit draws trained policies; give their samples as POLICY")
+    else:
+        found.run.plot(ax)
     return str(base)
 
 

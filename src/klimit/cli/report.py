@@ -91,12 +91,12 @@ def build(
 def _sides(source: Asked) -> tuple[Rollouts, Any]:
     """Base and policies with all their rewards; where none is found by itself, with the one named."""
     if source.reward is None:
-        return source._sides()
+        return source.sides()
     try:
-        base, policies = replace(source, reward=None)._sides()
+        base, policies = replace(source, reward=None).sides()
         base.one_reward(source.reward)
     except KlimitError:
-        return source._sides()
+        return source.sides()
     return base, policies
 
 

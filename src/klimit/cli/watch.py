@@ -147,16 +147,16 @@ class Without(Asked):
 
     left_out: frozenset[Path] = frozenset()
 
-    def read(self, path: str) -> Rollouts:
+    def read(self, path: str, rewards: list[str] | None = None) -> Rollouts:
         """Read what is whole of one of the paths."""
         if not self.left_out:
-            return super().read(path)
+            return super().read(path, rewards)
         import klimit
         from klimit.rollouts.paths import files
 
         whole: list[Any] = [one for one in files(path) if one not in self.left_out]
         found: Rollouts = klimit.read(
-            whole, prompt=self.prompt, reward=self.reward, weights=self.weights
+            whole, prompt=self.prompt, reward=rewards or self.reward, weights=self.weights
         )
         return found
 

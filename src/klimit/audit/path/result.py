@@ -111,6 +111,18 @@ class TrainedPath:
 
         return record(self)
 
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw gold of each checkpoint against its KL, the proxy beside it; returns the Axes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes to draw into; new ones if not given
+        options : of `klimit.view.plots.path`: proxy
+        """
+        from klimit.view.plots import path
+
+        return path(self, ax, **options)
+
     def _repr_html_(self) -> str:
         from klimit.view.notebook import text
 

@@ -17,6 +17,7 @@ from klimit.view.plots.convergence import convergence
 from klimit.view.plots.ensemble import ensemble
 from klimit.view.plots.frontier import limit
 from klimit.view.plots.hacking import few_labels, hacking
+from klimit.view.plots.path import path
 from klimit.view.plots.style import figure, save
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ __all__ = [
     "figure",
     "hacking",
     "limit",
+    "path",
     "save",
 ]
 
