@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit.estimate.bridge.draws import Pool
-from klimit.estimate.bridge.weights import bends, log_weights
+from klimit.estimate.bridge.weights import log_shares, log_weights
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.samples import Integers
 from klimit.estimate.statistics import FEWEST, GROUPS, Sizes, Statistics, by_group
@@ -51,8 +51,8 @@ def bridge_sums(pool: Pool, grid: Grid, *, seed: int, two_levels: bool = False) 
     """
     prompts = len(pool.rewards)
     subsets = _subsets(pool, seed)
-    bend = bends(pool)
-    weights = np.stack([np.exp(log_weights(pool, chosen, bend)) for chosen in subsets])
+    log_rho = log_shares(pool)  # of halves and quarters too: lines of two samples are none
+    weights = np.stack([np.exp(log_weights(pool, chosen, log_rho)) for chosen in subsets])
     number = pool.counts()
     tilts = grid.tilts
     shape = (prompts, len(tilts))

@@ -21,6 +21,11 @@ it: ``log rho = a_x + b_x (r - mean) - c (r - mean)^2 / variance_x - 1.5 v``. Th
 prompts and there only where samples show it: a policy that avoids low rewards, as best-of-n does, has
 a ratio that falls ever faster towards them, where it draws nothing that could tell. A scatter of many
 nats makes the share of that policy vanish by itself.
+
+Shares may depend on the samples, only never on the one that they are a share of: a sample whose
+log-ratio is large by chance lifts its own line, and would be weighed down for it twice (by
+``e^(v / n)`` of n samples). So every sample of a policy is read off a line that the others of its
+prompt have drawn.
 """
 
 from __future__ import annotations
@@ -36,13 +41,13 @@ from klimit.estimate.kernel import Floats
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_PRIOR = 8.0  # samples' worth of the common slope in each prompt's own
+_ABOVE = 0.25  # nats by which chance may lift a line there
 _FLAT = 1e-6  # two levels of reward show no bend
 
 
 @dataclass(frozen=True)
 class Line:
-    """``log rho = height + slope x - bend x^2`` of each prompt, x = reward - middle; all (prompts,).
+    """``log rho = height + slope x - bend x^2``, x = reward - middle; all (prompts, 1) or wider.
 
     Past its top the line is level: no policy turns from what it seeks.
     """
@@ -54,51 +59,52 @@ class Line:
 
     def at(self, rewards: Floats) -> Floats:
         """(prompts, width) log rho."""
-        slope, bend = self.slope[:, None], self.bend[:, None]
-        x = rewards - self.middle[:, None]
-        top = slope / np.where(bend > 0, 2 * bend, 1.0)
-        level = np.where(slope >= 0, np.minimum(x, top), np.maximum(x, top))
-        x = np.where(bend > 0, level, x)
-        found: Floats = self.height[:, None] + slope * x - bend * x**2
+        x = rewards - self.middle
+        top = self.slope / np.where(self.bend > 0, 2 * self.bend, 1.0)
+        level = np.where(self.slope >= 0, np.minimum(x, top), np.maximum(x, top))
+        x = np.where(self.bend > 0, level, x)
+        found: Floats = self.height + self.slope * x - self.bend * x**2
         return found
 
 
-def log_weights(pool: Pool, chosen: NDArray[np.bool_], bend: Floats | None = None) -> Floats:
+def log_weights(pool: Pool, chosen: NDArray[np.bool_], log_rho: Floats | None = None) -> Floats:
     """(prompts, width) log weight of each sample, if these were all there are; -inf for the others.
 
     Parameters
     ----------
     chosen : (prompts, width) samples that count
-    bend : (states, prompts) of the lines, if it is known already (`bends`)
+    log_rho : (states, prompts, width) as `log_shares` finds it, if it is known already
 
     Returns
     -------
     Weights whose sum over a prompt is 1 in expectation.
     """
-    bend = bends(pool) if bend is None else bend
+    log_rho = log_shares(pool) if log_rho is None else log_rho
     total = np.full(pool.rewards.shape, -np.inf)
     own = np.zeros(pool.rewards.shape)
     for k in range(pool.states):
         from_k = (pool.origin == k) & chosen
         number = from_k.sum(axis=1)
-        log_rho = _log_rho(pool, k, from_k, bend[k])
         with np.errstate(divide="ignore"):
-            total = np.logaddexp(total, np.log(number)[:, None] + log_rho)
+            total = np.logaddexp(total, np.log(number)[:, None] + log_rho[k])
         if k:
-            own[from_k] = log_rho[from_k] - pool.log_ratios[k][from_k]
+            own[from_k] = log_rho[k][from_k] - pool.log_ratios[k][from_k]
     found: Floats = np.where(chosen & (pool.origin >= 0), own - total, -np.inf)
     return found
 
 
-def _log_rho(pool: Pool, k: int, drawn: NDArray[np.bool_], bend: Floats) -> Floats:
-    """(prompts, width) what stands for the log-ratio of model k in the shares."""
-    if k == 0:
-        return np.zeros(pool.rewards.shape)
-    exact: Floats = pool.log_ratios[k]
-    if pool.known[k].all():
-        return exact
-    fitted = line(pool.rewards, exact, drawn, bend).at(pool.rewards)
-    return np.asarray(np.where(pool.known[k][:, None], exact, fitted))
+def log_shares(pool: Pool) -> Floats:
+    """(states, prompts, width) what stands for the log-ratio of each model in the shares."""
+    bend = bends(pool)
+    found = np.zeros((pool.states, *pool.rewards.shape))
+    for k in range(1, pool.states):
+        exact = pool.log_ratios[k]
+        if pool.known[k].all():
+            found[k] = exact
+            continue
+        fitted = fit(pool.rewards, exact, pool.origin == k, bend[k])
+        found[k] = np.where(pool.known[k][:, None], exact, fitted)
+    return found
 
 
 def bends(pool: Pool) -> Floats:
@@ -140,21 +146,76 @@ def _centred(values: Floats, drawn: NDArray[np.bool_]) -> Floats:
     return found
 
 
-def line(rewards: Floats, log_ratios: Floats, drawn: NDArray[np.bool_], bend: Floats) -> Line:
-    """Fit each prompt's line by least squares, its slope drawn towards that of all prompts."""
-    number = drawn.sum(axis=1)
-    safe = np.maximum(number, 1)
-    middle = np.where(drawn, rewards, 0.0).sum(axis=1) / safe
-    x = _centred(rewards, drawn)
-    values = np.where(drawn, log_ratios, 0.0) + bend[:, None] * x**2
-    height = values.sum(axis=1) / safe
-    y = _centred(values, drawn)
-    square, product = (x * x).sum(axis=1), (x * y).sum(axis=1)
-    all_square, seen = square.sum(), number.sum()
-    common = product.sum() / all_square if all_square > 0 else 0.0
-    prior = _PRIOR * all_square / max(seen, 1)
-    slope = (product + prior * common) / (square + prior) if prior > 0 else 0.0 * square
-    rest = np.where(drawn, y - slope[:, None] * x, 0.0)
-    freedom = max(seen - (number > 0).sum() - 1, 1)
-    scatter = float((rest**2).sum() / freedom)
-    return Line(height - 1.5 * scatter, slope, middle, bend)
+def fit(rewards: Floats, log_ratios: Floats, drawn: NDArray[np.bool_], bend: Floats) -> Floats:
+    """(prompts, width) log rho by each prompt's line, of drawn samples by the line without them.
+
+    Lines are those of least squares, their slopes drawn towards that of all prompts by as much as
+    scatter explains how they differ. A log-ratio averages below 0 under the base, by Gibbs' inequality:
+    a line that does not at the base's mean reward, 0, cannot be right (all samples have one reward, and
+    nothing tells its slope) and gives no share, -inf; so does one that no sample is left to draw.
+    """
+    n = drawn.sum(axis=1, keepdims=True).astype(float)
+    middle = np.where(drawn, rewards, 0.0).sum(axis=1, keepdims=True) / np.maximum(n, 1)
+    bend = bend[:, None]
+    x = np.where(drawn, rewards - middle, 0.0)
+    values = np.where(drawn, log_ratios, 0.0) + bend * x**2
+    height = values.sum(axis=1, keepdims=True) / np.maximum(n, 1)
+    y = np.where(drawn, values - height, 0.0)
+    square, product = ((x * z).sum(axis=1, keepdims=True) for z in (x, y))
+    slopes = _Slopes.of(square, product, (y**2).sum(axis=1, keepdims=True), n)
+    low = 1.5 * slopes.scatter
+    whole = Line(height - low, slopes.at(square, product), middle, bend)
+    # without a sample every mean moves by its distance over the number of the others
+    others = np.maximum(n - 1, 1)
+    moved, less = x / others, square - n / others * x**2
+    turned = product - n / others * x * y + 2 * bend * moved * less  # it bends about its own middle
+    less = np.where(less > 1e-9 * square, less, 0.0)
+    without = Line(height - y / others - bend * moved**2 - low, slopes.at(less, turned),
+                   middle - moved, bend)  # fmt: skip
+    found, at_base = (np.where(drawn, without.at(r), whole.at(r)) for r in (rewards, 0 * rewards))
+    return np.where((n > drawn) & (at_base < _ABOVE), found, -np.inf)
+
+
+@dataclass(frozen=True)
+class _Slopes:
+    """What slopes of prompts have in common (DerSimonian and Laird 1986).
+
+    Attributes
+    ----------
+    common : slope of all prompts
+    scatter : variance of log-ratios about a prompt's own line
+    apart : variance of the slopes themselves from prompt to prompt
+    """
+
+    common: float
+    scatter: float
+    apart: float
+
+    @classmethod
+    def of(cls, square: Floats, product: Floats, all_square: Floats, n: Floats) -> _Slopes:
+        """By sums of each prompt, all (prompts, 1): of x², xy and y², and the number of samples.
+
+        Slopes differ only as far as scatter would not make them differ by chance (two standard errors).
+        """
+        seen, total = square > 0, float(square.sum())
+        own = product / np.where(seen, square, 1.0)
+        common = float(product.sum()) / total if total > 0 else 0.0
+        rest, freedom = (
+            float((all_square - own * product).sum()),
+            float((n - 1 - seen)[n > 0].sum()),
+        )
+        if freedom < 1:  # every line through all of its samples
+            return cls(common, float((all_square - common * product).sum()), 0.0)
+        scatter, others = max(rest, 0.0) / freedom, max(int(seen.sum()) - 1, 0)
+        between = float((square * (own - common) ** 2).sum())
+        between -= (others + 2 * (2 * others) ** 0.5) * scatter
+        weight = total - float((square**2).sum()) / total if total > 0 else 0.0
+        return cls(common, scatter, max(between / weight, 0.0) if weight > 0 else 0.0)
+
+    def at(self, square: Floats, product: Floats) -> Floats:
+        """Each slope by its own sums, drawn towards the common one."""
+        own = product / np.where(square > 0, square, 1.0)
+        told = self.apart * square
+        share = told / np.maximum(told + self.scatter, 1e-300)
+        found: Floats = self.common + share * (own - self.common)
+        return found
