@@ -2,7 +2,9 @@
 
 polars believes the byte ranges of a footer; one that points outside the file makes it panic. The
 footer is a Thrift struct in the compact protocol (parquet-format, `parquet.thrift`): fields of a
-struct are numbered, and only a handful of them matter here.
+struct are numbered, and only a handful of them matter here. Damage inside a compressed page is left to
+polars, which refuses most of it and stops the process over the rest (lengths of runs that no memory
+holds).
 """
 
 from __future__ import annotations
