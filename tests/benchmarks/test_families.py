@@ -129,7 +129,7 @@ def test_pass_rates_reach_the_figures_of_the_theory():
     assert_allclose(family.gain([20.0]), [0.7], atol=1e-3)
 
 
-@pytest.mark.parametrize("family", FRESH, ids=names(FRESH))
+@pytest.mark.parametrize("family", FRESH[:6], ids=names(FRESH[:6]))
 def test_a_fresh_familys_population_is_what_many_drawn_prompts_average_to(family):
     rng = np.random.default_rng(6)
     laws = family.prompts(rng, 800)

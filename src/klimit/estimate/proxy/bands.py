@@ -25,8 +25,9 @@ DOUBT = 0.03  # of the gold reward's spread times sqrt(2 KL), which is what its 
 # shift of the tilt, and the proxy's own correction (which shows how thin the samples are, whatever the
 # corrections of gold say); and the same as trust counts them
 _WRONG = (0.3, 0.7, 0.5, 0.2)
-# and of the last where the proxy's tail is exponential: what was not drawn is gold's too
-_LONG = 0.7
+# and of the last, where gold is told and not where it turns: gold may bend where nothing was drawn,
+# and where the proxy's tail is exponential much was not drawn
+_BENT, _LONG = 0.3, 0.7
 _WARY = (0.25, 0.25, 0.25, 0.15)
 
 
@@ -109,9 +110,9 @@ def gold_bands(
     wrong, wary = (
         np.sqrt(((np.array(x)[:, None] * parts) ** 2).sum(axis=0)) for x in (_WRONG, _WARY)
     )
-    # where gold turns is held without what a long tail adds: docs/tables/proxy.md
+    # where gold turns is held without what was not drawn: docs/tables/proxy.md
     signed = np.where(value >= plugin, wrong, -wrong)
-    wrong = np.hypot(wrong, _LONG * path.limit.tail.long * thin)
+    wrong = np.hypot(wrong, max(_BENT, _LONG * path.limit.tail.long) * thin)
     doubt = wary / np.maximum(unit, 1e-300)
     wall = min(horizon, path.limit.trusted_kl)
     unsure = (doubt > DOUBT) | (kl > wall) | (not correctable)
