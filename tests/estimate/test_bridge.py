@@ -134,6 +134,20 @@ def test_no_share_is_guessed_where_a_policy_draws_one_reward_alone():
     assert_allclose(np.mean(totals), 1, atol=0.01)
 
 
+def test_a_reward_that_only_a_policy_without_a_share_has_drawn_is_not_there():
+    rng = np.random.default_rng(44)
+    found = []
+    for best in (0.0, 4.5):
+        ours, theirs = rng.normal(size=(PROMPTS, 64)), rng.normal(1.5, 1.0, size=(PROMPTS, 16))
+        ratio = 1.5 * theirs - 1.5**2 / 2
+        theirs[:4], ratio[:4] = best, 7.0  # one reward, a thousand times as likely
+        base, policy = of(ours, np.full(ours.shape, np.nan)), of(theirs, ratio)
+        limit = bridge(limit_of(base), base, [policy])
+        assert limit.used
+        found.append(limit.gain(2.0).value)
+    assert_allclose(found, 2.0, rtol=0.05)
+
+
 def test_what_a_policy_cannot_draw_weighs_as_the_base_alone_would_have_it():
     rewards = np.zeros((1, 2))
     base = of(rewards, np.array([[-np.inf, np.log(2)]]))

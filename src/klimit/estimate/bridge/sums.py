@@ -61,7 +61,7 @@ def bridge_sums(pool: Pool, grid: Grid, *, seed: int, two_levels: bool = False) 
     halves = 1 + np.arange((len(subsets) - 1) // 3)
     quarters = np.arange(halves[-1] + 1, len(subsets))
     for x in range(prompts):
-        there = pool.origin[x] >= 0
+        there = weights[0, x] > 0  # where the policy that drew it has no share it is no sample
         reward, w = pool.rewards[x, there], weights[:, x, there]
         highest = reward.max()
         tilted = np.exp(np.outer(reward - highest, tilts))
