@@ -98,23 +98,25 @@ def _of_proxies(proxy: list[str], gold: str, source: Asked, ax: Axes, *, path: b
     import klimit
 
     base, policies = source.sides([*proxy, gold])
-    kl = source.one_kl()
-    how = {name: source.how[name] for name in ("reward_range", "level", "seed")}
-    found: Any
-    if len(proxy) == 1:
-        found = klimit.hacking(base, policies, proxy=proxy[0], gold=gold, **source.how)
-    elif path:
+    if path and len(proxy) > 1:
         raise click.UsageError("a run is drawn in one proxy and gold; give one --proxy")
+    if path:
+        run = klimit.hacking(
+            base, policies, proxy=proxy[0], gold=gold, kl=source.kl, **source.how
+        ).run
+        if run is None:
+            raise click.UsageError(
+                "--what audit draws trained policies; give their samples as POLICY"
+            )
+        run.plot(ax)
+    elif len(proxy) == 1:
+        hack = klimit.hacking(base, proxy=proxy[0], gold=gold, **source.how)
+        hack.plot(ax, kl=source.one_kl())
     else:
         if source.how["prompts"] != "drawn":
             raise click.UsageError("an ensemble's intervals are for drawn prompts")
-        found = klimit.ensemble(base, proxies=proxy, gold=gold, **how)
-    if not path:
-        found.plot(ax, kl=kl)
-    elif found.run is None:
-        raise click.UsageError("--what audit draws trained policies; give their samples as POLICY")
-    else:
-        found.run.plot(ax)
+        how = {name: source.how[name] for name in ("reward_range", "level", "seed")}
+        klimit.ensemble(base, proxies=proxy, gold=gold, **how).plot(ax, kl=source.one_kl())
     return str(base)
 
 

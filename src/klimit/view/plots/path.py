@@ -52,7 +52,7 @@ def path(found: TrainedPath, ax: Axes | None = None, *, proxy: bool = True) -> A
     for at, (run, own) in enumerate(runs.items()):
         whose = f" of {safe(run, longest=colours.LONGEST)}" if len(runs) > 1 else ""
         color, marker = palette.policy(at), style.MARKERS[at % len(style.MARKERS)]
-        _joined(ax, own, "gold_gain", color, marker, style.entry(f"{gold}{whose}, as it trained"))
+        _joined(ax, own, color, marker, style.entry(f"{gold}{whose}, as it trained"))
         _curve(ax, found, run, furthest, color)
         peak = found.turns[run].peak_kl
         if math.isfinite(peak.high):
@@ -75,16 +75,13 @@ def path(found: TrainedPath, ax: Axes | None = None, *, proxy: bool = True) -> A
     return ax
 
 
-def _joined(
-    ax: Axes, own: Sequence[Checkpoint], name: str, color: str, marker: str, label: str
-) -> None:
-    """Checkpoints of one run with their intervals, and a thin line through them."""
+def _joined(ax: Axes, own: Sequence[Checkpoint], color: str, marker: str, label: str) -> None:
+    """Gold of one run's checkpoints with their intervals, and a thin line through them."""
     known = [one for one in own if math.isfinite(one.kl.value)]
     if known:
-        ax.plot(*_line(known, name), color=color, lw=1.1, alpha=0.6, zorder=2)
-        style.points(
-            ax, _column(known, "kl"), _column(known, name), color=color, marker=marker, label=label
-        )
+        ax.plot(*_line(known, "gold_gain"), color=color, lw=1.1, alpha=0.6, zorder=2)
+        style.points(ax, _column(known, "kl"), _column(known, "gold_gain"), color=color,
+                     marker=marker, label=label)  # fmt: skip
 
 
 def _curve(ax: Axes, found: TrainedPath, run: str, furthest: float, color: str) -> None:
