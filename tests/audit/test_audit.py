@@ -450,3 +450,20 @@ def test_the_room_is_called_by_its_name_and_shows_the_signature_of_the_verb():
 
     assert inspect.signature(klimit.audit) == inspect.signature(audit)
     assert klimit.audit.__call__.__doc__ == audit.__doc__ or klimit.audit is audit
+
+
+def test_more_than_any_method_can_do_is_no_finding(base):
+    rng = np.random.default_rng(70)
+    better = read(rng.normal(2.0, 1.0, size=(40, 8)))
+    found = klimit.audit(base, better, kl=0.1)
+    assert found.efficiency.low > 1
+    for one in (found.efficiency, found.gap_nats):
+        assert not one.trusted
+        assert "more than any method can do" in one.note
+    assert "as near to the optimal" not in str(found)
+
+
+def test_a_policy_whose_rewards_vary_far_more_than_the_bases_is_told(base):
+    rng = np.random.default_rng(71)
+    with pytest.warns(klimit.DataWarning, match="are both on one scale"):
+        klimit.audit(base, read(100 * rng.normal(size=(40, 8))), kl=1.0)

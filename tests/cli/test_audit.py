@@ -131,10 +131,13 @@ def test_the_gate_passes_or_says_why_not_in_one_line(klimit, quality, grpo, aske
     assert done.out.count("\n") == 1
 
 
-def test_the_gate_never_passes_what_it_does_not_know(klimit, run):
+def test_the_gate_never_passes_what_it_does_not_know(klimit, quality, grpo, run):
     done = klimit("gate", run, "--max-kl", "10")
     assert (done.code, done.out) == (1, "")
     assert "is not known" in done.err
+    impossible = klimit("gate", quality, grpo, "--kl", "0.001", "--min-efficiency", "0.7")
+    assert (impossible.code, impossible.out) == (1, "")
+    assert "more than any method can do" in impossible.err
     nothing = klimit("gate", run)
     assert nothing.code == 2
     assert "nothing is asked" in nothing.err

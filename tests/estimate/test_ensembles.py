@@ -65,7 +65,7 @@ def covariances(draw):
 @given(s=covariances())
 def test_errors_are_those_of_the_theory_room(s):
     members = len(s) - 1
-    tau2, rho, floor, variance, efficiency = (_with_gold(s)[i] for i in (4, 5, 6, 7, 8))
+    tau2, rho, floor, variance, efficiency = (_with_gold(s)[i] for i in (3, 4, 5, 6, 7))
     assert_allclose(floor, rho * tau2)
     assert_allclose(_with_gold(s)[0], tau2 * (1 - rho))
     left = floor + tau2 * (1 - rho) / members
@@ -81,7 +81,7 @@ def test_efficiency_is_the_correlation_of_the_mean_with_gold(s):
     mean = np.append(np.full(len(s) - 1, 1 / (len(s) - 1)), 0.0)
     gold = np.append(np.zeros(len(s) - 1), 1.0)
     correlation = mean @ s @ gold / np.sqrt((mean @ s @ mean) * (gold @ s @ gold))
-    assert_allclose(_with_gold(s)[8], correlation, rtol=1e-9)
+    assert_allclose(_with_gold(s)[7], correlation, rtol=1e-9)
 
 
 @given(s=covariances())
@@ -90,7 +90,7 @@ def test_what_averaging_multiplies_the_gain_by_is_known_without_gold(s):
     blind = _without_gold(s[:-1, :-1])
     slope = s[-1, :-1].mean() / s[-1, -1]
     single = slope * np.sqrt(s[-1, -1]) / np.sqrt(np.trace(s[:-1, :-1]) / (len(s) - 1))
-    assert_allclose(blind[2] * single, one[8], rtol=1e-9)
+    assert_allclose(blind[2] * single, one[7], rtol=1e-9)
 
 
 def test_without_gold_only_the_disagreement_of_members_is_seen(blind):
@@ -484,3 +484,21 @@ def test_missing_proxies_are_left_out_and_counted():
     assert found.panel.missing == 6
     assert len(found.panel.lengths) == 11
     assert "6 samples lack a proxy and are left out." in found.notes
+
+
+@pytest.mark.parametrize("rho", [0.0, -0.3])
+def test_where_members_are_not_seen_to_agree_endlessly_many_have_no_limit(rho):
+    first, other = np.random.default_rng(60).normal(size=(2, 60, 16))
+    found = klimit.ensemble({"a": first, "b": rho * first + np.sqrt(1 - rho**2) * other})
+    endless = found.errors.multiplier_limit
+    assert endless.high == np.inf
+    assert not endless.trusted
+    assert "endlessly" not in str(found)
+
+
+def test_labels_of_a_few_prompts_judge_no_ensemble():
+    data = normal_ensemble(np.random.default_rng(61), 40, 16, members=2)
+    data["gold"][1:] = np.nan
+    found = klimit.ensemble(data, gold="gold")
+    assert found.errors.floor is None
+    assert "1 prompt with two answers or more" in str(found)

@@ -328,3 +328,22 @@ def test_labels_without_a_proxy_are_counted():
     assert few.known.lost == 2
     assert "2 labels without the proxy" in str(few)
     assert replace(few, proxy=few.proxy).number == 78
+
+
+def test_gold_that_is_one_number_in_every_prompt_is_no_error():
+    rng, proxy, _ = pair(50, samples=16)
+    gold = at_random(rng, np.repeat(rng.normal(size=(60, 1)), 16, axis=1), 3)
+    gain = klimit.hacking(proxy, gold=gold).gold_gain(0.1)
+    assert gain.low <= 0 <= gain.high
+
+
+def test_a_proxy_that_never_differs_is_refused_and_odd_scales_are_told():
+    rng, proxy, gold = pair(51, samples=16)
+    few = at_random(rng, gold, 3)
+    with pytest.raises(DataError, match="the same for all samples"):
+        klimit.hacking(np.ones_like(proxy), gold=few)
+    uneven = proxy * np.geomspace(0.01, 1, 60)[:, None]
+    with pytest.warns(klimit.DataWarning, match="times as far on some prompts"):
+        klimit.hacking(uneven, gold=few)
+    with pytest.warns(klimit.DataWarning, match="hold the same numbers"):
+        klimit.hacking(gold, gold=few)

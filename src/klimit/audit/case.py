@@ -62,8 +62,9 @@ class Case:
 
     @cached_property
     def gain(self) -> float:
-        """Mean reward of the policy above the base's."""
-        return ordered(self.policy.reward) - self.limit.base_reward
+        """Mean reward of the policy above the base's; 0 where rounding alone tells them apart."""
+        theirs, ours = ordered(self.policy.reward), self.limit.base_reward
+        return 0.0 if abs(theirs - ours) <= 1e-14 * max(abs(theirs), abs(ours)) else theirs - ours
 
     @property
     def grid(self) -> Grid:

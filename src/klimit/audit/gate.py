@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from klimit._errors import ArgumentError, DataError
 from klimit._estimate import Estimate
 from klimit.audit.result import Audit
+from klimit.audit.wording import IMPOSSIBLE
 
 WORDS = {"efficiency": "share of the limit", "kl": "KL in nats", "gain": "gain"}
 
@@ -64,7 +65,7 @@ def gate(
     ArgumentError
         Where nothing is asked.
     DataError
-        Where a number that is asked for is not known.
+        Where a number that is asked for is not known, or cannot be.
 
     Examples
     --------
@@ -86,6 +87,8 @@ def gate(
             and math.isfinite(audit.kl.value)
         ):
             raise DataError(f"{audit.label}: its KL cannot be trusted: {audit.kl.note}.")
+        if found.note == IMPOSSIBLE:
+            raise DataError(f"{audit.label}: {WORDS[number]} {found}: {found.note}.")
         if not math.isfinite(found.value):
             raise DataError(f"{audit.label}: {WORDS[number]} is not known: {found.note}.")
         checks.append(Check(audit.label, number, bound, found, _kept(number, found, bound, sure)))

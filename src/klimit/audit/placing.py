@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -156,7 +156,10 @@ def _efficiency(
     note = best.note if best.trusted else wording.UPPER
     reached = _with(spread.of("efficiency"), slack["efficiency"])
     value = case.gain / float(best.value)
-    return _around(value, *reached, best.level, trusted=bool(best.trusted), note=note)
+    found = _around(value, *reached, best.level, trusted=bool(best.trusted), note=note)
+    if found.trusted and found.low > 1:
+        return replace(found, trusted=False, note=wording.IMPOSSIBLE)
+    return found
 
 
 def _nats(
@@ -170,7 +173,10 @@ def _nats(
     if not np.isfinite(slope):
         return _unknown(level, wording.NO_SHARE)
     reached = _with(spread.of("gap_nats"), slack["gap_nats"])
-    return _around(gap / slope, *reached, level, trusted=bool(best.trusted), note=best.note)
+    found = _around(gap / slope, *reached, level, trusted=bool(best.trusted), note=best.note)
+    if found.trusted and found.high < 0:  # a divergence below 0
+        return replace(found, trusted=False, note=wording.IMPOSSIBLE)
+    return found
 
 
 def _excess(

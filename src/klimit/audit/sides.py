@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._errors import ArgumentError
+from klimit._errors import ArgumentError, DataWarning
 from klimit.estimate.inputs import reward_column
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 DATASETS = ("dataset", "data_source", "env_name", "task", "task_name", "benchmark")
 """Columns that say which collection a prompt is from."""
+
+_WIDER = 10.0  # times the base's standard deviation that no training explains
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def _means_reward(ours: str, theirs: str) -> bool:
 
 
 def comparable(base: Side, policy: Side) -> None:
-    """Refuse rewards that cannot be on one scale: 0/1 on one side, other numbers on the other."""
+    """Refuse rewards that cannot be on one scale (0/1 on one side, others on the other); warn of such."""
     for one, other, names in (
         (base, policy, ("base", "policy")),
         (policy, base, ("policy", "base")),
@@ -164,6 +167,12 @@ def comparable(base: Side, policy: Side) -> None:
                 f"{rest.min():.3g} to {rest.max():.3g} in the {names[1]}; the same reward on both "
                 "was expected. Score both alike."
             )
+    ours, theirs = (float(np.nanstd(one.values)) for one in (base, policy))
+    if theirs > _WIDER * ours > 0:
+        warnings.warn(
+            f"reward {quoted(base.reward)} varies {theirs / ours:.0f} times as much in the policy's samples "
+            "as in the base's: are both on one scale?", DataWarning, stacklevel=4,
+        )  # fmt: skip
 
 
 def same_population(base: Side, policy: Side) -> bool:

@@ -19,6 +19,11 @@ UNSEEN = (
 )
 UPPER = "the limit is known from below only at this KL: this is an upper bound"
 
+IMPOSSIBLE = (
+    "this is more than any method can do at this KL: the KL, the rewards or the base are not those of "
+    "this comparison"
+)
+
 
 def flat(limit: Frontier, kl: float) -> str:
     """Why nats from the optimum are not defined where the estimated frontier has no slope."""

@@ -27,7 +27,8 @@ class Layout:
     ----------
     keys : candidates for the prompt key, which must all group the rows alike; if given by the
         caller, they are the key together. Empty: a row is a prompt
-    kind : "given" by the caller, "id", "text", "weak" (a key only if it repeats) or "row"
+    kind : "given" by the caller (or a text and how it was put to the model), "id", "text", "weak" (a
+        key only if it repeats) or "row"
     columns : canonical name -> the table's own, for what was found beside keys and rewards
     rewards : names of the reward columns
     lists : columns of a wide table that hold one entry per sample
@@ -128,6 +129,10 @@ def _keys(
         ("text", names.spelling(filled, names.CHATS)[:1], ""),
         ("weak", names.spelling(flat, names.WEAK_IDS)[:1], ""),
     ):
+        if kind == "text" and len(candidates) == 1 and not wide:
+            ways = names.spelling(flat, names.TEMPLATES)
+            if ways:
+                return (candidates[0], *ways), "given"
         if best in candidates:  # the canonical name is not one of two equally good
             return (best,), kind
         if candidates:

@@ -26,6 +26,9 @@ PROMPT_TEXTS = (
 CHATS = ("messages", "conversation")
 """Columns that hold the prompt where nothing else does; often the completion as well."""
 
+TEMPLATES = ("prompt_type", "prompt_template")
+"""Columns that say how a prompt's text was put to the model: each way is a prompt of its own."""
+
 WEAK_IDS = ("id", "uid", "custom_id", "key", "idx", "index", "doc", "example", "item")
 """Columns that may number prompts as well as rows: keys only where they repeat."""
 

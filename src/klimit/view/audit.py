@@ -137,7 +137,8 @@ def _beyond(audit: Audit) -> str:
     spent, least = float(audit.kl.value), float(audit.least_kl.value)
     if spent <= least or not audit.excess_kl.low > 0:
         return ""
-    return f"; {words.nats(spent - least)} were spent beyond that"
+    more = words.nats(spent - least)
+    return f"; {more} {'were' if more.endswith('s') else 'was'} spent beyond that"
 
 
 def _far(audit: Audit) -> str:
@@ -149,7 +150,7 @@ def _far(audit: Audit) -> str:
             f"The frontier is flat at that KL, more KL gains nothing; {_number(gap)} reward is "
             "missing."
         )
-    if not math.isfinite(gap.high):
+    if not math.isfinite(gap.high) or audit.efficiency.low > 1:
         return ""
     if gap.low <= 0:
         return "That is as near to the optimal policy of this KL as these samples can tell."

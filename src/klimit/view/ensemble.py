@@ -185,7 +185,8 @@ def _blind(found: Ensemble) -> list[str]:
         f"within prompts: {100 * apart:.0f} % of what one says is its own, and {100 * left:.0f} % is "
         f"left of that in the mean of {size}.",
         f"If rewards are normal, the mean of {size} gains {words.plain(many)} times as much of any "
-        f"gold reward as one proxy at the same KL, endlessly many would {words.plain(endless)} times.",
+        "gold reward as one proxy at the same KL"
+        + (f", endlessly many would {words.plain(endless)} times." if endless.trusted else "."),
         "How much gold that is cannot be known from the proxies: what they agree on may be gold or an "
         "error that all of them share, and averaging never removes a shared error. Label some of "
         "these samples and give them as gold.",

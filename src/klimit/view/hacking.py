@@ -38,7 +38,7 @@ def budgets(hack: Hacking, *, trusted: int = 4) -> list[float]:
 def text(hack: Hacking, kl: Sequence[float] | None = None) -> str:
     """The verdict, the tables and the notes; this is ``str(hack)``."""
     kl = budgets(hack) if kl is None else list(kl)
-    along = rows(hack, kl) if hack.trusted_kl > 0 else soft_rows(hack)
+    along = rows(hack, kl) if hack.trusted_kl > 0 else soft_rows(hack, kl)
     parts = [verdict(hack, kl), along, by_n(hack), legend(hack), words.footnotes(notes(hack))]
     parts += [path.text(hack.run)] if hack.run is not None else []
     return "\n\n".join(part for part in parts if part)
@@ -180,11 +180,12 @@ def rows(hack: Hacking, kl: Sequence[float]) -> str:
     return table(headings, lines)
 
 
-def soft_rows(hack: Hacking) -> str:
-    """A row per budget of soft best-of-M, where too few samples allow no correction."""
+def soft_rows(hack: Hacking, asked: Sequence[float] = ()) -> str:
+    """A row per budget of soft best-of-M, those asked for among them, where no correction is possible."""
     proxy, gold = _names(hack, longest=20)
     most = float(np.log(hack.pairs.lengths).mean())
-    kl = [budget for budget in LADDER if 0.1 <= budget < 0.95 * most] + [most]
+    ladder = {budget for budget in LADDER if 0.1 <= budget < 0.95 * most}
+    kl = [*sorted(ladder | {budget for budget in asked if 0 < budget < most}), most]
     found = hack.soft_best(kl)
     few = int(np.median(hack.pairs.lengths))
     lines = [

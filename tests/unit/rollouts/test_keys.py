@@ -265,3 +265,9 @@ def test_the_order_of_rows_changes_no_prompt(data):
         return {key: sorted(part) for key, part in zip(grouped.ids, parts, strict=True)}
 
     assert by_prompt(one) == by_prompt(other)
+
+
+def test_a_text_put_to_the_model_in_two_ways_is_two_prompts():
+    rows = {"prompt": ["p", "p", "q", "q"], "prompt_type": ["QA", "chat"] * 2, "rm": [1.0, 2, 3, 4]}
+    assert len(read(rows).ids) == 4
+    assert len(read(rows, prompt="prompt").ids) == 2

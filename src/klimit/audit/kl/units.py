@@ -19,6 +19,7 @@ _LONG = 8  # tokens: below, a mean and a sum cannot be told apart
 _FLAT = 0.5  # log-log slope of surprise on length: 1 for sums, 0 for means
 _WIDEST = 12.0  # nats: no mean over tokens exceeds the log of a vocabulary
 _FAINT = 0.015  # nats per token: a base model is not this sure of long texts
+_WHERE = " to klimit.audit.kl.measured_kl, whose answer an audit takes as kl="
 
 
 def in_nats(scores: Scores, units: str | None) -> tuple[Scores, list[str]]:
@@ -71,13 +72,13 @@ def _per_token(scores: Scores) -> list[str]:
             f"log-probabilities do not grow with length (median {np.median(surprises[0]):.3g} at "
             f"{middle:,.0f} {_measure(scores)}): they look like means over tokens, and sums over the "
             "sequence were expected. Multiply by tokens, or say units='nats per token' "
-            "(units='nats' if they are sums)."
+            f"(units='nats' if they are sums){_WHERE}."
         )
     if scores.in_tokens and all(np.median(surprise / length) < _FAINT for surprise in surprises):
         return [
             f"log-probabilities are very near 0 for their length (median {np.median(surprises[0]):.3g} "
             f"nats at {middle:,.0f} tokens): if they are means over tokens, not sums, say "
-            "units='nats per token'"
+            f"units='nats per token'{_WHERE}"
         ]
     return []
 
@@ -115,7 +116,7 @@ def _against_exact(scores: Scores) -> list[str]:
             raise DataError(
                 f"log-probabilities say {mean:.4g} and the exact KL of next tokens (kl_rb) {true:.4g} "
                 f"nats: the ratio is that of {name}. Convert to nats per sequence, or say "
-                f"units={name!r} (units='nats' if they are nats per sequence)."
+                f"units={name!r} (units='nats' if they are nats per sequence){_WHERE}."
             )
     return [
         f"k1 ({mean:.4g} nats) and the exact KL of next tokens ({true:.4g}) disagree beyond chance: the "

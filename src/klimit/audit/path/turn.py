@@ -67,7 +67,7 @@ class Turn:
         return bool(np.isfinite(self.bracket.high))
 
     def gold(self, kl: float) -> Estimate:
-        """Gold gain of the run at a KL, by the form that fits best; nan beyond the run."""
+        """Gold gain of the run at a KL, by the form that fits best; nan beyond the run, or if none does."""
         level = self.peak_kl.level
         if self.fit is None:
             return _none(self.reason, level)
@@ -76,6 +76,8 @@ class Turn:
                 f"the run was measured up to {self.furthest:.3g} nats; a curve says nothing beyond"
             )
             return _none(reach, level)
+        if not self.said:
+            return _none("no curve describes the run", level)
         return self.fit.gain(kl)
 
 

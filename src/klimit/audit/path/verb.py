@@ -47,7 +47,7 @@ def trained_path(
     """What did training on a proxy do to gold, and did the base samples say so?
 
     Every checkpoint is placed twice, in the proxy and in gold, on the same samples. Where a run has
-    four checkpoints or more, the curves of Gao et al. are fitted to its gold gains, with errors that
+    five checkpoints or more, the curves of Gao et al. are fitted to its gold gains, with errors that
     leave prompts out of all checkpoints at once, and say where gold turns down.
 
     Parameters

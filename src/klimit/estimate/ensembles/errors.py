@@ -89,12 +89,13 @@ def errors_with_gold(found: Moments, names: tuple[str, ...], level: float) -> Er
     scalars = found.estimate(_with_gold, level)
     each = found.estimate(_each_member, level)
     pairs = found.estimate(_pairs, level)
-    part = [scalars[i] for i in range(11)]
+    part = [scalars[i] for i in range(10)]
     return Errors(
         disagreement=_at_least_zero(part[0]), agreed_share=part[1], multiplier=part[2],
-        multiplier_limit=part[3], error_variance=_at_least_zero(part[4]), correlation=_share(part[5]),
-        floor=part[6], gold_variance=part[7], efficiency=_share(part[8]),
-        efficiency_limit=_share(part[9]), efficiency_one=part[10], names=names,
+        multiplier_limit=_endless(part[1]), error_variance=_at_least_zero(part[3]),
+        correlation=_share(part[4]), floor=part[5], gold_variance=part[6],
+        efficiency=_share(part[7]), efficiency_limit=_share(part[8]), efficiency_one=part[9],
+        names=names,
         accuracy=each[:members], slope=each[members:], pairs=_square(pairs, members),
         prompts=len(found.prompts),
     )  # fmt: skip
@@ -103,9 +104,9 @@ def errors_with_gold(found: Moments, names: tuple[str, ...], level: float) -> Er
 def errors_without_gold(found: Moments, names: tuple[str, ...], level: float) -> Errors:
     """What members alone can tell."""
     seen = found.estimate(_without_gold, level)
-    part = [seen[i] for i in range(4)]
+    part = [seen[i] for i in range(3)]
     return Errors(
-        _at_least_zero(part[0]), part[1], part[2], part[3], None, None, None, None, None, None,
+        _at_least_zero(part[0]), part[1], part[2], _endless(part[1]), None, None, None, None, None, None,
         None, names, None, None, None, len(found.prompts),
     )  # fmt: skip
 
@@ -117,8 +118,16 @@ def _without_gold(s: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         whole = shared + (own - shared) / members
         many = np.sqrt(own / np.maximum(whole, 1e-300))
-        endless = np.sqrt(own / np.maximum(shared, 1e-300))
-    return np.stack([own - shared, shared / own, many, endless], axis=-1)
+    return np.stack([own - shared, shared / own, many], axis=-1)
+
+
+def _endless(agreed: Estimate) -> Estimate:
+    """``1 / sqrt(agreed share)``, where members are seen to agree; it has no upper end where they may not."""
+    value, low, high = (float(x) for x in (agreed.value, agreed.low, agreed.high))
+    shown = low > 0
+    note = "" if shown else "the proxies are not seen to agree, and without that there is no limit"
+    root = [x**-0.5 if x > 0 else np.nan for x in (value, high)]
+    return Estimate(root[0], root[1], low**-0.5 if shown else np.inf, agreed.level, shown, note)
 
 
 def _with_gold(s: Floats) -> Floats:
@@ -135,7 +144,7 @@ def _with_gold(s: Floats) -> Floats:
         root = np.sign(slope.mean(axis=-1))
         accuracy = _accuracy(s)
         parts = [
-            tau2 - floor, blind[..., 1], blind[..., 2], blind[..., 3], tau2, shared / own, floor,
+            tau2 - floor, blind[..., 1], blind[..., 2], tau2, shared / own, floor,
             gold, root / np.sqrt(1 + left / gold),
             root / np.sqrt(np.maximum(1 + floor / gold, 1e-12)), accuracy.mean(axis=-1),
         ]  # fmt: skip

@@ -167,8 +167,8 @@ def _informative(found: Panel) -> Panel:
         flat = [safe(found.names[i], longest=30) for i in np.flatnonzero(~varies).tolist()]
         if varies.sum() < 2:
             raise DataError(
-                f"{', '.join(flat)} never differ between the answers to a prompt, and fewer than "
-                "two proxies are left; an ensemble has two members or more."
+                f"the answers to a prompt never differ in {', '.join(flat)}, and fewer than two proxies "
+                "are left; an ensemble has two members or more."
             )
         warnings.warn(
             f"{', '.join(flat)} never differs between the answers to a prompt and cannot judge "

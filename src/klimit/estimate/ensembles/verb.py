@@ -17,7 +17,9 @@ from klimit.estimate.ensembles.panel import Panel, panel
 from klimit.estimate.ensembles.result import Ensemble
 from klimit.estimate.frontier import _check_numbers, _range
 from klimit.estimate.inputs import RewardColumn
+from klimit.estimate.labels.verb import LEAST_PROMPTS
 from klimit.estimate.result import Settings
+from klimit.rollouts.words import counted
 
 
 def ensemble(
@@ -124,14 +126,23 @@ def _labels(found: Panel) -> tuple[bool, list[str]]:
             "gains rest on those alone."
         )
     single = int((labels == 1).sum())
-    if not (labels >= 2).any():
+    several = labels >= 2
+    if several.any() and int(several.sum()) < LEAST_PROMPTS and not found.complete:
+        notes.append(
+            f"{counted(int(several.sum()), 'prompt')} with two answers or more with {gold} are too few "
+            f"to judge by: {LEAST_PROMPTS} are needed."
+        )
+        return False, notes
+    if not several.any():
         notes.append(
             f"no prompt has two answers with {gold}, so it cannot be told from what is easy or hard "
             "about the prompts: label two or more answers to the same prompt."
         )
     elif single:
-        notes.append(f"{single:,} prompts have a single answer with {gold} and tell nothing of it.")
-    return bool((labels >= 2).any()), notes
+        notes.append(
+            f"{counted(single, 'prompt')} with a single answer with {gold} tell nothing of it."
+        )
+    return bool(several.any()), notes
 
 
 def _penalties(penalty: Any) -> list[float]:

@@ -252,7 +252,7 @@ def _without_own(labels: Labels, x: Floats, penalty: Floats, share: Floats) -> F
     gram = gram - part[..., None] * means[:, :, None] * means[:, None]
     cross = cross - part * means * mean[:, None]
     gram_all, cross_all = gram.sum(axis=0), cross.sum(axis=0)
-    jitter = np.diag(1e-10 * np.trace(gram_all) / len(x) + penalty)
+    jitter = np.diag(1e-10 * max(np.trace(gram_all), 1.0) / len(x) + penalty)
     whole = np.linalg.solve(gram_all + jitter, cross_all)
     without = np.linalg.solve(gram_all - gram + jitter, (cross_all - cross)[..., None])[..., 0]
     beta = np.tile(whole, (labels.rows.prompts, 1))

@@ -12,6 +12,7 @@ from klimit.estimate.labels.designs import Design
 from klimit.estimate.labels.few import FewLabels
 from klimit.estimate.labels.prediction import Labels, predict
 from klimit.estimate.labels.reading import Known, proxy_frontier, read_known
+from klimit.estimate.proxy.checks import check_scales, check_two, check_varies
 from klimit.estimate.result import Frontier
 
 LEAST, LEAST_PROMPTS = 50, 10
@@ -73,7 +74,8 @@ def few_labels(
 
 
 def _check(known: Known, index: Labels) -> None:
-    """Refuse labels that can show nothing."""
+    """Refuse labels that can show nothing; warn of those that show something else than is thought."""
+    proxy = safe(known.column.name, longest=40)
     name, number, prompts = safe(known.gold_name, longest=40), len(index.place), len(index.prompts)
     if number < LEAST or prompts < LEAST_PROMPTS:
         more = f"; {known.lost:,} more are on samples without the proxy" if known.lost else ""
@@ -87,3 +89,6 @@ def _check(known: Known, index: Labels) -> None:
             f"all {number:,} labels of {name} are {index.gold[0]:g}; nothing can be gained or lost in "
             "it as far as they show. Label more samples, or with a finer gold reward."
         )
+    check_varies(known.rows.proxy, known.rows.lengths, proxy)
+    check_two(known.rows.proxy[index.place], index.gold, (proxy, name))
+    check_scales(known.rows.proxy, known.rows.lengths, proxy)

@@ -8,38 +8,23 @@ import numpy as np
 
 from klimit._errors import DataError, DataWarning
 from klimit._text import safe
+from klimit.estimate.kernel import Floats
 from klimit.estimate.proxy.pairs import Pairs
+from klimit.estimate.samples import Integers
 
-_FEW = 0.1  # share of the proxy's samples with gold below which prompts are hardly seen by gold
-_SHOWN = 8  # samples that a prompt's spread is read from
+_SHOWN = 4  # samples that a prompt's spread is read from
 _UNEVEN = 8.0  # ratio of spreads, 90th to 10th percentile of prompts, that is worth a warning
 
 
 def check_pairs(pairs: Pairs) -> None:
     """Refuse pairs that can show nothing; warn of those that show something else than is thought."""
     proxy, gold = (safe(name, longest=40) for name in pairs.names[:2])
-    with_proxy, with_gold = pairs.seen - pairs.no_proxy, pairs.seen - pairs.no_gold
-    both = len(pairs.proxy)
     if not pairs.prompts:
         raise DataError(_no_pairs(pairs, proxy, gold))
-    if with_gold < _FEW * with_proxy:
-        raise DataError(
-            f"only {with_gold:,} of {pairs.seen:,} samples have {gold}; at least one in ten was "
-            "expected. Few gold labels beside many proxy rewards want a prediction-powered estimate: "
-            "see the few labels in docs/hacking.md."
-        )
     for name, values in ((proxy, pairs.proxy), (gold, pairs.gold)):
-        if _constant(pairs, values):
-            raise DataError(
-                f"{name} is the same for all samples of every prompt ({both:,} samples); nothing "
-                "can be gained or lost in it. Check the column, or score with a finer reward."
-            )
-    if np.array_equal(pairs.proxy, pairs.gold):
-        warnings.warn(
-            f"{proxy} and {gold} hold the same numbers: this is the limit of one reward "
-            "(klimit.frontier).", DataWarning, stacklevel=3,
-        )  # fmt: skip
-    _check_scales(pairs, proxy)
+        check_varies(values, pairs.lengths, name)
+    check_two(pairs.proxy, pairs.gold, (proxy, gold))
+    check_scales(pairs.proxy, pairs.lengths, proxy)
 
 
 def _no_pairs(pairs: Pairs, proxy: str, gold: str) -> str:
@@ -58,19 +43,32 @@ def _no_pairs(pairs: Pairs, proxy: str, gold: str) -> str:
     )
 
 
-def _constant(pairs: Pairs, values: np.ndarray) -> bool:
-    first = np.repeat(values[np.cumsum(pairs.lengths) - pairs.lengths], pairs.lengths)
-    return bool((values == first).all())
+def check_varies(values: Floats, lengths: Integers, name: str) -> None:
+    """Refuse a reward that is the same for all samples of every prompt."""
+    if (values == np.repeat(values[np.cumsum(lengths) - lengths], lengths)).all():
+        raise DataError(
+            f"{name} is the same for all samples of every prompt ({len(values):,} samples); nothing "
+            "can be gained or lost in it. Check the column, or score with a finer reward."
+        )
 
 
-def _check_scales(pairs: Pairs, proxy: str) -> None:
+def check_two(proxy: Floats, gold: Floats, names: tuple[str, str]) -> None:
+    """Warn where both rewards are one."""
+    if np.array_equal(proxy, gold):
+        warnings.warn(
+            f"{names[0]} and {names[1]} hold the same numbers: this is the limit of one reward "
+            "(klimit.frontier).", DataWarning, stacklevel=4,
+        )  # fmt: skip
+
+
+def check_scales(proxy_values: Floats, lengths: Integers, proxy: str) -> None:
     """Warn where some prompts have a proxy on a far larger scale than others have."""
-    starts = np.cumsum(pairs.lengths) - pairs.lengths
-    middle = np.add.reduceat(pairs.proxy, starts) / pairs.lengths
-    rest = pairs.proxy - np.repeat(middle, pairs.lengths)
-    spread = np.sqrt(np.add.reduceat(rest**2, starts) / pairs.lengths)
+    starts = np.cumsum(lengths) - lengths
+    middle = np.add.reduceat(proxy_values, starts) / lengths
+    rest = proxy_values - np.repeat(middle, lengths)
+    spread = np.sqrt(np.add.reduceat(rest**2, starts) / lengths)
     spread = spread[spread > 1e-9 * spread.max()]
-    if len(spread) < 10 or np.median(pairs.lengths) < _SHOWN:
+    if len(spread) < 10 or np.median(lengths) < _SHOWN:
         return
     low, high = np.quantile(spread, [0.1, 0.9])
     if high > _UNEVEN * low:

@@ -217,13 +217,16 @@ class Hacking:
     def share_peaking_below(self, kl: ArrayLike) -> Any:
         """Share of prompt-bootstrap curves whose maximum lies below `kl`.
 
-        Curves of prompts drawn again with replacement, within the trusted range. It is no
-        probability that gold has its peak there.
+        Curves of prompts drawn again with replacement, within the trusted range; nan where nothing is
+        trusted. It is no probability that gold has its peak there.
         """
         from klimit.estimate.proxy.peak import share_below
 
         budget = _budgets(kl)
         bands = self.readings.bands
+        if not bands.trusted_kl > 0:
+            found = np.full(budget.shape, np.nan)
+            return found.item() if found.ndim == 0 else found
         inside = bands.kl <= bands.trusted_kl * (1 + 1e-9)
         place = np.r_[0.0, bands.kl[inside]]
         place[-1] = max(place[-1], bands.trusted_kl)  # the last one stands for the end of the range
