@@ -171,7 +171,19 @@ def test_a_compressed_file_larger_than_memory_is_refused(tmp_path, name, monkeyp
     path = tmp_path / name
     path.write_bytes(bomb(1 << 24) if name.endswith("zst") else gzip.compress(b" " * (1 << 24)))
     monkeypatch.setattr(inflated, "memory", lambda: 1 << 22)
-    refused(path, "unpack to more than the 0 GB of memory")
+    refused(path, "unpack to more than 0.0 GB, the memory of this machine")
+
+
+@pytest.mark.parametrize("name", ["bomb.jsonl.zst", "bomb.jsonl.gz"])
+def test_a_compressed_file_that_fits_into_memory_and_holds_nothing_is_refused(
+    tmp_path, name, monkeypatch
+):
+    import gzip
+
+    path = tmp_path / name
+    path.write_bytes(bomb(1 << 24) if name.endswith("zst") else gzip.compress(b" " * (1 << 24)))
+    monkeypatch.setattr(inflated, "_SMALL", 1 << 20)
+    refused(path, "hundreds of times their size")
 
 
 def test_a_stream_that_is_broken_is_not_called_too_large(tmp_path):

@@ -13,26 +13,36 @@ from klimit.rollouts.formats.streams import GZIP
 
 _MOST_OF_GZIP = 1032  # bytes that deflate makes of one, at most
 _CHUNK = 1 << 20
+_DENSEST, _SMALL = (
+    900,
+    1 << 28,
+)  # no dump packs so well; bytes that are no bomb however they are packed
 
 
 def check(path: Path) -> None:
     """Refuse a .gz or .zst file that would not fit into memory, without unpacking it there.
 
     Blocks of zstd say how large they get. A gzip stream has to be unpacked to know, which is done
-    only where it could be too large, piece by piece.
+    only where it could be too large, piece by piece. What unpacks to hundreds of times its size holds
+    no samples, and is refused before it takes minutes.
 
     Raises
     ------
     DataError
-        Where the unpacked file is larger than this machine's memory.
+        Where the unpacked file is larger than this machine's memory, or far larger than the file.
     """
-    room = memory()
+    packed, room = path.stat().st_size, memory()
+    dense = max(_DENSEST * packed, _SMALL)
     with path.open("rb") as file:
         head = file.read(4)
         file.seek(0)
-        if head == zstd.MAGIC and zstd.longer_than(file, room):
-            _refuse(path, room)
-    if head[:2] == GZIP and path.stat().st_size * _MOST_OF_GZIP > room:
+        if head == zstd.MAGIC and zstd.longer_than(file, min(room, dense)):
+            _refuse(path, min(room, dense))
+        if head[:2] == GZIP:
+            file.seek(max(packed - 4, 0))
+            if int.from_bytes(file.read(4), "little") > dense:  # what its last member says
+                _refuse(path, dense)
+    if head[:2] == GZIP and packed * _MOST_OF_GZIP > room:
         with gzip.open(path) as unpacked:
             size = 0
             while chunk := unpacked.read(_CHUNK):
@@ -42,7 +52,13 @@ def check(path: Path) -> None:
 
 
 def _refuse(path: Path, room: int) -> None:
+    packed = path.stat().st_size
+    what = (
+        "the memory of this machine"
+        if room == memory()
+        else "hundreds of times their size, as no dump does"
+    )
     raise DataError(
-        f"{safe(path, longest=200)} is {path.stat().st_size:,} bytes that unpack to more than the "
-        f"{room / 1e9:,.0f} GB of memory of this machine. If it is sound, unpack it and read parts."
+        f"{safe(path, longest=200)} is {packed:,} bytes that unpack to more than {room / 1e9:,.1f} GB, "
+        f"{what}. If it is sound, unpack it and read parts."
     )
