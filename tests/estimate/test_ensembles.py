@@ -413,6 +413,7 @@ DATA = normal_ensemble(np.random.default_rng(14), 12, 6, members=2)
         ({}, {"weights": {"rm9": 1.0}}, ArgumentError, "'rm9', which is no proxy"),
         ({}, {"level": 95}, ArgumentError, "level must lie"),
         ({"rm2": DATA["rm0"]}, {}, DataError, "'rm0' and 'rm2' give every answer the same reward"),
+        ({"rm2": 2 * DATA["rm0"] + 1}, {}, DataError, "'rm0' and 'rm2' give every answer the same reward"),
         ({"rm2": DATA["rm0"] + 7}, {}, DataError, "one reward under two names"),
         ({"rm2": DATA["gold"]}, {"gold": "gold"}, DataError, "one reward under two names"),
         ({"gold": np.ones((12, 6))}, {"gold": "gold"}, DataError, "gold 'gold' is constant"),

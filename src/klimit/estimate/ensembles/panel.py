@@ -199,7 +199,7 @@ def _informative(found: Panel) -> Panel:
 
 
 def _check_alike(found: Panel) -> None:
-    """No two members with the same numbers, none with gold's."""
+    """No two members with the same numbers on whatever scale, none with gold's."""
     rows = [*found.members]
     names = [*found.names]
     if found.gold is not None and found.complete:
@@ -207,11 +207,12 @@ def _check_alike(found: Panel) -> None:
         names.append(found.gold_name)
     for i, one in enumerate(rows):
         for j in range(i):
-            scale = float(np.abs(one).max()) or 1.0
-            if np.abs(one - rows[j]).max() <= 1e-12 * scale:
+            scaled = [row / (float(np.abs(row).max()) or 1.0) for row in (one, rows[j])]
+            if np.abs(scaled[0] - scaled[1]).max() <= 1e-12:
                 raise DataError(
                     f"{safe(names[j])!r} and {safe(names[i])!r} give every answer the same reward, "
-                    "up to a constant on each prompt; they are one reward under two names. "
+                    "up to its scale and a constant on each prompt; they are one reward under two "
+                    "names. "
                     "Leave one of them out."
                 )
 
