@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 from klimit._errors import DataError
@@ -38,17 +40,22 @@ def check(path: Path) -> None:
         file.seek(0)
         if head == zstd.MAGIC and zstd.longer_than(file, min(room, dense)):
             _refuse(path, min(room, dense))
-        if head[:2] == GZIP:
-            file.seek(max(packed - 4, 0))
-            if int.from_bytes(file.read(4), "little") > dense:  # what its last member says
-                _refuse(path, dense)
-    if head[:2] == GZIP and packed * _MOST_OF_GZIP > room:
-        with gzip.open(path) as unpacked:
-            size = 0
-            while chunk := unpacked.read(_CHUNK):
-                size += len(chunk)
-                if size > room:
-                    _refuse(path, room)
+        file.seek(max(packed - 4, 0))
+        said = int.from_bytes(file.read(4), "little")  # by the last member, if nothing is cut off
+    if head[:2] == GZIP:
+        if said > dense and _gets_larger(path, dense):
+            _refuse(path, dense)
+        if packed * _MOST_OF_GZIP > room and _gets_larger(path, room):
+            _refuse(path, room)
+
+
+def _gets_larger(path: Path, room: int) -> bool:
+    """Whether a gzip file unpacks to more; one that is damaged before does not, and is told later."""
+    size = 0
+    with suppress(EOFError, OSError, zlib.error), gzip.open(path) as unpacked:
+        while size <= room and (chunk := unpacked.read(_CHUNK)):
+            size += len(chunk)
+    return size > room
 
 
 def _refuse(path: Path, room: int) -> None:
