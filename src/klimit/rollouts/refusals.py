@@ -31,6 +31,8 @@ def check_rewards(raw: pl.LazyFrame, layout: Layout, where: str, *, given: bool)
     DataError
         With an example where a reward is text, with the columns where there is none.
     """
+    import polars as pl
+
     schema = raw.collect_schema()
     for name in layout.rewards if given else schema:
         if _is_text(schema[name]) and (given or names.plain(name) in names.REWARDS):
@@ -43,6 +45,14 @@ def check_rewards(raw: pl.LazyFrame, layout: Layout, where: str, *, given: bool)
             )
     if layout.rewards:
         return
+    empty = [
+        name for name in schema if schema[name].is_(pl.Null) and names.plain(name) in names.REWARDS
+    ]
+    if empty:
+        raise DataError(
+            f"{where}: column {quoted(empty[0])} is empty in every row; at least some rewards were "
+            "expected. Check how they were joined or scored, or name another with reward= (--reward)."
+        )
     numbers = [name for name in schema if schema[name].is_numeric()]
     instead = f" ({listing(numbers)}: no rewards by their names)" if numbers else ""
     raise DataError(
