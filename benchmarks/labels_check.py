@@ -144,6 +144,7 @@ def _say(found: Any, truth: float, population: float, kl: float) -> dict[str, fl
     one = found._at(kl, seeing=True)
     least = 2 * 1.96 * max(one.drawn - one.labels, 0.0) ** 0.5
     out["drawn all labelled"] = 1 - least / out["drawn without length"]
+    out["drawn allowed"] = found.split(kl).allowed
     return out
 
 
@@ -284,12 +285,13 @@ def tenth_rows(look: Callable[..., Floats]) -> list[list[str]]:
                 {n: 1 - np.median(get(f"{n} {way} length")) / np.median(get(f"{n} without length"))
                  for n in ("fixed", "drawn")} for way in ("with", "best")
             )  # fmt: skip
+            allowed = np.median(get("drawn allowed"))
             lines.append([
                 cell.law + (", length known" if cell.nuisance else ""), f"{kl:g}",
                 f"{get('truth')[0]:.3f}", f"{get('fixed with error').mean():+.3f}",
                 *(_share(get(f"{n} {way} in")) for way in ("with", "without") for n in ("fixed", "drawn")),
-                f"{short['fixed']:.0%}", f"{short['drawn']:.0%}", f"{best['drawn']:.0%}",
-                f"{short['drawn'] / best['drawn']:.0%}" if best["drawn"] > 0.02 else "-",
+                *(f"{x[n]:.0%}" for x in (short, best) for n in ("fixed", "drawn")),
+                f"{allowed:.0%}", f"{short['drawn'] / allowed:.0%}",
                 f"{np.median(get('drawn all labelled')):.0%}", _share(get("trusted")),
             ])  # fmt: skip
     return lines
@@ -336,11 +338,12 @@ open by {margin:.0f} points. *These*: for these very prompts. *Drawn*: for the p
 ## A tenth of each prompt's samples labelled
 
 60 prompts, 6 labels each at random. *Shorter* compares median lengths with and without the proxy.
-*Best*: with the best prediction there is, the mean of gold given all that is known, which no
-estimate from these labels can be shorter than. *Reached*: the share of that which the fitted
-prediction reaches, for drawn prompts. *All labelled*: how much shorter the interval would be if every
-sample had a label, the share that `split(kl).possible` prints. *Trusted*: percent of
-repetitions in which this KL is trusted; coverage elsewhere is not promised.
+*Best*: with the best prediction there is, the mean of gold given all that is known and what is not
+(each prompt's own law), which no estimate from these labels can be shorter than. *Allowed*: how much
+shorter the split of the variance and the correlation of proxy and gold allow for drawn prompts, the
+share that `split(kl).allowed` prints; *reached*: the share of that. *All labelled*: how much shorter the
+interval would be if every sample had a label (`split(kl).possible`). *Trusted*: percent of repetitions
+in which this KL is trusted; coverage elsewhere is not promised.
 
 {tenth}
 
@@ -362,7 +365,8 @@ the win rate over a base draw, less one half; *random* pairs, or *chosen* by
 """
 
 TENTH_HEAD = ["law", "KL", "truth", "bias", "covers: these", "drawn", "alone: these", "drawn",
-              "shorter: these", "drawn", "best: drawn", "reached", "all labelled", "trusted"]  # fmt: skip
+              "shorter: these", "drawn", "best: these", "drawn", "allowed: drawn", "reached",
+              "all labelled", "trusted"]  # fmt: skip
 FEW_HEAD = ["law", "labels over prompts", "how", "truth", "bias", "covers: these", "drawn",
             "half length: these", "drawn", "alone: these", "labels needed", "trusted"]  # fmt: skip
 

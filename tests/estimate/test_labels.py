@@ -1,6 +1,7 @@
 """Few gold labels: exact where all label sets can be enumerated, shorter and honest where they cannot."""
 
 import json
+import math
 from dataclasses import replace
 from itertools import combinations, product
 
@@ -141,7 +142,32 @@ def test_drawn_prompts_save_less_because_prompts_differ_and_the_split_says_so():
     assert 0 < one.saved < one.possible < 1
     assert one.saved < other.saved
     assert drawn.gold_gain(0.5).value == fixed.gold_gain(0.5).value
-    assert one.reached == pytest.approx(one.saved / one.possible)
+    assert 0 < one.allowed < other.allowed < other.possible
+    assert one.reached == pytest.approx(one.saved / one.allowed)
+
+
+def test_the_split_allows_more_the_better_the_proxy_and_never_more_than_labels_on_every_sample():
+    found = []
+    for slope, noise in ((0.0, 0.6), (0.4, 0.6), (0.8, 0.6), (1.0, 0.0)):
+        rng, proxy, gold = pair(21, slope=slope, noise=noise)
+        found.append(few_labels(proxy, gold=at_random(rng, gold, 6), prompts="fixed").split(0.25))
+    allowed = [split.allowed for split in found]
+    assert allowed == sorted(allowed)
+    assert allowed[0] < 0.02
+    assert allowed[-1] > 0.6
+    assert all(split.allowed <= split.possible for split in found)
+
+
+def test_with_one_label_a_prompt_no_correlation_is_known_and_nothing_is_said_to_be_allowed():
+    rng, proxy, gold = pair(23, prompts=80)
+    few = few_labels(proxy, gold=at_random(rng, gold, 1))
+    assert math.isnan(few.split(0.1).allowed)
+    assert math.isnan(few.split(0.1).reached)
+    assert "allow" not in str(few).split("Its variance")[0]
+    row = few.to_dict()["along"][0]
+    assert row["shorter_allowed"]["value"] is None
+    assert "correlation" in row["shorter_allowed"]["reason"]
+    assert few.to_frame()["allowed"].null_count() == few.to_frame().height
 
 
 def test_a_useless_proxy_costs_little():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from klimit.estimate.labels.result import Sparse, Split
 
-PARTS = ("prompts", "samples", "labels", "saved", "possible")
+PARTS = ("prompts", "samples", "labels", "saved", "allowed", "possible")
 
 
 def budgets(few: Sparse, *, trusted: int = 4) -> list[float]:
@@ -73,10 +73,12 @@ def saved(few: Sparse, kl: float) -> str:
     )
     if hasattr(few, "win_rate"):
         return f"{said}."
-    return (
-        f"{said}; a label on every sample would make it {_percent(split.possible)} shorter, of which "
-        f"{_percent(min(split.reached, 1.0))} is reached."
-    )
+    if math.isfinite(split.allowed):
+        said += (
+            f", where the split below and a correlation of {few.correlation.value:.2f} allow "
+            f"{_percent(split.allowed)}"
+        )
+    return f"{said}; a label on every sample would make it {_percent(split.possible)} shorter."
 
 
 def left(few: Sparse, kl: float) -> str:
@@ -230,7 +232,10 @@ def record(few: Sparse, kl: Sequence[float] | None = None, *, read: str = "") ->
 
 
 def _row(few: Sparse, kl: float) -> dict[str, Any]:
+    from klimit.view.records import number
+
     split: Split = few.split(kl)
+    unknown = "the correlation of proxy and gold is not known"
     return {
         "kl": kl,
         "proxy_gain": few.proxy_gain(kl).to_dict(),
@@ -238,6 +243,7 @@ def _row(few: Sparse, kl: float) -> dict[str, Any]:
         "without_proxy": few.without_proxy(kl).to_dict(),
         "variance": {name: getattr(split, name) for name in PARTS[:3]},
         "shorter_by": split.saved,
+        "shorter_allowed": number(split.allowed, unknown),
         "shorter_with_all_labels": split.possible,
     }
 
@@ -256,6 +262,7 @@ def frame(few: Sparse, kl: Sequence[float] | None = None) -> pl.DataFrame:
         for name in ("proxy_gain", "gold_gain", "without_proxy"):
             line |= columns(name, getattr(few, name)(budget))
         line |= {name: getattr(split, name) for name in PARTS}
+        line["allowed"] = split.allowed if math.isfinite(split.allowed) else None
         lines.append(line | {"trusted": bool(few.gold_gain(budget).trusted)})
     types: dict[str, Any] = dict.fromkeys(lines[0], pl.Float64) | {"trusted": pl.Boolean}
     return pl.DataFrame(lines, schema=types)

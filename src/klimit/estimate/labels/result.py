@@ -39,6 +39,9 @@ class Split:
     samples : share from which samples were drawn, which only more samples shrink
     labels : share from samples without a label, which more labels shrink
     saved : how much shorter the interval is than from the labels alone, a share of their length
+    allowed : how much shorter this split allows for a proxy that correlates as this one does: the
+        part that labels add to the variance without it falls by the squared correlation (arXiv
+        2301.09633, section 2); nan where the correlation is not known
     possible : how much shorter it would be if every sample had a label
     """
 
@@ -47,12 +50,16 @@ class Split:
     samples: float
     labels: float
     saved: float
+    allowed: float
     possible: float
 
     @property
     def reached(self) -> float:
-        """Share of the possible shortening that is reached; nan where none is possible."""
-        return self.saved / self.possible if self.possible > 0 else math.nan
+        """Share of the allowed shortening that is reached; nan where none is allowed.
+
+        Above 1 where the proxy says more of the samples that carry the weight than of others.
+        """
+        return self.saved / self.allowed if self.allowed > 0 else math.nan
 
 
 class Sparse(ABC):
@@ -87,6 +94,11 @@ class Sparse(ABC):
     @abstractmethod
     def next(self, n: int, *, kl: float | None = None, seed: int | None = None) -> pl.DataFrame:
         """What should be labelled next to know the gold gain at `kl` best?"""
+
+    @property
+    def correlation(self) -> Estimate:
+        """Correlation of proxy and gold within prompts; nan where it is not known."""
+        return Estimate(math.nan, -1.0, 1.0, self.proxy.settings.level, trusted=False)
 
     @property
     @abstractmethod
@@ -166,11 +178,13 @@ class Sparse(ABC):
         width = quantile(self.proxy.settings.level, with_.freedom_drawn if drawn else np.inf)
         least = 2 * width * math.sqrt(everything)
         if not total > 0 or not before > 0:
-            return Split(float(kl), 0.0, 0.0, 0.0, 0.0, 0.0)
+            return Split(float(kl), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        added = min(without.labels / (without.drawn if drawn else without.fixed), 1.0)
+        allowed = 1 - math.sqrt(1 - float(self.correlation.value) ** 2 * added)
         samples = min(with_.samples, total)
         return Split(
             float(kl), prompts / total, samples / total, max(total - prompts - samples, 0) / total,
-            1 - self._length(with_) / before, 1 - least / before,
+            1 - self._length(with_) / before, allowed, 1 - least / before,
         )  # fmt: skip
 
     @cached_property
