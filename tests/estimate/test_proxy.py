@@ -390,12 +390,12 @@ def test_arrays_mappings_and_rollouts_give_the_same_digits():
 
 
 def test_what_it_says_reads_well_and_converts():
-    hack = both(*normal_pair(np.random.default_rng(28), prompts=40, samples=32))
+    hack = both(*normal_pair(np.random.default_rng(28), prompts=80, samples=32))
     said = str(hack)
     assert "Optimising rm at a KL of 1 nat gains" in said
     assert "and human confirms it" in said
     assert "not seen to turn down" in said
-    assert repr(hack).startswith("<Hacking of rm judged by human: 40 prompts, 1280 samples")
+    assert repr(hack).startswith("<Hacking of rm judged by human: 80 prompts, 2560 samples")
     frame = hack.to_frame(kl=[0.1, 0.5])
     assert frame["kl"].to_list() == [0.1, 0.5]
     assert {"gold_gain_low", "fixed_kl_gap", "trusted"} <= set(frame.columns)

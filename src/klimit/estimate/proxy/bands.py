@@ -22,13 +22,13 @@ from klimit.estimate.proxy.statistics import Reads
 NODES = 60
 DOUBT = 0.03  # of the gold reward's spread times sqrt(2 KL), which is what its own optimum gains
 # how far each may be wrong, as shares of its size: the correction, the range of its candidates, the
-# shift of the tilt, and the proxy's own correction (which shows how thin the samples are, whatever the
-# corrections of gold say); and the same as trust counts them
-_WRONG = (0.3, 0.7, 0.5, 0.2)
-# and of the last, where gold is told and not where it turns: gold may bend where nothing was drawn,
-# and where the proxy's tail is exponential much was not drawn
+# shift of the tilt, the proxy's own correction (which shows how thin the samples are, whatever the
+# corrections of gold say), and the pooled model's noise; and the same as trust counts them
+_WRONG = (0.3, 0.7, 0.5, 0.2, 1.0)
+# and of the proxy's correction, where gold is told and not where it turns: gold may bend where
+# nothing was drawn, and where the proxy's tail is exponential much was not drawn
 _BENT, _LONG = 0.3, 0.7
-_WARY = (0.25, 0.25, 0.25, 0.15)
+_WARY = (0.25, 0.25, 0.25, 0.15, 0.5)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ def gold_bands(
     own = path.at(path.gains[:1], tilt[:1])[0]
     uncorrected = np.einsum("i,ij->j", reads.weights, reads.full[which[1]])[None]
     thin = unit * np.abs(1 - path.at(uncorrected, tilt[:1])[0] / np.maximum(own, 1e-300))
-    parts = np.stack([np.abs(value - plugin), dissent, misplaced, thin])
+    noise = path.at(read.noise[None], tilt[:1])[0]
+    parts = np.stack([np.abs(value - plugin), dissent, misplaced, thin, noise])
     wrong, wary = (
         np.sqrt(((np.array(x)[:, None] * parts) ** 2).sum(axis=0)) for x in (_WRONG, _WARY)
     )

@@ -27,11 +27,13 @@ class TiltedRead:
     plugin, chosen : (1 + groups, tilts) uncorrected and corrected; all prompts, then without each
         group
     candidates : (candidates, tilts) what `chosen` was chosen from
+    noise : (tilts,) standard error that the pooled model adds to `chosen`
     """
 
     plugin: Floats
     chosen: Floats
     candidates: Floats
+    noise: Floats
 
 
 def corrected_read(
@@ -50,21 +52,22 @@ def corrected_read(
     Notes
     -----
     With a model, three pieces add up. The part of gold that is linear in the proxy moves as the
-    proxy does, whose frontier has a correction of its own. The rest has the bias that the pooled
-    model predicts. And what the step from M/2 to M shows beyond the two is continued, as far as the
-    proxy's own step has to be continued to reach its frontier. For gold = proxy this is the
-    frontier. Without a model (a proxy of few levels) it is the middle of a jackknife, the linear
-    part with the rest jackknifed, and the continued step. Where the candidates part, none is
-    believed: their range widens the interval and ends trust.
+    proxy does, whose frontier has a correction of its own. The rest has the bias b that the pooled
+    model predicts, shrunk to ``b^3 / (b^2 + noise^2)`` where few of the pooled pairs carry a tilt. And
+    what the step from M/2 to M shows beyond the two is continued, as far as the proxy's own step has
+    to be continued to reach its frontier. For gold = proxy this is the frontier. Without a model (a
+    proxy of few levels) it is the middle of a jackknife, the linear part with the rest jackknifed,
+    and the continued step. Where the candidates part, none is believed: their range widens the
+    interval and ends trust.
     """
-    weights = reads.weights
+    weights, none = reads.weights, np.zeros(reads.full.shape[-1])
 
     def of(values: Floats, which: int) -> Floats:
         return with_left_out(values[which], weights)
 
     plugin, own = of(reads.full, read), of(reads.full, proxy)
     if plain:
-        return TiltedRead(plugin, plugin, plugin[:1])
+        return TiltedRead(plugin, plugin, plugin[:1], none)
     jackknife, own_jackknife = of(reads.jackknife, read), of(reads.jackknife, proxy)
     half, own_half = of(reads.half, read), of(reads.half, proxy)
     lacking = path.gains - own
@@ -76,13 +79,15 @@ def corrected_read(
         stack = np.stack(candidates)
         middle = np.argsort(stack[:, 0], axis=0)[1]
         chosen = np.take_along_axis(stack, middle[None, None, :], axis=0)[0]
-        return TiltedRead(plugin, chosen, stack[:, 0])
+        return TiltedRead(plugin, chosen, stack[:, 0], none)
     # the model is believed as far as the proxy itself changes from M/2 to M as the model says: not at
     # all where every prompt's best samples are tied, as at the longest length
     believed = np.clip(own_half / np.maximum(model.change[proxy], tiny), 0.0, 1.0)
     total, change = believed * model.total[:, None], believed * model.change[:, None]
-    beyond = half - change[read] - slope * (own_half - change[proxy])
-    rest = total[read] - slope * total[proxy]
-    chosen = plugin + slope * lacking + rest + onward * beyond
+    rest, noise = total[read] - slope * total[proxy], believed[0] * model.noise[read]
+    square = rest[0] ** 2
+    kept = square / np.maximum(square + noise**2, 1e-300)
+    beyond = half - slope * own_half - kept * (change[read] - slope * change[proxy])
+    chosen = plugin + slope * lacking + kept * rest + onward * beyond
     candidates.append(chosen)
-    return TiltedRead(plugin, chosen, np.stack(candidates)[:, 0])
+    return TiltedRead(plugin, chosen, np.stack(candidates)[:, 0], kept * noise)

@@ -27,10 +27,18 @@ _SCALES = 400  # scales that the average over prompts is made of, at most
 
 @dataclass(frozen=True)
 class ModelBias:
-    """What M samples lack of the tilted means, and what M/2 lack beyond that; (reads, tilts)."""
+    """What M samples lack of the tilted means; all arrays (reads, tilts).
+
+    Attributes
+    ----------
+    total : what M samples lack
+    change : what M/2 lack beyond that
+    noise : standard error of `total` from which pairs are in the pool: few carry a steep tilt
+    """
 
     total: Floats
     change: Floats
+    noise: Floats
 
 
 def model_bias(
@@ -63,7 +71,7 @@ def model_bias(
     octaves = int(np.ceil(np.log2(scale[known].max() * path.known[-1]) - low)) + 1
     grid = Grid(2.0**low, octaves, 4)
     count = int(np.median(samples.counts[known]))
-    whole, half = _lacking(pool, (count, max(count // 2, 2)), grid, rng)
+    (whole, half), variance = _lacking(pool, (count, max(count // 2, 2)), grid, rng)
     order = known[np.argsort(scale[known])]
     pick = order[np.linspace(0, len(order) - 1, min(len(order), _SCALES)).astype(int)]
     where = np.log(path.known)[:, None] + np.log(scale[pick])
@@ -77,7 +85,10 @@ def model_bias(
         return np.asarray(found * share)
 
     total, less = mean(whole), mean(half)
-    return ModelBias(total, less - total)
+    noise = np.zeros(total.shape)
+    for row, one in zip(np.flatnonzero(rest), np.sqrt(variance), strict=True):
+        noise[row] = np.interp(where, np.log(grid.tilts), one).mean(axis=1) * share
+    return ModelBias(total, less - total, noise)
 
 
 def _residuals(pairs: Pairs, scale: Floats, reads: tuple[Floats, ...]) -> tuple[Floats, Floats]:
@@ -95,13 +106,17 @@ def _residuals(pairs: Pairs, scale: Floats, reads: tuple[Floats, ...]) -> tuple[
 
 def _lacking(
     pool: Floats, sizes: tuple[int, int], grid: Grid, rng: np.random.Generator
-) -> list[Floats]:
-    """For each size, (rows, tilts): tilted mean of a whole deal less the mean over its hands."""
+) -> tuple[list[Floats], Floats]:
+    """For each size, (rows, tilts): tilted mean of a whole deal less the mean over its hands.
+
+    And (reads, tilts): the variance of the first of them.
+    """
     proxy = pool[0]
     most = sizes[0]
     per_deal = max(1, min(len(proxy), _HANDS * most) // most)
     deals = max(1, round(_HANDS / per_deal))
     total = [np.zeros((len(pool), len(grid.tilts))) for _ in sizes]
+    variance = np.zeros((len(pool) - 1, len(grid.tilts)))
     for _ in range(deals):
         place = (
             rng.permutation(len(proxy))
@@ -114,7 +129,34 @@ def _lacking(
             hands = per_deal * most // size
             rows = place[: hands * size].reshape(hands, size)
             row += level - _tilted_means(proxy[rows], pool[:, rows], grid)
-    return [row / deals for row in total]
+        rows = place.reshape(per_deal, most)
+        variance += _variance(proxy[rows], pool[1:, rows], grid)
+    return [row / deals for row in total], variance / deals
+
+
+def _variance(proxy: Floats, reads: Floats, grid: Grid) -> Floats:
+    """(reads, tilts) variance of a deal's tilted mean less its hands', from which pairs were drawn.
+
+    A hand moves the deal by its share of all weight, and the mean of hands by one of so many. Where a
+    hand has nearly all weight its own distance from the mean shows nothing: at least what pairs of
+    equal spread would move is put in its place.
+    """
+    out = np.empty((len(reads), len(grid.tilts)))
+    hands, spread = len(proxy), reads.var(axis=(1, 2))
+    tops = proxy.max(axis=1, keepdims=True)
+    for at, tilt in enumerate(grid.tilts):
+        weights = np.exp(tilt * (proxy - tops))
+        total = weights.sum(axis=1, keepdims=True)
+        weights /= total
+        share = total * np.exp(tilt * (tops - tops.max()))
+        share = share[:, 0] / share.mean()
+        means = np.einsum("ij,kij->ki", weights, reads)
+        of_all = (share * means).mean(axis=1, keepdims=True)
+        moves = share * (means - of_all) - (means - means.mean(axis=1, keepdims=True))
+        least = ((weights * weights).sum(axis=1) * (share - 1) ** 2).sum()
+        square = (moves**2).sum(axis=1) * hands / max(hands - 1, 1)
+        out[:, at] = np.maximum(square, spread * least) / hands**2
+    return out
 
 
 def _tilted_means(proxy: Floats, gold: Floats, grid: Grid) -> Floats:
