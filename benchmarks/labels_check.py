@@ -407,6 +407,9 @@ def main(
         return kept.column(cell, way, kl, name, reps)
 
     counts = [len(kept.done.get(cell.key, {})) for cell in CELLS]
+    if not min(counts):
+        click.echo("no page yet: some parts have no repetition.", err=True)
+        return
     command = f"python -m benchmarks.labels_check --seed {seed}"
     command += f" --reps {reps}" if reps != 200 else ""
     command += " --partial" if partial else ""

@@ -197,7 +197,7 @@ class Curve:
                 step = tilt - error / (tilt * second)
             inside = np.isfinite(step) & (step >= low) & (step <= high)
             new = np.where(error == 0, tilt, np.where(inside, step, (low + high) / 2))
-            done = np.abs(new - tilt) <= 4e-16 * tilt
+            done = np.abs(new - tilt) <= 1e-10 * tilt  # the next step would be its square
             tilt = new
             if done.all():
                 break
