@@ -338,7 +338,7 @@ class Frontier:
 
         jeffreys = point.gain * tilt
         return Tilted(
-            beta=coefficient[()],
+            beta=coefficient if coefficient.ndim else float(coefficient),
             kl=estimate("kl", point.kl),
             gain=estimate("gain", point.gain),
             jeffreys=estimate("jeffreys", jeffreys),
