@@ -21,6 +21,8 @@ from klimit.estimate.proxy.verb import along, in_order
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Integers
 
+_APART = 0.2  # share of what corrections may miss that two proxies do not have in common
+
 
 @dataclass(frozen=True)
 class Course:
@@ -127,12 +129,13 @@ class Curve:
         )
 
     def __sub__(self, other: Curve) -> Curve:
-        """What this gains more: the same prompts, and a bias of the same kind, are in both."""
+        """What this gains more: the same prompts, and most of what corrections miss, are in both."""
+        apart = _APART * (self.wrong + other.wrong) / 2
         return replace(
             self,
             value=self.value - other.value,
             moves=self.moves - other.moves,
-            wrong=np.abs(self.signed - other.signed),
+            wrong=np.hypot(self.signed - other.signed, apart),
             signed=self.signed - other.signed,
             trusted_kl=min(self.trusted_kl, other.trusted_kl),
         )
