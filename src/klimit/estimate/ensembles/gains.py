@@ -21,8 +21,6 @@ from klimit.estimate.proxy.verb import along, in_order
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Integers
 
-_APART = 0.2  # share of what corrections may miss that two proxies do not have in common
-
 
 @dataclass(frozen=True)
 class Course:
@@ -129,8 +127,14 @@ class Curve:
         )
 
     def __sub__(self, other: Curve) -> Curve:
-        """What this gains more: the same prompts, and most of what corrections miss, are in both."""
-        apart = _APART * (self.wrong + other.wrong) / 2
+        """What this gains more: the same prompts are in both.
+
+        What corrections miss of either is taken to hang together as what groups of prompts move.
+        """
+        sizes = [(curve.moves**2).sum(axis=0) for curve in (self, other)]
+        product = np.sqrt(sizes[0] * sizes[1])
+        shared = (self.moves * other.moves).sum(axis=0) / np.where(product > 0, product, 1.0)
+        apart = np.sqrt(2 * np.clip(1 - shared, 0.0, 1.0) * self.wrong * other.wrong)
         return replace(
             self,
             value=self.value - other.value,
