@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 import klimit
+from klimit import DataError
 from klimit.cli import program
 from tests.cli.test_schema import documented, entries, fits
 
@@ -76,6 +77,22 @@ def test_a_run_that_holds_its_base_is_taken_apart(run):
     whole = klimit.hacking(klimit.read(run), proxy="rm", gold="human")
     assert whole.gold_gain(0.5) == apart.gold_gain(0.5)
     assert [one.gold_gain for one in whole.run] == [one.gold_gain for one in apart.run]
+
+
+def test_policies_of_which_one_is_called_base_are_a_run_and_others_are_not(run):
+    called = (
+        pl.when(pl.col("step") == 0)
+        .then(pl.lit("base"))
+        .otherwise("ppo-" + pl.col("step").cast(str))
+    )
+    named = run.with_columns(policy=called).drop("step")
+    whole = klimit.hacking(klimit.read(named), proxy="rm", gold="human")
+    apart = klimit.hacking(*both(run), proxy="rm", gold="human")
+    assert [one.label for one in whole.run] == ["ppo-10", "ppo-20", "ppo-30"]
+    assert [one.gold_gain for one in whole.run] == [one.gold_gain for one in apart.run]
+    strangers = named.with_columns(pl.col("policy").str.replace("base", "alice"))
+    with pytest.raises(DataError, match="which are never pooled"):
+        klimit.hacking(klimit.read(strangers), proxy="rm", gold="human")
 
 
 def test_policies_beside_arrays_are_refused(run):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from klimit._errors import ArgumentError
 from klimit.audit.path import trained_path
-from klimit.audit.runs import within
+from klimit.audit.runs import is_run, within
 from klimit.estimate.labels.result import Sparse
 from klimit.estimate.proxy import Hacking
 from klimit.estimate.proxy import hacking as from_base
@@ -40,7 +40,8 @@ def hacking(
     ----------
     base : Rollouts; or a mapping of names to (prompts, samples) arrays of one shape (NaN = missing)
         or sequences of 1-D arrays; or the proxy's own rewards as such an array, with `gold` another.
-        Rollouts of several steps are a run whose first step is the base
+        Rollouts of several steps are a run whose first step is the base; so are those of several
+        policies of which one is called base
     policy : trained policies, as `klimit.audit` takes them: rollouts, of which each step is a
         checkpoint, or ``{name: rollouts}``
     proxy, gold : which rewards: the one that is optimised and the one that counts. Gold may be
@@ -90,7 +91,7 @@ def hacking(
     """
     shared: dict[str, Any] = {"prompts": prompts, "level": level, "seed": seed}
     whole = base
-    many = policy is None and len(getattr(base, "steps", ())) > 1
+    many = policy is None and is_run(base)
     if many:
         base, _, _ = within(base)
     found = from_base(

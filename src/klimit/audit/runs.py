@@ -80,6 +80,13 @@ def one_model(base: Any) -> None:
             )
 
 
+def is_run(base: Any) -> bool:
+    """Whether one dump holds a base and what was trained from it: several steps, or one base by name."""
+    policies = _known(getattr(base, "policies", ()))
+    bases = [one for one in policies if _BASE.fullmatch(str(one))]
+    return len(getattr(base, "steps", ())) > 1 or (len(bases) == 1 and len(policies) > 1)
+
+
 def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
     """Base and policies of one dump, and a note on which rows are taken for the base.
 

@@ -58,7 +58,8 @@ def hacking(
 
     The first PATH is a file, a folder or a glob with samples of the base model and both rewards of
     each; no training run is needed. Further ones are trained policies, whose steps are checkpoints;
-    a single PATH of several steps is a run whose first step is the base.
+    a single PATH of several steps is a run whose first step is the base, one of several policies
+    a run whose base is called so.
 
     \b
     klimit hacking rollouts.parquet --proxy rm --gold human
