@@ -18,6 +18,8 @@ from klimit._errors import DataError
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+_MOST = 1e75
+
 
 @dataclass(frozen=True)
 class Block:
@@ -112,6 +114,7 @@ def collect(values: Floats, lengths: Integers, *, seed: int = 0) -> Samples:
             f"{seen_text} ({total} prompts seen); the limit needs several samples of every prompt. "
             "Draw at least 4 samples a prompt, or check that the prompt key groups the rows."
         )
+    _computable(max(float(values.max()), -float(values.min()), 1.0), "the largest reward")
     counts = lengths[kept].astype(np.int64)
     blocks, means = [], np.empty(len(kept))
     for rows, rewards in _matrices(values, lengths, kept, counts):
@@ -126,7 +129,10 @@ def collect(values: Floats, lengths: Integers, *, seed: int = 0) -> Samples:
         variances[rows] = squares / block.counts
         tops[rows] = block.rewards[:, -1]
         ties[rows] = (block.rewards == block.rewards[:, -1:]).sum(axis=1)
-        flat = tops[rows] == block.rewards[np.arange(len(rows)), -block.counts]
+        lowest = block.rewards[np.arange(len(rows)), -block.counts]
+        flat = tops[rows] == lowest
+        if not flat.all():
+            _computable(float((tops[rows] - lowest)[~flat].min()), "the range of a prompt's rewards")
         variances[rows[flat]] = tops[rows[flat]] = 0.0  # a constant prompt is exactly constant
     rank = _rank(counts, means, variances, tops, ties, marks, blocks, seed)
     return Samples(
@@ -144,6 +150,15 @@ def collect(values: Floats, lengths: Integers, *, seed: int = 0) -> Samples:
         empty=empty,
         single=single,
     )
+
+
+def _computable(size: float, what: str) -> None:
+    """Refuse rewards whose fourth powers are no numbers."""
+    if size > _MOST or 0 < size < 1 / _MOST:
+        raise DataError(
+            f"{what} is {size:.3g}; sizes from {1 / _MOST:g} to {_MOST:g} can be computed with. Multiply "
+            "all rewards by one number: gains and beta scale with it."
+        )
 
 
 def _matrices(

@@ -69,6 +69,8 @@ def distinct_n(kl: float) -> int | None:
     """
     if kl > 31:
         return None
+    if kl <= math.log(2) - 0.5:  # what best-of-2 spends: below, the branches of W run together
+        return 2 if kl > 0 else 1
     from scipy.special import lambertw
 
     share = -float(lambertw(-math.exp(-1 - kl)).real)  # u = 1/N solves u exp(-u) = exp(-1 - kl)

@@ -63,7 +63,7 @@ def recommendation(name: str, hack: Hacking) -> Recommendation:
     n, kept, largest = _best_n(hack)
     return Recommendation(
         aggregate=name, kl=stop,
-        at_the_end=known and place >= 0.95 * hack.trusted_kl,
+        at_the_end=bool(known and place >= 0.95 * hack.trusted_kl),
         beta=hack.beta(place) if known else nothing,
         gold_gain=hack.gold_gain(place) if known else nothing,
         n=n, best_of_n=kept, largest_n=largest,

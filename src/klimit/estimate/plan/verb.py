@@ -110,7 +110,13 @@ def plan(
     _check(limit)
     spent, slope, reached = _point(limit, asked, number)
     budget = float(spent)
-    split = error_split(limit, budget)
+    if not float(slope) > 0 and limit.settings.reward_range is None:
+        raise ArgumentError(
+            f"{asked}={number:g} was given, which takes {budget:.3g} nats; {limit.samples.counts.max()} "
+            f"samples of a prompt show nothing beyond {limit.curve.ceiling_kl:.2g}. Ask for less, or draw "
+            "more samples first."
+        )
+    split = error_split(limit, max(budget, _LEAST_KL))
     prompts, samples = split.cheapest(error, least_samples=least_samples(split, budget))
     equal_n = int(number) if asked == "n" else n_spending(limit.samples, budget)
     settings = _settings(base, limit, budget, float(slope), int(group_size))
@@ -131,6 +137,8 @@ def plan(
         notes=_notes(limit, budget, split, samples, equal_n, flat=not settings),
     )
 
+
+_LEAST_KL = 1e-3  # below, the error of a gain is the same share of it
 
 _EXPECTED = {
     "kl": "nats per completion, more than 0",
