@@ -163,7 +163,7 @@ def test_with_one_label_a_prompt_no_correlation_is_known_and_nothing_is_said_to_
     few = few_labels(proxy, gold=at_random(rng, gold, 1))
     assert math.isnan(few.split(0.1).allowed)
     assert math.isnan(few.split(0.1).reached)
-    assert "allow" not in str(few).split("Its variance")[0]
+    assert "promise" not in str(few).split("Its variance")[0]
     row = few.to_dict()["along"][0]
     assert row["shorter_allowed"]["value"] is None
     assert "correlation" in row["shorter_allowed"]["reason"]

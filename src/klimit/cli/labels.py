@@ -37,6 +37,8 @@ def labels(
     from klimit.cli.output import print_text, write_table
     from klimit.estimate.labels.few import FewLabels
 
+    if source.reward is not None or source.weights is not None:
+        raise click.UsageError("--proxy names the reward; leave --reward and --weights out")
     if gold is not None and pairs:
         raise click.UsageError("--gold and --pairs were both given; pairs need no gold")
     source.keep(output)
@@ -48,7 +50,14 @@ def labels(
         if not isinstance(found, FewLabels):
             raise click.UsageError(f"more than half of the samples have {gold} already")
         frame = found.next(number, kl=kl, seed=seed)
+    if not frame.height:
+        raise klimit.DataError(
+            f"no sample of {proxy} is worth a label: within every prompt all its rewards are equal."
+        )
     write_table(frame, output)
     what = "pairs to judge" if pairs else "samples to label"
     prompts = frame["prompt_id"].n_unique()
-    print_text(str(rollouts), f"Wrote {frame.height:,} {what} in {prompts:,} prompts to {output}.")
+    said = f"Wrote {frame.height:,} {what} in {prompts:,} prompts to {output}."
+    if frame.height < number - 1:
+        said += " No other sample would say more at this KL."
+    print_text(str(rollouts), said)

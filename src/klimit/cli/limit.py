@@ -65,6 +65,7 @@ def limit(
     import klimit
     from klimit.cli.output import log_to, print_json, print_text, write_table
     from klimit.cli.progress import steps
+    from klimit.estimate.plan.verb import plannable
     from klimit.view import limit as view
     from klimit.view import records
     from klimit.view.beside import best_of_n_beside
@@ -85,5 +86,7 @@ def limit(
         print_json(records.limit_record(found, kl, read=str(rollouts), best_of_n=beside.sizes))
         return
     said = view.text(found, kl, beside.shown, beside.sentence, beside.notes)
-    command = one_line(f"klimit plan {source} --kl {view.worthwhile(found, kl):.2g}")
-    print_text(str(rollouts), f"{said}\n\nnext: {command}   (settings for trainers)")
+    if plannable(found) and max(kl) > 0:
+        command = one_line(f"klimit plan {source} --kl {view.worthwhile(found, kl):.2g}")
+        said += f"\n\nnext: {command}   (settings for trainers)"
+    print_text(str(rollouts), said)

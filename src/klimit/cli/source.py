@@ -99,5 +99,7 @@ def from_source(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def usual_size(rollouts: Rollouts) -> int:
-    """The samples that nearly all prompts have: one in twenty may have fewer."""
-    return int(np.quantile(np.bincount(rollouts.groups.codes), 0.05, method="lower"))
+    """The samples that nearly all prompts have, or where these are hardly any, half of them."""
+    counts = np.bincount(rollouts.groups.codes)
+    most, half = (int(np.quantile(counts, share, method="lower")) for share in (0.05, 0.5))
+    return most if most >= 4 else half

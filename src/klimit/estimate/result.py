@@ -10,6 +10,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
+from klimit._text import safe
 from klimit.estimate.bands import Bands, kl_nodes
 from klimit.estimate.curve import Curve
 from klimit.estimate.inputs import RewardColumn
@@ -455,7 +456,11 @@ def nats(kl: float) -> str:
 
 
 def _budgets(kl: ArrayLike) -> Floats:
-    budget = np.asarray(kl, dtype=float)
+    try:
+        budget = np.asarray(kl, dtype=float)
+    except (TypeError, ValueError):
+        seen = safe(kl, longest=40)
+        raise ArgumentError(f"kl={seen} was given; numbers of nats were expected.") from None
     bad = ~(budget >= 0)
     if bad.any():
         seen = np.atleast_1d(budget)[np.atleast_1d(bad)][0]

@@ -132,7 +132,9 @@ def collect(values: Floats, lengths: Integers, *, seed: int = 0) -> Samples:
         lowest = block.rewards[np.arange(len(rows)), -block.counts]
         flat = tops[rows] == lowest
         if not flat.all():
-            _computable(float((tops[rows] - lowest)[~flat].min()), "the range of a prompt's rewards")
+            _computable(
+                float((tops[rows] - lowest)[~flat].min()), "the range of a prompt's rewards"
+            )
         variances[rows[flat]] = tops[rows[flat]] = 0.0  # a constant prompt is exactly constant
     rank = _rank(counts, means, variances, tops, ties, marks, blocks, seed)
     return Samples(

@@ -89,11 +89,6 @@ def compare(
     data, sizes = _data(base, proxy, gold, n)
     drawn = int(sizes_asked(sizes[-1] if candidates is None else candidates))
     data = data.enough(max(sizes[-1], drawn))
-    if not (data.lengths >= 2).any():
-        raise DataError(
-            "no prompt has two samples with both proxy and gold; score several samples of each "
-            "prompt by both rewards."
-        )
     made, prompts = sheets(data), len(data.lengths)
     kept = best_of(made, sizes, prompts)
     settings = [Setting("best-of-n", size) for size in sizes]
@@ -128,6 +123,13 @@ def _data(base: Any, proxy: str | None, gold: Any, n: Any) -> tuple[Candidates, 
     if gold is None:
         raise ArgumentError("gold is missing; name the reward that judges the kept answers.")
     data = candidates(base, proxy, gold)
+    several = int((data.lengths >= 2).sum())
+    if several < 2:
+        seen = "no prompt has" if several == 0 else "only one prompt has"
+        raise DataError(
+            f"{seen} two samples with both {safe(data.name)} and {safe(data.read_name)}; two or more were "
+            "expected. Score several samples of each prompt by both rewards."
+        )
     if n is None:
         most = int(np.quantile(data.lengths, 0.05, method="lower")) if len(data.lengths) else 1
         return data, [2**k for k in range(20) if 2**k <= max(most, 2)]

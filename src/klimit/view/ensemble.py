@@ -32,7 +32,7 @@ def text(found: Ensemble, kl: Sequence[float] | None = None) -> str:
 
 def budget(found: Ensemble, kl: Sequence[float] | None) -> float:
     """The budget that the words speak of: the largest asked that is trusted."""
-    if not kl:
+    if not kl or not max(kl) > 0:
         return found.usual_kl()
     inside = [float(x) for x in kl if x <= found.trusted_kl * (1 + 1e-9)]
     return max(inside) if inside else float(min(kl))
@@ -102,8 +102,7 @@ def _shared(found: Ensemble) -> list[str]:
         f"In units of {gold} a proxy's error has {words.short(size)} times the variance of {gold} "
         f"itself, and the errors of two proxies correlate by {words.plain(errors.correlation)}."
     )
-    assert errors.efficiency_one is not None
-    if not float(errors.efficiency_one.low) > 0:
+    if not _follow(found):
         return [f"The proxies hardly follow {gold}: their error is not measured in its units."]
     if float(errors.correlation.high) <= 0.05:
         return [f"{first} Hardly any of it is shared, so more proxies go on helping."]
@@ -193,6 +192,12 @@ def _blind(found: Ensemble) -> list[str]:
     ]
 
 
+def _follow(found: Ensemble) -> bool:
+    """Whether the proxies follow gold, so that their error can be measured in its units."""
+    one = found.errors.efficiency_one
+    return one is not None and float(one.low) > 0
+
+
 def rows(found: Ensemble, at: float) -> str:
     """A row per aggregate."""
     lines = []
@@ -237,7 +242,7 @@ def member_rows(found: Ensemble, at: float) -> str:
         lines.append([
             safe(name, longest=30),
             words.plain(errors.accuracy[place]),
-            f"{others.mean():.2f}",
+            f"{others.mean():.2f}" if _follow(found) else "-",
             words.plain(found.member(name).gold_gain(at)),
         ])  # fmt: skip
     head = ["proxy", "correlation with gold", "shared error", f"alone at {words.nats(at)}"]
@@ -254,6 +259,8 @@ def size_rows(found: Ensemble, at: float) -> str:
     endless = float(found.bounds(at)["endless"][0])
     lines[0][2] = "-"
     lines.append(["endless", "-", "-", f"{endless:.3g}"])
+    if not _follow(found):
+        lines = [[*line[:3], "-"] for line in lines]
     return table(["members", "gold gain of their mean", "over one", "if normal"], lines)
 
 

@@ -47,7 +47,7 @@ def text(hack: Hacking, kl: Sequence[float] | None = None) -> str:
 def focus(hack: Hacking, kl: Sequence[float]) -> float:
     """The budget that the verdict speaks of: the largest trusted one, else the smallest."""
     within = [budget for budget in kl if 0 < budget <= hack.trusted_kl]
-    return max(within) if within else min(kl)
+    return max(within) if within else min(kl) if max(kl) > 0 else focus(hack, budgets(hack))
 
 
 def verdict(hack: Hacking, kl: Sequence[float]) -> str:

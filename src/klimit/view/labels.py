@@ -48,7 +48,7 @@ def confirmed(few: Sparse, kl: float) -> str:
     where = f"Optimising {proxy} at a KL of {words.nats(kl, exact=True)}"
     by = f"by {few.number:,} {few._what} in {words.count(few.labelled_prompts, 'prompt')}"
     if not real.trusted:
-        return f"{where}: these samples do not show what {gold} makes of it."
+        return f"{where}: these samples and {few._what} do not show what {gold} makes of it."
     if hasattr(few, "win_rate"):
         rate = few.win_rate(kl)
         sure = "beats" if real.low > 0 else "loses to" if real.high < 0 else "may or may not beat"
@@ -65,6 +65,11 @@ def saved(few: Sparse, kl: float) -> str:
     split = few.split(kl)
     proxy, _ = _names(few)
     total = len(few.known.gold)
+    if split.saved <= 0.005 and split.allowed > 0.05:
+        return (
+            f"Predictions by {proxy} make the interval no shorter: hardly any label stands where its optimum "
+            "puts weight. klimit labels says which to add."
+        )
     if split.saved <= 0.005:
         return f"Predictions by {proxy} make the interval no shorter: it says too little of gold."
     said = (
@@ -75,7 +80,7 @@ def saved(few: Sparse, kl: float) -> str:
         return f"{said}."
     if math.isfinite(split.allowed):
         said += (
-            f", where the split below and a correlation of {few.correlation.value:.2f} allow "
+            f", where the split below and a correlation of {few.correlation.value:.2f} promise "
             f"{_percent(split.allowed)}"
         )
     return f"{said}; a label on every sample would make it {_percent(split.possible)} shorter."

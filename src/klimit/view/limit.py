@@ -56,6 +56,12 @@ def verdict(limit: Frontier, kl: Sequence[float], companion: str = "") -> str:
     """What the limit is, what best-of-N makes of it, and how far to trust it: a line each."""
     if limit.samples.scale == 0:
         prompts = words.count(limit.samples.prompts, "prompt")
+        if limit.ceilings and limit.ceilings[1] > 0 and limit.settings.objective == "reward":
+            return words.paragraph(
+                f"No success is seen: all rewards are 0 ({prompts}, {per_prompt(limit)}), so what can be "
+                f"gained is not known: anything from 0 to {limit.ceilings[1]:+.2f}. Draw more samples, or "
+                "add easier prompts."
+            )
         return (
             f"Nothing can be gained here: every prompt's rewards are all equal ({prompts}, "
             f"{per_prompt(limit)}).\nDraw more samples, or score them with a finer reward."

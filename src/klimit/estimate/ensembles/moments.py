@@ -73,9 +73,10 @@ class Moments:
         ordered = np.sort(pseudo.T, axis=1)
         middle = ordered.mean(axis=1)
         rest = ordered - middle[:, None]
-        error = np.sqrt((rest**2).sum(axis=1) / (number - 1) / number)
         quantile = quantiles(level, max(int(self._independent()), 3))[0]
-        below, above = skewed_quantiles(rest, quantile)
+        with np.errstate(over="ignore", invalid="ignore"):  # shares of an error that may not be there
+            error = np.sqrt((rest**2).sum(axis=1) / (number - 1) / number)
+            below, above = skewed_quantiles(rest, quantile)
         low, high = middle - above * error, middle + below * error
         sure = np.ones(middle.shape, dtype=bool)
         return Estimate(middle, np.fmin(low, middle), np.fmax(high, middle), level, sure)

@@ -129,6 +129,11 @@ def _columns(
             "dict of (prompts, samples) arrays by name, were expected; got "
             f"{type(base).__name__}."
         )
+    if gold is not None and not isinstance(gold, str):
+        raise ArgumentError(
+            f"gold is {type(gold).__name__}; the name of one of the rewards was expected. Put the gold "
+            "rewards into the dict, under a name of their own."
+        )
     known = [str(name) for name in base]
     for name in [*(proxies or []), *([gold] if gold is not None else [])]:
         if name not in known:

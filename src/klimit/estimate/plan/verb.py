@@ -170,6 +170,15 @@ def _only_one(**options: float | None) -> tuple[str, float]:
     return name, number
 
 
+def plannable(limit: Frontier) -> bool:
+    """Whether the data show how prompts and samples differ."""
+    try:
+        _check(limit)
+    except DataError:
+        return False
+    return True
+
+
 def _check(limit: Frontier) -> None:
     samples = limit.samples
     if limit.members is None:
