@@ -74,7 +74,7 @@ class Moments:
         middle = ordered.mean(axis=1)
         rest = ordered - middle[:, None]
         quantile = quantiles(level, max(int(self._independent()), 3))[0]
-        with np.errstate(over="ignore", invalid="ignore"):  # shares of an error that may not be there
+        with np.errstate(over="ignore", invalid="ignore"):  # an error that is hardly there
             error = np.sqrt((rest**2).sum(axis=1) / (number - 1) / number)
             below, above = skewed_quantiles(rest, quantile)
         low, high = middle - above * error, middle + below * error
