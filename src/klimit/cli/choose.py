@@ -44,10 +44,7 @@ def choose(
     from klimit.cli.progress import steps
     from klimit.view import choices as view
 
-    if source.reward is not None or source.weights is not None:
-        raise click.UsageError(
-            "--proxy and --gold name the rewards; leave --reward and --weights out"
-        )
+    source.names_no_reward("--proxy and --gold name the rewards")
     source.keep(output)
     with steps("reading", "choosing") as job:
         rollouts = source.load(rewards=[proxy, gold])

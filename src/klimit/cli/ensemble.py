@@ -63,10 +63,9 @@ def ensemble(
     from klimit.view import ensemble as view
     from klimit.view.ensemble_record import record
 
-    if source.reward is not None or source.weights is not None:
-        raise click.UsageError(
-            "--proxies and --gold name the rewards; name the members: --proxies a,b"
-        )
+    source.names_no_reward(
+        "--proxies and --gold name the rewards", "name the members: --proxies a,b"
+    )
     source.keep(output)
     with steps("reading", "errors of the proxies", "gold along each aggregate", "writing") as job:
         named = None if proxies is None else [*proxies, *([gold] if gold is not None else [])]

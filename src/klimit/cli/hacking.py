@@ -72,10 +72,7 @@ def hacking(
     from klimit.view import hacking as of_all
     from klimit.view import labels as of_few
 
-    if source.reward is not None or source.weights is not None:
-        raise click.UsageError(
-            "--proxy and --gold name the rewards; leave --reward and --weights out"
-        )
+    source.names_no_reward("--proxy and --gold name the rewards")
     if sum(x is not None for x in (gold, labels, judgements)) != 1:
         raise click.UsageError("give exactly one of --gold, --labels and --judgements")
     source.keep(output)

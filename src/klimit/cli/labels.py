@@ -37,8 +37,7 @@ def labels(
     from klimit.cli.output import print_text, write_table
     from klimit.estimate.labels.few import FewLabels
 
-    if source.reward is not None or source.weights is not None:
-        raise click.UsageError("--proxy names the reward; leave --reward and --weights out")
+    source.names_no_reward("--proxy names the reward")
     if gold is not None and pairs:
         raise click.UsageError("--gold and --pairs were both given; pairs need no gold")
     source.keep(output)

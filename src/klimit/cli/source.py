@@ -72,6 +72,13 @@ class Source:
             rollouts = rollouts.filter(step=named.get(self.step, self.step))
         return rollouts
 
+    def names_no_reward(
+        self, named: str, instead: str = "leave --reward and --weights out"
+    ) -> None:
+        """Refuse options that a command does not hear, because others name the rewards."""
+        if self.reward is not None or self.weights is not None:
+            raise click.UsageError(f"{named}; {instead}")
+
     def keep(self, output: Path | None) -> None:
         """Refuse to write over what is read."""
         if output and any(Path(path).resolve() == output.resolve() for path in self.paths):

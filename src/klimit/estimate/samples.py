@@ -114,7 +114,8 @@ def collect(values: Floats, lengths: Integers, *, seed: int = 0) -> Samples:
             f"{seen_text} ({total} prompts seen); the limit needs several samples of every prompt. "
             "Draw at least 4 samples a prompt, or check that the prompt key groups the rows."
         )
-    _computable(max(float(values.max()), -float(values.min()), 1.0), "the largest reward")
+    largest = max(float(values.max()), -float(values.min()))
+    _computable(max(largest, 1.0), "the largest reward")  # small ones may differ by enough
     counts = lengths[kept].astype(np.int64)
     blocks, means = [], np.empty(len(kept))
     for rows, rewards in _matrices(values, lengths, kept, counts):

@@ -45,9 +45,14 @@ def text(hack: Hacking, kl: Sequence[float] | None = None) -> str:
 
 
 def focus(hack: Hacking, kl: Sequence[float]) -> float:
-    """The budget that the verdict speaks of: the largest trusted one, else the smallest."""
+    """The budget that the verdict speaks of: the largest trusted one, else the smallest.
+
+    Where only 0 nats were asked, a usual one.
+    """
+    if not max(kl) > 0:
+        kl = budgets(hack)
     within = [budget for budget in kl if 0 < budget <= hack.trusted_kl]
-    return max(within) if within else min(kl) if max(kl) > 0 else focus(hack, budgets(hack))
+    return max(within) if within else min(kl)
 
 
 def verdict(hack: Hacking, kl: Sequence[float]) -> str:
