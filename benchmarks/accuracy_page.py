@@ -41,11 +41,11 @@ RUNS = (
     ("Few prompts", "--families dev --prompts 10,30 --samples 64,256 --targets drawn --reps 20"),
     (
         "Unequal samples per prompt, M/4 to M",
-        "--families dev --prompts 100 --samples 16,64 --targets drawn --reps 16 --unequal",
+        "--families dev --prompts 100 --samples 16,64 --targets drawn --reps 40 --unequal",
     ),
     (
         "Every prompt spends the same KL",
-        "--families dev --prompts 100 --samples 16,64 --targets drawn --reps 16 --budget per-prompt",
+        "--families dev --prompts 100 --samples 16,64 --targets drawn --reps 40 --budget per-prompt",
     ),
     (
         "Win rate instead of reward",

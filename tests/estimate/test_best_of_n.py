@@ -369,6 +369,34 @@ def test_constant_rewards_gain_nothing_and_spend_nothing():
     json.dumps(best.to_dict(), allow_nan=False)
 
 
+def test_prompts_that_all_pass_do_not_prove_that_all_others_would():
+    best = klimit.best_of_n([[1.0] * 8] * 50, n=[4])
+    assert_allclose(best.pass_at_k.value, 1)
+    assert_allclose(best.pass_at_k.low, 0.025 ** (1 / 50))
+    assert_allclose(klimit.best_of_n([[0.0] * 8] * 50, n=[4]).pass_at_k.high, 1 - 0.025 ** (1 / 50))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_more_answers_pass_no_less_often_even_at_the_ends_of_intervals(seed):
+    rng = np.random.default_rng([seed, 20])
+    rates = rng.beta(0.3, 2, size=(20, 1))
+    best = klimit.best_of_n((rng.random((20, 16)) < rates).astype(float), n=[1, 2, 4, 8, 16])
+    for end in (best.pass_at_k.low, best.pass_at_k.high):
+        assert (np.diff(end) >= 0).all()
+
+
+def test_few_prompts_that_seldom_pass_are_covered():
+    rng = np.random.default_rng(21)
+    population = rng.beta(0.05, 3, size=100_000)
+    wanted = 1 - (1 - population[:, None]) ** np.array([1, 4])
+    hits = []
+    for _ in range(60):
+        rates = rng.choice(population, size=(10, 1))
+        passed = klimit.best_of_n((rng.random((10, 8)) < rates).astype(float), n=[1, 4]).pass_at_k
+        hits.append((passed.low <= wanted.mean(axis=0)) & (wanted.mean(axis=0) <= passed.high))
+    assert np.mean(hits) > 0.92  # a t interval alone: 0.64
+
+
 def test_no_success_at_all_does_not_prove_that_none_is_possible():
     best = klimit.best_of_n([[0.0] * 8] * 50, n=[4], reward_range=(0, 1))
     assert best.gain.value[0] == 0

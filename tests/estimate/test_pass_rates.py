@@ -5,7 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 import klimit
-from klimit.estimate.pass_rates import log_mgf_of_rate, pass_rate_bands
+from klimit.estimate.pass_rates import gain_of_rate, log_mgf_of_rate, pass_rate_bands
+from klimit.theory import bernoulli_frontier
 from klimit.theory import frontier as known
 from tests.estimate.drawn import pass_rates
 
@@ -47,6 +48,40 @@ def test_a_trusted_estimate_is_much_nearer_than_the_plug_in():
         plugin.append(klimit.frontier(rewards, estimator="plugin").gain(KL).value / wanted - 1)
     assert np.abs(np.mean(errors, axis=0)).max() < 0.03
     assert np.mean(plugin, axis=0).max() < -0.06
+
+
+def spent_alike(rates, kl=KL):
+    return bernoulli_frontier(kl[:, None], pass_rate=rates).gain.mean(axis=1)
+
+
+@pytest.mark.parametrize("prompts", ["drawn", "fixed"])
+def test_where_every_prompt_spends_the_same_the_interval_covers_too(prompts):
+    rng = np.random.default_rng(9)
+    population = np.where(np.arange(2000) < 500, 0.0, rng.beta(1, 2, size=2000))
+    hits = []
+    for _ in range(12):
+        rates = rng.choice(population, size=80)
+        wanted = spent_alike(rates if prompts == "fixed" else population)
+        limit = klimit.frontier(coins(rng, rates, 8), prompts=prompts, budget="per-prompt")
+        gain = limit.gain(KL)
+        hits.append((gain.low <= wanted) & (wanted <= gain.high))
+    assert np.mean(hits) >= 0.85
+
+
+def test_where_every_prompt_spends_the_same_rare_successes_are_not_missed():
+    rng = np.random.default_rng(10)
+    errors, plugin = [], []
+    for _ in range(8):
+        rates = rng.choice([0.02, 0.5], size=150)
+        rewards = coins(rng, rates, 16)
+        wanted = spent_alike(rates)
+        limit = klimit.frontier(rewards, prompts="fixed", budget="per-prompt")
+        assert limit.trusted_kl > 0.1
+        errors.append(limit.gain(KL).value / wanted - 1)
+        without = klimit.frontier(rewards, budget="per-prompt", estimator="plugin")
+        plugin.append(without.gain(KL).value / wanted - 1)
+    assert np.abs(np.mean(errors, axis=0)).max() < 0.06
+    assert np.mean(plugin, axis=0).max() < -0.12
 
 
 @pytest.mark.parametrize("samples", [4, 5, 16])
@@ -130,8 +165,9 @@ def test_with_many_draws_the_bands_close_around_the_mean_log_mgf():
     counts = np.full(400, 500)
     tilts = np.array([0.3, 1.0, 3.0])
     bands = pass_rate_bands(
-        rng.binomial(counts, rates).astype(float), counts, tilts, quantile=1.96, fixed=True
-    )
+        rng.binomial(counts, rates).astype(float), counts, tilts,
+        quantile=1.96, fixed=True, of_rate=log_mgf_of_rate,
+    )  # fmt: skip
     wanted = [log_mgf_of_rate(rates, tilt).mean() for tilt in tilts]
     assert_allclose(bands.value, wanted, rtol=0.03)
     assert (bands.low <= bands.value).all()
@@ -143,3 +179,11 @@ def test_the_log_mgf_of_a_coin_is_accurate_for_rates_and_tilts_of_all_sizes():
     for rate, tilt in ((0.0, 5.0), (1.0, 5.0), (1e-5, 20.0), (0.3, 0.01), (0.5, 29.9), (0.5, 60.0)):
         wanted = np.logaddexp(np.log1p(-rate), np.log(rate) + tilt) if 0 < rate < 1 else rate * tilt
         assert_allclose(log_mgf_of_rate(np.array([rate]), tilt), wanted - rate * tilt, atol=1e-12)
+
+
+def test_the_gain_of_a_coin_is_that_of_theory():
+    rates = np.array([0.0, 1e-5, 0.1, 0.5, 0.99, 1.0])
+    for kl in (1e-3, 0.5, 3.0):
+        assert_allclose(
+            gain_of_rate(rates, kl), bernoulli_frontier(kl, pass_rate=rates).gain, atol=1e-9
+        )

@@ -171,11 +171,24 @@ def _rate_bands(
         front(spread_log_mgf(tilts, x, fine.tilts), fine, kl).gain
         for x in (rates.low, rates.high, rates.value + rates.open)
     )
+    return rate_limits(low, high, undecided - gain, gain, error, quantile)
+
+
+def rate_limits(
+    low: Floats, high: Floats, undecided: Floats, gain: Floats, error: Floats, quantile: float
+) -> tuple[Floats, Floats, Floats]:
+    """The interval, and the doubt in an estimate whose interval comes from mixtures of pass rates.
+
+    Parameters
+    ----------
+    undecided : (kl,) half-width that more prompts cannot narrow
+    error : standard error of the gain by the choice of prompts
+    """
     safe = np.where(gain > 0, gain, np.inf)
     reach = (high - low) / 2 / safe
     # an interval longer than the one at smaller budgets is made long by few samples, not by few prompts
     excess = np.maximum(reach - quantile * np.minimum.accumulate(error / safe), 0.0)
-    shaky: NDArray[np.float64] = np.maximum(np.maximum(undecided - gain, 0.0) / safe, 0.6 * excess)
+    shaky: NDArray[np.float64] = np.maximum(np.maximum(undecided, 0.0) / safe, 0.6 * excess)
     return np.minimum(low, gain), np.maximum(high, gain), shaky
 
 

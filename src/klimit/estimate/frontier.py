@@ -11,11 +11,11 @@ from klimit.estimate import few_levels
 from klimit.estimate.bands import average_bands
 from klimit.estimate.curve import Curve
 from klimit.estimate.inputs import RewardColumn, reward_column
-from klimit.estimate.intervals import LIGHT, Tail, tail_of
+from klimit.estimate.intervals import LIGHT, Tail, quantiles, tail_of
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import Members, combine, plain
 from klimit.estimate.pass_rates import Bands as RateBands
-from klimit.estimate.pass_rates import pass_rate_bands
+from klimit.estimate.pass_rates import log_mgf_of_rate, pass_rate_bands
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Integers, Samples, collect, ordered_mean
 from klimit.estimate.shape import predicted_bias
@@ -200,14 +200,16 @@ def _plugin_grid(samples: Samples) -> Grid:
 def _rates(
     successes: Floats, scale: float, counts: Integers, settings: Settings
 ) -> tuple[RateBands, Floats]:
-    from klimit.estimate.intervals import quantiles
-
-    quantile = quantiles(settings.level, min(len(counts), 200))[0]
-    tilts = _RATE_TILTS
     bands = pass_rate_bands(
-        successes, counts, tilts, quantile=quantile, fixed=settings.prompts == "fixed"
-    )
-    return bands, tilts / scale
+        successes, counts, _RATE_TILTS, quantile=rate_quantile(settings, len(counts)),
+        fixed=settings.prompts == "fixed", of_rate=log_mgf_of_rate,
+    )  # fmt: skip
+    return bands, _RATE_TILTS / scale
+
+
+def rate_quantile(settings: Settings, prompts: int) -> float:
+    """Errors that an interval from pass rates reaches."""
+    return quantiles(settings.level, min(prompts, 200))[0]
 
 
 def two_levels(

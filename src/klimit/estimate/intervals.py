@@ -25,7 +25,8 @@ class Tail:
     Attributes
     ----------
     shape : generalised-Pareto shape of the pooled standardised residuals; nan for few-level rewards
-    long : 0 for light tails to 1 for exponential and heavier ones, as the interval uses it
+    long : 0 for light tails to 1 for exponential and heavier ones, as the interval uses it: where few
+        residuals leave it open, rather heavier
     wary : the same on the scale that trust uses
     """
 
@@ -41,6 +42,9 @@ class Tail:
 
 LIGHT = Tail(float("nan"), 0.0, 0.0)
 
+_PRIOR, _WORTH = 0.5, 10  # a shape, and the observations that it counts for
+_USUAL = -0.1
+
 
 def tail_of(residuals: Floats) -> Tail:
     """Tail of standardised residuals, from the largest few."""
@@ -48,10 +52,12 @@ def tail_of(residuals: Floats) -> Tail:
     if n < 5:
         return LIGHT
     top = np.sort(np.partition(residuals, len(residuals) - n - 1)[-n - 1 :])
-    shape = pareto_shape(top[1:] - top[0])
+    cautious = pareto_shape(top[1:] - top[0])
+    # the same fit with a prior between a normal law and an exponential one
+    shape = cautious + (_USUAL - _PRIOR) * _WORTH / (n + _WORTH)
     return Tail(
         shape,
-        float(np.clip((shape + 0.20) / 0.12, 0.0, 1.0)),
+        float(np.clip((cautious + 0.20) / 0.12, 0.0, 1.0)),
         float(np.clip((shape + 0.15) / 0.09, 0.0, 1.0)),
     )
 
@@ -83,7 +89,7 @@ def pareto_shape(excess: ArrayLike) -> float:
     weight = np.exp(likelihood - likelihood.max())
     best = float((theta * weight).sum() / weight.sum())
     found = float(np.log1p(-best * x).mean())
-    return (n * found + 5) / (n + 10)
+    return (n * found + _WORTH * _PRIOR) / (n + _WORTH)
 
 
 def leave_out_error(without: Floats, full: Floats, weights: Floats) -> Floats:

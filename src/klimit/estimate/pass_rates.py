@@ -2,14 +2,16 @@
 
 M draws from a prompt show a binomial count, and many prompts show the mixture of binomials, so the
 mean over prompts of any function of the pass rate is pinned down as far as a polynomial of degree M
-can follow it. The mean log-mgf ``E log(1 - q + q e^tilt) - tilt E q`` is such a function. What the
-counts leave open is computed, not guessed: the interval holds every mixture whose likelihood the
-data do not reject (a profile interval with one degree of freedom), and its width at no rejection is
-what more prompts cannot resolve.
+can follow it. The mean log-mgf ``E log(1 - q + q e^tilt) - tilt E q`` is such a function, and so is
+the mean gain of prompts that all spend the same KL. What the counts leave open is computed, not
+guessed: the interval holds every mixture whose likelihood the data do not reject (a profile
+interval with one degree of freedom), and its width at no rejection is what more prompts cannot
+resolve.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +26,13 @@ RATES: Floats = np.concatenate((_RATES, 1 - _RATES[-2::-1]))
 
 @dataclass(frozen=True)
 class Bands:
-    """Mean log-mgf at each tilt: value, interval, and the half-width that more prompts cannot narrow."""
+    """Mean of a function of the pass rate, and its interval, wherever it was asked for.
+
+    Attributes
+    ----------
+    value, low, high : (points,)
+    open : (points,) the half-width that more prompts cannot narrow
+    """
 
     value: Floats
     low: Floats
@@ -33,14 +41,21 @@ class Bands:
 
 
 def pass_rate_bands(
-    successes: Floats, counts: Integers, tilts: Floats, *, quantile: float, fixed: bool
+    successes: Floats,
+    counts: Integers,
+    points: Floats,
+    *,
+    quantile: float,
+    fixed: bool,
+    of_rate: Callable[[Floats, float], Floats],
 ) -> Bands:
-    """Bands for the mean over prompts of the centred log-mgf of a 0/1 reward.
+    """Bands for the mean over prompts of a concave function of the pass rate.
 
     Parameters
     ----------
     successes, counts : (prompts,) rewards of one, and rewards
-    tilts : (tilts,) per reward
+    points : where the function is wanted: tilts or KL budgets, for a reward of 0 or 1
+    of_rate : `log_mgf_of_rate` or `gain_of_rate`
     quantile : of the normal or t law, for two-sided intervals
     fixed : whether the interval is for these very prompts (else for their population)
     """
@@ -67,16 +82,15 @@ def pass_rate_bands(
         whiten = _whitener(covariance, len(counts))
         a, b = whiten @ likelihood.T, whiten @ seen
         weights = _simplex_nnls(a, b)
-    observed = np.sort(
-        successes / counts
-    )  # sorted, so that no digit depends on the order of prompts
-    value, low, high, undecided = (np.empty(len(tilts)) for _ in range(4))
-    for i, tilt in enumerate(tilts):
-        function = log_mgf_of_rate(RATES, float(tilt))
+    # in order and by kind, so that no digit depends on the order of prompts
+    observed, times = np.unique(successes / counts, return_counts=True)
+    value, low, high, undecided = (np.empty(len(points)) for _ in range(4))
+    for i, point in enumerate(points):
+        function = of_rate(RATES, float(point))
         narrow = _profile(a, b, function, weights, 0.25)
         wide = _profile(a, b, function, weights, 0.5)
         full = _profile(a, b, function, weights, quantile)
-        plugin = float(log_mgf_of_rate(observed, float(tilt)).mean())
+        plugin = float((of_rate(observed, float(point)) * times).sum() / times.sum())
         # where unsolved prompts may have a rate of 0 or a tiny one, the middle is far too high for 0:
         # no higher above the least mixture than that is above the plug-in
         correction = max(narrow[0] - plugin, 0.0)
@@ -92,6 +106,18 @@ def log_mgf_of_rate(rate: Floats, tilt: float) -> Floats:
         return np.asarray(np.log1p(rate * np.expm1(tilt)) - tilt * rate)
     with np.errstate(divide="ignore"):
         return np.asarray(np.logaddexp(np.log1p(-rate), np.log(rate) + tilt) - tilt * rate)
+
+
+def gain_of_rate(rate: Floats, kl: float) -> Floats:
+    """Gain of a Bernoulli reward at so many nats: ``a - rate`` where ``kl(a || rate) = kl``."""
+    from scipy.special import rel_entr
+
+    low, high = rate, np.ones_like(rate)
+    for _ in range(50):
+        a = (low + high) / 2
+        short = rel_entr(a, rate) + rel_entr(1 - a, 1 - rate) < kl
+        low, high = np.where(short, a, low), np.where(short, high, a)
+    return np.asarray(np.where((rate > 0) & (rate < 1), low - rate, 0.0))
 
 
 def _binomial(size: int, rates: Floats) -> Floats:

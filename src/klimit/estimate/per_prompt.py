@@ -2,7 +2,7 @@
 
 Here each prompt has its own tilt, so the bias is that of a minimum per prompt and is removed where
 it stands: at fixed KL, from fronts of seven eighths, halves and quarters of each prompt's samples
-and from the pooled model. ``G(D) = E_x min over tilts of (D + L_x) / tilt`` (theory.md 1a.6; arXiv
+and from the pooled model. Gains of 0/1 rewards are read from the mixture of pass rates. ``G(D) = E_x min over tilts of (D + L_x) / tilt`` (theory.md 1a.6; arXiv
 2605.07105, section 3).
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit.estimate import frontier as average
-from klimit.estimate.bands import Bands, edge_of_trust, kl_nodes
+from klimit.estimate.bands import Bands, edge_of_trust, kl_nodes, rate_limits
 from klimit.estimate.curve import Curve
 from klimit.estimate.few_levels import shared_levels
 from klimit.estimate.inputs import RewardColumn
@@ -31,6 +31,8 @@ from klimit.estimate.intervals import (
 )
 from klimit.estimate.kernel import Floats, Grid, weight_sums
 from klimit.estimate.members import front, group_error, with_left_out
+from klimit.estimate.pass_rates import Bands as RateBands
+from klimit.estimate.pass_rates import gain_of_rate, pass_rate_bands
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Block, Integers, Samples
 from klimit.estimate.shape import PredictedBias, log_mean, predicted_bias
@@ -39,6 +41,7 @@ from klimit.estimate.statistics import FEWEST, GROUPS, by_group, deal, slices
 _BIAS_PROMPTS = (
     2048  # fronts of subsets cost more than their sums: fewer prompts carry the correction
 )
+_RATE_BUDGETS = 26
 _SEEN = 8  # subsets of one kind that are looked at
 
 
@@ -83,15 +86,19 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
         total, change = _model_bias(samples, model, kl, settings.seed)
         eighth, half, quarter = (x / biased for x in (sums.eighth, sums.half, sums.quarter))
         candidates = _candidates(full, eighth, half, quarter, bias_weights, total, change)
+    binary = average.two_levels(column, samples, settings) if correct else None
+    rates = None if binary is None else _rates(*binary, kl, settings)
     middle = np.argsort(candidates[:, 0], axis=0)[(len(candidates) - 1) // 2]
     chosen = np.take_along_axis(candidates, middle[None, None, :], axis=0)[0]
+    if rates is not None:
+        chosen[0] = rates.value
     chosen = np.maximum(chosen, full)
     if correct:
         chosen *= np.minimum(shared.curve.at_kl(kl).gain / chosen[0], 1.0)
     curve = _curve(kl, chosen[0], grid, samples, cap)
     bands = _bands(
         kl, curve, full, chosen, candidates[:, 0], weights, sums.noise / samples.prompts**2,
-        tail, samples, settings, correct,
+        tail, samples, settings, correct, rates,
     )  # fmt: skip
     return Frontier(column.ids, column.name, samples, settings, curve, None, bands, tail, cap)
 
@@ -227,6 +234,26 @@ def _candidates(
     return np.stack([full + jack, full + aitken, full + strength * total])
 
 
+def _rates(
+    successes: Floats, scale: float, counts: Integers, kl: Floats, settings: Settings
+) -> RateBands:
+    """What the mixture of pass rates says of the mean gain at every node."""
+    from scipy.interpolate import PchipInterpolator
+
+    points = np.geomspace(kl[0], kl[-1], _RATE_BUDGETS)
+    found = pass_rate_bands(
+        successes, counts, points, quantile=average.rate_quantile(settings, len(counts)),
+        fixed=settings.prompts == "fixed", of_rate=gain_of_rate,
+    )  # fmt: skip
+    # a gain over the root of its KL hardly bends
+    smooth = PchipInterpolator(
+        np.log(points),
+        np.stack([found.value, found.low, found.high, found.open]) / np.sqrt(points),
+        axis=1,
+    )
+    return RateBands(*(scale * np.sqrt(kl) * smooth(np.log(kl))))
+
+
 def _curve(kl: Floats, gain: Floats, grid: Grid, samples: Samples, cap: float) -> Curve:
     """The concave curve through the nodes, as the convex function it is the transform of."""
     tilts = Grid(grid.start, grid.octaves, 8).tilts
@@ -248,6 +275,7 @@ def _curve(kl: Floats, gain: Floats, grid: Grid, samples: Samples, cap: float) -
 def _bands(
     kl: Floats, curve: Curve, full: Floats, chosen: Floats, candidates: Floats, weights: Floats,
     noise: Floats, tail: Tail, samples: Samples, settings: Settings, correct: bool,
+    rates: RateBands | None,
 ) -> Bands:  # fmt: skip
     fixed = settings.prompts == "fixed"
     plain_error = leave_out_error(full[1:], full[0], weights)
@@ -264,7 +292,11 @@ def _bands(
     spread = np.ptp(candidates, axis=0)
     low, high = around(gain, sampling, correction, spread, tail)
     shaky = doubt(gain, correction, spread, tail)
-    wall = min(average.horizon(samples), average.saturation(samples))
+    wall = average.horizon(samples)
+    if rates is None:
+        wall = min(wall, average.saturation(samples))
+    else:
+        low, high, shaky = rate_limits(rates.low, rates.high, rates.open, gain, error, two_sided)
     unsure = (shaky > DOUBT) | (kl > wall) | (not correct)
     first = int(np.argmax(unsure)) if unsure.any() else len(kl)
     bound = np.maximum.accumulate(np.maximum(full[0] - one_sided * plain_error, 0.0))
@@ -276,5 +308,5 @@ def _bands(
     trusted = edge_of_trust(kl, shaky, first, wall) if correct else 0.0
     return Bands(
         kl, gain, np.minimum(full[0], gain), np.maximum(low, 0.0), high, 1 / factor, factor, *sampling, error,
-        bound, shaky, trusted, np.ones(len(kl)), 1.0,
+        bound, shaky, trusted, np.ones(len(kl)), 1.0, rates is not None,
     )  # fmt: skip

@@ -12,12 +12,15 @@ from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers, Samples
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
+
+
+_ROUNDING = 1e-12  # of a chance that is 0 or 1
 
 
 def mean_of_prompts(
     values: Floats, level: float, *, least: ArrayLike = -np.inf, most: ArrayLike = np.inf,
-    zero_span: ArrayLike = np.inf, doubt: ArrayLike = 0.0, note: str = "",
+    span: tuple[ArrayLike, ArrayLike] = (0.0, np.inf), doubt: ArrayLike = 0.0, note: str = "",
 ) -> Estimate:  # fmt: skip
     """Mean over prompts of an unbiased number, with a t interval of prompts - 1 degrees of freedom.
 
@@ -25,8 +28,9 @@ def mean_of_prompts(
     ----------
     values : (rows, prompts); a row with a nan has no estimate
     least, most : what the truth can be
-    zero_span : the most that a prompt can show. Where all prompts show 0 the t interval would be
-        empty; then the share of prompts that show more is bounded instead (the rule of three)
+    span : least and most that a prompt can show. No law between them varies more than that of
+        prompts that show all or nothing, so the interval ends where the binomial's does (Clopper
+        and Pearson): of use where few prompts show anything, and where none does
     doubt : bound on the bias, added in quadrature to either side
 
     Examples
@@ -42,12 +46,10 @@ def mean_of_prompts(
         with np.errstate(invalid="ignore"):
             error = np.sqrt(((ordered - mean[:, None]) ** 2).sum(axis=1) / (prompts - 1) / prompts)
         below, above = skewed_quantiles(ordered - mean[:, None], quantiles(level, prompts)[0])
-        low = mean - np.hypot(above * error, doubt)
-        high = mean + np.hypot(below * error, doubt)
-    with np.errstate(invalid="ignore"):
-        rare = np.asarray(zero_span) * (1 - ((1 - level) / 2) ** (1 / max(prompts, 1)))
-    nothing = (values == 0).all(axis=1) & np.isfinite(rare) & (prompts > 1)
-    high = np.where(nothing, rare, high)
+        down, up, ends = _all_or_nothing(ordered, mean, span, level)
+        down = np.where(ends, down, np.fmin(above * error, down))
+        up = np.where(ends, up, np.fmin(below * error, up))
+        low, high = mean - np.hypot(down, doubt), mean + np.hypot(up, doubt)
     value = np.clip(mean, least, most)
     low, high = np.clip(low, least, most), np.clip(high, least, most)
     lost = np.isnan(mean)
@@ -60,6 +62,28 @@ def mean_of_prompts(
         np.ones(len(mean), dtype=bool),
         note,
     )
+
+
+def _all_or_nothing(
+    values: Floats, mean: Floats, span: tuple[ArrayLike, ArrayLike], level: float
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """How far below and above their mean the truth may lie if prompts show the least or the most.
+
+    nan where nothing is known of what they can show; and whether all show one and the same end.
+    """
+    from scipy.special import betaincinv
+
+    least, most = (np.broadcast_to(np.asarray(end, dtype=float), mean.shape) for end in span)
+    with np.errstate(invalid="ignore"):
+        width = np.where(np.isfinite(most - least) & (most > least), most - least, np.nan)
+        first, last = (values[:, 0] - least) / width, (values[:, -1] - least) / width
+    width = np.where((first > -_ROUNDING) & (last < 1 + _ROUNDING), width, np.nan)
+    prompts, tail = values.shape[1], (1 - level) / 2
+    shown = np.clip((mean - least) / width, 0.0, 1.0) * prompts
+    low = np.where(shown > 0, betaincinv(shown, prompts - shown + 1, tail), 0.0)
+    high = np.where(shown < prompts, betaincinv(shown + 1, prompts - shown, 1 - tail), 1.0)
+    ends = (last < _ROUNDING) | (first > 1 - _ROUNDING)
+    return (mean - least) - low * width, high * width - (mean - least), ends
 
 
 def pairing_rank(samples: Samples, values: Floats) -> Integers:

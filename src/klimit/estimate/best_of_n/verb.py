@@ -187,10 +187,12 @@ def _gain_kl_wins(
     bound = np.log(number) - (number - 1) / number
     least = -np.inf if judged else 0.0
     gain = mean_of_prompts(
-        found.gain, level, least=least, zero_span=np.where(number > 1, span, 0.0)
+        found.gain, level, least=least, span=(0.0, np.where(number > 1, span, 0.0))
     )
     doubt = found.kl_error * np.abs(np.sort(found.tied, axis=1).mean(axis=1))
-    kl = mean_of_prompts(found.kl, level, least=0.0, most=bound, zero_span=bound, doubt=doubt)
+    tied = (found.kl < bound[:, None] * (1 - 1e-12)).any(axis=1)  # without ties the KL is known
+    span_of_kl = 0.0, np.where(tied, bound, np.inf)
+    kl = mean_of_prompts(found.kl, level, least=0.0, most=bound, span=span_of_kl, doubt=doubt)
     lost = np.atleast_1d(np.isnan(found.win_rate).any(axis=1))
     note = ""
     if lost.any():
@@ -210,13 +212,14 @@ def _estimates(
     least, most = (-np.inf, np.inf) if known is None else known
     gain, kl, wins = _gain_kl_wins(found, number, level, judged=data.judged, span=most - least)
     bound = np.log(number) - (number - 1) / number
+    kept = found.gain + samples.means
     return {
         "gain": gain,
         "kl": kl,
         "kl_bound": Estimate(bound, bound, bound, level, bound >= 0),
         "win_rate": wins,
         "per_doubling": _per_doubling(found.gain, number, level),
-        "kept_reward": mean_of_prompts(found.gain + samples.means, level, least=least, most=most),
+        "kept_reward": mean_of_prompts(kept, level, least=least, most=most, span=(least, most)),
     }
 
 
