@@ -53,6 +53,15 @@ def test_heavy_tails_are_noted():
     assert "heavy tail" in " ".join(str(klimit.frontier(heavy)).split())
 
 
+@pytest.mark.parametrize("samples", [5, 8])
+def test_copies_of_every_row_are_noted(samples):
+    once = np.random.default_rng(10).normal(size=(20, samples))
+    assert "comes twice" in " ".join(str(klimit.frontier(np.hstack([once, once]))).split())
+    assert "comes twice" not in " ".join(str(klimit.frontier(once)).split())
+    ragged = [np.repeat(row[: 2 + i % 3], 2) for i, row in enumerate(once)]
+    assert "comes twice" in " ".join(str(klimit.frontier(ragged)).split())
+
+
 @pytest.mark.parametrize("trusted", [0.005, 0.6, 3.7, 12.0, np.inf])
 def test_budgets_are_round_and_lie_on_both_sides_of_trust(trusted):
     class Limit:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from klimit.cli import options
-from klimit.cli.source import Source, from_source, reading
+from klimit.cli.source import Source, from_source, reading_where
 
 
 @click.command(short_help="Which rule of choosing among N answers keeps the best ones.")
@@ -22,7 +22,7 @@ from klimit.cli.source import Source, from_source, reading
     "--beta", type=options.Numbers(), metavar="B,...",
     help="Settings of soft best-of-N and pessimism, in units of the proxy.",
 )  # fmt: skip
-@reading
+@reading_where("--proxy and --gold name the rewards")
 @options.intervals
 @options.answering
 @from_source
@@ -44,7 +44,6 @@ def choose(
     from klimit.cli.progress import steps
     from klimit.view import choices as view
 
-    source.names_no_reward("--proxy and --gold name the rewards")
     source.keep(output)
     with steps("reading", "choosing") as job:
         rollouts = source.load(rewards=[proxy, gold])

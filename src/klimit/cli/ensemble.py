@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from klimit.cli import options
-from klimit.cli.source import Source, from_source, reading
+from klimit.cli.source import Source, from_source, reading_where
 
 
 @click.command(short_help="What several proxies buy together, and what they all get wrong.")
@@ -32,7 +32,7 @@ from klimit.cli.source import Source, from_source, reading
     "--scale", type=click.Choice(["pooled", "prompt", "none"]), default="pooled", show_default=True,
     help="Divide proxies by their spread within prompts, by that of each prompt, or not at all.",
 )  # fmt: skip
-@reading
+@reading_where("--proxies and --gold name the rewards", "name the members: --proxies a,b")
 @options.reward_range
 @options.intervals
 @options.answering
@@ -63,9 +63,6 @@ def ensemble(
     from klimit.view import ensemble as view
     from klimit.view.ensemble_record import record
 
-    source.names_no_reward(
-        "--proxies and --gold name the rewards", "name the members: --proxies a,b"
-    )
     source.keep(output)
     with steps("reading", "errors of the proxies", "gold along each aggregate", "writing") as job:
         named = None if proxies is None else [*proxies, *([gold] if gold is not None else [])]

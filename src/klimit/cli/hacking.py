@@ -10,7 +10,7 @@ import click
 
 from klimit.cli import options
 from klimit.cli.audit import short_names
-from klimit.cli.source import Source, from_source, reading
+from klimit.cli.source import Source, from_source, reading_where
 
 
 @click.command(short_help="How much of a proxy's gain is real, and where it turns.")
@@ -26,7 +26,7 @@ from klimit.cli.source import Source, from_source, reading
     help="KL of each policy, per answer, if not measured.",
 )
 @click.option("--nuisance", metavar="NAME", help="A column the proxy may reward, such as length.")
-@reading
+@reading_where("--proxy and --gold name the rewards")
 @click.option(
     "--prompts",
     type=click.Choice(["drawn", "fixed"]),
@@ -72,7 +72,6 @@ def hacking(
     from klimit.view import hacking as of_all
     from klimit.view import labels as of_few
 
-    source.names_no_reward("--proxy and --gold name the rewards")
     if sum(x is not None for x in (gold, labels, judgements)) != 1:
         raise click.UsageError("give exactly one of --gold, --labels and --judgements")
     source.keep(output)

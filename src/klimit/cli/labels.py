@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from klimit.cli.source import Source, from_source, reading
+from klimit.cli.source import Source, from_source, reading_where
 
 
 @click.command(short_help="Which samples to label to know a proxy's gold gain.")
@@ -19,7 +19,7 @@ from klimit.cli.source import Source, from_source, reading
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE",
               help="Where the table goes: .csv or .parquet.")  # fmt: skip
-@reading
+@reading_where("--proxy names the reward")
 @from_source
 def labels(
     source: Source, proxy: str, number: int, kl: float, gold: str | None, pairs: bool, seed: int,
@@ -37,7 +37,6 @@ def labels(
     from klimit.cli.output import print_text, write_table
     from klimit.estimate.labels.few import FewLabels
 
-    source.names_no_reward("--proxy names the reward")
     if gold is not None and pairs:
         raise click.UsageError("--gold and --pairs were both given; pairs need no gold")
     source.keep(output)

@@ -17,20 +17,41 @@ from klimit.cli.options import Weights, several
 if TYPE_CHECKING:
     from klimit.rollouts import Rollouts
 
-reading = several(
-    click.argument("paths", metavar="PATH...", nargs=-1, required=True),
-    click.option("-r", "--reward", metavar="NAME", help="The reward, where there are several."),
-    click.option("-p", "--prompt", metavar="NAME", help="The column that tells prompts apart."),
-    click.option(
-        "--weights",
-        type=Weights(),
-        metavar="NAME=W,...",
-        help="Rewards whose weighted sum is the reward.",
-    ),
-    click.option("--step", metavar="N", help="Only samples of this training step."),
-    click.option("--policy", metavar="NAME", help="Only samples of this policy."),
-)
 
+def reading_where(
+    named: str | None = None, instead: str = "leave --reward and --weights out"
+) -> Callable[..., Any]:
+    """The paths and reading options of a command.
+
+    Parameters
+    ----------
+    named : which options name the rewards instead; --reward and --weights are then not listed, and
+        refused
+    """
+
+    def refuse(_: Any, __: Any, value: Any) -> Any:
+        if value is not None and named is not None:
+            raise click.UsageError(f"{named}; {instead}")
+        return value
+
+    other = named is not None
+    return several(
+        click.argument("paths", metavar="PATH...", nargs=-1, required=True),
+        click.option(
+            "-r", "--reward", metavar="NAME", callback=refuse, hidden=other,
+            help="The reward, where there are several.",
+        ),
+        click.option("-p", "--prompt", metavar="NAME", help="The column that tells prompts apart."),
+        click.option(
+            "--weights", type=Weights(), metavar="NAME=W,...", callback=refuse, hidden=other,
+            help="Rewards whose weighted sum is the reward.",
+        ),
+        click.option("--step", metavar="N", help="Only samples of this training step."),
+        click.option("--policy", metavar="NAME", help="Only samples of this policy."),
+    )  # fmt: skip
+
+
+reading = reading_where()
 
 _OWN = ("reward", "prompt", "weights", "step", "policy")
 
@@ -71,13 +92,6 @@ class Source:
             named = {str(known): known for known in rollouts.steps}
             rollouts = rollouts.filter(step=named.get(self.step, self.step))
         return rollouts
-
-    def names_no_reward(
-        self, named: str, instead: str = "leave --reward and --weights out"
-    ) -> None:
-        """Refuse options that a command does not hear, because others name the rewards."""
-        if self.reward is not None or self.weights is not None:
-            raise click.UsageError(f"{named}; {instead}")
 
     def keep(self, output: Path | None) -> None:
         """Refuse to write over what is read."""

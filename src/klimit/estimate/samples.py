@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _MOST = 1e75
+_ENOUGH_TO_TELL = 10  # prompts
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,18 @@ class Samples:
             )
             below[block.prompts] = block.rewards[np.arange(len(place)), place]
         return below
+
+    def paired(self) -> bool:
+        """Whether every reward of every prompt comes an even number of times, as copies would.
+
+        By chance about one prompt in two does, if rewards are 0 and 1, and hardly any otherwise.
+        """
+        if (self.counts % 2).any() or (self.variances > 0).sum() < _ENOUGH_TO_TELL:
+            return False
+        return all(
+            bool((block.rewards[:, -1:0:-2] == block.rewards[:, -2::-2]).all())
+            for block in self.blocks
+        )
 
     def rewards_by_prompt(self) -> Iterator[tuple[int, Floats]]:
         """Each prompt's index and its centred rewards, ascending."""

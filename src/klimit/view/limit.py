@@ -229,6 +229,11 @@ def _surprises(limit: Frontier) -> list[str]:
             "high rewards are rare and far apart (a heavy tail): the limit may well lie above what "
             "these samples show."
         )
+    if limit.samples.paired():
+        found.append(
+            "every reward of every prompt comes twice, as if a file were read twice: copies tell "
+            "nothing, and intervals take them for samples."
+        )
     still = int((limit.samples.variances == 0).sum())
     unsolved = limit.unresolved if limit.settings.range_implied else None
     prompts = words.count(limit.samples.prompts, "prompt")

@@ -11,6 +11,9 @@ from klimit._estimate import Estimate
 WIDTH = 100  # characters of a line
 
 
+_TRILLION = 1e12
+
+
 def places(estimate: Estimate) -> int:
     """Decimals that show two digits of the interval's width, and no more than four of the value.
 
@@ -76,21 +79,21 @@ def plus(value: float, digits: int) -> str:
 
 
 def fixed(value: float, digits: int) -> str:
-    """A number with so many decimals, never ``-0.0``; past six of them in powers of ten.
+    """A number with so many decimals, never ``-0.0``; past six of them, or a trillion, in powers of ten.
 
     Examples
     --------
-    >>> fixed(1234.5, 0), fixed(-0.001, 2), fixed(1.234e-7, 9)
-    ('1,234', '0.00', '1.23e-07')
+    >>> fixed(1234.5, 0), fixed(-0.001, 2), fixed(1.234e-7, 9), fixed(2.5e60, 0)
+    ('1,234', '0.00', '1.23e-07', '2.5e+60')
     """
-    if digits > 6:
+    if digits > 6 or _TRILLION <= abs(value) < math.inf:
         return f"{value:.3g}"
     text = f"{value:,.{digits}f}"
     return text if float(text.replace(",", "")) else f"{0:.{digits}f}"
 
 
 def short(value: float) -> str:
-    """Two significant digits, whole numbers in full.
+    """Two significant digits, whole numbers up to a trillion in full.
 
     Examples
     --------
@@ -99,7 +102,7 @@ def short(value: float) -> str:
     """
     if not math.isfinite(value):
         return str(value)
-    if value == 0 or abs(value) >= 10:
+    if value == 0 or 10 <= abs(value) < _TRILLION:
         return f"{value:,.0f}"
     return f"{value:#.2g}".rstrip(".")
 

@@ -14,6 +14,7 @@ from klimit.estimate.best_of_n.ranked import Ranked, ranked_pairs, ranked_sample
 from klimit.estimate.inputs import RewardColumn, reward_column
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers, Samples
+from klimit.rollouts.words import counted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -110,9 +111,9 @@ class Candidates:
         if self.left_out:
             verb = "has" if self.left_out == 1 else "have"
             found.append(
-                f"{self.left_out:,} of {self.total:,} prompts {verb} {self.fewer:,} samples or "
-                "fewer and cannot show the largest N: left out for every N shown, so that all N "
-                "speak of the same prompts."
+                f"{self.left_out:,} of {self.total:,} prompts {verb} at most "
+                f"{counted(self.fewer, 'sample')} and cannot show the largest N: left out for every "
+                "N shown, so that all N speak of the same prompts."
             )
         if self.missing:
             what = "reward is" if self.missing == 1 else "rewards are"
