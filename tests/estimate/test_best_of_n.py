@@ -388,13 +388,12 @@ def test_more_answers_pass_no_less_often_even_at_the_ends_of_intervals(seed):
 def test_few_prompts_that_seldom_pass_are_covered():
     rng = np.random.default_rng(21)
     population = rng.beta(0.05, 3, size=100_000)
-    wanted = 1 - (1 - population[:, None]) ** np.array([1, 4])
-    hits = []
-    for _ in range(60):
-        rates = rng.choice(population, size=(10, 1))
-        passed = klimit.best_of_n((rng.random((10, 8)) < rates).astype(float), n=[1, 4]).pass_at_k
-        hits.append((passed.low <= wanted.mean(axis=0)) & (wanted.mean(axis=0) <= passed.high))
-    assert np.mean(hits) > 0.92  # a t interval alone: 0.64
+    passed = rng.binomial(8, rng.choice(population, size=(400, 10))) / 8
+    alone = mean_of_prompts(passed, 0.95, least=0.0, most=1.0)
+    found = mean_of_prompts(passed, 0.95, least=0.0, most=1.0, span=(0.0, 1.0))
+    wanted = population.mean()
+    assert np.mean((found.low <= wanted) & (wanted <= found.high)) > 0.95
+    assert np.mean((alone.low <= wanted) & (wanted <= alone.high)) < 0.75
 
 
 def test_no_success_at_all_does_not_prove_that_none_is_possible():

@@ -59,8 +59,8 @@ def test_where_every_prompt_spends_the_same_the_interval_covers_too(prompts):
     rng = np.random.default_rng(9)
     population = np.where(np.arange(2000) < 500, 0.0, rng.beta(1, 2, size=2000))
     hits = []
-    for _ in range(12):
-        rates = rng.choice(population, size=80)
+    for _ in range(7):
+        rates = rng.choice(population, size=60)
         wanted = spent_alike(rates if prompts == "fixed" else population)
         limit = klimit.frontier(coins(rng, rates, 8), prompts=prompts, budget="per-prompt")
         gain = limit.gain(KL)
@@ -71,7 +71,7 @@ def test_where_every_prompt_spends_the_same_the_interval_covers_too(prompts):
 def test_where_every_prompt_spends_the_same_rare_successes_are_not_missed():
     rng = np.random.default_rng(10)
     errors, plugin = [], []
-    for _ in range(8):
+    for _ in range(5):
         rates = rng.choice([0.02, 0.5], size=150)
         rewards = coins(rng, rates, 16)
         wanted = spent_alike(rates)
