@@ -266,9 +266,10 @@ def _curve(kl: Floats, gain: Floats, grid: Grid, samples: Samples, cap: float) -
     inside = values.argmax(axis=1) == best
     convex = np.where(inside, top, values.max(axis=1))
     ends = (values.argmax(axis=1) > 0) & (values.argmax(axis=1) < len(kl) - 1)
+    most = float(gain.max())  # a parabola across a bend may pass it
     return Curve.convex(
-        tilts[ends], np.maximum(convex[ends], 0.0), ceiling_gain=float(gain.max()),
-        ceiling_kl=float(kl[min(int(np.argmax(gain >= gain.max() * (1 - 1e-12))), len(kl) - 1)]), cap=cap,
+        tilts[ends], np.maximum(convex[ends], 0.0), ceiling_gain=most,
+        ceiling_kl=float(kl[min(int(np.argmax(gain >= most * (1 - 1e-12))), len(kl) - 1)]), cap=min(cap, most),
     )  # fmt: skip
 
 
