@@ -181,12 +181,20 @@ def summary(name: str, runs: list[dict]) -> list[str]:
 
 
 @click.command()
-@click.option("--seed", default=1, show_default=True)
+@click.option("--seed", "seeds", type=int, multiple=True, default=(1,), show_default=True)
+@click.option("--only", multiple=True, metavar="FAMILY", help="These families alone.")
 @click.option("--repeats", default=12, show_default=True)
 @click.option("--most", default=1e9, help="Seconds after which to stop; what is done is kept.")
 @click.option("--store", default="build/proxy_check", show_default=True, help="Where it is kept.")
 @click.option("--output", default="docs/tables/proxy.md", show_default=True)
-def main(seed: int, repeats: int, most: float, store: str, output: str) -> None:
+def main(
+    seeds: tuple[int, ...],
+    only: tuple[str, ...],
+    repeats: int,
+    most: float,
+    store: str,
+    output: str,
+) -> None:
     """Run what is not done yet, and write the table of what is."""
     start, folder = time.monotonic(), Path(store)
     folder.mkdir(parents=True, exist_ok=True)
@@ -194,6 +202,8 @@ def main(seed: int, repeats: int, most: float, store: str, output: str) -> None:
         Job(family.name, *SETTINGS[(place + turn) % len(SETTINGS)], seed)
         for turn in range(len(SETTINGS))
         for place, family in enumerate((*DEV, *HELD_OUT))
+        for seed in seeds
+        if not only or family.name in only
     ]
     done = {job: _lines(job.kept(folder))[:repeats] for job in rounds}
     for repeat in range(repeats):
@@ -202,19 +212,20 @@ def main(seed: int, repeats: int, most: float, store: str, output: str) -> None:
                 done[job].append(run(job, repeat))
                 with job.kept(folder).open("a") as file:
                     file.write(json.dumps(done[job][-1]) + "\n")
-    write_page(output, page(done, seed, repeats))
+    asked = [f"--seed {seed}" for seed in seeds] + [f'--only "{name}"' for name in only]
+    asked += [] if repeats == 12 else [f"--repeats {repeats}"]
+    write_page(output, page(done, " ".join(["python -m benchmarks.proxy_check", *asked])))
 
 
 def _lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def page(done: dict[Job, list[dict]], seed: int, repeats: int) -> str:
+def page(done: dict[Job, list[dict]], command: str) -> str:
     """Three tables: families that were looked at, families held out, and settings."""
     numbers = sorted({len(runs) for runs in done.values()})
-    command = f"python -m benchmarks.proxy_check --seed {seed}"
     parts = [TEXT.format(
-        command=command if repeats == 12 else f"{command} --repeats {repeats}",
+        command=command,
         settings=", ".join(f"{k} x {m} {about}" for k, m, about in SETTINGS),
         population=POPULATION, budgets=", ".join(f"{x:g}" for x in BUDGETS),
         repeats=" to ".join(map(str, sorted({numbers[0], numbers[-1]}))),
@@ -230,7 +241,8 @@ def page(done: dict[Job, list[dict]], seed: int, repeats: int) -> str:
         names = [family.name for family in families]
         found = {name: pooled(lambda job, name=name: job.family == name) for name in names}
         found["all"] = pooled(lambda job, names=names: job.family in names)
-        parts.append(section(title, [summary(name, runs) for name, runs in found.items() if runs]))
+        lines = [summary(name, runs) for name, runs in found.items() if runs]
+        parts += [section(title, lines)] if lines else []
     rows = []
     for setting in SETTINGS:
         runs = pooled(lambda job, s=setting: (job.prompts, job.samples, job.about) == s)
