@@ -105,7 +105,9 @@ def _digits(value: float, width: float) -> str:
         return str(value)
     if width <= 0 or not math.isfinite(width):
         return f"{value:.4g}"
-    places = min(max(1 - math.floor(math.log10(width)), 0), 6)
+    places = max(1 - math.floor(math.log10(width)), 0)
+    if places > 6:
+        return f"{value:.3g}"
     return f"{value:,.{places}f}"
 
 

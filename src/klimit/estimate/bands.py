@@ -20,6 +20,7 @@ from klimit.estimate.intervals import (
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import Members, front
 from klimit.estimate.pass_rates import Bands as RateBands
+from klimit.estimate.samples import Samples
 from klimit.estimate.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -166,7 +167,8 @@ def _rate_bands(
 ) -> tuple[Floats, Floats, Floats]:
     """Interval and doubt from the mixtures of pass rates that the data allow."""
     start = float(tilts[0]) / 64
-    fine = Grid(start, int(np.ceil(np.log2(tilts[-1] / start))) + 1, 16)
+    # far past the last tilt, where the curves are straight: only there does a budget no longer matter
+    fine = Grid(start, int(np.ceil(np.log2(tilts[-1] / start))) + 11, 16)
     low, high, undecided = (
         front(spread_log_mgf(tilts, x, fine.tilts), fine, kl).gain
         for x in (rates.low, rates.high, rates.value + rates.open)
@@ -190,6 +192,15 @@ def rate_limits(
     excess = np.maximum(reach - quantile * np.minimum.accumulate(error / safe), 0.0)
     shaky: NDArray[np.float64] = np.maximum(np.maximum(undecided, 0.0) / safe, 0.6 * excess)
     return np.minimum(low, gain), np.maximum(high, gain), shaky
+
+
+def unseen_gain(samples: Samples, span: float, *, level: float, fixed: bool) -> float:
+    """The most that failures leave to gain which are too rare to have shown: all samples are the best.
+
+    By Clopper and Pearson's interval, of prompts, or for these very prompts of samples.
+    """
+    chances = samples.prompts * (int(samples.counts.min()) if fixed else 1)
+    return float(span * (1 - ((1 - level) / 2) ** (1 / chances)))
 
 
 def spread_log_mgf(tilts: Floats, values: Floats, wanted: Floats) -> Floats:

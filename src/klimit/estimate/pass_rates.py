@@ -59,7 +59,11 @@ def pass_rate_bands(
     quantile : of the normal or t law, for two-sided intervals
     fixed : whether the interval is for these very prompts (else for their population)
     """
-    degree = int(min(DEGREE, counts.min()))
+    degree = int(min(DEGREE, np.sort(counts)[len(counts) // 10]))
+    # a few short prompts would lower the degree for all: the mixture is read from the others
+    told = counts >= degree
+    observed, times = np.unique(successes / counts, return_counts=True)
+    successes, counts = successes[told], counts[told]
     sizes, size_of = np.unique(counts.astype(int), return_inverse=True)
     likelihood = _binomial(degree, RATES)
     thin = [_hypergeometric(int(size), degree) for size in sizes]
@@ -82,14 +86,13 @@ def pass_rate_bands(
         whiten = _whitener(covariance, len(counts))
         a, b = whiten @ likelihood.T, whiten @ seen
         weights = _simplex_nnls(a, b)
-    # in order and by kind, so that no digit depends on the order of prompts
-    observed, times = np.unique(successes / counts, return_counts=True)
     value, low, high, undecided = (np.empty(len(points)) for _ in range(4))
     for i, point in enumerate(points):
         function = of_rate(RATES, float(point))
         narrow = _profile(a, b, function, weights, 0.25)
         wide = _profile(a, b, function, weights, 0.5)
         full = _profile(a, b, function, weights, quantile)
+        # summed in order and by kind, so that no digit depends on the order of prompts
         plugin = float((of_rate(observed, float(point)) * times).sum() / times.sum())
         # where unsolved prompts may have a rate of 0 or a tiny one, the middle is far too high for 0:
         # no higher above the least mixture than that is above the plug-in

@@ -42,6 +42,7 @@ _BIAS_PROMPTS = (
     2048  # fronts of subsets cost more than their sums: fewer prompts carry the correction
 )
 _RATE_BUDGETS = 26
+_LEFT = 0.5  # a correction at fixed KL leaves about half the bias that one at fixed tilts does
 _SEEN = 8  # subsets of one kind that are looked at
 
 
@@ -268,8 +269,8 @@ def _curve(kl: Floats, gain: Floats, grid: Grid, samples: Samples, cap: float) -
     ends = (values.argmax(axis=1) > 0) & (values.argmax(axis=1) < len(kl) - 1)
     most = float(gain.max())  # a parabola across a bend may pass it
     return Curve.convex(
-        tilts[ends], np.maximum(convex[ends], 0.0), ceiling_gain=most,
-        ceiling_kl=float(kl[min(int(np.argmax(gain >= most * (1 - 1e-12))), len(kl) - 1)]), cap=min(cap, most),
+        tilts[ends], np.maximum(convex[ends], 0.0), ceiling_gain=most, cap=min(cap, most),
+        ceiling_kl=float(kl[min(int(np.argmax(gain >= most * (1 - 1e-12))), len(kl) - 1)]),
     )  # fmt: skip
 
 
@@ -292,7 +293,7 @@ def _bands(
     correction = np.maximum(gain - full[0], 0.0)
     spread = np.ptp(candidates, axis=0)
     low, high = around(gain, sampling, correction, spread, tail)
-    shaky = doubt(gain, correction, spread, tail)
+    shaky = _LEFT * doubt(gain, correction, spread, tail)
     wall = average.horizon(samples)
     if rates is None:
         wall = min(wall, average.saturation(samples))

@@ -11,7 +11,7 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
 from klimit._text import safe
-from klimit.estimate.bands import Bands, kl_nodes
+from klimit.estimate.bands import Bands, kl_nodes, unseen_gain
 from klimit.estimate.curve import Curve
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.intervals import DOUBT, LIGHT, Tail, around, left_out_reach, quantiles
@@ -86,10 +86,17 @@ class Frontier:
         trusted_kl = 0.0 if 0 < room < np.inf else np.inf
         doubt = none if trusted_kl else none + np.inf
         one = none + 1
+        rare = none + (cls._rare(samples, settings) if room == 0 else 0.0)
         bands = Bands(
-            kl, none, none, none, none, one, one, none, none, none, none, doubt, trusted_kl, one, 1.0
+            kl, none, none, none, rare, one, one, none, none, none, none, doubt, trusted_kl, one, 1.0
         )  # fmt: skip
         return cls(column.ids, column.name, samples, settings, curve, None, bands, LIGHT, room)
+
+    @staticmethod
+    def _rare(samples: Samples, settings: Settings) -> float:
+        low, high = settings.reward_range or (0.0, 0.0)
+        fixed = settings.prompts == "fixed"
+        return unseen_gain(samples, high - low, level=settings.level, fixed=fixed)
 
     def __repr__(self) -> str:
         samples = self.samples
@@ -188,6 +195,8 @@ class Frontier:
         samples = self.samples
         if not np.isfinite(self.cap):
             return float("inf")
+        if self.cap <= 0:
+            return self._rare(samples, self.settings)
         if self.settings.prompts == "drawn":
             middle = ordered_mean(samples.means, samples)
             spread = ordered_mean((samples.means - middle) ** 2, samples)
@@ -271,7 +280,7 @@ class Frontier:
         trusted = trusted | (flat <= 0) | impossible
         note = ""
         if impossible.any():
-            note = "the stated range of rewards does not allow this gain"
+            note = "the range of rewards does not allow this gain"
         elif lost.any():
             note = "no sample of these prompts shows such a gain"
         elif not trusted.all():
@@ -302,7 +311,11 @@ class Frontier:
         high = value * np.interp(at, np.log(bands.kl), bands.beta_high)
         trusted = budget <= bands.trusted_kl
         low = np.where(trusted, low, 0.0)
-        high = np.where(trusted, high, np.inf)
+        with np.errstate(
+            divide="ignore", invalid="ignore"
+        ):  # no concave curve is steeper than its chord
+            chord = np.asarray(self.gain(budget).high) / budget
+        high = np.where(trusted, np.fmax(np.fmin(high, chord), value), np.inf)
         note = "" if bool(np.all(trusted)) else f"beyond the trusted {self.trusted_kl:.2g} nats"
         return Estimate.of(value, low, high, level=self.settings.level, trusted=trusted, note=note)
 

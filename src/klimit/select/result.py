@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
 from klimit._text import safe
@@ -97,7 +99,9 @@ class Choices:
         ArgumentError
             Where there is no such rule or row.
         """
-        apart = self._values(first) - self._values(second)
+        one, other = self._values(first), self._values(second)
+        same = np.isclose(one, other, rtol=1e-12, atol=1e-12 * float(np.abs(one).max(initial=0.0)))
+        apart = np.where(same, 0.0, one - other)  # rounding is no difference
         return mean_of_prompts(apart[None], self.level)[0]
 
     def _values(self, which: str | int) -> Any:

@@ -45,7 +45,7 @@ def verdict(found: Ensemble, kl: Sequence[float] | None = None) -> str:
         lines = _blind(found)
     else:
         first = best(found, at)
-        lines = [*_gained(found, at), *_shared(found), _best(found, first, at)]
+        lines = [*_gained(found, at), *_shared(found, at), _best(found, first, at)]
         lines.append(_set(found, first if _beats_the_mean(found, first, at) else "mean"))
     return "\n".join(words.paragraph(line) for line in lines if line)
 
@@ -89,7 +89,7 @@ def _untrusted(found: Ensemble, at: float) -> str:
     )
 
 
-def _shared(found: Ensemble) -> list[str]:
+def _shared(found: Ensemble, at: float) -> list[str]:
     errors = found.errors
     assert errors.correlation is not None
     assert errors.error_variance is not None
@@ -102,14 +102,23 @@ def _shared(found: Ensemble) -> list[str]:
         f"In units of {gold} a proxy's error has {words.short(size)} times the variance of {gold} "
         f"itself, and the errors of two proxies correlate by {words.plain(errors.correlation)}."
     )
+    if not math.isfinite(float(errors.efficiency_limit.high)):
+        return [f"So few prompts do not show what the proxies' errors against {gold} share."]
     if not _follow(found):
         return [f"The proxies hardly follow {gold}: their error is not measured in its units."]
     if float(errors.correlation.high) <= 0.05:
         return [f"{first} Hardly any of it is shared, so more proxies go on helping."]
     share = max(float(errors.correlation.value), 0.0)
-    second = (
+    stays = (
         f"So about {100 * share:.0f} % of that error is shared and stays however many such proxies "
-        f"are averaged: endlessly many would reach {_percent(errors.efficiency_limit)} of the limit, "
+        "are averaged"
+    )
+    limit = float(found.limit.gain(at).value)
+    reached = float(found.by_size(at)[-1].gold_gain.value) / limit if limit > 0 else 0.0
+    if reached > float(errors.efficiency_limit.high):
+        return [first, f"{stays}; these rewards lose less by it than normal ones would."]
+    second = (
+        f"{stays}: endlessly many would reach {_percent(errors.efficiency_limit)} of the limit, "
         f"these {len(found.names)} reach {_percent(errors.efficiency)} (if rewards are normal)."
     )
     return [first, second]

@@ -12,10 +12,10 @@ from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers, Samples
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
 
-_ROUNDING = 1e-12  # of a chance that is 0 or 1
+_ROUNDING = 1e-12
 
 
 def mean_of_prompts(
@@ -30,7 +30,7 @@ def mean_of_prompts(
     least, most : what the truth can be
     span : least and most that a prompt can show. No law between them varies more than that of
         prompts that show all or nothing, so the interval ends where the binomial's does (Clopper
-        and Pearson): of use where few prompts show anything, and where none does
+        and Pearson): of use where few prompts show anything, and where all show the same
     doubt : bound on the bias, added in quadrature to either side
 
     Examples
@@ -46,9 +46,10 @@ def mean_of_prompts(
         with np.errstate(invalid="ignore"):
             error = np.sqrt(((ordered - mean[:, None]) ** 2).sum(axis=1) / (prompts - 1) / prompts)
         below, above = skewed_quantiles(ordered - mean[:, None], quantiles(level, prompts)[0])
-        down, up, ends = _all_or_nothing(ordered, mean, span, level)
-        down = np.where(ends, down, np.fmin(above * error, down))
-        up = np.where(ends, up, np.fmin(below * error, up))
+        down, up = _all_or_nothing(ordered, mean, span, level)
+        alike = (error <= _ROUNDING * np.abs(mean)) & np.isfinite(down)
+        down = np.where(alike, down, np.fmin(above * error, down))
+        up = np.where(alike, up, np.fmin(below * error, up))
         low, high = mean - np.hypot(down, doubt), mean + np.hypot(up, doubt)
     value = np.clip(mean, least, most)
     low, high = np.clip(low, least, most), np.clip(high, least, most)
@@ -66,10 +67,10 @@ def mean_of_prompts(
 
 def _all_or_nothing(
     values: Floats, mean: Floats, span: tuple[ArrayLike, ArrayLike], level: float
-) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+) -> tuple[Floats, Floats]:
     """How far below and above their mean the truth may lie if prompts show the least or the most.
 
-    nan where nothing is known of what they can show; and whether all show one and the same end.
+    nan where nothing is known of what they can show.
     """
     from scipy.special import betaincinv
 
@@ -82,8 +83,7 @@ def _all_or_nothing(
     shown = np.clip((mean - least) / width, 0.0, 1.0) * prompts
     low = np.where(shown > 0, betaincinv(shown, prompts - shown + 1, tail), 0.0)
     high = np.where(shown < prompts, betaincinv(shown + 1, prompts - shown, 1 - tail), 1.0)
-    ends = (last < _ROUNDING) | (first > 1 - _ROUNDING)
-    return (mean - least) - low * width, high * width - (mean - least), ends
+    return (mean - least) - low * width, high * width - (mean - least)
 
 
 def pairing_rank(samples: Samples, values: Floats) -> Integers:

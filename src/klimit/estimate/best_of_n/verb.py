@@ -213,14 +213,24 @@ def _estimates(
     gain, kl, wins = _gain_kl_wins(found, number, level, judged=data.judged, span=most - least)
     bound = np.log(number) - (number - 1) / number
     kept = found.gain + samples.means
+    kept_reward = mean_of_prompts(kept, level, least=least, most=most, span=(least, most))
+    if not data.judged:
+        gain, kl, kept_reward = _rising(gain), _rising(kl), _rising(kept_reward)
     return {
         "gain": gain,
         "kl": kl,
         "kl_bound": Estimate(bound, bound, bound, level, bound >= 0),
         "win_rate": wins,
         "per_doubling": _per_doubling(found.gain, number, level),
-        "kept_reward": mean_of_prompts(kept, level, least=least, most=most, span=(least, most)),
+        "kept_reward": kept_reward,
     }
+
+
+def _rising(found: Estimate) -> Estimate:
+    """What does not fall with N, with intervals whose ends do not either."""
+    low = np.fmin(np.maximum.accumulate(found.low), found.value)
+    high = np.fmax(np.minimum.accumulate(np.asarray(found.high)[::-1])[::-1], found.value)
+    return Estimate(found.value, low, high, found.level, found.trusted, found.note)
 
 
 def _per_doubling(gain: Floats, number: Floats, level: float) -> Estimate:

@@ -13,6 +13,7 @@ from klimit._text import safe
 from klimit.estimate.ensembles.moments import moments
 from klimit.estimate.ensembles.panel import Panel
 from klimit.estimate.kernel import Floats
+from klimit.rollouts.words import counted
 
 FOLDS = 10
 
@@ -100,7 +101,7 @@ def can_learn(found: Panel) -> str:
     free = int(np.maximum(often - 1, 0).sum())
     if (often >= 2).sum() < 2 * FOLDS or free < 10 * len(found.names):
         return (
-            f"{int((often >= 2).sum()):,} prompts with two gold labels or more are too few to "
+            f"{counted(int((often >= 2).sum()), 'prompt')} with two gold labels or more are too few to "
             f"learn {len(found.names)} weights from"
         )
     return ""

@@ -165,6 +165,11 @@ def judged(
             f"in {LEAST_PROMPTS} prompts are needed. klimit.first_labels(..., pairs=True) "
             "says which to judge."
         )
+    if (read.won == 0.5).all():
+        raise DataError(
+            f"all {len(read.won):,} judgements are ties; nothing can be won or lost. Check the column "
+            "preferred (a, b or tie), or judge with a finer question."
+        )
     if limit is None:
         limit = proxy_frontier(read.known, prompts=prompts, level=level, seed=seed)
     return FewJudgements(read.known, limit, Pairing.of(read))

@@ -183,8 +183,9 @@ def _check(limit: Frontier) -> None:
     samples = limit.samples
     if limit.members is None:
         raise DataError(
-            f"every prompt gives the same {safe(limit.reward, longest=40)} to all its samples, so "
-            "nothing can be gained. Check the reward, or sample harder prompts."
+            f"every prompt gives the same {safe(limit.reward, longest=40)} to all its samples, so no "
+            "gain is seen to plan for. Check the reward, draw more samples, or sample prompts that are "
+            f"{'easier' if limit.base_reward == 0 else 'harder'}."
         )
     if samples.prompts < 2:
         raise DataError(

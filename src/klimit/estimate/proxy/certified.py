@@ -146,8 +146,10 @@ def _frontier(limit: Frontier, kl: Floats) -> Floats:
 def _beyond(seen: Estimate, limit: Frontier, kl: Floats) -> Floats:
     """How far a frontier's correction may be off, to the side that matters less or more."""
     high = np.atleast_1d(seen.high) - np.atleast_1d(seen.value)
-    error = np.nan_to_num(limit.bands.share(limit.bands.error, kl) * np.atleast_1d(seen.value))
-    return np.where(np.isfinite(high), np.sqrt(np.maximum(high**2 - (2 * error) ** 2, 0.0)), 0.0)
+    error = limit.bands.share(limit.bands.error, kl) * np.atleast_1d(seen.value)
+    known = np.isfinite(high) & np.isfinite(error)
+    high, error = np.where(known, high, 0.0), np.where(known, error, 0.0)
+    return np.asarray(np.sqrt(np.maximum(high**2 - (2 * error) ** 2, 0.0)))
 
 
 def _sub_gaussian(error: Frontier) -> float:

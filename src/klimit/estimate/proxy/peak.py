@@ -86,5 +86,10 @@ def share_below(
     count = len(pulls)
     rng = np.random.default_rng([seed, 10, count])
     extra = rng.multinomial(count, np.full(count, 1 / count), size=draws) - 1.0
-    found = place[(value + extra @ pulls).argmax(axis=1)]
+    curves = value + extra @ pulls
+    # of equal heights the last: a curve that stays level has not peaked
+    level = curves >= curves.max(axis=1, keepdims=True) - 1e-9 * np.ptp(
+        curves, axis=1, keepdims=True
+    )
+    found = place[len(place) - 1 - level[:, ::-1].argmax(axis=1)]
     return np.asarray((found[:, None] < kl[None, :]).mean(axis=0))

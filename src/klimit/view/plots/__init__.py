@@ -45,6 +45,10 @@ __all__ = [
 
 def draw(found: Frontier, what: str = "limit", ax: Axes | None = None, **options: Any) -> Axes:
     """One of the pictures of a frontier; see `Frontier.plot`."""
+    if isinstance(ax, str):
+        raise ArgumentError(
+            f"ax={ax!r} was given; axes were expected. Name a picture by what={ax!r}."
+        )
     pictures = {"limit": limit, "beta": beta, "bounds": bounds, "allocation": allocation}
     if what == "convergence":
         from klimit.view.limit import budgets, focus
