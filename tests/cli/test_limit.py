@@ -64,7 +64,7 @@ def test_solved_or_not_rewards_say_what_unsolved_prompts_decide(klimit, solved):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--budget", "per-prompt"], "If every prompt spends 0.5 nats the best"),
+        (["--budget", "per-prompt"], "If every prompt spends 1 nat the best"),
         (
             ["--objective", "win-rate"],
             "lifts the chance to beat an answer of the base model from 0.5",
@@ -94,7 +94,7 @@ def test_prompts_that_never_vary_leave_nothing_to_gain(klimit, write_jsonl, rows
     path = write_jsonl([row | {"quality": 1.0} for row in rows])
     done = klimit("limit", path, "--kl", "1")
     assert done.code == 0
-    assert "Nothing can be gained here: every prompt's rewards are all equal" in done.out
+    assert "Nothing is left to gain here: all rewards are the best there can be" in done.out
     document = json.loads(klimit("limit", path, "--kl", "1", "--json").out)
     assert document["trusted_kl"] == {
         "value": None,

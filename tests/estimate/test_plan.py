@@ -208,14 +208,14 @@ def test_what_cannot_be_planned_for_is_said_in_a_line(normal, given, said):
 
 
 def test_a_gain_that_the_range_of_rewards_rules_out_is_refused(binary):
-    with pytest.raises(klimit.ArgumentError, match="the stated range of rewards does not allow"):
+    with pytest.raises(klimit.ArgumentError, match="the range of rewards does not allow"):
         klimit.plan(binary, gain=0.99)
 
 
 @pytest.mark.parametrize(
     ("rewards", "said"),
     [
-        (np.ones((10, 8)), "nothing can be gained"),
+        (np.ones((10, 8)), "no gain is seen to plan for.* harder"),
         (np.arange(16.0)[None], "one prompt does not show how prompts differ"),
         (np.random.default_rng(0).normal(size=(40, 3)), "fewer than 4 samples"),
     ],

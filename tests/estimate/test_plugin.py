@@ -117,7 +117,11 @@ def test_the_plug_in_is_flat_from_the_mean_of_log_samples_over_ties(rows):
     ties = [np.mean(row == row.max()) for row in rows]
     ceiling_kl = -np.log(ties).mean()
     ceiling = np.mean([row.max() - row.mean() for row in rows])
-    assert_allclose(limit.kl(ceiling).value, ceiling_kl, rtol=1e-9)
+    gap = min(np.ptp(np.sort(np.unique(row))[-2:]) for row in rows if np.ptp(row))
+    rounding = (
+        4 * np.spacing(ceiling) * 40 / gap
+    )  # a gain's last digit, where the curve is that flat
+    assert_allclose(limit.kl(ceiling).value, ceiling_kl, rtol=1e-9, atol=rounding)
     assert_allclose(limit.gain([ceiling_kl, ceiling_kl + 1]).value, ceiling, rtol=1e-12)
     assert limit.beta(ceiling_kl + 1e-6).value == 0
     for beta in (1e-3, 1.0):

@@ -129,7 +129,7 @@ def test_prompts_may_differ_in_their_samples_and_lack_rewards():
     found = select.compare(proxy, gold=gold, n=[1, 4])
     assert found.prompts == 3
     assert found.samples == (7, 12)
-    assert any("1 of 4 prompts has 3 samples" in note for note in found.notes)
+    assert any("1 of 4 prompts has at most 3 samples" in note for note in found.notes)
     assert any("missing" in note for note in found.notes)
 
 

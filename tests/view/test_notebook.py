@@ -143,7 +143,7 @@ def test_the_fragment_is_small(plain, at):
 def test_a_limit_of_nothing_needs_no_table():
     page = Page(klimit.frontier(np.ones((5, 4)))._repr_html_())
     assert "table" not in page.tags
-    assert "Nothing can be gained here" in " ".join(page.text)
+    assert "Nothing is left to gain here" in " ".join(page.text)
 
 
 def test_every_kind_of_result_is_here_and_those_that_have_a_picture_draw_it(plain):

@@ -200,7 +200,7 @@ def test_little_data_still_make_a_page(shape):
 
 def test_nothing_to_gain_is_said_and_no_picture_is_drawn():
     page = klimit.report(klimit.read(np.ones((30, 4)))).html
-    assert "Nothing can be gained here" in told(page)
+    assert "Nothing is left to gain here" in told(page)
     assert "<svg" not in page
     assert data(page)["grid"] is None
 
