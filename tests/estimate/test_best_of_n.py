@@ -385,6 +385,13 @@ def test_more_answers_pass_no_less_often_even_at_the_ends_of_intervals(seed):
         assert (np.diff(end) >= 0).all()
 
 
+def test_two_prompts_that_happen_to_be_alike_are_not_known_exactly():
+    rewards = [[1.0] * 7 + [0.0]] * 2
+    passed = klimit.best_of_n(rewards, n=[1]).pass_at_k[0]
+    assert passed.low < 0.2
+    assert passed.high > 0.99
+
+
 def test_few_prompts_that_seldom_pass_are_covered():
     rng = np.random.default_rng(21)
     population = rng.beta(0.05, 3, size=100_000)

@@ -143,6 +143,12 @@ def test_klimit_hacking_takes_judgements_and_says_what_they_show():
     assert found.agreement.low > 0.5
 
 
+def test_ties_alone_decide_nothing():
+    proxy, _, table = pairs(6)
+    with pytest.raises(DataError, match="all 200 judgements are ties; nothing can be won"):
+        klimit.hacking(proxy, judgements=table.with_columns(preferred=pl.lit("tie")))
+
+
 def test_bad_judgements_are_refused_in_one_line():
     proxy, _, table = pairs(8)
     ids = [f"s{i}" for i in range(proxy.size)]

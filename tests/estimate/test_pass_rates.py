@@ -140,7 +140,7 @@ def test_none_solved_leaves_everything_open_and_all_solved_nothing():
     assert (gain.value, gain.low, gain.high, gain.trusted) == (0.0, 0.0, 1.0, False)
     assert none.unresolved == 40
     gain = every.gain(1.0)
-    assert (gain.value, gain.low, gain.high, gain.trusted) == (0.0, 0.0, 0.0, True)
+    assert (gain.value, gain.low, gain.trusted) == (0.0, 0.0, True)
     assert every.unresolved == 0
 
 
@@ -187,3 +187,32 @@ def test_the_gain_of_a_coin_is_that_of_theory():
         assert_allclose(
             gain_of_rate(rates, kl), bernoulli_frontier(kl, pass_rate=rates).gain, atol=1e-9
         )
+
+
+@pytest.mark.parametrize("prompts", ["drawn", "fixed"])
+def test_where_all_is_gained_the_interval_keeps_the_error_of_the_base(prompts):
+    rewards = coins(np.random.default_rng(11), np.full(200, 0.5), 16)
+    gain = klimit.frontier(rewards, prompts=prompts).gain([1.5, 2.0])
+    error = 0.5 / np.sqrt(200 * 16)
+    assert gain.trusted.all()
+    assert (gain.value - gain.low > 1.5 * error).all()
+    assert (gain.high - gain.low < 6 * error).all()
+
+
+def test_a_few_short_prompts_take_nothing_from_the_others():
+    rng = np.random.default_rng(12)
+    rewards = list(coins(rng, rng.beta(1, 2, size=150), 16))
+    short = [rewards[0][:2], rewards[1][:5], *rewards[2:]]
+    for budget in ("average", "per-prompt"):
+        whole, found = (klimit.frontier(x, budget=budget) for x in (rewards, short))
+        assert found.trusted_kl > 0.9 * whole.trusted_kl
+        assert_allclose(found.gain(KL).value, whole.gain(KL).value, rtol=0.02)
+
+
+def test_all_solved_leaves_what_is_too_rare_to_have_shown():
+    drawn, fixed = (
+        klimit.frontier(np.ones((20, 8)), prompts=p).gain(1.0) for p in ("drawn", "fixed")
+    )
+    assert drawn.value == drawn.low == fixed.value == fixed.low == 0
+    assert_allclose(drawn.high, 1 - 0.025 ** (1 / 20))
+    assert_allclose(fixed.high, 1 - 0.025 ** (1 / 160))

@@ -13,6 +13,7 @@ from klimit import ArgumentError, DataError, DataWarning
 from klimit.estimate.kernel import Grid
 from klimit.estimate.proxy import hacking
 from klimit.estimate.proxy.pairs import complete
+from klimit.estimate.proxy.peak import share_below
 from klimit.estimate.proxy.read import read_rewards
 from klimit.estimate.proxy.statistics import tilted_reads
 from klimit.theory.proxy import proxy_gold
@@ -404,3 +405,11 @@ def test_what_it_says_reads_well_and_converts():
     assert record["along"][0]["gold_gain"]["value"] == pytest.approx(hack.gold_gain(0.5).value)
     point = hack.at(beta=2.0)
     assert point.gold_gain.value == pytest.approx(0.6 * point.proxy_gain.value, rel=0.1)
+
+
+def test_a_curve_that_stays_level_has_no_peak():
+    place, rise = np.linspace(0, 1, 6), np.minimum(np.linspace(0, 2, 6), 1.0)
+    share = share_below(place, rise, np.outer(np.ones(10), rise) / 100, np.array([0.99]), seed=0)
+    assert share == 0
+    down = rise - 0.1 * (np.arange(6) == 5)
+    assert share_below(place, down, np.zeros((10, 6)), np.array([0.99]), seed=0) == 1

@@ -86,17 +86,10 @@ class Frontier:
         trusted_kl = 0.0 if 0 < room < np.inf else np.inf
         doubt = none if trusted_kl else none + np.inf
         one = none + 1
-        rare = none + (cls._rare(samples, settings) if room == 0 else 0.0)
         bands = Bands(
-            kl, none, none, none, rare, one, one, none, none, none, none, doubt, trusted_kl, one, 1.0
+            kl, none, none, none, none, one, one, none, none, none, none, doubt, trusted_kl, one, 1.0
         )  # fmt: skip
         return cls(column.ids, column.name, samples, settings, curve, None, bands, LIGHT, room)
-
-    @staticmethod
-    def _rare(samples: Samples, settings: Settings) -> float:
-        low, high = settings.reward_range or (0.0, 0.0)
-        fixed = settings.prompts == "fixed"
-        return unseen_gain(samples, high - low, level=settings.level, fixed=fixed)
 
     def __repr__(self) -> str:
         samples = self.samples
@@ -170,7 +163,7 @@ class Frontier:
         cap = self.cap_limit()
         high = np.minimum(high, cap)
         if not bands.honest:
-            high = np.where(trusted, high, cap)
+            high = np.where(trusted & (self.cap > 0), high, cap)
         done = kl == 0
         low, high = np.where(done, 0.0, low), np.where(done, 0.0, high)
         note = "" if bool(np.all(trusted)) else self._note(kl, trusted)
@@ -196,7 +189,9 @@ class Frontier:
         if not np.isfinite(self.cap):
             return float("inf")
         if self.cap <= 0:
-            return self._rare(samples, self.settings)
+            low, high = self.settings.reward_range or (0.0, 0.0)
+            fixed = self.settings.prompts == "fixed"
+            return unseen_gain(samples, high - low, level=self.settings.level, fixed=fixed)
         if self.settings.prompts == "drawn":
             middle = ordered_mean(samples.means, samples)
             spread = ordered_mean((samples.means - middle) ** 2, samples)
