@@ -132,8 +132,8 @@ def test_pass_rates_reach_the_figures_of_the_theory():
 @pytest.mark.parametrize("family", FRESH[:6], ids=names(FRESH[:6]))
 def test_a_fresh_familys_population_is_what_many_drawn_prompts_average_to(family):
     rng = np.random.default_rng(6)
-    laws = family.prompts(rng, 800)
-    x = family.draw(rng, laws, 1000)
+    laws = family.prompts(rng, 600)
+    x = family.draw(rng, laws, 700)
     x = x - x.mean(axis=1, keepdims=True)
     kl = np.array([0.1, 0.25])
     tilts = np.exp(np.linspace(-2, 4, 30)) / x.std()
