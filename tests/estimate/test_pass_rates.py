@@ -22,16 +22,25 @@ def coins(rng, rates, samples):
     return [(rng.random(m) < q).astype(float) for q, m in zip(rates, sizes, strict=True)]
 
 
+def spent_alike(rates, kl):
+    return bernoulli_frontier(kl[:, None], pass_rate=rates).gain.mean(axis=1)
+
+
 @pytest.mark.parametrize("prompts", ["drawn", "fixed"])
-@pytest.mark.parametrize("samples", [4, 8])
-def test_the_interval_covers_where_some_prompts_cannot_be_solved(prompts, samples):
+@pytest.mark.parametrize(
+    ("budget", "samples", "known_gain", "repeats"),
+    [("average", 4, truth, 12), ("average", 8, truth, 12), ("per-prompt", 8, spent_alike, 7)],
+)
+def test_the_interval_covers_where_some_prompts_cannot_be_solved(
+    prompts, budget, samples, known_gain, repeats
+):
     rng = np.random.default_rng(1)
     population = np.where(np.arange(2000) < 500, 0.0, rng.beta(1, 2, size=2000))
     hits = []
-    for _ in range(12):
+    for _ in range(repeats):
         rates = rng.choice(population, size=80)
-        wanted = truth(rates if prompts == "fixed" else population, KL)
-        gain = klimit.frontier(coins(rng, rates, samples), prompts=prompts).gain(KL)
+        wanted = known_gain(rates if prompts == "fixed" else population, KL)
+        gain = klimit.frontier(coins(rng, rates, samples), prompts=prompts, budget=budget).gain(KL)
         hits.append((gain.low <= wanted) & (wanted <= gain.high))
     assert np.mean(hits) >= 0.85
 
@@ -50,31 +59,13 @@ def test_a_trusted_estimate_is_much_nearer_than_the_plug_in():
     assert np.mean(plugin, axis=0).max() < -0.06
 
 
-def spent_alike(rates, kl=KL):
-    return bernoulli_frontier(kl[:, None], pass_rate=rates).gain.mean(axis=1)
-
-
-@pytest.mark.parametrize("prompts", ["drawn", "fixed"])
-def test_where_every_prompt_spends_the_same_the_interval_covers_too(prompts):
-    rng = np.random.default_rng(9)
-    population = np.where(np.arange(2000) < 500, 0.0, rng.beta(1, 2, size=2000))
-    hits = []
-    for _ in range(7):
-        rates = rng.choice(population, size=60)
-        wanted = spent_alike(rates if prompts == "fixed" else population)
-        limit = klimit.frontier(coins(rng, rates, 8), prompts=prompts, budget="per-prompt")
-        gain = limit.gain(KL)
-        hits.append((gain.low <= wanted) & (wanted <= gain.high))
-    assert np.mean(hits) >= 0.85
-
-
 def test_where_every_prompt_spends_the_same_rare_successes_are_not_missed():
     rng = np.random.default_rng(10)
     errors, plugin = [], []
     for _ in range(5):
         rates = rng.choice([0.02, 0.5], size=150)
         rewards = coins(rng, rates, 16)
-        wanted = spent_alike(rates)
+        wanted = spent_alike(rates, KL)
         limit = klimit.frontier(rewards, prompts="fixed", budget="per-prompt")
         assert limit.trusted_kl > 0.1
         errors.append(limit.gain(KL).value / wanted - 1)

@@ -162,7 +162,7 @@ class Frontier:
         low = np.where(trusted, low, np.minimum(bound, value))
         cap = self.cap_limit()
         high = np.minimum(high, cap)
-        if not bands.honest:
+        if not bands.honest:  # where all rewards are the best there can be, the cap alone is known
             high = np.where(trusted & (self.cap > 0), high, cap)
         done = kl == 0
         low, high = np.where(done, 0.0, low), np.where(done, 0.0, high)

@@ -52,32 +52,34 @@ def text(
     return "\n\n".join(part for part in parts if part)
 
 
-ALL_EQUAL = "Every prompt's rewards are all equal"
-
-
 def verdict(limit: Frontier, kl: Sequence[float], companion: str = "") -> str:
     """What the limit is, what best-of-N makes of it, and how far to trust it: a line each."""
     if limit.samples.scale == 0:
-        prompts = words.count(limit.samples.prompts, "prompt")
-        if limit.ceilings and limit.ceilings[1] > 0 and limit.settings.objective == "reward":
-            none = limit.settings.range_implied and limit.base_reward == 0
-            seen = "No success is seen: all rewards are 0" if none else ALL_EQUAL
-            return words.paragraph(
-                f"{seen} ({prompts}, {per_prompt(limit)}), so what can be gained is not known: anything "
-                f"from 0 to {limit.ceilings[1]:+.2f}. Draw more samples, or add easier prompts."
-            )
-        if limit.ceilings and limit.settings.objective == "reward":
-            return words.paragraph(
-                f"Nothing is left to gain here: all rewards are the best there can be ({prompts}, "
-                f"{per_prompt(limit)}). Failures too rare to show would leave {limit.cap_limit():+.2g} "
-                "at the most."
-            )
-        return (
-            f"Nothing can be gained here: {ALL_EQUAL[0].lower()}{ALL_EQUAL[1:]} ({prompts}, "
-            f"{per_prompt(limit)}).\nDraw more samples, or score them with a finer reward."
-        )
+        return _constant(limit)
     lines = [headline(limit, kl), lifted(limit, kl), companion, trust(limit, kl)]
     return "\n".join(line for line in lines if line)
+
+
+def _constant(limit: Frontier) -> str:
+    """The verdict where no prompt's rewards differ."""
+    counts = f"{words.count(limit.samples.prompts, 'prompt')}, {per_prompt(limit)}"
+    if limit.ceilings is None or limit.settings.objective != "reward":
+        return (
+            f"Nothing can be gained here: every prompt's rewards are all equal ({counts}).\nDraw more "
+            "samples, or score them with a finer reward."
+        )
+    if limit.ceilings[1] <= 0:
+        return words.paragraph(
+            f"Nothing is left to gain here: all rewards are the best there can be ({counts}). Failures "
+            f"too rare to show would leave {limit.cap_limit():+.2g} at the most."
+        )
+    seen = "No gain is seen: every prompt's rewards are all equal"
+    if limit.settings.range_implied and limit.base_reward == 0:
+        seen = "No success is seen: all rewards are 0"
+    return words.paragraph(
+        f"{seen} ({counts}), so what can be gained is not known: anything from 0 to "
+        f"{limit.ceilings[1]:+.2f}. Draw more samples, or add easier prompts."
+    )
 
 
 def focus(limit: Frontier, kl: Sequence[float]) -> float:
