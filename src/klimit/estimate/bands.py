@@ -167,12 +167,15 @@ def _rate_bands(
 ) -> tuple[Floats, Floats, Floats]:
     """Interval and doubt from the mixtures of pass rates that the data allow."""
     start = float(tilts[0]) / 64
-    # far past the last tilt, where the curves are straight: only there does a budget no longer matter
-    fine = Grid(start, int(np.ceil(np.log2(tilts[-1] / start))) + 11, 16)
-    low, high, undecided = (
-        front(spread_log_mgf(tilts, x, fine.tilts), fine, kl).gain
-        for x in (rates.low, rates.high, rates.value + rates.open)
-    )
+    fine = Grid(start, int(np.ceil(np.log2(tilts[-1] / start))) + 1, 16)
+
+    def gains(log_mgf: Floats) -> Floats:
+        # past the last tilt the curve is straight, and no budget gains more than its slope
+        slope = (log_mgf[-1] - log_mgf[-2]) / (tilts[-1] - tilts[-2])
+        found = front(spread_log_mgf(tilts, log_mgf, fine.tilts), fine, kl).gain
+        return np.asarray(np.minimum(found, slope))
+
+    low, high, undecided = map(gains, (rates.low, rates.high, rates.value + rates.open))
     return rate_limits(low, high, undecided - gain, gain, error, quantile)
 
 
