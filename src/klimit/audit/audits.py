@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from klimit._errors import ArgumentError
 from klimit.audit.result import Audit
+from klimit.estimate.samples import nearly_all
 from klimit.rollouts.words import close_to, listing, quoted
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ def best_of_n_beside(audits: Sequence[Audit], n: Sequence[int] | None = None) ->
         return None
     case = max(cases, key=lambda case: len(case.ids))
     samples, settings = case.limit.samples, case.limit.settings
-    most = int(np.quantile(samples.counts, 0.05, method="lower"))
+    most = nearly_all(samples.counts)
     sizes = [size for size in (SIZES if n is None else n) if n is not None or size <= most / 2]
     if not sizes or case.limit.members is None:
         return None

@@ -121,6 +121,8 @@ def from_source(command: Callable[..., None]) -> Callable[..., None]:
 
 def usual_size(rollouts: Rollouts) -> int:
     """The samples that nearly all prompts have, or where these are hardly any, half of them."""
+    from klimit.estimate.samples import nearly_all
+
     counts = np.bincount(rollouts.groups.codes)
-    most, half = (int(np.quantile(counts, share, method="lower")) for share in (0.05, 0.5))
-    return most if most >= 4 else half
+    most = nearly_all(counts)
+    return most if most >= 4 else int(np.quantile(counts, 0.5, method="lower"))

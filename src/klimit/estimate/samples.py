@@ -277,6 +277,17 @@ def _permute_rows(matrix: Floats, order: Integers) -> None:
         matrix[:, start : start + strip] = matrix[order, start : start + strip]
 
 
+def nearly_all(counts: Integers) -> int:
+    """The samples that nearly all prompts have: only one prompt in twenty may have fewer.
+
+    Examples
+    --------
+    >>> nearly_all(np.array([2] + 39 * [16]))
+    16
+    """
+    return int(np.quantile(counts, 0.05, method="lower")) if len(counts) else 0
+
+
 def ordered_mean(values: Floats, samples: Samples) -> float:
     """Mean over prompts in canonical order, so that no digit depends on the order of the file."""
     return _mean_in_order(values, samples.rank)

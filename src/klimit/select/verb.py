@@ -11,6 +11,7 @@ from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.estimate.best_of_n.candidates import Candidates, candidates, sizes_asked
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
+from klimit.estimate.samples import nearly_all
 from klimit.estimate.tuning import tune, tuned_mean
 from klimit.select.measure import RULES, Kept, best_of, of_rule
 from klimit.select.result import Choices, Setting, Tuned
@@ -131,7 +132,7 @@ def _data(base: Any, proxy: str | None, gold: Any, n: Any) -> tuple[Candidates, 
             "expected. Score several samples of each prompt by both rewards."
         )
     if n is None:
-        most = int(np.quantile(data.lengths, 0.05, method="lower")) if len(data.lengths) else 1
+        most = nearly_all(data.lengths)
         return data, [2**k for k in range(20) if 2**k <= max(most, 2)]
     return data, np.unique(sizes_asked(n)).tolist()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from klimit.estimate.samples import nearly_all
 from klimit.view import words
 from klimit.view.limit import focus
 
@@ -57,10 +58,10 @@ def best_of_n_beside(
         return Beside(dict.fromkeys(kl), dict.fromkeys(kl, "-"))
     rollouts, samples = enough(rollouts, limit)
     sizes = {budget: n_spending(samples, budget) for budget in kl}
-    least, two = int(samples.counts.min()), n_kl(samples, 2)
+    most, two = nearly_all(samples.counts), n_kl(samples, 2)
     shown = {}
     for budget, n in sizes.items():
-        shown[budget] = f"N > {least:,}" if n is None else f"N = {n:,}"
+        shown[budget] = f"N > {most:,}" if n is None else f"N = {n:,}"
         if n == 2 and two > 1.5 * budget:
             shown[budget] = "N < 2"
     n = _size(limit, sizes[focus(limit, kl)])
@@ -99,7 +100,7 @@ def _size(limit: Frontier, n: int | None) -> int | None:
     usual = (settings.objective, settings.budget) == ("reward", "average")
     if not usual or settings.estimator == "plugin" or limit.trusted_kl == 0:
         return None
-    most = int(np.quantile(counts, 0.05, method="lower"))
+    most = nearly_all(counts)
     return max(min(most, most if n is None else n - 1), 2)
 
 

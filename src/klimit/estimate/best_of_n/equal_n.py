@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit.estimate.best_of_n.prompts import by_prompt
 from klimit.estimate.best_of_n.ranked import ranked_samples
-from klimit.estimate.samples import Samples, ordered_mean
+from klimit.estimate.samples import Samples, nearly_all
 
 
 def n_spending(samples: Samples, kl: float) -> int | None:
@@ -20,35 +21,64 @@ def n_spending(samples: Samples, kl: float) -> int | None:
     """
     if not ties(samples):
         return distinct_n(kl)
-    low, high = 1, int(samples.counts.min())
-    if n_kl(samples, high) < kl:
-        return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if n_kl(samples, middle) < kl else (low, middle)
-    return high
+    low = 1
+    for high in _shown(samples):
+        if n_kl(samples, high) >= kl:
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if n_kl(samples, middle) < kl else (low, middle)
+            return high
+        low = high
+    return None
 
 
 def n_kl(samples: Samples, n: int) -> float:
     """Mean KL of best-of-n, nats per answer; `klimit.estimate.best_of_n.kl` for tied rewards.
 
+    For tied rewards and n above the least samples of a prompt: the mean over the prompts that have
+    as many as nearly all.
+
     Raises
     ------
     ArgumentError
-        Where rewards tie and a prompt has fewer than n samples.
+        Where rewards tie and more than one prompt in twenty has fewer than n samples.
     """
     if n == 1:
         return 0.0
     if not ties(samples):
         return math.log(n) - (n - 1) / n
-    least = int(samples.counts.min())
-    if n > least:
+    least, most = _shown(samples)
+    if n > most:
         raise ArgumentError(
-            f"n={n:,} was given, but rewards tie and a prompt has only {least:,} samples, which do "
-            f"not show what best-of-{n:,} spends. Give n up to {least:,}, or the KL itself: kl=..."
+            f"n={n:,} was given, but rewards tie and a prompt has only {most:,} samples, which do "
+            f"not show what best-of-{n:,} spends. Give n up to {most:,}, or the KL itself: kl=..."
         )
-    found = by_prompt(ranked_samples(samples), [n], samples.prompts, judged=False)
-    return max(ordered_mean(found.kl[0], samples), 0.0)
+    return _tied_kl(samples, [n], least if n <= least else most)[0]
+
+
+def tied_kl(samples: Samples, sizes: Sequence[int]) -> list[float]:
+    """`n_kl` of several sizes, ascending, where rewards tie."""
+    least, most = _shown(samples)
+    within, past = [n for n in sizes if n <= least], [n for n in sizes if n > least]
+    return _tied_kl(samples, within, least) + _tied_kl(samples, past, most)
+
+
+def _tied_kl(samples: Samples, sizes: Sequence[int], enough: int) -> list[float]:
+    """Means over the prompts with enough samples, in canonical order."""
+    if not sizes:
+        return []
+    chunks = (chunk for chunk in ranked_samples(samples) if chunk.samples >= enough)
+    found = by_prompt(chunks, sizes, samples.prompts, judged=False)
+    ordered = np.empty(found.kl.shape)
+    ordered[:, samples.rank] = found.kl
+    there = np.empty(samples.prompts, dtype=bool)
+    there[samples.rank] = samples.counts >= enough
+    return [max(float(row[there].mean()), 0.0) for row in ordered]
+
+
+def _shown(samples: Samples) -> tuple[int, int]:
+    """The largest N that all prompts show, and the largest that nearly all do."""
+    return int(samples.counts.min()), nearly_all(samples.counts)
 
 
 def ties(samples: Samples) -> bool:

@@ -12,6 +12,7 @@ from klimit.estimate.best_of_n.prompts import by_prompt
 from klimit.estimate.best_of_n.ranked import ranked_pairs
 from klimit.estimate.kernel import Floats
 from klimit.estimate.proxy.result import Hacking
+from klimit.estimate.samples import nearly_all
 from klimit.estimate.tuning import tune, tuned_mean
 
 
@@ -72,7 +73,7 @@ def recommendation(name: str, hack: Hacking) -> Recommendation:
 
 def _best_n(hack: Hacking) -> tuple[int | None, Estimate, bool]:
     pairs, level = hack.pairs, hack.settings.level
-    most = int(np.quantile(pairs.lengths, 0.05, method="lower"))
+    most = nearly_all(pairs.lengths)
     sizes = [2**k for k in range(20) if 2**k <= most]
     values = kept_gold(pairs.proxy, pairs.gold, pairs.lengths, sizes)
     if values.shape[1] < 4:

@@ -16,6 +16,7 @@ from klimit.estimate.inputs import reward_column
 from klimit.estimate.plan.result import Plan
 from klimit.estimate.plan.settings import Setting, Target, spread_of_rewards, trainer_settings
 from klimit.estimate.result import Frontier
+from klimit.estimate.samples import nearly_all
 from klimit.estimate.samples_needed import (
     FEWEST_SAMPLES,
     ErrorSplit,
@@ -278,7 +279,7 @@ def _notes(
             "a rough extrapolation."
         )
     if n is None:
-        why = f"up to {int(limit.samples.counts.min()):,}, the samples of a prompt at hand,"
+        why = f"up to {nearly_all(limit.samples.counts):,}, the samples of a prompt at hand,"
         found.append(f"no N {why} spends {kl:.3g} nats, because answers tie.")
     if flat:
         found.append(

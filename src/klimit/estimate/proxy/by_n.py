@@ -13,7 +13,7 @@ from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 from klimit.estimate.best_of_n.prompts import _shared
 from klimit.estimate.best_of_n.ranked import ranked_pairs
 from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import Integers
+from klimit.estimate.samples import Integers, nearly_all
 
 if TYPE_CHECKING:
     from klimit.estimate.proxy.pairs import Pairs
@@ -72,7 +72,7 @@ def best_by_proxy(hack: Hacking) -> BestByProxy:
 
 def gains_by_n(pairs: Pairs) -> tuple[Integers, Floats, Floats]:
     """N; and the gains of proxy and gold, (sizes, prompts)."""
-    most = int(np.quantile(pairs.lengths, 0.05, method="lower"))
+    most = nearly_all(pairs.lengths)
     steps = _EACH * 2.0 ** (np.arange(6 * 40) / 6)
     some = np.r_[np.arange(1, _EACH), np.round(steps[steps < most])]
     sizes = np.unique(np.r_[some[some < most], most].astype(np.int64))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from klimit.estimate.samples import nearly_all
 from klimit.view import colours, words
 from klimit.view.plots import style
 from klimit.view.plots.frontier import asked, best, end_of, limit, spread
@@ -46,7 +47,7 @@ def hacking(
     palette = style.palette(ax)
     along(ax, found, end, palette.policies[0], f"{gold} where {proxy} is optimised")
     if best_of_n:
-        most = int(np.quantile(found.proxy.samples.counts, 0.05, method="lower"))
+        most = nearly_all(found.proxy.samples.counts)
         sizes = [n for n in SIZES if n <= most]
         if sizes:
             best(found.best_of_n(sizes), ax, end, f"best-of-N by {proxy}")

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit.estimate.best_of_n.equal_n import ties
-from klimit.estimate.best_of_n.prompts import by_prompt
-from klimit.estimate.best_of_n.ranked import ranked_samples
+from klimit.estimate.best_of_n.equal_n import tied_kl, ties
 from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import ordered_mean
+from klimit.estimate.samples import nearly_all
 
 if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
@@ -82,17 +80,15 @@ def spending(limit: Frontier, also: Iterable[int] = ()) -> dict[str, Any]:
     also : sizes that must be exact, each with the one below it
     """
     samples = limit.samples
-    least = int(samples.counts.min())
+    most = nearly_all(samples.counts)
     if limit.settings.objective != "reward" or not ties(samples):
-        return {"least": least, "sizes": None, "kl": None}
-    sizes = sizes_to(least, also)
-    found = by_prompt(ranked_samples(samples), sizes, samples.prompts, judged=False)
-    spent = [max(ordered_mean(row, samples), 0.0) for row in found.kl]
-    rising = np.maximum.accumulate(spent)
-    return {"least": least, "sizes": sizes, "kl": _numbers(rising)}
+        return {"most": most, "sizes": None, "kl": None}
+    sizes = sizes_to(most, also)
+    rising = np.maximum.accumulate(tied_kl(samples, sizes))
+    return {"most": most, "sizes": sizes, "kl": _numbers(rising)}
 
 
-def sizes_to(least: int, also: Iterable[int] = ()) -> list[int]:
+def sizes_to(most: int, also: Iterable[int] = ()) -> list[int]:
     """1 to 4, then three to an octave, the last, and those that must be there.
 
     Examples
@@ -100,10 +96,10 @@ def sizes_to(least: int, also: Iterable[int] = ()) -> list[int]:
     >>> sizes_to(5), sizes_to(64, [20])
     ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 19, 20, 25, 32, 40, 51, 64])
     """
-    octaves = max(math.log2(least), 2.0)
+    octaves = max(math.log2(most), 2.0)
     spread = {round(2.0 ** (i / 3)) for i in range(6, int(3 * octaves) + 1)}
     exact = {n for one in also for n in (one - 1, one)}
-    return sorted(n for n in {1, 2, 3, least} | spread | exact if 1 <= n <= least)
+    return sorted(n for n in {1, 2, 3, most} | spread | exact if 1 <= n <= most)
 
 
 def bounds(limit: Frontier, top: float) -> dict[str, Any]:

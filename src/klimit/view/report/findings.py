@@ -12,6 +12,7 @@ import numpy as np
 
 from klimit._errors import EstimateWarning, KlimitError
 from klimit._text import safe
+from klimit.estimate.samples import nearly_all
 from klimit.view import limit as limit_view
 from klimit.view.beside import Beside, best_of_n_beside
 from klimit.view.report.checks import Check, checks
@@ -239,7 +240,7 @@ def _sizes(limit: Frontier) -> list[int]:
     """Powers of 2, as far as half of the samples that nearly all prompts have."""
     if limit.members is None:
         return []
-    most = min(int(np.quantile(limit.samples.counts, 0.05, method="lower")) / 2, LARGEST)
+    most = min(nearly_all(limit.samples.counts) / 2, LARGEST)
     return [2**i for i in range(1, 11) if 2**i <= most]
 
 

@@ -36,9 +36,9 @@ function spends(n) {
 
 // The smallest N that spends a KL, as far as these samples show it.
 function bestOfN(kl) {
-  const { least, sizes } = grid.bestOfN;
+  const { most: shown, sizes } = grid.bestOfN;
   const enough = kl * (1 - 1e-9);
-  const most = sizes ? least : 1e9;
+  const most = sizes ? shown : 1e9;
   if (kl === 0) return "N = 1";
   if (spends(most) < enough) return `N > ${most.toLocaleString("en-US")}`;
   let [low, high] = [1, most];
