@@ -1,0 +1,34 @@
+"""Which best-of-N spends a KL, where rewards tie and prompts have unlike numbers of samples."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from klimit._errors import ArgumentError
+from klimit.estimate.best_of_n.equal_n import n_kl, n_spending, tied_kl
+from klimit.estimate.samples import collect
+
+
+def graded(lengths, seed=0):
+    rng = np.random.default_rng(seed)
+    return collect(rng.integers(0, 5, sum(lengths)).astype(float), np.array(lengths))
+
+
+def test_one_short_prompt_does_not_hide_what_the_others_show():
+    few, many = graded([2] + [32] * 39), graded([32] * 39, seed=0)
+    assert n_spending(few, 0.7) == n_spending(many, 0.7)
+    assert_allclose(n_kl(few, 16), n_kl(graded([32] * 39, seed=0), 16), rtol=0.05)
+    assert n_spending(few, 2.5) is None
+
+
+def test_more_than_one_in_twenty_do():
+    few = graded([2] * 5 + [32] * 35)
+    assert n_spending(few, 0.7) is None
+    with pytest.raises(ArgumentError, match="a prompt has only 2 samples"):
+        n_kl(few, 16)
+
+
+def test_several_sizes_at_once_are_each_alone():
+    few = graded([2] + [32] * 39)
+    sizes = [1, 2, 3, 8, 32]
+    assert tied_kl(few, sizes)[1:] == [n_kl(few, n) for n in sizes[1:]]
