@@ -80,7 +80,9 @@ class Estimate:
             np.isfinite(np.asarray(x)).all() for x in (self.value, self.low, self.high)
         )
         if unbounded or self.note:
-            found["reason"] = self.note or "these samples set no bound"
+            infinite = bool(np.isinf(self.value).any())
+            usual = "infinite" if infinite else "these samples set no bound"
+            found["reason"] = self.note or usual
         return found
 
 
@@ -88,7 +90,7 @@ def format_estimate(estimate: Estimate) -> str:
     """``0.84 [0.79, 0.90]``; ``at least 0.79 (not trusted)`` where only a bound is known."""
     value, low, high = float(estimate.value), float(estimate.low), float(estimate.high)
     if math.isinf(value):
-        return "impossible"
+        return "impossible" if estimate.note else "infinite"
     if math.isnan(value) and not math.isfinite(high):
         return f"at least {_digits(low, abs(low))}" if math.isfinite(low) else "not known"
     width = high - low if math.isfinite(high - low) else abs(value)

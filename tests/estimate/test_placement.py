@@ -117,3 +117,12 @@ def test_a_policy_without_a_kl_cannot_be_placed(plugin, kl):
 def test_one_gain_per_kl_is_expected(plugin):
     with pytest.raises(ArgumentError, match="one gain per kl"):
         plugin.place([0.1, 0.2], 0.5)
+
+
+@pytest.mark.parametrize(("kl", "gain"), [(0.0, 0.1), (0.01, 0.5)])
+def test_more_than_any_method_can_do_is_not_called_near_the_optimum(kl, gain):
+    found = klimit.frontier(np.random.default_rng(0).normal(size=(50, 64))).place(kl=kl, gain=gain)
+    assert not found.efficiency.trusted
+    assert not found.gap_nats.trusted
+    assert "are not those of this comparison" in " ".join(str(found).split())
+    assert "as near to the optimal policy" not in str(found)

@@ -9,7 +9,7 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
 from klimit.audit.result import Audit
-from klimit.audit.wording import NO_SHARE, UPPER, flat
+from klimit.audit.wording import IMPOSSIBLE, NO_SHARE, UPPER, flat
 
 if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
@@ -34,8 +34,9 @@ def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
     down = np.hypot((np.asarray(won.value) - won.low) / most, ratio * np.minimum(fall, 1.0))
     level = limit.settings.level
     note = NO_SHARE if bool(np.any(np.isnan(most))) else "" if np.all(best.trusted) else UPPER
+    trusted, note = _possible(best.trusted & ~np.isnan(most), ratio - down > 1, note)
     efficiency = Estimate.of(
-        ratio, ratio - down, ratio + up, level=level, trusted=best.trusted, note=note
+        ratio, ratio - down, ratio + up, level=level, trusted=trusted, note=note
     )
     least = _least(limit, won)
     return Audit(
@@ -71,19 +72,27 @@ def _limit(limit: Frontier, spent: Estimate) -> Estimate:
 
 def _nats(limit: Frontier, spent: Estimate, gap: Estimate, best: Estimate) -> Estimate:
     beta = np.asarray(limit.beta(spent.value).value)
-    still = beta <= 0
-    safe = np.where(still, np.nan, beta)
-    note = gap.note
+    still, unspent = beta <= 0, np.isinf(beta)
+    safe = np.where(still | unspent, np.nan, beta)
+    note = NO_SHARE if bool(np.any(unspent)) else gap.note
     if bool(np.any(still)):
         note = flat(limit, float(np.max(np.asarray(spent.value)[still])))
+    known = np.asarray(best.trusted) & ~still & ~unspent
+    trusted, note = _possible(known, np.asarray(gap.high) < 0, note)
     return Estimate.of(
         np.asarray(gap.value) / safe,
         np.asarray(gap.low) / safe,
         np.asarray(gap.high) / safe,
         level=gap.level,
-        trusted=np.asarray(best.trusted) & ~still,
+        trusted=trusted,
         note=note,
     )
+
+
+def _possible(trusted: Any, impossible: Any, note: str) -> tuple[Any, str]:
+    """What is trusted of placements some of which cannot be, and why."""
+    wrong = np.asarray(trusted) & np.asarray(impossible)
+    return np.asarray(trusted) & ~wrong, IMPOSSIBLE if bool(wrong.any()) else note
 
 
 def _least(limit: Frontier, won: Estimate) -> Estimate:

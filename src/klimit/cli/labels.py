@@ -36,6 +36,7 @@ def labels(
     import klimit
     from klimit.cli.output import print_text, write_table
     from klimit.estimate.labels.few import FewLabels
+    from klimit.view import words
 
     if gold is not None and pairs:
         raise click.UsageError("--gold and --pairs were both given; pairs need no gold")
@@ -53,9 +54,12 @@ def labels(
             f"no sample of {proxy} is worth a label: within every prompt all its rewards are equal."
         )
     write_table(frame, output)
-    what = "pairs to judge" if pairs else "samples to label"
-    prompts = frame["prompt_id"].n_unique()
-    said = f"Wrote {frame.height:,} {what} in {prompts:,} prompts to {output}."
+    what = ("pair", "pairs") if pairs else ("sample", "samples")
+    written = words.count(frame.height, *what)
+    prompts = words.count(frame["prompt_id"].n_unique(), "prompt")
+    said = f"Wrote {written} to {'judge' if pairs else 'label'} in {prompts} to {output}."
     if frame.height < number - 1:
-        said += " No other sample would say more at this KL."
+        said += f" No other {what[0]} would say more at this KL."
+    elif frame.height < number and not pairs:
+        said += " Labels are drawn two to a prompt, so an odd one is left."
     print_text(str(rollouts), said)

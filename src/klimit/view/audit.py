@@ -22,6 +22,7 @@ NO_KL = (
     "Its KL is not known, so neither is the limit at it: add log-probabilities under both models "
     "(klimit rescore), or state it (kl=, --kl)."
 )
+_WRONG = "its KL, its rewards or the base are not those of this comparison"
 PLACED = ("kl", "gain", "limit", "efficiency", "gap_reward", "gap_nats", "least_kl", "excess_kl")
 SHOWN = 3  # prompts that are named
 UNEVEN = 0.3  # share of the loss in a tenth of the prompts from which it is called uneven
@@ -85,6 +86,8 @@ def _gained(audit: Audit) -> str:
 
 def _limit(audit: Audit) -> str:
     if not math.isfinite(audit.efficiency.value):
+        if audit.gap_reward.high < 0:
+            return f"No KL was spent, so nothing can be gained, and yet it did: {_WRONG}."
         return "No KL was spent, so there is nothing to gain: no share of it is defined."
     part, between = _share(audit.efficiency)
     best = words.signed(audit.limit)
@@ -92,8 +95,7 @@ def _limit(audit: Audit) -> str:
         return f"The best any method can do at that KL is {best}."
     if audit.efficiency.low > 1:
         return (
-            f"The best any method can do at that KL is {best}: more than that is impossible, so its "
-            "KL, its rewards or the base are not those of this comparison."
+            f"The best any method can do at that KL is {best}: more than that is impossible, so {_WRONG}."
         )
     return f"The best any method can do at that KL is {best}, so it reached {part} of it{between}."
 
@@ -143,6 +145,8 @@ def _beyond(audit: Audit) -> str:
 
 def _far(audit: Audit) -> str:
     gap, nats = audit.gap_reward, audit.gap_nats
+    if not audit.kl.high > 0:
+        return ""
     if not math.isfinite(nats.value):
         if not math.isfinite(gap.value) or float(audit.limit.value) <= 0:
             return ""

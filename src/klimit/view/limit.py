@@ -252,8 +252,8 @@ def _surprises(limit: Frontier) -> list[str]:
     if unsolved and limit.ceilings and limit.settings.objective == "reward":
         low, high = limit.ceilings
         found.append(
-            f"{unsolved:,} of {prompts} have no success among their samples. At any KL the gain is "
-            f"at most +{low:.2f} if none of them can be solved, +{high:.2f} if all can."
+            f"{unsolved:,} of {prompts} have no success among their samples. At any KL these prompts "
+            f"gain at most about +{low:.2f} if none of them can be solved, +{high:.2f} if all can."
         )
     elif 0 < still < limit.samples.prompts:
         found.append(f"{still:,} of {prompts} show one reward only and count as gaining nothing.")

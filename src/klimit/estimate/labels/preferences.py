@@ -162,8 +162,8 @@ def judged(
     if len(read.won) < LEAST or prompts_judged < LEAST_PROMPTS:
         raise DataError(
             f"{len(read.won):,} judgements in {prompts_judged:,} prompts are usable; at least {LEAST} "
-            f"in {LEAST_PROMPTS} prompts are needed. klimit.first_labels(..., pairs=True) "
-            "says which to judge."
+            f"in {LEAST_PROMPTS} prompts are needed. klimit labels --pairs, or klimit.first_labels(..., "
+            "pairs=True), says which to judge."
         )
     if (read.won == 0.5).all():
         raise DataError(

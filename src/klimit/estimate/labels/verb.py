@@ -81,8 +81,8 @@ def _check(known: Known, index: Labels) -> None:
         more = f"; {known.lost:,} more are on samples without the proxy" if known.lost else ""
         raise DataError(
             f"Few gold labels: {number:,} samples of {prompts:,} prompts have {name}{more}, and at least "
-            f"{LEAST} in {LEAST_PROMPTS} prompts are needed. klimit.first_labels says which samples to "
-            "label."
+            f"{LEAST} in {LEAST_PROMPTS} prompts are needed. klimit labels, or klimit.first_labels, says "
+            "which samples to label."
         )
     if (index.gold == index.gold[0]).all():
         raise DataError(
