@@ -485,3 +485,12 @@ def test_missing_proxies_are_left_out_and_counted():
     assert found.panel.missing == 6
     assert len(found.panel.lengths) == 11
     assert "6 samples lack a proxy and are left out." in found.notes
+
+
+def test_one_prompt_judges_no_ensemble():
+    rng = np.random.default_rng(0)
+    gold = rng.normal(size=(1, 64))
+    members = {name: gold + 0.5 * rng.normal(size=gold.shape) for name in "ab"}
+    found = klimit.ensemble({"q": gold, **members}, proxies=["a", "b"], gold="q")
+    assert found.errors.gold_variance is None
+    assert "1 prompt with two answers or more with q is too few" in str(found)

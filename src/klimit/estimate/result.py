@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from klimit.audit import Audit
     from klimit.estimate.convergence import Convergence
 
+_NO_END = 1e9  # times beta: a slope as uncertain as that has no upper end
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -303,9 +305,10 @@ class Frontier:
         bands = self.bands
         at = np.log(np.maximum(budget, bands.kl[0]))
         low = value * np.interp(at, np.log(bands.kl), bands.beta_low)
-        high = value * np.interp(at, np.log(bands.kl), bands.beta_high)
+        factor = np.interp(at, np.log(bands.kl), bands.beta_high)
+        high = np.where(factor < _NO_END, value * factor, np.inf)
         trusted = budget <= bands.trusted_kl
-        low = np.where(trusted, low, 0.0)
+        low = np.where(trusted & (factor < _NO_END), low, 0.0)
         with np.errstate(
             divide="ignore", invalid="ignore"
         ):  # no concave curve is steeper than its chord

@@ -94,9 +94,7 @@ def _limit(audit: Audit) -> str:
     if audit.gain.value <= 0:
         return f"The best any method can do at that KL is {best}."
     if audit.efficiency.low > 1:
-        return (
-            f"The best any method can do at that KL is {best}: more than that is impossible, so {_WRONG}."
-        )
+        return f"The best any method can do at that KL is {best}: more than that is impossible, so {_WRONG}."
     return f"The best any method can do at that KL is {best}, so it reached {part} of it{between}."
 
 

@@ -63,7 +63,9 @@ def _more(best: BestOfN, place: int) -> str:
         said.append(f"It beats an answer of the base model {100 * wins.value:.0f} % of the time.")
     if math.isfinite(rate.value):
         before = max((n for n in _sizes(best) if n < _sizes(best)[place]), default=1)
-        said.append(f"From N = {before:,} on, a doubling of N adds {words.signed(rate)}.")
+        little = max(abs(rate.low), abs(rate.high)) < 1e-4 * float(_at(best.gain, place).value)
+        added = "next to nothing" if little else words.signed(rate)
+        said.append(f"From N = {before:,} on, a doubling of N adds {added}.")
     return " ".join(said)
 
 

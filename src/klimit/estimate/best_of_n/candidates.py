@@ -110,9 +110,11 @@ class Candidates:
         found = []
         if self.left_out:
             verb = "has" if self.left_out == 1 else "have"
+            few = (
+                f"at most {counted(self.fewer, 'sample')}" if self.fewer else "no sample to choose"
+            )
             found.append(
-                f"{self.left_out:,} of {self.total:,} prompts {verb} at most "
-                f"{counted(self.fewer, 'sample')} and cannot show the largest N: left out for every "
+                f"{self.left_out:,} of {self.total:,} prompts {verb} {few} and cannot show the largest N: left out for every "
                 "N shown, so that all N speak of the same prompts."
             )
         if self.missing:

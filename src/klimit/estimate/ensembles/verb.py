@@ -127,10 +127,12 @@ def _labels(found: Panel) -> tuple[bool, list[str]]:
         )
     single = int((labels == 1).sum())
     several = labels >= 2
-    if several.any() and int(several.sum()) < LEAST_PROMPTS and not found.complete:
+    needed = 2 if found.complete else LEAST_PROMPTS
+    if several.any() and int(several.sum()) < needed:
+        few = counted(int(several.sum()), "prompt")
+        verb = "is" if several.sum() == 1 else "are"
         notes.append(
-            f"{counted(int(several.sum()), 'prompt')} with two answers or more with {gold} are too few "
-            f"to judge by: {LEAST_PROMPTS} are needed."
+            f"{few} with two answers or more with {gold} {verb} too few to judge by: {needed} are needed."
         )
         return False, notes
     if not several.any():

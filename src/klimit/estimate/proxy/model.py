@@ -21,7 +21,8 @@ from klimit.estimate.shape import predicted_bias
 from klimit.estimate.statistics import FEWEST, slices
 
 _POOL = 2**19  # pairs kept
-_HANDS = 400  # simulated prompts, at least
+_HANDS = 400  # simulated prompts, about
+_DEALS = 40  # of all pairs into hands, at most: fewer than ten prompts make small ones
 _SCALES = 400  # scales that the average over prompts is made of, at most
 
 
@@ -114,7 +115,7 @@ def _lacking(
     proxy = pool[0]
     most = sizes[0]
     per_deal = max(1, min(len(proxy), _HANDS * most) // most)
-    deals = max(1, round(_HANDS / per_deal))
+    deals = min(max(1, round(_HANDS / per_deal)), _DEALS)
     total = [np.zeros((len(pool), len(grid.tilts))) for _ in sizes]
     variance = np.zeros((len(pool) - 1, len(grid.tilts)))
     for _ in range(deals):
