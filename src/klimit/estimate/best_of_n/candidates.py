@@ -114,8 +114,8 @@ class Candidates:
                 f"at most {counted(self.fewer, 'sample')}" if self.fewer else "no sample to choose"
             )
             found.append(
-                f"{self.left_out:,} of {self.total:,} prompts {verb} {few} and cannot show the largest N: left out for every "
-                "N shown, so that all N speak of the same prompts."
+                f"{self.left_out:,} of {self.total:,} prompts {verb} {few} and cannot show the largest N: "
+                "left out for every N shown, so that all N speak of the same prompts."
             )
         if self.missing:
             what = "reward is" if self.missing == 1 else "rewards are"
