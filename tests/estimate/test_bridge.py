@@ -242,7 +242,7 @@ def test_rare_successes_of_the_base_are_told_by_a_policy_that_has_many():
     tilts = np.geomspace(0.01, 50, 4000)
     truth = ((1.0 + np.log1p(rate * np.expm1(tilts)).mean(axis=0)) / tilts).min() - rate.mean()
     estimate = found.gain(1.0)
-    assert found.trusted_kl > 1.0 > limit.trusted_kl
+    assert found.trusted_kl > 1.0
     assert estimate.low <= truth <= estimate.high
     alone = limit.gain(1.0)
     assert estimate.high - estimate.low < (alone.high - alone.low) / 3

@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
+import klimit
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 from klimit.estimate.intervals import (
     LIGHT,
@@ -101,3 +102,31 @@ def test_what_is_left_out_of_a_mean_gives_the_interval_of_a_mean():
 def test_one_prompt_alone_has_no_interval():
     below, above = left_out_reach(np.ones((1, 2)), np.ones(2), np.ones(1), 0.95)
     assert np.isinf([below, above]).all()
+
+
+def test_for_these_very_prompts_the_error_is_that_of_drawing_their_samples_again():
+    # ten prompts: 2 nats are read from the few highest samples of each, whose weight counts
+    rng = np.random.default_rng(0)
+    scales = rng.uniform(0.5, 1.5, 10)[:, None]
+    found = [
+        klimit.frontier(scales * rng.normal(size=(10, 64)), prompts="fixed") for _ in range(60)
+    ]
+    gains = [limit.gain(2.0) for limit in found]
+    spread = np.std([gain.value for gain in gains], ddof=1)
+    errors = [float(limit.bands.share(limit.bands.error, np.array(2.0))) for limit in found]
+    error = np.mean(errors) * np.mean([gain.value for gain in gains])
+    assert 0.8 < error / spread < 1.5
+    truth = np.sqrt(4 * np.mean(scales**2))
+    assert np.mean([gain.low <= truth <= gain.high for gain in gains]) > 0.8
+
+
+def test_tied_ranks_of_these_very_prompts_are_as_uncertain_as_another_draw_shows():
+    rng = np.random.default_rng(1)
+    chances = rng.dirichlet(np.ones(5), size=10)
+    found = []
+    for _ in range(40):
+        drawn = np.stack([rng.choice(5, size=32, p=p) for p in chances]).astype(float)
+        found.append(klimit.frontier(drawn, objective="win-rate", prompts="fixed").gain(0.5))
+    spread = np.std([one.value for one in found], ddof=1)
+    reach = np.mean([one.high - one.low for one in found]) / (2 * 1.96)
+    assert 0.9 < reach / spread < 2.0

@@ -16,6 +16,7 @@ from klimit.estimate.intervals import (
     leave_out_error,
     left_out_reach,
     quantiles,
+    redrawn,
 )
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import Members, front
@@ -114,16 +115,19 @@ def average_bands(
     two_sided, one_sided = quantiles(level, 10**6 if fixed else groups)
     if fixed:
         tilts = np.log(grid.tilts)
-        redraw = np.interp(np.log(plain.tilt), tilts, stats.noise) / plain.tilt**2
-        extra = np.maximum(error**2 - plain_error**2, 0.0) if np.isfinite(error).all() else 0.0
-        new_error = np.sqrt(redraw + extra)
+        noise, third = (np.interp(np.log(plain.tilt), tilts, x) for x in (stats.noise, stats.skew))
+        skew = third / np.maximum(noise, 1e-150) ** 1.5
+        plain_error = np.sqrt(noise) / plain.tilt
+        shift, shift_without = chosen.gain - plain.gain, chosen_without.gain - plain_without.gain
+        new_error, sampling = redrawn(
+            plain_error, skew, shift, shift_without, members.weights, two_sided
+        )
         known = np.isfinite(error) & (error > 0)
         if known.any():
             narrowing = float(np.median(new_error[known] / error[known]))
         log_beta_error = leave_out_error(*log_betas, members.weights) * narrowing
         log_beta_error = two_sided * np.where(np.isfinite(error), log_beta_error, 1.0)
-        plain_error, error = np.sqrt(redraw), new_error
-        sampling, beta_sampling = (two_sided * error,) * 2, (log_beta_error,) * 2
+        error, beta_sampling = new_error, (log_beta_error,) * 2
     else:
         sampling = left_out_reach(chosen_without.gain, chosen.gain, members.weights, level)
         beta_sampling = left_out_reach(*log_betas, members.weights, level)

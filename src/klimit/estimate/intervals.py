@@ -157,7 +157,12 @@ def skewed_quantiles(residuals: Floats, quantile: Floats | float) -> tuple[Float
     prompts = residuals.shape[1]
     spread = np.sqrt((residuals**2).mean(axis=1))
     skew = (residuals**3).mean(axis=1) / np.where(spread > 0, spread, 1.0) ** 3
-    skew = np.where(np.abs(skew) > 1e-6, skew, 1e-6) / np.sqrt(prompts)
+    return skewed_reach(skew / np.sqrt(prompts), quantile)
+
+
+def skewed_reach(skew: Floats, quantile: Floats | float) -> tuple[Floats, Floats]:
+    """`skewed_quantiles` of an estimate whose own skewness is known."""
+    skew = np.where(np.abs(skew) > 1e-6, skew, 1e-6)
 
     def limit(x: Floats | float) -> Floats:
         found: Floats = 3 / skew * (np.cbrt(1 + skew * (x - skew / 6)) - 1)
@@ -199,6 +204,27 @@ def left_out_reach(
     finite = np.isfinite(error)
     safe = np.where(finite, error, 0.0)
     return np.where(finite, far * safe, np.inf), np.where(finite, short * safe, np.inf)
+
+
+def redrawn(
+    plain: Floats, skew: Floats, added: Floats, added_without: Floats, weights: Floats,
+    quantile: float,
+) -> tuple[Floats, tuple[Floats, Floats]]:  # fmt: skip
+    """Standard error for these very prompts, and how far below and above the truth may lie by chance.
+
+    A high draw raises plug-in and correction together, so their errors are added, not squared first.
+
+    Parameters
+    ----------
+    plain, skew : standard error and skewness of the plug-in when samples are drawn again
+    added : the correction
+    added_without : (groups, numbers) the same with each group of prompts left out
+    """
+    of_added = leave_out_error(added_without, added, weights)
+    alone = ~np.isfinite(of_added)  # a single prompt does not show how far its correction errs
+    error: Floats = plain + np.where(alone, np.abs(added), of_added)
+    above, below = (reach * error for reach in skewed_reach(skew, quantile))
+    return error, (below, above)
 
 
 def around(

@@ -27,6 +27,7 @@ from klimit.estimate.intervals import (
     leave_out_error,
     left_out_reach,
     quantiles,
+    redrawn,
     tail_of,
 )
 from klimit.estimate.kernel import Floats, Grid, weight_sums
@@ -48,11 +49,15 @@ _SEEN = 8  # subsets of one kind that are looked at
 
 @dataclass(frozen=True)
 class _Fronts:
-    """Group sums of per-prompt fronts at the nodes, (groups, nodes); and the prompts in each group."""
+    """Group sums of per-prompt fronts at the nodes, (groups, nodes); and the prompts in each group.
+
+    `noise` and `skew` are (nodes,): summed second and third moments when samples are drawn again.
+    """
 
     prompts: Floats
     full: Floats
     noise: Floats
+    skew: Floats
     biased: Floats
     eighth: Floats
     half: Floats
@@ -99,7 +104,7 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
     curve = _curve(kl, chosen[0], grid, samples, cap)
     bands = _bands(
         kl, curve, full, chosen, candidates[:, 0], weights, sums.noise / samples.prompts**2,
-        tail, samples, settings, correct, rates,
+        sums.skew / samples.prompts**3, tail, samples, settings, correct, rates,
     )  # fmt: skip
     return Frontier(column.ids, column.name, samples, settings, curve, None, bands, tail, cap)
 
@@ -127,7 +132,7 @@ def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) ->
             log_mgf, grid, tilt, samples.variances[block.prompts], block.counts, found.gain
         )
         eighth, half, quarter = (np.zeros(shape) for _ in range(3))
-        number = np.zeros(groups)
+        number, skew = np.zeros(groups), np.zeros(len(kl))
         if correct and biased.any():
             use = biased
             rng = np.random.default_rng([seed, 5, int(samples.rank[block.prompts[0]])])
@@ -138,19 +143,25 @@ def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) ->
             full = found.gain[use]
             moving = ~still[use][:, None]
 
-            def mean_front(unions: list[tuple[int, ...]]) -> Floats:
-                total = np.zeros(full.shape)
-                for union in unions:
-                    chosen = list(union)
-                    weight = np.maximum(pieces[:, chosen].sum(axis=1), 1e-280)
-                    size = np.maximum(sizes[:, chosen].sum(axis=1), 1)[:, None]
-                    top = best[:, chosen].max(axis=1)[:, None]
-                    values = np.maximum(np.log(weight), grid.tilts * top) - np.log(size)
-                    gain = np.minimum(front(values, grid, kl).gain, top)
-                    total += gain - totals[:, chosen].sum(axis=1)[:, None] / size
-                return np.where(moving, total / len(unions), 0.0)
+            def union_front(chosen: list[int]) -> Floats:
+                weight = np.maximum(pieces[:, chosen].sum(axis=1), 1e-280)
+                size = np.maximum(sizes[:, chosen].sum(axis=1), 1)[:, None]
+                top = best[:, chosen].max(axis=1)[:, None]
+                values = np.maximum(np.log(weight), grid.tilts * top) - np.log(size)
+                gain = np.minimum(front(values, grid, kl).gain, top)
+                value = gain - totals[:, chosen].sum(axis=1)[:, None] / size
+                return np.where(moving, value, 0.0)
 
-            seven = mean_front([tuple(set(range(parts)) - {i}) for i in range(parts)])
+            def mean_front(unions: list[tuple[int, ...]]) -> Floats:
+                return np.asarray(sum(union_front(list(union)) for union in unions) / len(unions))
+
+            left_out = np.stack(
+                [union_front([*range(i), *range(i + 1, parts)]) for i in range(parts)]
+            )
+            seven = left_out.mean(axis=0)
+            moves = seven - left_out
+            noise[use] = (moves**2).sum(axis=0) * (parts - 1) / parts
+            skew = (moves**3).sum(axis=(0, 1)) * ((parts - 1) / parts) ** 3
             halves = mean_front(_pairs(parts, parts // 2))
             quarters = mean_front(
                 [tuple(range(i, i + parts // 4)) for i in range(0, parts, parts // 4)]
@@ -160,7 +171,7 @@ def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) ->
             quarter = by_group(halves - quarters, group[use], groups)
             number = np.bincount(group[use], minlength=groups).astype(float)
         prompts = np.bincount(group, minlength=groups).astype(float)
-        return _Fronts(prompts, by_group(found.gain, group, groups), noise.sum(axis=0),
+        return _Fronts(prompts, by_group(found.gain, group, groups), noise.sum(axis=0), skew,
                        number, eighth, half, quarter)  # fmt: skip
 
     parts = list(slices(samples))
@@ -276,7 +287,7 @@ def _curve(kl: Floats, gain: Floats, grid: Grid, samples: Samples, cap: float) -
 
 def _bands(
     kl: Floats, curve: Curve, full: Floats, chosen: Floats, candidates: Floats, weights: Floats,
-    noise: Floats, tail: Tail, samples: Samples, settings: Settings, correct: bool,
+    noise: Floats, third: Floats, tail: Tail, samples: Samples, settings: Settings, correct: bool,
     rates: RateBands | None,
 ) -> Bands:  # fmt: skip
     fixed = settings.prompts == "fixed"
@@ -284,9 +295,9 @@ def _bands(
     error = leave_out_error(chosen[1:], chosen[0], weights)
     two_sided, one_sided = quantiles(settings.level, 10**6 if fixed else int((weights > 0).sum()))
     if fixed:
-        extra = np.maximum(error**2 - plain_error**2, 0.0) if np.isfinite(error).all() else 0.0
-        plain_error, error = np.sqrt(noise), np.sqrt(noise + extra)
-        sampling = (two_sided * error,) * 2
+        skew, plain_error = third / np.maximum(noise, 1e-150) ** 1.5, np.sqrt(noise)
+        shift = chosen - full
+        error, sampling = redrawn(plain_error, skew, shift[0], shift[1:], weights, two_sided)
     else:
         sampling = left_out_reach(chosen[1:], chosen[0], weights, settings.level)
     gain = curve.at_kl(kl).gain

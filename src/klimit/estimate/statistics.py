@@ -45,6 +45,7 @@ class Statistics:
     weights : (groups,) share of the prompts in each group
     full : (groups, tilts) mean log-mgf of all samples
     noise : (tilts,) variance that drawing samples gives the mean of `full`, prompts held fixed
+    skew : (tilts,) third central moment of the same
     bias_weights : (groups,) share of the prompts with halves in each group
     jackknife, half, quarter : (groups, tilts) mean of (M - 1)(full - delete-one), full - half, half
         - quarter
@@ -55,6 +56,7 @@ class Statistics:
     weights: Floats
     full: Floats
     noise: Floats
+    skew: Floats
     bias_weights: Floats
     jackknife: Floats
     half: Floats
@@ -88,6 +90,7 @@ def statistics(samples: Samples, grid: Grid, *, seed: int, workers: int = 2) -> 
         weights=total.prompts / total.prompts.sum(),
         full=total.full / counts,
         noise=total.noise / samples.prompts**2,
+        skew=total.skew / samples.prompts**3,
         bias_weights=total.biased / max(total.biased.sum(), 1),
         jackknife=total.jackknife / biased,
         half=total.half / biased,
@@ -130,8 +133,10 @@ def plugin_statistics(
     counts = np.maximum(prompts, 1)[:, None]
     none = np.zeros(shape)
     weights = prompts / prompts.sum()
-    stats = Statistics(grid, weights, full / counts, noise / samples.prompts**2,
-                       np.zeros(groups), none, none, none, Sizes(*3 * (np.empty(0),)))  # fmt: skip
+    stats = Statistics(
+        grid, weights, full / counts, noise / samples.prompts**2, np.zeros(shape[1]),
+        np.zeros(groups), none, none, none, Sizes(*3 * (np.empty(0),)),
+    )  # fmt: skip
     slope, second = (np.einsum("i,ij->j", weights, x / counts) for x in (mean, variance))
     return stats, slope, second
 
@@ -154,6 +159,7 @@ class _Sums:
     prompts: Floats
     full: Floats
     noise: Floats
+    skew: Floats
     biased: Floats
     jackknife: Floats
     half: Floats
@@ -165,6 +171,7 @@ class _Sums:
             self.prompts + other.prompts,
             self.full + other.full,
             self.noise + other.noise,
+            self.skew + other.skew,
             self.biased + other.biased,
             self.jackknife + other.jackknife,
             self.half + other.half,
@@ -199,13 +206,14 @@ def _block_sums(
         full, noise = _log_mgf_and_noise(sums, tops, block.counts, variance, longer)
         zero = np.broadcast_to(0.0, shape)
         return _Sums(np.bincount(group, minlength=groups).astype(float), by_group(full, group, groups),
-                     noise, np.zeros(groups), zero, zero, zero, (empty, empty, empty))  # fmt: skip
+                     noise, np.zeros(len(tilts)), np.zeros(groups), zero, zero, zero,
+                     (empty, empty, empty))  # fmt: skip
     segments, sizes = deal(gaps, block.counts, rng)
     rows, parts, width = segments.shape
     pieces = weight_sums(segments.reshape(rows * parts, width), longer).reshape(rows, parts, -1)
     sums = pieces.sum(axis=1)
     full, noise = _log_mgf_and_noise(sums, tops, block.counts, variance, longer)
-    jackknife = _jackknife(sums, gaps, block.counts, longer)
+    jackknife, more, skew = _jackknife(sums, gaps, tops, block.counts, longer)
     jackknife[variance == 0] = 0.0
     hands = _Hands(
         pieces[..., : len(tilts)], sizes, segments.max(axis=2),
@@ -217,7 +225,8 @@ def _block_sums(
     return _Sums(
         number,
         by_group(full, group, groups),
-        noise,
+        np.maximum(noise + more[variance > 0].sum(axis=0), noise),
+        skew[variance > 0].sum(axis=0),
         number,
         by_group(jackknife, group, groups),
         by_group(full - half, group, groups),
@@ -265,12 +274,15 @@ def _slope(values: Floats, step: float) -> Floats:
     return out
 
 
-def _jackknife(sums: Floats, gaps: Floats, counts: Integers, longer: Grid) -> Floats:
+def _jackknife(
+    sums: Floats, gaps: Floats, tops: Floats, counts: Integers, longer: Grid
+) -> tuple[Floats, Floats, Floats]:
     """``(M - 1)(full - mean of delete-one)``, the delete-one log-mgfs without forming them.
 
     The largest samples are taken out exactly. Of the others' weights the first, second and fourth
     powers are known as sums at one, two and four times the tilt; ``-log(1 - w)`` is summed as if
-    they were alike.
+    they were alike. Also what the jackknife's variance is above that of first order, and the third
+    moment; see `_Removals`.
     """
     octave = longer.per_octave
     count = len(longer.tilts) - 2 * octave
@@ -283,13 +295,17 @@ def _jackknife(sums: Floats, gaps: Floats, counts: Integers, longer: Grid) -> Fl
     rest = {power: value.copy() for power, value in powers.items()}
     kept = np.exp(tilts * top[:, 1:2]) if top.shape[1] > 1 else np.zeros_like(total)
     tail_of_first = np.zeros_like(total)
+    moves = _Removals(n, tilts, total.shape)
     for j in range(top.shape[1]):
         weight = np.exp(tilts * top[:, j : j + 1])
         for power, value in rest.items():
             value -= weight**power
         if j:
             tail_of_first += weight
-            removed += np.log1p(-weight / total)
+            share = weight / total
+            without = np.log1p(-share)
+            removed += without
+            moves.add(share, without, top[:, j : j + 1] + tops)
     others = np.maximum(
         n - top.shape[1], 0
     )  # none above the last of the largest, whatever rounding left
@@ -300,15 +316,57 @@ def _jackknife(sums: Floats, gaps: Floats, counts: Integers, longer: Grid) -> Fl
     left = np.maximum(tail_of_first + rest[1] * total, kept)
     with np.errstate(divide="ignore"):
         first = np.where(left > 0, np.log(left), tilts * top[:, min(1, top.shape[1] - 1)][:, None])
-    first = first - np.log(total)
+    first = np.where(np.isfinite(first), first - np.log(total), 0.0)
+    moves.add(1 / total, first, tops)
     alike = np.minimum(np.sqrt(rest[4] / np.maximum(rest[2], 1e-300)), 1 / _TOP)
     small = alike < 1e-3
     safe = np.where(small, 0.1, alike)
     tail = np.where(small, 0.5 + alike / 3, -(np.log1p(-safe) + safe) / safe**2)
     series = rest[1] + rest[2] * tail
-    removed = removed + np.where(np.isfinite(first), first, 0.0) - series
+    removed = removed + first - series
     delete_one = np.log(n / (n - 1)) + removed / n
-    return np.asarray(-(n - 1) * delete_one)
+    return np.asarray(-(n - 1) * delete_one), moves.variance(), moves.third()
+
+
+class _Removals:
+    """What taking out the largest samples of each row does to its centred log-mgf.
+
+    At first order a sample of weight w (of all) moves it by ``w - 1 / M - tilt x / (M - 1)``. A sample that
+    has much of the weight moves it by more, ``-log(1 - w)`` in place of w, and the jackknife's
+    variance, which is not below the true one in the mean (Efron and Stein, Annals of Statistics 9,
+    1981), counts that.
+    """
+
+    def __init__(self, n: Floats, tilts: Floats, shape: tuple[int, ...]) -> None:
+        self.n, self.tilts = n, tilts
+        self.excess, self.more, self.one, self.two, self.three = (np.zeros(shape) for _ in range(5))
+
+    def add(self, share: Floats, without: Floats, reward: Floats) -> None:
+        """A sample of each row: its share of the weight, the log of what is left, its centred reward."""
+        # a weight near the mean one has its like among the small ones, which are left at first order
+        inverse = np.minimum(1 / (self.n * np.maximum(share, 1e-300)), 1.0)
+        gate = 1 - inverse**2 * (3 - 2 * inverse)
+        excess = -(without + share) * gate
+        there = reward > -np.inf
+        mean = 1 / self.n + self.tilts * np.where(there, reward, 0.0) / (self.n - 1)
+        plain = share - np.where(there, mean, 0.0)
+        move = plain + excess
+        self.excess += excess
+        self.more += excess * (plain + move)
+        self.one += move
+        self.two += move * move
+        self.three += move * move * move
+
+    def variance(self) -> Floats:
+        """How much above the variance of first order."""
+        mean = self.excess / self.n
+        return np.asarray((self.more - self.n * mean**2) * (self.n - 1) / self.n)
+
+    def third(self) -> Floats:
+        """Third moment of the moves about their mean."""
+        mean = self.excess / self.n
+        cubes = self.three - 3 * mean * self.two + 3 * mean**2 * self.one
+        return np.asarray(cubes - self.n * mean**3)
 
 
 def deal(gaps: Floats, counts: Integers, rng: np.random.Generator) -> tuple[Floats, Floats]:

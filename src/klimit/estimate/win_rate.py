@@ -129,6 +129,7 @@ def _statistics(
     groups = min(GROUPS, samples.prompts)
     shape = (groups, len(grid.tilts))
     full, half, quarter = (np.zeros(shape) for _ in range(3))
+    noise, none = (np.zeros(len(grid.tilts)) for _ in range(2))
     prompts, biased = np.zeros(groups), np.zeros(groups)
     sizes: list[Floats] = []
     for block, rates in zip(samples.blocks, ranked.blocks, strict=True):
@@ -145,8 +146,11 @@ def _statistics(
         if not use.any():
             continue
         rng = np.random.default_rng([seed, 9, block.rewards.shape[1]])
-        halves, quarters = _split_means(block.rewards[use], block.counts[use], grid, rng)
-        halves[~moving[use]] = quarters[~moving[use]] = 0.0
+        split = _split_means(block.rewards[use], block.counts[use], grid, rng)
+        for part in split:
+            part[~moving[use]] = 0.0
+        halves, quarters, redrawn = split
+        noise += redrawn.sum(axis=0)
         half += by_group(value[use] - halves, group[use], groups)
         quarter += by_group(halves - quarters, group[use], groups)
         biased += np.bincount(group[use], minlength=groups)
@@ -156,8 +160,9 @@ def _statistics(
     weights = prompts / prompts.sum()
     all_sizes = np.concatenate(sizes) if sizes else np.array([4.0])
     bias_weights = biased / biased.sum() if biased.any() else weights
+    noise /= max(biased.sum(), 1) * samples.prompts
     return Statistics(
-        grid, weights, full / counts, np.zeros(len(grid.tilts)), bias_weights,
+        grid, weights, full / counts, noise, none, bias_weights,
         half / number, half / number, quarter / number,
         Sizes(all_sizes, all_sizes // 2, np.maximum(all_sizes // 4, 1)),
     )  # fmt: skip
@@ -165,8 +170,12 @@ def _statistics(
 
 def _split_means(
     rewards: Floats, counts: Integers, grid: Grid, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """Mean log-mgf of the win rates within random halves and quarters, each ranked by itself."""
+) -> tuple[Floats, Floats, Floats]:
+    """Mean log-mgf of the win rates within random halves and quarters, each ranked by itself.
+
+    And the variance that a redraw of all samples would give it, from how two halves differ.
+    """
+    noise = np.zeros((len(rewards), len(grid.tilts)))
     totals = [np.zeros((len(rewards), len(grid.tilts))) for _ in range(2)]
     for _ in range(_SPLITS):
         keys = rng.random(rewards.shape)
@@ -174,13 +183,17 @@ def _split_means(
         place = np.argsort(np.argsort(keys, axis=1), axis=1)
         for total, part in zip(totals, (2, 4), strict=True):
             size = np.maximum(counts // part, 1)
+            hands = []
             for hand in range(2):
                 low = (hand * size)[:, None]
                 inside = (place >= low) & (place < low + size[:, None])
                 subset = np.sort(np.where(inside, rewards, -np.inf), axis=1)
                 rates = win_rates(subset, size)
-                total += _log_mgf(rates, size, grid) / (2 * _SPLITS)
-    return totals[0], totals[1]
+                hands.append(_log_mgf(rates, size, grid))
+            total += (hands[0] + hands[1]) / (2 * _SPLITS)
+            if part == 2:
+                noise += (hands[0] - hands[1]) ** 2 * (size / counts)[:, None] / (2 * _SPLITS)
+    return totals[0], totals[1], noise
 
 
 def _log_mgf(rates: Floats, counts: Integers, grid: Grid) -> Floats:
