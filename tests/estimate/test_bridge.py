@@ -307,3 +307,28 @@ def test_samples_without_log_probabilities_are_left_out_and_counted():
     found = bridge(limit_of(base), base, [some])
     assert found.pool.unscored == holes[0, ::10].size
     assert "256 policy samples without" in found.notes[1]
+
+
+@pytest.mark.parametrize("width", [0.2, 0.3, 0.5])
+def test_a_narrow_policy_does_not_hide_the_top_of_the_base(width):
+    # its ratio to the base turns down above its own answers, where only the base can tell
+    missed, trusted = 0, 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        ours, theirs = rng.normal(size=(40, 64)), rng.normal(2.0, width, size=(40, 16))
+        ratio = theirs**2 / 2 - ((theirs - 2.0) / width) ** 2 / 2 - np.log(width)
+        base = of(ours, np.full(ours.shape, np.nan))
+        spent = 2.0 + (width**2 - 1 - 2 * np.log(width)) / 2
+        found = bridge(limit_of(base), base, [of(theirs, ratio)]).gain(spent)
+        trusted += found.trusted
+        missed += found.trusted and not found.low <= (2 * spent) ** 0.5 <= found.high
+    assert trusted > 6
+    assert missed <= 2
+
+
+def test_a_policy_that_answers_alike_does_not_carry():
+    rng = np.random.default_rng(3)
+    ours, theirs = rng.normal(size=(40, 64)), rng.normal(3.0, 0.1, size=(40, 16))
+    ratio = theirs**2 / 2 - ((theirs - 3.0) / 0.1) ** 2 / 2 - np.log(0.1)
+    base = of(ours, np.full(ours.shape, np.nan))
+    assert not bridge(limit_of(base), base, [of(theirs, ratio)]).used

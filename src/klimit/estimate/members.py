@@ -40,7 +40,13 @@ class Members:
     weights: Floats
 
 
-def combine(stats: Statistics, model_total: Floats | None, model_change: Floats | None) -> Members:
+def combine(
+    stats: Statistics,
+    model_total: Floats | None,
+    model_change: Floats | None,
+    *,
+    largest: bool = False,
+) -> Members:
     """Median of jackknife, Aitken and model, or of few samples their mean; never below the plug-in.
 
     Few samples leave all three short of a long tail, each by an amount of its own, and none goes far
@@ -62,7 +68,9 @@ def combine(stats: Statistics, model_total: Floats | None, model_change: Floats 
     stack = np.stack(candidates)
     middle = np.argsort(stack[:, 0], axis=0)[(len(stack) - 1) // 2]
     chosen = np.take_along_axis(stack, middle[None, None, :], axis=0)[0]
-    if len(stack) == 2 or np.median(stats.sizes.full) < _FEW:
+    if largest:
+        chosen = stack.max(axis=0)
+    elif len(stack) == 2 or np.median(stats.sizes.full) < _FEW:
         chosen = stack.mean(axis=0)
     chosen = np.maximum(chosen, full)
     return Members(stats.grid, full[0], chosen[0], stack[:, 0], full[1:], chosen[1:], stats.weights)

@@ -22,6 +22,7 @@ ENTROPY = 2.0  # nats: below, fewer than 7.4 samples a prompt carry the answer
 _NEAR = ((0.0, 0.012), (0.1, 0.02), (0.25, 0.03), (0.5, 0.03))
 """Nats at which the base can always tell, and by what share the two may disagree."""
 _CHANCE = 3.2  # standard errors that are no chance there,
+_STEEP = 2.0**20
 _FAR_CHANCE, _FAR = 4.0, 0.03  # and where the base's own reach ends
 
 
@@ -66,6 +67,41 @@ def _missing(pool: Pool, weights: Floats, tilt: float) -> Floats:
     alone = np.where(ours, tilted, 0.0).sum(axis=1) / ours.sum(axis=1)
     found: Floats = alone / (weights * tilted).sum(axis=1) - 1
     return found
+
+
+def spread(pool: Pool, weights: Floats) -> float:
+    """How far above their mean the policies' rewards go, over how far the best policy's do.
+
+    Root mean squares of what lies above a prompt's mean, the best policy that of the same mean. Next to 0
+    for a policy that always answers alike: it leaves the top of the rewards to the few that the base
+    has there.
+    """
+    theirs = pool.origin > 0
+    number = theirs.sum(axis=1)
+    use = number > 1
+    mean = np.where(theirs, pool.rewards, 0.0).sum(axis=1) / np.maximum(number, 1)
+    above = np.maximum(np.where(theirs, pool.rewards - mean[:, None], 0.0), 0.0)
+    square = (above**2).sum(axis=1)
+    own = float((square[use] / (number[use] - 1)).mean()) if use.any() else 0.0
+    there = weights[use] > 0
+    rewards = np.where(there, pool.rewards[use], 0.0)
+    top = np.where(there, rewards, -np.inf).max(axis=1, keepdims=True)
+
+    def tilted(tilt: float) -> tuple[float, float]:
+        share = np.where(there, weights[use] * np.exp(tilt * np.minimum(rewards - top, 0.0)), 0.0)
+        share /= share.sum(axis=1, keepdims=True)
+        first = (share * rewards).sum(axis=1)
+        above = np.maximum(rewards - first[:, None], 0.0)
+        return float(first.mean()), float((share * above**2).sum(axis=1).mean())
+
+    low, high = 0.0, 1.0
+    while tilted(high)[0] < mean[use].mean() and high < _STEEP:
+        high *= 2.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (middle, high) if tilted(middle)[0] < mean[use].mean() else (low, middle)
+    best = tilted(high)[1]
+    return (own / best) ** 0.5 if best > 0 else 1.0
 
 
 def collapse(bridge: Bridge, curve_kl: Floats) -> float:

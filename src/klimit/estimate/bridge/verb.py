@@ -13,7 +13,7 @@ from klimit.estimate.bands import average_bands
 from klimit.estimate.bridge.draws import Draws, Pool, pool
 from klimit.estimate.bridge.result import Bridged
 from klimit.estimate.bridge.sums import Bridge, bridge_sums
-from klimit.estimate.bridge.trust import collapse, doubted, unsolved, why_refused
+from klimit.estimate.bridge.trust import collapse, doubted, spread, unsolved, why_refused
 from klimit.estimate.curve import Curve
 from klimit.estimate.frontier import OCTAVES, PER_OCTAVE, START
 from klimit.estimate.kernel import Floats, Grid
@@ -22,6 +22,8 @@ from klimit.estimate.result import Frontier
 from klimit.estimate.statistics import FEWEST
 
 _FURTHER = 1.1  # times the base's own reach: less is not worth another estimator
+_LONG = 0.25  # what a narrow policy leaves to the base's few best falls slowly in the samples
+_NARROW = 0.7  # of how far above its mean the best policy goes
 _PROMPTS = 8  # fewer cannot tell whether base and policy samples agree
 
 
@@ -70,6 +72,12 @@ def bridge(
     carried = _carried(limit, found, _room(limit, found, centre) if two_levels else None, pooled)
     if carried.trusted_kl < _FURTHER * limit.trusted_kl or carried.trusted_kl <= 0:
         return alone("the policy's samples do not carry it further")
+    share = spread(pooled, found.weights)
+    if share < _NARROW:
+        return alone(
+            f"the policy's rewards reach {share:.2g} times as far above their mean as those of the best "
+            "policy with that mean, too little to show what lies there"
+        )
     return Bridged(**_fields(carried), base=limit, pool=pooled, weights=found.weights, rank=rank,
                    policies=names, scored=scored, used=True, reason="")  # fmt: skip
 
@@ -77,13 +85,15 @@ def bridge(
 def _carried(limit: Frontier, found: Bridge, room: Floats | None, pooled: Pool) -> Frontier:
     """The frontier of the pooled samples; `room` is what unsolved prompts could gain."""
     samples, stats = limit.samples, found.stats
-    members = combine(stats, None, None)
+    members, tail = combine(stats, None, None, largest=room is None), limit.tail
+    if room is None:
+        tail = replace(tail, wary=1.0, long=max(tail.long, _LONG))
     ceiling_gain, ceiling_kl = float(found.best.mean()), float(-np.log(found.top).mean())
     curve = Curve.convex(stats.grid.tilts, members.chosen, ceiling_gain=ceiling_gain,
                          ceiling_kl=ceiling_kl, cap=limit.cap)  # fmt: skip
     wall = collapse(found, curve.at_tilt(stats.grid.tilts).kl)
     bands = average_bands(
-        stats, members, curve, limit.tail, level=limit.settings.level,
+        stats, members, curve, tail, level=limit.settings.level,
         fixed=limit.settings.prompts == "fixed", largest_kl=float(np.log(samples.counts.max())),
         horizon=wall, saturation=ceiling_kl, correctable=True,
     )  # fmt: skip

@@ -60,9 +60,6 @@ class Line:
     def at(self, rewards: Floats) -> Floats:
         """(prompts, width) log rho."""
         x = rewards - self.middle
-        top = self.slope / np.where(self.bend > 0, 2 * self.bend, 1.0)
-        level = np.where(self.slope >= 0, np.minimum(x, top), np.maximum(x, top))
-        x = np.where(self.bend > 0, level, x)
         found: Floats = self.height + self.slope * x - self.bend * x**2
         return found
 
