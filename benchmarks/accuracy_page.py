@@ -38,7 +38,7 @@ RUNS = (
         "0/1 rewards with mixed pass rates, unsolvable prompts among them",
         "--families rlvr --prompts 200 --samples 4,8,16,64 --reps 20 --kl .1,.2,.5,1,2",
     ),
-    ("Few prompts", "--families dev --prompts 10,30 --samples 64,256 --targets drawn --reps 20"),
+    ("Few prompts", "--families dev --prompts 10,30 --samples 64,256 --reps 20"),
     (
         "Unequal samples per prompt, M/4 to M",
         "--families dev --prompts 100 --samples 16,64 --targets drawn --reps 40 --unequal",

@@ -63,7 +63,7 @@ def gate(
     Raises
     ------
     ArgumentError
-        Where nothing is asked.
+        Where nothing is asked, or what cannot be: a share above 1, a negative KL, nan.
     DataError
         Where a number that is asked for is not known, or cannot be.
 
@@ -79,6 +79,7 @@ def gate(
     for number, bound in asked.items():
         if bound is None:
             continue
+        _possible(number, bound)
         found: Estimate = getattr(audit, number)
         if (
             number != "gain"
@@ -91,12 +92,30 @@ def gate(
             raise DataError(f"{audit.label}: {WORDS[number]} {found}: {found.note}.")
         if not math.isfinite(found.value):
             raise DataError(f"{audit.label}: {WORDS[number]} is not known: {found.note}.")
+        if math.isinf(found.low) and math.isinf(found.high):
+            raise DataError(
+                f"{audit.label}: {WORDS[number]} is not known: so few prompts set no bound to it "
+                "(--prompts fixed asks of these very prompts)."
+            )
         checks.append(Check(audit.label, number, bound, found, _kept(number, found, bound, sure)))
     if not checks:
         raise ArgumentError(
             "nothing was asked; give min_efficiency, max_kl or min_gain (--min-efficiency 0.7)."
         )
     return checks
+
+
+def _possible(number: str, bound: float) -> None:
+    """Refuse a bound that no run, or every run, falls short of."""
+    if math.isnan(bound):
+        raise ArgumentError(f"{WORDS[number]} nan was asked; a number was expected.")
+    if number == "efficiency" and bound > 1:
+        raise ArgumentError(
+            f"{WORDS[number]} {bound:g} was asked; a share between 0 and 1 was expected, such as 0.7 "
+            "for 70 %."
+        )
+    if number == "kl" and bound < 0:
+        raise ArgumentError(f"{WORDS[number]} {bound:g} was asked; 0 or more was expected.")
 
 
 def _kept(number: str, found: Estimate, bound: float, sure: bool) -> bool:

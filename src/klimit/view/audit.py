@@ -127,7 +127,11 @@ def _least(audit: Audit) -> str:
         return "The stated range of rewards does not allow such a gain; check the rewards."
     if not math.isfinite(least.value):
         return "No sample of the base shows such a gain: more of them would show its price."
-    price = _nats(least) if least.trusted else f"about {words.nats(least.value)} (not trusted)"
+    if not least.trusted and not least.low > 0:
+        return "What KL such a gain needs is not known from these samples."
+    price = _nats(least) if least.trusted else words.nats(least.low, down=True)
+    if not least.trusted and math.isfinite(audit.kl.value):
+        price = f"at least {price}"
     if not math.isfinite(audit.kl.value):
         return f"No method can gain as much for less than {price}."
     return f"The same gain needs {price}{_beyond(audit)}."
@@ -221,10 +225,14 @@ def _row(audit: Audit) -> list[str]:
     nats, least = audit.gap_nats, audit.least_kl
     away = _plain(nats) if math.isfinite(nats.value) and nats.trusted else "-"
     price = _plain(least) if math.isfinite(least.value) else "-"
+    if not least.trusted and price != "-":
+        price = "not known"
+        if least.low > 0:
+            price = f"at least {words.nats(least.low, down=True).split(' ')[0]}"
     return [
         safe(audit.label, longest=40), _plain(audit.kl) if known else "not known",
         _gain(audit.gain), share, away,
-        price if least.trusted else f"{price} (not trusted)" if price != "-" else price,
+        price,
     ]  # fmt: skip
 
 
@@ -313,15 +321,20 @@ def _number(estimate: Estimate) -> str:
 
 
 def _plain(estimate: Estimate) -> str:
-    if estimate.low == estimate.high or not math.isfinite(estimate.high - estimate.low):
+    if not math.isfinite(estimate.high - estimate.low):
+        return f"about {words.short(float(estimate.value))}"
+    if estimate.low == estimate.high:
         return words.short(float(estimate.value))
     return _number(estimate)
 
 
 def _nats(estimate: Estimate) -> str:
-    if estimate.low == estimate.high or not math.isfinite(estimate.high - estimate.low):
-        least = "at least " if estimate.high == math.inf and estimate.low > 0 else ""
-        return least + words.nats(float(estimate.low if least else estimate.value))
+    if estimate.high == math.inf and estimate.low > 0:
+        return f"at least {words.nats(float(estimate.low))}"
+    if not math.isfinite(estimate.high - estimate.low):
+        return f"about {words.nats(float(estimate.value))}"
+    if estimate.low == estimate.high:
+        return words.nats(float(estimate.value))
     digits = words.decimals(estimate.high - estimate.low)
     ends = words.fixed(estimate.low, digits), words.fixed(estimate.high, digits)
     return f"{words.fixed(float(estimate.value), digits)} nats [{ends[0]}, {ends[1]}]"

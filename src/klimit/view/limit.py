@@ -139,6 +139,8 @@ def trust(limit: Frontier, kl: Sequence[float]) -> str:
         return f"{few}: draw 4 at the least, better 16 or more."
     beyond = [budget for budget in kl if budget > limit.trusted_kl]
     reach = f"Trusted up to {words.nats(limit.trusted_kl, down=True)} with {per_prompt(limit)}"
+    if getattr(limit, "used", False):
+        reach += " of the base and those of the policies"
     if limit.trusted_kl == 0:
         reach = f"With {per_prompt(limit)} only lower bounds are known"
     if not beyond:

@@ -84,7 +84,7 @@ def _path(ax: Axes, name: str, path: list[Audit], color: str, marker: str) -> No
         label = ""
     for one in path:
         least = one.least_kl
-        at = least.value if math.isfinite(least.value) else least.low
+        at = least.value if least.trusted and math.isfinite(least.value) else least.low
         if not math.isfinite(one.kl.value) and math.isfinite(at):
             ax.errorbar(at, one.gain.value, xerr=0.06 * max(ax.get_xlim()[1], at), xlolims=True,
                         fmt=marker, color=color, markerfacecolor=style.palette(ax).paper, capsize=3,

@@ -17,6 +17,7 @@ from klimit.view.report.checks import BAD
 if TYPE_CHECKING:
     from klimit.audit import Audit
     from klimit.audit.path import Checkpoint, TrainedPath
+    from klimit.estimate.result import Frontier
     from klimit.view.report.findings import Findings
 
 NEAR = 0.9  # share of the limit from which a policy is as good as done
@@ -126,7 +127,7 @@ def _spending(found: Findings, audit: Audit, name: str) -> Iterator[Step]:
             way = f"stop earlier, or train with a larger KL coefficient, at most {beta}"
     price = words.nats(float(least.value))
     if not least.trusted:
-        price = f"about {price} (not trusted)"
+        price = f"at least {words.nats(float(least.low), down=True)}"
     why = f"Its gain needs {price}, and it spent {words.nats(spent)}."
     yield Step(f"Spend less KL: {way}.", why)
 
@@ -228,7 +229,7 @@ def _training(found: Findings, source: str) -> Iterator[Step]:
     again = "the next run" if found.audits else "a run"
     most = words.signed(gain, unit=safe(limit.reward, longest=40))
     why = f"At {words.nats(kl)} the best any method can do is {most}."
-    command = f"klimit plan {source} --kl {kl:.2g}" if source else ""
+    command = _plan(limit, source, kl)
     yield Step(f"Plan {again} with beta = {words.short(float(beta.value))}.", why, command)
     if not found.audits:
         yield from _instead(found)
@@ -262,8 +263,14 @@ def _cheaper(found: Findings, source: str) -> Iterator[Step]:
     beta = limit.beta(least)
     if beta.trusted and beta.value > 0:
         why = f"Its best policy gains as much as {safe(main.label, longest=60)} for {words.nats(least)}."
-        command = f"klimit plan {source} --kl {least:.2g}" if source else ""
+        command = _plan(limit, source, least)
         yield Step(f"Plan the next run with beta = {words.short(float(beta.value))}.", why, command)
+
+
+def _plan(limit: Frontier, source: str, kl: float) -> str:
+    """The command, where the base's own samples tell of that KL: plans know of no policies."""
+    reach = getattr(limit, "base", limit).trusted_kl
+    return f"klimit plan {source} --kl {kl:.2g}" if source and kl <= reach else ""
 
 
 def _further(found: Findings, source: str) -> Iterator[Step]:
@@ -281,7 +288,7 @@ def _further(found: Findings, source: str) -> Iterator[Step]:
         yield Step(
             "Add prompts before samples.",
             why,
-            f"klimit plan {source} --kl {found.focus:.2g}" if source else "",
+            _plan(limit, source, found.focus),
         )
     yield from _reach(found, source)
 
@@ -294,7 +301,7 @@ def _reach(found: Findings, source: str) -> Iterator[Step]:
         if needed <= 1_000_000:
             why = f"These samples are trusted up to {words.nats(limit.trusted_kl, down=True)}."
             main = found.main
-            if main is not None and math.isfinite(main.least_kl.value):
+            if main is not None and main.least_kl.trusted:
                 name = safe(main.label, longest=60)
                 why += f" Then the KL coefficient that buys what {name} gained is known."
             yield Step(
@@ -305,7 +312,7 @@ def _reach(found: Findings, source: str) -> Iterator[Step]:
 def _wanted(found: Findings) -> float:
     """The KL that one would like to see next: the policy's least, or the first budget past trust."""
     main = found.main
-    if main is not None and math.isfinite(main.least_kl.value):
+    if main is not None and main.least_kl.trusted and math.isfinite(main.least_kl.value):
         return float(main.least_kl.value)
     beyond = [kl for kl in found.budgets if kl > found.limit.trusted_kl]
     return min(beyond, default=0.0)
