@@ -9,7 +9,7 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
 from klimit.audit.result import Audit
-from klimit.audit.wording import IMPOSSIBLE, NO_SHARE, UPPER, flat
+from klimit.audit.wording import IMPOSSIBLE, NO_SHARE, UPPER, flat, surely_above
 
 if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
@@ -34,7 +34,9 @@ def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
     down = np.hypot((np.asarray(won.value) - won.low) / most, ratio * np.minimum(fall, 1.0))
     level = limit.settings.level
     note = NO_SHARE if bool(np.any(np.isnan(most))) else "" if np.all(best.trusted) else UPPER
-    trusted, note = _possible(best.trusted & ~np.isnan(most), ratio - down > 1, note)
+    trusted, note = _possible(
+        best.trusted & ~np.isnan(most), surely_above(ratio, ratio - down, 1.0), note
+    )
     efficiency = Estimate.of(
         ratio, ratio - down, ratio + up, level=level, trusted=trusted, note=note
     )
@@ -78,7 +80,9 @@ def _nats(limit: Frontier, spent: Estimate, gap: Estimate, best: Estimate) -> Es
     if bool(np.any(still)):
         note = flat(limit, float(np.max(np.asarray(spent.value)[still])))
     known = np.asarray(best.trusted) & ~still & ~unspent
-    trusted, note = _possible(known, np.asarray(gap.high) < 0, note)
+    trusted, note = _possible(
+        known, surely_above(-np.asarray(gap.value), -np.asarray(gap.high), 0.0), note
+    )
     return Estimate.of(
         np.asarray(gap.value) / safe,
         np.asarray(gap.low) / safe,

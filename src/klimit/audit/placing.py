@@ -157,7 +157,7 @@ def _efficiency(
     reached = _with(spread.of("efficiency"), slack["efficiency"])
     value = case.gain / float(best.value)
     found = _around(value, *reached, best.level, trusted=bool(best.trusted), note=note)
-    if found.trusted and found.low > 1:
+    if found.trusted and wording.surely_above(found.value, found.low, 1.0):
         return replace(found, trusted=False, note=wording.IMPOSSIBLE)
     return found
 
@@ -174,7 +174,9 @@ def _nats(
         return _unknown(level, wording.NO_SHARE)
     reached = _with(spread.of("gap_nats"), slack["gap_nats"])
     found = _around(gap / slope, *reached, level, trusted=bool(best.trusted), note=best.note)
-    if found.trusted and found.high < 0:  # a divergence below 0
+    if found.trusted and wording.surely_above(
+        -found.value, -found.high, 0.0
+    ):  # a divergence below 0
         return replace(found, trusted=False, note=wording.IMPOSSIBLE)
     return found
 

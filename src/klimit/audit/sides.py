@@ -167,7 +167,8 @@ def comparable(base: Side, policy: Side) -> None:
                 f"{rest.min():.3g} to {rest.max():.3g} in the {names[1]}; the same reward on both "
                 "was expected. Score both alike."
             )
-    ours, theirs = (float(np.nanstd(one.values)) for one in (base, policy))
+    with np.errstate(over="ignore"):  # what cannot be computed with is refused later
+        ours, theirs = (float(np.nanstd(one.values)) for one in (base, policy))
     if theirs > _WIDER * ours > 0:
         warnings.warn(
             f"reward {quoted(base.reward)} varies {theirs / ours:.0f} times as much in the policy's samples "

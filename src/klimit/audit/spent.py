@@ -132,9 +132,9 @@ def _estimate(kl: Any, level: float) -> Estimate:
             f"kl={kl!r} is no KL; nats per sequence were expected: a number, an Estimate, or what "
             "klimit.audit.kl.measured_kl gives."
         ) from None
-    if not value >= 0:
+    if not 0 <= value < np.inf:
         raise ArgumentError(
-            f"kl must be zero or more nats per sequence; got {value:g}. A measured KL below zero is "
+            f"kl must be zero or more nats per sequence, and finite; got {value:g}. A measured KL below zero is "
             "noise around zero: give its Estimate, or kl=0."
         )
     return Estimate(value, value, value, level)

@@ -208,7 +208,7 @@ def _only(found: Match, keep: Any) -> Match:
     number = int((~keep).sum())
     note = (
         f"{counted(number, 'prompt')} of the policy {'has' if number == 1 else 'have'} no reward "
-        "or no KL and count for nothing."
+        f"or no KL and {'counts' if number == 1 else 'count'} for nothing."
     )
     base = found.base[keep] if found.paired else found.base
     return Match(base, found.policy[keep], found.paired, (*found.notes, note))

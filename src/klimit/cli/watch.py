@@ -67,7 +67,7 @@ def watch(
         try:
             while True:
                 shown = run.look(stand.shown)
-                if shown.version != stand.shown.version:
+                if shown.status != stand.shown.status:
                     say(one_line(shown.status))
                 stand.put(shown)
                 time.sleep(every)

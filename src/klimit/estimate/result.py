@@ -18,6 +18,7 @@ from klimit.estimate.intervals import DOUBT, LIGHT, Tail, around, left_out_reach
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import Members
 from klimit.estimate.samples import Samples, ordered_mean
+from klimit.estimate.statistics import FEWEST
 
 if TYPE_CHECKING:
     import polars as pl
@@ -82,12 +83,11 @@ class Frontier:
             tilts, zero, zero, zero, variance=0.0, ceiling_gain=0.0, ceiling_kl=0.0
         )
         kl = kl_nodes(1.0)
-        none = np.zeros(len(kl))
+        none, one = np.zeros(len(kl)), np.ones(len(kl))
         stated = settings.reward_range if settings.objective == "reward" else None
         room = np.inf if stated is None else stated[1] - ordered_mean(samples.means, samples)
         trusted_kl = 0.0 if 0 < room < np.inf else np.inf
         doubt = none if trusted_kl else none + np.inf
-        one = none + 1
         bands = Bands(
             kl, none, none, none, none, one, one, none, none, none, none, doubt, trusted_kl, one, 1.0
         )  # fmt: skip
@@ -243,7 +243,7 @@ class Frontier:
         )
         rate = float(np.interp(at, np.log(self.bands.kl), self.bands.rate))
         by_bias = size * max(doubt / DOUBT, 1.0) ** (1 / rate)
-        needed = min(max(by_bias, float(np.exp(min(kl, 600.0) + 0.5))), 1e15)
+        needed = min(max(by_bias, float(np.exp(min(kl, 600.0) + 0.5)), FEWEST), 1e15)
         digits = 10 ** max(int(np.floor(np.log10(needed))) - 1, 0)
         return int(np.ceil(needed / digits) * digits)
 
@@ -280,8 +280,10 @@ class Frontier:
             note = "the range of rewards does not allow this gain"
         elif lost.any():
             note = "no sample of these prompts shows such a gain"
-        elif not trusted.all():
+        elif (value > self.trusted_kl).any():
             note = f"beyond the trusted {self.trusted_kl:.2g} nats"
+        elif not trusted.all():
+            note = "so few prompts set no upper end"
         shape = wanted.shape
         return Estimate.of(
             value.reshape(shape), low.reshape(shape), high.reshape(shape),

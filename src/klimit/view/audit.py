@@ -10,6 +10,7 @@ import numpy as np
 
 from klimit._estimate import Estimate
 from klimit._text import safe
+from klimit.audit.wording import surely_above
 from klimit.view import words
 from klimit.view.table import table
 
@@ -37,20 +38,21 @@ def text(audits: Sequence[Audit], beside: BestOfN | None = None) -> str:
     ----------
     beside : best-of-N of the same base, to stand in the table
     """
-    parts = [verdict(audits), rows(audits, beside), legend(audits), words.footnotes(notes(audits))]
+    said = "\n".join(map(words.paragraph, verdict(audits).split("\n")))
+    parts = [said, rows(audits, beside), legend(audits), words.footnotes(notes(audits))]
     return "\n\n".join(part for part in parts if part)
 
 
 def verdict(audits: Sequence[Audit]) -> str:
-    """What the policy gained, what its KL could have bought, and where the rest is.
+    """What the policy gained, what its KL could have bought, and where the rest is, a line each.
 
     Of several policies the one with the largest gain is spoken of.
     """
     if len(audits) == 1:
-        return "\n".join(map(words.paragraph, _sentences(audits[0])))
+        return "\n".join(_sentences(audits[0]))
     best = max(audits, key=lambda one: float(np.nan_to_num(one.gain.value, nan=-np.inf)))
     lead = f"Of {len(audits)} placements {safe(best.label, longest=60)} gains most."
-    return "\n".join(map(words.paragraph, [lead, *_sentences(best)]))
+    return "\n".join([lead, *_sentences(best)])
 
 
 def _sentences(audit: Audit) -> list[str]:
@@ -86,16 +88,27 @@ def _gained(audit: Audit) -> str:
 
 def _limit(audit: Audit) -> str:
     if not math.isfinite(audit.efficiency.value):
-        if audit.gap_reward.high < 0:
+        if audit.kl.value > 0:
+            return (
+                "The base's rewards are all equal within every prompt, so its samples show no limit: draw "
+                "more of them, or score them with a finer reward."
+            )
+        if _impossible(audit):
             return f"No KL was spent, so nothing can be gained, and yet it did: {_WRONG}."
         return "No KL was spent, so there is nothing to gain: no share of it is defined."
     part, between = _share(audit.efficiency)
     best = words.signed(audit.limit)
     if audit.gain.value <= 0:
         return f"The best any method can do at that KL is {best}."
-    if audit.efficiency.low > 1:
+    if _impossible(audit):
         return f"The best any method can do at that KL is {best}: more than that is impossible, so {_WRONG}."
     return f"The best any method can do at that KL is {best}, so it reached {part} of it{between}."
+
+
+def _impossible(audit: Audit) -> bool:
+    """Whether it gained more than its KL allows, beyond what chance explains."""
+    gap = audit.gap_reward
+    return bool(surely_above(-gap.value, -gap.high, 0.0))
 
 
 def _bounded(audit: Audit) -> str:
@@ -124,7 +137,7 @@ def _least(audit: Audit) -> str:
     if audit.gain.value <= 0:
         return "It gained nothing over the base model, which costs no KL at all."
     if math.isinf(least.value):
-        return "The stated range of rewards does not allow such a gain; check the rewards."
+        return "The range of rewards does not allow such a gain; check the rewards."
     if not math.isfinite(least.value):
         return "No sample of the base shows such a gain: more of them would show its price."
     if not least.trusted and not least.low > 0:
@@ -156,7 +169,7 @@ def _far(audit: Audit) -> str:
             f"The frontier is flat at that KL, more KL gains nothing; {_number(gap)} reward is "
             "missing."
         )
-    if not math.isfinite(gap.high) or audit.efficiency.low > 1:
+    if not math.isfinite(gap.high) or _impossible(audit):
         return ""
     if gap.low <= 0:
         return "That is as near to the optimal policy of this KL as these samples can tell."

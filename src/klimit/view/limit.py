@@ -45,7 +45,8 @@ def text(
     more : further notes
     """
     kl = budgets(limit) if kl is None else list(kl)
-    parts = [verdict(limit, kl, companion)]
+    said = verdict(limit, kl, companion)
+    parts = [said if limit.samples.scale > 0 else words.paragraph(said)]
     if limit.samples.scale > 0:
         parts += [rows(limit, kl, spends), legend(limit)]
     parts.append(words.footnotes([*notes(limit), *more]))
@@ -65,18 +66,18 @@ def _constant(limit: Frontier) -> str:
     counts = f"{words.count(limit.samples.prompts, 'prompt')}, {per_prompt(limit)}"
     if limit.ceilings is None or limit.settings.objective != "reward":
         return (
-            f"Nothing can be gained here: every prompt's rewards are all equal ({counts}).\nDraw more "
+            f"Nothing can be gained here: every prompt's rewards are all equal ({counts}). Draw more "
             "samples, or score them with a finer reward."
         )
     if limit.ceilings[1] <= 0:
-        return words.paragraph(
+        return (
             f"Nothing is left to gain here: all rewards are the best there can be ({counts}). Failures "
             f"too rare to show would leave {limit.cap_limit():+.2g} at the most."
         )
     seen = "No gain is seen: every prompt's rewards are all equal"
     if limit.settings.range_implied and limit.base_reward == 0:
         seen = "No success is seen: all rewards are 0"
-    return words.paragraph(
+    return (
         f"{seen} ({counts}), so what can be gained is not known: anything from 0 to "
         f"{limit.ceilings[1]:+.2f}. Draw more samples, or add easier prompts."
     )

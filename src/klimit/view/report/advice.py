@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit._text import safe
+from klimit.audit.wording import surely_above
 from klimit.view import words
 from klimit.view.limit import worthwhile
 from klimit.view.report.checks import BAD
@@ -95,7 +96,7 @@ def _run(found: Findings) -> Iterator[Step]:
     yield from _spending(found, audit, name)
     share = audit.efficiency
     if share.trusted and math.isfinite(share.low):
-        if share.low > 1:
+        if surely_above(share.value, share.low, 1.0):
             why = (
                 "It gained more than is possible at its KL: the KL, the rewards or the base are not those "
                 "of this comparison."
