@@ -134,7 +134,7 @@ def _estimate(kl: Any, level: float) -> Estimate:
         ) from None
     if not 0 <= value < np.inf:
         raise ArgumentError(
-            f"kl must be zero or more nats per sequence, and finite; got {value:g}. A measured KL below zero is "
-            "noise around zero: give its Estimate, or kl=0."
+            f"kl must be zero or more nats per sequence, and finite; got {value:g}. A measured KL "
+            "below zero is noise around zero: give its Estimate, or kl=0."
         )
     return Estimate(value, value, value, level)
