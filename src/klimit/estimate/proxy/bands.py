@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from klimit.estimate.intervals import leave_out_error, quantiles
+from klimit.estimate.intervals import leave_out_error, quantiles, uneven_quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
 from klimit.estimate.proxy.correction import TiltedRead
@@ -96,7 +96,9 @@ def gold_bands(
         square = np.maximum((moves**2).sum(axis=0), 1e-300)
         with np.errstate(invalid="ignore"):
             more = np.nan_to_num(np.maximum(drawn**2 - plain**2, 0.0), nan=0.0, posinf=0.0)
-        moves = moves * np.sqrt(1 + more / square)
+        # few hands may make most of the noise, and then its own size is known badly
+        uneven = uneven_quantiles(moves.T, level) / quantiles(level, 10**6)[0]
+        moves = moves * (np.sqrt(1 + more / square) * uneven)
     error = np.sqrt((moves**2).sum(axis=0))
     if not fixed and int((reads.weights > 0).sum()) < 2:
         error = np.full(len(kl), np.inf)
