@@ -1,11 +1,13 @@
 """Intervals of audits hold the truth as often as they say; benchmarks/audit_check.py has the families."""
 
 import numpy as np
+import pytest
 
 import klimit
 from tests.audit.tables import read, shifted
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_and_the_mean_error_is_small():
     rng = np.random.default_rng(8)
     truth = {"efficiency": 0.8, "gap_nats": 0.2, "least_kl": 0.32, "excess_kl": 0.18}

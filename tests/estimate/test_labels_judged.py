@@ -84,6 +84,7 @@ def test_neither_the_order_within_pairs_nor_that_of_rows_matters():
         )
 
 
+@pytest.mark.slow
 def test_a_good_proxy_shortens_the_interval_and_chosen_pairs_more():
     hits, ratios, chosen = 0, [], []
     for seed in range(6):

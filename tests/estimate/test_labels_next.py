@@ -57,6 +57,7 @@ def test_first_labels_come_in_pairs_within_prompts_and_know_their_chance():
     assert klimit.first_labels(proxy, n=61, kl=0.5).height == 60
 
 
+@pytest.mark.slow
 def test_chosen_labels_need_fewer_than_labels_at_random():
     lengths = {"random": [], "chosen": []}
     hits = 0

@@ -26,6 +26,7 @@ def spent_alike(rates, kl):
     return bernoulli_frontier(kl[:, None], pass_rate=rates).gain.mean(axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prompts", ["drawn", "fixed"])
 @pytest.mark.parametrize(
     ("budget", "samples", "known_gain", "repeats"),
