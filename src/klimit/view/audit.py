@@ -145,6 +145,8 @@ def _least(audit: Audit) -> str:
     price = _nats(least) if least.trusted else words.nats(least.low, down=True)
     if not least.trusted and math.isfinite(audit.kl.value):
         price = f"at least {price}"
+        if math.isfinite(least.high):
+            price = f"about {words.nats(least.value)} (not trusted)"
     if not math.isfinite(audit.kl.value):
         return f"No method can gain as much for less than {price}."
     return f"The same gain needs {price}{_beyond(audit)}."
@@ -239,8 +241,8 @@ def _row(audit: Audit) -> list[str]:
     away = _plain(nats) if math.isfinite(nats.value) and nats.trusted else "-"
     price = _plain(least) if math.isfinite(least.value) else "-"
     if not least.trusted and price != "-":
-        price = "not known"
-        if least.low > 0:
+        price = "not known" if math.isinf(least.high) else f"{price} (not trusted)"
+        if math.isinf(least.high) and least.low > 0:
             price = f"at least {words.nats(least.low, down=True).split(' ')[0]}"
     return [
         safe(audit.label, longest=40), _plain(audit.kl) if known else "not known",

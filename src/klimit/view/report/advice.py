@@ -128,7 +128,9 @@ def _spending(found: Findings, audit: Audit, name: str) -> Iterator[Step]:
             way = f"stop earlier, or train with a larger KL coefficient, at most {beta}"
     price = words.nats(float(least.value))
     if not least.trusted:
-        price = f"at least {words.nats(float(least.low), down=True)}"
+        price = f"about {price} (not trusted)"
+        if math.isinf(least.high):
+            price = f"at least {words.nats(float(least.low), down=True)}"
     why = f"Its gain needs {price}, and it spent {words.nats(spent)}."
     yield Step(f"Spend less KL: {way}.", why)
 
