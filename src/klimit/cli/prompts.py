@@ -22,7 +22,7 @@ LISTS = {
     "headroom": "by headroom, the largest first",
     "zero-signal": "whose samples all have one reward: a group of them gives no gradient",
     "saturated": "at least {nearly} of whose samples have the best possible reward",
-    "wasteful": "on which {policy} spends more KL than the optimal policy, at a loss; the worst first",
+    "wasteful": "on which {policy} seems to spend more KL than the optimum, at a loss; the worst first",
 }
 
 
@@ -76,6 +76,7 @@ def prompts(
     from klimit.cli.program import one_line, say
     from klimit.cli.progress import steps
     from klimit.view.limit import budgets, worthwhile
+    from klimit.view.words import nats
 
     if (by == "wasteful") != bool(policy_path):
         raise click.UsageError("--by wasteful and --policy-path go together; give both or neither")
@@ -85,17 +86,18 @@ def prompts(
         job.next()
         if policy_path:
             placed = _placed(source, base, list(policy_path), how)
-            frame, said = placed.prompts("wasteful"), placed.label
+            frame, said, at = placed.prompts("wasteful"), placed.label, ""
         else:
             limit = klimit.frontier(base, reward=source.reward, **how)
             budget = worthwhile(limit, budgets(limit)) if kl is None else kl
             frame, said = limit.prompts(budget, by, nearly=nearly, group=group_size), ""
+            at = "" if kl is not None else f"; gain and KL at a budget of {nats(budget)} (--kl)"
     total, found = len(base.ids), frame.height
     frame = frame if top is None else frame.head(top)
     frame = with_text(frame, base) if text else frame
     listed = LISTS[by].format(policy=said, nearly=f"{100 * nearly:g} %")
     line = f"{found:,} of {total:,} prompts {listed}"
-    cut = f"; the first {frame.height:,} are listed" if frame.height < found else ""
+    cut = f"; the first {frame.height:,} are listed{at}" if frame.height < found else at
     if output is None:
         for row in rows(frame):
             say(row)
