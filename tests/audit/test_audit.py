@@ -467,3 +467,48 @@ def test_a_policy_whose_rewards_vary_far_more_than_the_bases_is_told(base):
     rng = np.random.default_rng(71)
     with pytest.warns(klimit.DataWarning, match="are both on one scale"):
         klimit.audit(base, read(100 * rng.normal(size=(40, 8))), kl=1.0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"min_efficiency": 70}, "70 was asked; a share between 0 and 1"),
+        ({"max_kl": -1.0}, "-1 was asked; 0 or more"),
+        ({"min_gain": math.nan}, "nan was asked; a number"),
+    ],
+)
+def test_gates_refuse_what_cannot_be_asked(base, policy, asked, message):
+    from klimit.audit.gate import gate
+
+    with pytest.raises(ArgumentError, match=message):
+        gate(klimit.audit(base, policy), **asked)
+
+
+def test_no_gate_is_passed_by_a_share_that_one_prompt_leaves_open():
+    from klimit.audit.gate import gate
+
+    rng = np.random.default_rng(4)
+    found = klimit.audit(read(rng.normal(size=(1, 64))), shifted(rng, 1, 16))
+    with pytest.raises(DataError, match="so few prompts set no bound"):
+        gate(found, min_efficiency=0.5)
+
+
+def test_without_a_kl_the_price_beyond_trust_is_a_bound_and_below_the_truth():
+    rng = np.random.default_rng(5)
+    found = klimit.audit(read(rng.normal(size=(40, 64))), read(rng.normal(3.0, 1, size=(40, 16))))
+    assert not found.least_kl.trusted
+    said = " ".join(str(found).split())
+    named = float(said.split("gain as much for less than ")[1].split(" nats")[0])
+    assert 2.5 < named < 4.5
+
+
+def test_a_base_without_spread_shows_no_limit_and_is_not_called_unspent():
+    rng = np.random.default_rng(6)
+    said = str(klimit.audit(read(np.full((20, 16), 0.5)), shifted(rng, 20, 8)))
+    assert "rewards are all equal within every prompt" in " ".join(said.split())
+    assert "No KL was spent" not in said
+
+
+def test_the_verdict_of_a_record_is_whole_sentences(base, policy):
+    lines = klimit.audit(base, policy).to_dict()["verdict"]
+    assert all(line.endswith((".", "]")) for line in lines)
