@@ -304,7 +304,7 @@ def _reach(found: Findings, source: str) -> Iterator[Step]:
         if needed <= 1_000_000:
             why = f"These samples are trusted up to {words.nats(limit.trusted_kl, down=True)}."
             main = found.main
-            if main is not None and main.least_kl.trusted:
+            if main is not None and math.isfinite(main.least_kl.high):
                 name = safe(main.label, longest=60)
                 why += f" Then the KL coefficient that buys what {name} gained is known."
             yield Step(
@@ -315,7 +315,7 @@ def _reach(found: Findings, source: str) -> Iterator[Step]:
 def _wanted(found: Findings) -> float:
     """The KL that one would like to see next: the policy's least, or the first budget past trust."""
     main = found.main
-    if main is not None and main.least_kl.trusted and math.isfinite(main.least_kl.value):
+    if main is not None and math.isfinite(main.least_kl.high):
         return float(main.least_kl.value)
     beyond = [kl for kl in found.budgets if kl > found.limit.trusted_kl]
     return min(beyond, default=0.0)
