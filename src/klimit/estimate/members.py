@@ -51,6 +51,10 @@ def combine(
 
     Few samples leave all three short of a long tail, each by an amount of its own, and none goes far
     astray.
+
+    Parameters
+    ----------
+    largest : take the largest, where all are known to fall short
     """
     if not stats.bias_weights.any():
         return plain(stats)

@@ -22,8 +22,8 @@ ENTROPY = 2.0  # nats: below, fewer than 7.4 samples a prompt carry the answer
 _NEAR = ((0.0, 0.012), (0.1, 0.02), (0.25, 0.03), (0.5, 0.03))
 """Nats at which the base can always tell, and by what share the two may disagree."""
 _CHANCE = 3.2  # standard errors that are no chance there,
-_STEEP = 2.0**20
 _FAR_CHANCE, _FAR = 4.0, 0.03  # and where the base's own reach ends
+_STEEP = 2.0**20  # tilt at which all weight is on the best that was seen
 
 
 def why_refused(pool: Pool, limit: Frontier) -> str:

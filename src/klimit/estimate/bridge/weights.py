@@ -49,7 +49,8 @@ _FLAT = 1e-6  # two levels of reward show no bend
 class Line:
     """``log rho = height + slope x - bend x^2``, x = reward - middle; all (prompts, 1) or wider.
 
-    Past its top the line is level: no policy turns from what it seeks.
+    Past its top it falls again, as for a policy that answers alike: a share of what it never draws would
+    hide what the base has there.
     """
 
     height: Floats
