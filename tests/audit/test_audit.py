@@ -512,3 +512,12 @@ def test_a_base_without_spread_shows_no_limit_and_is_not_called_unspent():
 def test_the_verdict_of_a_record_is_whole_sentences(base, policy):
     lines = klimit.audit(base, policy).to_dict()["verdict"]
     assert all(line.endswith((".", "]")) for line in lines)
+
+
+def test_a_later_step_as_the_base_is_another_base_than_the_one_of_the_kl():
+    rng = np.random.default_rng(7)
+    steps = [
+        shifted(rng, 40, 16, shift=shift, step=[step] * 640) for step, shift in ((5, 0.5), (9, 1.0))
+    ]
+    with pytest.warns(EstimateWarning, match="the base is step 5, which by its own"):
+        klimit.audit(*steps)

@@ -112,6 +112,8 @@ def audit(
     else:
         one_model(base)
         found = named(policy)
+        if any(isinstance(step, int) and step > 1 for step in getattr(base, "steps", ())):
+            notes += _started(base)
     how = _How(base, reward, reward_range, prompts, level, seed, paired)
     drafts = [how.draft(part, said) for part, said in zip(found, stated(kl, found), strict=True)]
     audits = [

@@ -120,7 +120,8 @@ def described(rollouts: Rollouts) -> Description:
     import polars as pl
 
     text = f"{rollouts}\nfrom {safe(rollouts.source, longest=200)}; prompts told apart by "
-    text += f"{safe(rollouts.prompt_key)} (prompt= overrides, reward= chooses rewards)"
+    text += safe(rollouts.prompt_key)
+    text += " (--prompt or prompt= overrides, --reward or reward= chooses rewards)"
     parts = [name for name in ("policy", "step") if name in rollouts.table.core.columns]
     group = ["prompt_id", *parts]
     frame = rollouts.table.columns([*group, *rollouts.rewards])

@@ -107,6 +107,12 @@ def start_notes(base: Rollouts) -> list[str]:
     if len(np.unique(codes)) < 2:
         return []
     kl = ByPrompt.of(found.log_ratio[used], codes).estimate(level=0.99, prompts="drawn")
+    later = [step for step in base.steps if isinstance(step, int) and step > 1]
+    if later and kl.low > 0:
+        return [
+            f"the base is step {later[0]:,}, which by its own log-probabilities is {float(kl):.2g} nats from "
+            "the model that ref_logprob speaks of: the KL of the others is to that model, not to this base"
+        ]
     if not (kl.low > 0 and float(kl) > _START):
         return []
     return [
