@@ -104,10 +104,9 @@ def sizes_to(most: int, also: Iterable[int] = ()) -> list[int]:
 
 def bounds(limit: Frontier, top: float) -> dict[str, Any]:
     """The bounds of the literature at some budgets: a row of values for each of them."""
-    edge = min(top, limit.trusted_kl) if limit.trusted_kl > 0 else top
-    kl = edge * (np.arange(1, BOUNDS + 1) / BOUNDS) ** 2
-    if limit.samples.scale == 0 or limit.settings.objective != "reward":
-        return {"kl": [], "rows": []}
+    if limit.samples.scale == 0 or limit.settings.objective != "reward" or not limit.trusted_kl > 0:
+        return {"kl": [], "rows": []}  # samples that tell no limit are as low on its bounds
+    kl = min(top, limit.trusted_kl) * (np.arange(1, BOUNDS + 1) / BOUNDS) ** 2
     if limit.samples.counts.sum() > MANY:
         kl = kl[[2, 5, 8, 11]]
     rows: dict[str, list[float]] = {}
