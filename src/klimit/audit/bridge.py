@@ -79,7 +79,7 @@ def bridged(
     ...     "ref_logprob": np.full(1600, -90.0), "logprob": 2 * (r + 2) - 2 - 90})
     >>> limit = bridged(base, policy)
     >>> print(limit.gain(kl=4.5))  # the truth is 3
-    2.977 [2.945, 3.014]
+    2.978 [2.946, 3.015]
     """
     named = policies if isinstance(policies, Mapping) else {"the policy": policies}
     if not named:
