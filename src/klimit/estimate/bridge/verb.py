@@ -87,7 +87,7 @@ def _carried(limit: Frontier, found: Bridge, room: Floats | None, pooled: Pool) 
     samples, stats = limit.samples, found.stats
     members, tail = combine(stats, None, None, largest=room is None), limit.tail
     if room is None:
-        tail = replace(tail, wary=1.0, long=max(tail.long, _LONG))
+        tail = replace(tail, long=max(tail.long, _LONG))
     ceiling_gain, ceiling_kl = float(found.best.mean()), float(-np.log(found.top).mean())
     curve = Curve.convex(stats.grid.tilts, members.chosen, ceiling_gain=ceiling_gain,
                          ceiling_kl=ceiling_kl, cap=limit.cap)  # fmt: skip
