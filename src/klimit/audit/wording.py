@@ -27,9 +27,7 @@ IMPOSSIBLE = (
 )
 
 
-SURE = (
-    1.6  # times the half of a 95 % interval: what one optimal policy in a thousand does by chance
-)
+SURE = 1.6  # times the half of a 95 % interval: one optimal policy in a thousand
 
 
 def surely_above(value: Any, low: Any, bound: float) -> Any:
