@@ -73,6 +73,13 @@ def test_a_base_audited_against_itself_gains_nothing_and_spends_nothing(base):
     assert same.efficiency.note
 
 
+def test_rounding_is_no_gain():
+    values = 0.1 + np.random.default_rng(5).normal(size=(40, 64)) / 3
+    one, other = read(values), read(values[:, ::-1])
+    gain = klimit.audit(one, other).gain
+    assert gain.low == gain.value == gain.high == 0
+
+
 def test_errors_that_base_and_policy_share_drop_out_of_what_is_paired():
     rng = np.random.default_rng(3)
     scale = np.exp(0.4 * rng.normal(size=(120, 1)))  # prompts differ

@@ -164,6 +164,15 @@ def test_the_verdict_names_rule_setting_gain_and_difference():
     assert "not flattered by the choice" in " ".join(said.split())
 
 
+def test_a_gain_that_may_be_none_is_not_said_to_be_one():
+    rng = np.random.default_rng(1)
+    found = select.compare(rng.normal(size=(40, 16)), gold=rng.normal(size=(40, 16)))
+    assert max(tuned.gold.low for tuned in found.tuned.values()) < 0
+    said = " ".join(str(found).split())
+    assert re.match(r"Chosen by reward, no rule (is shown to keep|keeps) better answers than", said)
+    assert "keeps the best answers" not in said
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -93,6 +93,11 @@ def test_best_of_n_stands_at_its_own_kl_beside_the_limit(rewards, ax):
     assert "the most that any method can gain" in ax.get_legend_handles_labels()[1]
 
 
+def test_sizes_that_spend_alike_are_named_once(ax):
+    klimit.best_of_n(np.ones((20, 8)), n=[2, 4, 8]).plot(ax)
+    assert "N = " not in drawn(ax)
+
+
 def test_without_samples_enough_only_a_lower_bound_is_drawn(ax):
     from klimit.view.plots.frontier import LABEL, PAST
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from klimit._estimate import Estimate
-from klimit.audit.measure import Left, numbers
+from klimit.audit.measure import Left, apart, numbers
 from klimit.estimate.best_of_n.prompt_means import pairing_rank
 from klimit.estimate.bridge import Bridged
 from klimit.estimate.kernel import Floats, Grid
@@ -63,8 +63,7 @@ class Case:
     @cached_property
     def gain(self) -> float:
         """Mean reward of the policy above the base's; 0 where rounding alone tells them apart."""
-        theirs, ours = ordered(self.policy.reward), self.limit.base_reward
-        return 0.0 if abs(theirs - ours) <= 1e-14 * max(abs(theirs), abs(ours)) else theirs - ours
+        return float(apart(ordered(self.policy.reward), self.limit.base_reward))
 
     @property
     def grid(self) -> Grid:

@@ -82,7 +82,13 @@ class Left:
 
     def numbers(self, grid: Grid) -> Floats:
         """(numbers, groups), with each group left out."""
-        return numbers(self.log_mgf, grid, self.policy - self.base, self.kl)
+        return numbers(self.log_mgf, grid, apart(self.policy, self.base), self.kl)
+
+
+def apart(theirs: Floats | float, ours: Floats | float) -> Floats:
+    """The difference of two means; 0 where rounding alone tells them apart."""
+    found = np.subtract(theirs, ours)
+    return np.where(abs(found) <= 1e-14 * np.maximum(np.abs(theirs), np.abs(ours)), 0.0, found)
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,17 @@ def verdict(found: Choices) -> str:
     gold = safe(found.gold_name, longest=40)
     ranked = sorted(found.tuned, key=lambda name: -float(found.tuned[name].gold.value))
     first = found.tuned[ranked[0]]
-    lines = [
-        f"Chosen by {safe(found.proxy_name, longest=40)}, {first.setting} keeps the best answers: "
-        f"{words.signed(first.gold, unit=gold)} over the base model."
-    ]
+    chosen, gain = (
+        f"Chosen by {safe(found.proxy_name, longest=40)},",
+        words.signed(first.gold, unit=gold),
+    )
+    lines = [f"{chosen} {first.setting} keeps the best answers: {gain} over the base model."]
+    if first.gold.low <= 0:
+        shown = "keeps" if first.gold.high <= 0 or first.setting.n == 1 else "is shown to keep"
+        lines = [
+            f"{chosen} no rule {shown} better answers than drawing a single one: the best, "
+            f"{first.setting}, {gain} over the base model."
+        ]
     for name in ranked[1:]:
         other = found.tuned[name]
         apart = found.difference(ranked[0], name)
@@ -41,8 +48,6 @@ def verdict(found: Choices) -> str:
         "Every prompt is judged by the setting that other prompts chose, so these figures are not "
         "flattered by the choice."
     )
-    if first.gold.high <= 0 or first.setting.n == 1:
-        lines.append("No rule keeps better answers than drawing a single one.")
     return "\n".join(words.paragraph(line) for line in lines)
 
 

@@ -88,14 +88,16 @@ def limit(
 
 
 def best(found: BestOfN, ax: Axes, end: float = np.inf, label: str = "best-of-N") -> None:
-    """Mark every N of best-of-N that spends no more than `end` nats."""
+    """Mark every N of best-of-N that spends no more than `end` nats, and say which where there is room."""
     palette = style.palette(ax)
     spent, won = np.atleast_1d(found.kl.value), np.atleast_1d(found.gain.value)
     style.points(ax, found.kl, found.gain, color=palette.best_of_n, marker="s", size=4.5,
                  label=label, seen=spent <= end)  # fmt: skip
+    room, last = 0.04 * min(end, float(spent.max())), 0.0
     for at, n in enumerate(np.atleast_1d(found.n).tolist()):
-        if n > 1 and spent[at] <= end:
+        if spent[at] <= end and spent[at] - last > room:
             style.note(ax, f"N = {n:,}", spent[at], won[at], (5, -9), color=palette.best_of_n)
+            last = spent[at]
 
 
 def spread(end: float, edge: float) -> Floats:

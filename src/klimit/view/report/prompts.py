@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MOST = 5000  # rows
 LONGEST_ID = 200  # characters of an id
 SNIPPET = 90  # characters of a prompt that its row shows
-SATURATED = f"at least {100 * NEARLY:g} % of its samples have the best possible reward"
+SATURATED = f"at least {100 * NEARLY:g} % of a prompt's samples have the best possible reward"
 # key, heading, what it means
 COLUMNS = (
     ("id", "prompt", "its id and how it begins"),
