@@ -287,6 +287,10 @@ DEV = (
         lambda x, at: np.where(x > 0, 0.35 + 0.3 * at.a, 0.1 + 0.1 * at.b), "0/1 both",
         levels([0, 1], [3, 1]), _spread(1, 1),
     ),
+    _noisy(lambda x, at: 0.7 * x - 0.2 * x * x, 0.5, "skewed proxy", GAMMA4, _spread(0.4, 1.2)),
+    _noisy(
+        lambda x, at: at.scale * x - 0.25 * (at.scale * x) ** 2, 0.5, "turns by scale", NORMAL, _spread()
+    ),
 )  # fmt: skip
 
 HELD_OUT = (
@@ -300,12 +304,18 @@ HELD_OUT = (
     ),
     _noisy(lambda x, at: (at.a - 0.35) * x, 0.6, "either sign", NORMAL, _spread(0.4, 1.8)),
     _noisy(lambda x, at: 0.6 * x, 0.6, "t3 gold", NORMAL, _spread(), tail=3.0),
-    _noisy(lambda x, at: 0.7 * x - 0.2 * x * x, 0.5, "skewed proxy", GAMMA4, _spread(0.4, 1.2)),
     _coins(
         lambda x, at: np.where(np.abs(x - 0.8) < 0.8, 0.7, 0.15), "0/1 gold, window", NORMAL, _spread()
     ),
     _noisy(
         lambda x, at: x - 0.35 * at.b * x * x, 0.5, "seven levels",
         levels([-3, -2, -1, 0, 1, 2, 3], [1, 3, 5, 6, 5, 3, 1]), _spread(0.3, 0.8),
+    ),
+    _noisy(
+        lambda x, at: x - (0.1 + 0.2 * at.a) * np.maximum(at.scale * x, 0) ** 3, 0.6, "turns late",
+        NORMAL, _spread(0.3, 1.2),
+    ),
+    _noisy(
+        lambda x, at: np.log1p(np.maximum(x + 2, 0)), 0.4, "skewed, saturates", GAMMA4, _spread(0.4, 1.2)
     ),
 )  # fmt: skip

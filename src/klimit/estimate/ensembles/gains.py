@@ -15,6 +15,7 @@ from klimit._estimate import Estimate
 from klimit.estimate.ensembles.moments import moments
 from klimit.estimate.ensembles.panel import Panel
 from klimit.estimate.kernel import Floats
+from klimit.estimate.proxy.bands import two_sided
 from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.proxy.result import Hacking
 from klimit.estimate.proxy.verb import along, in_order
@@ -77,6 +78,7 @@ class Curve:
     value : (nodes,) gold gain
     moves : (groups, nodes) what each group of prompts moves it by
     wrong : (nodes,) how far corrections may be off, to either side
+    bend : (nodes,) how far gold may bend on, to the side of its sign
     signed : (nodes,) the same with the sign of the correction, for differences
     trusted_kl : nats
     """
@@ -85,6 +87,7 @@ class Curve:
     value: Floats
     moves: Floats
     wrong: Floats
+    bend: Floats
     signed: Floats
     quantile: float
     trusted_kl: float
@@ -95,13 +98,13 @@ class Curve:
         """The gold gain of one proxy."""
         bands = hack.readings.bands
         return cls(
-            bands.kl, bands.value, bands.moves, bands.wrong, bands.signed_wrong, bands.quantile,
-            bands.trusted_kl, hack.settings.level,
+            bands.kl, bands.value, bands.moves, bands.wrong, bands.bend, bands.signed_wrong,
+            bands.quantile, bands.trusted_kl, hack.settings.level,
         )  # fmt: skip
 
     def only(self, kl: float) -> Curve:
         """The same at one budget alone."""
-        rows = np.stack([self.value, self.wrong, self.signed, *self.moves])
+        rows = np.stack([self.value, self.wrong, self.bend, self.signed, *self.moves])
         root = np.sqrt(self.kl)
         found = np.array([np.interp(np.sqrt(kl), root, row / root) for row in rows]) * np.sqrt(kl)
         return replace(
@@ -109,8 +112,9 @@ class Curve:
             kl=np.array([kl]),
             value=found[:1],
             wrong=found[1:2],
-            signed=found[2:3],
-            moves=found[3:, None],
+            bend=found[2:3],
+            signed=found[3:4],
+            moves=found[4:, None],
         )
 
     @classmethod
@@ -122,6 +126,7 @@ class Curve:
             value=np.mean([c.value for c in curves], axis=0),
             moves=np.mean([c.moves for c in curves], axis=0),
             wrong=np.mean([c.wrong for c in curves], axis=0),
+            bend=np.mean([c.bend for c in curves], axis=0),
             signed=np.mean([c.signed for c in curves], axis=0),
             trusted_kl=min(c.trusted_kl for c in curves),
         )
@@ -140,19 +145,23 @@ class Curve:
             value=self.value - other.value,
             moves=self.moves - other.moves,
             wrong=np.hypot(self.signed - other.signed, apart),
+            bend=self.bend - other.bend,
             signed=self.signed - other.signed,
             trusted_kl=min(self.trusted_kl, other.trusted_kl),
         )
 
     def at(self, kl: Floats) -> Estimate:
         """The estimate at budgets of any shape; untrusted it has no limits."""
-        reach = np.hypot(self.quantile * np.sqrt((self.moves**2).sum(axis=0)), self.wrong)
-        value, reach = self._between(self.value, kl), self._between(reach, kl)
+        error = self.quantile * np.sqrt((self.moves**2).sum(axis=0))
+        sides = np.hypot(error, two_sided(self.wrong, self.bend))
         trusted = kl <= self.trusted_kl * (1 + 1e-9)
-        reach = np.where(trusted | (kl == 0), reach, np.inf)
+        below, above = (
+            np.where(trusted | (kl == 0), self._between(side, kl), np.inf) for side in sides
+        )
+        value = self._between(self.value, kl)
         note = "" if np.all(trusted) else f"beyond the trusted {self.trusted_kl:.2g} nats"
         return Estimate.of(
-            value, value - reach, value + reach, level=self.level, trusted=trusted, note=note
+            value, value - below, value + above, level=self.level, trusted=trusted, note=note
         )
 
     def _between(self, values: Floats, kl: Floats) -> Floats:

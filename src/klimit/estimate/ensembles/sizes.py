@@ -72,6 +72,7 @@ def by_size(
         found[size] = replace(
             curve, value=curve.value * ratio, moves=curve.moves * ratio,
             wrong=near * ends[1].wrong + (1 - near) * ends[number].wrong,
+            bend=near * ends[1].bend + (1 - near) * ends[number].bend,
             signed=near * ends[1].signed + (1 - near) * ends[number].signed,
             trusted_kl=min(end.trusted_kl for end in ends.values()),
         )  # fmt: skip
@@ -105,7 +106,7 @@ def _plugin(values: Floats, pairs: Pairs, kl: float, like: Curve) -> Curve:
     moves = summed / len(effect) * np.sqrt(groups / max(groups - 1, 1))
     return replace(
         like, kl=np.array([kl]), value=np.array([point.gold.mean()]), moves=moves[:, None],
-        wrong=np.zeros(1), signed=np.zeros(1),
+        wrong=np.zeros(1), bend=np.zeros(1), signed=np.zeros(1),
     )  # fmt: skip
 
 

@@ -1,9 +1,10 @@
 """Gold gain on a grid of KL budgets: value, interval, and how far it is trusted.
 
-The interval has three parts: what the choice of prompts (or, for these very prompts, of samples)
+The interval has four parts: what the choice of prompts (or, for these very prompts, of samples)
 moves, the tilt that spends the budget included; how far the correction may be wrong, to either side
-since its sign is not known beforehand; and how far the proxy's own frontier may have misplaced the
-tilt.
+since its sign is not known beforehand; how far the proxy's own frontier may have misplaced the
+tilt; and, where gold bends away from the proxy, how much further it may have bent where few samples
+are, to that side alone.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ _WRONG = (0.3, 0.7, 0.5, 0.2, 1.0)
 # and of the proxy's correction, where gold is told and not where it turns: gold may bend where
 # nothing was drawn, and where the proxy's tail is exponential much was not drawn
 _BENT, _LONG = 0.3, 0.7
+# and of the bend, as a multiple of the share of the proxy's gain that few samples hide: where the far
+# samples are missing, gold looks straight and its error small at once
+_BEND = 4.0
 _WARY = (0.25, 0.25, 0.25, 0.15, 0.5)
 
 
@@ -42,6 +46,7 @@ class GoldBands:
     moves : (units, nodes) what each unit of the sample moves it by: the squares sum to the variance
     error : standard error
     wrong : how far correction and tilt may be off, to either side
+    bend : how far gold may bend on beyond that, to the side it bends to: negative where below
     signed_wrong : the same with the sign of what was corrected: differences between nodes are wrong
         together
     quantile : two-sided, of the error
@@ -55,21 +60,34 @@ class GoldBands:
     moves: Floats
     error: Floats
     wrong: Floats
+    bend: Floats
     signed_wrong: Floats
     quantile: float
     doubt: Floats
     trusted_kl: float
 
     @property
+    def off(self) -> Floats:
+        """(2, nodes) how far correction, tilt and bend may be off below and above the value."""
+        return two_sided(self.wrong, self.bend)
+
+    @property
     def reach(self) -> Floats:
-        """Half the length of the interval."""
-        return np.asarray(np.hypot(self.quantile * self.error, self.wrong))
+        """(2, nodes) how far the interval goes below and above the value."""
+        return np.asarray(np.hypot(self.quantile * self.error, self.off))
 
     def at(self, which: Floats, kl: Floats) -> Floats:
         """One of these between nodes; towards 0 nats all of them vanish as the root of the KL."""
         root = np.sqrt(self.kl)
+        if which.ndim == 2:
+            return np.stack([self.at(row, kl) for row in which])
         found = np.interp(np.sqrt(kl), root, which / root) * np.sqrt(kl)
         return np.asarray(found)
+
+
+def two_sided(wrong: Floats, bend: Floats) -> Floats:
+    """(2, ...) below and above: what may be wrong to either side, and to the side of the bend."""
+    return np.stack([np.hypot(wrong, np.minimum(bend, 0)), np.hypot(wrong, np.maximum(bend, 0))])
 
 
 def gold_bands(
@@ -107,7 +125,8 @@ def gold_bands(
     unit = spread * np.sqrt(2 * kl)  # about what gold's own optimum gains
     own = path.at(path.gains[:1], tilt[:1])[0]
     uncorrected = np.einsum("i,ij->j", reads.weights, reads.full[which[1]])[None]
-    thin = unit * np.abs(1 - path.at(uncorrected, tilt[:1])[0] / np.maximum(own, 1e-300))
+    hidden = np.abs(1 - path.at(uncorrected, tilt[:1])[0] / np.maximum(own, 1e-300))
+    thin = unit * hidden
     noise = path.at(read.noise[None], tilt[:1])[0]
     parts = np.stack([np.abs(value - plugin), dissent, misplaced, thin, noise])
     wrong, wary = (
@@ -116,6 +135,8 @@ def gold_bands(
     # where gold turns is held without what was not drawn: docs/tables/proxy.md
     signed = np.where(value >= plugin, wrong, -wrong)
     wrong = np.hypot(wrong, max(_BENT, _LONG * path.limit.tail.long) * thin)
+    straight = own * value[0] / own[0] if own[0] > 0 else value
+    bend = _BEND * hidden * (value - straight)
     doubt = wary / np.maximum(unit, 1e-300)
     wall = min(horizon, path.limit.trusted_kl)
     unsure = (doubt > DOUBT) | (kl > wall) | (not correctable)
@@ -125,7 +146,7 @@ def gold_bands(
     trusted = 0.0 if first == 0 else float(kl[first - 1])
     if 0 < first < len(kl) and doubt[first] <= DOUBT:
         trusted = float(wall)
-    return GoldBands(kl, value, plugin, moves, error, wrong, signed, quantile, doubt, trusted)
+    return GoldBands(kl, value, plugin, moves, error, wrong, bend, signed, quantile, doubt, trusted)
 
 
 def _misplaced(path: Path, kl: Floats) -> Floats:

@@ -56,7 +56,7 @@ def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
         tilt = np.where(slope > 0, 1 / np.where(slope > 0, slope, 1.0), np.inf)
     along = _along(hack, flat)
     there, own = _at_tilt(hack, flat, tilt)
-    wrong = hack.readings.bands.at(hack.readings.bands.wrong, flat)
+    above, below = hack.readings.bands.at(hack.readings.bands.off, flat)  # gold is taken off
     at_kl = _gold_at_kl(hack.gold, flat)
     at_tilt, log_mgf = _gold_at_tilt(hack.gold, tilt)
     regularised = slope * log_mgf.value - there + slope * own
@@ -67,10 +67,10 @@ def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
 
     def estimate(values: Floats, extra: Floats, trusted: Floats, least: float) -> Estimate:
         error = _error(hack, values, flat)
-        sure = np.hypot(hack.readings.bands.quantile * error, np.hypot(wrong, extra))
+        sure = np.hypot(hack.readings.bands.quantile * error, extra)
         value = np.maximum(values[0], least)
-        low = np.where(trusted, np.maximum(values[0] - sure, least), least)
-        high = np.where(trusted, np.maximum(values[0] + sure, value), np.inf)
+        low = np.where(trusted, np.maximum(values[0] - np.hypot(sure, below), least), least)
+        high = np.where(trusted, np.maximum(values[0] + np.hypot(sure, above), value), np.inf)
         note = "" if np.all(trusted) else "beyond what these samples show of proxy or gold"
         shape = np.shape(kl)
         parts = (np.minimum(low, value), high, trusted)
@@ -96,16 +96,18 @@ def efficiency(hack: Hacking, kl: Floats) -> Estimate:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = along / np.where(limit > 0, limit, np.nan)
         error = hack.readings.bands.quantile * _error(hack, ratio, flat)
-        wrong = hack.readings.bands.at(hack.readings.bands.wrong, flat) / best.value
+        below, above = hack.readings.bands.at(hack.readings.bands.off, flat) / best.value
         extra = np.abs(ratio[0]) * _reach(best) / best.value
-        sure = np.sqrt(error**2 + wrong**2 + extra**2)
+        sure = np.hypot(error, extra)
         floor = np.where(np.asarray(gold.low) >= 0, 0.0, np.asarray(gold.low) / best.low)
         ceiling = np.where(np.asarray(gold.high) >= 0, np.asarray(gold.high) / best.low, 0.0)
     trusted = np.asarray(gold.trusted) & np.asarray(best.trusted)
     value = np.minimum(ratio[0], 1.0)
-    low = np.where(trusted, value - sure, np.minimum(floor, value))
+    low = np.where(trusted, value - np.hypot(sure, below), np.minimum(floor, value))
     high = np.where(
-        trusted, np.minimum(value + sure, 1.0), np.minimum(np.maximum(ceiling, value), 1.0)
+        trusted,
+        np.minimum(value + np.hypot(sure, above), 1.0),
+        np.minimum(np.maximum(ceiling, value), 1.0),
     )
     note = (
         "" if np.all(trusted) else "beyond what these samples show of proxy or gold: an upper bound"

@@ -72,7 +72,7 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
     gain = gain - gain[0] + float(hack.proxy.gain(kl).value)
     bands = readings.bands
     trusted = kl <= min(bands.trusted_kl, hack.proxy.trusted_kl)
-    wrong = float(bands.at(bands.wrong, safe)[0])
+    wrong = float(bands.at(np.hypot(bands.wrong, bands.bend), safe)[0])
 
     def estimate(values: Floats, doubt: float) -> Estimate:
         error = float(leave_out_error(values[1:], values[0], hack.reads.weights)[0])

@@ -106,9 +106,9 @@ class Hacking:
         budget = _budgets(kl)
         bands = self.readings.bands
         value = self._along(budget)
-        reach = bands.at(bands.reach, budget)
+        below, above = bands.at(bands.reach, budget)
         trusted = budget <= bands.trusted_kl
-        low, high = value - reach, value + reach
+        low, high = value - below, value + above
         note = ""
         if not np.all(trusted):
             least, most = self._any_policy(np.atleast_1d(budget))
