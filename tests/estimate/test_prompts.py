@@ -56,11 +56,40 @@ def test_a_prompt_is_trusted_where_its_samples_reach_its_kl_with_two_nats_to_spa
     assert 0 < table["trusted"].sum() <= 30
 
 
-def test_unsolved_prompts_are_shown_without_headroom():
+def test_unsolved_prompts_have_what_others_of_the_kind_tell_and_are_not_trusted():
     rewards, _ = pass_rates(np.random.default_rng(3), 60, 6)
     rewards[0] = 0.0
     row = klimit.frontier(rewards).prompts(0.2).row(0, named=True)
-    assert (row["mean_reward"], row["headroom"], row["gain"], row["kl"]) == (0, 0, 0, 0)
+    assert (row["mean_reward"], row["headroom"], row["trusted"]) == (0, 0, False)
+    assert 0 < row["gain"] < 0.2
+    assert klimit.frontier(rewards, estimator="plugin").prompts(0.2)["gain"][0] == 0
+
+
+@pytest.mark.parametrize(("samples", "size"), [(8, 0.15), (16, 0.5), (32, 0.1)])
+def test_gains_of_pass_rates_are_possible_and_nearer_the_truth_than_uncorrected_ones(samples, size):
+    rng = np.random.default_rng(5)
+    rates = rng.beta(size, 4 * size, 120)
+    rewards = (rng.random((120, samples)) < rates[:, None]) * 1.0
+    limit = klimit.frontier(rewards)
+    kl = 0.9 * limit.trusted_kl
+    table = limit.prompts(kl)
+    assert (table["gain"] + table["mean_reward"] <= 1 + 1e-9).all()
+    tilt = 1 / float(limit.beta(kl).value)
+    assert table["gain"].max() <= np.tanh(tilt / 4) * 1.05  # no rate can gain more at this tilt
+    truth = rates * np.exp(tilt) / (1 - rates + rates * np.exp(tilt)) - rates
+    plain = klimit.frontier(rewards, estimator="plugin").prompts(kl)["gain"]
+    assert ((table["gain"] - truth) ** 2).mean() < ((plain - truth) ** 2).mean()
+
+
+def test_no_prompt_gains_more_than_its_range_leaves():
+    rng = np.random.default_rng(6)
+    rewards = rng.choice([1.0, 2.0, 3.0, 4.0, 5.0], p=[0.3, 0.3, 0.2, 0.15, 0.05], size=(40, 16))
+    rewards[0] = np.where(np.arange(16) < 15, 4.0, 5.0)
+    limit = klimit.frontier(rewards, reward_range=(1, 5))
+    for kl in (0.5, 1.0, 2.0, 4.0):
+        table = limit.prompts(kl)
+        assert (table["gain"] + table["mean_reward"] <= 5 + 1e-9).all()
+        assert_allclose(table["gain"].mean(), limit.gain(kl).value, rtol=1e-9)
 
 
 @settings(max_examples=50, deadline=None)

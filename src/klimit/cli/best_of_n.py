@@ -49,8 +49,10 @@ def best_of_n(
     with steps("reading", "best-of-N and the limit") as job:
         rollouts = source.load(judge=judge)
         job.next()
-        sizes = [2**k for k in range(7) if 2**k <= usual_size(rollouts)] if n is None else n
-        found = klimit.best_of_n(rollouts, n=sizes, reward=source.reward, judge=judge, **how)
+        if n is None:
+            most = usual_size(rollouts, source.reward, judge)
+            n = [2**k for k in range(7) if 2**k <= most]
+        found = klimit.best_of_n(rollouts, n=n, reward=source.reward, judge=judge, **how)
     log_to(track, found)
     if output is not None:
         write_table(found.to_frame(), output)

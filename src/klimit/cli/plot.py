@@ -127,9 +127,10 @@ def _of_base(base: Rollouts, what: str, source: Asked, ax: Axes, plugin: bool) -
 
     kl = source.one_kl()
     how = {name: source.how[name] for name in ("reward_range", "level", "seed")}
-    sizes = [2**k for k in range(1, 7) if 2**k <= max(usual_size(base) / 2, 2)]
+    most = usual_size(base, source.reward)
+    sizes = [2**k for k in range(1, 7) if 2**k <= max(most / 2, 2)]
     best: Any = None
-    if what in ("limit", "best-of-n") and usual_size(base) >= 2:
+    if what in ("limit", "best-of-n") and most >= 2:
         best = klimit.best_of_n(base, n=sizes, reward=source.reward, **how)
     if what == "best-of-n":
         if best is None:

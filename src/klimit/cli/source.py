@@ -119,10 +119,18 @@ def from_source(command: Callable[..., None]) -> Callable[..., None]:
     return collected
 
 
-def usual_size(rollouts: Rollouts) -> int:
-    """The samples that nearly all prompts have, or where these are hardly any, half of them."""
+def usual_size(rollouts: Rollouts, *rewards: str | None) -> int:
+    """The samples that nearly all prompts have, or where these are hardly any, half of them.
+
+    Counted are samples that have all of these rewards: the first may be None where there is one.
+    """
+    from klimit.estimate.inputs import reward_column
     from klimit.estimate.samples import nearly_all
 
-    counts = np.bincount(rollouts.groups.codes)
+    column = reward_column(rollouts, rewards[0], others=tuple(x for x in rewards[1:] if x))
+    known = ~np.isnan([column.values, *column.others.values()]).any(axis=0)
+    prompt = np.repeat(np.arange(len(column.lengths)), column.lengths)
+    counts = np.bincount(prompt[known], minlength=len(column.lengths))
+    counts = counts[counts > 0]
     most = nearly_all(counts)
     return most if most >= 4 else int(np.quantile(counts, 0.5, method="lower"))

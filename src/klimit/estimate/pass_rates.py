@@ -111,6 +111,22 @@ def log_mgf_of_rate(rate: Floats, tilt: float) -> Floats:
         return np.asarray(np.logaddexp(np.log1p(-rate), np.log(rate) + tilt) - tilt * rate)
 
 
+def gain_at_tilt(rate: Floats, tilt: float) -> Floats:
+    """Gain of a Bernoulli reward at a tilt; inf: all weight on the better reward."""
+    with np.errstate(divide="ignore"):
+        odds = np.log(rate) - np.log1p(-rate)
+    share = np.where(rate < 1, 1 / (1 + np.exp(-np.minimum(odds, 700.0) - min(tilt, 1e4))), 1.0)
+    return np.asarray(np.where(rate > 0, share - rate, 0.0))
+
+
+def kl_at_tilt(rate: Floats, tilt: float) -> Floats:
+    """Nats that a Bernoulli reward's optimum spends at a tilt."""
+    from scipy.special import rel_entr
+
+    share = np.minimum(rate + gain_at_tilt(rate, tilt), 1.0)
+    return np.asarray(rel_entr(share, rate) + rel_entr(1 - share, 1 - rate))
+
+
 def gain_of_rate(rate: Floats, kl: float) -> Floats:
     """Gain of a Bernoulli reward at so many nats: ``a - rate`` where ``kl(a || rate) = kl``."""
     from scipy.special import rel_entr

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit.estimate.kernel import Floats
+from klimit.estimate.pass_rates import gain_at_tilt, gain_of_rate, kl_at_tilt
+from klimit.estimate.rates_by_prompt import Passes
 from klimit.estimate.samples import Samples, ordered_mean
 from klimit.estimate.tilted import TiltedPrompts, tilt_prompts, tilt_to_kl
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
 
 _TRUST = 2.0  # nats below log M that a single prompt is trusted to
+_FULL, _HALVINGS = 2.0**40, 60  # shares times so much fill all room; then it is found to 60 bits
 
 
 def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
@@ -32,22 +35,45 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
     Notes
     -----
     The correction of the frontier is shared out by each prompt's leading bias ``chi2 / M``
-    (theory.md H-1).
+    (theory.md H-1), up to the end of `reward_range`. Of 0/1 rewards a prompt has what the mixture of
+    all prompts' pass rates says of its count of successes: unsolved prompts have a part too, which
+    is not trusted.
     """
     import polars as pl
 
     samples = limit.samples
+    room = np.full(samples.prompts, np.inf)
+    if limit.settings.reward_range is not None and limit.settings.objective == "reward":
+        room = np.maximum(limit.settings.reward_range[1] - samples.means, samples.tops)
+    passes = Passes.of(samples) if limit.settings.estimator == "corrected" else None
+    none = np.zeros(samples.prompts)
     if limit.settings.budget == "per-prompt":
         found = tilt_to_kl(samples, kl)
-        gain = _corrected(found.gain, float(limit.gain(kl).value), _share(found, samples), samples)
-        spent = found.kl
+        mean, spent = float(limit.gain(kl).value), found.kl
+        if passes is None:
+            gain = _shared_out(found.gain, _bias(found, samples), mean, samples, room)
+        else:
+            gains, some = passes.expected(
+                lambda q: gain_of_rate(q, kl), lambda q: np.sign(q * (1 - q))
+            )
+            gain = _shared_out(none, gains, mean, samples, room)
+            spent = np.where(samples.variances > 0, spent, kl * some)
     else:
         point = limit.curve.at_kl(kl)
-        tilt = float(point.tilt)
-        found = tilt_prompts(samples, tilt)
-        share = _share(found, samples)
-        gain = _corrected(found.gain, float(point.gain), share, samples)
-        spent = _corrected(found.kl, min(kl, limit.curve.ceiling_kl), share, samples)
+        mean, budget = float(point.gain), min(kl, limit.curve.ceiling_kl)
+        found = tilt_prompts(samples, float(point.tilt))
+        if passes is None:
+            bias = _bias(found, samples)
+            gain = _shared_out(found.gain, bias, mean, samples, room)
+            spent = _shared_out(found.kl, bias, budget, samples)
+        else:
+            tilt = float(point.tilt) * passes.step
+            gains, spends = passes.expected(
+                lambda q: gain_at_tilt(q, tilt), lambda q: kl_at_tilt(q, tilt)
+            )
+            gain = _shared_out(none, gains, mean, samples, room)
+            spent = _shared_out(none, spends, budget, samples)
+    told = samples.variances > 0  # by the prompt's own samples
     keep = samples.kept
     ids = limit.ids
     return pl.DataFrame(
@@ -59,22 +85,42 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
             "kl": spent,
             "headroom": samples.tops,
             "ess": samples.counts / (1 + found.chi_square),
-            "trusted": spent <= np.log(samples.counts) - _TRUST,
+            "trusted": (spent <= np.log(samples.counts) - _TRUST) & (told | (gain == 0)),
         }
     )
 
 
-def _corrected(plugin: Floats, mean: float, share: Floats, samples: Samples) -> Floats:
-    """Values that average to `mean`: what lacks is shared out, what is too much is taken in proportion."""
-    extra = mean - ordered_mean(plugin, samples)
-    if extra >= 0:
-        return plugin + extra * share
-    return plugin * (1 + extra / ordered_mean(plugin, samples))
+def _shared_out(
+    start: Floats, share: Floats, mean: float, samples: Samples, room: Floats | float = np.inf
+) -> Floats:
+    """Values that average to `mean`: what lacks is shared out, what is too much is taken in proportion.
+
+    None is above its `room`: what one prompt cannot have the others get.
+    """
+    own, whole = ordered_mean(start, samples), ordered_mean(share, samples)
+    extra = mean - own
+    if extra < 0:
+        return start * (1 + extra / own)
+    share = share * (extra / whole) if whole > 0 else np.full(len(start), extra)
+    found = start + share
+    if (found <= room).all():
+        return found
+
+    def filled(times: float) -> Floats:
+        return np.minimum(start + times * share, room)
+
+    least, most = 1.0, 2.0
+    while ordered_mean(filled(most), samples) < mean and most < _FULL:
+        least, most = most, 2 * most
+    for _ in range(_HALVINGS):
+        middle = (least + most) / 2
+        short = ordered_mean(filled(middle), samples) < mean
+        least, most = (middle, most) if short else (least, middle)
+    found = filled(most)
+    return found + (mean - ordered_mean(found, samples))
 
 
-def _share(found: TiltedPrompts, samples: Samples) -> Floats:
-    """Shares of the mean correction, averaging to 1; a constant prompt has none."""
+def _bias(found: TiltedPrompts, samples: Samples) -> Floats:
+    """What each prompt's leading bias is in proportion to; a constant prompt has none."""
     bias = found.chi_square / samples.counts
-    bias = bias if bias.any() else np.asarray(samples.variances > 0, dtype=float)
-    mean = ordered_mean(bias, samples)
-    return bias / mean if mean > 0 else bias
+    return bias if bias.any() else np.asarray(samples.variances > 0, dtype=float)

@@ -135,6 +135,11 @@ def _infinite(grouped: Grouped, name: str, at: int, row: Callable[[int], int] | 
 
 def _flat(values: Any, name: str) -> tuple[Floats, Integers]:
     """All rewards in a row, and how many each prompt has."""
+    if hasattr(type(values), "columns") or hasattr(type(values), "column_names"):
+        raise ArgumentError(
+            f"a table ({type(values).__name__}) was given; an array, a sequence of arrays or Rollouts "
+            "was expected. Read it first: klimit.read(table)."
+        )
     array = _rectangle(values)
     if array is not None:
         if array.ndim != 2:
