@@ -11,7 +11,7 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.view import path, words
-from klimit.view.limit import LADDER
+from klimit.view.limit import LADDER, around
 from klimit.view.table import table
 
 if TYPE_CHECKING:
@@ -26,13 +26,9 @@ BOUNDS = ("moment", "sub_gaussian", "variance", "sup_norm")
 HELD = ("shift", "share", "proxy_part", "proxy_rest", "fixed_proxy_gain", "fixed_gold_gain")
 
 
-def budgets(hack: Hacking, *, trusted: int = 4) -> list[float]:
-    """Round KL budgets (nats): the last few trusted ones, and one past them."""
-    within = [kl for kl in LADDER if kl <= hack.trusted_kl]
-    past = [kl for kl in LADDER if kl > hack.trusted_kl]
-    if not within:
-        return [kl for kl in past if kl >= 0.1][:3]
-    return within[-trusted:] + past[:1]
+def budgets(hack: Hacking) -> list[float]:
+    """KL budgets (nats) that show where gold goes."""
+    return around(hack.trusted_kl)
 
 
 def text(hack: Hacking, kl: Sequence[float] | None = None) -> str:

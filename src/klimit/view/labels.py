@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 PARTS = ("prompts", "samples", "labels", "saved", "allowed", "possible")
 
 
-def budgets(few: Sparse, *, trusted: int = 4) -> list[float]:
+def budgets(few: Sparse) -> list[float]:
     """Round KL budgets (nats): the last few trusted ones; the first ones where none is."""
     within = [kl for kl in LADDER if kl <= few.trusted_kl]
-    return within[-trusted:] or [kl for kl in LADDER if kl >= 0.1][:3]
+    return within[-4:] or [kl for kl in LADDER if kl >= 0.1][:3]
 
 
 def text(few: Sparse, kl: Sequence[float] | None = None) -> str:

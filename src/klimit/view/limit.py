@@ -20,15 +20,18 @@ MOST_SAMPLES = 1_000_000  # a prompt; past it, naming a number would be a joke
 LADDER = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0)
 
 
-def budgets(limit: Frontier, *, trusted: int = 4) -> list[float]:
-    """Round KL budgets (nats) that show a limit: the last few trusted ones, and one past them."""
-    if not math.isfinite(limit.trusted_kl):
-        return [0.5, 1.0, 2.0]
-    within = [kl for kl in LADDER if kl <= limit.trusted_kl]
-    past = [kl for kl in LADDER if kl > limit.trusted_kl]
+def budgets(limit: Frontier) -> list[float]:
+    """KL budgets (nats) that show a limit."""
+    return around(limit.trusted_kl) if math.isfinite(limit.trusted_kl) else [0.5, 1.0, 2.0]
+
+
+def around(trusted_kl: float) -> list[float]:
+    """Round KL budgets (nats): the last few trusted ones, and one past them."""
+    within = [kl for kl in LADDER if kl <= trusted_kl]
+    past = [kl for kl in LADDER if kl > trusted_kl]
     if not within:
         return [kl for kl in past if kl >= 0.1][:3]
-    return within[-trusted:] + past[:1]
+    return within[-4:] + past[:1]
 
 
 def text(

@@ -38,7 +38,7 @@ def _sentences(path: TrainedPath, run: str, turn: Turn) -> list[str]:
     own = [one for one in path if one.run == run]
     lines = [_ended(path, own[-1])]
     if len(own) > 1:
-        lines += [_highest(path, own, turn), _turned(turn)]
+        lines += [_highest(own, turn), _turned(turn)]
     return [line for line in lines if line]
 
 
@@ -49,7 +49,7 @@ def _ended(path: TrainedPath, last: Checkpoint) -> str:
     return f"{_name(last.label, 60)} gained {proxy} and {gold}{spent}."
 
 
-def _highest(path: TrainedPath, own: list[Checkpoint], turn: Turn) -> str:
+def _highest(own: list[Checkpoint], turn: Turn) -> str:
     known = [one for one in own if math.isfinite(one.kl.value)]
     if not turn.alike:
         return ""

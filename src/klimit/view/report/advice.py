@@ -93,7 +93,7 @@ def _run(found: Findings) -> Iterator[Step]:
         yield Step(
             f"Measure the KL of {name}: log-probabilities under policy and base, or --kl.", why
         )
-    yield from _spending(found, audit, name)
+    yield from _spending(found, audit)
     share = audit.efficiency
     if share.trusted and math.isfinite(share.low):
         if surely_above(share.value, share.low, 1.0):
@@ -112,7 +112,7 @@ def _run(found: Findings) -> Iterator[Step]:
     yield from _misplaced(audit, name)
 
 
-def _spending(found: Findings, audit: Audit, name: str) -> Iterator[Step]:
+def _spending(found: Findings, audit: Audit) -> Iterator[Step]:
     least, spent = audit.least_kl, float(audit.kl.value)
     if not math.isfinite(spent) or not math.isfinite(least.value) or least.value <= 0:
         return
