@@ -346,9 +346,7 @@ def _row(hack: Hacking, kl: float) -> dict[str, Any]:
 
 def frame(hack: Hacking, kl: Sequence[float] | None = None) -> pl.DataFrame:
     """Return a row per budget: each number with its limits, null where not finite."""
-    import polars as pl
-
-    from klimit.view.records import columns
+    from klimit.view.records import columns, framed
 
     kl = budgets(hack) if kl is None else [float(budget) for budget in kl]
     rows = []
@@ -361,5 +359,4 @@ def frame(hack: Hacking, kl: Sequence[float] | None = None) -> pl.DataFrame:
             row |= columns(f"{name}_gap", getattr(gaps, name))
         row["trusted"] = bool(hack.gold_gain(budget).trusted)
         rows.append(row)
-    types: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64) | {"trusted": pl.Boolean}
-    return pl.DataFrame(rows, schema=types)
+    return framed(rows)

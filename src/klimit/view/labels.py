@@ -255,9 +255,7 @@ def _row(few: Sparse, kl: float) -> dict[str, Any]:
 
 def frame(few: Sparse, kl: Sequence[float] | None = None) -> pl.DataFrame:
     """Return a row per budget: each number with its limits, null where not finite."""
-    import polars as pl
-
-    from klimit.view.records import columns
+    from klimit.view.records import columns, framed
 
     kl = budgets(few) if kl is None else [float(budget) for budget in kl]
     lines = []
@@ -269,5 +267,4 @@ def frame(few: Sparse, kl: Sequence[float] | None = None) -> pl.DataFrame:
         line |= {name: getattr(split, name) for name in PARTS}
         line["allowed"] = split.allowed if math.isfinite(split.allowed) else None
         lines.append(line | {"trusted": bool(few.gold_gain(budget).trusted)})
-    types: dict[str, Any] = dict.fromkeys(lines[0], pl.Float64) | {"trusted": pl.Boolean}
-    return pl.DataFrame(lines, schema=types)
+    return framed(lines)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.view import words
 from klimit.view.table import table
@@ -51,7 +50,7 @@ def text(
     said = verdict(limit, kl, companion)
     parts = [said if limit.samples.scale > 0 else words.paragraph(said)]
     if limit.samples.scale > 0:
-        parts += [rows(limit, kl, spends), legend(limit)]
+        parts += [table(*cells(limit, kl, spends)), legend(limit)]
     parts.append(words.footnotes([*notes(limit), *more]))
     return "\n\n".join(part for part in parts if part)
 
@@ -109,7 +108,9 @@ def headline(limit: Frontier, kl: Sequence[float]) -> str:
     if words.signed(gain) == "not known":
         return f"{where} these samples do not show the limit."
     found = f"{where} the best any method can do is {words.signed(gain, unit=_unit(limit))}"
-    slope = f", with beta = {_slope(beta)}" if beta.trusted and beta.value > 0 else ""
+    slope = (
+        f", with beta = {words.short(float(beta.value))}" if beta.trusted and beta.value > 0 else ""
+    )
     return f"{found}{slope}."
 
 
@@ -156,20 +157,15 @@ def trust(limit: Frontier, kl: Sequence[float]) -> str:
     return f"{reach}; {asked} would take about {needed:,}."
 
 
-def rows(limit: Frontier, kl: Sequence[float], spends: Mapping[float, str] | None = None) -> str:
-    """The table: a row per budget."""
-    return table(*cells(limit, kl, spends))
-
-
 def cells(
     limit: Frontier, kl: Sequence[float], spends: Mapping[float, str] | None = None
 ) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the table."""
+    """Headings, and a row per budget."""
     headings = ["KL", "gain", "beta"]
     lines = []
     for budget, shown in zip(kl, words.aligned(kl), strict=True):
         gain, beta = limit.gain(budget), limit.beta(budget)
-        slope = _slope(beta) if beta.trusted and budget > 0 else "-"
+        slope = words.short(float(beta.value)) if beta.trusted and budget > 0 else "-"
         lines.append([shown, words.plain(gain), slope])
     if spends is not None:
         headings.append("best-of-N at this KL")
@@ -190,10 +186,6 @@ def legend(limit: Frontier) -> str:
         "KL is the distance from the base model, in nats per answer: best-of-4 spends up to 0.64 "
         f"nats, best-of-16 up to 1.84. Gain is {gained}, with a {level} interval; beta is {slope}."
     )
-
-
-def _slope(beta: Estimate) -> str:
-    return words.short(float(beta.value))
 
 
 def _unit(limit: Frontier) -> str:

@@ -263,16 +263,23 @@ def _beside(best: BestOfN | None, names: Sequence[str]) -> list[dict[str, Any]]:
 
 def limit_frame(limit: Frontier, kl: Sequence[float] | None = None) -> pl.DataFrame:
     """Return a row per budget: kl, gain and beta with their limits, trusted, reason."""
-    import polars as pl
-
     kl = budgets(limit) if kl is None else [float(budget) for budget in kl]
     rows = []
     for budget in kl:
         gain, beta = limit.gain(budget), limit.beta(budget)
         rows.append({"kl": budget, **columns("gain", gain), **columns("beta", beta),
                      "trusted": bool(gain.trusted), "reason": gain.note or None})  # fmt: skip
+    return framed(rows, text=["reason"])
+
+
+def framed(
+    rows: Sequence[dict[str, Any]], *, text: Sequence[str] = (), truth: Sequence[str] = ("trusted",)
+) -> pl.DataFrame:
+    """Rows as a frame of numbers, but for the columns named; also where every value is missing."""
+    import polars as pl
+
     types: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64)
-    types |= {"trusted": pl.Boolean, "reason": pl.String}  # also where every value is missing
+    types |= dict.fromkeys(text, pl.String) | dict.fromkeys(truth, pl.Boolean)
     return pl.DataFrame(rows, schema=types)
 
 
