@@ -19,6 +19,7 @@ from klimit.view import hacking as hacking_view
 from klimit.view import limit as limit_view
 from klimit.view.report import budget, made, small_charts
 from klimit.view.report.advice import steps
+from klimit.view.report.chart import pixels
 from klimit.view.report.cleaning import as_script, clean
 from klimit.view.report.findings import verdicts
 from klimit.view.report.frontier_chart import frontier_chart, largest_kl
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from klimit.view.report.findings import Findings
 
 SCRIPTS = ("words.js", "budget.js", "prompts.js", "folded.js")
-STYLES = ("page.css",)
 SIZES = (4, 16, 64)  # best-of-N that stand beside policies
 
 
@@ -58,20 +58,16 @@ def page(
     grid = {} if flat else budget.grid(limit, largest_kl(found), found.budgets, sizes)
     rows = table(found)
     texts = side_by_side(found, rows.pop("places"))
-    script = "\n".join(asset(name) for name in (*SCRIPTS, *(("live.js",) if live else ())))
-    style = "\n".join([_palette(), *(asset(name) for name in STYLES)])
     gold = gold_section(found.hack, found.gold)
     if gold is not None:
         gold["said"] = words.sentences(gold["said"])
     context = {
-        "policy": content_policy(scripts=[script], styles=[style], live=bool(live)),
-        "script": script,
-        "style": style,
+        **_head((*SCRIPTS, "live.js") if live else SCRIPTS, live=bool(live)),
         "live": bool(live),
         "title": f"klimit report: {safe(limit.reward, longest=60)}",
         "reward": safe(limit.reward, longest=60),
         "read": list(read),
-        "verdicts": _verdicts(found),
+        "verdicts": [(heading, words.sentences(text)) for heading, text in verdicts(found)],
         "notes": _notes(found),
         "steps": steps(found, f"{source} {found.chosen}".strip() if source else ""),
         "flat": flat,
@@ -84,7 +80,7 @@ def page(
         if flat
         else limit_view.cells(found.limit, found.budgets, found.beside.shown),
         "limit_legend": limit_view.legend(limit),
-        "audit_table": _audit_table(found),
+        "audit_table": audit_view.cells(found.audits, _few(found.best)) if found.audits else None,
         "audit_legend": audit_view.legend(found.audits) if found.audits else "",
         "rewards": _reward_rows(found),
         "gold": gold,
@@ -106,16 +102,20 @@ def page(
 
 def waiting_page(status: str) -> str:
     """The live page before anything could be read."""
-    script = "\n".join(asset(name) for name in ("words.js", "live.js"))
-    style = "\n".join([_palette(), *(asset(name) for name in STYLES)])
     context = {
-        "policy": content_policy(scripts=[script], styles=[style], live=True),
-        "script": script,
-        "style": style,
+        **_head(("words.js", "live.js"), live=True),
         "status": status,
         "data": as_script({"schema": "klimit.report/1", "version": "waiting"}),
     }
     return _rendered("waiting.html", context)
+
+
+def _head(scripts: Sequence[str], *, live: bool) -> dict[str, str]:
+    """Scripts, style and the policy that admits just these."""
+    script = "\n".join(map(asset, scripts))
+    style = f"{_palette()}\n{asset('page.css')}"
+    policy = content_policy(script=script, style=style, live=live)
+    return {"policy": policy, "script": script, "style": style}
 
 
 @cache
@@ -141,17 +141,13 @@ def _environment() -> Environment:
         loader=FunctionLoader(template), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
-    found.filters |= {"px": _px, "cell": _cell, "kilobytes": _kilobytes, "together": _together}
+    found.filters |= {"px": pixels, "cell": _cell, "kilobytes": _kilobytes, "together": _together}
     return found
 
 
 def _shown(value: Any) -> Any:
     """What the data say is cleaned on its way into the page; our own markup is left alone."""
     return clean(value) if type(value) is str else value
-
-
-def _px(place: float) -> str:
-    return f"{place:.1f}".removesuffix(".0")
 
 
 def _cell(value: Any) -> str:
@@ -189,11 +185,6 @@ def _palette() -> str:
 
     dark = f"@media screen and (prefers-color-scheme: dark) {{:root{{{rules(colours.DARK)}}}}}"
     return f":root{{{rules(colours.LIGHT)}}}\n{dark}"
-
-
-def _verdicts(found: Findings) -> list[tuple[str, list[str]]]:
-    """Headings and sentences: the policies in both rewards, in the one, and what there is to gain."""
-    return [(heading, words.sentences(text)) for heading, text in verdicts(found)]
 
 
 def _notes(found: Findings) -> list[str]:
@@ -248,14 +239,6 @@ def _now(found: Findings) -> dict[str, str]:
         "needed": needed,
         "trust": trust,
     }
-
-
-def _audit_table(found: Findings) -> tuple[list[str], list[list[str]]] | None:
-    """The table of ``klimit audit``: every placement, then best-of-N at a few sizes."""
-    if not found.audits:
-        return None
-    headings, lines = audit_view.cells(found.audits, _few(found.best))
-    return headings, lines
 
 
 def _few(best: BestOfN | None) -> BestOfN | None:
