@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, broadcast, coefficient, fraction
+from klimit.theory._check import Floats, broadcast, budget, coefficient, fraction
 from klimit.theory._outcomes import Measured, Outcomes, change_terms, measure
 from klimit.theory._prompts import lay_flat, read_rows, read_weights
 from klimit.theory._solve import mean
@@ -141,14 +141,8 @@ class ProxyGold:
         return found
 
     def _betas(self, beta: ArrayLike | None, kl: ArrayLike | None) -> Floats:
-        if beta is not None and kl is None:
-            return coefficient(beta)
-        if kl is not None and beta is None:
-            return self.proxy.beta(kl)
-        raise ArgumentError(
-            "beta or kl must be given, exactly one of them; got "
-            f"{'neither' if kl is None else 'both'}."
-        )
+        is_beta, value = one_of(beta, kl)
+        return value if is_beta else self.proxy.beta(value)
 
     def _each(self, betas: Floats, one: Callable[[Floats], Any], kind: type[T]) -> T:
         """Do `one` for every beta and gather the fields."""
@@ -278,6 +272,17 @@ def proxy_gold(
     share = read_weights(weights, laws["gold"].top.size)
     laws["error"] = lay_flat(rows, errors, "proxy minus gold")
     return ProxyGold(**{name: KnownFrontier(share, "average", law) for name, law in laws.items()})
+
+
+def one_of(beta: ArrayLike | None, kl: ArrayLike | None) -> tuple[bool, Floats]:
+    """Say which was given, beta (True) or kl, and return it."""
+    if beta is not None and kl is None:
+        return True, coefficient(beta)
+    if kl is not None and beta is None:
+        return False, budget(kl)
+    raise ArgumentError(
+        f"beta or kl must be given, exactly one of them; got {'neither' if kl is None else 'both'}."
+    )
 
 
 def _drawn_from(policy: Measured, known: Outcomes) -> Outcomes:
