@@ -299,7 +299,7 @@ def notes(audits: Sequence[Audit]) -> list[str]:
 def comparison(found: Comparison) -> str:
     """The differences in words."""
     a, b = safe(found.a, longest=60), safe(found.b, longest=60)
-    how = f"prompt by prompt on {words.count(found.shared, 'prompt')}"
+    how = f"prompt by prompt on {words.counted(found.shared, 'prompt')}"
     if not found.paired:
         how = "as two independent placements"
     lines = [f"{a} against {b}, {how}:"]

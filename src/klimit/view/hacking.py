@@ -67,7 +67,7 @@ def confirmed(hack: Hacking, kl: Sequence[float]) -> str:
     gained, real = hack.proxy_gain(budget), hack.gold_gain(budget)
     where = f"Optimising {proxy} at a KL of {words.nats(budget, exact=True)}"
     if not real.trusted:
-        few = words.count(int(np.median(hack.pairs.lengths)), "sample")
+        few = words.counted(int(np.median(hack.pairs.lengths)), "sample")
         return f"{where}: {few} a prompt do not show what {gold} makes of it."
     said = f"{where} gains {words.signed(gained, unit=proxy)}"
     if real.low > 0:
@@ -157,7 +157,7 @@ def trust(hack: Hacking) -> str:
     """How far the samples reach."""
     counts = hack.pairs.lengths
     few, most = int(counts.min()), int(counts.max())
-    shown = words.count(few, "sample") if few == most else f"{few:,} to {most:,} samples"
+    shown = words.counted(few, "sample") if few == most else f"{few:,} to {most:,} samples"
     if hack.trusted_kl == 0:
         return (
             f"With {shown} a prompt no KL of the proxy's optimum is trusted. What is shown needs no "
@@ -254,7 +254,7 @@ def notes(hack: Hacking) -> list[str]:
     if pairs.left_out:
         verb = "is" if pairs.left_out == 1 else "are"
         found.append(
-            f"{pairs.left_out:,} of {words.count(pairs.total, 'prompt')} {verb} left out: fewer than "
+            f"{pairs.left_out:,} of {words.counted(pairs.total, 'prompt')} {verb} left out: fewer than "
             "two samples with both rewards."
         )
     if hack.trusted_kl > 0:
@@ -267,7 +267,7 @@ def notes(hack: Hacking) -> list[str]:
         found.append("intervals are for these very prompts, not for others like them.")
     elif pairs.prompts < 20:
         found.append(
-            f"{words.count(pairs.prompts, 'prompt')} only: intervals that speak for others like them "
+            f"{words.counted(pairs.prompts, 'prompt')} only: intervals that speak for others like them "
             "need 20 or so."
         )
     if hack.proxy.tail.heavy:

@@ -46,7 +46,7 @@ def confirmed(few: Sparse, kl: float) -> str:
     proxy, gold = _names(few)
     real = few.gold_gain(kl)
     where = f"Optimising {proxy} at a KL of {words.nats(kl, exact=True)}"
-    by = f"by {few.number:,} {few._what} in {words.count(few.labelled_prompts, 'prompt')}"
+    by = f"by {few.number:,} {few._what} in {words.counted(few.labelled_prompts, 'prompt')}"
     if not real.trusted:
         return f"{where}: these samples and {few._what} do not show what {gold} makes of it."
     if hasattr(few, "win_rate"):
@@ -164,13 +164,13 @@ def notes(few: Sparse) -> list[str]:
     lost = few.known.lost
     if lost:
         found.append(
-            f"{words.count(lost, 'label')} without the proxy, or alone in a prompt, are left out."
+            f"{words.counted(lost, 'label')} without the proxy, or alone in a prompt, are left out."
         )
     if few.proxy.settings.prompts == "fixed":
         found.append("intervals are for these very prompts, not for others like them.")
     elif few.known.rows.prompts < 20:
         found.append(
-            f"{words.count(few.known.rows.prompts, 'prompt')} only: intervals that speak for others like "
+            f"{words.counted(few.known.rows.prompts, 'prompt')} only: intervals that speak for others like "
             "them need 20 or so."
         )
     return found

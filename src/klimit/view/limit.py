@@ -65,7 +65,7 @@ def verdict(limit: Frontier, kl: Sequence[float], companion: str = "") -> str:
 
 def _constant(limit: Frontier) -> str:
     """The verdict where no prompt's rewards differ."""
-    counts = f"{words.count(limit.samples.prompts, 'prompt')}, {per_prompt(limit)}"
+    counts = f"{words.counted(limit.samples.prompts, 'prompt')}, {per_prompt(limit)}"
     if limit.ceilings is None or limit.settings.objective != "reward":
         return (
             f"Nothing can be gained here: every prompt's rewards are all equal ({counts}). Draw more "
@@ -210,14 +210,16 @@ def _left_out(limit: Frontier) -> list[str]:
     if seen.missing:
         total = seen.missing + int(seen.counts.sum()) + seen.single
         verb = "is" if seen.missing == 1 else "are"
-        rewards = words.count(total, "reward")
+        rewards = words.counted(total, "reward")
         found.append(f"{seen.missing:,} of {rewards} {verb} missing and left out.")
     gone = [(seen.empty, "no reward"), (seen.single, "one reward, which shows no spread")]
     said = words.listed([f"{number:,} with {what}" for number, what in gone if number])
     if said:
         number = seen.empty + seen.single
         verb = "is" if number == 1 else "are"
-        found.append(f"{number:,} of {words.count(seen.total, 'prompt')} {verb} left out: {said}.")
+        found.append(
+            f"{number:,} of {words.counted(seen.total, 'prompt')} {verb} left out: {said}."
+        )
     return found
 
 
@@ -246,7 +248,7 @@ def _surprises(limit: Frontier) -> list[str]:
         )
     still = int((limit.samples.variances == 0).sum())
     unsolved = limit.unresolved if limit.settings.range_implied else None
-    prompts = words.count(limit.samples.prompts, "prompt")
+    prompts = words.counted(limit.samples.prompts, "prompt")
     if unsolved and limit.ceilings and limit.settings.objective == "reward":
         low, high = limit.ceilings
         found.append(
