@@ -17,13 +17,14 @@ from klimit.view import audit as audit_view
 from klimit.view import colours, words
 from klimit.view import hacking as hacking_view
 from klimit.view import limit as limit_view
-from klimit.view.report import budget, made, small_charts
+from klimit.view.report import budget, small_charts
 from klimit.view.report.advice import steps
 from klimit.view.report.chart import pixels
 from klimit.view.report.cleaning import as_script, clean
 from klimit.view.report.findings import verdicts
 from klimit.view.report.frontier_chart import frontier_chart, largest_kl
 from klimit.view.report.gold import gold_section
+from klimit.view.report.made import sources, versions
 from klimit.view.report.policy import content_policy
 from klimit.view.report.prompts import SATURATED, table
 from klimit.view.report.texts import share_shown, side_by_side
@@ -33,25 +34,14 @@ if TYPE_CHECKING:
 
     from klimit.estimate.best_of_n import BestOfN
     from klimit.view.report.findings import Findings
+    from klimit.view.report.verb import Made
 
 SCRIPTS = ("words.js", "budget.js", "prompts.js", "folded.js")
 SIZES = (4, 16, 64)  # best-of-N that stand beside policies
 
 
-def page(
-    found: Findings, *, command: str = "", source: str = "", paths: Sequence[str] = (),
-    read: Sequence[str] = (), live: str = "",
-) -> str:  # fmt: skip
-    """Write the page.
-
-    Parameters
-    ----------
-    command : what makes it again
-    source : the base and how it is read, for commands that are suggested
-    paths : what was read, to be listed with size and hash
-    read : the lines that say what was read
-    live : the version of a page that asks the server that it came from for a newer one
-    """
+def page(found: Findings, made: Made) -> str:
+    """Write the page: what was found, and how the page came about."""
     limit = found.limit
     flat = limit.samples.scale == 0
     sizes = [n for n in found.beside.sizes.values() if n is not None]
@@ -62,14 +52,14 @@ def page(
     if gold is not None:
         gold["said"] = words.sentences(gold["said"])
     context = {
-        **_head((*SCRIPTS, "live.js") if live else SCRIPTS, live=bool(live)),
-        "live": bool(live),
+        **_head((*SCRIPTS, "live.js") if made.live else SCRIPTS, live=bool(made.live)),
+        "live": bool(made.live),
         "title": f"klimit report: {safe(limit.reward, longest=60)}",
         "reward": safe(limit.reward, longest=60),
-        "read": list(read),
+        "read": list(made.read),
         "verdicts": [(heading, words.sentences(text)) for heading, text in verdicts(found)],
         "notes": _notes(found),
-        "steps": steps(found, f"{source} {found.chosen}".strip() if source else ""),
+        "steps": steps(found, f"{made.source} {found.chosen}".strip() if made.source else ""),
         "flat": flat,
         "focus": found.focus,
         "at_focus": words.nats(found.focus),
@@ -91,11 +81,11 @@ def page(
         "texts_shown": share_shown(texts),
         "checks": found.checks,
         "settled": "" if found.convergence is None else small_charts.settled(found.convergence),
-        "sources": made.sources(paths),
-        "versions": made.versions(),
+        "sources": sources(made.paths),
+        "versions": versions(),
         "settings": _settings(found),
-        "command": command,
-        "data": as_script(_data(found, grid, rows, texts, live)),
+        "command": made.command,
+        "data": as_script(_data(found, grid, rows, texts, made.live)),
     }
     return _rendered("page.html", context)
 
