@@ -130,14 +130,16 @@ class ProxyGold:
         """
         b, along = broadcast(beta=coefficient(beta), s=fraction(s, "s"))
         found = np.empty(b.shape)
+        gold, error = self.gold._known, self.error._known
         for index in np.ndindex(b.shape):
             with np.errstate(divide="ignore"):
-                moved = measure(self._gold_tilt(b[index]), np.asarray(b[index] / along[index]))
-            gold, error = self.gold._known.centred, self.error._known.centred
-            mean_gold = self.gold._known.each(self.gold._known.total(moved.policy * gold))
-            mean_error = self.gold._known.each(self.gold._known.total(moved.policy * error))
-            terms = moved.policy * (gold - mean_gold) * (error - mean_error)
-            found[index] = mean(self.gold.weights, self.gold._known.total(terms))
+                tilted = _drawn_from(measure(gold, b[index]), error)
+                moved = measure(tilted, np.asarray(b[index] / along[index]))
+            mean_gold, mean_error = (
+                gold.each(gold.total(moved.policy * x.centred)) for x in (gold, error)
+            )
+            terms = moved.policy * (gold.centred - mean_gold) * (error.centred - mean_error)
+            found[index] = self._mean(gold.total(terms))
         return found
 
     def _betas(self, beta: ArrayLike | None, kl: ArrayLike | None) -> Floats:
@@ -153,10 +155,6 @@ class ProxyGold:
 
     def _mean(self, by_prompt: Floats) -> Floats:
         return mean(self.gold.weights, by_prompt)
-
-    def _gold_tilt(self, beta: Floats) -> Outcomes:
-        """The error, with outcomes drawn from the gold tilt instead of the base."""
-        return _drawn_from(measure(self.gold._known, beta), self.error._known)
 
     def _point(self, beta: Floats) -> tuple[Floats, ...]:
         gold = self.gold._known
