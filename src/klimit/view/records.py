@@ -273,13 +273,15 @@ def limit_frame(limit: Frontier, kl: Sequence[float] | None = None) -> pl.DataFr
 
 
 def framed(
-    rows: Sequence[dict[str, Any]], *, text: Sequence[str] = (), truth: Sequence[str] = ("trusted",)
-) -> pl.DataFrame:
+    rows: Sequence[dict[str, Any]], *, text: Sequence[str] = (), whole: Sequence[str] = (),
+    truth: Sequence[str] = ("trusted",),
+) -> pl.DataFrame:  # fmt: skip
     """Rows as a frame of numbers, but for the columns named; also where every value is missing."""
     import polars as pl
 
     types: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64)
-    types |= dict.fromkeys(text, pl.String) | dict.fromkeys(truth, pl.Boolean)
+    for names, kind in ((text, pl.String), (whole, pl.Int64), (truth, pl.Boolean)):
+        types |= dict.fromkeys(names, kind)
     return pl.DataFrame(rows, schema=types)
 
 
