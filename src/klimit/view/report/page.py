@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from klimit.estimate.best_of_n import BestOfN
+    from klimit.estimate.result import Frontier
     from klimit.view.report.findings import Findings
     from klimit.view.report.verb import Made
 
@@ -249,29 +250,19 @@ def _reward_rows(found: Findings) -> list[list[str]]:
         return []
     kl, limit = found.focus, found.limit
     n, at = _largest_common(found)
-    head = limit.gain(kl)
-    rows = [
-        [
-            safe(limit.reward, longest=40),
-            _number(limit.base_reward, limit),
-            words.plain(head),
-            _reach(limit),
-            "" if found.best is None or at is None else words.signed(found.best.gain[at]),
-        ]
-    ]
+    gained = "" if found.best is None or at is None else words.signed(found.best.gain[at])
+    rows = [_reward_row(limit.reward, limit, words.plain(limit.gain(kl)), gained)]
     for one in found.others:
         moved = "-" if one.moved is None or at is None else words.signed(one.moved.gain[at])
         own = "-" if one.limit.samples.scale == 0 else words.plain(one.limit.gain(kl))
-        rows.append(
-            [
-                safe(one.name, longest=40),
-                _number(one.limit.base_reward, one.limit),
-                own,
-                _reach(one.limit),
-                moved,
-            ]
-        )
+        rows.append(_reward_row(one.name, one.limit, own, moved))
     return [[f"best-of-{n:,}" if n else "best-of-N"], *rows]
+
+
+def _reward_row(name: str, limit: Frontier, gain: str, moved: str) -> list[str]:
+    spread = limit.samples.scale / math.sqrt(max(limit.samples.prompts, 1))
+    mean = words.fixed(limit.base_reward, words.decimals(spread))
+    return [safe(name, longest=40), mean, gain, _reach(limit), moved]
 
 
 def _largest_common(found: Findings) -> tuple[int, int | None]:
@@ -282,12 +273,7 @@ def _largest_common(found: Findings) -> tuple[int, int | None]:
     return int(sizes[at]), at
 
 
-def _number(value: float, limit: Any) -> str:
-    spread = limit.samples.scale / math.sqrt(max(limit.samples.prompts, 1))
-    return words.fixed(value, words.decimals(spread))
-
-
-def _reach(limit: Any) -> str:
+def _reach(limit: Frontier) -> str:
     if not math.isfinite(limit.trusted_kl):
         return "-"
     return words.nats(limit.trusted_kl, down=True) if limit.trusted_kl > 0 else "nothing yet"
