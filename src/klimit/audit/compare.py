@@ -56,16 +56,14 @@ class Comparison:
 
     def to_frame(self) -> pl.DataFrame:
         """A polars frame with a row per number: difference, low, high, trusted."""
-        import polars as pl
+        from klimit.view.records import framed
 
         rows = []
         for name in COMPARED:
             found = getattr(self, name).to_dict()
             rows.append({"number": name, "difference": found["value"], "low": found["low"],
                          "high": found["high"], "trusted": found["trusted"]})  # fmt: skip
-        types = {"number": pl.String, "difference": pl.Float64, "low": pl.Float64,
-                 "high": pl.Float64, "trusted": pl.Boolean}  # fmt: skip
-        return pl.DataFrame(rows, schema=types)
+        return framed(rows, text=["number"])
 
     def _repr_html_(self) -> str:
         from klimit.view.notebook import text

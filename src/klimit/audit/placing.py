@@ -47,7 +47,7 @@ def placed(case: Case) -> Placed:
     slack = biases(case, full)
     least = _least(limit, gain, found, spread, slack)
     if case.kl is None:
-        no = _unknown(level, wording.NO_KL)
+        no = missing(wording.NO_KL, level)
         return Placed(no, gain, no, no, no, no, no, least, no)
     kl, spent, best, beta = case.kl, case.spent, case.best, case.beta
     trusted, gap = bool(best.trusted), float(best.value) - case.gain
@@ -152,7 +152,7 @@ def _efficiency(
 ) -> Estimate:
     """Gain over limit; where the limit is a lower bound this is an upper one."""
     if not best.value > 0:
-        return _unknown(best.level, wording.NO_SHARE)
+        return missing(wording.NO_SHARE, best.level)
     note = best.note if best.trusted else wording.UPPER
     reached = _with(spread.of("efficiency"), slack["efficiency"])
     value = case.gain / float(best.value)
@@ -169,9 +169,9 @@ def _nats(
     """``KL(policy || optimal) = gap / beta``; nan where the frontier is flat."""
     level, slope = best.level, float(beta.value)
     if not slope > 0:
-        return _unknown(level, wording.flat(limit, kl))
+        return missing(wording.flat(limit, kl), level)
     if not np.isfinite(slope):
-        return _unknown(level, wording.NO_SHARE)
+        return missing(wording.NO_SHARE, level)
     reached = _with(spread.of("gap_nats"), slack["gap_nats"])
     found = _around(gap / slope, *reached, level, trusted=bool(best.trusted), note=best.note)
     if found.trusted and wording.surely_above(
@@ -187,7 +187,7 @@ def _excess(
     """KL spent beyond the least that would have bought the same gain."""
     value = float(kl.value) - float(least.value)
     if not np.isfinite(value):
-        return _unknown(kl.level, least.note)
+        return missing(least.note, kl.level)
     if not least.trusted:
         low, high = float(kl.low) - float(least.high), float(kl.high) - float(least.low)
         return Estimate(value, low, high, kl.level, False, least.note)
@@ -227,15 +227,15 @@ def _on_nothing(case: Case) -> Placed:
     differences = case.policy.reward - (limit.samples.means if case.paired else limit.base_reward)
     gain = mean_of_prompts(differences[None], level)[0]
     least = limit.kl(float(gain.value))
-    nothing = _unknown(level, wording.NO_SHARE)
+    nothing = missing(wording.NO_SHARE, level)
     if case.kl is None:
-        unknown = _unknown(level, wording.NO_KL)
+        unknown = missing(wording.NO_KL, level)
         return Placed(unknown, gain, unknown, nothing, nothing, unknown, nothing, least, unknown)
     best = limit.gain(max(float(case.kl.value), 0.0))
     gap = float(best.value) - float(gain.value)
     reward = _around(gap, float(gain.high - gain.value), float(gain.value - gain.low), level,
                      trusted=bool(best.trusted), note=best.note)  # fmt: skip
-    excess = _unknown(level, least.note or wording.NO_SHARE)
+    excess = missing(least.note or wording.NO_SHARE, level)
     return Placed(case.kl, gain, best, nothing, nothing, reward, nothing, least, excess)
 
 
@@ -247,7 +247,3 @@ def _around(
 
 def _with(joint: tuple[float, float], slack: tuple[float, float]) -> tuple[float, float]:
     return float(np.hypot(joint[0], slack[0])), float(np.hypot(joint[1], slack[1]))
-
-
-def _unknown(level: float, note: str) -> Estimate:
-    return missing(note, level)

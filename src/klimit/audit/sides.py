@@ -13,6 +13,7 @@ from klimit._errors import ArgumentError, DataWarning
 from klimit.estimate.inputs import reward_column
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers
+from klimit.rollouts.names import same_reward
 from klimit.rollouts.words import listing, quoted
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def one_reward(base: Any, policy: Any, reward: str | None) -> tuple[str | None, 
         return reward, reward
     if len(base.rewards) == len(policy.rewards) == 1:
         ours, theirs = base.rewards[0], policy.rewards[0]
-        if ours == theirs or _means_reward(ours, theirs):
+        if ours == theirs or same_reward(ours, [theirs]) is not None:
             return ours, theirs
     for one in (base, policy):
         if not one.rewards:
@@ -144,12 +145,6 @@ def one_reward(base: Any, policy: Any, reward: str | None) -> tuple[str | None, 
         f"base and policy share several rewards ({listing(shared)}); say which: "
         f"reward={shared[0]!r} (--reward {shared[0]}), or weigh them when reading: weights= (--weights)."
     )
-
-
-def _means_reward(ours: str, theirs: str) -> bool:
-    from klimit.rollouts.names import same_reward
-
-    return same_reward(ours, [theirs]) is not None
 
 
 def comparable(base: Side, policy: Side) -> None:

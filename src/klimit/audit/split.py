@@ -57,7 +57,7 @@ def split(case: Case, values: Placed) -> tuple[Estimate, Estimate]:
     gap = float(values.gap_reward.value)
     noise = best / together * (ordered(_losses(case, whole, tilt, raw=True)) - ordered(loss))
     doubt = np.hypot(0.4 * noise, 0.5 * (allocation - ordered(loss) * best / together))
-    error = _errors(case, corrected, values)
+    error = _errors(case, corrected)
     reach = np.hypot(quantiles(level, int((members.weights > 0).sum()))[0] * error, doubt)
     trusted, note = bool(values.limit.trusted), values.limit.note
     shape = gap - allocation
@@ -140,7 +140,7 @@ def _losses(case: Case, law: _Law, tilt: float, *, raw: bool = False) -> Floats:
     return found
 
 
-def _errors(case: Case, losses: Floats, values: Placed) -> Floats:
+def _errors(case: Case, losses: Floats) -> Floats:
     """Standard errors of allocation and shape, each group of prompts left out of all parts."""
     members = case.limit.members
     assert members is not None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from klimit.cli import options
+from klimit.cli.source import Typed, naming, only
 
 if TYPE_CHECKING:
     from klimit.audit import Audit
@@ -18,14 +19,7 @@ if TYPE_CHECKING:
 
 reading = options.several(
     click.argument("paths", metavar="BASE [POLICY...]", nargs=-1, required=True),
-    click.option("-r", "--reward", metavar="NAME", help="The reward, where there are several."),
-    click.option("-p", "--prompt", metavar="NAME", help="The column that tells prompts apart."),
-    click.option(
-        "--weights",
-        type=options.Weights(),
-        metavar="NAME=W,...",
-        help="Rewards whose weighted sum is the reward.",
-    ),
+    naming(),
     click.option("--base-step", metavar="N", help="The training step that is the base."),
     click.option("--base-policy", metavar="NAME", help="The policy in the files that is the base."),
     click.option(
@@ -39,13 +33,7 @@ reading = options.several(
         is_flag=True,
         help="Base and policy are two samples from one population of prompts.",
     ),
-    click.option(
-        "--prompts",
-        type=click.Choice(["drawn", "fixed"]),
-        default="drawn",
-        show_default=True,
-        help="Intervals for the population of the prompts, or for these very prompts.",
-    ),
+    options.prompts,
     options.reward_range,
     options.intervals,
 )
@@ -54,13 +42,9 @@ _OWN = ("paths", "reward", "prompt", "weights", "base_step", "base_policy", "kl"
 
 
 @dataclass(frozen=True)
-class Asked:
+class Asked(Typed):
     """What was said about base and policies, as it was typed."""
 
-    paths: tuple[str, ...]
-    reward: str | None
-    prompt: str | None
-    weights: dict[str, float] | None
     base_step: str | None
     base_policy: str | None
     kl: list[float] | None
@@ -101,19 +85,6 @@ class Asked:
             raise click.UsageError(f"{self.paths[0]} holds nothing but the base; name a POLICY")
         return chosen, {"": base.filter(**{column: rest})}
 
-    def read(self, path: str, rewards: list[str] | None = None) -> Rollouts:
-        """Read one of the paths, for these rewards instead of the one asked for."""
-        import klimit
-
-        if self.weights and self.reward:
-            raise click.UsageError(
-                "--reward and --weights were both given; weights make the reward"
-            )
-        found: Rollouts = klimit.read(
-            path, prompt=self.prompt, reward=rewards or self.reward, weights=self.weights
-        )
-        return found
-
     def one_kl(self) -> float | None:
         """The number of --kl, where there can be but one."""
         if self.kl is not None and len(self.kl) != 1:
@@ -125,17 +96,7 @@ class Asked:
         return self._base(self.read(self.paths[0]))
 
     def _base(self, base: Rollouts) -> Rollouts:
-        if self.base_policy is not None:
-            base = base.filter(policy=self.base_policy)
-        if self.base_step is not None:
-            named = {str(known): known for known in base.steps}
-            base = base.filter(step=named.get(self.base_step, self.base_step))
-        return base
-
-    def keep(self, output: Path | None) -> None:
-        """Refuse to write over what is read."""
-        if output and any(Path(path).resolve() == output.resolve() for path in self.paths):
-            raise click.UsageError(f"--output {output} is also read from; name another file")
+        return only(base, self.base_policy, self.base_step)
 
 
 def asked(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -161,15 +122,15 @@ class Point(click.ParamType):  # type: ignore[type-arg]
         return float(found[0]), float(found[1])
 
 
+at_numbers = click.option(
+    "--at", type=Point(), multiple=True, metavar="KL,GAIN",
+    help="Place a policy known by its numbers only.",
+)  # fmt: skip
+
+
 @click.command(short_help="How near trained policies come to the best that their KL could buy.")
 @reading
-@click.option(
-    "--at",
-    type=Point(),
-    multiple=True,
-    metavar="KL,GAIN",
-    help="Place a policy known by its numbers only.",
-)
+@at_numbers
 @options.track
 @options.answering
 @asked

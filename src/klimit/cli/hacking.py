@@ -27,13 +27,7 @@ from klimit.cli.source import Source, from_source, reading_where
 )
 @click.option("--nuisance", metavar="NAME", help="A column the proxy may reward, such as length.")
 @reading_where("--proxy and --gold name the rewards")
-@click.option(
-    "--prompts",
-    type=click.Choice(["drawn", "fixed"]),
-    default="drawn",
-    show_default=True,
-    help="Intervals for the population of the prompts, or for these very prompts.",
-)
+@options.prompts
 @click.option(
     "--reward-range", type=options.Numbers(exactly=2, finite=False), metavar="LO,HI",
     help="What gold rewards can be, if known; 0/1 rewards imply 0,1.",

@@ -54,12 +54,12 @@ def labels(
             f"no sample of {proxy} is worth a label: within every prompt all its rewards are equal."
         )
     write_table(frame, output)
-    what = ("pair", "pairs") if pairs else ("sample", "samples")
-    written = words.count(frame.height, *what)
-    prompts = words.count(frame["prompt_id"].n_unique(), "prompt")
+    what = "pair" if pairs else "sample"
+    written = words.counted(frame.height, what)
+    prompts = words.counted(frame["prompt_id"].n_unique(), "prompt")
     said = f"Wrote {written} to {'judge' if pairs else 'label'} in {prompts} to {output}."
     if frame.height < number - 1:
-        said += f" No other {what[0]} would say more at this KL."
+        said += f" No other {what} would say more at this KL."
     elif frame.height < number and not pairs:
         said += " Labels are drawn two to a prompt, so an odd one is left."
     print_text(str(rollouts), said)

@@ -22,13 +22,7 @@ from klimit.cli.source import Source, from_source, reading
     show_default=True,
     help="Whether prompts share the KL, as under one KL penalty, or each spends it.",
 )
-@click.option(
-    "--prompts",
-    type=click.Choice(["drawn", "fixed"]),
-    default="drawn",
-    show_default=True,
-    help="Intervals for the population of the prompts, or for these very prompts.",
-)
+@options.prompts
 @click.option(
     "--objective",
     type=click.Choice(["reward", "win-rate"]),

@@ -132,13 +132,23 @@ def several(*options: Callable[[F], F]) -> Callable[[F], F]:
     return add
 
 
+seed = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random splits."
+)
+
 intervals = several(
     click.option(
         "--level", type=float, default=0.95, show_default=True, help="Coverage of intervals."
     ),
-    click.option(
-        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random splits."
-    ),
+    seed,
+)
+
+prompts = click.option(
+    "--prompts",
+    type=click.Choice(["drawn", "fixed"]),
+    default="drawn",
+    show_default=True,
+    help="Intervals for the population of the prompts, or for these very prompts.",
 )
 
 reward_range = click.option(

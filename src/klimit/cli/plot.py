@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from klimit.cli import options
-from klimit.cli.audit import Asked, Point, asked, placed, reading
+from klimit.cli.audit import Asked, asked, at_numbers, placed, reading
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +23,7 @@ WHAT = ("limit", "best-of-n", "beta", "bounds", "allocation", "convergence", "au
 @click.option(
     "--what", type=click.Choice(WHAT), help="What to draw; limit, or audit with policies."
 )
-@click.option("--at", type=Point(), multiple=True, metavar="KL,GAIN",
-              help="Place a policy known by its numbers only.")  # fmt: skip
+@at_numbers
 @click.option("--proxy", type=options.Names(), metavar="NAME,...",
               help="The reward that is optimised, judged by --gold; several: their ensemble.")  # fmt: skip
 @click.option("--gold", metavar="NAME", help="The reward that counts.")

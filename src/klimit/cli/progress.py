@@ -15,7 +15,7 @@ PATIENCE = 2.0  # seconds before the bar appears
 
 
 class Steps:
-    """Names of the steps of a job; each iteration of `each` enters the next."""
+    """Names of the steps of a job, and which of them runs."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names, self.done = list(names), 0

@@ -40,9 +40,7 @@ LISTS = {
               help="Samples of a trained policy, for wasteful ones.")  # fmt: skip
 @click.option("--text", is_flag=True, help="Add the text of each prompt.")
 @options.reward_range
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random splits."
-)
+@options.seed
 @click.option("-o", "--output", type=options.Target(".jsonl", ".csv", ".parquet"), metavar="FILE",
               help="Write to FILE, .jsonl, .csv or .parquet, instead of stdout.")  # fmt: skip
 @from_source

@@ -76,7 +76,7 @@ def build(
         if isinstance(policies, dict):
             lines += [f"{name}: {one}" for name, one in policies.items() if name]
         made = Made(
-            command=shlex.join(["klimit", *typed]), source=_again(source), paths=source.paths,
+            command=shlex.join(["klimit", *typed]), source=source.again(source.paths[:1]), paths=source.paths,
             read=lines, live=live, warned=_said(caught),
         )  # fmt: skip
         found = make(
@@ -98,17 +98,6 @@ def _sides(source: Asked) -> tuple[Rollouts, Any]:
     except KlimitError:
         return source.sides()
     return base, policies
-
-
-def _again(source: Asked) -> str:
-    """The base and how it is read, as other commands take it."""
-    words = [source.paths[0]]
-    given = {"reward": source.reward, "prompt": source.prompt}
-    if source.weights:
-        given["weights"] = ",".join(f"{name}={w:g}" for name, w in source.weights.items())
-    for name, value in given.items():
-        words += [] if value is None else [f"--{name}", value]
-    return shlex.join(words)
 
 
 def _said(caught: Sequence[warnings.WarningMessage]) -> list[str]:

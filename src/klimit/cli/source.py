@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -18,6 +18,22 @@ if TYPE_CHECKING:
     from klimit.rollouts import Rollouts
 
 
+def naming(refuse: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """The options that name columns; --reward and --weights are hidden where they are refused."""
+    hidden = refuse is not None
+    return several(
+        click.option(
+            "-r", "--reward", metavar="NAME", callback=refuse, hidden=hidden,
+            help="The reward, where there are several.",
+        ),
+        click.option("-p", "--prompt", metavar="NAME", help="The column that tells prompts apart."),
+        click.option(
+            "--weights", type=Weights(), metavar="NAME=W,...", callback=refuse, hidden=hidden,
+            help="Rewards whose weighted sum is the reward.",
+        ),
+    )  # fmt: skip
+
+
 def reading_where(
     named: str | None = None, instead: str = "leave --reward and --weights out"
 ) -> Callable[..., Any]:
@@ -30,25 +46,16 @@ def reading_where(
     """
 
     def refuse(_: Any, __: Any, value: Any) -> Any:
-        if value is not None and named is not None:
+        if value is not None:
             raise click.UsageError(f"{named}; {instead}")
         return value
 
-    other = named is not None
     return several(
         click.argument("paths", metavar="PATH...", nargs=-1, required=True),
-        click.option(
-            "-r", "--reward", metavar="NAME", callback=refuse, hidden=other,
-            help="The reward, where there are several.",
-        ),
-        click.option("-p", "--prompt", metavar="NAME", help="The column that tells prompts apart."),
-        click.option(
-            "--weights", type=Weights(), metavar="NAME=W,...", callback=refuse, hidden=other,
-            help="Rewards whose weighted sum is the reward.",
-        ),
+        naming(None if named is None else refuse),
         click.option("--step", metavar="N", help="Only samples of this training step."),
         click.option("--policy", metavar="NAME", help="Only samples of this policy."),
-    )  # fmt: skip
+    )
 
 
 reading = reading_where()
@@ -57,13 +64,57 @@ _OWN = ("reward", "prompt", "weights", "step", "policy")
 
 
 @dataclass(frozen=True)
-class Source:
-    """What was said about the samples, as it was typed."""
+class Typed:
+    """Paths and what columns are in them, as it was typed."""
 
     paths: tuple[str, ...]
     reward: str | None
     prompt: str | None
     weights: dict[str, float] | None
+
+    def read(self, path: Any, rewards: list[str] | None = None) -> Rollouts:
+        """Read one or several of the paths, for these rewards instead of the one asked for."""
+        import klimit
+
+        if self.weights and self.reward:
+            raise click.UsageError(
+                "--reward and --weights were both given; weights make the reward"
+            )
+        found: Rollouts = klimit.read(
+            path, prompt=self.prompt, reward=rewards or self.reward, weights=self.weights
+        )
+        return found
+
+    def keep(self, output: Path | None) -> None:
+        """Refuse to write over what is read."""
+        if output and any(Path(path).resolve() == output.resolve() for path in self.paths):
+            raise click.UsageError(f"--output {output} is also read from; name another file")
+
+    def again(self, paths: Sequence[str], **chosen: str | None) -> str:
+        """These paths and how they are read, as the shell takes it."""
+        given = {"reward": self.reward, "prompt": self.prompt, **chosen}
+        if self.weights:
+            given["weights"] = ",".join(f"{name}={w:g}" for name, w in self.weights.items())
+        words = list(paths)
+        for name, value in given.items():
+            words += [f"--{name}", value] if value is not None else []
+        return shlex.join(words)
+
+
+def only(rollouts: Rollouts, policy: str | None, step: str | None) -> Rollouts:
+    """Samples of this policy and step, where they were named."""
+    if policy is not None:
+        rollouts = rollouts.filter(policy=policy)
+    if step is not None:
+        named = {str(known): known for known in rollouts.steps}
+        rollouts = rollouts.filter(step=named.get(step, step))
+    return rollouts
+
+
+@dataclass(frozen=True)
+class Source(Typed):
+    """What was said about the samples, as it was typed."""
+
     step: str | None
     policy: str | None
 
@@ -74,38 +125,13 @@ class Source:
         ----------
         rewards : those that a command names itself
         """
-        import klimit
-
-        wanted: Any = [self.reward, judge] if self.reward and judge else self.reward
-        wanted = wanted if rewards is None else rewards
-        if self.weights and self.reward:
-            raise click.UsageError(
-                "--reward and --weights were both given; weights make the reward"
-            )
+        if self.reward and judge:
+            rewards = [self.reward, judge]
         paths = self.paths[0] if len(self.paths) == 1 else list(self.paths)
-        rollouts: Rollouts = klimit.read(
-            paths, prompt=self.prompt, reward=wanted, weights=self.weights
-        )
-        if self.policy is not None:
-            rollouts = rollouts.filter(policy=self.policy)
-        if self.step is not None:
-            named = {str(known): known for known in rollouts.steps}
-            rollouts = rollouts.filter(step=named.get(self.step, self.step))
-        return rollouts
-
-    def keep(self, output: Path | None) -> None:
-        """Refuse to write over what is read."""
-        if output and any(Path(path).resolve() == output.resolve() for path in self.paths):
-            raise click.UsageError(f"--output {output} is also read from; name another file")
+        return only(self.read(paths, rewards), self.policy, self.step)
 
     def __str__(self) -> str:
-        words = list(self.paths)
-        given = {name: getattr(self, name) for name in ("reward", "prompt", "step", "policy")}
-        if self.weights:
-            given["weights"] = ",".join(f"{name}={w:g}" for name, w in self.weights.items())
-        for name, value in given.items():
-            words += [f"--{name}", value] if value is not None else []
-        return shlex.join(words)
+        return self.again(self.paths, step=self.step, policy=self.policy)
 
 
 def from_source(command: Callable[..., None]) -> Callable[..., None]:

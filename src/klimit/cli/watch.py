@@ -87,8 +87,8 @@ class Run:
 
     def look(self, before: Shown) -> Shown:
         """The page as it should be now: the one before, if nothing changed or nothing can be read."""
+        from klimit.rollouts.words import counted
         from klimit.view.report.serving import Shown
-        from klimit.view.words import count
 
         try:
             found = fingerprint(self.source.paths)
@@ -111,7 +111,9 @@ class Run:
         self.whole |= {(path, mark) for path, mark in found.items() if path not in broken}
         self.seen = {path: mark for path, mark in found.items() if path not in broken}
         left = f"; {len(broken)} still being written" if broken else ""
-        said = f"Renewed at {time.strftime('%H:%M:%S')} from {count(len(self.seen), 'file')}{left}."
+        said = (
+            f"Renewed at {time.strftime('%H:%M:%S')} from {counted(len(self.seen), 'file')}{left}."
+        )
         return Shown(page, version, said)
 
     def _build(self, broken: frozenset[Path], version: str) -> str:

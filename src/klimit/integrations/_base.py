@@ -47,7 +47,7 @@ class Base:
         known = ~np.isnan(base)
         if known.sum() >= max(len(base) / 2, 1):
             return _mean((mean - base)[known], level)
-        ours = _mean(np.array(list(self._own().values())), level)
+        ours = _mean(self.limit.samples.means, level)
         theirs = _mean(mean, level)
         value = float(theirs.value - ours.value)
         below = np.hypot(theirs.value - theirs.low, ours.high - ours.value)
@@ -74,9 +74,6 @@ class Base:
 
     def _mean(self, names: tuple[str, ...]) -> float:
         return next((self.means[name] for name in names if name in self.means), np.nan)
-
-    def _own(self) -> dict[int, float]:
-        return dict(enumerate(self.limit.samples.means))
 
 
 def from_rollouts(data: Any, reward: str | None, functions: Sequence[str], how: Any) -> Base:
@@ -128,5 +125,4 @@ def by_prompt(names: Names, values: Floats) -> dict[tuple[str, ...], Floats]:
 
 
 def _mean(values: Floats, level: float) -> Estimate:
-    found = mean_of_prompts(values[None], level)
-    return Estimate(float(found.value[0]), float(found.low[0]), float(found.high[0]), level)
+    return mean_of_prompts(values[None], level)[0]

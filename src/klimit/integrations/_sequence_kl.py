@@ -107,5 +107,4 @@ def mean_kl(found: Sequence[tuple[tuple[str, ...], float]], level: float) -> Est
     for name, nats in found:
         grouped.setdefault(name, []).append(nats)
     means = np.array([[np.mean(values) for values in grouped.values()]])
-    mean = mean_of_prompts(means, level, least=0.0)
-    return Estimate(float(mean.value[0]), float(mean.low[0]), float(mean.high[0]), level)
+    return mean_of_prompts(means, level, least=0.0)[0]

@@ -63,8 +63,8 @@ def log(
     """
     rows = scalars(result)
     with _opened(to, project) as (run, tracker):
-        picture = _picture(result, tracker) if figure else {}
         prefix = next(iter(rows[0][1])).partition("/")[0]
+        picture = _picture(result, tracker, prefix) if figure else {}
         along = len({at for at, _ in rows}) > 1
         if along and tracker == "wandb":  # whose own axis only goes forward
             run.define_metric(f"{prefix}/*", step_metric=f"{prefix}/step")
@@ -178,7 +178,7 @@ def _finite(numbers: Mapping[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
 
 
-def _picture(result: Any, tracker: str) -> dict[str, Any]:
+def _picture(result: Any, tracker: str, prefix: str) -> dict[str, Any]:
     """The picture as the tracker takes it; nothing where the result draws none."""
     if not hasattr(result, "plot"):
         return {}
@@ -189,8 +189,7 @@ def _picture(result: Any, tracker: str) -> dict[str, Any]:
     result.plot(ax)
     drawn.canvas.draw()
     pixels = np.asarray(drawn.canvas.buffer_rgba())[..., :3].copy()
-    name = next(iter(scalars(result)[0][1])).partition("/")[0]
-    return {f"{name}/figure": import_module(tracker).Image(pixels)}
+    return {f"{prefix}/figure": import_module(tracker).Image(pixels)}
 
 
 @contextmanager

@@ -303,17 +303,15 @@ class Rollouts:
 
     def check_one_policy(self) -> None:
         """Raise a `DataError` where samples of several policies or steps stand together."""
-        for column, values in (("policy", self.policies), ("step", self.steps)):
+        for column, several, values in (
+            ("policy", "policies", self.policies), ("step", "steps", self.steps),
+        ):  # fmt: skip
             if len(values) > 1:
                 raise DataError(
-                    f"{self.source} has samples of {len(values):,} {_plural(column)} "
+                    f"{self.source} has samples of {len(values):,} {several} "
                     f"({listing(values, most=4)}), which are never pooled. "
                     f"Choose one: .filter({column}={values[0]!r}) (--{column} {safe(values[0])})."
                 )
-
-
-def _plural(column: str) -> str:
-    return "policies" if column == "policy" else f"{column}s"
 
 
 def _several(asked: Any) -> list[Any]:

@@ -19,7 +19,7 @@ def quoted(text: object) -> str:
     return f"'{safe(text)}'"
 
 
-def listing(items: Iterable[object], *, most: int = 8, word: str = "more") -> str:
+def listing(items: Iterable[object], *, most: int = 8) -> str:
     """Names with commas, the rest counted.
 
     Examples
@@ -30,7 +30,7 @@ def listing(items: Iterable[object], *, most: int = 8, word: str = "more") -> st
     shown = [safe(item, longest=60) or "(unnamed)" for item in items]
     if len(shown) <= most + 1:
         return ", ".join(shown) or "none"
-    return f"{', '.join(shown[:most])} and {len(shown) - most:,} {word}"
+    return f"{', '.join(shown[:most])} and {len(shown) - most:,} more"
 
 
 def counted(number: int, noun: str) -> str:

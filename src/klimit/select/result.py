@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -116,24 +115,16 @@ class Choices:
 
     def to_frame(self) -> pl.DataFrame:
         """A polars frame, a row per setting: each estimate with its limits; `tuned` marks the best."""
-        import polars as pl
+        from klimit.view.records import columns, framed
 
         best = {tuned.setting for tuned in self.tuned.values()}
-        columns: dict[str, list[Any]] = {
-            "rule": [s.rule for s in self.settings],
-            "n": [s.n for s in self.settings],
-            "beta": [s.beta for s in self.settings],
-        }
-        for name in ("gold", "proxy", "kl", "coverage"):
-            estimate: Estimate = getattr(self, name)
-            for part in ("value", "low", "high"):
-                label = name if part == "value" else f"{name}_{part}"
-                found = [float(x) for x in getattr(estimate, part)]
-                columns[label] = [x if math.isfinite(x) else None for x in found]
-        columns["tuned"] = [s in best for s in self.settings]
-        types: dict[str, Any] = dict.fromkeys(columns, pl.Float64)
-        types |= {"rule": pl.String, "n": pl.Int64, "tuned": pl.Boolean}
-        return pl.DataFrame(columns, schema=types)
+        rows = []
+        for at, one in enumerate(self.settings):
+            row: dict[str, Any] = {"rule": one.rule, "n": one.n, "beta": one.beta}
+            for name in ("gold", "proxy", "kl", "coverage"):
+                row |= columns(name, getattr(self, name)[at])
+            rows.append(row | {"tuned": one in best})
+        return framed(rows, text=["rule"], whole=["n"], truth=["tuned"])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, schema ``klimit.choices/1`` (docs/cli.md)."""

@@ -192,12 +192,8 @@ def continuous_best_of_poisson(mu: ArrayLike) -> ContinuousBestOfPoisson:
     return ContinuousBestOfPoisson(size(mu, "mu"))
 
 
-def _unit_rule() -> tuple[Floats, Floats]:
-    nodes, weights = np.polynomial.legendre.leggauss(32)
-    return 0.5 * (nodes + 1.0), 0.5 * weights
-
-
-_NODES, _WEIGHTS = _unit_rule()  # Gauss-Legendre on (0, 1)
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
+_NODES, _WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS  # Gauss-Legendre on (0, 1)
 _EI_1 = 1.8951178163559368  # Ei(1)
 
 

@@ -63,7 +63,7 @@ def renyi_bound(
         policy_proxy=not_negative(policy_proxy, "policy_proxy"),
         base_proxy=not_negative(base_proxy, "base_proxy"),
     )
-    return _product(np.sqrt(2.0 * ((1.0 - a) * q + a * p) / a), np.sqrt(d))
+    return product(np.sqrt(2.0 * ((1.0 - a) * q + a * p) / a), np.sqrt(d))
 
 
 def chi_square_bound(chi_square: ArrayLike, *, sd: ArrayLike) -> Floats:
@@ -104,7 +104,7 @@ def chi_square_bound(chi_square: ArrayLike, *, sd: ArrayLike) -> Floats:
     chi2, s = broadcast(
         chi_square=not_negative(chi_square, "chi_square"), sd=not_negative(sd, "sd")
     )
-    return _product(s, np.sqrt(chi2))
+    return product(s, np.sqrt(chi2))
 
 
 def total_variation_bound(total_variation: ArrayLike, *, width: ArrayLike) -> Floats:
@@ -141,7 +141,7 @@ def total_variation_bound(total_variation: ArrayLike, *, width: ArrayLike) -> Fl
         total_variation=fraction(total_variation, "total_variation"),
         width=not_negative(width, "width"),
     )
-    return _product(w, tv)
+    return product(w, tv)
 
 
 def hellinger_bound(
@@ -181,10 +181,10 @@ def hellinger_bound(
         policy_moment=not_negative(policy_moment, "policy_moment"),
         base_moment=not_negative(base_moment, "base_moment"),
     )
-    return _product(2.0 * np.sqrt(h2), np.sqrt(q + p))
+    return product(2.0 * np.sqrt(h2), np.sqrt(q + p))
 
 
-def _product(scale: Floats, distance: Floats) -> Floats:
+def product(scale: Floats, distance: Floats) -> Floats:
     """Return the product, 0 where either is: an infinite divergence says nothing of a constant."""
     with np.errstate(invalid="ignore", over="ignore"):
         return np.where((scale > 0) & (distance > 0), scale * distance, 0.0)

@@ -187,17 +187,14 @@ class KnownFrontier:
         outcomes from saturation on.
         """
         kl, curve = _check.budget(kl), self._curve
-        flat = curve.policies(curve.solved(kl.ravel()).beta, _tilted)
+        betas = curve.solved(kl.ravel()).beta
+        flat = curve.policies(betas, lambda known, beta: measure(known, beta).policy)
         return curve.by_row(flat, kl.shape)
 
     @property
     def _curve(self) -> Curve:
         known = self._known
         return Curve(known, self.weights, self.budget, spender(known), known.saturation_kl())
-
-
-def _tilted(known: Outcomes, beta: Floats) -> Floats:
-    return measure(known, beta).policy
 
 
 def frontier(

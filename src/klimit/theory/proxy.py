@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, broadcast, coefficient, fraction
+from klimit.theory._check import Floats, broadcast, budget, coefficient, fraction
 from klimit.theory._outcomes import Measured, Outcomes, change_terms, measure
 from klimit.theory._prompts import lay_flat, read_rows, read_weights
 from klimit.theory._solve import mean
@@ -130,25 +130,21 @@ class ProxyGold:
         """
         b, along = broadcast(beta=coefficient(beta), s=fraction(s, "s"))
         found = np.empty(b.shape)
+        gold, error = self.gold._known, self.error._known
         for index in np.ndindex(b.shape):
             with np.errstate(divide="ignore"):
-                moved = measure(self._gold_tilt(b[index]), np.asarray(b[index] / along[index]))
-            gold, error = self.gold._known.centred, self.error._known.centred
-            mean_gold = self.gold._known.each(self.gold._known.total(moved.policy * gold))
-            mean_error = self.gold._known.each(self.gold._known.total(moved.policy * error))
-            terms = moved.policy * (gold - mean_gold) * (error - mean_error)
-            found[index] = mean(self.gold.weights, self.gold._known.total(terms))
+                tilted = _drawn_from(measure(gold, b[index]), error)
+                moved = measure(tilted, np.asarray(b[index] / along[index]))
+            mean_gold, mean_error = (
+                gold.each(gold.total(moved.policy * x.centred)) for x in (gold, error)
+            )
+            terms = moved.policy * (gold.centred - mean_gold) * (error.centred - mean_error)
+            found[index] = self._mean(gold.total(terms))
         return found
 
     def _betas(self, beta: ArrayLike | None, kl: ArrayLike | None) -> Floats:
-        if beta is not None and kl is None:
-            return coefficient(beta)
-        if kl is not None and beta is None:
-            return self.proxy.beta(kl)
-        raise ArgumentError(
-            "beta or kl must be given, exactly one of them; got "
-            f"{'neither' if kl is None else 'both'}."
-        )
+        is_beta, value = one_of(beta, kl)
+        return value if is_beta else self.proxy.beta(value)
 
     def _each(self, betas: Floats, one: Callable[[Floats], Any], kind: type[T]) -> T:
         """Do `one` for every beta and gather the fields."""
@@ -159,10 +155,6 @@ class ProxyGold:
 
     def _mean(self, by_prompt: Floats) -> Floats:
         return mean(self.gold.weights, by_prompt)
-
-    def _gold_tilt(self, beta: Floats) -> Outcomes:
-        """The error, with outcomes drawn from the gold tilt instead of the base."""
-        return _drawn_from(measure(self.gold._known, beta), self.error._known)
 
     def _point(self, beta: Floats) -> tuple[Floats, ...]:
         gold = self.gold._known
@@ -278,6 +270,17 @@ def proxy_gold(
     share = read_weights(weights, laws["gold"].top.size)
     laws["error"] = lay_flat(rows, errors, "proxy minus gold")
     return ProxyGold(**{name: KnownFrontier(share, "average", law) for name, law in laws.items()})
+
+
+def one_of(beta: ArrayLike | None, kl: ArrayLike | None) -> tuple[bool, Floats]:
+    """Say which was given, beta (True) or kl, and return it."""
+    if beta is not None and kl is None:
+        return True, coefficient(beta)
+    if kl is not None and beta is None:
+        return False, budget(kl)
+    raise ArgumentError(
+        f"beta or kl must be given, exactly one of them; got {'neither' if kl is None else 'both'}."
+    )
 
 
 def _drawn_from(policy: Measured, known: Outcomes) -> Outcomes:

@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, broadcast, budget, coefficient, numbers, positive, require
+from klimit.theory._check import Floats, broadcast, numbers, positive, require
 from klimit.theory._outcomes import exp_excess
 from klimit.theory._root import increasing_root
-from klimit.theory.proxy import ProxyPoint
+from klimit.theory.proxy import ProxyPoint, one_of
 
 
 def gaussian_proxy(
@@ -56,7 +56,7 @@ def gaussian_proxy(
     >>> point.efficiency.round(4).tolist()
     [0.8944, 0.8944, 0.8944]
     """
-    is_beta, value = _one_of(beta, kl)
+    is_beta, value = one_of(beta, kl)
     rho = numbers(correlation, "correlation")
     sd, error, rho, value = broadcast(
         gold_sd=positive(gold_sd, "gold_sd"),
@@ -129,7 +129,7 @@ def exponential_error_proxy(
     >>> point.gold_gain.round(3).tolist(), point.gold_limit.round(3).tolist()
     ([0.525, 0.758, 0.909], [1.0, 2.0, 4.0])
     """
-    is_beta, value = _one_of(beta, kl)
+    is_beta, value = one_of(beta, kl)
     sd, scale, value = broadcast(
         gold_sd=positive(gold_sd, "gold_sd"),
         error_scale=positive(error_scale, "error_scale"),
@@ -180,14 +180,3 @@ def _exponential_tilt(kl: Floats, ratio: Floats) -> Floats:
     start = np.minimum(0.5 * np.log(2 * wanted / (1 + part)), np.log(np.log1p(wanted) + 1.0))
     y[searched] = np.exp(increasing_root(mismatch, start))
     return y.reshape(kl.shape)
-
-
-def _one_of(beta: ArrayLike | None, kl: ArrayLike | None) -> tuple[bool, Floats]:
-    """Say which was given, beta (True) or kl, and return it."""
-    if beta is not None and kl is None:
-        return True, coefficient(beta)
-    if kl is not None and beta is None:
-        return False, budget(kl)
-    raise ArgumentError(
-        f"beta or kl must be given, exactly one of them; got {'neither' if kl is None else 'both'}."
-    )

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from klimit.theory._check import Floats, broadcast, budget, not_negative
 from klimit.theory._outcomes import exp_excess
 from klimit.theory._root import increasing_root
+from klimit.theory.divergence_bounds import product
 
 
 def sub_gaussian_bound(kl: ArrayLike, *, variance_proxy: ArrayLike) -> Floats:
@@ -48,7 +49,7 @@ def sub_gaussian_bound(kl: ArrayLike, *, variance_proxy: ArrayLike) -> Floats:
     2.4
     """
     d, s2 = broadcast(kl=budget(kl), variance_proxy=not_negative(variance_proxy, "variance_proxy"))
-    return _root(2.0, s2, d)
+    return _root(s2, d)
 
 
 def hoeffding_bound(kl: ArrayLike, *, width: ArrayLike) -> Floats:
@@ -82,7 +83,7 @@ def hoeffding_bound(kl: ArrayLike, *, width: ArrayLike) -> Floats:
     0.5
     """
     d, w = broadcast(kl=budget(kl), width=not_negative(width, "width"))
-    return _linear(w, np.sqrt(0.5 * d))
+    return product(w, np.sqrt(0.5 * d))
 
 
 def sub_gamma_bound(kl: ArrayLike, *, variance: ArrayLike, scale: ArrayLike) -> Floats:
@@ -121,7 +122,7 @@ def sub_gamma_bound(kl: ArrayLike, *, variance: ArrayLike, scale: ArrayLike) -> 
         variance=not_negative(variance, "variance"),
         scale=not_negative(scale, "scale"),
     )
-    return _root(2.0, v, d) + _linear(c, d)
+    return _root(v, d) + product(c, d)
 
 
 def bernstein_bound(kl: ArrayLike, *, variance: ArrayLike, above: ArrayLike) -> Floats:
@@ -202,7 +203,7 @@ def bennett_bound(kl: ArrayLike, *, variance: ArrayLike, above: ArrayLike) -> Fl
         variance=not_negative(variance, "variance"),
         above=not_negative(above, "above"),
     )
-    bound = _root(2.0, v, d)  # where b, and with it the argument of h^-1, vanishes
+    bound = _root(v, d)  # where b, and with it the argument of h^-1, vanishes
     with np.errstate(divide="ignore", invalid="ignore"):
         target = 2.0 * np.log(b) + np.log(d) - np.log(v)  # log of that argument
     search = np.isfinite(target)
@@ -249,23 +250,18 @@ def sub_exponential_bound(kl: ArrayLike, *, variance_proxy: ArrayLike, scale: Ar
         variance_proxy=not_negative(variance_proxy, "variance_proxy"),
         scale=not_negative(scale, "scale"),
     )
-    near = _root(2.0, nu2, d)
+    near = _root(nu2, d)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         turn = 0.5 * (nu2 / b) / b
-        far = _linear(b, d) + 0.5 * (nu2 / b)
+        far = product(b, d) + 0.5 * (nu2 / b)
     return np.where((b > 0) & (d > turn), far, near)
 
 
-def _root(factor: float, variance: Floats, kl: Floats) -> Floats:
-    """Return sqrt(factor * variance * kl), 0 where one of them is."""
+def _root(variance: Floats, kl: Floats) -> Floats:
+    """Return sqrt(2 * variance * kl), 0 where one of them is."""
     some = (variance > 0) & (kl > 0)
     with np.errstate(invalid="ignore"):
-        return np.where(some, np.sqrt(variance) * np.sqrt(factor * kl), 0.0)
-
-
-def _linear(scale: Floats, kl: Floats) -> Floats:
-    with np.errstate(invalid="ignore", over="ignore"):
-        return np.where((scale > 0) & (kl > 0), scale * kl, 0.0)
+        return np.where(some, np.sqrt(variance) * np.sqrt(2.0 * kl), 0.0)
 
 
 def _log_bennett_inverse(log_y: Floats) -> Floats:

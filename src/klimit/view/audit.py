@@ -39,7 +39,8 @@ def text(audits: Sequence[Audit], beside: BestOfN | None = None) -> str:
     beside : best-of-N of the same base, to stand in the table
     """
     said = "\n".join(map(words.paragraph, verdict(audits).split("\n")))
-    parts = [said, rows(audits, beside), legend(audits), words.footnotes(notes(audits))]
+    shown = table(*cells(audits, beside))
+    parts = [said, shown, legend(audits), words.footnotes(notes(audits))]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -213,15 +214,10 @@ def _name(prompt: str) -> str:
     return f'"{name}"' if " " in name else name
 
 
-def rows(audits: Sequence[Audit], beside: BestOfN | None = None) -> str:
-    """A row per placement, then best-of-N."""
-    return table(*cells(audits, beside))
-
-
 def cells(
     audits: Sequence[Audit], beside: BestOfN | None = None
 ) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the table."""
+    """Headings, and a row per placement, then best-of-N."""
     headings = ["policy", "KL", "gain", "of the limit", "nats from optimal", "least KL"]
     lines = [_row(one) for audit in _thinned(audits) for one in points(audit)]
     if beside is not None:
@@ -303,7 +299,7 @@ def notes(audits: Sequence[Audit]) -> list[str]:
 def comparison(found: Comparison) -> str:
     """The differences in words."""
     a, b = safe(found.a, longest=60), safe(found.b, longest=60)
-    how = f"prompt by prompt on {words.count(found.shared, 'prompt')}"
+    how = f"prompt by prompt on {words.counted(found.shared, 'prompt')}"
     if not found.paired:
         how = "as two independent placements"
     lines = [f"{a} against {b}, {how}:"]

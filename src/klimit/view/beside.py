@@ -75,7 +75,7 @@ def best_of_n_beside(
         )  # fmt: skip
     sentence, notes = ("", ()) if n is None or found is None else _sentence(found, asked.index(n))
     if samples.prompts < limit.samples.prompts:
-        few, all_ = words.count(samples.prompts, "prompt"), limit.samples.prompts
+        few, all_ = words.counted(samples.prompts, "prompt"), limit.samples.prompts
         notes = (*notes, f"best-of-N is read from {few} of {all_:,}, drawn by the seed.")
     return Beside(sizes, shown, sentence, notes, found if also else None)
 
@@ -112,6 +112,6 @@ def _sentence(found: BestOfN, at: int) -> tuple[str, tuple[str, ...]]:
     part, between = words.share(share)
     spent = words.nats(float(np.atleast_1d(found.kl.value)[at]))
     line = f"Best-of-{n:,} spends {spent} and reaches {part} of what is"
-    less = words.count(found.left_out, "prompt")
+    less = words.counted(found.left_out, "prompt")
     note = f"best-of-{n:,} is read without {less} that have fewer samples than that."
     return f"{line} possible there{between}.", (note,) if found.left_out else ()

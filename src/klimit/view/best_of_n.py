@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def text(best: BestOfN) -> str:
     """The verdict, the table and the notes."""
-    parts = [verdict(best), rows(best), legend(best), words.footnotes(best.notes)]
+    parts = [verdict(best), table(*cells(best)), legend(best), words.footnotes(best.notes)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -69,13 +69,8 @@ def _more(best: BestOfN, place: int) -> str:
     return " ".join(said)
 
 
-def rows(best: BestOfN) -> str:
-    """A row per N."""
-    return table(*cells(best))
-
-
 def cells(best: BestOfN) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the table."""
+    """Headings, and a row per N."""
     headings = ["N", "gain", "KL", "of the limit", "pass@N" if best.zero_one else "win rate"]
     tied = bool((np.atleast_1d(best.kl.value) < 0.95 * np.atleast_1d(best.kl_bound.value)).any())
     if best.tokens is not None:

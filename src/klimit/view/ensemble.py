@@ -149,7 +149,7 @@ def _best(found: Ensemble, first: str, at: float) -> str:
         return f"The best aggregate is {_called(first)}: {words.plain(apart)} more than the mean."
     tried = len(found.aggregates) - 1
     return (
-        f"Of {words.count(tried, 'other aggregate')} none is shown to gain more than the mean; the "
+        f"Of {words.counted(tried, 'other aggregate')} none is shown to gain more than the mean; the "
         f"highest is {_called(first)} ({words.plain(apart)} more)."
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from klimit._estimate import Estimate
 from klimit.view.ensemble import budget, verdict
-from klimit.view.records import CONSTANT, columns, heading, number
+from klimit.view.records import CONSTANT, columns, framed, heading, number
 
 if TYPE_CHECKING:
     import polars as pl
@@ -117,8 +117,6 @@ def _or_missing(estimate: Estimate | None) -> dict[str, Any]:
 
 def frame(found: Ensemble, kl: Sequence[float] | None = None) -> pl.DataFrame:
     """A row per aggregate and budget: each number with its limits, null where missing."""
-    import polars as pl
-
     asked = [found.usual_kl()] if not kl else [float(x) for x in kl]
     missing = Estimate(math.nan, math.nan, math.nan)
     rows = []
@@ -131,6 +129,4 @@ def frame(found: Ensemble, kl: Sequence[float] | None = None) -> pl.DataFrame:
             judged = numbers["gold_gain"]
             row["trusted"] = None if judged is None else bool(judged.trusted)
             rows.append(row)
-    types: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64)
-    types |= {"aggregate": pl.String, "trusted": pl.Boolean}
-    return pl.DataFrame(rows, schema=types)
+    return framed(rows, text=["aggregate"])

@@ -11,7 +11,7 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.view import path, words
-from klimit.view.limit import LADDER
+from klimit.view.limit import LADDER, around
 from klimit.view.table import table
 
 if TYPE_CHECKING:
@@ -26,13 +26,9 @@ BOUNDS = ("moment", "sub_gaussian", "variance", "sup_norm")
 HELD = ("shift", "share", "proxy_part", "proxy_rest", "fixed_proxy_gain", "fixed_gold_gain")
 
 
-def budgets(hack: Hacking, *, trusted: int = 4) -> list[float]:
-    """Round KL budgets (nats): the last few trusted ones, and one past them."""
-    within = [kl for kl in LADDER if kl <= hack.trusted_kl]
-    past = [kl for kl in LADDER if kl > hack.trusted_kl]
-    if not within:
-        return [kl for kl in past if kl >= 0.1][:3]
-    return within[-trusted:] + past[:1]
+def budgets(hack: Hacking) -> list[float]:
+    """KL budgets (nats) that show where gold goes."""
+    return around(hack.trusted_kl)
 
 
 def text(hack: Hacking, kl: Sequence[float] | None = None) -> str:
@@ -71,7 +67,7 @@ def confirmed(hack: Hacking, kl: Sequence[float]) -> str:
     gained, real = hack.proxy_gain(budget), hack.gold_gain(budget)
     where = f"Optimising {proxy} at a KL of {words.nats(budget, exact=True)}"
     if not real.trusted:
-        few = words.count(int(np.median(hack.pairs.lengths)), "sample")
+        few = words.counted(int(np.median(hack.pairs.lengths)), "sample")
         return f"{where}: {few} a prompt do not show what {gold} makes of it."
     said = f"{where} gains {words.signed(gained, unit=proxy)}"
     if real.low > 0:
@@ -161,7 +157,7 @@ def trust(hack: Hacking) -> str:
     """How far the samples reach."""
     counts = hack.pairs.lengths
     few, most = int(counts.min()), int(counts.max())
-    shown = words.count(few, "sample") if few == most else f"{few:,} to {most:,} samples"
+    shown = words.counted(few, "sample") if few == most else f"{few:,} to {most:,} samples"
     if hack.trusted_kl == 0:
         return (
             f"With {shown} a prompt no KL of the proxy's optimum is trusted. What is shown needs no "
@@ -258,7 +254,7 @@ def notes(hack: Hacking) -> list[str]:
     if pairs.left_out:
         verb = "is" if pairs.left_out == 1 else "are"
         found.append(
-            f"{pairs.left_out:,} of {words.count(pairs.total, 'prompt')} {verb} left out: fewer than "
+            f"{pairs.left_out:,} of {words.counted(pairs.total, 'prompt')} {verb} left out: fewer than "
             "two samples with both rewards."
         )
     if hack.trusted_kl > 0:
@@ -271,7 +267,7 @@ def notes(hack: Hacking) -> list[str]:
         found.append("intervals are for these very prompts, not for others like them.")
     elif pairs.prompts < 20:
         found.append(
-            f"{words.count(pairs.prompts, 'prompt')} only: intervals that speak for others like them "
+            f"{words.counted(pairs.prompts, 'prompt')} only: intervals that speak for others like them "
             "need 20 or so."
         )
     if hack.proxy.tail.heavy:
@@ -350,9 +346,7 @@ def _row(hack: Hacking, kl: float) -> dict[str, Any]:
 
 def frame(hack: Hacking, kl: Sequence[float] | None = None) -> pl.DataFrame:
     """Return a row per budget: each number with its limits, null where not finite."""
-    import polars as pl
-
-    from klimit.view.records import columns
+    from klimit.view.records import columns, framed
 
     kl = budgets(hack) if kl is None else [float(budget) for budget in kl]
     rows = []
@@ -365,5 +359,4 @@ def frame(hack: Hacking, kl: Sequence[float] | None = None) -> pl.DataFrame:
             row |= columns(f"{name}_gap", getattr(gaps, name))
         row["trusted"] = bool(hack.gold_gain(budget).trusted)
         rows.append(row)
-    types: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64) | {"trusted": pl.Boolean}
-    return pl.DataFrame(rows, schema=types)
+    return framed(rows)

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 PARTS = ("prompts", "samples", "labels", "saved", "allowed", "possible")
 
 
-def budgets(few: Sparse, *, trusted: int = 4) -> list[float]:
+def budgets(few: Sparse) -> list[float]:
     """Round KL budgets (nats): the last few trusted ones; the first ones where none is."""
     within = [kl for kl in LADDER if kl <= few.trusted_kl]
-    return within[-trusted:] or [kl for kl in LADDER if kl >= 0.1][:3]
+    return within[-4:] or [kl for kl in LADDER if kl >= 0.1][:3]
 
 
 def text(few: Sparse, kl: Sequence[float] | None = None) -> str:
@@ -46,7 +46,7 @@ def confirmed(few: Sparse, kl: float) -> str:
     proxy, gold = _names(few)
     real = few.gold_gain(kl)
     where = f"Optimising {proxy} at a KL of {words.nats(kl, exact=True)}"
-    by = f"by {few.number:,} {few._what} in {words.count(few.labelled_prompts, 'prompt')}"
+    by = f"by {few.number:,} {few._what} in {words.counted(few.labelled_prompts, 'prompt')}"
     if not real.trusted:
         return f"{where}: these samples and {few._what} do not show what {gold} makes of it."
     if hasattr(few, "win_rate"):
@@ -164,13 +164,13 @@ def notes(few: Sparse) -> list[str]:
     lost = few.known.lost
     if lost:
         found.append(
-            f"{words.count(lost, 'label')} without the proxy, or alone in a prompt, are left out."
+            f"{words.counted(lost, 'label')} without the proxy, or alone in a prompt, are left out."
         )
     if few.proxy.settings.prompts == "fixed":
         found.append("intervals are for these very prompts, not for others like them.")
     elif few.known.rows.prompts < 20:
         found.append(
-            f"{words.count(few.known.rows.prompts, 'prompt')} only: intervals that speak for others like "
+            f"{words.counted(few.known.rows.prompts, 'prompt')} only: intervals that speak for others like "
             "them need 20 or so."
         )
     return found
@@ -255,9 +255,7 @@ def _row(few: Sparse, kl: float) -> dict[str, Any]:
 
 def frame(few: Sparse, kl: Sequence[float] | None = None) -> pl.DataFrame:
     """Return a row per budget: each number with its limits, null where not finite."""
-    import polars as pl
-
-    from klimit.view.records import columns
+    from klimit.view.records import columns, framed
 
     kl = budgets(few) if kl is None else [float(budget) for budget in kl]
     lines = []
@@ -269,5 +267,4 @@ def frame(few: Sparse, kl: Sequence[float] | None = None) -> pl.DataFrame:
         line |= {name: getattr(split, name) for name in PARTS}
         line["allowed"] = split.allowed if math.isfinite(split.allowed) else None
         lines.append(line | {"trusted": bool(few.gold_gain(budget).trusted)})
-    types: dict[str, Any] = dict.fromkeys(lines[0], pl.Float64) | {"trusted": pl.Boolean}
-    return pl.DataFrame(lines, schema=types)
+    return framed(lines)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.view import words
 from klimit.view.table import table
@@ -20,15 +19,18 @@ MOST_SAMPLES = 1_000_000  # a prompt; past it, naming a number would be a joke
 LADDER = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0)
 
 
-def budgets(limit: Frontier, *, trusted: int = 4) -> list[float]:
-    """Round KL budgets (nats) that show a limit: the last few trusted ones, and one past them."""
-    if not math.isfinite(limit.trusted_kl):
-        return [0.5, 1.0, 2.0]
-    within = [kl for kl in LADDER if kl <= limit.trusted_kl]
-    past = [kl for kl in LADDER if kl > limit.trusted_kl]
+def budgets(limit: Frontier) -> list[float]:
+    """KL budgets (nats) that show a limit."""
+    return around(limit.trusted_kl) if math.isfinite(limit.trusted_kl) else [0.5, 1.0, 2.0]
+
+
+def around(trusted_kl: float) -> list[float]:
+    """Round KL budgets (nats): the last few trusted ones, and one past them."""
+    within = [kl for kl in LADDER if kl <= trusted_kl]
+    past = [kl for kl in LADDER if kl > trusted_kl]
     if not within:
         return [kl for kl in past if kl >= 0.1][:3]
-    return within[-trusted:] + past[:1]
+    return within[-4:] + past[:1]
 
 
 def text(
@@ -48,7 +50,7 @@ def text(
     said = verdict(limit, kl, companion)
     parts = [said if limit.samples.scale > 0 else words.paragraph(said)]
     if limit.samples.scale > 0:
-        parts += [rows(limit, kl, spends), legend(limit)]
+        parts += [table(*cells(limit, kl, spends)), legend(limit)]
     parts.append(words.footnotes([*notes(limit), *more]))
     return "\n\n".join(part for part in parts if part)
 
@@ -63,7 +65,7 @@ def verdict(limit: Frontier, kl: Sequence[float], companion: str = "") -> str:
 
 def _constant(limit: Frontier) -> str:
     """The verdict where no prompt's rewards differ."""
-    counts = f"{words.count(limit.samples.prompts, 'prompt')}, {per_prompt(limit)}"
+    counts = f"{words.counted(limit.samples.prompts, 'prompt')}, {per_prompt(limit)}"
     if limit.ceilings is None or limit.settings.objective != "reward":
         return (
             f"Nothing can be gained here: every prompt's rewards are all equal ({counts}). Draw more "
@@ -106,7 +108,9 @@ def headline(limit: Frontier, kl: Sequence[float]) -> str:
     if words.signed(gain) == "not known":
         return f"{where} these samples do not show the limit."
     found = f"{where} the best any method can do is {words.signed(gain, unit=_unit(limit))}"
-    slope = f", with beta = {_slope(beta)}" if beta.trusted and beta.value > 0 else ""
+    slope = (
+        f", with beta = {words.short(float(beta.value))}" if beta.trusted and beta.value > 0 else ""
+    )
     return f"{found}{slope}."
 
 
@@ -153,20 +157,15 @@ def trust(limit: Frontier, kl: Sequence[float]) -> str:
     return f"{reach}; {asked} would take about {needed:,}."
 
 
-def rows(limit: Frontier, kl: Sequence[float], spends: Mapping[float, str] | None = None) -> str:
-    """The table: a row per budget."""
-    return table(*cells(limit, kl, spends))
-
-
 def cells(
     limit: Frontier, kl: Sequence[float], spends: Mapping[float, str] | None = None
 ) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the table."""
+    """Headings, and a row per budget."""
     headings = ["KL", "gain", "beta"]
     lines = []
     for budget, shown in zip(kl, words.aligned(kl), strict=True):
         gain, beta = limit.gain(budget), limit.beta(budget)
-        slope = _slope(beta) if beta.trusted and budget > 0 else "-"
+        slope = words.short(float(beta.value)) if beta.trusted and budget > 0 else "-"
         lines.append([shown, words.plain(gain), slope])
     if spends is not None:
         headings.append("best-of-N at this KL")
@@ -187,10 +186,6 @@ def legend(limit: Frontier) -> str:
         "KL is the distance from the base model, in nats per answer: best-of-4 spends up to 0.64 "
         f"nats, best-of-16 up to 1.84. Gain is {gained}, with a {level} interval; beta is {slope}."
     )
-
-
-def _slope(beta: Estimate) -> str:
-    return words.short(float(beta.value))
 
 
 def _unit(limit: Frontier) -> str:
@@ -215,14 +210,16 @@ def _left_out(limit: Frontier) -> list[str]:
     if seen.missing:
         total = seen.missing + int(seen.counts.sum()) + seen.single
         verb = "is" if seen.missing == 1 else "are"
-        rewards = words.count(total, "reward")
+        rewards = words.counted(total, "reward")
         found.append(f"{seen.missing:,} of {rewards} {verb} missing and left out.")
     gone = [(seen.empty, "no reward"), (seen.single, "one reward, which shows no spread")]
     said = words.listed([f"{number:,} with {what}" for number, what in gone if number])
     if said:
         number = seen.empty + seen.single
         verb = "is" if number == 1 else "are"
-        found.append(f"{number:,} of {words.count(seen.total, 'prompt')} {verb} left out: {said}.")
+        found.append(
+            f"{number:,} of {words.counted(seen.total, 'prompt')} {verb} left out: {said}."
+        )
     return found
 
 
@@ -251,7 +248,7 @@ def _surprises(limit: Frontier) -> list[str]:
         )
     still = int((limit.samples.variances == 0).sum())
     unsolved = limit.unresolved if limit.settings.range_implied else None
-    prompts = words.count(limit.samples.prompts, "prompt")
+    prompts = words.counted(limit.samples.prompts, "prompt")
     if unsolved and limit.ceilings and limit.settings.objective == "reward":
         low, high = limit.ceilings
         found.append(

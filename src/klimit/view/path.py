@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.view import words
@@ -24,7 +22,7 @@ SHOWN = ("kl", "proxy_gain", "gold_gain", "proxy_limit", "gold_limit", "least_kl
 
 def text(path: TrainedPath) -> str:
     """The verdict, the table and the notes."""
-    parts = [verdict(path), rows(path), legend(path), words.footnotes(path.notes)]
+    parts = [verdict(path), table(*cells(path)), legend(path), words.footnotes(path.notes)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -38,7 +36,7 @@ def _sentences(path: TrainedPath, run: str, turn: Turn) -> list[str]:
     own = [one for one in path if one.run == run]
     lines = [_ended(path, own[-1])]
     if len(own) > 1:
-        lines += [_highest(path, own, turn), _turned(turn)]
+        lines += [_highest(own, turn), _turned(turn)]
     return [line for line in lines if line]
 
 
@@ -49,7 +47,7 @@ def _ended(path: TrainedPath, last: Checkpoint) -> str:
     return f"{_name(last.label, 60)} gained {proxy} and {gold}{spent}."
 
 
-def _highest(path: TrainedPath, own: list[Checkpoint], turn: Turn) -> str:
+def _highest(own: list[Checkpoint], turn: Turn) -> str:
     known = [one for one in own if math.isfinite(one.kl.value)]
     if not turn.alike:
         return ""
@@ -91,11 +89,6 @@ def _turned(turn: Turn) -> str:
     )
 
 
-def rows(path: TrainedPath) -> str:
-    """A row per checkpoint."""
-    return table(*cells(path))
-
-
 def cells(path: TrainedPath) -> tuple[list[str], list[list[str]]]:
     """Headings, and a row per checkpoint."""
     names = _name(path.proxy), _name(path.gold)
@@ -133,23 +126,17 @@ def legend(path: TrainedPath) -> str:
 
 def frame(path: TrainedPath) -> pl.DataFrame:
     """A row per checkpoint."""
-    import polars as pl
+    from klimit.view.records import columns, framed
 
     found: list[dict[str, Any]] = []
     for one in path:
         row: dict[str, Any] = {"checkpoint": one.label, "run": one.run}
         for name in SHOWN:
             estimate = getattr(one, name)
-            row[name] = _finite(estimate.value)
-            row |= {f"{name}_{end}": _finite(getattr(estimate, end)) for end in ("low", "high")}
-            row[f"{name}_trusted"] = bool(estimate.trusted)
+            row |= {**columns(name, estimate), f"{name}_trusted": bool(estimate.trusted)}
         found.append(row)
-    types = {
-        name: pl.String if name in ("checkpoint", "run")
-        else pl.Boolean if name.endswith("_trusted") else pl.Float64
-        for name in found[0]
-    }  # fmt: skip
-    return pl.DataFrame(found, schema=types)
+    truth = [f"{name}_trusted" for name in SHOWN]
+    return framed(found, text=["checkpoint", "run"], truth=truth)
 
 
 def record(path: TrainedPath) -> dict[str, Any]:
@@ -195,10 +182,6 @@ def _turn(path: TrainedPath, run: str, turn: Turn) -> dict[str, Any]:
 
 def _at(labels: list[str], place: int) -> str:
     return "base" if place < 0 else labels[place]
-
-
-def _finite(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _name(name: str, longest: int = 40) -> str:

@@ -40,6 +40,7 @@ AUDITED = (
     *("allocation", "shape"),
 )
 BESIDE = ("gain", "kl", "limit", "efficiency")
+WASTED = 10  # prompts with the largest loss that each placement lists
 NO_LOSS = "the policy's KL is not known by prompt, or the frontier is flat at its KL"
 ABSENT = {"tokens": "the data has no token counts", "pass_at_k": "rewards are not 0 and 1 only"}
 CONSTANT = "every prompt's rewards are all equal"
@@ -161,22 +162,16 @@ def _setting(setting: Setting) -> dict[str, Any]:
 
 
 def audit_record(
-    audits: Sequence[Audit], *, read: str = "", beside: BestOfN | None = None, wasted: int = 10
+    audits: Sequence[Audit], *, read: str = "", beside: BestOfN | None = None
 ) -> dict[str, Any]:
-    """Return ``klimit.audit/1``: a row per policy and step, and best-of-N beside them.
-
-    Parameters
-    ----------
-    beside : best-of-N of the same base
-    wasted : prompts with the largest loss that each row lists
-    """
+    """Return ``klimit.audit/1``: a row per policy and step, and best-of-N of the same base."""
     first = audits[0]
     sizes = [] if beside is None else np.atleast_1d(beside.n).tolist()
     return {
         **heading("klimit.audit/1", read),
         "reward": first.reward,
         "level": first.gain.level,
-        "audits": [_audit(audit, wasted) for audit in audits],
+        "audits": [_audit(audit) for audit in audits],
         "best_of_n": [
             {"n": n, **{name: getattr(beside, name)[at].to_dict() for name in BESIDE}}
             for at, n in enumerate(sizes)
@@ -186,10 +181,10 @@ def audit_record(
     }
 
 
-def _audit(audit: Audit, wasted: int) -> dict[str, Any]:
+def _audit(audit: Audit) -> dict[str, Any]:
     losses = []
     if audit.case is not None and audit.case.paired:
-        losses = audit.prompts().head(wasted).to_dicts()
+        losses = audit.prompts().head(WASTED).to_dicts()
     return {
         "policy": audit.name,
         "step": audit.step,
@@ -268,16 +263,25 @@ def _beside(best: BestOfN | None, names: Sequence[str]) -> list[dict[str, Any]]:
 
 def limit_frame(limit: Frontier, kl: Sequence[float] | None = None) -> pl.DataFrame:
     """Return a row per budget: kl, gain and beta with their limits, trusted, reason."""
-    import polars as pl
-
     kl = budgets(limit) if kl is None else [float(budget) for budget in kl]
     rows = []
     for budget in kl:
         gain, beta = limit.gain(budget), limit.beta(budget)
         rows.append({"kl": budget, **columns("gain", gain), **columns("beta", beta),
                      "trusted": bool(gain.trusted), "reason": gain.note or None})  # fmt: skip
+    return framed(rows, text=["reason"])
+
+
+def framed(
+    rows: Sequence[dict[str, Any]], *, text: Sequence[str] = (), whole: Sequence[str] = (),
+    truth: Sequence[str] = ("trusted",),
+) -> pl.DataFrame:  # fmt: skip
+    """Rows as a frame of numbers, but for the columns named; also where every value is missing."""
+    import polars as pl
+
     types: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64)
-    types |= {"trusted": pl.Boolean, "reason": pl.String}  # also where every value is missing
+    for names, kind in ((text, pl.String), (whole, pl.Int64), (truth, pl.Boolean)):
+        types |= dict.fromkeys(names, kind)
     return pl.DataFrame(rows, schema=types)
 
 

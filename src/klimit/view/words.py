@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 
 from klimit._estimate import Estimate
+from klimit.rollouts.words import counted as counted
 
 WIDTH = 100  # characters of a line
 
@@ -159,17 +160,6 @@ def share(estimate: Estimate) -> tuple[str, str]:
         return f"at most {100 * high:.0f} %", ""
     between = f" [{100 * low:.0f} %, {100 * high:.0f} %]" if math.isfinite(low) else ""
     return f"{100 * value:.0f} %", between
-
-
-def count(number: float, noun: str, plural: str = "") -> str:
-    """How many of what.
-
-    Examples
-    --------
-    >>> count(1, "prompt"), count(2500, "prompt")
-    ('1 prompt', '2,500 prompts')
-    """
-    return f"{number:,.0f} {noun if number == 1 else plural or noun + 's'}"
 
 
 def listed(words: Sequence[str]) -> str:

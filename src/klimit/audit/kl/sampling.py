@@ -11,7 +11,7 @@ from klimit.audit.kl.means import ByPrompt
 from klimit.audit.kl.units import in_nats
 from klimit.rollouts.rollouts import Rollouts
 
-_CUT = ("length", "max_tokens", "max_length")  # how servers say that a completion was cut
+CUT = ("length", "max_tokens", "max_length")  # how servers say that a completion was cut
 _OFTEN, _ENOUGH = 0.1, 8  # share of the completions, of so many or more, that a limit cuts,
 _LONG = 16  # tokens: and not the end of short answers
 _START = 0.5  # nats that rounding and engines may leave between a policy and itself
@@ -137,7 +137,7 @@ def truncated_share(rollouts: Rollouts) -> float | None:
         if name in there:
             said = rollouts.table.columns([name])[name].drop_nulls()
             if len(said) and str(said.dtype) in ("String", "Categorical"):
-                cut = said.cast(str).str.to_lowercase().is_in(_CUT).to_numpy()
+                cut = said.cast(str).str.to_lowercase().is_in(CUT).to_numpy()
                 return float(np.mean(cut))
     limit = rollouts.metadata.get("max_tokens")
     if limit is None or "tokens" not in there:

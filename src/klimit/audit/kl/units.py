@@ -68,9 +68,10 @@ def _per_token(scores: Scores) -> list[str]:
     if middle < _LONG or max(np.quantile(surprise, 0.95) for surprise in surprises) > _WIDEST:
         return []
     if all(_slope_below(surprise, length) for surprise in surprises):
+        measure = "tokens" if scores.in_tokens else "characters"
         raise DataError(
             f"log-probabilities do not grow with length (median {np.median(surprises[0]):.3g} at "
-            f"{middle:,.0f} {_measure(scores)}): they look like means over tokens, and sums over the "
+            f"{middle:,.0f} {measure}): they look like means over tokens, and sums over the "
             "sequence were expected. Multiply by tokens, or say units='nats per token' "
             f"(units='nats' if they are sums){_WHERE}."
         )
@@ -92,10 +93,6 @@ def _slope_below(surprise: Floats, length: Floats) -> bool:
     rest = y - slope * x
     error = math.sqrt(float((rest**2).sum()) / max(len(x) - 2, 1) / float((x**2).sum()))
     return slope + 3 * error < _FLAT
-
-
-def _measure(scores: Scores) -> str:
-    return "tokens" if scores.in_tokens else "characters"
 
 
 def _against_exact(scores: Scores) -> list[str]:

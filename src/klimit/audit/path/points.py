@@ -35,12 +35,12 @@ class Points:
     @cached_property
     def kl(self) -> Floats:
         """(points,) mean over prompts; below 0 it is noise about 0."""
-        return np.maximum(_means(self.kl_by_prompt), 0.0)
+        return np.asarray(np.maximum(np.nanmean(self.kl_by_prompt, axis=1), 0.0))
 
     @cached_property
     def gold(self) -> Floats:
         """(points,) mean over prompts."""
-        return _means(self.gold_by_prompt)
+        return np.asarray(np.nanmean(self.gold_by_prompt, axis=1))
 
     @cached_property
     def kl_without(self) -> Floats:
@@ -93,8 +93,3 @@ def points(kl_by_prompt: Floats, gold_by_prompt: Floats, kl_error: Floats) -> Po
     """Checkpoints whose prompts stand in an order of their content: no digit depends on the file's."""
     order = np.lexsort(np.nan_to_num(np.concatenate([kl_by_prompt, gold_by_prompt])))
     return Points(kl_by_prompt[:, order], gold_by_prompt[:, order], kl_error)
-
-
-def _means(values: Floats) -> Floats:
-    found: Floats = np.nanmean(values, axis=1)
-    return found

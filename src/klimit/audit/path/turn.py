@@ -18,6 +18,7 @@ import numpy as np
 
 from klimit._estimate import Estimate
 from klimit.audit.path.points import Points
+from klimit.audit.result import missing
 from klimit.estimate.kernel import Floats
 from klimit.theory.overoptimization import Method, OveroptimizationFit, design, fitted
 
@@ -70,14 +71,14 @@ class Turn:
         """Gold gain of the run at a KL, by the form that fits best; nan beyond the run, or if none does."""
         level = self.peak_kl.level
         if self.fit is None:
-            return _none(self.reason, level)
+            return missing(self.reason, level)
         if not 0 <= kl <= self.furthest:
             reach = (
                 f"the run was measured up to {self.furthest:.3g} nats; a curve says nothing beyond"
             )
-            return _none(reach, level)
+            return missing(reach, level)
         if not self.said:
-            return _none("no curve describes the run", level)
+            return missing("no curve describes the run", level)
         return self.fit.gain(kl)
 
 
@@ -109,7 +110,7 @@ def turn(points: Points, level: float) -> Turn:
 
 def unknown(reason: str, level: float) -> Turn:
     """Nothing can be said, and why."""
-    none = _none(reason, level)
+    none = missing(reason, level)
     return Turn({}, (), none, none, none, -1, (), float("nan"), reason)
 
 
@@ -211,7 +212,7 @@ def _without_curve(
     value = float(points.kl[best]) if best >= 0 else 0.0
     peak = Estimate(value, bracket.low, bracket.high, level, bracket.trusted, note)
     reason = "no curve describes the run: the best checkpoint's own gain is biased upwards"
-    return peak, _none(reason, level)
+    return peak, missing(reason, level)
 
 
 def _alike(points: Points, level: float) -> tuple[int, tuple[int, ...]]:
@@ -247,7 +248,3 @@ def _bracket(kl: Floats, alike: list[int], level: float) -> Estimate:
         note = "the last checkpoint may be the best: the run does not show that gold turns down"
         return Estimate(float("nan"), low, np.inf, level, False, note)
     return Estimate(float("nan"), low, float(path[last + 1]), level, True)
-
-
-def _none(reason: str, level: float) -> Estimate:
-    return Estimate(float("nan"), float("nan"), float("nan"), level, False, reason)

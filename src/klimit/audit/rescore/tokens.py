@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from klimit._errors import DataError
+from klimit.audit.kl.sampling import CUT
 from klimit.rollouts.rollouts import Rollouts
 
 PROMPT_IDS = ("prompt_token_ids", "prompt_ids", "prompt_tokens")
@@ -15,8 +16,6 @@ COMPLETION_IDS = (
     *("output_token_ids", "response_ids"),
 )
 """Names under which dumps keep token ids, best first."""
-
-_CUT = ("length", "max_tokens", "max_length")
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def _ends(samples: Rollouts) -> tuple[list[bool | None], list[int | None]]:
     tokens = _column(samples, "tokens") if "tokens" in there else [None] * size
     if "finish_reason" in there:
         return [
-            None if x is None else str(x).lower() in _CUT for x in _column(samples, "finish_reason")
+            None if x is None else str(x).lower() in CUT for x in _column(samples, "finish_reason")
         ], tokens
     limit = samples.metadata.get("max_tokens")
     if limit is None:

@@ -81,7 +81,8 @@ def rescore(
     pair = load(*folders, device=device, dtype=dtype)
     order = _by_prompt(rows, pair.longest, policy_samples.source)
     found = _score_all(pair, rows, order, batch_size, parts)
-    result = _with_scores(policy_samples, found)
+    scored = policy_samples.table.with_core(*found.select(COLUMNS).get_columns())
+    result = replace(policy_samples, table=scored)
     _compare(policy_samples, result)
     if target and parts:
         result.write(target)
@@ -168,10 +169,6 @@ def _score_all(
             job.next()
     whole = pl.DataFrame({"row": np.arange(len(rows))})
     return whole.join(pl.concat(found), on="row", how="left", maintain_order="left")
-
-
-def _with_scores(samples: Rollouts, found: pl.DataFrame) -> Rollouts:
-    return replace(samples, table=samples.table.with_core(*found.select(COLUMNS).get_columns()))
 
 
 def _compare(before: Rollouts, after: Rollouts) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+from klimit.rollouts.formats.zstd import MAGIC as ZSTD
+
+GZIP = b"\x1f\x8b"
 
 
 def opening(path: Path, size: int = 4096) -> bytes:

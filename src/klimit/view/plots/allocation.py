@@ -60,7 +60,7 @@ def allocation(found: Frontier, ax: Axes | None = None, *, kl: float | None = No
     still = int((found.samples.variances == 0).sum())
     if still:
         said.append(
-            f"{words.count(still, 'prompt')} show{'s' if still == 1 else ''} one reward only"
+            f"{words.counted(still, 'prompt')} show{'s' if still == 1 else ''} one reward only"
         )
     ax.set_title("; ".join(said), fontsize=9.5, color=palette.ink, loc="left")
     style.legend(ax, "upper left")

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.view import colours, words
 from klimit.view.plots import style
@@ -77,8 +76,8 @@ def _path(ax: Axes, name: str, path: list[Audit], color: str, marker: str) -> No
     if known:
         crowded = len(known) > MANY
         style.points(
-            ax, _column(known, "kl", crowded), _column(known, "gain", crowded), color=color,
-            marker=marker, label=label, size=4.0 if crowded else 5.5,
+            ax, *(style.column(known, name, ends=not crowded) for name in ("kl", "gain")),
+            color=color, marker=marker, label=label, size=4.0 if crowded else 5.5,
             hollow=[not one.limit.trusted for one in known],
         )  # fmt: skip
         label = ""
@@ -98,14 +97,6 @@ def _steps(ax: Axes, path: list[Audit], color: str) -> None:
         if one.step is not None and math.isfinite(one.kl.value):
             style.note(ax, f"step {safe(one.step, longest=12)}", one.kl.value, one.gain.value,
                        (5, 5), color=color)  # fmt: skip
-
-
-def _column(path: list[Audit], name: str, crowded: bool) -> Estimate:
-    """One number of all placements; without its ends where they are many."""
-    parts = [getattr(one, name) for one in path]
-    value = [part.value for part in parts]
-    low, high = (value, value) if crowded else ([p.low for p in parts], [p.high for p in parts])
-    return Estimate.of(value, low, high, level=parts[0].level)
 
 
 def _shortfall(ax: Axes, audit: Audit) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.view import colours
 from klimit.view.plots import style
@@ -46,8 +45,8 @@ def path(found: TrainedPath, ax: Axes | None = None, *, proxy: bool = True) -> A
     ax.axhline(0.0, color=palette.quiet, lw=0.8)
     told = [one for one in found if one.predicted.trusted]
     if told:
-        style.points(ax, _column(told, "kl", ends=False), _column(told, "predicted"), marker="s",
-                     color=palette.quiet, size=8.5, hollow=[True] * len(told),
+        style.points(ax, style.column(told, "kl", ends=False), style.column(told, "predicted"),
+                     marker="s", color=palette.quiet, size=8.5, hollow=[True] * len(told),
                      label=style.entry(f"{gold} foretold by the base samples"))  # fmt: skip
     for at, (run, own) in enumerate(runs.items()):
         whose = f" of {safe(run, longest=colours.LONGEST)}" if len(runs) > 1 else ""
@@ -80,7 +79,7 @@ def _joined(ax: Axes, own: Sequence[Checkpoint], color: str, marker: str, label:
     known = [one for one in own if math.isfinite(one.kl.value)]
     if known:
         ax.plot(*_line(known, "gold_gain"), color=color, lw=1.1, alpha=0.6, zorder=2)
-        style.points(ax, _column(known, "kl"), _column(known, "gold_gain"), color=color,
+        style.points(ax, style.column(known, "kl"), style.column(known, "gold_gain"), color=color,
                      marker=marker, label=label)  # fmt: skip
 
 
@@ -99,14 +98,6 @@ def _line(own: Sequence[Checkpoint], name: str) -> tuple[list[float], list[float
     """The way of a run: from the base, which spends and gains nothing, along its checkpoints."""
     kl = [0.0, *(float(one.kl.value) for one in own)]
     return kl, [0.0, *(float(getattr(one, name).value) for one in own)]
-
-
-def _column(own: Sequence[Checkpoint], name: str, *, ends: bool = True) -> Estimate:
-    """One number of all checkpoints."""
-    parts: list[Estimate] = [getattr(one, name) for one in own]
-    value = [part.value for part in parts]
-    low, high = ([p.low for p in parts], [p.high for p in parts]) if ends else (value, value)
-    return Estimate.of(value, low, high, level=parts[0].level)
 
 
 def _spent(one: Checkpoint) -> float:

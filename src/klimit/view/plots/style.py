@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from klimit._estimate import Estimate
 from klimit._extras import need
 from klimit.view.colours import DARK, LIGHT, Palette
 
@@ -154,6 +155,14 @@ def points(
                     markerfacecolor=face, markeredgecolor=color, markeredgewidth=1.3, zorder=4,
                     label=label or "_nolegend_")  # fmt: skip
             label = ""
+
+
+def column(results: Sequence[Any], name: str, *, ends: bool = True) -> Estimate:
+    """One number of several results as an array, without its interval unless `ends`."""
+    parts: list[Estimate] = [getattr(one, name) for one in results]
+    value = [part.value for part in parts]
+    low, high = ([p.low for p in parts], [p.high for p in parts]) if ends else (value, value)
+    return Estimate.of(value, low, high, level=parts[0].level)
 
 
 def ends(estimate: Any) -> Floats:

@@ -93,7 +93,7 @@ def _run(found: Findings) -> Iterator[Step]:
         yield Step(
             f"Measure the KL of {name}: log-probabilities under policy and base, or --kl.", why
         )
-    yield from _spending(found, audit, name)
+    yield from _spending(found, audit)
     share = audit.efficiency
     if share.trusted and math.isfinite(share.low):
         if surely_above(share.value, share.low, 1.0):
@@ -112,7 +112,7 @@ def _run(found: Findings) -> Iterator[Step]:
     yield from _misplaced(audit, name)
 
 
-def _spending(found: Findings, audit: Audit, name: str) -> Iterator[Step]:
+def _spending(found: Findings, audit: Audit) -> Iterator[Step]:
     least, spent = audit.least_kl, float(audit.kl.value)
     if not math.isfinite(spent) or not math.isfinite(least.value) or least.value <= 0:
         return
@@ -280,13 +280,13 @@ def _further(found: Findings, source: str) -> Iterator[Step]:
     limit = found.limit
     still = int((limit.samples.variances == 0).sum())
     if limit.samples.scale > 0 and still > MANY * limit.samples.prompts:
-        prompts = words.count(limit.samples.prompts, "prompt")
+        prompts = words.counted(limit.samples.prompts, "prompt")
         why = f"{still:,} of {prompts} have equal rewards only: no method learns from them."
         command = f"klimit prompts {source} --by zero-signal" if source else ""
         yield Step("Leave prompts without signal out of training.", why, command)
     gain = limit.gain(found.focus)
     if gain.trusted and gain.value > 0 and gain.high - gain.low > 2 * WIDE * gain.value:
-        prompts = words.count(limit.samples.prompts, "prompt")
+        prompts = words.counted(limit.samples.prompts, "prompt")
         why = f"The interval is wide: {words.plain(gain)} from {prompts}."
         yield Step(
             "Add prompts before samples.",

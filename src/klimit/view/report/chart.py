@@ -105,8 +105,8 @@ class Chart:
 
     def upright(self, x: float, kind: str) -> None:
         """A line from bottom to top."""
-        at = _px(self.x.at(x))
-        self.lines.append(Path(f"M{at},{_px(self.y.start)}V{_px(self.y.end)}", kind))
+        at = pixels(self.x.at(x))
+        self.lines.append(Path(f"M{at},{pixels(self.y.start)}V{pixels(self.y.end)}", kind))
 
     def mark(
         self, x: float, y: float, shape: str, kind: str, *, said: str = "",
@@ -118,9 +118,9 @@ class Chart:
         px, py = self.x.at(x), self.y.at(y)
         bars = ""
         if along is not None and all(map(math.isfinite, along)):
-            bars += f"M{_px(px)},{_px(self.y.at(along[0]))}V{_px(self.y.at(along[1]))}"
+            bars += f"M{pixels(px)},{pixels(self.y.at(along[0]))}V{pixels(self.y.at(along[1]))}"
         if across is not None and all(map(math.isfinite, across)):
-            bars += f"M{_px(self.x.at(across[0]))},{_px(py)}H{_px(self.x.at(across[1]))}"
+            bars += f"M{pixels(self.x.at(across[0]))},{pixels(py)}H{pixels(self.x.at(across[1]))}"
         self.marks.append(Mark(px, py, _PATHS[shape], kind, bars, said))
 
     def say(
@@ -138,7 +138,7 @@ class Chart:
     def _through(self, xs: Sequence[float], ys: Sequence[float]) -> str:
         """Path through points; those off the chart above or below are held at its edge."""
         points = [
-            f"{_px(self.x.at(x))},{_px(self.y.at(y))}"
+            f"{pixels(self.x.at(x))},{pixels(self.y.at(y))}"
             for x, y in zip(xs, ys, strict=True)
             if math.isfinite(y) and self.x.holds(x)
         ]
@@ -156,5 +156,6 @@ def _span(label: Label) -> tuple[float, float]:
     return start, start + width
 
 
-def _px(place: float) -> str:
+def pixels(place: float) -> str:
+    """A place in pixels, as SVG writes it."""
     return f"{place:.1f}".removesuffix(".0")

@@ -187,7 +187,7 @@ def _same_texts(base: Rollouts) -> Iterable[Check]:
     again = column.count() - column.drop_nulls().n_unique()
     if again:
         why = "Each counts as a prompt of its own, which makes intervals too narrow. Merge them."
-        said = words.count(again, "prompt text") + f" under more than one id (of {len(column):,})"
+        said = words.counted(again, "prompt text") + f" under more than one id (of {len(column):,})"
         yield Check("Duplicate prompts", said, MIND, why)
     else:
         yield Check("Duplicate prompts", "none")

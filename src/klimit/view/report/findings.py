@@ -117,7 +117,7 @@ def gather(
     run = base
     base, policies, said = _sides(base, policies)
     name = base.one_reward(reward)
-    audits, notes = _placed(base, policies, name, kl, paired, how)
+    audits = _placed(base, policies, name, kl, paired, how)
     done()
     limit = _limit_of(audits)
     if limit is None:
@@ -125,7 +125,7 @@ def gather(
     elif limit.samples.prompts < len(base.ids):
         base = base.filter(prompts=[limit.ids[i] for i in limit.samples.kept])
         limit = frontier(base, reward=name, **how)
-        notes.append(
+        said.append(
             f"the limit is that of the {limit.samples.prompts:,} prompts that base and policies share."
         )
     budgets = limit_view.budgets(limit)
@@ -136,15 +136,15 @@ def gather(
     beside = best_of_n_beside(base, limit, budgets, reward_range=stated, also=_sizes(limit))
     best = beside.best
     done()
-    others = other_rewards(base, limit, main, best, gold=gold, how=how)
+    others = other_rewards(base, limit, best, gold=gold, how=how)
     done()
-    found = _last_steps(policies, audits)
+    found = _last_steps(policies)
     return Findings(
         base=base, limit=limit, budgets=budgets, focus=main, beside=beside, best=best,
         audits=tuple(audits), policies=found, others=others, gold=gold,
         hack=_hacking(base, limit, gold, policies, audits, kl, paired),
         convergence=_convergence(limit, main),
-        checks=checks(base, limit, found), notes=(*said, *notes, *warned), chosen=_chosen(run, base),
+        checks=checks(base, limit, found), notes=(*said, *warned), chosen=_chosen(run, base),
     )  # fmt: skip
 
 
@@ -205,15 +205,15 @@ def _thinned(samples: Rollouts) -> tuple[Rollouts, int]:
 def _placed(
     base: Rollouts, policies: Mapping[str, Rollouts], reward: str, kl: Any, paired: bool | None,
     how: dict[str, Any],
-) -> tuple[list[Audit], list[str]]:  # fmt: skip
+) -> list[Audit]:  # fmt: skip
     if not policies:
-        return [], []
+        return []
     from klimit.audit import Audit
     from klimit.audit.verb import audit
 
     named = reward if all(reward in one.rewards for one in policies.values()) else None
     found = audit(base, dict(policies), reward=named, kl=kl, paired=paired, **how)
-    return [found] if isinstance(found, Audit) else list(found), []
+    return [found] if isinstance(found, Audit) else list(found)
 
 
 def _limit_of(audits: Sequence[Audit]) -> Frontier | None:
@@ -244,7 +244,7 @@ def _sizes(limit: Frontier) -> list[int]:
     return [2**i for i in range(1, 11) if 2**i <= most]
 
 
-def _last_steps(policies: Mapping[str, Rollouts], audits: Sequence[Audit]) -> dict[str, Rollouts]:
+def _last_steps(policies: Mapping[str, Rollouts]) -> dict[str, Rollouts]:
     """Samples of each policy at its last step: those whose texts are shown."""
     found = {}
     for name, samples in policies.items():
@@ -279,7 +279,7 @@ def _hacking(
     with warnings.catch_warnings():  # what is to be minded was said of the reward
         warnings.simplefilter("ignore", EstimateWarning)
         try:
-            in_gold, _ = _placed(base, policies, name, kl, paired, how)
+            in_gold = _placed(base, policies, name, kl, paired, how)
         except KlimitError:  # such as gold that is missing nearly everywhere
             return hack
     return replace(hack, run=joined(audits, in_gold, hack))

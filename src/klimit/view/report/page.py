@@ -17,12 +17,14 @@ from klimit.view import audit as audit_view
 from klimit.view import colours, words
 from klimit.view import hacking as hacking_view
 from klimit.view import limit as limit_view
-from klimit.view.report import budget, made, small_charts
+from klimit.view.report import budget, small_charts
 from klimit.view.report.advice import steps
+from klimit.view.report.chart import pixels
 from klimit.view.report.cleaning import as_script, clean
 from klimit.view.report.findings import verdicts
 from klimit.view.report.frontier_chart import frontier_chart, largest_kl
 from klimit.view.report.gold import gold_section
+from klimit.view.report.made import sources, versions
 from klimit.view.report.policy import content_policy
 from klimit.view.report.prompts import SATURATED, table
 from klimit.view.report.texts import share_shown, side_by_side
@@ -31,49 +33,34 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from klimit.estimate.best_of_n import BestOfN
+    from klimit.estimate.result import Frontier
     from klimit.view.report.findings import Findings
+    from klimit.view.report.verb import Made
 
 SCRIPTS = ("words.js", "budget.js", "prompts.js", "folded.js")
-STYLES = ("page.css",)
 SIZES = (4, 16, 64)  # best-of-N that stand beside policies
 
 
-def page(
-    found: Findings, *, command: str = "", source: str = "", paths: Sequence[str] = (),
-    read: Sequence[str] = (), live: str = "",
-) -> str:  # fmt: skip
-    """Write the page.
-
-    Parameters
-    ----------
-    command : what makes it again
-    source : the base and how it is read, for commands that are suggested
-    paths : what was read, to be listed with size and hash
-    read : the lines that say what was read
-    live : the version of a page that asks the server that it came from for a newer one
-    """
+def page(found: Findings, made: Made) -> str:
+    """Write the page: what was found, and how the page came about."""
     limit = found.limit
     flat = limit.samples.scale == 0
     sizes = [n for n in found.beside.sizes.values() if n is not None]
     grid = {} if flat else budget.grid(limit, largest_kl(found), found.budgets, sizes)
     rows = table(found)
     texts = side_by_side(found, rows.pop("places"))
-    script = "\n".join(asset(name) for name in (*SCRIPTS, *(("live.js",) if live else ())))
-    style = "\n".join([_palette(), *(asset(name) for name in STYLES)])
     gold = gold_section(found.hack, found.gold)
     if gold is not None:
         gold["said"] = words.sentences(gold["said"])
     context = {
-        "policy": content_policy(scripts=[script], styles=[style], live=bool(live)),
-        "script": script,
-        "style": style,
-        "live": bool(live),
+        **_head((*SCRIPTS, "live.js") if made.live else SCRIPTS, live=bool(made.live)),
+        "live": bool(made.live),
         "title": f"klimit report: {safe(limit.reward, longest=60)}",
         "reward": safe(limit.reward, longest=60),
-        "read": list(read),
-        "verdicts": _verdicts(found),
+        "read": list(made.read),
+        "verdicts": [(heading, words.sentences(text)) for heading, text in verdicts(found)],
         "notes": _notes(found),
-        "steps": steps(found, f"{source} {found.chosen}".strip() if source else ""),
+        "steps": steps(found, f"{made.source} {found.chosen}".strip() if made.source else ""),
         "flat": flat,
         "focus": found.focus,
         "at_focus": words.nats(found.focus),
@@ -84,7 +71,7 @@ def page(
         if flat
         else limit_view.cells(found.limit, found.budgets, found.beside.shown),
         "limit_legend": limit_view.legend(limit),
-        "audit_table": _audit_table(found),
+        "audit_table": audit_view.cells(found.audits, _few(found.best)) if found.audits else None,
         "audit_legend": audit_view.legend(found.audits) if found.audits else "",
         "rewards": _reward_rows(found),
         "gold": gold,
@@ -95,27 +82,31 @@ def page(
         "texts_shown": share_shown(texts),
         "checks": found.checks,
         "settled": "" if found.convergence is None else small_charts.settled(found.convergence),
-        "sources": made.sources(paths),
-        "versions": made.versions(),
+        "sources": sources(made.paths),
+        "versions": versions(),
         "settings": _settings(found),
-        "command": command,
-        "data": as_script(_data(found, grid, rows, texts, live)),
+        "command": made.command,
+        "data": as_script(_data(found, grid, rows, texts, made.live)),
     }
     return _rendered("page.html", context)
 
 
 def waiting_page(status: str) -> str:
     """The live page before anything could be read."""
-    script = "\n".join(asset(name) for name in ("words.js", "live.js"))
-    style = "\n".join([_palette(), *(asset(name) for name in STYLES)])
     context = {
-        "policy": content_policy(scripts=[script], styles=[style], live=True),
-        "script": script,
-        "style": style,
+        **_head(("words.js", "live.js"), live=True),
         "status": status,
         "data": as_script({"schema": "klimit.report/1", "version": "waiting"}),
     }
     return _rendered("waiting.html", context)
+
+
+def _head(scripts: Sequence[str], *, live: bool) -> dict[str, str]:
+    """Scripts, style and the policy that admits just these."""
+    script = "\n".join(map(asset, scripts))
+    style = f"{_palette()}\n{asset('page.css')}"
+    policy = content_policy(script=script, style=style, live=live)
+    return {"policy": policy, "script": script, "style": style}
 
 
 @cache
@@ -141,17 +132,13 @@ def _environment() -> Environment:
         loader=FunctionLoader(template), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
-    found.filters |= {"px": _px, "cell": _cell, "kilobytes": _kilobytes, "together": _together}
+    found.filters |= {"px": pixels, "cell": _cell, "kilobytes": _kilobytes, "together": _together}
     return found
 
 
 def _shown(value: Any) -> Any:
     """What the data say is cleaned on its way into the page; our own markup is left alone."""
     return clean(value) if type(value) is str else value
-
-
-def _px(place: float) -> str:
-    return f"{place:.1f}".removesuffix(".0")
 
 
 def _cell(value: Any) -> str:
@@ -189,11 +176,6 @@ def _palette() -> str:
 
     dark = f"@media screen and (prefers-color-scheme: dark) {{:root{{{rules(colours.DARK)}}}}}"
     return f":root{{{rules(colours.LIGHT)}}}\n{dark}"
-
-
-def _verdicts(found: Findings) -> list[tuple[str, list[str]]]:
-    """Headings and sentences: the policies in both rewards, in the one, and what there is to gain."""
-    return [(heading, words.sentences(text)) for heading, text in verdicts(found)]
 
 
 def _notes(found: Findings) -> list[str]:
@@ -250,14 +232,6 @@ def _now(found: Findings) -> dict[str, str]:
     }
 
 
-def _audit_table(found: Findings) -> tuple[list[str], list[list[str]]] | None:
-    """The table of ``klimit audit``: every placement, then best-of-N at a few sizes."""
-    if not found.audits:
-        return None
-    headings, lines = audit_view.cells(found.audits, _few(found.best))
-    return headings, lines
-
-
 def _few(best: BestOfN | None) -> BestOfN | None:
     """Best-of-N at the sizes that people know."""
     if best is None:
@@ -276,29 +250,19 @@ def _reward_rows(found: Findings) -> list[list[str]]:
         return []
     kl, limit = found.focus, found.limit
     n, at = _largest_common(found)
-    head = limit.gain(kl)
-    rows = [
-        [
-            safe(limit.reward, longest=40),
-            _number(limit.base_reward, limit),
-            words.plain(head),
-            _reach(limit),
-            "" if found.best is None or at is None else words.signed(found.best.gain[at]),
-        ]
-    ]
+    gained = "" if found.best is None or at is None else words.signed(found.best.gain[at])
+    rows = [_reward_row(limit.reward, limit, words.plain(limit.gain(kl)), gained)]
     for one in found.others:
         moved = "-" if one.moved is None or at is None else words.signed(one.moved.gain[at])
         own = "-" if one.limit.samples.scale == 0 else words.plain(one.limit.gain(kl))
-        rows.append(
-            [
-                safe(one.name, longest=40),
-                _number(one.limit.base_reward, one.limit),
-                own,
-                _reach(one.limit),
-                moved,
-            ]
-        )
+        rows.append(_reward_row(one.name, one.limit, own, moved))
     return [[f"best-of-{n:,}" if n else "best-of-N"], *rows]
+
+
+def _reward_row(name: str, limit: Frontier, gain: str, moved: str) -> list[str]:
+    spread = limit.samples.scale / math.sqrt(max(limit.samples.prompts, 1))
+    mean = words.fixed(limit.base_reward, words.decimals(spread))
+    return [safe(name, longest=40), mean, gain, _reach(limit), moved]
 
 
 def _largest_common(found: Findings) -> tuple[int, int | None]:
@@ -309,12 +273,7 @@ def _largest_common(found: Findings) -> tuple[int, int | None]:
     return int(sizes[at]), at
 
 
-def _number(value: float, limit: Any) -> str:
-    spread = limit.samples.scale / math.sqrt(max(limit.samples.prompts, 1))
-    return words.fixed(value, words.decimals(spread))
-
-
-def _reach(limit: Any) -> str:
+def _reach(limit: Frontier) -> str:
     if not math.isfinite(limit.trusted_kl):
         return "-"
     return words.nats(limit.trusted_kl, down=True) if limit.trusted_kl > 0 else "nothing yet"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
 
 
-def content_policy(*, scripts: Iterable[str], styles: Iterable[str], live: bool = False) -> str:
-    """A Content-Security-Policy that admits these scripts and styles by their hash.
+def content_policy(*, script: str, style: str, live: bool) -> str:
+    """A Content-Security-Policy that admits this script and this style by their hash.
 
     Parameters
     ----------
@@ -16,8 +15,8 @@ def content_policy(*, scripts: Iterable[str], styles: Iterable[str], live: bool 
     """
     rules = {
         "default-src": ["'none'"],
-        "script-src": [_hashed(text) for text in scripts],
-        "style-src": [_hashed(text) for text in styles],
+        "script-src": [_hashed(script)],
+        "style-src": [_hashed(style)],
         "img-src": ["data:"],
         "connect-src": ["'self'"] if live else ["'none'"],
         "base-uri": ["'none'"],

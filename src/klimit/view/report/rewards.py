@@ -36,7 +36,7 @@ class OtherReward:
 
 
 def other_rewards(
-    base: Rollouts, limit: Frontier, kl: float, best: BestOfN | None, *, gold: str | None,
+    base: Rollouts, limit: Frontier, best: BestOfN | None, *, gold: str | None,
     how: Mapping[str, Any],
 ) -> tuple[OtherReward, ...]:  # fmt: skip
     """Up to `MOST` other rewards of the base, the gold one first; unusable ones are left out."""

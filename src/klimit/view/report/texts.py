@@ -45,12 +45,12 @@ def side_by_side(found: Findings, places: Sequence[int]) -> dict[str, Any] | Non
     }
     names = list(shared)[:POLICIES]
     sides = [_Side(base, reward), *(shared[name] for name in names)]
-    drawn = _Drawn(sides, ids, n, found.limit.settings.seed)
+    seed = found.limit.settings.seed
     chosen = _by_turns(len(places))
     longest = int(np.clip(ROOM / ((len(sides) + 2) * min(len(places), WORTH)), SHORTEST, LONGEST))
     rows, used = {}, 0
     for at in chosen:
-        row = drawn.row(at, longest)
+        row = _row(sides, ids[at], n, seed, longest)
         used += sum(len(str(part).encode()) for part in row)
         if used > ROOM:
             break
@@ -113,34 +113,23 @@ class _Side:
         return [text, float(f"{self.rewards[row]:.6g}"), None if tokens is None else float(tokens)]
 
 
-class _Drawn:
-    """Draws that the seed decides, and the texts of them."""
-
-    def __init__(self, sides: Sequence[_Side], ids: Sequence[str], n: int, seed: int) -> None:
-        self.sides, self.ids, self.n, self.seed = sides, ids, n, seed
-
-    def row(self, at: int, longest: int) -> list[Any]:
-        """The prompt's text, then a sample for each side; None where there is none."""
-        base, *policies = self.sides
-        name = self.ids[at]
-        rng = np.random.default_rng([self.seed, zlib.crc32(name.encode("utf-8", "replace"))])
-        rows = base.rows(name)
-        mixed = [rows[i] for i in rng.permutation(len(rows))][: self.n]
-        found: list[Any] = [self._prompt(rows, longest)]
-        found.append(base.shown(mixed[0], longest) if mixed else None)
-        best = max(mixed, key=lambda row: base.rewards[row], default=None)
-        found.append(None if best is None else base.shown(best, longest))
-        for side in policies:
-            theirs = side.rows(name)
-            one = theirs[int(rng.integers(len(theirs)))] if theirs else None
-            found.append(None if one is None else side.shown(one, longest))
-        return found
-
-    def _prompt(self, rows: Sequence[int], longest: int) -> str | None:
-        frame = self.sides[0].frame
-        if "prompt" not in frame.columns or not rows:
-            return None
-        return words_of(_plain(frame["prompt"][rows[0]]), longest)
+def _row(sides: Sequence[_Side], prompt: str, n: int, seed: int, longest: int) -> list[Any]:
+    """The prompt's text, then a draw of each side that the seed decides; None where there is none."""
+    base, *policies = sides
+    rng = np.random.default_rng([seed, zlib.crc32(prompt.encode("utf-8", "replace"))])
+    rows = base.rows(prompt)
+    mixed = [rows[i] for i in rng.permutation(len(rows))][:n]
+    best = max(mixed, key=lambda row: base.rewards[row], default=None)
+    text = None
+    if "prompt" in base.frame.columns and rows:
+        text = words_of(_plain(base.frame["prompt"][rows[0]]), longest)
+    found: list[Any] = [text, base.shown(mixed[0], longest) if mixed else None]
+    found.append(None if best is None else base.shown(best, longest))
+    for side in policies:
+        theirs = side.rows(prompt)
+        one = theirs[int(rng.integers(len(theirs)))] if theirs else None
+        found.append(None if one is None else side.shown(one, longest))
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -134,18 +134,10 @@ def report(
         warned=made.warned, done=done, level=level, seed=seed, prompts=prompts,
         reward_range=reward_range,
     )  # fmt: skip
-    read_ = made.read or [
-        str(rollouts),
-        *(f"{name}: {one}" for name, one in found.policies.items()),
-    ]
-    html = page(
-        found,
-        command=made.command,
-        source=made.source,
-        paths=made.paths,
-        read=read_,
-        live=made.live,
-    )
+    if not made.read:
+        lines = [str(rollouts), *(f"{name}: {one}" for name, one in found.policies.items())]
+        made = replace(made, read=lines)
+    html = page(found, made)
     done()
     return Report(html, found)
 
