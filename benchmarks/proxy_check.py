@@ -27,7 +27,7 @@ SETTINGS = ((50, 16, "drawn"), (100, 64, "drawn"), (200, 64, "drawn"), (30, 256,
             (200, 16, "fixed"), (60, 64, "fixed"))  # fmt: skip
 POPULATION = 300
 HEAD = ("family", "data sets", "plug-in bias", "bias", "error", "trusted", "coverage", "below", "above",
-        "peak covered", "peak shown", "N covered")  # fmt: skip
+        "past trust", "peak covered", "peak shown", "N covered")  # fmt: skip
 TEXT = """\
 # Proxy against gold: bias, coverage and trust
 
@@ -37,6 +37,7 @@ or held fixed) are drawn from each family in turn, {repeats} of each. Budgets: {
 optimum gains there, over the trusted budgets. *Trusted*: how many budgets up to log M - 2 are.
 *Coverage*: trusted 95 % intervals that hold the truth; *below*, *above*: those that lie wholly below or
 above it. Budgets of one data set go together, so a row of 18 data sets is good to about 5 points.
+*Past trust*: the same for intervals at budgets that are not trusted, which say so.
 *Peak covered*: intervals of `stop_kl` that hold the KL at which gold is truly highest within the trusted
 range; where it still rises at the end of that range, or is flat, the right answer is an interval without
 end. *Peak shown*: how many intervals end. *N covered*: the same for `stop_n`, up to N = M.
@@ -105,6 +106,7 @@ def run(job: Job, repeat: int) -> dict:
 def measured(hack: object, truth: Truth, family: PairFamily, prompts: object) -> dict:
     """What one data set said, beside the truth."""
     inside = BUDGETS[hack.trusted_kl >= BUDGETS]
+    outside = BUDGETS[(hack.trusted_kl < BUDGETS) & ~np.isnan(truth.gold_at(BUDGETS))]
     real = truth.gold_at(inside)
     known = ~np.isnan(real)
     inside, real = inside[known], real[known]
@@ -120,7 +122,10 @@ def measured(hack: object, truth: Truth, family: PairFamily, prompts: object) ->
         "error": (bands.at(bands.error, inside) / scale).tolist(),
         "wrong": (bands.at(bands.wrong, inside) / scale).tolist(),
     }
-    part |= {"bias": [], "low": [], "high": []}
+    part |= {"bias": [], "low": [], "high": [], "past": []}
+    if len(outside):
+        said, beyond = hack.gold_gain(outside), truth.gold_at(outside)
+        part["past"] = ((said.low <= beyond) & (beyond <= said.high)).tolist()
     if len(inside):
         said = hack.gold_gain(inside)
         part["bias"] = ((said.value - real) / scale).tolist()
@@ -174,7 +179,7 @@ def summary(name: str, runs: list[dict]) -> list[str]:
         errors = [f"{100 * x:+.1f} %" for x in (plugin.mean(), bias.mean())] + [
             f"{100 * root:.1f} %"
         ]
-    covered = [share(x) for x in (low * high, 1 - high, 1 - low)]
+    covered = [share(x) for x in (low * high, 1 - high, 1 - low, pooled("past"))]
     shown = [share([x[key] for x in peaks]) for key in ("peak_covered", "peak_shown")]
     tail = [*covered, *shown, share([x["n_covered"] for x in runs])]
     return [name, str(len(runs)), *errors, share([reach]), *tail]

@@ -92,8 +92,10 @@ class Asked(Typed):
         return None if self.kl is None else self.kl[0]
 
     def base(self) -> Rollouts:
-        """Samples of the base, from the first path."""
-        return self._base(self.read(self.paths[0]))
+        """Samples of the base alone, from the first path."""
+        base = self._base(self.read(self.paths[0]))
+        base.check_one_policy("--base-")
+        return base
 
     def _base(self, base: Rollouts) -> Rollouts:
         return only(base, self.base_policy, self.base_step)

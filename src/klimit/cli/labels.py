@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from klimit.cli import options
 from klimit.cli.source import Source, from_source, reading_where
 
 
@@ -16,8 +17,8 @@ from klimit.cli.source import Source, from_source, reading_where
 @click.option("--kl", type=float, default=1.0, show_default=True, help="The KL of interest, nats.")
 @click.option("--gold", metavar="NAME", help="Labels that are there already.")
 @click.option("--pairs", is_flag=True, help="Pairs to judge instead.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE",
+@options.seed
+@click.option("-o", "--output", type=options.Target(), required=True, metavar="FILE",
               help="Where the table goes: .csv or .parquet.")  # fmt: skip
 @reading_where("--proxy names the reward")
 @from_source

@@ -13,8 +13,9 @@ from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.estimate.bands import Bands, kl_nodes, unseen_gain
 from klimit.estimate.curve import Curve
+from klimit.estimate.fixed_beta import Tilted, optimum
 from klimit.estimate.inputs import RewardColumn
-from klimit.estimate.intervals import DOUBT, LIGHT, Tail, around, left_out_reach, quantiles
+from klimit.estimate.intervals import DOUBT, LIGHT, Tail, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import Members
 from klimit.estimate.samples import Samples, ordered_mean
@@ -43,18 +44,6 @@ class Settings:
     range_implied: bool
     level: float
     seed: int
-
-
-@dataclass(frozen=True)
-class Tilted:
-    """The optimal policy at one KL coefficient: all `Estimate`s; nats and reward units."""
-
-    beta: Any
-    kl: Estimate
-    gain: Estimate
-    jeffreys: Estimate
-    forward_kl: Estimate
-    log_partition: Estimate
 
 
 @dataclass(frozen=True, repr=False)
@@ -325,73 +314,7 @@ class Frontier:
         The point where the frontier has slope `beta`: it maximises gain - beta KL. gain = beta *
         Jeffreys.
         """
-        if self.settings.budget == "per-prompt":
-            raise ArgumentError(
-                "at(beta) needs one beta for all prompts, and budget='per-prompt' gives each prompt its own; "
-                "use klimit.frontier(..., budget='average')."
-            )
-        coefficient = np.asarray(beta, dtype=float)
-        if not (coefficient > 0).all():
-            raise ArgumentError(
-                f"beta must be positive (reward units per nat); got {beta!r}. "
-                "For the limit of no KL cost see gain(kl=...) at a large KL."
-            )
-        tilt = 1 / coefficient
-        point = self.curve.at_tilt(tilt)
-        trusted = point.kl <= self.trusted_kl
-        note = "" if bool(np.all(trusted)) else f"beyond the trusted {self.trusted_kl:.2g} nats"
-        limits = self._limits_at(tilt.ravel())
-
-        def estimate(name: str, value: Floats) -> Estimate:
-            down, up = (x.reshape(value.shape) for x in limits[name])
-            low = np.maximum(np.where(trusted, value - down, 0.0), 0.0)
-            high = np.where(trusted, value + up, np.inf)
-            return Estimate.of(
-                value, low, high, level=self.settings.level, trusted=trusted, note=note
-            )
-
-        jeffreys = point.gain * tilt
-        return Tilted(
-            beta=coefficient if coefficient.ndim else float(coefficient),
-            kl=estimate("kl", point.kl),
-            gain=estimate("gain", point.gain),
-            jeffreys=estimate("jeffreys", jeffreys),
-            forward_kl=estimate("log_partition", jeffreys - point.kl),
-            log_partition=estimate("log_partition", point.log_partition),
-        )
-
-    def _limits_at(self, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
-        """How far below and above each number at a fixed tilt may lie."""
-        from scipy.interpolate import CubicSpline
-
-        names = ("log_partition", "gain", "kl", "jeffreys")
-        members = self.members
-        if members is None:
-            zero = np.zeros(len(tilt))
-            return dict.fromkeys(names, (zero, zero))
-        nodes = np.log(members.grid.tilts)
-        at = np.clip(np.log(tilt), nodes[0], nodes[-1])
-
-        def numbers(curves: Floats) -> dict[str, Floats]:
-            spline = CubicSpline(nodes, curves, axis=-1)
-            value, gain = spline(at), spline(at, 1) / np.exp(at)
-            kl = np.exp(at) * gain - value
-            return {"log_partition": value, "gain": gain, "kl": kl, "jeffreys": np.exp(at) * gain}
-
-        plugin, chosen = numbers(members.plugin), numbers(members.chosen)
-        without = numbers(members.chosen_without)
-        found = {}
-        for name in names:
-            below, above = left_out_reach(
-                without[name], chosen[name], members.weights, self.settings.level
-            )
-            sampling = below * self.bands.narrowing, above * self.bands.narrowing
-            correction = np.abs(chosen[name] - plugin[name])
-            low, high = around(
-                np.zeros(len(tilt)), sampling, correction, 0.5 * correction, self.tail
-            )
-            found[name] = (-low, high)
-        return found
+        return optimum(self, beta)
 
     def place(self, kl: Any, gain: Any) -> Audit:
         """Where does a policy known only by its KL and gain stand? See `klimit.audit.Audit`."""

@@ -301,8 +301,11 @@ class Rollouts:
         )
         return dtype.is_numeric() or dtype == pl.Boolean
 
-    def check_one_policy(self) -> None:
-        """Raise a `DataError` where samples of several policies or steps stand together."""
+    def check_one_policy(self, option: str = "--") -> None:
+        """Raise a `DataError` where samples of several policies or steps stand together.
+
+        `option` is what the names of the command's options for them begin with.
+        """
         for column, several, values in (
             ("policy", "policies", self.policies), ("step", "steps", self.steps),
         ):  # fmt: skip
@@ -310,7 +313,7 @@ class Rollouts:
                 raise DataError(
                     f"{self.source} has samples of {len(values):,} {several} "
                     f"({listing(values, most=4)}), which are never pooled. "
-                    f"Choose one: .filter({column}={values[0]!r}) (--{column} {safe(values[0])})."
+                    f"Choose one: .filter({column}={values[0]!r}) ({option}{column} {safe(values[0])})."
                 )
 
 

@@ -51,18 +51,18 @@ def best_of_n_beside(
     ----------
     also : sizes that are wanted as well; `best` has them
     """
-    from klimit.estimate.best_of_n.equal_n import n_kl, n_spending
+    from klimit.estimate.best_of_n.equal_n import n_spending, too_small
     from klimit.estimate.best_of_n.verb import beside
 
     if limit.samples.scale == 0:
         return Beside(dict.fromkeys(kl), dict.fromkeys(kl, "-"))
     rollouts, samples = enough(rollouts, limit)
     sizes = {budget: n_spending(samples, budget) for budget in kl}
-    most, two = nearly_all(samples.counts), n_kl(samples, 2)
+    most = nearly_all(samples.counts)
     shown = {}
     for budget, n in sizes.items():
         shown[budget] = f"N > {most:,}" if n is None else f"N = {n:,}"
-        if n == 2 and two > 1.5 * budget:
+        if n == 2 and too_small(samples, budget):
             shown[budget] = "N < 2"
     n = _size(limit, sizes[focus(limit, kl)])
     asked = sorted({*also, *([] if n is None else [n])})

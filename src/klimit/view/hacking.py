@@ -190,8 +190,8 @@ def soft_rows(hack: Hacking, asked: Sequence[float] = ()) -> str:
     found = hack.soft_best(kl)
     few = int(np.median(hack.pairs.lengths))
     lines = [
-        [f"{budget:.2g}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]
-        for i, budget in enumerate(kl)
+        [f"{found.kl[i]:.2g}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]
+        for i in range(len(kl))
     ]
     return table([f"soft best of {few}, KL up to", f"{proxy} gain", f"{gold} gain"], lines)
 

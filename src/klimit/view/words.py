@@ -158,8 +158,8 @@ def share(estimate: Estimate) -> tuple[str, str]:
         return "an unknown share", ""
     if not estimate.trusted:
         return f"at most {100 * high:.0f} %", ""
-    between = f" [{100 * low:.0f} %, {100 * high:.0f} %]" if math.isfinite(low) else ""
-    return f"{100 * value:.0f} %", between
+    between = f" [{round(100 * low)} %, {round(100 * high)} %]" if math.isfinite(low) else ""
+    return f"{round(100 * value)} %", between
 
 
 def listed(words: Sequence[str]) -> str:

@@ -32,6 +32,11 @@ def n_spending(samples: Samples, kl: float) -> int | None:
     return None
 
 
+def too_small(samples: Samples, kl: float) -> bool:
+    """Whether best-of-2, the least there is, spends over half as much again as `kl`."""
+    return n_kl(samples, 2) > 1.5 * kl
+
+
 def n_kl(samples: Samples, n: int) -> float:
     """Mean KL of best-of-n, nats per answer; `klimit.estimate.best_of_n.kl` for tied rewards.
 

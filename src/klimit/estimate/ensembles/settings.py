@@ -60,11 +60,11 @@ def recommendation(name: str, hack: Hacking) -> Recommendation:
     stop, level = hack.stop_kl, hack.settings.level
     place = float(stop.value)
     nothing = Estimate(np.nan, -np.inf, np.inf, level, False, "no KL is trusted with these samples")
-    known = np.isfinite(place) and place > 0
+    known = bool(np.isfinite(place) and place > 0)
     n, kept, largest = _best_n(hack)
     return Recommendation(
         aggregate=name, kl=stop,
-        at_the_end=bool(known and place >= 0.95 * hack.trusted_kl),
+        at_the_end=known and not hack.turns,
         beta=hack.beta(place) if known else nothing,
         gold_gain=hack.gold_gain(place) if known else nothing,
         n=n, best_of_n=kept, largest_n=largest,

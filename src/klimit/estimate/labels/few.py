@@ -11,6 +11,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
+from klimit.estimate.frontier import _check_numbers
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.choosing import choose
 from klimit.estimate.labels.designs import Design
@@ -82,6 +83,8 @@ class FewLabels(Sparse):
             known; the proxy; label_chance and label_round, to be kept beside the new labels so that
             the next estimate is unbiased.
         """
+        seed = self.proxy.settings.seed if seed is None else seed
+        _check_numbers(0.95, seed)
         at = self._interest(kl)
         tilted = self._tilting(at)
         predicted = self.predictions.seeing
@@ -90,7 +93,7 @@ class FewLabels(Sparse):
         spread = spread if (spread > 0).any() else np.ones(len(spread))
         picked = choose(
             self.known.rows, tilted.coefficient, spread, np.isnan(self.known.gold), pairs_of(n),
-            seed=self.proxy.settings.seed if seed is None else seed,
+            seed=seed,
         )  # fmt: skip
         last = int(self.known.round[self.index.place].max(initial=0))
         return frame_of(self.known, picked, last + 1)

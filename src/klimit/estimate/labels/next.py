@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._errors import ArgumentError
+from klimit.estimate.frontier import _check_numbers
 from klimit.estimate.labels.choosing import Choice, choose
 from klimit.estimate.labels.reading import (
     CHANCE,
@@ -59,12 +60,19 @@ def first_labels(
     >>> first_labels(proxy, n=200, kl=0.5).head(2)["prompt_id", "sample"].rows()
     [('0', '8'), ('0', '46')]
     """
-    if isinstance(n, bool) or not n >= 2 or not kl > 0:
+    _check_numbers(0.95, seed)
+    if isinstance(n, bool) or not n >= 2 or not 0 < kl < np.inf:
         raise ArgumentError(
             f"n={n} labels at kl={kl} nats were asked for; 2 labels or more and a positive KL were "
             "expected."
         )
     known = read_known(base, proxy, None, seed=seed)
+    most = int(known.whole.lengths.max(initial=1))
+    if kl > np.log(most):
+        raise ArgumentError(
+            f"kl={kl:g} nats were asked for; {most:,} samples a prompt show policies up to "
+            f"{np.log(most):.2g} nats, the logarithm of their number. Ask for less, or draw more samples."
+        )
     if limit is None:
         limit = proxy_frontier(known, prompts="drawn", level=0.95, seed=0)
     if pairs:

@@ -24,7 +24,8 @@ class Plan:
     kl : the budget, nats per completion, prompts on average
     beta : KL coefficient whose optimal policy spends it, reward units per nat
     gain : the most that any method can gain there, reward units over the base's mean
-    n : smallest N whose best-of-N spends it; None where the samples at hand show none
+    n : smallest N whose best-of-N spends it; None where the samples at hand show none, or where
+        best-of-2 spends over 1.5 times as much
     prompts, samples : prompts, and samples of each, that estimate the gain to within `error` with
         the fewest rewards
     error : root mean square error over the gain that they are for

@@ -10,7 +10,7 @@ import numpy as np
 from klimit._errors import ArgumentError, DataError
 from klimit._estimate import Estimate
 from klimit._text import safe
-from klimit.estimate.best_of_n.equal_n import n_kl, n_spending
+from klimit.estimate.best_of_n.equal_n import n_kl, n_spending, too_small
 from klimit.estimate.frontier import frontier
 from klimit.estimate.inputs import reward_column
 from klimit.estimate.plan.result import Plan
@@ -120,6 +120,8 @@ def plan(
     split = error_split(limit, max(budget, _LEAST_KL))
     prompts, samples = split.cheapest(error, least_samples=least_samples(split, budget))
     equal_n = int(number) if asked == "n" else n_spending(limit.samples, budget)
+    if asked != "n" and equal_n == 2 and too_small(limit.samples, budget):
+        equal_n = None
     settings = _settings(base, limit, budget, float(slope), int(group_size))
     return Plan(
         kl=spent,

@@ -33,6 +33,8 @@ _BENT, _LONG = 0.3, 0.7
 # samples are missing, gold looks straight and its error small at once
 _BEND = 4.0
 _WARY = (0.25, 0.25, 0.25, 0.15, 0.5)
+# past trust all of this may be wrong by three times as much: that held in 2,000 data sets
+_LOOSE = 3.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class GoldBands:
     quantile : two-sided, of the error
     doubt : likely size of the remaining bias, in shares of spread times sqrt(2 KL)
     trusted_kl : nats
+    corrected : whether there were samples enough to correct anything
     """
 
     kl: Floats
@@ -65,6 +68,7 @@ class GoldBands:
     quantile: float
     doubt: Floats
     trusted_kl: float
+    corrected: bool
 
     @property
     def off(self) -> Floats:
@@ -73,8 +77,14 @@ class GoldBands:
 
     @property
     def reach(self) -> Floats:
-        """(2, nodes) how far the interval goes below and above the value."""
+        """(2, nodes) how far the interval goes below and above the value, where it is trusted."""
         return np.asarray(np.hypot(self.quantile * self.error, self.off))
+
+    @property
+    def loose(self) -> Floats:
+        """(2, nodes) the same past trust; inf where nothing could be corrected."""
+        times = _LOOSE if self.corrected else np.inf
+        return np.asarray(np.hypot(self.quantile * self.error, times * self.off))
 
     def at(self, which: Floats, kl: Floats) -> Floats:
         """One of these between nodes; towards 0 nats all of them vanish as the root of the KL."""
@@ -146,7 +156,9 @@ def gold_bands(
     trusted = 0.0 if first == 0 else float(kl[first - 1])
     if 0 < first < len(kl) and doubt[first] <= DOUBT:
         trusted = float(wall)
-    return GoldBands(kl, value, plugin, moves, error, wrong, bend, signed, quantile, doubt, trusted)
+    return GoldBands(
+        kl, value, plugin, moves, error, wrong, bend, signed, quantile, doubt, trusted, correctable
+    )  # fmt: skip
 
 
 def _misplaced(path: Path, kl: Floats) -> Floats:

@@ -101,7 +101,7 @@ class Hacking:
 
         What a method that sees only the proxy can be expected to gain at the most of its proxy
         gain; another policy at this KL may gain more of gold (`gold_limit`). Past `trusted_kl` the
-        interval holds what any policy at this KL can gain or lose.
+        corrections may be wrong three times as much, up to what any policy at this KL can gain or lose.
         """
         budget = _budgets(kl)
         bands = self.readings.bands
@@ -111,12 +111,14 @@ class Hacking:
         low, high = value - below, value + above
         note = ""
         if not np.all(trusted):
-            least, most = self._any_policy(np.atleast_1d(budget))
-            low = np.where(trusted, low, np.minimum(least.reshape(budget.shape), value))
-            high = np.where(trusted, high, np.maximum(most.reshape(budget.shape), value))
+            least, most = (x.reshape(budget.shape) for x in self._any_policy(np.atleast_1d(budget)))
+            below, above = np.where(budget <= bands.kl[-1], bands.at(bands.loose, budget), np.inf)
+            least, most = np.maximum(least, value - below), np.minimum(most, value + above)
+            low = np.where(trusted, low, np.minimum(least, value))
+            high = np.where(trusted, high, np.maximum(most, value))
             note = (
-                f"beyond the trusted {bands.trusted_kl:.2g} nats: between what any policy at this "
-                "KL can lose and gain"
+                f"beyond the trusted {bands.trusted_kl:.2g} nats: what is corrected may be wrong "
+                "three times as much, up to what any policy at this KL can lose and gain"
             )
         low, high = (np.where(budget == 0, 0.0, x) for x in (low, high))
         worst, best = self._range_limits()
@@ -208,6 +210,11 @@ class Hacking:
             )
         note = "" if np.isfinite(found.high) else "no peak is shown within the trusted range"
         return Estimate(found.value, found.low, found.high, level, True, note)
+
+    @property
+    def turns(self) -> bool:
+        """Whether the estimate of gold is highest before the end of the trusted range."""
+        return self._peak is not None and self._peak.inside
 
     @property
     def stop_n(self) -> Estimate:

@@ -3,7 +3,8 @@
 The uncorrected tilted mean of M samples is, on average over draws, exactly what soft best-of-M gains
 (draw M, keep one with chance proportional to exp(proxy / beta)), and that policy's KL is at most the
 mean KL of the weights (theory.md, 1b.8). So it needs no trust, up to the log M nats at which it is
-best-of-M.
+best-of-M. Its density over the base rises with the reward, and lies above any reward no more often
+than best-of-M's does; so it never spends more than best-of-M either.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class SoftBest:
 
     Attributes
     ----------
-    kl : nats that it spends at most
+    kl : nats that it spends at most: as asked, or what best-of-M spends where that is less
     proxy_gain, gold_gain : over the base's mean
     """
 
@@ -46,7 +47,9 @@ def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
     own, gold = (with_left_out(reads.full[row], reads.weights) for row in (1, 0))
     spent = path.known * own[0] - members.plugin[: path.tilts]
     spent = np.maximum.accumulate(np.maximum(spent, 0.0))
-    most = float(np.log(hack.pairs.lengths).mean())
+    lengths = hack.pairs.lengths
+    most = float(np.log(lengths).mean())
+    best = most - float((1 - 1 / lengths).mean())
     tilt = np.exp(np.interp(np.sqrt(flat), np.sqrt(spent), np.log(path.known)))
     below = flat < spent[0]
     tilt = np.where(below, path.known[0] * np.sqrt(flat / spent[0]), tilt)
@@ -63,7 +66,8 @@ def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
         note = "" if np.all(known) else f"beyond the {most:.2g} nats that these samples show"
         return Estimate.of(value, low, high, level=level, trusted=known, note=note)
 
-    return SoftBest(kl if np.ndim(kl) else float(kl), estimate(own), estimate(gold))
+    spends = np.minimum(kl, best)
+    return SoftBest(spends if np.ndim(kl) else float(spends), estimate(own), estimate(gold))
 
 
 def _narrowing(hack: Hacking) -> float:

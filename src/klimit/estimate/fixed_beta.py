@@ -1,0 +1,113 @@
+"""The optimal policy at one KL coefficient: what it gains and spends, with intervals at that tilt.
+
+At a fixed coefficient every number rises with the tilt ``1 / beta``. So what is known at the end of
+trust bounds from below what lies beyond it; and below the first tilt of the grid all is a straight
+line or a parabola.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from klimit._errors import ArgumentError
+from klimit._estimate import Estimate
+from klimit.estimate.intervals import around, left_out_reach
+from klimit.estimate.kernel import Floats
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from klimit.estimate.result import Frontier
+
+_NAMES = ("log_partition", "gain", "kl", "jeffreys")
+
+
+@dataclass(frozen=True)
+class Tilted:
+    """The optimal policy at one KL coefficient: all `Estimate`s; nats and reward units."""
+
+    beta: Any
+    kl: Estimate
+    gain: Estimate
+    jeffreys: Estimate
+    forward_kl: Estimate
+    log_partition: Estimate
+
+
+def optimum(limit: Frontier, beta: ArrayLike) -> Tilted:
+    """See `klimit.Frontier.at`."""
+    if limit.settings.budget == "per-prompt":
+        raise ArgumentError(
+            "at(beta) needs one beta for all prompts, and budget='per-prompt' gives each prompt its own; "
+            "use klimit.frontier(..., budget='average')."
+        )
+    coefficient = np.asarray(beta, dtype=float)
+    if not (coefficient > 0).all():
+        raise ArgumentError(
+            f"beta must be positive (reward units per nat); got {beta!r}. "
+            "For the limit of no KL cost see gain(kl=...) at a large KL."
+        )
+    tilt = 1 / coefficient
+    point = limit.curve.at_tilt(tilt)
+    trusted = point.kl <= limit.trusted_kl
+    note = "" if bool(np.all(trusted)) else f"beyond the trusted {limit.trusted_kl:.2g} nats"
+    # the last tilt that is trusted bounds those beyond it
+    last = float(limit.curve.at_kl(limit.trusted_kl).tilt) if limit.trusted_kl > 0 else 0.0
+    last = min(last, float(limit.members.grid.tilts[-1])) if limit.members is not None else last
+    edge = limit.curve.at_tilt(np.array(last))
+    known = {"kl": edge.kl, "gain": edge.gain, "log_partition": edge.log_partition,
+             "jeffreys": edge.gain * last}  # fmt: skip
+    limits = _reach(limit, np.append(tilt.ravel(), last))
+
+    def estimate(name: str, value: Floats) -> Estimate:
+        down, up = (x[:-1].reshape(value.shape) for x in limits[name])
+        floor = np.minimum(known[name] - limits[name][0][-1], value)
+        low = np.maximum(np.where(trusted, value - down, floor), 0.0)
+        high = np.where(trusted, value + up, np.inf)
+        return Estimate.of(value, low, high, level=limit.settings.level, trusted=trusted, note=note)
+
+    jeffreys = point.gain * tilt
+    return Tilted(
+        beta=coefficient if coefficient.ndim else float(coefficient),
+        kl=estimate("kl", point.kl),
+        gain=estimate("gain", point.gain),
+        jeffreys=estimate("jeffreys", jeffreys),
+        forward_kl=estimate("log_partition", jeffreys - point.kl),
+        log_partition=estimate("log_partition", point.log_partition),
+    )
+
+
+def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
+    """How far below and above each number at a fixed tilt may lie."""
+    from scipy.interpolate import CubicSpline
+
+    members = limit.members
+    if members is None:
+        zero = np.zeros(len(tilt))
+        return dict.fromkeys(_NAMES, (zero, zero))
+    tilts = members.grid.tilts
+    nodes, inside = np.log(tilts), np.clip(tilt, tilts[0], tilts[-1])
+    at, short = np.log(inside), np.minimum(tilt / tilts[0], 1.0)
+
+    def numbers(curves: Floats) -> dict[str, Floats]:
+        spline = CubicSpline(nodes, curves, axis=-1)
+        value, gain = spline(at), spline(at, 1) / inside
+        kl = inside * gain - value
+        return {"log_partition": value, "gain": gain, "kl": kl, "jeffreys": inside * gain}
+
+    plugin, chosen = numbers(members.plugin), numbers(members.chosen)
+    without = numbers(members.chosen_without)
+    found = {}
+    for name in _NAMES:
+        below, above = left_out_reach(
+            without[name], chosen[name], members.weights, limit.settings.level
+        )
+        sampling = below * limit.bands.narrowing, above * limit.bands.narrowing
+        correction = np.abs(chosen[name] - plugin[name])
+        low, high = around(np.zeros(len(tilt)), sampling, correction, 0.5 * correction, limit.tail)
+        small = short if name == "gain" else short**2
+        found[name] = (-low * small, high * small)
+    return found
