@@ -290,8 +290,9 @@ def peak_of(few: Sparse) -> Peak | None:
     moves = np.pad(moves / math.sqrt(prompts * (prompts - 1)), ((0, 0), (1, 0)))
     level = few.proxy.settings.level
     freedom = min(one.freedom_drawn for one in found)
+    none = np.zeros(len(value))
     return peak(
-        np.r_[0.0, place], value, moves, np.zeros(len(value)), level=level,
+        np.r_[0.0, place], value, moves, none, none, level=level,
         widen=quantile(level, freedom) / quantile(level, math.inf), seed=few.proxy.settings.seed,
     )  # fmt: skip
 

@@ -59,7 +59,8 @@ def best_by_proxy(hack: Hacking) -> BestByProxy:
     if groups > 1:
         moves *= (groups / (groups - 1)) ** 0.5
     place = sizes.astype(float)
-    top = peak(place, np.asarray(found.value), moves, np.zeros(len(sizes)), level=level,
+    none = np.zeros(len(sizes))
+    top = peak(place, np.asarray(found.value), moves, none, none, level=level,
                widen=widen, seed=hack.settings.seed)  # fmt: skip
     note = (
         ""

@@ -37,8 +37,8 @@ class Peak:
 
 
 def peak(
-    place: Floats, value: Floats, moves: Floats, wrong: Floats, *, level: float, widen: float,
-    seed: int,
+    place: Floats, value: Floats, moves: Floats, wrong: Floats, bend: Floats, *, level: float,
+    widen: float, seed: int,
 ) -> Peak:  # fmt: skip
     """Find the peak of a curve of which `moves` are known.
 
@@ -47,6 +47,7 @@ def peak(
     place, value : (places,) ascending, and the curve there
     moves : (units, places) what each unit of the sample moves the curve by
     wrong : (places,) signed corrections, whose differences may be wrong as a whole
+    bend : (places,) how far the curve may bend on: where it is negative a higher place may be none
     widen : t quantile over the normal one
     """
     best = int(np.argmax(value))
@@ -63,7 +64,8 @@ def peak(
     for here in range(len(place)):
         worst[:, here] = ((noise - noise[:, here : here + 1]) / scale[here]).max(axis=1)
     critical = np.quantile(worst, level, axis=0) * widen
-    allowed = np.hypot(critical[:, None] * scale, wrong[None, :] - wrong[:, None])
+    apart = np.hypot(wrong[None, :] - wrong[:, None], np.minimum(bend[None, :] - bend[:, None], 0))
+    allowed = np.hypot(critical[:, None] * scale, apart)
     kept = ~(gap > allowed).any(axis=1)
     kept[best] = True
     first, last = np.flatnonzero(kept)[[0, -1]]

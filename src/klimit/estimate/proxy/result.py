@@ -188,10 +188,10 @@ class Hacking:
         place = np.r_[0.0, bands.kl[inside]]
         value = np.r_[0.0, bands.value[inside]]
         moves = np.pad(bands.moves[:, inside], ((0, 0), (1, 0)))
-        wrong = np.r_[0.0, bands.signed_wrong[inside]]
+        wrong, bend = (np.r_[0.0, x[inside]] for x in (bands.signed_wrong, bands.bend))
         normal = quantiles(self.settings.level, 10**6)[0]
         return peak(
-            place, value, moves, wrong, level=self.settings.level,
+            place, value, moves, wrong, bend, level=self.settings.level,
             widen=bands.quantile / normal, seed=self.settings.seed,
         )  # fmt: skip
 
