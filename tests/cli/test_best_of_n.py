@@ -3,7 +3,9 @@
 import json
 import re
 
+import numpy as np
 import polars as pl
+import pytest
 
 import klimit as package
 
@@ -24,6 +26,20 @@ def test_the_verdict_says_what_the_largest_n_gains_and_how_near_the_limit_it_is(
 def test_sizes_are_chosen_if_not_given(klimit, quality):
     document = json.loads(klimit("best-of-n", quality, "--json").out)
     assert [row["n"] for row in document["best_of_n"]] == [1, 2, 4, 8, 16, 32]
+
+
+@pytest.mark.parametrize(("missing", "most"), [(0.1, 8), (0.5, 4)])
+def test_sizes_are_those_that_rewards_show_not_rows(klimit, write_jsonl, missing, most):
+    rng = np.random.default_rng(5)
+    path = write_jsonl([
+        {"prompt_id": f"p{i}", "reward": None if rng.random() < missing else rng.normal()}
+        for i in range(30) for _ in range(16)
+    ])  # fmt: skip
+    done = klimit("best-of-n", path, "--json")
+    assert done.code == 0, done.err
+    document = json.loads(done.out)
+    assert document["best_of_n"][-1]["n"] == most
+    assert document["data"]["prompts_used"] >= 27
 
 
 def test_solved_or_not_rewards_show_pass_at_n(klimit, solved):

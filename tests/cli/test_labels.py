@@ -71,3 +71,21 @@ def test_exactly_one_kind_of_gold_is_asked_for(klimit, scored):
         done = klimit("hacking", path, "--proxy", "rm", *options)
         assert done.code == 2
         assert "exactly one of --gold, --labels and --judgements" in done.err
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "words"),
+    [
+        (("--seed", "-3"), "x.csv", "is not in the range"),
+        ((), "x.json", "ends in .csv or .parquet"),
+        (("--kl", "50"), "x.csv", "show policies up to"),
+        (("--kl", "inf"), "x.csv", "a positive KL were expected"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_and_nothing_written(
+    klimit, scored, tmp_path, asked, name, words
+):
+    done = klimit("labels", scored[0], "--proxy", "rm", "-n", "10", *asked, "-o", tmp_path / name)
+    assert done.code in (1, 2)
+    assert words in done.err
+    assert not (tmp_path / name).exists()

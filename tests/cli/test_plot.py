@@ -143,3 +143,11 @@ def test_without_matplotlib_it_says_what_to_install(klimit, quality, tmp_path):
     assert (
         done.err == "error: a picture needs matplotlib; install it: pip install 'klimit[plot]'.\n"
     )
+
+
+@drawing
+def test_the_way_out_of_several_steps_is_an_option_of_this_command(klimit, policy, tmp_path):
+    done = klimit("plot", policy, "-o", tmp_path / "x.png")
+    assert done.code == 1
+    assert "(--base-step 50)" in done.err
+    assert klimit("plot", policy, "--base-step", "50", "-o", tmp_path / "x.png").code == 0

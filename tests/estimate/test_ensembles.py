@@ -305,6 +305,15 @@ def test_where_gold_may_still_rise_the_end_of_trust_is_recommended(normal):
     assert best.largest_n
 
 
+def test_a_curve_that_rises_to_its_last_place_is_recommended_at_the_end():
+    rng = np.random.default_rng(0)
+    gold, shared = rng.normal(size=(40, 16)), 0.5 * rng.normal(size=(40, 16))
+    members = {f"r{i}": gold + shared + 0.8 * rng.normal(size=gold.shape) for i in range(3)}
+    team = klimit.ensemble({**members, "gold": gold}, gold="gold")
+    assert not team.hacking("mean").turns
+    assert team.recommended("mean").at_the_end
+
+
 def test_where_gold_turns_the_peak_is_recommended():
     rng = np.random.default_rng(9)
     shared = rng.normal(size=(100, 64))

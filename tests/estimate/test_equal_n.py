@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+import klimit
 from klimit._errors import ArgumentError
-from klimit.estimate.best_of_n.equal_n import n_kl, n_spending, tied_kl
+from klimit.estimate.best_of_n.equal_n import n_kl, n_spending, tied_kl, too_small
 from klimit.estimate.samples import collect
 
 
@@ -32,3 +33,12 @@ def test_several_sizes_at_once_are_each_alone():
     few = graded([2] + [32] * 39)
     sizes = [1, 2, 3, 8, 32]
     assert tied_kl(few, sizes)[1:] == [n_kl(few, n) for n in sizes[1:]]
+
+
+def test_a_budget_far_below_best_of_two_has_no_n():
+    rows = np.random.default_rng(0).normal(size=(40, 16))
+    plan = klimit.plan(rows, kl=0.02)
+    assert plan.n is None
+    assert "keep the best of" not in str(plan)
+    assert klimit.plan(rows, kl=0.15).n == 2
+    assert too_small(graded([16] * 40), 0.02)

@@ -238,6 +238,30 @@ def test_an_infinite_budget_buys_the_ceiling():
     assert limit.beta(math.inf).value == 0.0
 
 
+def test_past_trust_a_beta_gains_at_least_what_the_last_trusted_one_does():
+    limit = klimit.frontier(np.random.default_rng(0).normal(size=(40, 16)))
+    edge = float(limit.beta(limit.trusted_kl).value)
+    inside, outside = limit.at(beta=1.01 * edge), limit.at(beta=[0.9 * edge, 0.3 * edge])
+    for name in ("kl", "gain", "jeffreys", "forward_kl", "log_partition"):
+        near, far = getattr(inside, name), getattr(outside, name)
+        assert near.trusted
+        assert not far.trusted.any()
+        assert_allclose(far.low, near.low, rtol=0.1)
+        assert (far.high == math.inf).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_intervals_at_large_betas_shrink_with_what_they_hold():
+    limit = klimit.frontier(np.random.default_rng(0).normal(size=(40, 64)))
+    one, far = limit.at(beta=30.0), limit.at(beta=[1e3, 1e6])
+    for name, power in (("gain", 1), ("kl", 2), ("jeffreys", 2), ("log_partition", 2)):
+        near, small = getattr(one, name), getattr(far, name)
+        for end in ("low", "value", "high"):
+            scaled = getattr(small, end) * np.array([1e3, 1e6]) ** power
+            assert_allclose(scaled, getattr(near, end) * 30**power, rtol=0.02)
+    assert limit.at(beta=math.inf).gain.high == 0
+
+
 @pytest.mark.parametrize("beta", [0.0, -1.0, math.nan, [0.5, 0.0]])
 def test_a_kl_coefficient_that_is_not_positive_is_refused(beta):
     with pytest.raises(ArgumentError, match="beta must be positive"):

@@ -287,16 +287,46 @@ def test_for_these_very_prompts_intervals_are_shorter():
     assert fixed.high - fixed.low < 0.6 * (drawn.high - drawn.low)
 
 
-def test_beyond_trust_the_interval_holds_whatever_any_policy_could_do():
+def test_past_trust_the_interval_is_wider_but_no_wider_than_any_policy_s():
     hack = both(*normal_pair(np.random.default_rng(19), prompts=30, samples=16))
-    far = hack.gold_gain(hack.trusted_kl + 1)
+    edge, far = hack.gold_gain(hack.trusted_kl), hack.gold_gain(hack.trusted_kl + 1)
+    assert edge.trusted
     assert not far.trusted
-    assert far.low < 0
-    assert far.high >= hack.gold_limit(hack.trusted_kl).value
+    assert far.low < 0.6 * np.sqrt(2 * (hack.trusted_kl + 1)) < far.high  # the truth
+    assert far.high - far.low > 2 * (edge.high - edge.low)
+    beyond = hack.gold_gain(np.log(16.0))  # past where anything is corrected
+    assert beyond.low < 0
+    assert beyond.high == np.inf
     coins = np.random.default_rng(20).integers(0, 2, size=(30, 16)).astype(float)
     proxy = np.random.default_rng(21).normal(size=coins.shape)
     far = both(proxy, coins).gold_gain(2.5)
     assert -0.7 < far.low < far.high < 0.7  # a rate cannot leave [0, 1]
+
+
+def test_where_gold_bends_the_interval_reaches_on_to_that_side_and_an_early_peak_is_not_ruled_out():
+    rng = np.random.default_rng(31)
+    held = peaks = 0
+    for _ in range(12):
+        scale = rng.uniform(0.5, 1.5, size=(60, 1))
+        proxy = scale * rng.normal(size=(60, 64))
+        hack = both(proxy, proxy - 0.25 * proxy**2 + 0.5 * rng.normal(size=proxy.shape))
+        bands = hack.readings.bands
+        below, above = bands.at(bands.reach, np.array([0.5]))[:, 0]
+        assert below > above
+        tilt = 1 / np.mean(np.linspace(0.5, 1.5, 401) ** 2) ** 0.5  # of half a nat
+        spread = np.linspace(0.5, 1.5, 401) ** 2 * tilt
+        gain = hack.gold_gain(0.5)
+        held += gain.low <= (spread - 0.25 * spread**2).mean() <= gain.high
+        peaks += hack.stop_kl.low <= 0.97 <= hack.stop_kl.high
+    assert held >= 11
+    assert peaks >= 11
+
+
+def test_soft_best_of_m_never_spends_more_than_best_of_m():
+    hack = both(*normal_pair(np.random.default_rng(32), prompts=50, samples=4))
+    soft = hack.soft_best([0.1, np.log(4.0)])
+    assert soft.kl.tolist() == [0.1, pytest.approx(np.log(4) - 0.75)]
+    assert_allclose(soft.gold_gain.value[1], hack.best_of_n(4).gain.value, rtol=3e-3)
 
 
 def test_two_samples_a_prompt_are_trusted_nowhere_but_best_of_n_holds():

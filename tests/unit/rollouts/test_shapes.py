@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from numpy.testing import assert_equal
 
+import klimit
 from klimit import ArgumentError, DataError
 from klimit.rollouts import group_arrays, read
 
@@ -186,3 +187,20 @@ def test_records_are_a_table(as_dict):
 def test_arrays_of_another_kind_are_refused(rewards, error, words):
     with pytest.raises(error, match=words):
         group_arrays(rewards)
+
+
+@pytest.mark.parametrize("kind", ["polars", "lazy", "pandas", "arrow"])
+def test_a_table_is_not_taken_for_an_array(kind):
+    frame = pl.DataFrame({"prompt_id": [0, 0, 1, 1], "reward": [0.1, 0.2, 0.3, 0.4]})
+    convert = {
+        "polars": lambda: frame,
+        "lazy": frame.lazy,
+        "pandas": frame.to_pandas,
+        "arrow": frame.to_arrow,
+    }
+    for ask in (
+        klimit.frontier, lambda table: klimit.best_of_n(table, n=2),
+        lambda table: klimit.hacking(table, proxy="reward", gold="reward"),
+    ):  # fmt: skip
+        with pytest.raises(ArgumentError, match=r"a table \(.*Read it first: klimit\.read"):
+            ask(convert[kind]())
