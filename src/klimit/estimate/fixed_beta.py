@@ -109,5 +109,7 @@ def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
         correction = np.abs(chosen[name] - plugin[name])
         low, high = around(np.zeros(len(tilt)), sampling, correction, 0.5 * correction, limit.tail)
         small = short if name == "gain" else short**2
-        found[name] = (-low * small, high * small)
+        with np.errstate(invalid="ignore"):  # at no tilt nothing is open, not even what has no end
+            low, high = (np.where(small > 0, end * small, 0.0) for end in (-low, high))
+        found[name] = (low, high)
     return found

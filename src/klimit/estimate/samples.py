@@ -7,6 +7,7 @@ shape of their rewards, then shuffled by the seed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -104,7 +105,7 @@ class Samples:
         if each:
             whole, seen = np.sqrt(whole), np.sqrt(self.variances)
             return ordered_mean(whole, self) / ordered_mean(seen, self) - 1
-        return float(ordered_mean(whole, self) / ordered_mean(self.variances, self)) ** 0.5 - 1
+        return math.sqrt(ordered_mean(whole, self) / ordered_mean(self.variances, self)) - 1
 
     def rewards_by_prompt(self) -> Iterator[tuple[int, Floats]]:
         """Each prompt's index and its centred rewards, ascending."""
