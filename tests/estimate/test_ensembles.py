@@ -391,6 +391,22 @@ def test_the_order_of_rows_and_prompts_changes_no_digit():
     assert_allclose(one.errors.floor.value, two.errors.floor.value, rtol=1e-9)
 
 
+def test_neither_do_ids_nor_unlike_numbers_of_samples():
+    rng = np.random.default_rng(0)
+    rows = {f"p{i}": rng.normal(size=(int(rng.integers(4, 17)), 4)) for i in range(25)}
+
+    def asked(names, shuffle):
+        table = {name: [] for name in ("prompt_id", "a", "b", "c", "gold")}
+        for name in names:
+            for row in rows[name][rng.permutation(len(rows[name]))] if shuffle else rows[name]:
+                for key, value in zip(table, [name + "'" * shuffle, *row], strict=True):
+                    table[key].append(value)
+        return klimit.ensemble(klimit.read(table), proxies=["a", "b", "c"], gold="gold").to_dict()
+
+    one, other = asked(list(rows), False), asked(list(rng.permutation(list(rows))), True)
+    assert repr(one) == repr(other)
+
+
 def test_rollouts_name_their_proxies_or_take_all_but_gold():
     data = normal_ensemble(np.random.default_rng(13), 20, 8, members=2)
     table = {"prompt": np.repeat(np.arange(20), 8)} | {k: v.ravel() for k, v in data.items()}

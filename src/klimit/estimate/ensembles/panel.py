@@ -92,8 +92,11 @@ def panel(base: Any, proxies: Sequence[str] | None, gold: str | None, scale: str
             f"no prompt has two samples with all of {len(names)} proxies ({len(lengths):,} prompts "
             "seen); score every sample by every proxy, two samples a prompt at least."
         )
+    # samples of a prompt in an order of their own, so that no digit depends on that of the file
+    keys = (*(() if read is None else (read[there],)), *values[::-1, there], prompt[there])
+    rows = np.flatnonzero(there)[np.lexsort(keys)]
     found = Panel(
-        tuple(names), values[:, there], None if read is None else read[there], gold_name,
+        tuple(names), values[:, rows], None if read is None else read[rows], gold_name,
         number[kept], [grouped.ids[i] for i in kept.tolist()], np.ones(len(names)), scale,
         len(lengths), missing, (),
     )  # fmt: skip
