@@ -136,7 +136,8 @@ def _reward(frame: pl.DataFrame, name: str, group: list[str]) -> dict[str, Any]:
     values = frame.select(
         *group, pl.col(name).cast(pl.Float64).fill_nan(None).alias("value")
     ).drop_nulls("value")
-    means = values.group_by(group).agg(pl.col("value").mean())["value"]
+    # sorted, so that no digit depends on which thread was first
+    means = values.group_by(group).agg(pl.col("value").sort().mean())["value"].sort()
     tied = values.group_by(*group, "value").len().filter(pl.col("len") > 1)["len"].sum()
     column = values["value"]
     return {

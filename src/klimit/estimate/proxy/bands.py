@@ -120,7 +120,7 @@ def gold_bands(
     if fixed:  # the corrections make noise of their own: what they add to the spread of prompts
         plain = leave_out_error(path.at(read.plugin[1:], tilt[1:]), plugin, reads.weights)
         drawn = leave_out_error(along[1:], value, reads.weights)
-        moves = fixed_moves(read, reads, path, which, tilt[:1], value)
+        moves = fixed_moves(read, reads, path, which, tilt[:1])
         square = np.maximum((moves**2).sum(axis=0), 1e-300)
         with np.errstate(invalid="ignore"):
             more = np.nan_to_num(np.maximum(drawn**2 - plain**2, 0.0), nan=0.0, posinf=0.0)
@@ -181,7 +181,7 @@ def drawn_moves(along: Floats, weights: Floats) -> Floats:
 
 
 def fixed_moves(
-    read: TiltedRead, reads: Reads, path: Path, which: tuple[int, int], tilt: Floats, value: Floats
+    read: TiltedRead, reads: Reads, path: Path, which: tuple[int, int], tilt: Floats
 ) -> Floats:
     """(groups x hands, nodes) moves by hands of samples, prompts held fixed.
 

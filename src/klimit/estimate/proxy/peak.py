@@ -16,6 +16,7 @@ import numpy as np
 from klimit.estimate.kernel import Floats
 
 DRAWS = 600
+_CURVES = 2000
 _UNIT = 1e-12
 
 
@@ -75,9 +76,7 @@ def peak(
     return Peak(float(place[best]), min(low, float(place[best])), high, best < end)
 
 
-def share_below(
-    place: Floats, value: Floats, pulls: Floats, kl: Floats, *, seed: int, draws: int = 2000
-) -> Floats:
+def share_below(place: Floats, value: Floats, pulls: Floats, kl: Floats, *, seed: int) -> Floats:
     """Share of prompt-bootstrap curves whose maximum lies below `kl`.
 
     Parameters
@@ -87,7 +86,7 @@ def share_below(
     """
     count = len(pulls)
     rng = np.random.default_rng([seed, 10, count])
-    extra = rng.multinomial(count, np.full(count, 1 / count), size=draws) - 1.0
+    extra = rng.multinomial(count, np.full(count, 1 / count), size=_CURVES) - 1.0
     curves = value + extra @ pulls
     # of equal heights the last: a curve that stays level has not peaked
     level = curves >= curves.max(axis=1, keepdims=True) - 1e-9 * np.ptp(
