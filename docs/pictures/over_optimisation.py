@@ -69,7 +69,7 @@ def prediction(ax, hack, base, units):
     sure = kl[kl <= hack.gold.trusted_kl]
     best = hack.gold_limit(sure).value / units[1]
     ax.plot(sure, best, color=BLUE, ls=":", label="gold, at best (as far as trusted)")
-    ax.set(xlabel=KL, ylabel=SPREADS, xlim=(0, None), ylim=(0, None))
+    ax.set(xlabel=KL, ylabel=SPREADS, xlim=(0, None), ylim=(-0.15, None))
     ax.legend(loc="upper left", frameon=False)
 
 
