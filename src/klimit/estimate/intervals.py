@@ -245,16 +245,10 @@ def around(
     return low, high
 
 
-def doubt(
-    gain: Floats, correction: Floats, spread: Floats, tail: Tail, known: Floats | float = 0.0
-) -> Floats:
-    """Likely size of the remaining bias, relative to the gain; trusted up to `DOUBT`.
-
-    `known` is the part of the correction that holds for any law, and is not in doubt.
-    """
+def doubt(gain: Floats, correction: Floats, spread: Floats, tail: Tail) -> Floats:
+    """Likely size of the remaining bias, relative to the gain; trusted up to `DOUBT`."""
     safe = np.where(gain > 0, gain, np.inf)
-    unknown = np.maximum(correction - known, 0.0) / safe
-    share: Floats = np.hypot((0.25 + 0.75 * tail.wary) * unknown, 0.25 * spread / safe)
+    share: Floats = np.hypot((0.25 + 0.75 * tail.wary) * correction / safe, 0.25 * spread / safe)
     return share
 
 

@@ -304,8 +304,7 @@ def _bands(
     correction = np.maximum(gain - full[0], 0.0)
     spread = np.ptp(candidates, axis=0)
     low, high = around(gain, sampling, correction, spread, tail)
-    lost = samples.lost(each=True) if settings.objective == "reward" else 0.0
-    shaky = _LEFT * doubt(gain, correction, spread, tail, lost * full[0])
+    shaky = _LEFT * doubt(gain, correction, spread, tail)
     wall = average.horizon(samples)
     if rates is None:
         wall = min(wall, average.saturation(samples))

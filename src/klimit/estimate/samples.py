@@ -7,7 +7,6 @@ shape of their rewards, then shuffled by the seed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -94,18 +93,6 @@ class Samples:
             bool((block.rewards[:, -1:0:-2] == block.rewards[:, -2::-2]).all())
             for block in self.blocks
         )
-
-    def lost(self, *, each: bool = False) -> float:
-        """Share of its gain that the plug-in lacks at small budgets, whatever the rewards' law.
-
-        There the gain is the standard deviation times ``sqrt(2 KL)``, and a variance of M samples
-        is short by 1/M on average. `each`: where every prompt spends the budget.
-        """
-        whole = self.variances * self.counts / (self.counts - 1)
-        if each:
-            whole, seen = np.sqrt(whole), np.sqrt(self.variances)
-            return ordered_mean(whole, self) / ordered_mean(seen, self) - 1
-        return math.sqrt(ordered_mean(whole, self) / ordered_mean(self.variances, self)) - 1
 
     def rewards_by_prompt(self) -> Iterator[tuple[int, Floats]]:
         """Each prompt's index and its centred rewards, ascending."""
