@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import klimit
+from klimit.estimate.rates_by_prompt import Passes
 from klimit.estimate.samples import collect
 from klimit.estimate.tilted import least_kl, mean_front, tilt_prompts, tilt_to_kl
 from klimit.theory import frontier as known
@@ -85,11 +86,42 @@ def test_no_prompt_gains_more_than_its_range_leaves():
     rng = np.random.default_rng(6)
     rewards = rng.choice([1.0, 2.0, 3.0, 4.0, 5.0], p=[0.3, 0.3, 0.2, 0.15, 0.05], size=(40, 16))
     rewards[0] = np.where(np.arange(16) < 15, 4.0, 5.0)
+    rewards[1] = 2.0  # shows nothing, and is given what is left when all others are full
     limit = klimit.frontier(rewards, reward_range=(1, 5))
     for kl in (0.5, 1.0, 2.0, 4.0):
         table = limit.prompts(kl)
         assert (table["gain"] + table["mean_reward"] <= 5 + 1e-9).all()
         assert_allclose(table["gain"].mean(), limit.gain(kl).value, rtol=1e-9)
+
+
+def test_no_prompt_wins_more_often_than_always():
+    rng = np.random.default_rng(3)
+    rates, sizes = rng.beta(0.5, 0.5, 60), rng.integers(2, 20, 60)
+    rows = [rng.binomial(4, q, n) / 4 for q, n in zip(rates, sizes, strict=True)]
+    limit = klimit.frontier(rows, objective="win-rate")
+    table = limit.prompts(2.0)
+    assert (table["mean_reward"] + table["gain"]).max() <= 1 + 1e-9
+    assert_allclose(table["gain"].mean(), limit.gain(2.0).value, rtol=1e-9)
+
+
+def test_a_solved_prompt_spends_no_more_than_always_passing_costs():
+    rng = np.random.default_rng(11)
+    rates = np.r_[np.full(100, 0.98), np.full(50, 0.3)]
+    rewards = (rng.random((150, 16)) < rates[:, None]) * 1.0
+    table = klimit.frontier(rewards, budget="per-prompt").prompts(2.0)
+    solved = rewards.mean(axis=1) == 1
+    assert 0 < table["kl"].to_numpy()[solved].max() < 0.1
+
+
+def test_two_rewards_alone_are_told_from_three():
+    two = np.random.default_rng(0).integers(0, 2, (6, 8)) * 2.0 - 1
+    found = Passes.of(klimit.frontier(two).samples)
+    assert found.step == 2
+    assert found.successes.tolist() == (two == 1).sum(axis=1).tolist()
+    three = np.vstack([[0, 0.5, 0.5, 0.5, 1, 1, 0, 1], np.ones((20, 8))])
+    assert Passes.of(klimit.frontier(three).samples) is None
+    other = np.vstack([np.tile([0.0, 1.0], 4), np.full((3, 8), 0.5)])
+    assert Passes.of(klimit.frontier(other).samples) is None
 
 
 @settings(max_examples=50, deadline=None)

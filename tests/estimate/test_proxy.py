@@ -17,6 +17,7 @@ from klimit.estimate.proxy.peak import share_below
 from klimit.estimate.proxy.read import read_rewards
 from klimit.estimate.proxy.statistics import tilted_reads
 from klimit.theory.proxy import proxy_gold
+from klimit.view.hacking import soft_rows
 
 KL = np.array([0.1, 0.3, 0.6])
 
@@ -322,10 +323,23 @@ def test_where_gold_bends_the_interval_reaches_on_to_that_side_and_an_early_peak
     assert peaks >= 11
 
 
+@pytest.mark.filterwarnings("error")
+def test_at_no_kl_nothing_is_gained_and_nothing_is_open():
+    few, many = (
+        both(*normal_pair(np.random.default_rng(33), prompts=30, samples=m)) for m in (2, 64)
+    )
+    assert few.gold_gain([0.0, 0.1]).high[0] == 0
+    assert np.isfinite(few.gold_gain([0.0, 0.1]).value).all()
+    gap = many.gaps(0.0).regularised
+    assert (gap.low, gap.value, gap.high) == (0, 0, 0)
+
+
 def test_soft_best_of_m_never_spends_more_than_best_of_m():
     hack = both(*normal_pair(np.random.default_rng(32), prompts=50, samples=4))
     soft = hack.soft_best([0.1, np.log(4.0)])
     assert soft.kl.tolist() == [0.1, pytest.approx(np.log(4) - 0.75)]
+    budgets = [line.split()[0] for line in soft_rows(hack, [1.0, 1.2]).splitlines()[1:]]
+    assert len(set(budgets)) == len(budgets)
     assert_allclose(soft.gold_gain.value[1], hack.best_of_n(4).gain.value, rtol=3e-3)
 
 

@@ -133,7 +133,11 @@ def several(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 
 seed = click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random splits."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of what is drawn by chance.",
 )
 
 intervals = several(

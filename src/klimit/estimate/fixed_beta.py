@@ -55,8 +55,10 @@ def optimum(limit: Frontier, beta: ArrayLike) -> Tilted:
     trusted = point.kl <= limit.trusted_kl
     note = "" if bool(np.all(trusted)) else f"beyond the trusted {limit.trusted_kl:.2g} nats"
     # the last tilt that is trusted bounds those beyond it
-    last = float(limit.curve.at_kl(limit.trusted_kl).tilt) if limit.trusted_kl > 0 else 0.0
-    last = min(last, float(limit.members.grid.tilts[-1])) if limit.members is not None else last
+    last = 0.0
+    if limit.members is not None and limit.trusted_kl > 0:
+        last = float(limit.curve.at_kl(limit.trusted_kl).tilt)
+        last = min(last, float(limit.members.grid.tilts[-1]))
     edge = limit.curve.at_tilt(np.array(last))
     known = {"kl": edge.kl, "gain": edge.gain, "log_partition": edge.log_partition,
              "jeffreys": edge.gain * last}  # fmt: skip

@@ -139,6 +139,13 @@ def gain_of_rate(rate: Floats, kl: float) -> Floats:
     return np.asarray(np.where((rate > 0) & (rate < 1), low - rate, 0.0))
 
 
+def kl_of_rate(rate: Floats, kl: float) -> Floats:
+    """Nats that a Bernoulli reward's optimum spends of so many: all samples passing costs -log rate."""
+    with np.errstate(divide="ignore"):
+        most = -np.log(rate)
+    return np.asarray(np.where(rate > 0, np.minimum(kl, most), 0.0))
+
+
 def _binomial(size: int, rates: Floats) -> Floats:
     from scipy.stats import binom
 

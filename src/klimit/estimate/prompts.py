@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit.estimate.kernel import Floats
-from klimit.estimate.pass_rates import gain_at_tilt, gain_of_rate, kl_at_tilt
+from klimit.estimate.pass_rates import gain_at_tilt, gain_of_rate, kl_at_tilt, kl_of_rate
 from klimit.estimate.rates_by_prompt import Passes
 from klimit.estimate.samples import Samples, ordered_mean
 from klimit.estimate.tilted import TiltedPrompts, tilt_prompts, tilt_to_kl
@@ -30,20 +30,22 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
         prompt_id; samples; mean_reward; gain and kl at the optimum (they average to
         ``limit.gain(kl)`` and, with the average budget, to `kl`); headroom: best sample over the
         mean; ess: effective samples left by the weights; trusted: whether this prompt's own samples
-        reach its KL with 2 nats to spare.
+        reach its KL with 2 nats to spare, and are not all alike where it gains.
 
     Notes
     -----
     The correction of the frontier is shared out by each prompt's leading bias ``chi2 / M``
-    (theory.md H-1), up to the end of `reward_range`. Of 0/1 rewards a prompt has what the mixture of
-    all prompts' pass rates says of its count of successes: unsolved prompts have a part too, which
-    is not trusted.
+    (theory.md H-1), up to the end of `reward_range`. Of two rewards alone, such as 0 and 1, a prompt
+    has what the mixture of all prompts' pass rates says of its count of successes: unsolved prompts
+    have a part too, which is not trusted.
     """
     import polars as pl
 
     samples = limit.samples
     room = np.full(samples.prompts, np.inf)
-    if limit.settings.reward_range is not None and limit.settings.objective == "reward":
+    if limit.settings.objective == "win-rate":
+        room = 1 - samples.means
+    elif limit.settings.reward_range is not None:
         room = np.maximum(limit.settings.reward_range[1] - samples.means, samples.tops)
     passes = Passes.of(samples) if limit.settings.estimator == "corrected" else None
     none = np.zeros(samples.prompts)
@@ -53,11 +55,11 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
         if passes is None:
             gain = _shared_out(found.gain, _bias(found, samples), mean, samples, room)
         else:
-            gains, some = passes.expected(
-                lambda q: gain_of_rate(q, kl), lambda q: np.sign(q * (1 - q))
+            gains, spends = passes.expected(
+                lambda q: gain_of_rate(q, kl), lambda q: kl_of_rate(q, kl)
             )
             gain = _shared_out(none, gains, mean, samples, room)
-            spent = np.where(samples.variances > 0, spent, kl * some)
+            spent = np.where(samples.variances > 0, spent, spends)
     else:
         point = limit.curve.at_kl(kl)
         mean, budget = float(point.gain), min(kl, limit.curve.ceiling_kl)
@@ -117,7 +119,9 @@ def _shared_out(
         short = ordered_mean(filled(middle), samples) < mean
         least, most = (middle, most) if short else (least, middle)
     found = filled(most)
-    return found + (mean - ordered_mean(found, samples))
+    left = np.where(np.isfinite(room), room, found) - found  # of those that had no share
+    whole = ordered_mean(left, samples)
+    return found + left * ((mean - ordered_mean(found, samples)) / whole) if whole > 0 else found
 
 
 def _bias(found: TiltedPrompts, samples: Samples) -> Floats:

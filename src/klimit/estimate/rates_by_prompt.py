@@ -38,19 +38,20 @@ class Passes:
         mixed = samples.variances > 0
         if not mixed.any():
             return None
-        # of two rewards alone, the variance is what lies below the mean times what lies above it
-        mean, above = samples.means[mixed], samples.tops[mixed]
-        low, high = mean - samples.variances[mixed] / above, mean + above
-        step, near = float(high.max() - low.min()), 1e-9 * samples.scale
-        if np.ptp(low) > near or np.ptp(high) > near:
+        top, share = samples.means + samples.tops, samples.ties / samples.counts
+        below = samples.means + samples.level_below_the_best()
+        low, high = float(below[mixed].min()), float(top[mixed].max())
+        step, near = high - low, 1e-9 * samples.scale
+        if np.ptp(below[mixed]) > near or np.ptp(top[mixed]) > near:
             return None
-        passed = (samples.means - low.min()) / step
-        if np.abs(passed[~mixed] - np.round(passed[~mixed])).max(initial=0.0) * step > near:
+        # a third reward below the two would add to the variance
+        two = share * (1 - share) * step**2
+        solved, unsolved = np.abs(samples.means - high) <= near, np.abs(samples.means - low) <= near
+        alike = np.abs(samples.variances - two) <= near * step
+        if not np.where(mixed, alike, solved | unsolved).all():
             return None
-        if passed.min() < -1e-9 or passed.max() > 1 + 1e-9:
-            return None
-        successes = np.round(passed * samples.counts).astype(np.int64)
-        return cls(successes, samples.counts.astype(np.int64), step)
+        successes = np.where(mixed, samples.ties, np.where(solved, samples.counts, 0))
+        return cls(successes.astype(np.int64), samples.counts.astype(np.int64), step)
 
     def expected(self, *functions: Callable[[Floats], Floats]) -> list[Floats]:
         """(prompts,) each: the mean of a function of a prompt's pass rate, given the counts."""

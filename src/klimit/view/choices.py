@@ -26,10 +26,8 @@ def verdict(found: Choices) -> str:
     gold = safe(found.gold_name, longest=40)
     ranked = sorted(found.tuned, key=lambda name: -float(found.tuned[name].gold.value))
     first = found.tuned[ranked[0]]
-    chosen, gain = (
-        f"Chosen by {safe(found.proxy_name, longest=40)},",
-        words.signed(first.gold, unit=gold),
-    )
+    chosen = f"Chosen by {safe(found.proxy_name, longest=40)},"
+    gain = words.signed(first.gold, unit=gold)
     lines = [f"{chosen} {first.setting} keeps the best answers: {gain} over the base model."]
     if first.gold.low <= 0:
         shown = "keeps" if first.gold.high <= 0 or first.setting.n == 1 else "is shown to keep"

@@ -184,11 +184,13 @@ def rows(hack: Hacking, kl: Sequence[float]) -> str:
 def soft_rows(hack: Hacking, asked: Sequence[float] = ()) -> str:
     """A row per budget of soft best-of-M, those asked for among them, where no correction is possible."""
     proxy, gold = _names(hack, longest=20)
-    most = float(np.log(hack.pairs.lengths).mean())
-    ladder = {budget for budget in LADDER if 0.1 <= budget < 0.95 * most}
-    kl = [*sorted(ladder | {budget for budget in asked if 0 < budget < most}), most]
+    lengths = hack.pairs.lengths
+    most = float(np.log(lengths).mean())
+    best = most - float((1 - 1 / lengths).mean())  # what best-of-M spends: no more at any setting
+    ladder = {budget for budget in LADDER if 0.1 <= budget < 0.95 * best}
+    kl = [*sorted(ladder | {budget for budget in asked if 0 < budget < best}), most]
     found = hack.soft_best(kl)
-    few = int(np.median(hack.pairs.lengths))
+    few = int(np.median(lengths))
     lines = [
         [f"{found.kl[i]:.2g}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]
         for i in range(len(kl))

@@ -25,7 +25,7 @@ class Aggregate:
     Attributes
     ----------
     name : "mean", "minimum", "median", "mean - 0.5 var", "weighted" or "learned"
-    values : (samples,) in units of the scaled members (of gold for "learned")
+    values : (samples,) in the panel's order, in units of the scaled members (of gold for "learned")
     weights : of each member, where the aggregate is linear; None otherwise
     """
 

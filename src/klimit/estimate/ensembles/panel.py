@@ -31,7 +31,8 @@ class Panel:
     Attributes
     ----------
     names : of the members
-    members : (members, samples) centred at the prompt's mean and scaled
+    members : (members, samples) centred at the prompt's mean and scaled; a prompt's samples stand in
+        an order of their own, whichever the file's was
     gold : (samples,) gold reward, NaN where it is not known; None without gold
     gold_name : empty without gold
     lengths : (prompts,) samples of each prompt, two or more

@@ -91,8 +91,9 @@ class GoldBands:
         root = np.sqrt(self.kl)
         if which.ndim == 2:
             return np.stack([self.at(row, kl) for row in which])
-        found = np.interp(np.sqrt(kl), root, which / root) * np.sqrt(kl)
-        return np.asarray(found)
+        with np.errstate(invalid="ignore"):  # at 0 nats, of what has no end past it
+            found = np.interp(np.sqrt(kl), root, which / root) * np.sqrt(kl)
+        return np.where(kl > 0, found, 0.0)
 
 
 def two_sided(wrong: Floats, bend: Floats) -> Floats:

@@ -59,7 +59,9 @@ def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
     above, below = hack.readings.bands.at(hack.readings.bands.off, flat)  # gold is taken off
     at_kl = _gold_at_kl(hack.gold, flat)
     at_tilt, log_mgf = _gold_at_tilt(hack.gold, tilt)
-    regularised = slope * log_mgf.value - there + slope * own
+    with np.errstate(invalid="ignore"):  # at 0 nats the slope has no end and nothing is gained
+        regularised = slope * log_mgf.value - there + slope * own
+    regularised = np.where(flat > 0, regularised, 0.0)
     reach = hack.gold.gain(at_tilt.kl)
     within = flat <= hack.trusted_kl
     far = (at_tilt.kl <= hack.gold.trusted_kl) & within
@@ -96,6 +98,7 @@ def efficiency(hack: Hacking, kl: Floats) -> Estimate:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = along / np.where(limit > 0, limit, np.nan)
         error = hack.readings.bands.quantile * _error(hack, ratio, flat)
+        error = np.where(np.isnan(error), np.inf, error)  # one prompt shows none
         below, above = hack.readings.bands.at(hack.readings.bands.off, flat) / best.value
         extra = np.abs(ratio[0]) * _reach(best) / best.value
         sure = np.hypot(error, extra)

@@ -101,7 +101,8 @@ class Hacking:
 
         What a method that sees only the proxy can be expected to gain at the most of its proxy
         gain; another policy at this KL may gain more of gold (`gold_limit`). Past `trusted_kl` the
-        corrections may be wrong three times as much, up to what any policy at this KL can gain or lose.
+        corrections may be wrong three times as much, up to what any policy at this KL can gain or lose;
+        past log M - 0.5 nats that alone is said.
         """
         budget = _budgets(kl)
         bands = self.readings.bands

@@ -60,6 +60,7 @@ def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
     def estimate(values: Floats) -> Estimate:
         along = np.where(flat > 0, path.at(values, at), 0.0)
         error = np.sqrt((drawn_moves(along, reads.weights) ** 2).sum(axis=0)) * ratio
+        error = np.where(np.isnan(error), np.inf, error)  # one prompt shows none
         value = np.where(flat <= most + 1e-9, along[0], np.nan)
         parts = (value, value - quantile * error, value + quantile * error, flat <= most + 1e-9)
         value, low, high, known = (x.reshape(np.shape(kl)) for x in parts)
