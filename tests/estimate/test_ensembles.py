@@ -382,29 +382,17 @@ def test_a_verdict_without_trust_says_what_the_samples_do_not_show():
     assert "train on" not in said
 
 
-def test_the_order_of_rows_and_prompts_changes_no_digit():
-    rng = np.random.default_rng(12)
-    data = normal_ensemble(rng, 24, 16, members=2)
-    rows, columns = rng.permutation(24), rng.permuted(np.tile(np.arange(16), (24, 1)), axis=1)
-    mixed = {name: np.take_along_axis(x, columns, axis=1)[rows] for name, x in data.items()}
-    one, two = (klimit.ensemble(x, gold="gold", penalty=0.5) for x in (data, mixed))
-    for a, b in zip(one.to_frame([0.25]).rows(), two.to_frame([0.25]).rows(), strict=True):
-        assert_allclose([x for x in a if isinstance(x, float)], [x for x in b if isinstance(x, float)],
-                        rtol=1e-9)  # fmt: skip
-    assert_allclose(one.errors.floor.value, two.errors.floor.value, rtol=1e-9)
-
-
-def test_neither_do_ids_nor_unlike_numbers_of_samples():
+def test_the_order_of_rows_and_prompts_and_ids_change_no_digit():
     rng = np.random.default_rng(0)
-    rows = {f"p{i}": rng.normal(size=(int(rng.integers(4, 17)), 4)) for i in range(25)}
+    rows = {f"p{i}": rng.normal(size=(int(rng.integers(4, 9)), 3)) for i in range(12)}
 
     def asked(names, shuffle):
-        table = {name: [] for name in ("prompt_id", "a", "b", "c", "gold")}
+        table = {name: [] for name in ("prompt_id", "a", "b", "gold")}
         for name in names:
             for row in rows[name][rng.permutation(len(rows[name]))] if shuffle else rows[name]:
                 for key, value in zip(table, [name + "'" * shuffle, *row], strict=True):
                     table[key].append(value)
-        return klimit.ensemble(klimit.read(table), proxies=["a", "b", "c"], gold="gold").to_dict()
+        return klimit.ensemble(klimit.read(table), proxies=["a", "b"], gold="gold").to_dict()
 
     one, other = asked(list(rows), False), asked(list(rng.permutation(list(rows))), True)
     assert repr(one) == repr(other)
