@@ -334,13 +334,12 @@ def test_at_no_kl_nothing_is_gained_and_nothing_is_open():
     assert (gap.low, gap.value, gap.high) == (0, 0, 0)
 
 
-def test_soft_best_of_m_never_spends_more_than_best_of_m():
+def test_soft_best_of_m_goes_up_to_log_m_nats_of_its_weights_where_it_is_best_of_m():
     hack = both(*normal_pair(np.random.default_rng(32), prompts=50, samples=4))
     soft = hack.soft_best([0.1, np.log(4.0)])
-    assert soft.kl.tolist() == [0.1, pytest.approx(np.log(4) - 0.75)]
-    budgets = [line.split()[0] for line in soft_rows(hack, [1.0, 1.2]).splitlines()[1:]]
-    assert len(set(budgets)) == len(budgets)
     assert_allclose(soft.gold_gain.value[1], hack.best_of_n(4).gain.value, rtol=3e-3)
+    budgets = [line.split()[0] for line in soft_rows(hack, [1.0, 1.2]).splitlines()[1:]]
+    assert budgets == ["0.1", "0.2", "0.5", "1", "1.2", "1.4"]
 
 
 def test_two_samples_a_prompt_are_trusted_nowhere_but_best_of_n_holds():

@@ -184,18 +184,16 @@ def rows(hack: Hacking, kl: Sequence[float]) -> str:
 def soft_rows(hack: Hacking, asked: Sequence[float] = ()) -> str:
     """A row per budget of soft best-of-M, those asked for among them, where no correction is possible."""
     proxy, gold = _names(hack, longest=20)
-    lengths = hack.pairs.lengths
-    most = float(np.log(lengths).mean())
-    best = most - float((1 - 1 / lengths).mean())  # what best-of-M spends: no more at any setting
-    ladder = {budget for budget in LADDER if 0.1 <= budget < 0.95 * best}
-    kl = [*sorted(ladder | {budget for budget in asked if 0 < budget < best}), most]
+    most = float(np.log(hack.pairs.lengths).mean())
+    ladder = {budget for budget in LADDER if 0.1 <= budget < 0.95 * most}
+    kl = [*sorted(ladder | {budget for budget in asked if 0 < budget < most}), most]
     found = hack.soft_best(kl)
-    few = int(np.median(lengths))
+    few = int(np.median(hack.pairs.lengths))
     lines = [
-        [f"{found.kl[i]:.2g}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]
-        for i in range(len(kl))
+        [f"{budget:.2g}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]
+        for i, budget in enumerate(kl)
     ]
-    return table([f"soft best of {few}, KL up to", f"{proxy} gain", f"{gold} gain"], lines)
+    return table([f"soft best of {few}, KL of weights", f"{proxy} gain", f"{gold} gain"], lines)
 
 
 def by_n(hack: Hacking) -> str:
@@ -231,7 +229,8 @@ def legend(hack: Hacking) -> str:
     )
     if hack.trusted_kl == 0:
         return words.paragraph(
-            f"{said}. Soft best of N keeps one of N at random, better ones more often."
+            f"{said}. Soft best of N keeps one of N at random, better ones more often; it spends at most "
+            "the KL of its weights, and at most what best-of-N does."
         )
     return words.paragraph(
         f"{said}; beta is the KL coefficient that spends this KL on {proxy}. Of {gold}'s limit: share "

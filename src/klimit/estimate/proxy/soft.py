@@ -29,7 +29,7 @@ class SoftBest:
 
     Attributes
     ----------
-    kl : nats that it spends at most: as asked, or what best-of-M spends where that is less
+    kl : nats that its weights spend; itself it spends at most that, and at most what best-of-M does
     proxy_gain, gold_gain : over the base's mean
     """
 
@@ -47,9 +47,7 @@ def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
     own, gold = (with_left_out(reads.full[row], reads.weights) for row in (1, 0))
     spent = path.known * own[0] - members.plugin[: path.tilts]
     spent = np.maximum.accumulate(np.maximum(spent, 0.0))
-    lengths = hack.pairs.lengths
-    most = float(np.log(lengths).mean())
-    best = most - float((1 - 1 / lengths).mean())
+    most = float(np.log(hack.pairs.lengths).mean())
     tilt = np.exp(np.interp(np.sqrt(flat), np.sqrt(spent), np.log(path.known)))
     below = flat < spent[0]
     tilt = np.where(below, path.known[0] * np.sqrt(flat / spent[0]), tilt)
@@ -67,8 +65,7 @@ def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
         note = "" if np.all(known) else f"beyond the {most:.2g} nats that these samples show"
         return Estimate.of(value, low, high, level=level, trusted=known, note=note)
 
-    spends = np.minimum(kl, best)
-    return SoftBest(spends if np.ndim(kl) else float(spends), estimate(own), estimate(gold))
+    return SoftBest(kl if np.ndim(kl) else float(kl), estimate(own), estimate(gold))
 
 
 def _narrowing(hack: Hacking) -> float:
