@@ -284,7 +284,7 @@ def test_page_and_prompt_lists_agree_on_what_is_saturated_and_on_what_gives_no_s
         listed = {str(name) for name in found.findings.limit.prompts(0.5, by)["prompt_id"]}
         assert {row[0] for row in table["rows"] if by in row[kind]} == listed
         assert 0 < len(listed) < 40
-    assert "at least 90 % of its samples have the best possible reward" in told(found.html)
+    assert "at least 90 % of a prompt's samples have the best possible reward" in told(found.html)
 
 
 def both(gold_shift, seed):
