@@ -291,5 +291,10 @@ def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:
 def _check_numbers(level: Any, seed: Any) -> None:
     if not isinstance(level, (float, int)) or not 0 < level < 1:
         raise ArgumentError(f"level must lie between 0 and 1; got {level!r}. 0.95 is usual.")
+    check_seed(seed)
+
+
+def check_seed(seed: Any) -> None:
+    """Refuse what no generator can start from."""
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ArgumentError(f"seed must be zero or a positive integer; got {seed!r}.")

@@ -11,7 +11,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
-from klimit.estimate.frontier import _check_numbers
+from klimit.estimate.frontier import check_seed
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.choosing import choose
 from klimit.estimate.labels.designs import Design
@@ -84,7 +84,7 @@ class FewLabels(Sparse):
             the next estimate is unbiased.
         """
         seed = self.proxy.settings.seed if seed is None else seed
-        _check_numbers(0.95, seed)
+        check_seed(seed)
         at = self._interest(kl)
         tilted = self._tilting(at)
         predicted = self.predictions.seeing

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._errors import ArgumentError
-from klimit.estimate.frontier import _check_numbers
+from klimit.estimate.frontier import check_seed
 from klimit.estimate.labels.choosing import Choice, choose
 from klimit.estimate.labels.reading import (
     CHANCE,
@@ -60,7 +60,7 @@ def first_labels(
     >>> first_labels(proxy, n=200, kl=0.5).head(2)["prompt_id", "sample"].rows()
     [('0', '8'), ('0', '46')]
     """
-    _check_numbers(0.95, seed)
+    check_seed(seed)
     if isinstance(n, bool) or not n >= 2 or not 0 < kl < np.inf:
         raise ArgumentError(
             f"n={n} labels at kl={kl} nats were asked for; 2 labels or more and a positive KL were "
