@@ -9,12 +9,14 @@ import klimit
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 from klimit.estimate.intervals import (
     LIGHT,
+    Tail,
     around,
     doubt,
     leave_out_error,
     left_out_reach,
     pareto_shape,
     quantiles,
+    small,
     tail_of,
 )
 from klimit.estimate.kernel import Grid
@@ -76,6 +78,33 @@ def test_doubt_grows_with_the_correction_and_the_disagreement():
     assert doubt(gain, zero, zero, LIGHT) == 0
     assert 0 < doubt(gain, some, zero, LIGHT) < doubt(gain, some, some, LIGHT)
     assert doubt(zero, zero, zero, LIGHT) == 0
+
+
+@pytest.mark.parametrize(("shape", "less"), [(np.nan, 1.0), (-0.3, 1.0), (0.0, 0.5), (0.1, 0.0)])
+def test_what_holds_for_any_law_is_no_doubt_unless_few_extremes_make_the_variance(shape, less):
+    gain, zero, some, known = np.array([1.0]), np.zeros(1), np.array([0.1]), np.array([0.04])
+    tail = Tail(shape, 0.0, 0.0)
+    whole = doubt(gain, some, zero, tail)
+    assert_allclose(doubt(gain, some, zero, tail, known), whole - 0.25 * less * known)
+    assert doubt(gain, known, zero, LIGHT, some) == 0
+
+
+def test_a_budget_is_small_up_to_two_nats_below_the_log_of_the_samples():
+    kl = np.array([0.0, 0.4, 0.8, 2.0])
+    assert_allclose(small(kl, 2.8 - 0.5), [1, 0.5, 0, 0], atol=1e-12)
+    assert not small(kl[1:], np.log(4) - 0.5).any()
+
+
+def test_where_residuals_look_heavy_by_chance_small_budgets_of_normal_rewards_stay_trusted():
+    said = [normal_frontier(seed) for seed in range(40)]
+    assert np.mean([limit.tail.wary > 0 for limit in said]) > 0.15
+    assert min(limit.trusted_kl for limit in said) >= 0.02
+    held = [limit.gain(0.02).low <= 0.2 <= limit.gain(0.02).high for limit in said]
+    assert np.mean(held) >= 0.85
+
+
+def normal_frontier(seed):
+    return klimit.frontier(np.random.default_rng(seed).normal(size=(50, 16)))
 
 
 def test_the_front_of_a_normal_law_is_the_root_of_twice_the_kl():

@@ -156,6 +156,17 @@ def test_a_prompt_weighs_the_same_however_many_samples_it_has():
         assert_allclose(more.gain(kl).value, even.gain(kl).value, rtol=1e-9)
 
 
+def test_what_a_variance_of_few_samples_lacks_is_what_the_plug_in_lacks_of_the_smallest_budgets():
+    rng = np.random.default_rng(0)
+    for count in (4, 16):
+        rewards = rng.uniform(0, 1, (4000, count))
+        plugin = klimit.frontier(rewards, estimator="plugin").gain(1e-3).value
+        lost = collect(rewards.ravel(), np.full(4000, count)).lost()
+        assert_allclose(lost, (count / (count - 1)) ** 0.5 - 1, rtol=1e-9)
+        assert_allclose(plugin * (1 + lost), (2e-3 / 12) ** 0.5, rtol=0.02)
+    assert collect(np.ones(8), np.full(2, 4)).lost() == 0
+
+
 @pytest.mark.parametrize("bad", [np.inf, -np.inf])
 def test_infinite_rewards_are_refused(bad):
     with pytest.raises(DataError, match="finite numbers were expected"):

@@ -17,6 +17,7 @@ from klimit.estimate.intervals import (
     left_out_reach,
     quantiles,
     redrawn,
+    small,
 )
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import Members, front
@@ -87,7 +88,7 @@ def kl_nodes(largest: float) -> Floats:
 
 def average_bands(
     stats: Statistics, members: Members, curve: Curve, tail: Tail, *, level: float, fixed: bool,
-    largest_kl: float, horizon: float, saturation: float, correctable: bool,
+    largest_kl: float, horizon: float, saturation: float, correctable: bool, lost: float = 0.0,
     rates: tuple[RateBands, Floats] | None = None,
 ) -> Bands:  # fmt: skip
     """Bands of the average-budget frontier.
@@ -97,6 +98,7 @@ def average_bands(
     largest_kl, horizon, saturation : nats: mean log M; where trust must end; where the plug-in is
         flat
     correctable : whether nearly all prompts have enough samples to correct
+    lost : share of its gain that the plug-in lacks at small budgets for any law; see `Samples.lost`
     rates : pass-rate bands of 0/1 rewards and the tilts they stand at
     """
     grid = members.grid
@@ -137,7 +139,7 @@ def average_bands(
     spread = np.ptp(fronts.gain, axis=0)
     bound = np.maximum.accumulate(np.maximum(plugin - one_sided * plain_error, 0.0))
     low, high = around(point.gain, sampling, correction, spread, tail)
-    shaky = doubt(point.gain, correction, spread, tail)
+    shaky = doubt(point.gain, correction, spread, tail, lost * plugin * small(kl, horizon))
     if rates is not None:
         low, high, shaky = _rate_bands(*rates, kl, point.gain, error, two_sided)
     unsure = (shaky > DOUBT) | (kl > horizon) | (kl > saturation) | (not correctable)

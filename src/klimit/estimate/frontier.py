@@ -149,7 +149,7 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
         level=settings.level, fixed=settings.prompts == "fixed",
         largest_kl=float(np.log(samples.counts.max())), horizon=horizon(samples),
         saturation=ceiling_kl if rates is None else np.inf, correctable=correctable,
-        rates=None if rates is None else (rates, tilts),
+        lost=samples.lost(), rates=None if rates is None else (rates, tilts),
     )  # fmt: skip
     return Frontier(column.ids, column.name, samples, settings, curve, members, bands, tail, cap)
 

@@ -39,6 +39,11 @@ class Tail:
         """Exponential or heavier: no honest two-sided answer from samples."""
         return self.shape > -0.05
 
+    @property
+    def settled(self) -> float:
+        """How far the mean variance is known: 1, and 0 for power tails, whose few extremes make it up."""
+        return 1.0 if np.isnan(self.shape) else float(np.clip((0.05 - self.shape) / 0.1, 0.0, 1.0))
+
 
 LIGHT = Tail(float("nan"), 0.0, 0.0)
 
@@ -245,11 +250,23 @@ def around(
     return low, high
 
 
-def doubt(gain: Floats, correction: Floats, spread: Floats, tail: Tail) -> Floats:
-    """Likely size of the remaining bias, relative to the gain; trusted up to `DOUBT`."""
+def doubt(
+    gain: Floats, correction: Floats, spread: Floats, tail: Tail, known: Floats | float = 0.0
+) -> Floats:
+    """Likely size of the remaining bias, relative to the gain; trusted up to `DOUBT`.
+
+    `known` is the part of the correction that holds for any law of rewards, and is not in doubt as
+    far as the variance is known.
+    """
     safe = np.where(gain > 0, gain, np.inf)
-    share: Floats = np.hypot((0.25 + 0.75 * tail.wary) * correction / safe, 0.25 * spread / safe)
+    unknown = np.maximum(correction - tail.settled * known, 0.0)
+    share: Floats = np.hypot((0.25 + 0.75 * tail.wary) * unknown / safe, 0.25 * spread / safe)
     return share
+
+
+def small(kl: Floats, horizon: float) -> Floats:
+    """How far budgets count as small: 1 at 0 nats, 0 from log M - 2 on, 1.5 below the horizon."""
+    return np.clip(1 - kl / max(horizon - 1.5, 1e-9), 0.0, 1.0)
 
 
 DOUBT = 0.03

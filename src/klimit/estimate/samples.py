@@ -94,6 +94,16 @@ class Samples:
             for block in self.blocks
         )
 
+    def lost(self) -> float:
+        """Share of its gain that the plug-in lacks at small budgets, whatever the rewards' law.
+
+        There the gain is the standard deviation times ``sqrt(2 KL)``, and a variance of M samples
+        is short by 1/M on average.
+        """
+        whole = self.variances * self.counts / np.maximum(self.counts - 1, 1)
+        seen = ordered_mean(self.variances, self)
+        return (ordered_mean(whole, self) / seen) ** 0.5 - 1 if seen > 0 else 0.0
+
     def rewards_by_prompt(self) -> Iterator[tuple[int, Floats]]:
         """Each prompt's index and its centred rewards, ascending."""
         for block in self.blocks:

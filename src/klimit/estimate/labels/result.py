@@ -174,7 +174,7 @@ class Sparse(ABC):
         total = with_.drawn if drawn else with_.fixed
         before = self._length(without)
         everything = max(total - with_.labels, 0.0)
-        prompts = max(total - with_.labels - with_.samples, 0.0)
+        prompts = max(total - with_.labels - with_.samples, 0.0) if drawn else 0.0
         width = quantile(self.proxy.settings.level, with_.freedom_drawn if drawn else np.inf)
         least = 2 * width * math.sqrt(everything)
         if not total > 0 or not before > 0:
