@@ -1,10 +1,10 @@
 """Gold gain on a grid of KL budgets: value, interval, and how far it is trusted.
 
 The interval has four parts: what the choice of prompts (or, for these very prompts, of samples)
-moves, the tilt that spends the budget included; how far the correction may be wrong, to either side
-since its sign is not known beforehand; how far the proxy's own frontier may have misplaced the
-tilt; and, where gold bends away from the proxy, how much further it may have bent where few samples
-are, to that side alone.
+moves, the tilt that spends the budget included, and further to the side of rare ones that move much;
+how far the correction may be wrong, to either side since its sign is not known beforehand; how far
+the proxy's own frontier may have misplaced the tilt; and, where gold bends away from the proxy, how
+much further it may have bent where few samples are, to that side alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from klimit.estimate.intervals import leave_out_error, quantiles, uneven_quantiles
+from klimit.estimate.intervals import leave_out_error, quantiles, skewed_quantiles, uneven_quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
 from klimit.estimate.proxy.correction import TiltedRead
@@ -47,6 +47,7 @@ class GoldBands:
     value, plugin : gold gain at the tilt that spends it; and uncorrected, at that tilt
     moves : (units, nodes) what each unit of the sample moves it by: the squares sum to the variance
     error : standard error
+    sampling : (2, nodes) how far the truth may lie below and above by chance
     wrong : how far correction and tilt may be off, to either side
     bend : how far gold may bend on beyond that, to the side it bends to: negative where below
     signed_wrong : the same with the sign of what was corrected: differences between nodes are wrong
@@ -62,6 +63,7 @@ class GoldBands:
     plugin: Floats
     moves: Floats
     error: Floats
+    sampling: Floats
     wrong: Floats
     bend: Floats
     signed_wrong: Floats
@@ -78,13 +80,13 @@ class GoldBands:
     @property
     def reach(self) -> Floats:
         """(2, nodes) how far the interval goes below and above the value, where it is trusted."""
-        return np.asarray(np.hypot(self.quantile * self.error, self.off))
+        return np.asarray(np.hypot(self.sampling, self.off))
 
     @property
     def loose(self) -> Floats:
         """(2, nodes) the same past trust; inf where nothing could be corrected."""
         times = _LOOSE if self.corrected else np.inf
-        return np.asarray(np.hypot(self.quantile * self.error, times * self.off))
+        return np.asarray(np.hypot(self.sampling, times * self.off))
 
     def at(self, which: Floats, kl: Floats) -> Floats:
         """One of these between nodes; towards 0 nats all of them vanish as the root of the KL."""
@@ -154,11 +156,18 @@ def gold_bands(
     first = int(np.argmax(unsure)) if unsure.any() else len(kl)
     groups = int((reads.weights > 0).sum())
     quantile = quantiles(level, 10**6 if fixed else groups)[0]
+    units = -moves.T if fixed else moves.T  # what a hand moves is seen from without it
+    with np.errstate(invalid="ignore"):
+        above, below = skewed_quantiles(
+            units, quantile if fixed else uneven_quantiles(units, level)
+        )
+        sampling = np.where(np.isfinite(error), np.stack([below, above]) * error, np.inf)
     trusted = 0.0 if first == 0 else float(kl[first - 1])
     if 0 < first < len(kl) and doubt[first] <= DOUBT:
         trusted = float(wall)
     return GoldBands(
-        kl, value, plugin, moves, error, wrong, bend, signed, quantile, doubt, trusted, correctable
+        kl, value, plugin, moves, error, sampling, wrong, bend, signed, quantile, doubt, trusted,
+        correctable,
     )  # fmt: skip
 
 
