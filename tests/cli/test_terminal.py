@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
+from klimit._progress import Steps, steps
 from klimit.cli.output import write_table
-from klimit.cli.progress import Steps, steps
 
 CLI = [sys.executable, "-m", "klimit"]
 
@@ -168,7 +168,7 @@ def test_a_program_that_cannot_show_a_letter_shows_its_code(klimit_process, writ
 def test_the_bar_waits_for_patience_and_needs_a_terminal(monkeypatch, capsys):
     shown = threading.Event()
     monkeypatch.setattr(Steps, "show", lambda job: shown.set())
-    monkeypatch.setattr("klimit.cli.progress.PATIENCE", 0.01)
+    monkeypatch.setattr("klimit._progress.PATIENCE", 0.01)
     with steps("reading"):
         assert not shown.wait(0.1)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

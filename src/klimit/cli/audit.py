@@ -151,9 +151,9 @@ def audit(
     klimit audit runs/grpo/completions
     klimit audit base.parquet --at 5.1,0.61
     """
+    from klimit._progress import steps
     from klimit.audit.audits import Audits, best_of_n_beside
     from klimit.cli.output import log_to, print_json, print_text, write_table
-    from klimit.cli.progress import steps
     from klimit.view import audit as view
     from klimit.view import records
 

@@ -39,8 +39,8 @@ def best_of_n(
     klimit best-of-n rollouts.parquet -n 4 --reward rm --judge gold
     """
     import klimit
+    from klimit._progress import steps
     from klimit.cli.output import log_to, print_json, print_text, write_table
-    from klimit.cli.progress import steps
     from klimit.cli.source import usual_size
     from klimit.view import best_of_n as view
     from klimit.view import records

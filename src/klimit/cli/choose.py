@@ -40,8 +40,8 @@ def choose(
     klimit choose rollouts.parquet --proxy rm --gold human -n 1,4,16 --candidates 16
     """
     from klimit import select
+    from klimit._progress import steps
     from klimit.cli.output import print_json, print_text, write_table
-    from klimit.cli.progress import steps
     from klimit.view import choices as view
 
     source.keep(output)

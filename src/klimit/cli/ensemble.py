@@ -58,8 +58,8 @@ def ensemble(
     klimit ensemble rollouts.parquet --proxies rm1,rm2,rm3
     """
     import klimit
+    from klimit._progress import steps
     from klimit.cli.output import print_json, print_text, write_table
-    from klimit.cli.progress import steps
     from klimit.view import ensemble as view
     from klimit.view.ensemble_record import record
 

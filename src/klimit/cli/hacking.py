@@ -61,8 +61,8 @@ def hacking(
     klimit hacking rollouts.parquet grpo/ --proxy rm --gold human
     """
     import klimit
+    from klimit._progress import steps
     from klimit.cli.output import print_json, print_text, write_table
-    from klimit.cli.progress import steps
     from klimit.view import hacking as of_all
     from klimit.view import labels as of_few
 

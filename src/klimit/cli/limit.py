@@ -57,8 +57,8 @@ def limit(
     klimit limit 'dumps/*.jsonl' --reward score --prompt uid --json
     """
     import klimit
+    from klimit._progress import steps
     from klimit.cli.output import log_to, print_json, print_text, write_table
-    from klimit.cli.progress import steps
     from klimit.estimate.plan.verb import plannable
     from klimit.view import limit as view
     from klimit.view import records

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from klimit._errors import DataError
+from klimit._files import whole_file
 from klimit.cli.program import colours, say
 
 if TYPE_CHECKING:
@@ -41,33 +39,6 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
         write(file)
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write into, which takes its name when all of it is written.
-
-    Raises
-    ------
-    DataError
-        Where it cannot be written; then nothing is there that was not there before.
-    """
-    part: Path | None = None
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        part = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            part.chmod(0o666 & ~_umask())  # mkstemp gives the file to its owner alone
-            yield file
-        os.replace(part, path)
-    except OSError as problem:
-        why = (problem.strerror or str(problem)).lower()
-        raise DataError(
-            f"{path} cannot be written: {why}. Name a file in a folder that is yours."
-        ) from None
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
-
-
 def log_to(tracker: str | None, result: Any) -> None:
     """Log a result where ``--track`` says; what the tracker says goes to stderr."""
     if tracker is not None:
@@ -75,9 +46,3 @@ def log_to(tracker: str | None, result: Any) -> None:
 
         with redirect_stdout(sys.stderr):
             trackers.log(result, to=tracker)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -42,8 +42,8 @@ def plan(source: Source, as_json: bool, output: Path | None, **how: Any) -> None
     klimit plan rollouts.parquet -n 16 --reward rm
     """
     import klimit
+    from klimit._progress import steps
     from klimit.cli.output import print_json, print_text, write_table
-    from klimit.cli.progress import steps
     from klimit.view import plan as view
     from klimit.view import records
 

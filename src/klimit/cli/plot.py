@@ -59,8 +59,9 @@ def plot(
     klimit plot base.parquet --what allocation --kl 2 -o prompts.png
     klimit plot base.parquet --proxy rm --gold human -o proxy.svg
     """
-    from klimit.cli.output import print_text, whole_file
-    from klimit.cli.progress import steps
+    from klimit._files import whole_file
+    from klimit._progress import steps
+    from klimit.cli.output import print_text
     from klimit.view import plots
 
     source.keep(output)

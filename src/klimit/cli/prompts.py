@@ -70,9 +70,9 @@ def prompts(
     klimit prompts base.parquet --by wasteful --policy-path grpo.parquet
     """
     import klimit
+    from klimit._progress import steps
     from klimit.cli.output import print_text, write_table
     from klimit.cli.program import one_line, say
-    from klimit.cli.progress import steps
     from klimit.view.limit import budgets, worthwhile
     from klimit.view.words import nats
 
@@ -102,7 +102,7 @@ def prompts(
         say(one_line(f"{line}{cut}"), sys.stderr)
         return
     if output.suffix.lower() == ".jsonl":
-        from klimit.cli.output import whole_file
+        from klimit._files import whole_file
 
         with whole_file(output) as file:
             file.writelines(f"{row}\n".encode() for row in rows(frame))

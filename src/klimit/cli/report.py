@@ -47,8 +47,8 @@ def report(
     klimit report base.parquet --reward rm -o report.html
     klimit report base.parquet grpo/ dpo/ --reward rm --gold human
     """
+    from klimit._progress import steps
     from klimit.cli.output import print_text
-    from klimit.cli.progress import steps
     from klimit.view.report.findings import STAGES
 
     need("report", "jinja2", what="a report")

@@ -26,14 +26,15 @@ _SCALES = 1000  # scales that the average over prompts is made of, at most
 
 @dataclass(frozen=True)
 class PredictedBias:
-    """Bias of the mean log-mgf at M samples, and its change from M/2 to M; both (tilts,)."""
+    """Bias of the mean log-mgf at M samples, and its change from M/2 to M; both (tilts,).
+
+    And what was pooled: all residuals on a common scale, and the scales of prompts.
+    """
 
     total: Floats
     change: Floats
     residuals: Floats
     scales: Floats
-    grid: Grid
-    bias_at: Floats
 
 
 def predicted_bias(samples: Samples, grid: Grid, *, seed: int) -> PredictedBias:
@@ -51,7 +52,7 @@ def predicted_bias(samples: Samples, grid: Grid, *, seed: int) -> PredictedBias:
     full, half = (
         _average(bias, anchors, u_grid, grid, scales, sizes / divisor) for divisor in (1, 2)
     )
-    return PredictedBias(full, half - full, residuals, scales, u_grid, bias)
+    return PredictedBias(full, half - full, residuals, scales)
 
 
 def _pool(samples: Samples, seed: int) -> tuple[Floats, Floats, Floats]:

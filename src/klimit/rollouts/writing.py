@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from klimit._errors import ArgumentError, DataError
+from klimit._errors import ArgumentError
+from klimit._files import whole_file
 from klimit._text import safe
 from klimit.rollouts.formats import CSV, JSON, PARQUET, suffix
 from klimit.rollouts.formats.parquet import KEY
@@ -35,36 +35,28 @@ def write(rollouts: Rollouts, path: Path) -> Path:
         )
     stated = {"rewards": list(rollouts.rewards), **rollouts.metadata}
     frame = rollouts.frame()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole_file(path) as file:
         if kind in PARQUET.suffixes:
-            frame.write_parquet(temporary, metadata={KEY: json.dumps(stated)})
+            frame.write_parquet(file, metadata={KEY: json.dumps(stated)})
+        elif packed:
+            with gzip.GzipFile(path.stem, "wb", fileobj=file) as inside:
+                _write_text(
+                    _with_metadata(frame, rollouts.metadata), cast("IO[bytes]", inside), kind
+                )
         else:
-            _write_text(_with_metadata(frame, rollouts.metadata), temporary, kind, packed=packed)
-        os.replace(temporary, path)
-    except OSError as error:
-        reason = safe(error.strerror or error)
-        raise DataError(
-            f"cannot write {safe(path, longest=200)}: {reason}. "
-            "Check that its folder exists and may be written, and that there is room."
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+            _write_text(_with_metadata(frame, rollouts.metadata), file, kind)
     return path
 
 
-def _write_text(frame: pl.DataFrame, path: Path, kind: str, *, packed: bool) -> None:
+def _write_text(frame: pl.DataFrame, file: IO[bytes], kind: str) -> None:
     import polars as pl
 
-    with cast("IO[bytes]", gzip.open(path, "wb") if packed else path.open("wb")) as file:
-        if kind in JSON.suffixes:
-            frame.write_ndjson(file)
-        else:
-            nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
-            flat = frame.with_columns(
-                pl.Series(name, [_json(x) for x in frame[name]]) for name in nested
-            )
-            flat.write_csv(file, separator="\t" if kind == ".tsv" else ",")
+    if kind in JSON.suffixes:
+        frame.write_ndjson(file)
+        return
+    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
+    flat = frame.with_columns(pl.Series(name, [_json(x) for x in frame[name]]) for name in nested)
+    flat.write_csv(file, separator="\t" if kind == ".tsv" else ",")
 
 
 def _with_metadata(frame: pl.DataFrame, metadata: dict[str, Any]) -> pl.DataFrame:

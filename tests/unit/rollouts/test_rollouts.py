@@ -182,16 +182,16 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(samples, tmp_path, 
     base = read(samples)
     with pytest.raises(ArgumentError, match=r"cannot write .*a.xlsx: a name that ends in .parquet"):
         base.write(tmp_path / "a.xlsx")
-    with pytest.raises(DataError, match=r"cannot write .*No such file or directory"):
+    with pytest.raises(DataError, match=r"cannot be written: no such file or directory"):
         base.write(tmp_path / "no" / "a.jsonl")
     (tmp_path / "a.parquet").write_text("mine")
 
     def fail(self, file, **options):
-        file.write_text("half")
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pl.DataFrame, "write_parquet", fail)
-    with pytest.raises(DataError, match="No space left"):
+    with pytest.raises(DataError, match="no space left"):
         base.write(tmp_path / "a.parquet")
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.parquet"]
     assert (tmp_path / "a.parquet").read_text() == "mine"

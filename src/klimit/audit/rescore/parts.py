@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from klimit._errors import ArgumentError
+from klimit._files import whole_file
 from klimit._text import safe
 from klimit.audit.rescore.tokens import Row
 
@@ -59,7 +59,8 @@ class Parts:
                     "settings); name another output, or remove that folder."
                 )
         else:
-            _write(note, lambda path: path.write_text(json.dumps({"job": job})))
+            with whole_file(note) as file:
+                file.write(json.dumps({"job": job}).encode())
         return cls(folder)
 
     def get(self, number: int, height: int) -> pl.DataFrame | None:
@@ -77,7 +78,8 @@ class Parts:
 
     def put(self, number: int, part: pl.DataFrame) -> None:
         """Keep a part."""
-        _write(self._path(number), part.write_parquet)
+        with whole_file(self._path(number)) as file:
+            part.write_parquet(file)
 
     def remove(self) -> None:
         """All parts, once the whole is written."""
@@ -88,12 +90,3 @@ class Parts:
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.parquet"
-
-
-def _write(path: Path, write: object) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(temporary)  # type: ignore[operator]
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

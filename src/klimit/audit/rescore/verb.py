@@ -146,7 +146,7 @@ def _score_all(
 ) -> pl.DataFrame:
     import polars as pl
 
-    from klimit.cli.progress import steps
+    from klimit._progress import steps
 
     batches = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
     found = []

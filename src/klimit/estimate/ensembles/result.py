@@ -278,7 +278,7 @@ class Ensemble:
     def _course(self) -> Course:
         if self.course is None:
             raise ArgumentError(
-                "this needs gold rewards, and none are known here; give klimit.ensemble gold=, the "
+                "this needs two gold rewards of a prompt or more; give klimit.ensemble gold=, the "
                 "reward that counts, for these samples or some of them."
             )
         return self.course

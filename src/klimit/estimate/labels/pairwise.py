@@ -98,17 +98,17 @@ class Pairing:
         doubt = float((2 * inside**2 / np.maximum(rows.lengths - 1, 1)).sum())
         doubt += 2 * spread**2 / max(len(labels.prompts) - 1, 1)
         effects = gains - slope * tilted.kl
-        drawn, freedom, skew = between_prompts(effects)
-        steady, free, _ = between_prompts(effects - cluster)
+        drawn, freedom = between_prompts(effects)
+        steady, free = between_prompts(effects - cluster)
         steady += spread / prompts**2
         if steady > drawn:
             drawn, freedom = steady, free
         return Powered(
             gain=float(np.sort(gains).mean()), drawn=drawn, fixed=fixed / prompts**2,
-            freedom_drawn=freedom, freedom_fixed=max(2 * fixed**2 / doubt, 1.0), skew_drawn=skew,
+            freedom_drawn=freedom, freedom_fixed=max(2 * fixed**2 / doubt, 1.0),
             skew_fixed=ratio(third + float((cluster**3).sum()), fixed**1.5),
             labels=spread / prompts**2, samples=float(inside.sum()) / prompts**2,
-            power=float(np.median(power)), effects=effects, correction=correction / prompts,
+            effects=effects, correction=correction / prompts,
             effective=effective_number(coefficient * times),
         )  # fmt: skip
 

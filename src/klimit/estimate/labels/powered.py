@@ -38,10 +38,9 @@ class Powered:
     gain : gold units, mean over prompts
     drawn, fixed : squared standard error, for the prompts' population and for these very prompts
     freedom_drawn, freedom_fixed : degrees of freedom of both
-    skew_drawn, skew_fixed : skewness of the gain as an estimate
+    skew_fixed : skewness of the gain as an estimate for these very prompts
     labels : the part of both that comes from samples without a label
     samples : the part that comes from which samples were drawn, were all of them labelled
-    power : d, how far the proxy's prediction is trusted
     effects : (prompts,) what each prompt counts with
     correction : what the correction of bias moved, as far as gold is predicted
     effective : how many labels of equal weight would add as much variance
@@ -52,11 +51,9 @@ class Powered:
     fixed: float
     freedom_drawn: float
     freedom_fixed: float
-    skew_drawn: float
     skew_fixed: float
     labels: float
     samples: float
-    power: float
     effects: Floats
     correction: float
     effective: float
@@ -90,17 +87,17 @@ def powered(
     fixed = float(inside.sum()) + noise + parts.total
     doubt = float((2 * inside**2 / spare).sum()) + parts.doubt
     effects, plain = gains - slope * tilted.kl, tilted.gain(expected) - slope * tilted.kl
-    drawn, freedom, skew = between_prompts(effects)
-    steady, free, _ = between_prompts(plain)
+    drawn, freedom = between_prompts(effects)
+    steady, free = between_prompts(plain)
     steady += (noise + parts.total) / prompts**2
     if steady > drawn:
         drawn, freedom = steady, free
     return Powered(
         gain=float(np.sort(gains).mean()), drawn=drawn, fixed=fixed / prompts**2, freedom_drawn=freedom,
         freedom_fixed=max(2 * fixed**2 / doubt, 1.0) if doubt > 0 else np.inf,
-        skew_drawn=skew, skew_fixed=ratio(third + parts.third, fixed**1.5),
+        skew_fixed=ratio(third + parts.third, fixed**1.5),
         labels=parts.total / prompts**2, samples=(float(inside.sum()) + noise) / prompts**2,
-        power=float(np.median(d)), effects=effects,
+        effects=effects,
         effective=effective_number(coefficient[place] * weighing.own),
         correction=float((tilted.gain(predicted) - tilted.plain_gain(predicted)).mean()),
     )  # fmt: skip
@@ -116,15 +113,14 @@ def _inside(tilted: Tilting, gold: Floats, slope: float) -> tuple[Floats, float]
     return np.asarray(rows.sum(moves**2) * spare), third
 
 
-def between_prompts(effects: Floats) -> tuple[float, float, float]:
-    """Squared error of the mean of prompts, its degrees of freedom by the fourth moment, its skewness."""
+def between_prompts(effects: Floats) -> tuple[float, float]:
+    """Squared error of the mean of prompts, and its degrees of freedom by the fourth moment."""
     prompts = len(effects)
     moves = np.sort(effects) - np.sort(effects).mean()
     total = float((moves**2).sum())
     fourth = float((moves**4).sum()) - total**2 / prompts
     freedom = 2 * total**2 / fourth if fourth > 0 else prompts - 1.0
-    skew = ratio(float((moves**3).sum()), total**1.5)
-    return total / (prompts - 1) / prompts, float(np.clip(freedom, 1, prompts - 1)), skew
+    return total / (prompts - 1) / prompts, float(np.clip(freedom, 1, prompts - 1))
 
 
 def effective_number(weights: Floats) -> float:

@@ -57,7 +57,7 @@ class Report:
         DataError
             Where the file cannot be written.
         """
-        from klimit.cli.output import whole_file
+        from klimit._files import whole_file
 
         target = Path(path)
         with whole_file(target) as file:

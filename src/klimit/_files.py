@@ -1,0 +1,46 @@
+"""Files that are whole or not there: written under another name, which they lose when all is in."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from klimit._errors import DataError
+from klimit._text import safe
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write into, which takes its name when all of it is written.
+
+    Raises
+    ------
+    DataError
+        Where it cannot be written; then nothing is there that was not there before.
+    """
+    part: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        part = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            part.chmod(0o666 & ~_umask())  # mkstemp gives the file to its owner alone
+            yield file
+        os.replace(part, path)
+    except OSError as problem:
+        why = safe(problem.strerror or problem, longest=200).lower()
+        raise DataError(
+            f"{safe(path, longest=200)} cannot be written: {why}. Name a file in a folder that is yours."
+        ) from None
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
