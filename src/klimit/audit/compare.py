@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._estimate import Estimate
+from klimit._notebook import InNotebooks
 from klimit.audit.case import Case, Policy, common_rank
 from klimit.audit.measure import NUMBERS, numbers, reach
 from klimit.audit.placing import biases
@@ -21,7 +22,7 @@ COMPARED = ("gain", "kl", "efficiency", "gap_reward", "gap_nats", "least_kl", "e
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(InNotebooks):
     """Differences `a` - `b`, each with its interval.
 
     Attributes
@@ -64,11 +65,6 @@ class Comparison:
             rows.append({"number": name, "difference": found["value"], "low": found["low"],
                          "high": found["high"], "trusted": found["trusted"]})  # fmt: skip
         return framed(rows, text=["number"])
-
-    def _repr_html_(self) -> str:
-        from klimit.view.notebook import text
-
-        return text(str(self))
 
     def __str__(self) -> str:
         """The differences in words."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
+from klimit._notebook import InNotebooks
 from klimit._text import safe
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 from klimit.estimate.tuning import Tuning
@@ -52,7 +53,7 @@ class Tuned:
 
 
 @dataclass(frozen=True, repr=False)
-class Choices:
+class Choices(InNotebooks):
     """What rules of choosing among N answers keep, by gold. Made by `klimit.select.compare`.
 
     Attributes
@@ -131,11 +132,6 @@ class Choices:
         from klimit.view.choices import record
 
         return record(self)
-
-    def _repr_html_(self) -> str:
-        from klimit.view.notebook import text
-
-        return text(str(self))
 
     def __str__(self) -> str:
         """The verdict in words, and what to mind."""

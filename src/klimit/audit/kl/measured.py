@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from klimit._errors import ArgumentError, DataError, EstimateWarning
 from klimit._estimate import Estimate
+from klimit._notebook import InNotebooks
 from klimit.audit.kl.columns import KL_RB, Scores, scores
 from klimit.audit.kl.estimators import ESTIMATORS, MISLEADS, RAO_BLACKWELL, excess
 from klimit.audit.kl.means import ByPrompt, Prompts
@@ -49,7 +50,7 @@ class Alternative:
 
 
 @dataclass(frozen=True)
-class MeasuredKL:
+class MeasuredKL(InNotebooks):
     """``KL(policy || base)`` of whole completions, nats, mean over prompts that weigh equally.
 
     Attributes
@@ -72,11 +73,6 @@ class MeasuredKL:
     alternatives: tuple[Alternative, ...] = ()
     notes: tuple[str, ...] = ()
     samples: ByPrompt | None = None
-
-    def _repr_html_(self) -> str:
-        from klimit.view.notebook import text
-
-        return text(str(self))
 
     def __str__(self) -> str:
         size = f", {counted(len(self.ids), 'prompt')}" if len(self.ids) else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from klimit._estimate import Estimate
+from klimit._notebook import InNotebooks
 from klimit.audit.path.turn import Turn
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class TrainedPath:
+class TrainedPath(InNotebooks):
     """What training did to both rewards, checkpoint by checkpoint; iterable.
 
     Attributes
@@ -122,11 +123,6 @@ class TrainedPath:
         from klimit.view.plots import path
 
         return path(self, ax, **options)
-
-    def _repr_html_(self) -> str:
-        from klimit.view.notebook import text
-
-        return text(str(self))
 
     def __str__(self) -> str:
         """The verdict in words, a table of the checkpoints, and what to mind."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
+from klimit._notebook import InNotebooks
 from klimit._text import safe
 from klimit.estimate.ensembles.aggregates import Aggregate
 from klimit.estimate.ensembles.errors import Errors
@@ -45,7 +46,7 @@ class Size:
 
 
 @dataclass(frozen=True, repr=False)
-class Ensemble:
+class Ensemble(InNotebooks):
     """What several proxies buy together. Made by `klimit.ensemble`.
 
     KL in nats per sequence; gold gains in gold's units over the base's mean.
@@ -248,11 +249,6 @@ class Ensemble:
         from klimit.view.plots import ensemble
 
         return ensemble(self, ax, **options)
-
-    def _repr_html_(self) -> str:
-        from klimit.view.notebook import text
-
-        return text(str(self))
 
     def __str__(self) -> str:
         """The verdict in words, a table, and what to mind."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
+from klimit._notebook import InNotebooks
 from klimit.estimate.labels.powered import Powered
 from klimit.estimate.labels.reading import Known
 from klimit.estimate.labels.tilting import Tilting, tilting
@@ -62,7 +63,7 @@ class Split:
         return self.saved / self.allowed if self.allowed > 0 else math.nan
 
 
-class Sparse(ABC):
+class Sparse(ABC, InNotebooks):
     """What a proxy's gain is worth in gold that is known in few places.
 
     KL in nats per sequence.
@@ -222,11 +223,6 @@ class Sparse(ABC):
         from klimit.view.plots import few_labels
 
         return few_labels(self, ax, **options)
-
-    def _repr_html_(self) -> str:
-        from klimit.view.notebook import text
-
-        return text(str(self))
 
     def __str__(self) -> str:
         """The verdict in words."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
+from klimit._notebook import InNotebooks
 from klimit.estimate.kernel import Floats
 from klimit.estimate.proxy.bands import GoldBands
 from klimit.estimate.proxy.correction import TiltedRead
@@ -50,7 +51,7 @@ class Readings:
 
 
 @dataclass(frozen=True, repr=False)
-class Hacking:
+class Hacking(InNotebooks):
     """What a proxy's gain is worth in gold, from samples of the base. Made by `klimit.hacking`.
 
     KL in nats per sequence. Proxy gains in the proxy's units, everything else in gold's, over the
@@ -330,11 +331,6 @@ class Hacking:
         from klimit.view.plots import hacking
 
         return hacking(self, ax, **options)
-
-    def _repr_html_(self) -> str:
-        from klimit.view.notebook import text
-
-        return text(str(self))
 
     def __str__(self) -> str:
         """The verdict in words, a table, and what to mind."""

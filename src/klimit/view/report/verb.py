@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from klimit._errors import ArgumentError
 from klimit._extras import need
+from klimit._notebook import InNotebooks
 from klimit._text import safe
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Report:
+class Report(InNotebooks):
     """One page. Made by `klimit.report`.
 
     Attributes
@@ -32,11 +33,6 @@ class Report:
     def __repr__(self) -> str:
         limit = self.findings.limit
         return f"<Report on {limit.reward}: {len(self.html.encode()) / 1000:,.0f} kB>"
-
-    def _repr_html_(self) -> str:
-        from klimit.view.notebook import text
-
-        return text(str(self))
 
     def __str__(self) -> str:
         """The verdict in words, as it stands at the top of the page."""
