@@ -17,6 +17,7 @@ from klimit.estimate.intervals import (
     left_out_reach,
     quantiles,
     redrawn,
+    redrawn_quantiles,
     small,
 )
 from klimit.estimate.kernel import Floats, Grid
@@ -117,12 +118,15 @@ def average_bands(
     two_sided, one_sided = quantiles(level, 10**6 if fixed else groups)
     if fixed:
         tilts = np.log(grid.tilts)
-        noise, third = (np.interp(np.log(plain.tilt), tilts, x) for x in (stats.noise, stats.skew))
+        noise, third, fourth = (
+            np.interp(np.log(plain.tilt), tilts, x) for x in (stats.noise, stats.skew, stats.fourth)
+        )
         skew = third / np.maximum(noise, 1e-150) ** 1.5
         plain_error = np.sqrt(noise) / plain.tilt
         shift, shift_without = chosen.gain - plain.gain, chosen_without.gain - plain_without.gain
+        reach = redrawn_quantiles(noise, fourth, level)
         new_error, sampling = redrawn(
-            plain_error, skew, shift, shift_without, members.weights, two_sided
+            plain_error, skew, shift, shift_without, members.weights, reach
         )
         known = np.isfinite(error) & (error > 0)
         if known.any():

@@ -211,9 +211,34 @@ def left_out_reach(
     return np.where(finite, far * safe, np.inf), np.where(finite, short * safe, np.inf)
 
 
+def redrawn_quantiles(variance: Floats, fourth: Floats, level: float) -> Floats:
+    """Two-sided t quantiles of a mean of few samples that count: its variance is not well known.
+
+    As `uneven_quantiles`, of what each sample moves the mean by: a few large ones make most of a
+    tilted mean, and where they are missing it is low and its variance too.
+
+    Parameters
+    ----------
+    variance, fourth : sums of the second and fourth powers of the moves
+
+    Examples
+    --------
+    >>> of_many, of_five = 1 / np.array([500.0, 5.0])
+    >>> redrawn_quantiles(np.ones(2), np.array([of_many, of_five]), 0.95).round(2)
+    array([1.96, 2.23])
+    """
+    from scipy.special import stdtrit
+
+    with np.errstate(over="ignore"):
+        freedom = 2 * (variance / np.sqrt(np.where(fourth > 0, fourth, 1e-300))) ** 2
+    even = np.where(fourth > 0, np.clip(freedom, 1, 10**6), 10**6)
+    found: Floats = stdtrit(even, (1 + level) / 2)
+    return found
+
+
 def redrawn(
     plain: Floats, skew: Floats, added: Floats, added_without: Floats, weights: Floats,
-    quantile: float,
+    quantile: Floats | float,
 ) -> tuple[Floats, tuple[Floats, Floats]]:  # fmt: skip
     """Standard error for these very prompts, and how far below and above the truth may lie by chance.
 

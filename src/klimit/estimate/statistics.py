@@ -46,6 +46,8 @@ class Statistics:
     full : (groups, tilts) mean log-mgf of all samples
     noise : (tilts,) variance that drawing samples gives the mean of `full`, prompts held fixed
     skew : (tilts,) third central moment of the same
+    fourth : (tilts,) sum of the fourth powers of what each of the largest samples moves it by: how
+        little is known of `noise`
     bias_weights : (groups,) share of the prompts with halves in each group
     jackknife, half, quarter : (groups, tilts) mean of (M - 1)(full - delete-one), full - half, half
         - quarter
@@ -57,6 +59,7 @@ class Statistics:
     full: Floats
     noise: Floats
     skew: Floats
+    fourth: Floats
     bias_weights: Floats
     jackknife: Floats
     half: Floats
@@ -91,6 +94,7 @@ def statistics(samples: Samples, grid: Grid, *, seed: int, workers: int = 2) -> 
         full=total.full / counts,
         noise=total.noise / samples.prompts**2,
         skew=total.skew / samples.prompts**3,
+        fourth=total.fourth / samples.prompts**4,
         bias_weights=total.biased / max(total.biased.sum(), 1),
         jackknife=total.jackknife / biased,
         half=total.half / biased,
@@ -135,7 +139,7 @@ def plugin_statistics(
     weights = prompts / prompts.sum()
     stats = Statistics(
         grid, weights, full / counts, noise / samples.prompts**2, np.zeros(shape[1]),
-        np.zeros(groups), none, none, none, Sizes(*3 * (np.empty(0),)),
+        np.zeros(shape[1]), np.zeros(groups), none, none, none, Sizes(*3 * (np.empty(0),)),
     )  # fmt: skip
     slope, second = (np.einsum("i,ij->j", weights, x / counts) for x in (mean, variance))
     return stats, slope, second
@@ -160,6 +164,7 @@ class _Sums:
     full: Floats
     noise: Floats
     skew: Floats
+    fourth: Floats
     biased: Floats
     jackknife: Floats
     half: Floats
@@ -172,6 +177,7 @@ class _Sums:
             self.full + other.full,
             self.noise + other.noise,
             self.skew + other.skew,
+            self.fourth + other.fourth,
             self.biased + other.biased,
             self.jackknife + other.jackknife,
             self.half + other.half,
@@ -206,14 +212,14 @@ def _block_sums(
         full, noise = _log_mgf_and_noise(sums, tops, block.counts, variance, longer)
         zero = np.broadcast_to(0.0, shape)
         return _Sums(np.bincount(group, minlength=groups).astype(float), by_group(full, group, groups),
-                     noise, np.zeros(len(tilts)), np.zeros(groups), zero, zero, zero,
+                     noise, np.zeros(len(tilts)), np.zeros(len(tilts)), np.zeros(groups), zero, zero, zero,
                      (empty, empty, empty))  # fmt: skip
     segments, sizes = deal(gaps, block.counts, rng)
     rows, parts, width = segments.shape
     pieces = weight_sums(segments.reshape(rows * parts, width), longer).reshape(rows, parts, -1)
     sums = pieces.sum(axis=1)
     full, noise = _log_mgf_and_noise(sums, tops, block.counts, variance, longer)
-    jackknife, more, skew = _jackknife(sums, gaps, tops, block.counts, longer)
+    jackknife, more, skew, fourth = _jackknife(sums, gaps, tops, block.counts, longer)
     jackknife[variance == 0] = 0.0
     hands = _Hands(
         pieces[..., : len(tilts)], sizes, segments.max(axis=2),
@@ -227,6 +233,7 @@ def _block_sums(
         by_group(full, group, groups),
         np.maximum(noise + more[variance > 0].sum(axis=0), noise),
         skew[variance > 0].sum(axis=0),
+        fourth[variance > 0].sum(axis=0),
         number,
         by_group(jackknife, group, groups),
         by_group(full - half, group, groups),
@@ -276,7 +283,7 @@ def _slope(values: Floats, step: float) -> Floats:
 
 def _jackknife(
     sums: Floats, gaps: Floats, tops: Floats, counts: Integers, longer: Grid
-) -> tuple[Floats, Floats, Floats]:
+) -> tuple[Floats, Floats, Floats, Floats]:
     """``(M - 1)(full - mean of delete-one)``, the delete-one log-mgfs without forming them.
 
     The largest samples are taken out exactly. Of the others' weights the first, second and fourth
@@ -325,7 +332,7 @@ def _jackknife(
     series = rest[1] + rest[2] * tail
     removed = removed + first - series
     delete_one = np.log(n / (n - 1)) + removed / n
-    return np.asarray(-(n - 1) * delete_one), moves.variance(), moves.third()
+    return np.asarray(-(n - 1) * delete_one), moves.variance(), moves.third(), moves.four
 
 
 class _Removals:
@@ -339,7 +346,7 @@ class _Removals:
 
     def __init__(self, n: Floats, tilts: Floats, shape: tuple[int, ...]) -> None:
         self.n, self.tilts = n, tilts
-        self.excess, self.more, self.one, self.two, self.three = (np.zeros(shape) for _ in range(5))
+        self.excess, self.more, self.one, self.two, self.three, self.four = np.zeros((6, *shape))
 
     def add(self, share: Floats, without: Floats, reward: Floats) -> None:
         """A sample of each row: its share of the weight, the log of what is left, its centred reward."""
@@ -356,6 +363,7 @@ class _Removals:
         self.one += move
         self.two += move * move
         self.three += move * move * move
+        self.four += (move * move) ** 2
 
     def variance(self) -> Floats:
         """How much above the variance of first order."""

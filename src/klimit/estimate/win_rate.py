@@ -162,7 +162,7 @@ def _statistics(
     bias_weights = biased / biased.sum() if biased.any() else weights
     noise /= max(biased.sum(), 1) * samples.prompts
     return Statistics(
-        grid, weights, full / counts, noise, none, bias_weights,
+        grid, weights, full / counts, noise, none, none, bias_weights,
         half / number, half / number, quarter / number,
         Sizes(all_sizes, all_sizes // 2, np.maximum(all_sizes // 4, 1)),
     )  # fmt: skip

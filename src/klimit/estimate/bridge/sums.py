@@ -92,7 +92,8 @@ def bridge_sums(pool: Pool, grid: Grid, *, seed: int, two_levels: bool = False) 
     size = number.sum(axis=0)[able].astype(float)
     stats = Statistics(
         grid, each / prompts, by_group(full, group, groups) / each[:, None],
-        noise.sum(axis=0) / prompts**2, np.zeros(len(tilts)), biased / max(biased.sum(), 1),
+        noise.sum(axis=0) / prompts**2, np.zeros(len(tilts)), np.zeros(len(tilts)),
+        biased / max(biased.sum(), 1),
         steps[0], steps[0], steps[1], Sizes(size, size / 2, size / 4),
     )  # fmt: skip
     return Bridge(stats, weights[0], entropy, top, most, best)

@@ -274,7 +274,7 @@ class Ensemble(InNotebooks):
     def _course(self) -> Course:
         if self.course is None:
             raise ArgumentError(
-                "this needs two gold rewards of a prompt or more; give klimit.ensemble gold=, the "
+                "this needs gold rewards, two of a prompt or more; give klimit.ensemble gold=, the "
                 "reward that counts, for these samples or some of them."
             )
         return self.course
