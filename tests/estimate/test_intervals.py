@@ -16,6 +16,7 @@ from klimit.estimate.intervals import (
     left_out_reach,
     pareto_shape,
     quantiles,
+    redrawn_quantiles,
     small,
     tail_of,
 )
@@ -146,7 +147,20 @@ def test_for_these_very_prompts_the_error_is_that_of_drawing_their_samples_again
     error = np.mean(errors) * np.mean([gain.value for gain in gains])
     assert 0.8 < error / spread < 1.5
     truth = np.sqrt(4 * np.mean(scales**2))
-    assert np.mean([gain.low <= truth <= gain.high for gain in gains]) > 0.8
+    held = [
+        np.interp(2.0, b.kl, b.low) <= truth <= np.interp(2.0, b.kl, b.high)
+        for b in (limit.bands for limit in found)
+    ]
+    assert np.mean(held) >= 0.9
+
+
+def test_few_samples_that_make_a_variance_leave_it_unknown():
+    alike = np.array([500.0, 50.0, 5.0])  # samples that move the mean, each as much
+    found = redrawn_quantiles(np.ones(3), 1 / alike, 0.95)
+    assert_allclose(found, stats.t.ppf(0.975, 2 * alike))
+    assert_allclose(
+        redrawn_quantiles(np.ones(1), np.zeros(1), 0.95), stats.norm.ppf(0.975), rtol=1e-5
+    )
 
 
 def test_tied_ranks_of_these_very_prompts_are_as_uncertain_as_another_draw_shows():

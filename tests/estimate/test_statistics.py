@@ -53,7 +53,7 @@ def test_the_jackknife_from_power_sums_is_the_naive_one(size):
 
 
 @pytest.mark.parametrize("size", [8, 16, 64])
-def test_noise_and_skew_are_those_of_deleting_samples_where_few_have_the_weight(size):
+def test_noise_and_its_moments_are_those_of_deleting_samples_where_few_have_the_weight(size):
     row = np.random.default_rng(size).gumbel(size=size)
     without = [log_mgf(rest, rest.mean()) for rest in (np.delete(row, i) for i in range(size))]
     moves = np.mean(without, axis=0) - without
@@ -61,6 +61,7 @@ def test_noise_and_skew_are_those_of_deleting_samples_where_few_have_the_weight(
     noise, third = (size - 1) / size * (moves**2).sum(axis=0), (moves**3).sum(axis=0)
     assert_allclose(found.noise[steep], noise[steep], rtol=0.15)
     assert_allclose(found.skew[steep], third[steep], rtol=0.15)
+    assert_allclose(found.fourth[steep], (moves**4).sum(axis=0)[steep], rtol=0.15)
 
 
 def all_subsets(row, size, grid=GRID):

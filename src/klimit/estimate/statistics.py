@@ -332,7 +332,7 @@ def _jackknife(
     series = rest[1] + rest[2] * tail
     removed = removed + first - series
     delete_one = np.log(n / (n - 1)) + removed / n
-    return np.asarray(-(n - 1) * delete_one), moves.variance(), moves.third(), moves.four
+    return np.asarray(-(n - 1) * delete_one), moves.variance(), moves.third(), moves.fourth()
 
 
 class _Removals:
@@ -375,6 +375,12 @@ class _Removals:
         mean = self.excess / self.n
         cubes = self.three - 3 * mean * self.two + 3 * mean**2 * self.one
         return np.asarray(cubes - self.n * mean**3)
+
+    def fourth(self) -> Floats:
+        """Fourth moment of the moves about their mean."""
+        mean = self.excess / self.n
+        powers = self.four - 4 * mean * self.three + 6 * mean**2 * self.two - 4 * mean**3 * self.one
+        return np.asarray(np.maximum(powers + self.n * mean**4, 0.0))
 
 
 def deal(gaps: Floats, counts: Integers, rng: np.random.Generator) -> tuple[Floats, Floats]:
