@@ -154,6 +154,14 @@ def test_for_these_very_prompts_the_error_is_that_of_drawing_their_samples_again
     assert np.mean(held) >= 0.9
 
 
+@pytest.mark.parametrize("budget", ["average", "per-prompt"])
+def test_more_kl_is_not_said_to_gain_less_by_few_prompts(budget):
+    for seed in range(12):
+        rewards = np.random.default_rng(seed).normal(size=(3, 64))
+        low = klimit.frontier(rewards, budget=budget).bands.low
+        assert (np.diff(low) >= 0).all()
+
+
 def test_few_samples_that_make_a_variance_leave_it_unknown():
     alike = np.array([500.0, 50.0, 5.0])  # samples that move the mean, each as much
     found = redrawn_quantiles(np.ones(3), 1 / alike, 0.95)

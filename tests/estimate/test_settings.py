@@ -6,7 +6,6 @@ from numpy.testing import assert_allclose
 
 import klimit
 from klimit.estimate.plan.settings import Target, spread_of_rewards, trainer_settings
-from klimit.estimate.samples import collect
 from tests.estimate import trainer_losses as losses
 from tests.estimate.tiny_policy import additive, branching
 
@@ -197,16 +196,23 @@ def test_scaling_by_batch_divides_the_coefficient_by_the_spread_at_the_optimum()
     assert residual(world, loss, logits) < 1e-10
 
 
-def test_the_spread_of_a_batch_is_that_under_the_tilt_within_and_between_prompts():
-    """Every completion once is an exact sample of a uniform base."""
-    rewards = np.array([[0.0, 1.0, 4.0, 2.0], [3.0, 3.5, 3.0, 5.0]])
-    samples = collect(rewards.ravel(), np.array([4, 4]))
-    weight = np.exp(rewards / BETA)
-    weight /= weight.sum(axis=1, keepdims=True)
-    mean = (weight * rewards).sum() / 2
-    expected = np.sqrt((weight * (rewards - mean) ** 2).sum() / 2)
-    assert_allclose(spread_of_rewards(samples, 1 / BETA), expected, rtol=1e-12)
-    assert_allclose(spread_of_rewards(samples, 0.0), rewards.std(), rtol=1e-12)
+@pytest.mark.parametrize(("samples", "off"), [(16, 0.06), (64, 0.04)])
+def test_the_spread_of_a_batch_is_that_under_the_tilt_within_and_between_prompts(samples, off):
+    """A tilt leaves a normal law its spread, of which a few tilted samples show far less."""
+    rng = np.random.default_rng(0)
+    rewards = rng.normal(0, 0.75, (400, 1)) + rng.normal(size=(400, samples))
+    limit = klimit.frontier(rewards)
+    for tilt in (0.0, 0.5, 1.0, 1.4):
+        assert_allclose(spread_of_rewards(limit, tilt), 1.25, rtol=off)
+
+
+def test_the_spread_of_a_batch_of_two_rewards_is_that_of_their_rates():
+    rng = np.random.default_rng(1)
+    rates = rng.choice([0.2, 0.6], size=(2000, 1))
+    limit = klimit.frontier((rng.random((2000, 16)) < rates) * 3.0)
+    tilted = np.array([0.2, 0.6]) * np.e / (np.array([0.8, 0.4]) + np.array([0.2, 0.6]) * np.e)
+    mean = tilted.mean()
+    assert_allclose(spread_of_rewards(limit, 1 / 3), 3 * np.sqrt(mean * (1 - mean)), rtol=0.02)
 
 
 def own_beta(world, coefficient, group):

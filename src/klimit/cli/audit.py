@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from klimit.cli import options
-from klimit.cli.source import Typed, naming, only
+from klimit.cli.source import Typed, naming, only, warn_of_sampling
 
 if TYPE_CHECKING:
     from klimit.audit import Audit
@@ -187,6 +187,7 @@ def _points(source: Asked, at: tuple[tuple[float, float], ...]) -> tuple[list[Au
             "--at places numbers on the limit of one BASE; leave POLICY and --kl"
         )
     base = source.base()
+    warn_of_sampling(base)
     limit = klimit.frontier(base, reward=source.reward, **source.how)
     found = [limit.place(kl, gain) for kl, gain in at]
     if len(found) > 1:

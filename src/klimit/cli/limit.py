@@ -9,7 +9,7 @@ import click
 
 from klimit.cli import options
 from klimit.cli.program import one_line
-from klimit.cli.source import Source, from_source, reading
+from klimit.cli.source import Source, from_source, reading, warn_of_sampling
 
 
 @click.command(short_help="The most reward that any method can buy for a KL budget.")
@@ -67,6 +67,7 @@ def limit(
     source.keep(output)
     with steps("reading", "finding the limit", "best-of-N beside it") as job:
         rollouts = source.load()
+        warn_of_sampling(rollouts)
         job.next()
         found = klimit.frontier(rollouts, reward=source.reward, **how)
         kl = view.budgets(found) if kl is None else kl
@@ -80,7 +81,7 @@ def limit(
         print_json(records.limit_record(found, kl, read=str(rollouts), best_of_n=beside.sizes))
         return
     said = view.text(found, kl, beside.shown, beside.sentence, beside.notes)
-    if plannable(found) and max(kl) > 0:
+    if plannable(found) and found.settings.objective == "reward" and max(kl) > 0:
         command = one_line(f"klimit plan {source} --kl {view.worthwhile(found, kl):.2g}")
         said += f"\n\nnext: {command}   (settings for trainers)"
     print_text(str(rollouts), said)

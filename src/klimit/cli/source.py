@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from klimit._errors import EstimateWarning
 from klimit.cli.options import Weights, several
 
 if TYPE_CHECKING:
@@ -99,6 +101,16 @@ class Typed:
         for name, value in given.items():
             words += [f"--{name}", value] if value is not None else []
         return shlex.join(words)
+
+
+def warn_of_sampling(base: Rollouts) -> None:
+    """Say where samples are another model's than that which a trainer starts from."""
+    stated = {"temperature", "top_p", "top_k"}
+    if stated & ({*base.metadata} | {*base.table.names}):
+        from klimit.audit.kl import sampling_notes
+
+        for line in sampling_notes(base, base=True):
+            warnings.warn(f"{line}.", EstimateWarning, stacklevel=2)
 
 
 def only(rollouts: Rollouts, policy: str | None, step: str | None) -> Rollouts:

@@ -40,7 +40,7 @@ class Bands:
     ----------
     kl : nats
     gain, plugin : the estimate and the uncorrected one, reward units
-    low, high : interval of the gain
+    low, high : interval of the gain; more KL gains no less, so `low` does not fall
     beta_low, beta_high : factors on beta
     below, above : how far from the gain the truth may lie by chance, without what a bias adds
     error : standard error of the gain
@@ -154,7 +154,7 @@ def average_bands(
         gap = np.abs(np.log(np.where(beta > 0, beta, plain_beta) / plain_beta))
     beta_low, beta_high = around(np.zeros(len(kl)), beta_sampling, gap, 0.5 * gap, tail)
     return Bands(
-        kl, point.gain, plugin, np.maximum(low, 0.0), high,
+        kl, point.gain, plugin, np.maximum.accumulate(np.maximum(low, 0.0)), high,
         np.exp(np.maximum(beta_low, -50)), np.exp(np.minimum(beta_high, 50)), *sampling, error,
         bound, shaky, trusted_kl, _rate(stats, grid, plain.tilt), narrowing, rates is not None,
     )  # fmt: skip

@@ -320,6 +320,6 @@ def _bands(
         )
     trusted = edge_of_trust(kl, shaky, first, wall) if correct else 0.0
     return Bands(
-        kl, gain, np.minimum(full[0], gain), np.maximum(low, 0.0), high, 1 / factor, factor, *sampling, error,
-        bound, shaky, trusted, np.ones(len(kl)), 1.0, rates is not None,
+        kl, gain, np.minimum(full[0], gain), np.maximum.accumulate(np.maximum(low, 0.0)), high,
+        1 / factor, factor, *sampling, error, bound, shaky, trusted, np.ones(len(kl)), 1.0, rates is not None,
     )  # fmt: skip

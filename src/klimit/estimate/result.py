@@ -234,7 +234,8 @@ class Frontier:
         by_bias = size * max(doubt / DOUBT, 1.0) ** (1 / rate)
         needed = min(max(by_bias, float(np.exp(min(kl, 600.0) + 0.5)), FEWEST), 1e15)
         digits = 10 ** max(int(np.floor(np.log10(needed))) - 1, 0)
-        return int(np.ceil(needed / digits) * digits)
+        there = int(np.ceil(round(needed / digits, 9)) * digits)
+        return min(there, round(size)) if kl <= self.trusted_kl else there
 
     def kl(self, gain: ArrayLike) -> Estimate:
         """What is the least KL, in nats, at which any method can gain so much?

@@ -11,6 +11,7 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.audit.wording import surely_above
+from klimit.view import limit as limit_view
 from klimit.view import words
 from klimit.view.table import table
 
@@ -293,7 +294,9 @@ def legend(audits: Sequence[Audit]) -> str:
 
 def notes(audits: Sequence[Audit]) -> list[str]:
     """What was left out, how the KL was measured, and what may surprise; each line once."""
-    return list(dict.fromkeys(note for audit in audits for note in audit.notes))
+    limit = audits[0].frontier
+    spoken = limit_view.assumed(limit) if limit is not None else []
+    return list(dict.fromkeys([*spoken, *(note for audit in audits for note in audit.notes)]))
 
 
 def comparison(found: Comparison) -> str:

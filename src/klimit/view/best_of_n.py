@@ -9,6 +9,7 @@ import numpy as np
 
 from klimit._estimate import Estimate
 from klimit._text import safe
+from klimit.view import limit as limit_view
 from klimit.view import words
 from klimit.view.table import table
 
@@ -18,8 +19,14 @@ if TYPE_CHECKING:
 
 def text(best: BestOfN) -> str:
     """The verdict, the table and the notes."""
-    parts = [verdict(best), table(*cells(best)), legend(best), words.footnotes(best.notes)]
+    parts = [verdict(best), table(*cells(best)), legend(best), words.footnotes(notes(best))]
     return "\n\n".join(part for part in parts if part)
+
+
+def notes(best: BestOfN) -> list[str]:
+    """Whom the intervals speak of, and what was left out."""
+    limit = best.frontier
+    return [*(limit_view.assumed(limit) if limit is not None else []), *best.notes]
 
 
 def verdict(best: BestOfN) -> str:

@@ -202,7 +202,7 @@ def per_prompt(limit: Frontier) -> str:
 
 def notes(limit: Frontier) -> list[str]:
     """What was left out, what was assumed, and what may surprise: a line each, most often none."""
-    return [*_left_out(limit), *_assumed(limit), *_surprises(limit)]
+    return [*_left_out(limit), *assumed(limit), *_surprises(limit)]
 
 
 def _left_out(limit: Frontier) -> list[str]:
@@ -223,7 +223,8 @@ def _left_out(limit: Frontier) -> list[str]:
     return found
 
 
-def _assumed(limit: Frontier) -> list[str]:
+def assumed(limit: Frontier) -> list[str]:
+    """Whom the intervals speak of, where that may surprise."""
     number = limit.samples.prompts
     if limit.settings.prompts == "fixed":
         return ["intervals are for these very prompts, not for others like them."]

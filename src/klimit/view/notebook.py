@@ -39,7 +39,7 @@ def limit(found: Frontier) -> str:
 def best_of_n(found: BestOfN) -> str:
     """The verdict, a row per N and the notes."""
     parts = [words(best_of_n_view.verdict(found)), table(*best_of_n_view.cells(found))]
-    return page([*parts, small(best_of_n_view.legend(found)), *notes(found.notes)])
+    return page([*parts, small(best_of_n_view.legend(found)), *notes(best_of_n_view.notes(found))])
 
 
 def audits(placements: Sequence[Audit]) -> str:

@@ -49,6 +49,7 @@ def by_prompt(
             draws = {n: Draws(n, samples) for n in sizes if n > 1}
         to = chunk.prompts
         read = _shared(chunk) if judged else chunk.read
+        tied_read = read.min(axis=1) == read.max(axis=1)
         wins = JudgedWins(chunk) if judged else None
         for i, n in enumerate(sizes):
             if n == 1:
@@ -56,7 +57,8 @@ def by_prompt(
                 continue
             known = draws[n]
             win[i, to] = _win_rate(chunk, known) if wins is None else wins.win_rate(n)
-            gain[i, to] = np.einsum("ij,j->i", read, known.weights)
+            kept = np.einsum("ij,j->i", read, known.weights)
+            gain[i, to] = np.where(tied_read, 0.0, kept)  # a mean of equals is not off by rounding
             kl[i, to] = known.bound
             if len(chunk.runs.row):
                 kl[i, to], tied[i, to] = _kl(chunk, known)

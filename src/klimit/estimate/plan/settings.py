@@ -45,11 +45,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit.estimate.samples import ordered_mean
-from klimit.estimate.tilted import tilt_prompts
+from klimit.estimate.kernel import Floats
+from klimit.estimate.samples import Samples, ordered_mean
+from klimit.estimate.statistics import deal
 
 if TYPE_CHECKING:
-    from klimit.estimate.samples import Samples
+    from klimit.estimate.result import Frontier
+
+_STEP = 1.05  # from tilt to tilt, where a slope is taken
 
 
 @dataclass(frozen=True)
@@ -130,12 +133,46 @@ class Target:
         return (1 - 1 / self.group) / float(np.sqrt(2 * self.kl))
 
 
-def spread_of_rewards(samples: Samples, tilt: float) -> float:
-    """Standard deviation of a batch's rewards, every prompt tilted, within and between prompts."""
-    found = tilt_prompts(samples, tilt)
-    means = samples.means + found.gain
-    between = ordered_mean((means - ordered_mean(means, samples)) ** 2, samples)
-    return float(np.sqrt(ordered_mean(found.variance, samples) + between))
+def spread_of_rewards(limit: Frontier, tilt: float) -> float:
+    """Standard deviation of a batch's rewards, every prompt tilted, within and between prompts.
+
+    Within prompts the mean variance is the slope of the gain in the tilt (theory.md, 1), which the
+    limit has corrected: a few tilted samples would show too little of it.
+    """
+    samples = limit.samples
+    if tilt > 0:
+        gains = limit.curve.at_tilt(np.array([tilt / _STEP, tilt * _STEP])).gain
+        within = float(gains[1] - gains[0]) / (tilt * (_STEP - 1 / _STEP))
+    else:
+        within = ordered_mean(
+            samples.variances * samples.counts / np.maximum(samples.counts - 1, 1), samples
+        )
+    return float(np.sqrt(max(within, 0.0) + max(_between(samples, tilt), 0.0)))
+
+
+def _between(samples: Samples, tilt: float) -> float:
+    """Variance of prompts' tilted means: the covariance of random halves, which share no noise."""
+    halves = np.full((2, samples.prompts), np.nan)
+    for block in samples.blocks:
+        tops = block.rewards[:, -1:]
+        rng = np.random.default_rng([12, int(samples.rank[block.prompts[0]]), tops.size])
+        hands, _ = deal(block.rewards - tops, block.counts, rng)
+        for half, part in zip(halves, np.split(hands, 2, axis=1), strict=True):
+            below = _tilted_mean(part.reshape(len(part), -1), tilt)
+            half[block.prompts] = samples.means[block.prompts] + tops[:, 0] + below
+    one, other = halves[:, np.isfinite(halves).all(axis=0)]
+    if not len(one):
+        return 0.0
+    return float(np.sort((one - np.sort(one).mean()) * (other - np.sort(other).mean())).mean())
+
+
+def _tilted_mean(gaps: Floats, tilt: float) -> Floats:
+    """(rows,) tilted mean of each row's samples, -inf where there is none; nan of no samples."""
+    there = gaps > -np.inf
+    with np.errstate(invalid="ignore"):
+        weights = np.where(there, np.exp(tilt * (gaps - gaps.max(axis=1, keepdims=True))), 0.0)
+        found: Floats = (weights * np.where(there, gaps, 0.0)).sum(axis=1) / weights.sum(axis=1)
+    return found
 
 
 def trainer_settings(target: Target) -> tuple[Setting, ...]:

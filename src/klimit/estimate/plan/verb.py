@@ -111,7 +111,8 @@ def plan(
     _check(limit)
     spent, slope, reached = _point(limit, asked, number)
     budget = float(spent)
-    if not float(slope) > 0 and limit.settings.reward_range is None:
+    shown = budget <= limit.trusted_kl or limit.settings.reward_range is not None
+    if not float(slope) > 0 and not shown:
         raise ArgumentError(
             f"{asked}={number:g} was given, which takes {budget:.3g} nats; {limit.samples.counts.max()} "
             f"samples of a prompt show nothing beyond {limit.curve.ceiling_kl:.2g}. Ask for less, or draw "
@@ -188,7 +189,7 @@ def _check(limit: Frontier) -> None:
         raise DataError(
             f"every prompt gives the same {safe(limit.reward, longest=40)} to all its samples, so no "
             "gain is seen to plan for. Check the reward, draw more samples, or sample prompts that are "
-            f"{'easier' if limit.base_reward == 0 else 'harder'}."
+            "easier where all fail, harder where all are solved."
         )
     if samples.prompts < 2:
         raise DataError(
@@ -237,8 +238,8 @@ def _settings(
         beta=beta,
         kl=kl,
         group=group,
-        batch_sd=spread_of_rewards(limit.samples, 1 / beta),
-        base_sd=spread_of_rewards(limit.samples, 0.0),
+        batch_sd=spread_of_rewards(limit, 1 / beta),
+        base_sd=spread_of_rewards(limit, 0.0),
         tokens=_mean_tokens(base),
     )
     return trainer_settings(target)
@@ -280,7 +281,9 @@ def _notes(
             f"{samples:,} samples a prompt are far from the {split.samples:,.0f} at hand: "
             "a rough extrapolation."
         )
-    if n is None:
+    if n is None and too_small(limit.samples, kl):
+        found.append(f"no N spends so little: best-of-2 spends {n_kl(limit.samples, 2):.2g} nats.")
+    elif n is None:
         why = f"up to {nearly_all(limit.samples.counts):,}, the samples of a prompt at hand,"
         found.append(f"no N {why} spends {kl:.3g} nats, because answers tie.")
     if flat:

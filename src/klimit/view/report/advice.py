@@ -11,6 +11,7 @@ import numpy as np
 
 from klimit._text import safe
 from klimit.audit.wording import surely_above
+from klimit.estimate.plan.verb import plannable
 from klimit.view import words
 from klimit.view.limit import worthwhile
 from klimit.view.report.checks import BAD
@@ -273,7 +274,8 @@ def _cheaper(found: Findings, source: str) -> Iterator[Step]:
 def _plan(limit: Frontier, source: str, kl: float) -> str:
     """The command, where the base's own samples tell of that KL: plans know of no policies."""
     reach = getattr(limit, "base", limit).trusted_kl
-    return f"klimit plan {source} --kl {kl:.2g}" if source and kl <= reach else ""
+    told = source and kl <= reach and plannable(limit)
+    return f"klimit plan {source} --kl {kl:.2g}" if told else ""
 
 
 def _further(found: Findings, source: str) -> Iterator[Step]:
