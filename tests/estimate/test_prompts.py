@@ -182,3 +182,12 @@ def test_an_infinite_tilt_leaves_the_best_samples_alone(kl):
     assert_allclose(found.gain, [0.375, 0.0])
     assert_allclose(found.chi_square, [1.0, 0.0])
     assert_allclose(tilt_to_kl(samples, kl).kl, [min(kl, np.log(2)), 0.0])
+
+
+@pytest.mark.parametrize(("samples", "kl"), [(16, 2.0), (64, 3.0)])
+def test_prompts_that_are_alike_are_told_apart_by_luck_alone_and_little(samples, kl):
+    """All are standard normal: what a few high samples add to one would be their luck."""
+    rewards = np.random.default_rng(0).normal(size=(100, samples))
+    found = klimit.frontier(rewards).prompts(kl)
+    for name in ("gain", "kl"):
+        assert found[name].std() < 0.36 * found[name].mean()

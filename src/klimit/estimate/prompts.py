@@ -10,7 +10,7 @@ from klimit.estimate.kernel import Floats
 from klimit.estimate.pass_rates import gain_at_tilt, gain_of_rate, kl_at_tilt, kl_of_rate
 from klimit.estimate.rates_by_prompt import Passes
 from klimit.estimate.samples import Samples, ordered_mean
-from klimit.estimate.tilted import TiltedPrompts, tilt_prompts, tilt_to_kl
+from klimit.estimate.tilted import tilt_prompts, tilt_to_kl
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,10 +34,10 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
 
     Notes
     -----
-    The correction of the frontier is shared out by each prompt's leading bias ``chi2 / M``
-    (theory.md H-1), up to the end of `reward_range`. Of two rewards alone, such as 0 and 1, a prompt
-    has what the mixture of all prompts' pass rates says of its count of successes: unsolved prompts
-    have a part too, which is not trusted.
+    The correction of the frontier is shared out in proportion to each prompt's spread, up to the end of
+    `reward_range`: how its own weights fell tells of luck rather than of what it lacks. Of two rewards
+    alone, such as 0 and 1, a prompt has what the mixture of all prompts' pass rates says of its count
+    of successes: unsolved prompts have a part too, which is not trusted.
     """
     import polars as pl
 
@@ -48,12 +48,12 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
     elif limit.settings.reward_range is not None:
         room = np.maximum(limit.settings.reward_range[1] - samples.means, samples.tops)
     passes = Passes.of(samples) if limit.settings.estimator == "corrected" else None
-    none = np.zeros(samples.prompts)
+    none, spread = np.zeros(samples.prompts), np.sqrt(samples.variances)
     if limit.settings.budget == "per-prompt":
         found = tilt_to_kl(samples, kl)
         mean, spent = float(limit.gain(kl).value), found.kl
         if passes is None:
-            gain = _shared_out(found.gain, _bias(found, samples), mean, samples, room)
+            gain = _shared_out(found.gain, spread, mean, samples, room)
         else:
             gains, spends = passes.expected(
                 lambda q: gain_of_rate(q, kl), lambda q: kl_of_rate(q, kl)
@@ -65,9 +65,8 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
         mean, budget = float(point.gain), min(kl, limit.curve.ceiling_kl)
         found = tilt_prompts(samples, float(point.tilt))
         if passes is None:
-            bias = _bias(found, samples)
-            gain = _shared_out(found.gain, bias, mean, samples, room)
-            spent = _shared_out(found.kl, bias, budget, samples)
+            gain = _shared_out(found.gain, spread, mean, samples, room)
+            spent = _shared_out(found.kl, spread, budget, samples)
         else:
             tilt = float(point.tilt) * passes.step
             gains, spends = passes.expected(
@@ -122,9 +121,3 @@ def _shared_out(
     left = np.where(np.isfinite(room), room, found) - found  # of those that had no share
     whole = ordered_mean(left, samples)
     return found + left * ((mean - ordered_mean(found, samples)) / whole) if whole > 0 else found
-
-
-def _bias(found: TiltedPrompts, samples: Samples) -> Floats:
-    """What each prompt's leading bias is in proportion to; a constant prompt has none."""
-    bias = found.chi_square / samples.counts
-    return bias if bias.any() else np.asarray(samples.variances > 0, dtype=float)
