@@ -95,6 +95,12 @@ def test_policies_of_which_one_is_called_base_are_a_run_and_others_are_not(run):
         klimit.hacking(klimit.read(strangers), proxy="rm", gold="human")
 
 
+def test_the_last_step_of_a_run_is_the_one_of_the_largest_number_in_text_too(run):
+    named = run.with_columns(step=(pl.col("step") * 5).cast(str))  # "0", "50", "100", "150"
+    said = " ".join(str(klimit.hacking(klimit.read(named), proxy="rm", gold="human").run).split())
+    assert said.startswith("step 150 gained +")
+
+
 def test_policies_beside_arrays_are_refused(run):
     values = np.random.default_rng(1).normal(size=(20, 8))
     pair = {"rm": values, "human": values[:, ::-1]}

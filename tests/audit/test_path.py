@@ -191,4 +191,49 @@ def test_without_a_kl_checkpoints_are_placed_and_the_turn_is_not_said():
     path = trained_path(base, bare, proxy="rm", gold="human")
     assert path.turn.reason == "the KL of no checkpoint is known"
     assert path.to_frame()["kl"].null_count() == 2
-    assert path.to_dict()["runs"][0]["best"] is None
+    assert path.to_dict()["runs"][0]["best"] == "step 20"
+    assert "Of 2 checkpoints step 20 has most gold" in str(path)
+
+
+def beside_an_unknown_kl(gold, prompts=12):
+    """Six checkpoints along a curve that turns, and one of this gold whose KL is not known."""
+    kl = np.array([0.25, 1.0, 3.0, 6.0, 9.0, 15.0])
+    gains = overoptimization_curve("rl", a=0.5, b=0.3).gain(kl)
+    noise = 0.01 * np.random.default_rng(11).normal(size=(7, prompts))
+    spent = np.outer(np.append(kl, np.nan), np.ones(prompts))
+    return spent, np.append(gains, gold)[:, None] + noise
+
+
+def test_a_checkpoint_of_most_gold_is_the_best_though_its_kl_is_not_known():
+    found = turn(points(*beside_an_unknown_kl(9.0), np.zeros(7)), 0.95)
+    assert (found.best, found.alike) == (6, (6,))
+    assert "whose KL is not known may have most gold" in found.reason
+    assert np.isnan([found.peak_kl.high, found.bracket.high]).all()
+    assert not found.turned
+    assert found.furthest == 15
+
+
+def test_a_checkpoint_without_a_kl_that_is_not_the_best_moves_no_peak():
+    kl, gold = beside_an_unknown_kl(-1.0)
+    found = turn(points(kl, gold, np.zeros(7)), 0.95)
+    apart = turn(points(kl[:6], gold[:6], np.zeros(6)), 0.95)
+    assert found.best == apart.best
+    assert 6 not in found.alike
+    assert_allclose(found.peak_kl.value, apart.peak_kl.value)
+    assert (found.bracket.low, found.bracket.high) == (apart.bracket.low, apart.bracket.high)
+
+
+def test_the_best_of_a_run_is_the_best_of_all_its_checkpoints():
+    base, run = rollouts(np.random.default_rng(12), [0.1, 0.5], [0.5, 2.0])
+    known = ["prompt_id", "rm", "human", "logprob", "ref_logprob"]
+    policies = {
+        "pol1": klimit.read(run.filter(step=10).table.columns(known)),
+        "pol2": klimit.read(run.filter(step=20).table.columns(known[:3])),
+    }
+    path = trained_path(base, policies, proxy="rm", gold="human")
+    assert np.isnan(path.checkpoints[1].kl.value)
+    assert path.to_dict()["runs"][0]["best"] == "pol2"
+    said = " ".join(str(path).split())
+    assert "has most gold, +0." in said
+    assert "at a KL that is not known" in said
+    assert "1 checkpoints" not in said

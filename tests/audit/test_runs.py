@@ -94,6 +94,26 @@ def test_one_policy_at_one_step_holds_no_base():
         klimit.audit(run([5]))
 
 
+@pytest.mark.parametrize("name", ["{}", "step_{}", "global_step_{}", "ckpt-{}.pt"])
+def test_steps_that_are_text_stand_in_the_order_of_their_numbers(name):
+    found = klimit.audit(run([name.format(step) for step in (100, 0, 20, 5)], prompts=8))
+    assert [one.step for one in found] == [name.format(step) for step in (5, 20, 100)]
+    assert found[0].notes[0] == "step 0 of the run is the base."
+
+
+def test_a_step_that_is_called_a_step_is_not_called_so_twice():
+    found = klimit.audit(run(["step_0", "step_5"], prompts=8))
+    assert [one.label for one in found] == ["step_5"]
+    with pytest.raises(DataError, match="starts at step_100, when the policy has been trained"):
+        klimit.audit(run(["step_100", "step_200"], prompts=8))
+
+
+@pytest.mark.parametrize("first", ["epoch_1", "step_1k", "early"])
+def test_a_first_step_that_tells_no_number_is_not_taken_for_the_base(first):
+    with pytest.raises(DataError, match="does not say how long the policy had been trained"):
+        klimit.audit(run([first, f"{first}_x"], prompts=8))
+
+
 def test_a_base_apart_and_a_run_over_steps_make_a_path():
     base = klimit.read(rows(np.random.default_rng(2).normal(size=(20, 32))))
     found = klimit.audit(base, run([0, 1, 2], recur=True))

@@ -117,3 +117,21 @@ def test_what_cannot_be_is_one_line_and_a_code(klimit, pairs, tmp_path):
     done = klimit("hacking", single, "--proxy", "rm", "--gold", "human")
     assert done.code == 1
     assert "several samples of every prompt of one base model" in done.err
+
+
+def test_one_prompt_is_said_to_tell_no_interval_and_has_no_bootstrap(klimit, tmp_path):
+    proxy, noise = np.random.default_rng(5).normal(size=(2, 64))
+    path = tmp_path / "one.parquet"
+    pl.DataFrame({"prompt_id": ["p"] * 64, "rm": proxy, "human": proxy + noise}).write_parquet(path)
+    asked = ("hacking", path, "--proxy", "rm", "--gold", "human")
+    said = " ".join(klimit(*asked).out.split())
+    assert "human; whether human gains at all, one prompt cannot tell." in said
+    assert "one prompt cannot tell. Best-of-64" in said
+    for wrong in ("may not gain", "neither to gain", "bootstrap"):
+        assert wrong not in said
+    document = json.loads(klimit(*asked, "--json").out)
+    share = document["along"][0]["share_of_bootstrap_curves_peaking_below"]
+    assert share == {"value": None, "reason": "a bootstrap of prompts needs two or more"}
+    fixed = klimit(*asked, "--prompts", "fixed")
+    assert "cannot tell" not in fixed.out
+    assert "bootstrap" not in fixed.out

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,6 +98,11 @@ def test_several_policies_are_told_apart(base):
     ((_, numbers),) = trackers.scalars(both)
     assert numbers["frontier/grpo/kl"] == 1
     assert numbers["frontier/ppo/kl"] == 2
+
+
+def test_steps_that_are_text_are_logged_at_their_numbers(steps):
+    named = [replace(one, step=f"step_{one.step}") for one in steps]
+    assert [step for step, _ in trackers.scalars(klimit.Audits(tuple(named)))] == [10, 20, 30]
 
 
 def test_steps_are_logged_at_their_own(steps):

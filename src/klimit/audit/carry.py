@@ -15,6 +15,7 @@ from klimit.audit.sides import Side
 from klimit.audit.spent import Spent
 from klimit.estimate.best_of_n.prompt_means import pairing_rank
 from klimit.estimate.result import Frontier
+from klimit.rollouts.steps import called
 
 MOST = 8  # policies that carry one limit together, evenly over their KL: more add little
 
@@ -44,7 +45,7 @@ class Draft:
     def label(self) -> str:
         """Name and step."""
         name, step = self.part.name, self.part.step
-        return name if step is None else f"{name} step {step}"
+        return name if step is None else f"{name} {called(step)}"
 
 
 def carried(drafts: Sequence[Draft]) -> list[Case]:

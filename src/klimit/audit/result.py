@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
+from klimit.rollouts.steps import called
 
 if TYPE_CHECKING:
     import polars as pl
@@ -82,7 +83,8 @@ class Audit:
         """Name and step, as tables and `Audits.compare` call it."""
         if self.step is None:
             return self.name
-        return f"step {self.step}" if self.name == "policy" else f"{self.name} step {self.step}"
+        step = called(self.step)
+        return step if self.name == "policy" else f"{self.name} {step}"
 
     def prompts(self, by: str | None = None) -> pl.DataFrame:
         """Which prompts waste most? A row per prompt, the largest loss first.

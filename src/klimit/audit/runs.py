@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
+from klimit.rollouts.steps import called, number
 from klimit.rollouts.words import listing
 
 if TYPE_CHECKING:
@@ -121,20 +123,22 @@ def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
         )
     base = _first_step(run)
     said = "step 0 of the run is the base."
-    if _number(steps[0]) != 0:
-        said = f"step {steps[0]}, sampled before the first update, is the base."
+    if number(steps[0]) != 0:
+        said = f"{called(steps[0])}, sampled before the first update, is the base."
     rest = run.filter(step=[step for step in steps if step != steps[0]])
     return base, parts(rest), (said,)
 
 
 def _first_step(run: Rollouts) -> Rollouts:
     steps = _known(run.steps)
-    if _number(steps[0]) not in (0, 1):
+    if number(steps[0]) not in (0, 1):
+        why = "when the policy has been trained already"
+        if math.isnan(number(steps[0])):
+            why = "which does not say how long the policy had been trained"
         raise DataError(
-            f"{run.source} starts at step {steps[0]}, when the policy has been trained already; "
-            "step 0 or 1 was expected as the base. Give base rollouts apart, or say which step to "
-            f"compare with: klimit.audit(run.filter(step={steps[0]!r}), ...) (--base-step "
-            f"{steps[0]})."
+            f"{run.source} starts at {called(steps[0])}, {why}; step 0 or 1 was expected as the base. "
+            "Give base rollouts apart, or say which step to compare with: "
+            f"klimit.audit(run.filter(step={steps[0]!r}), ...) (--base-step {steps[0]})."
         )
     return run.filter(step=steps[0])
 
@@ -142,10 +146,3 @@ def _first_step(run: Rollouts) -> Rollouts:
 def _known(values: tuple[Any, ...]) -> list[Any]:
     """Policies or steps that have a name; rows without one belong to nobody and are left out."""
     return [value for value in values if value is not None]
-
-
-def _number(step: Any) -> float:
-    try:
-        return float(step)
-    except (TypeError, ValueError):
-        return float("nan")

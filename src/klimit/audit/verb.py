@@ -22,6 +22,7 @@ from klimit.audit.sides import Side, comparable, one_reward, side
 from klimit.audit.spent import Spent, spent, stated
 from klimit.audit.split import split
 from klimit.estimate.result import Frontier
+from klimit.rollouts.steps import number
 from klimit.rollouts.words import counted
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def audit(
     else:
         one_model(base)
         found = named(policy)
-        if any(isinstance(step, int) and step > 1 for step in getattr(base, "steps", ())):
+        if any(number(step) > 1 for step in getattr(base, "steps", ())):
             notes += _started(base)
     how = _How(base, reward, reward_range, prompts, level, seed, paired)
     drafts = [how.draft(part, said) for part, said in zip(found, stated(kl, found), strict=True)]

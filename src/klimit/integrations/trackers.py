@@ -23,6 +23,7 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._extras import need
 from klimit._text import safe
+from klimit.rollouts.steps import number
 
 if TYPE_CHECKING:
     from klimit.audit import Audit
@@ -168,10 +169,17 @@ def _placements(audits: list[Audit]) -> list[tuple[int | None, dict[str, float]]
             estimate = getattr(one, name)
             numbers |= {called: estimate.value, f"{called}_low": estimate.low,
                         f"{called}_high": estimate.high}  # fmt: skip
-        step = one.step if isinstance(one.step, int) else None
-        row = rows.setdefault(step, {})
+        row = rows.setdefault(_whole(one.step), {})
         row |= {f"{prefix}{name}": value for name, value in _finite(numbers).items()}
     return sorted(rows.items(), key=lambda row: -1 if row[0] is None else row[0])
+
+
+def _whole(step: Any) -> int | None:
+    """The whole number at which a tracker takes a step, which text may say; None where there is none."""
+    if isinstance(step, int):
+        return step
+    found = number(step) if isinstance(step, str) else math.nan
+    return int(found) if found.is_integer() else None
 
 
 def _finite(numbers: Mapping[str, float]) -> dict[str, float]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from klimit._text import safe
 from klimit.rollouts.keys import Groups
+from klimit.rollouts.steps import called
 from klimit.rollouts.words import counted, listing
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def summary(rollouts: Rollouts) -> str:
         parts.append(f"(temperature {_cell(rollouts.metadata['temperature'])})")
     steps = rollouts.steps
     if len(steps) == 1:
-        parts.append(f"at step {safe(steps[0])}")
+        parts.append(f"at {safe(called(steps[0]))}")
     elif steps:
         parts.append(f"over {len(steps):,} steps ({safe(steps[0])} to {safe(steps[-1])})")
     names = rollouts.rewards

@@ -16,6 +16,7 @@ from klimit.rollouts import names
 from klimit.rollouts.describe import Description, Shape, described, shape, summary
 from klimit.rollouts.grouped import Grouped, check
 from klimit.rollouts.keys import Groups, groups
+from klimit.rollouts.steps import in_order
 from klimit.rollouts.table import Table
 from klimit.rollouts.words import close_to, listing, quoted
 
@@ -289,7 +290,7 @@ class Rollouts:
         if column not in self.table.core.columns:
             return ()
         values = self.table.core[column]
-        known = tuple(sorted(values.drop_nulls().unique().to_list()))
+        known = tuple(in_order(values.drop_nulls().unique().to_list()))
         return (*known, None) if known and values.null_count() else known
 
     def _is_number(self, name: str) -> bool:

@@ -23,6 +23,7 @@ ALONG = ("proxy_gain", "gold_gain", "gold_limit", "efficiency", "beta")
 ASKED = ("prompts", "reward_range", "range_implied", "level", "seed")
 GAPS = ("fixed_beta", "fixed_kl", "regularised")
 BOUNDS = ("moment", "sub_gaussian", "variance", "sup_norm")
+NO_CURVES = "a bootstrap of prompts needs two or more"
 HELD = ("shift", "share", "proxy_part", "proxy_rest", "fixed_proxy_gain", "fixed_gold_gain")
 
 
@@ -74,6 +75,8 @@ def confirmed(hack: Hacking, kl: Sequence[float]) -> str:
         said += f", and {gold} confirms it: {words.signed(real)} {gold}"
     elif real.high < 0:
         said += f", and {gold} falls: {words.signed(real)} {gold}"
+    elif not _bounded(real):
+        said += f" and {words.signed(real)} {gold}; whether {gold} gains at all, {_who(hack)} cannot tell"
     else:
         said += f", but {gold} may not gain at all: {words.signed(real)} {gold}"
     part = hack.efficiency(budget)
@@ -91,6 +94,8 @@ def turning(hack: Hacking) -> str:
         return ""
     reach = words.nats(hack.trusted_kl, down=True)
     if not math.isfinite(stop.high):
+        if not _bounded(hack.gold_gain(hack.trusted_kl)):
+            return f"Where {gold} is highest up to {reach}, {_who(hack)} cannot tell."
         if stop.low == 0:
             return f"Up to {reach}, {gold} is seen neither to gain from {proxy} nor to lose."
         early = stop.low < 0.8 * hack.trusted_kl
@@ -258,8 +263,8 @@ def notes(hack: Hacking) -> list[str]:
             f"{pairs.left_out:,} of {words.counted(pairs.total, 'prompt')} {verb} left out: fewer than "
             "two samples with both rewards."
         )
-    if hack.trusted_kl > 0:
-        share = hack.share_peaking_below(hack.trusted_kl * (1 - 1e-9))
+    share = hack.share_peaking_below(hack.trusted_kl * (1 - 1e-9))
+    if math.isfinite(share):
         found.append(
             "share of prompt-bootstrap curves whose maximum lies below "
             f"{words.nats(hack.trusted_kl, down=True)}: {100 * share:.0f} %."
@@ -277,6 +282,15 @@ def notes(hack: Hacking) -> list[str]:
             "path do is read from few samples."
         )
     return found
+
+
+def _bounded(estimate: Estimate) -> bool:
+    """Whether there is an interval; one prompt that speaks for others has none."""
+    return math.isfinite(estimate.high - estimate.low)
+
+
+def _who(hack: Hacking) -> str:
+    return "one prompt" if hack.pairs.prompts == 1 else "these samples"
 
 
 def _names(hack: Hacking, longest: int = 40) -> tuple[str, str]:
@@ -335,7 +349,7 @@ def _row(hack: Hacking, kl: float) -> dict[str, Any]:
     row: dict[str, Any] = {"kl": kl}
     row |= {name: getattr(hack, name)(kl).to_dict() for name in ALONG}
     row["share_of_bootstrap_curves_peaking_below"] = number(
-        hack.share_peaking_below(kl), "nothing is trusted"
+        hack.share_peaking_below(kl), NO_CURVES if hack.pairs.prompts < 2 else "nothing is trusted"
     )
     row["gaps"] = {name: getattr(gaps, name).to_dict() for name in GAPS}
     row["certified_gold_gain"] = {name: getattr(sure, name).to_dict() for name in BOUNDS}

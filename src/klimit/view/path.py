@@ -48,17 +48,17 @@ def _ended(path: TrainedPath, last: Checkpoint) -> str:
 
 
 def _highest(own: list[Checkpoint], turn: Turn) -> str:
-    known = [one for one in own if math.isfinite(one.kl.value)]
     if not turn.alike:
         return ""
-    names = {-1: "the base"} | {at: _name(one.label, 60) for at, one in enumerate(known)}
+    names = {-1: "the base"} | {at: _name(one.label, 60) for at, one in enumerate(own)}
     if turn.best < 0:
         line = "No checkpoint has more gold than the base"
     else:
-        best = known[turn.best]
+        best = own[turn.best]
+        known = math.isfinite(best.kl.value)
         line = (
-            f"Of {len(known)} checkpoints {names[turn.best]} has most gold, "
-            f"{words.signed(best.gold_gain)} at {_nats(best.kl)}"
+            f"Of {words.counted(len(own), 'checkpoint')} {names[turn.best]} has most gold, "
+            f"{words.signed(best.gold_gain)} at {_nats(best.kl) if known else 'a KL that is not known'}"
         )
     others = [names[at] for at in turn.alike if at != turn.best]
     if others:
@@ -159,7 +159,7 @@ def record(path: TrainedPath) -> dict[str, Any]:
 def _turn(path: TrainedPath, run: str, turn: Turn) -> dict[str, Any]:
     from klimit.view.records import number
 
-    own = [one.label for one in path if one.run == run and math.isfinite(one.kl.value)]
+    own = [one.label for one in path if one.run == run]
     return {
         "run": run,
         "best": _at(own, turn.best) if turn.alike else None,

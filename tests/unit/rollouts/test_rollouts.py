@@ -9,6 +9,7 @@ from numpy.testing import assert_equal
 
 from klimit import ArgumentError, DataError, DataWarning
 from klimit.rollouts import Rollouts, read
+from klimit.rollouts.steps import in_order
 
 
 def test_rollouts_are_frozen_and_read_again_as_they_are(samples):
@@ -204,3 +205,31 @@ def test_nested_columns_are_written_to_csv_as_json(tmp_path):
     text = base.write(tmp_path / "a.csv").read_text()
     assert '"[1, 2]"' in text
     assert isinstance(read(tmp_path / "a.csv"), Rollouts)
+
+
+@pytest.mark.parametrize("name", ["{}", "step_{}"])
+def test_steps_and_policies_that_are_text_are_in_the_order_of_their_numbers(name):
+    said = [name.format(at) for at in (100, 5, 0, 20)]
+    rows = {"prompt": ["a"] * 4, "rm": [0.0, 1.0, 2.0, 3.0]}
+    wanted = tuple(name.format(at) for at in (0, 5, 20, 100))
+    run = read(rows | {"step": said})
+    assert run.steps == wanted
+    assert f"over 4 steps ({wanted[0]} to {wanted[-1]})" in str(run)
+    assert read(rows | {"policy": said}).policies == wanted
+
+
+@pytest.mark.parametrize(
+    ("steps", "wanted"),
+    [
+        ([20, 5, 100], [5, 20, 100]),
+        ([0.5, 0.25], [0.25, 0.5]),
+        (["0.5", "0.25", "1e2", "3"], ["0.25", "0.5", "3", "1e2"]),
+        (["007", "7", "06"], ["06", "007", "7"]),
+        (["e2_s5", "e1_s20", "e1_s5"], ["e1_s5", "e1_s20", "e2_s5"]),
+        (["last", "step_9", "100", "step_10"], ["100", "step_9", "step_10", "last"]),
+        (["s" + "1" * 5000, "s2"], ["s2", "s" + "1" * 5000]),
+    ],
+)
+def test_whole_numbers_in_texts_compare_as_numbers(steps, wanted):
+    assert in_order(steps) == wanted
+    assert in_order(reversed(steps)) == wanted

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from klimit._text import safe
 from klimit.audit.kl.columns import scores
 from klimit.audit.kl.means import ByPrompt
 from klimit.audit.kl.units import in_nats
 from klimit.rollouts.rollouts import Rollouts
+from klimit.rollouts.steps import called, number
 
 CUT = ("length", "max_tokens", "max_length")  # how servers say that a completion was cut
 _OFTEN, _ENOUGH = 0.1, 8  # share of the completions, of so many or more, that a limit cuts,
@@ -107,11 +109,11 @@ def start_notes(base: Rollouts) -> list[str]:
     if len(np.unique(codes)) < 2:
         return []
     kl = ByPrompt.of(found.log_ratio[used], codes).estimate(level=0.99, prompts="drawn")
-    later = [step for step in base.steps if isinstance(step, int) and step > 1]
+    later = [step for step in base.steps if number(step) > 1]
     if later and kl.low > 0:
         return [
-            f"the base is step {later[0]:,}, which by its own log-probabilities is {float(kl):.2g} nats from "
-            "the model that ref_logprob speaks of: the KL of the others is to that model, not to this base"
+            f"the base is {safe(called(later[0]))}, which by its own log-probabilities is {float(kl):.2g} "
+            "nats from the model that ref_logprob speaks of: the KL of the others is to that model, not to this base"
         ]
     if not (kl.low > 0 and float(kl) > _START):
         return []

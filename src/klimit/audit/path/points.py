@@ -24,13 +24,25 @@ class Points:
     Attributes
     ----------
     kl_by_prompt, gold_by_prompt : (points, prompts) nats and reward units over the base; nan where a
-        checkpoint was not sampled on a prompt; prompts in an order of their content, as `points` makes
+        checkpoint was not sampled on a prompt, and on all of them where its KL is not known; prompts
+        in an order of their content, as `points` makes
     kl_error : (points,) standard error of a KL that was stated, not measured here
     """
 
     kl_by_prompt: Floats
     gold_by_prompt: Floats
     kl_error: Floats
+
+    @cached_property
+    def known(self) -> Integers:
+        """Places of the checkpoints whose KL is known."""
+        return np.flatnonzero(~np.isnan(self.kl_by_prompt).all(axis=1))
+
+    def only(self, rows: Integers) -> Points:
+        """These checkpoints, on the prompts that any of them was sampled on."""
+        gold = self.gold_by_prompt[rows]
+        there = ~np.isnan(gold).all(axis=0)
+        return Points(self.kl_by_prompt[rows][:, there], gold[:, there], self.kl_error[rows])
 
     @cached_property
     def kl(self) -> Floats:

@@ -41,9 +41,9 @@ class Turn:
         checkpoint and between the ends of `bracket`; `high` is infinite where the run does not show
         that gold turns
     bracket : KL between which gold is highest if it rises once and falls once, without a form
-    best : place of the checkpoint of highest gold; -1: the base
+    best : place of the checkpoint of highest gold, whether or not its KL is known; -1: the base
     alike : places of the checkpoints that cannot be told from it, itself among them
-    furthest : largest KL of a checkpoint, nats
+    furthest : largest KL that is known of a checkpoint, nats
     reason : why there is no interval; empty where there is one
     """
 
@@ -83,15 +83,33 @@ class Turn:
 
 
 def turn(points: Points, level: float) -> Turn:
-    """Fit both forms, and set the checkpoints side by side."""
+    """Set the checkpoints side by side, and fit both forms to those whose KL is known."""
     best, alike = _alike(points, level)
+    known = points.known
+    if not known.size:
+        found = unknown("the KL of no checkpoint is known", level)
+        return replace(found, best=best, alike=alike)
+    seen = points.only(known)
+    place = {-1: -1} | {int(row): at for at, row in enumerate(known)}
+    if all(at in place for at in alike):
+        which = "beyond" if len(known) == len(points.gold) else "of known KL beyond"
+        found = _along(seen, place[best], tuple(place[at] for at in alike), level, which)
+    else:
+        found = _without_peak(_along(seen, *_alike(seen, level), level), level)
+    return replace(found, best=best, alike=alike)
+
+
+def _along(
+    points: Points, best: int, alike: tuple[int, ...], level: float, which: str = "beyond"
+) -> Turn:
+    """Both forms fitted to checkpoints of a known KL, and where gold is highest along it."""
     order = np.argsort(points.kl, kind="stable")
     furthest = float(points.kl.max())
     distinct = np.unique(points.kl[points.kl > 0]).size
     if distinct < FEWEST or points.kl_by_prompt.shape[1] < 2:
         reason = (
-            f"{distinct} checkpoint{'' if distinct == 1 else 's'} beyond the base: a curve and where it "
-            f"turns need {FEWEST} or more, on 2 prompts or more"
+            f"{distinct} checkpoint{'' if distinct == 1 else 's'} {which} the base: a curve and where "
+            f"it turns need {FEWEST} or more, on 2 prompts or more"
         )
         return replace(unknown(reason, level), best=best, alike=alike, furthest=furthest)
     found = [(form, *_fit(form, points, level)) for form in FORMS]
@@ -106,6 +124,13 @@ def turn(points: Points, level: float) -> Turn:
     else:
         peak_kl, peak_gain = _without_curve(points, bracket, best, found[0][1].misfit, level)
     return Turn(fits, tuple(said), peak_kl, peak_gain, bracket, best, alike, furthest)
+
+
+def _without_peak(found: Turn, level: float) -> Turn:
+    """The curves alone: the highest gold may lie at a KL that nobody knows."""
+    reason = "a checkpoint whose KL is not known may have most gold"
+    none = missing(reason, level)
+    return replace(found, peak_kl=none, peak_gain=none, bracket=none, reason=reason)
 
 
 def unknown(reason: str, level: float) -> Turn:

@@ -140,12 +140,10 @@ def _checkpoint(
 
 
 def _turn(checkpoints: Sequence[Checkpoint], level: float) -> Turn:
-    """Where the run's gold is highest, from the checkpoints whose KL is known."""
-    known = [one.by_gold for one in checkpoints if np.isfinite(one.kl.value)]
-    if not known:
-        return unknown("the KL of no checkpoint is known", level)
-    cases = [one.case for one in known if one.case is not None and one.case.paired]
-    if len(cases) < len(known):
+    """Where the run's gold is highest."""
+    placed = [one.by_gold.case for one in checkpoints]
+    cases = [case for case in placed if case is not None and case.paired]
+    if len(cases) < len(placed):
         return unknown("base and checkpoints have no prompts in common", level)
     ids = {name: at for at, name in enumerate(sorted({i for case in cases for i in case.ids}))}
     spent, gained = (np.full((len(cases), len(ids)), np.nan) for _ in range(2))
@@ -153,7 +151,8 @@ def _turn(checkpoints: Sequence[Checkpoint], level: float) -> Turn:
     for row, case in enumerate(cases):
         at = [ids[name] for name in case.ids]
         gained[row, at] = case.policy.reward - case.limit.samples.means
-        assert case.kl is not None
+        if case.kl is None or not np.isfinite(case.kl.value):
+            continue  # its gold counts, its place along the KL is not known
         spent[row, at] = case.kl.value if case.joint_kl is None else case.joint_kl
         if case.joint_kl is None:
             error[row] = _error(case.kl, level)

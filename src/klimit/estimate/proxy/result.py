@@ -227,13 +227,14 @@ class Hacking(InNotebooks):
         """Share of prompt-bootstrap curves whose maximum lies below `kl`.
 
         Curves of prompts drawn again with replacement, within the trusted range; nan where nothing is
-        trusted. It is no probability that gold has its peak there.
+        trusted, and of one prompt, which is the same whenever it is drawn. It is no probability that
+        gold has its peak there.
         """
         from klimit.estimate.proxy.peak import share_below
 
         budget = _budgets(kl)
         bands = self.readings.bands
-        if not bands.trusted_kl > 0:
+        if not bands.trusted_kl > 0 or self.pairs.prompts < 2:
             found = np.full(budget.shape, np.nan)
             return found.item() if found.ndim == 0 else found
         inside = bands.kl <= bands.trusted_kl * (1 + 1e-9)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from klimit._text import safe
+from klimit.rollouts.steps import called
 from klimit.view import colours, words
 from klimit.view.plots import style
 from klimit.view.plots.frontier import limit
@@ -95,7 +96,7 @@ def _steps(ax: Axes, path: list[Audit], color: str) -> None:
     """Name the first and the last step."""
     for one in {id(one): one for one in (path[0], path[-1])}.values():
         if one.step is not None and math.isfinite(one.kl.value):
-            style.note(ax, f"step {safe(one.step, longest=12)}", one.kl.value, one.gain.value,
+            style.note(ax, called(safe(one.step, longest=12)), one.kl.value, one.gain.value,
                        (5, 5), color=color)  # fmt: skip
 
 

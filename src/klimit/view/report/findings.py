@@ -13,6 +13,7 @@ import numpy as np
 from klimit._errors import EstimateWarning, KlimitError
 from klimit._text import safe
 from klimit.estimate.samples import nearly_all
+from klimit.rollouts.steps import called
 from klimit.view import limit as limit_view
 from klimit.view.beside import Beside, best_of_n_beside
 from klimit.view.report.checks import Check, checks
@@ -256,7 +257,7 @@ def _last_steps(policies: Mapping[str, Rollouts]) -> dict[str, Rollouts]:
                 found[f"{name} {one}".strip()] = last.filter(policy=one)
         else:
             label = name or (several[0] if several else "policy")
-            found[f"{label}, step {steps[-1]}" if len(steps) > 1 else label] = last
+            found[f"{label}, {called(steps[-1])}" if len(steps) > 1 else label] = last
     return found
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit._text import safe
+from klimit.rollouts import steps as training
 from klimit.view import colours, words
 from klimit.view.report.axes import around, axis
 from klimit.view.report.chart import Chart
@@ -45,7 +46,7 @@ def over_steps(found: Findings) -> list[Chart]:
     runs = {name: steps for name, steps in by_name(found.audits).items() if _numbered(steps)}
     if not runs:
         return []
-    steps = [float(one.step) for run in runs.values() for one in run]
+    steps = [training.number(one.step) for run in runs.values() for one in run]
     ends = min(steps), max(steps)
     gains = [
         x
@@ -67,7 +68,7 @@ def over_steps(found: Findings) -> list[Chart]:
                 "KL, nats per answer")  # fmt: skip
     for place, run in enumerate(runs.values()):
         kind = f"policy-{place % 4}"
-        at = [float(one.step) for one in run]
+        at = [training.number(one.step) for one in run]
         limits = [float(one.limit.value) if one.limit.trusted else math.nan for one in run]
         gain.line(at, limits, "limit")
         _with_interval(gain, at, run, "gain", kind)
@@ -89,7 +90,7 @@ def _with_interval(
 
 
 def _numbered(run: Sequence[Audit]) -> bool:
-    return len(run) > 1 and all(isinstance(one.step, int | float) for one in run)
+    return len(run) > 1 and all(math.isfinite(training.number(one.step)) for one in run)
 
 
 def across_prompts(gains: Sequence[float], kl: float, label: str) -> Chart:

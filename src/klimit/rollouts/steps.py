@@ -1,0 +1,71 @@
+"""Training steps, which are numbers or text with numbers in it: their order, number and name."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+_DIGITS = re.compile(r"([0-9]+)")
+_NUMBERED = re.compile(r"[^0-9]*([0-9]+)([._-][^0-9]*)?")
+_LAST = ("final", "last")
+
+
+def in_order(steps: Iterable[Any]) -> list[Any]:
+    """Steps of one column ascending; in texts, whole numbers compare as numbers.
+
+    Texts that are nothing but a number come first, and "final" or "last" comes last.
+
+    Examples
+    --------
+    >>> in_order([20, 5, 100]), in_order(["100", "20", "5"])
+    ([5, 20, 100], ['5', '20', '100'])
+    >>> in_order(["final", "step_100", "step_20", "step_5"])
+    ['step_5', 'step_20', 'step_100', 'final']
+    """
+    return sorted(steps, key=lambda step: _place(step) if isinstance(step, str) else step)
+
+
+def number(step: Any) -> float:
+    """The number of a step; nan where a text has none, more than one, or one that counts epochs.
+
+    Examples
+    --------
+    >>> number(20), number("20"), number("global_step_20"), number("step_1k"), number("epoch_1")
+    (20.0, 20.0, 20.0, nan, nan)
+    """
+    try:
+        return float(step)
+    except (TypeError, ValueError):
+        pass
+    found = _NUMBERED.fullmatch(str(step))
+    return float(found[1]) if found and "epoch" not in str(step).lower() else math.nan
+
+
+def called(step: Any) -> str:
+    """A step as sentences and tables call it; one that is called a step already needs no second word.
+
+    Examples
+    --------
+    >>> called(20), called("20"), called("step_20")
+    ('step 20', 'step 20', 'step_20')
+    """
+    return str(step) if "step" in str(step).lower() else f"step {step}"
+
+
+def _place(text: str) -> tuple[Any, ...]:
+    parts: list[Any] = _DIGITS.split(text)
+    for at in range(1, len(parts), 2):  # by length first: as numbers compare, however long they are
+        digits = parts[at].lstrip("0")
+        parts[at] = len(digits), digits
+    value = number(text) if _plain(text) else 0.0
+    return (0 if _plain(text) else 2 if text.lower() in _LAST else 1), value, parts, text
+
+
+def _plain(text: str) -> bool:
+    """Whether a text is nothing but a number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
