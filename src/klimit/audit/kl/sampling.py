@@ -113,7 +113,8 @@ def start_notes(base: Rollouts) -> list[str]:
     if later and kl.low > 0:
         return [
             f"the base is {safe(called(later[0]))}, which by its own log-probabilities is {float(kl):.2g} "
-            "nats from the model that ref_logprob speaks of: the KL of the others is to that model, not to this base"
+            "nats from the model that ref_logprob speaks of: the KL of the others is to that model, not to "
+            "this base"
         ]
     if not (kl.low > 0 and float(kl) > _START):
         return []
