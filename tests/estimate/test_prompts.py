@@ -191,3 +191,10 @@ def test_prompts_that_are_alike_are_told_apart_by_luck_alone_and_little(samples,
     found = klimit.frontier(rewards).prompts(kl)
     for name in ("gain", "kl"):
         assert found[name].std() < 0.36 * found[name].mean()
+
+
+def test_a_prompt_of_fewer_samples_is_not_said_to_gain_less():
+    rng = np.random.default_rng(1)
+    rewards = [rng.normal(size=8 if i % 2 else 256) for i in range(100)]
+    gains = klimit.frontier(rewards).prompts(1.0)["gain"].to_numpy()
+    assert_allclose(gains[1::2].mean() / gains[::2].mean(), 1, atol=0.1)

@@ -81,7 +81,7 @@ def limit(
         print_json(records.limit_record(found, kl, read=str(rollouts), best_of_n=beside.sizes))
         return
     said = view.text(found, kl, beside.shown, beside.sentence, beside.notes)
-    if plannable(found) and found.settings.objective == "reward" and max(kl) > 0:
+    if plannable(found) and max(kl) > 0:
         command = one_line(f"klimit plan {source} --kl {view.worthwhile(found, kl):.2g}")
         said += f"\n\nnext: {command}   (settings for trainers)"
     print_text(str(rollouts), said)

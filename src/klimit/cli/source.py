@@ -105,12 +105,10 @@ class Typed:
 
 def warn_of_sampling(base: Rollouts) -> None:
     """Say where samples are another model's than that which a trainer starts from."""
-    stated = {"temperature", "top_p", "top_k"}
-    if stated & ({*base.metadata} | {*base.table.names}):
-        from klimit.audit.kl import sampling_notes
+    from klimit.audit.kl import sampling_notes
 
-        for line in sampling_notes(base, base=True):
-            warnings.warn(f"{line}.", EstimateWarning, stacklevel=2)
+    for line in sampling_notes(base, base=True):
+        warnings.warn(f"{line}.", EstimateWarning, stacklevel=2)
 
 
 def only(rollouts: Rollouts, policy: str | None, step: str | None) -> Rollouts:

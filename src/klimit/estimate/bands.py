@@ -40,7 +40,7 @@ class Bands:
     ----------
     kl : nats
     gain, plugin : the estimate and the uncorrected one, reward units
-    low, high : interval of the gain; more KL gains no less, so `low` does not fall
+    low, high : interval of the gain; more KL gains no less, so `low` does not fall from node to node
     beta_low, beta_high : factors on beta
     below, above : how far from the gain the truth may lie by chance, without what a bias adds
     error : standard error of the gain

@@ -28,6 +28,7 @@ from klimit.estimate.intervals import (
     left_out_reach,
     quantiles,
     redrawn,
+    redrawn_quantiles,
     tail_of,
 )
 from klimit.estimate.kernel import Floats, Grid, weight_sums
@@ -51,13 +52,15 @@ _SEEN = 8  # subsets of one kind that are looked at
 class _Fronts:
     """Group sums of per-prompt fronts at the nodes, (groups, nodes); and the prompts in each group.
 
-    `noise` and `skew` are (nodes,): summed second and third moments when samples are drawn again.
+    `noise`, `skew` and `fourth` are (nodes,): summed second to fourth moments when samples are drawn
+    again.
     """
 
     prompts: Floats
     full: Floats
     noise: Floats
     skew: Floats
+    fourth: Floats
     biased: Floats
     eighth: Floats
     half: Floats
@@ -104,7 +107,8 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
     curve = _curve(kl, chosen[0], grid, samples, cap)
     bands = _bands(
         kl, curve, full, chosen, candidates[:, 0], weights, sums.noise / samples.prompts**2,
-        sums.skew / samples.prompts**3, tail, samples, settings, correct, rates,
+        sums.skew / samples.prompts**3, sums.fourth / samples.prompts**4, tail, samples, settings,
+        correct, rates,
     )  # fmt: skip
     return Frontier(column.ids, column.name, samples, settings, curve, None, bands, tail, cap)
 
@@ -132,7 +136,7 @@ def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) ->
             log_mgf, grid, tilt, samples.variances[block.prompts], block.counts, found.gain
         )
         eighth, half, quarter = (np.zeros(shape) for _ in range(3))
-        number, skew = np.zeros(groups), np.zeros(len(kl))
+        number, (skew, fourth) = np.zeros(groups), np.zeros((2, len(kl)))
         if correct and biased.any():
             use = biased
             rng = np.random.default_rng([seed, 5, int(samples.rank[block.prompts[0]])])
@@ -162,6 +166,7 @@ def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) ->
             moves = seven - left_out
             noise[use] = (moves**2).sum(axis=0) * (parts - 1) / parts
             skew = (moves**3).sum(axis=(0, 1)) * ((parts - 1) / parts) ** 3
+            fourth = (moves**4).sum(axis=(0, 1))
             halves = mean_front(_pairs(parts, parts // 2))
             quarters = mean_front(
                 [tuple(range(i, i + parts // 4)) for i in range(0, parts, parts // 4)]
@@ -172,7 +177,7 @@ def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) ->
             number = np.bincount(group[use], minlength=groups).astype(float)
         prompts = np.bincount(group, minlength=groups).astype(float)
         return _Fronts(prompts, by_group(found.gain, group, groups), noise.sum(axis=0), skew,
-                       number, eighth, half, quarter)  # fmt: skip
+                       fourth, number, eighth, half, quarter)  # fmt: skip
 
     parts = list(slices(samples))
     with ThreadPoolExecutor(2) as pool:
@@ -287,8 +292,8 @@ def _curve(kl: Floats, gain: Floats, grid: Grid, samples: Samples, cap: float) -
 
 def _bands(
     kl: Floats, curve: Curve, full: Floats, chosen: Floats, candidates: Floats, weights: Floats,
-    noise: Floats, third: Floats, tail: Tail, samples: Samples, settings: Settings, correct: bool,
-    rates: RateBands | None,
+    noise: Floats, third: Floats, fourth: Floats, tail: Tail, samples: Samples, settings: Settings,
+    correct: bool, rates: RateBands | None,
 ) -> Bands:  # fmt: skip
     fixed = settings.prompts == "fixed"
     plain_error = leave_out_error(full[1:], full[0], weights)
@@ -297,7 +302,8 @@ def _bands(
     if fixed:
         skew, plain_error = third / np.maximum(noise, 1e-150) ** 1.5, np.sqrt(noise)
         shift = chosen - full
-        error, sampling = redrawn(plain_error, skew, shift[0], shift[1:], weights, two_sided)
+        reach = redrawn_quantiles(noise, fourth, settings.level)
+        error, sampling = redrawn(plain_error, skew, shift[0], shift[1:], weights, reach)
     else:
         sampling = left_out_reach(chosen[1:], chosen[0], weights, settings.level)
     gain = curve.at_kl(kl).gain

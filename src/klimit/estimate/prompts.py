@@ -34,10 +34,11 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
 
     Notes
     -----
-    The correction of the frontier is shared out in proportion to each prompt's spread, up to the end of
-    `reward_range`: how its own weights fell tells of luck rather than of what it lacks. Of two rewards
-    alone, such as 0 and 1, a prompt has what the mixture of all prompts' pass rates says of its count
-    of successes: unsolved prompts have a part too, which is not trusted.
+    The correction of the frontier is shared out in proportion to each prompt's spread over its samples
+    (a bias falls as 1/M, theory.md H-1), up to the end of `reward_range`: how its own weights fell tells
+    of luck rather than of what it lacks. Of two rewards alone, such as 0 and 1, a prompt has what the
+    mixture of all prompts' pass rates says of its count of successes: unsolved prompts have a part
+    too, which is not trusted.
     """
     import polars as pl
 
@@ -48,12 +49,12 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
     elif limit.settings.reward_range is not None:
         room = np.maximum(limit.settings.reward_range[1] - samples.means, samples.tops)
     passes = Passes.of(samples) if limit.settings.estimator == "corrected" else None
-    none, spread = np.zeros(samples.prompts), np.sqrt(samples.variances)
+    none, share = np.zeros(samples.prompts), np.sqrt(samples.variances) / samples.counts
     if limit.settings.budget == "per-prompt":
         found = tilt_to_kl(samples, kl)
         mean, spent = float(limit.gain(kl).value), found.kl
         if passes is None:
-            gain = _shared_out(found.gain, spread, mean, samples, room)
+            gain = _shared_out(found.gain, share, mean, samples, room)
         else:
             gains, spends = passes.expected(
                 lambda q: gain_of_rate(q, kl), lambda q: kl_of_rate(q, kl)
@@ -65,8 +66,8 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
         mean, budget = float(point.gain), min(kl, limit.curve.ceiling_kl)
         found = tilt_prompts(samples, float(point.tilt))
         if passes is None:
-            gain = _shared_out(found.gain, spread, mean, samples, room)
-            spent = _shared_out(found.kl, spread, budget, samples)
+            gain = _shared_out(found.gain, share, mean, samples, room)
+            spent = _shared_out(found.kl, share, budget, samples)
         else:
             tilt = float(point.tilt) * passes.step
             gains, spends = passes.expected(

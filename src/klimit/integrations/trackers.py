@@ -176,9 +176,7 @@ def _placements(audits: list[Audit]) -> list[tuple[int | None, dict[str, float]]
 
 def _whole(step: Any) -> int | None:
     """The whole number at which a tracker takes a step, which text may say; None where there is none."""
-    if isinstance(step, int):
-        return step
-    found = number(step) if isinstance(step, str) else math.nan
+    found = number(step)
     return int(found) if found.is_integer() else None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 _DIGITS = re.compile(r"([0-9]+)")
 _NUMBERED = re.compile(r"[^0-9]*([0-9]+)([._-][^0-9]*)?")
+_PLAIN = re.compile(r"[+-]?[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?", re.IGNORECASE)
 _LAST = ("final", "last")
 
 
@@ -35,11 +36,14 @@ def number(step: Any) -> float:
     >>> number(20), number("20"), number("global_step_20"), number("step_1k"), number("epoch_1")
     (20.0, 20.0, 20.0, nan, nan)
     """
-    try:
+    if not isinstance(step, str):
+        try:
+            return float(step)
+        except (TypeError, ValueError):
+            return math.nan
+    if _PLAIN.fullmatch(step):
         return float(step)
-    except (TypeError, ValueError):
-        pass
-    found = _NUMBERED.fullmatch(str(step))
+    found = _NUMBERED.fullmatch(step)
     return float(found[1]) if found and "epoch" not in str(step).lower() else math.nan
 
 
@@ -59,13 +63,6 @@ def _place(text: str) -> tuple[Any, ...]:
     for at in range(1, len(parts), 2):  # by length first: as numbers compare, however long they are
         digits = parts[at].lstrip("0")
         parts[at] = len(digits), digits
-    value = number(text) if _plain(text) else 0.0
-    return (0 if _plain(text) else 2 if text.lower() in _LAST else 1), value, parts, text
-
-
-def _plain(text: str) -> bool:
-    """Whether a text is nothing but a number."""
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
+    plain = _PLAIN.fullmatch(text) is not None
+    value = number(text) if plain else 0.0
+    return (0 if plain else 2 if text.lower() in _LAST else 1), value, parts, text

@@ -9,7 +9,7 @@ from numpy.testing import assert_equal
 
 from klimit import ArgumentError, DataError, DataWarning
 from klimit.rollouts import Rollouts, read
-from klimit.rollouts.steps import in_order
+from klimit.rollouts.steps import in_order, number
 
 
 def test_rollouts_are_frozen_and_read_again_as_they_are(samples):
@@ -233,3 +233,9 @@ def test_steps_and_policies_that_are_text_are_in_the_order_of_their_numbers(name
 def test_whole_numbers_in_texts_compare_as_numbers(steps, wanted):
     assert in_order(steps) == wanted
     assert in_order(reversed(steps)) == wanted
+
+
+def test_a_text_of_more_than_one_number_is_no_step():
+    assert np.isnan([number(text) for text in ("1_500", "inf", "nan", "1k", "v1_2")]).all()
+    assert [number(text) for text in ("20", "-1", "1e3", "step_20")] == [20, -1, 1000, 20]
+    assert in_order(["2_100", "1_1000", "1_500"]) == ["1_500", "1_1000", "2_100"]

@@ -130,7 +130,7 @@ def _without_peak(found: Turn, level: float) -> Turn:
     """The curves alone: the highest gold may lie at a KL that nobody knows."""
     reason = "a checkpoint whose KL is not known may have most gold"
     none = missing(reason, level)
-    return replace(found, peak_kl=none, peak_gain=none, bracket=none, reason=reason)
+    return replace(found, peak_kl=none, peak_gain=none, bracket=none, reason=found.reason or reason)
 
 
 def unknown(reason: str, level: float) -> Turn:

@@ -175,7 +175,9 @@ def _only_one(**options: float | None) -> tuple[str, float]:
 
 
 def plannable(limit: Frontier) -> bool:
-    """Whether the data show how prompts and samples differ."""
+    """Whether a plan is of this limit's reward, and the data show how prompts and samples differ."""
+    if limit.settings.objective != "reward":
+        return False
     try:
         _check(limit)
     except DataError:

@@ -52,7 +52,7 @@ class GoldBands:
     bend : how far gold may bend on beyond that, to the side it bends to: negative where below
     signed_wrong : the same with the sign of what was corrected: differences between nodes are wrong
         together
-    quantile : two-sided, of the error
+    quantile : two-sided, of errors that do not lean: those of gaps and of what is beside gold
     doubt : likely size of the remaining bias, in shares of spread times sqrt(2 KL)
     trusted_kl : nats
     corrected : whether there were samples enough to correct anything

@@ -273,8 +273,8 @@ def _cheaper(found: Findings, source: str) -> Iterator[Step]:
 
 def _plan(limit: Frontier, source: str, kl: float) -> str:
     """The command, where the base's own samples tell of that KL: plans know of no policies."""
-    reach = getattr(limit, "base", limit).trusted_kl
-    told = source and kl <= reach and plannable(limit)
+    base = getattr(limit, "base", limit)
+    told = source and kl <= base.trusted_kl and plannable(base)
     return f"klimit plan {source} --kl {kl:.2g}" if told else ""
 
 
