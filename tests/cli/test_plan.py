@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -61,3 +62,19 @@ def test_describe_says_what_is_read(klimit, write_jsonl, rows):
     assert document["schema"] == "klimit.describe/1"
     assert [row["reward"] for row in document["rewards"]] == ["quality", "toxicity"]
     assert document["prompt_key"] == "prompt_id"
+
+
+@pytest.mark.parametrize(
+    "command", [["limit"], ["plan", "--kl", "0.5"], ["audit", "--at", "1,0.5"]]
+)
+def test_samples_of_another_temperature_are_warned_of(klimit, tmp_path, command):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "cold.jsonl"
+    rows = [
+        {"prompt": f"p{i % 30}", "rm": x, "temperature": 0.7}
+        for i, x in enumerate(rng.normal(size=480))
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    found = klimit(command[0], str(path), *command[1:])
+    assert found.code == 0
+    assert "warning: the base was sampled at temperature 0.7" in found.err

@@ -284,3 +284,26 @@ def test_control_characters_in_a_reward_name_never_reach_the_terminal(normal):
     }
     found = klimit.plan(klimit.read(rows), kl=0.5, reward="reward\x1b[31m")
     assert "\x1b" not in str(found)
+
+
+def test_two_rewards_are_planned_for_alike_whatever_they_are_called(binary):
+    plans = [klimit.plan(rewards, kl=1.0) for rewards in (binary, 2.0 * binary - 1, 100.0 * binary)]
+    assert_allclose([float(p.gain.value) for p in plans[1:]],
+                    [scale * float(plans[0].gain.value) for scale in (2, 100)], rtol=1e-6)  # fmt: skip
+
+
+def test_a_budget_below_that_of_best_of_2_is_said_to_be_too_small_and_nothing_ties(normal):
+    (said,) = klimit.plan(normal, kl=0.1).notes
+    assert said == "no N spends so little: best-of-2 spends 0.19 nats."
+
+
+@pytest.mark.parametrize("size", [10, 24, 100])
+def test_a_budget_that_is_trusted_needs_no_more_samples_than_there_are(size):
+    limit = klimit.frontier(np.random.default_rng(0).normal(size=(300, size)))
+    assert limit.trusted_kl > 0.1
+    assert limit.samples_needed(0.1) <= size
+
+
+def test_rewards_that_are_equal_kept_by_another_gain_nothing_at_all():
+    gold = np.random.default_rng(0).normal(size=(20, 16))
+    assert klimit.best_of_n(np.ones((20, 16)), n=4, judge=gold).gain.value == 0
