@@ -20,6 +20,7 @@ from scipy import special, stats
 from benchmarks import truth
 from benchmarks.laws import Laws, Levels, Mixture, Part
 from benchmarks.shapes import (
+    ATOM,
     BETA,
     EXPONENTIAL,
     GAMMA,
@@ -216,6 +217,26 @@ def _bimodal(u: Array) -> Laws:
     return Mixture(len(u), (Part(NORMAL, 1 - w, -0.5, 0.4), Part(NORMAL, w, 1.0, 0.4)))
 
 
+def verdicts(
+    rate: Callable[[Array], Array], passed: Part, failed: Part, *, own: float = 0.0
+) -> Callable[[Array], Laws]:
+    """A verdict of 0 or 1 and a remainder; prompts' remainders differ by up to `own` in size.
+
+    Harder prompts have longer answers, so the remainders are the larger the lower the pass rate.
+    """
+
+    def law(u: Array) -> Laws:
+        q = rate(u[:, 0])
+        size = 1 + own * (1 - 2 * u[:, 0])
+        good, bad = (
+            Part(p.shape, w, base + size * p.loc, size * p.scale, p.a, p.b)
+            for p, w, base in ((passed, q, 1.0), (failed, 1 - q, 0.0))
+        )
+        return Mixture(len(u), (bad, good))
+
+    return law
+
+
 DEV = (
     Family("normal", scaled(Part(NORMAL))),
     Family("uniform", scaled(Part(UNIFORM, scale=2.0))),
@@ -275,6 +296,25 @@ RLVR = (
 )
 
 
+_SHORT = Part(UNIFORM, loc=-0.1, scale=0.1)
+_LONG = Part(UNIFORM, loc=-0.3, scale=0.3)
+_BEND = Part(BETA, loc=-0.4, scale=0.4, a=4.0, b=1.0)
+
+VERDICTS = (
+    Family("short", verdicts(beta_rates(0.6, 1.4), _SHORT, _SHORT)),
+    Family("long", verdicts(beta_rates(1.0, 3.0, unsolvable=0.3), _LONG, _LONG)),
+    Family("bend", verdicts(beta_rates(0.5, 4.0), _BEND, _BEND)),
+    Family(
+        "passed-only",
+        verdicts(beta_rates(0.6, 1.4), Part(UNIFORM, loc=-0.5, scale=0.5), Part(ATOM)),
+    ),
+    Family("own", verdicts(beta_rates(1.0, 2.0), _LONG, _LONG, own=0.6)),
+    Family(
+        "noise", verdicts(beta_rates(2.0, 2.0), Part(NORMAL, scale=0.08), Part(NORMAL, scale=0.08))
+    ),
+)
+
+
 def family_sets() -> dict[str, tuple[Family, ...]]:
     """The named sets; fresh families come from `benchmarks.generator`."""
-    return {"dev": DEV, "heldout": HELDOUT, "rlvr": RLVR}
+    return {"dev": DEV, "heldout": HELDOUT, "rlvr": RLVR, "verdicts": VERDICTS}

@@ -202,7 +202,8 @@ def rate_limits(
     safe = np.where(gain > 0, gain, np.inf)
     reach = (high - low) / 2 / safe
     # an interval longer than the one at smaller budgets is made long by few samples, not by few prompts
-    excess = np.maximum(reach - quantile * np.minimum.accumulate(error / safe), 0.0)
+    usual = np.maximum(quantile * error / safe, reach)
+    excess = reach - np.minimum.accumulate(usual)
     shaky: NDArray[np.float64] = np.maximum(np.maximum(undecided, 0.0) / safe, 0.6 * excess)
     return np.minimum(low, gain), np.maximum(high, gain), shaky
 

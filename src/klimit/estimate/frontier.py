@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from klimit._errors import ArgumentError
-from klimit.estimate import few_levels
-from klimit.estimate.bands import average_bands
+from klimit.estimate import few_levels, two_modes
+from klimit.estimate.bands import average_bands, spread_log_mgf
 from klimit.estimate.curve import Curve
 from klimit.estimate.inputs import RewardColumn, reward_column
 from klimit.estimate.intervals import LIGHT, Tail, quantiles, tail_of
@@ -129,18 +131,13 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
         grid = Grid(START / samples.scale, OCTAVES, PER_OCTAVE)
         stats = statistics(samples, grid, seed=settings.seed)
         members, tail = corrected(column, samples, stats, settings)
-        chosen = members.chosen
         correctable = enough(samples)
-        binary = two_levels(column, samples, settings)
-        if binary is not None and correctable:
-            rates, tilts = _rates(*binary, settings)
-            from klimit.estimate.bands import spread_log_mgf
-
-            if samples.counts.min() < _MANY:
-                chosen = spread_log_mgf(tilts, rates.value, grid.tilts)
-                chosen = np.maximum(chosen, members.plugin)
-            members = Members(grid, members.plugin, members.chosen, np.stack([chosen]),
-                              members.plugin_without, members.chosen_without, members.weights)  # fmt: skip
+        if correctable:
+            members, tail, rates = _by_pass_rates(column, samples, stats, members, tail, settings)
+        chosen = members.chosen
+        if rates is not None and samples.counts.min() < _MANY:
+            mixed, tilts = rates
+            chosen = np.maximum(spread_log_mgf(tilts, mixed.value, grid.tilts), members.plugin)
         curve = Curve.convex(
             grid.tilts, chosen, ceiling_gain=ceiling_gain, ceiling_kl=ceiling_kl, cap=cap
         )
@@ -149,7 +146,7 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
         level=settings.level, fixed=settings.prompts == "fixed",
         largest_kl=float(np.log(samples.counts.max())), horizon=horizon(samples),
         saturation=ceiling_kl if rates is None else np.inf, correctable=correctable,
-        lost=samples.lost(), rates=None if rates is None else (rates, tilts),
+        lost=samples.lost(), rates=rates,
     )  # fmt: skip
     return Frontier(column.ids, column.name, samples, settings, curve, members, bands, tail, cap)
 
@@ -197,14 +194,35 @@ def _plugin_grid(samples: Samples) -> Grid:
     return Grid(start, int(np.ceil(np.log2(last / start))), 16)
 
 
+def _by_pass_rates(
+    column: RewardColumn, samples: Samples, stats: Statistics, members: Members, tail: Tail,
+    settings: Settings,
+) -> tuple[Members, Tail, tuple[RateBands, Floats] | None]:  # fmt: skip
+    """Members, tail, and the log-mgf from pass rates at tilts, if rewards are verdicts at least in part."""
+    binary = two_levels(column, samples, settings)
+    if binary is not None:
+        successes, step, counts = binary
+        return members, tail, (_rates(successes, counts, settings)(_RATE_TILTS), _RATE_TILTS / step)
+    modes = two_modes.find(samples)
+    if modes is None:
+        return members, tail, None
+    members, rest = two_modes.split(modes, stats, seed=settings.seed)
+    verdicts = _rates(*modes.counted(), settings)
+    quantile = rate_quantile(settings, samples.prompts)
+    return (
+        members,
+        LIGHT,
+        two_modes.whole_bands(modes, rest, stats.grid, _RATE_TILTS, quantile, verdicts),
+    )
+
+
 def _rates(
-    successes: Floats, scale: float, counts: Integers, settings: Settings
-) -> tuple[RateBands, Floats]:
-    bands = pass_rate_bands(
-        successes, counts, _RATE_TILTS, quantile=rate_quantile(settings, len(counts)),
+    successes: Floats, counts: Integers, settings: Settings
+) -> Callable[[Floats], RateBands]:
+    return partial(
+        pass_rate_bands, successes, counts, quantile=rate_quantile(settings, len(counts)),
         fixed=settings.prompts == "fixed", of_rate=log_mgf_of_rate,
     )  # fmt: skip
-    return bands, _RATE_TILTS / scale
 
 
 def rate_quantile(settings: Settings, prompts: int) -> float:

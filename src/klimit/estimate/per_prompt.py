@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit.estimate import frontier as average
+from klimit.estimate import two_modes
 from klimit.estimate.bands import Bands, edge_of_trust, kl_nodes, rate_limits
 from klimit.estimate.curve import Curve
 from klimit.estimate.few_levels import shared_levels
@@ -71,12 +72,7 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
     """The per-prompt frontier; see `klimit.frontier`. It is never above the `shared` budget's."""
     if samples.scale == 0:
         return Frontier.flat(column, samples, settings)
-    spread = np.sqrt(samples.variances[samples.variances > 0])
-    low, high = np.log2(spread.min() / samples.scale), np.log2(spread.max() / samples.scale)
-    # every prompt needs its own range of tilts
-    below = int(np.clip(np.ceil(high - 1e-9), 0, 8)) + 2  # the smallest budgets need smaller tilts
-    octaves = average.OCTAVES + below + int(np.clip(np.ceil(-low - 1e-9), 0, 8))
-    grid = Grid(average.START / samples.scale / 2.0**below, octaves, average.PER_OCTAVE)
+    grid = _grid(samples)
     kl = kl_nodes(float(np.log(samples.counts.max())))
     correct = average.correctable(samples, settings)
     sums = _read(samples, grid, kl, settings.seed, correct)
@@ -85,7 +81,7 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
     full = with_left_out(sums.full / counts, weights)
     cap = average.reward_cap(samples, settings)
     tail = LIGHT
-    candidates = full[None]
+    candidates, rates = full[None], None
     if correct:
         biased = np.maximum(sums.biased, 1)[:, None]
         bias_weights = sums.biased / max(sums.biased.sum(), 1)
@@ -95,12 +91,18 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
         total, change = _model_bias(samples, model, kl, settings.seed)
         eighth, half, quarter = (x / biased for x in (sums.eighth, sums.half, sums.quarter))
         candidates = _candidates(full, eighth, half, quarter, bias_weights, total, change)
-    binary = average.two_levels(column, samples, settings) if correct else None
-    rates = None if binary is None else _rates(*binary, kl, settings)
+        binary = average.two_levels(column, samples, settings)
+        modes = two_modes.find(samples) if binary is None else None
+        if binary is not None:
+            successes, step, number = binary
+            rates = _rates(successes, number, kl, step, settings)
+        elif modes is not None:
+            jack = with_left_out(eighth, bias_weights)
+            rates, tail = _rates_and_rest(modes, full, jack, weights, kl, shared, settings), LIGHT
     middle = np.argsort(candidates[:, 0], axis=0)[(len(candidates) - 1) // 2]
     chosen = np.take_along_axis(candidates, middle[None, None, :], axis=0)[0]
     if rates is not None:
-        chosen[0] = rates.value
+        chosen += rates.value - chosen[0]
     chosen = np.maximum(chosen, full)
     if correct:
         chosen *= np.minimum(shared.curve.at_kl(kl).gain / chosen[0], 1.0)
@@ -111,6 +113,15 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
         correct, rates,
     )  # fmt: skip
     return Frontier(column.ids, column.name, samples, settings, curve, None, bands, tail, cap)
+
+
+def _grid(samples: Samples) -> Grid:
+    """Tilts for every prompt's own range of them."""
+    spread = np.sqrt(samples.variances[samples.variances > 0])
+    low, high = np.log2(spread.min() / samples.scale), np.log2(spread.max() / samples.scale)
+    below = int(np.clip(np.ceil(high - 1e-9), 0, 8)) + 2  # the smallest budgets need smaller tilts
+    octaves = average.OCTAVES + below + int(np.clip(np.ceil(-low - 1e-9), 0, 8))
+    return Grid(average.START / samples.scale / 2.0**below, octaves, average.PER_OCTAVE)
 
 
 def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) -> _Fronts:
@@ -252,9 +263,9 @@ def _candidates(
 
 
 def _rates(
-    successes: Floats, scale: float, counts: Integers, kl: Floats, settings: Settings
+    successes: Floats, counts: Integers, kl: Floats, step: Floats | float, settings: Settings
 ) -> RateBands:
-    """What the mixture of pass rates says of the mean gain at every node."""
+    """What the mixture of pass rates says of the mean gain at every node; `step` is what passing gains."""
     from scipy.interpolate import PchipInterpolator
 
     points = np.geomspace(kl[0], kl[-1], _RATE_BUDGETS)
@@ -268,7 +279,27 @@ def _rates(
         np.stack([found.value, found.low, found.high, found.open]) / np.sqrt(points),
         axis=1,
     )
-    return RateBands(*(scale * np.sqrt(kl) * smooth(np.log(kl))))
+    return RateBands(*(step * np.sqrt(kl) * smooth(np.log(kl))))
+
+
+def _rates_and_rest(
+    modes: two_modes.Modes, full: Floats, jackknife: Floats, weights: Floats, kl: Floats,
+    shared: Frontier, settings: Settings,
+) -> RateBands:  # fmt: skip
+    """The same of verdicts with a remainder: a pass gains what it does at the tilt of that budget."""
+    assert shared.members is not None
+    tilts = shared.members.grid.tilts
+    tilt = np.clip(shared.curve.at_kl(kl).tilt, tilts[0], tilts[-1])
+    step = modes.felt(tilt) / tilt
+    verdicts = modes.verdicts
+    own = _read(verdicts, _grid(verdicts), kl, settings.seed, True)
+    own_jack = with_left_out(
+        own.eighth / np.maximum(own.biased, 1)[:, None], own.biased / own.biased.sum()
+    )
+    own_full = with_left_out(modes.group_means(gain_of_rate, kl), weights)
+    rest = two_modes.Rest.of(full - step * own_full, jackknife - step * own_jack, weights)
+    quantile = average.rate_quantile(settings, verdicts.prompts)
+    return rest.added_to(_rates(*modes.counted(), kl, step, settings), quantile)
 
 
 def _curve(kl: Floats, gain: Floats, grid: Grid, samples: Samples, cap: float) -> Curve:
