@@ -117,3 +117,28 @@ def test_no_policy_wins_more_than_always(estimator):
         assert (gain.value <= 0.5).all()
         assert (gain.high <= 0.5 + 1e-12).all()
     assert wins(rewards).kl(0.6).value == np.inf
+
+
+@pytest.mark.parametrize("budget", ["average", "per-prompt"])
+@pytest.mark.parametrize("low", [0.0, -1.0])
+def test_the_base_wins_half_of_the_time_and_no_prompt_of_verdicts_more_than_always_passing(
+    low, budget
+):
+    rng = np.random.default_rng(2)
+    rewards = (rng.random((60, 10)) < rng.beta(0.5, 2, size=(60, 1))).astype(float)
+    limit = wins(rewards * (1 - low) + low, budget=budget)
+    table = limit.prompts(2.0)
+    assert set(table["mean_reward"]) == {0.5}
+    assert (table["gain"].to_numpy() <= (1 - rewards.mean(axis=1)) / 2 + 1e-12).all()
+    assert_allclose(table["gain"].mean(), limit.gain(2.0).value)
+    assert limit.settings == wins(rng.normal(size=(9, 9)), budget=budget).settings
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+def test_verdicts_stay_so_where_their_convergence_is_asked_for(low):
+    rng = np.random.default_rng(2)
+    rewards = (rng.random((60, 10)) < rng.beta(0.5, 2, size=(60, 1))).astype(float)
+    half = wins(rewards * (1 - low) + low).convergence(1.0)
+    whole = klimit.frontier(rewards).convergence(1.0)
+    assert_allclose(half.gain.value, whole.gain.value / 2)
+    assert_allclose(half.plugin, whole.plugin / 2)

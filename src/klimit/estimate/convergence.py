@@ -144,9 +144,11 @@ def _dealt(limit: Frontier) -> list[Floats]:
 
 
 def _restored(rewards: Floats, limit: Frontier) -> Floats:
-    """Rewards as they were before they were centred, where their range matters."""
+    """Rewards as they were before they were centred, where their range or ties matter."""
     settings = limit.settings
-    if settings.range_implied and settings.objective == "reward":
+    if settings.objective == "win-rate":
+        return rewards.round(9)
+    if settings.range_implied:
         return np.round(rewards)  # 0 and 1
     return rewards if settings.reward_range is None else np.clip(rewards, *settings.reward_range)
 

@@ -43,11 +43,11 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
     import polars as pl
 
     samples = limit.samples
-    room = np.full(samples.prompts, np.inf)
+    means, room = samples.means, np.full(samples.prompts, np.inf)
     if limit.settings.objective == "win-rate":
-        room = 1 - samples.means
+        means, room = np.full(samples.prompts, limit.base_reward), 1 - means
     elif limit.settings.reward_range is not None:
-        room = np.maximum(limit.settings.reward_range[1] - samples.means, samples.tops)
+        room = np.maximum(limit.settings.reward_range[1] - means, samples.tops)
     passes = Passes.of(samples) if limit.settings.estimator == "corrected" else None
     none, share = np.zeros(samples.prompts), np.sqrt(samples.variances) / samples.counts
     if limit.settings.budget == "per-prompt":
@@ -82,7 +82,7 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
         {
             "prompt_id": [ids[i] for i in keep],
             "samples": samples.counts,
-            "mean_reward": samples.means,
+            "mean_reward": means,
             "gain": gain,
             "kl": spent,
             "headroom": samples.tops,

@@ -31,19 +31,20 @@ _FEW_TIES = 1e-3  # share of tied pairs below which a reward counts as continuou
 
 def solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontier:
     """The win-rate frontier; see `klimit.frontier`."""
+    known = replace(settings, reward_range=(0.0, 1.0), range_implied=True)
     binary = average.two_levels(column, samples, settings)
     if binary is not None and samples.scale > 0:
         halved = replace(column, values=column.values * (0.5 / binary[1]))
         span = (float(np.nanmin(halved.values)), float(np.nanmax(halved.values)))
-        known = replace(settings, objective="reward", reward_range=span, range_implied=True)
+        own = replace(known, objective="reward", reward_range=span)
         again = collect(
             halved.values, np.asarray(halved.lengths, dtype=np.int64), seed=settings.seed
         )
-        limit = average.average(halved, again, known)
+        limit = average.average(halved, again, own)
         if settings.budget == "per-prompt":
-            limit = per_prompt.solve(halved, again, known, limit)
-        return replace(limit, settings=settings)
-    known = replace(settings, reward_range=(0.0, 1.0), range_implied=True)
+            limit = per_prompt.solve(halved, again, own, limit)
+        moved = again.means + (1 - span[1])  # a failure ties with failures, a success beats them
+        return replace(limit, samples=replace(again, means=moved), settings=known)
     ranked = ranked_samples(samples)
     if ranked.scale == 0:
         return Frontier.flat(column, ranked, known)
