@@ -344,6 +344,12 @@ def test_an_impossible_n_is_an_error_of_one_line(n, seen):
     assert "\n" not in str(error.value)
 
 
+def test_an_impossible_level_or_seed_is_an_error():
+    for options in ({"level": "a"}, {"level": 1.0}, {"seed": -1}):
+        with pytest.raises(ArgumentError, match="must"):
+            klimit.best_of_n(np.random.default_rng(0).normal(size=(5, 8)), n=2, **options)
+
+
 def test_impossible_data_are_errors_of_one_line():
     with pytest.raises(DataError, match="several samples"):
         klimit.best_of_n(np.ones((5, 1)), n=1)

@@ -29,6 +29,7 @@ DATA = normal_ensemble(np.random.default_rng(14), 12, 6, members=2)
         ({}, {"weights": [1.0]}, ArgumentError, "one finite number per proxy"),
         ({}, {"weights": {"rm9": 1.0}}, ArgumentError, "'rm9', which is no proxy"),
         ({}, {"level": 95}, ArgumentError, "level must lie"),
+        ({}, {"proxies": ["rm0", "rm1"], "reward_range": (0, 1)}, ArgumentError, "the range of gold"),
         ({"rm2": DATA["rm0"]}, {}, DataError, "'rm0' and 'rm2' give every answer the same reward"),
         ({"rm2": 2 * DATA["rm0"] + 1}, {}, DataError, "'rm0' and 'rm2' give every answer the same reward"),
         ({"rm2": DATA["rm0"] + 7}, {}, DataError, "one reward under two names"),

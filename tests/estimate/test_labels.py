@@ -339,6 +339,8 @@ def test_bad_labels_are_refused_in_one_line():
         with pytest.raises(kind, match=said) as problem:
             few_labels(base, gold=labels)
         assert "\n" not in str(problem.value)
+    with pytest.raises(ArgumentError, match=r"reward_range=\(5, 6\) was given beside few labels"):
+        klimit.hacking(proxy, gold=kept, reward_range=(5, 6))
     good = few_labels(proxy, gold=kept)
     for wrong in (-1.0, float("nan")):
         with pytest.raises(ArgumentError):

@@ -191,3 +191,13 @@ def test_bad_judgements_are_refused_in_one_line():
         assert "\n" not in str(problem.value)
     with pytest.raises(ArgumentError, match="were both given"):
         klimit.hacking(proxy, gold=proxy, judgements=table)
+    with pytest.raises(ArgumentError, match=r"reward_range=\(0, 1\) was given beside judgements"):
+        klimit.hacking(proxy, judgements=table, reward_range=(0, 1))
+    found = klimit.hacking(proxy, judgements=table)
+    assert found.next(1, kl=0.3).height == 1
+    with pytest.raises(ArgumentError, match="a whole number of judgements"):
+        found.next("a", kl=0.3)
+    with pytest.raises(ArgumentError, match="seed must be"):
+        found.next(5, kl=0.3, seed=-1)
+    with pytest.raises(DataError, match="is the same for all samples"):
+        klimit.hacking(np.ones_like(proxy), judgements=table).next(5, kl=0.3)

@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import klimit
-from klimit import ArgumentError
+from klimit import ArgumentError, DataError
 from klimit.estimate.labels import few_labels
 from klimit.estimate.labels.choosing import choose
 from klimit.estimate.labels.tilting import Rows, tilting
@@ -139,14 +139,19 @@ def test_sample_ids_of_the_base_are_used_and_unknown_ones_refused():
 def test_wishes_that_cannot_be_are_refused():
     proxy, gold = pair(6, prompts=20)
     few = few_labels(proxy, gold=with_gold(klimit.first_labels(proxy, n=60), gold))
-    for n in (0, 1, True, 2.5):
-        with pytest.raises(ArgumentError):
+    for n in (0, 1, True, 2.5, "5"):
+        with pytest.raises(ArgumentError, match="a whole number of labels"):
             few.next(n)
-    for kl in (0.0, -1.0, float("inf")):
-        with pytest.raises(ArgumentError):
+        with pytest.raises(ArgumentError, match="a whole number of labels"):
+            klimit.first_labels(proxy, n=n)
+    for kl in (0.0, -1.0, float("inf"), "a"):
+        with pytest.raises(ArgumentError, match="a positive number of nats"):
             few.next(4, kl=kl)
-    with pytest.raises(ArgumentError):
-        klimit.first_labels(proxy, n=0)
+        with pytest.raises(ArgumentError, match="a positive number of nats"):
+            klimit.first_labels(proxy, n=4, kl=kl)
+    for asked in (True, False):
+        with pytest.raises(DataError, match="is the same for all samples"):
+            klimit.first_labels(np.ones((20, 24)), n=4, pairs=asked)
     every = few.next(10_000, kl=0.3)
     assert every.height == every.select("prompt_id", "sample").unique().height
     assert_allclose(every["label_chance"].max(), 1.0)

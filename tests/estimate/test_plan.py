@@ -196,9 +196,12 @@ def test_ragged_and_missing_rewards_are_planned_for(normal):
         ({"n": 1}, "n=1 was given; a whole number of answers, 2 or more"),
         ({"n": 2.5}, "n=2.5 was given"),
         ({"beta": float("inf")}, "beta=inf was given"),
-        ({"kl": 1.0, "error": 0.0}, "error=0 was given"),
+        ({"kl": 1.0, "error": 0.0}, "error=0.0 was given"),
         ({"kl": 1.0, "error": 5}, "error=5 was given"),
+        ({"kl": 1.0, "error": "small"}, "error=small was given"),
         ({"kl": 1.0, "group_size": 1}, "group_size=1 was given"),
+        ({"kl": 1.0, "group_size": "a"}, "group_size='a' was given"),
+        ({"kl": 1.0, "group_size": float("inf")}, "group_size=inf was given"),
     ],
 )
 def test_what_cannot_be_planned_for_is_said_in_a_line(normal, given, said):

@@ -77,7 +77,7 @@ def test_a_stated_range_says_what_the_best_reward_is():
     [
         ({"by": "luck"}, "by must be one of 'headroom', 'zero-signal', 'saturated'"),
         ({"by": "saturated", "nearly": 0.0}, "a share of samples"),
-        ({"by": "headroom", "group": 1}, "2 or more completions"),
+        ({"by": "headroom", "group": 1}, "a whole number of completions"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(how, said):

@@ -265,6 +265,23 @@ def test_the_nuisance_takes_its_share_and_can_be_held():
     assert found.fixed_gold_gain.value > hack.gold_gain(0.25).value
 
 
+@pytest.mark.filterwarnings("ignore::klimit.EstimateWarning")
+def test_where_no_price_holds_the_nuisance_nothing_held_is_trusted():
+    rng = np.random.default_rng(1)
+    length = rng.exponential(size=(60, 16))
+    gold = rng.normal(size=(60, 16)) + 0.3 * length
+    base = {"rm": length**2, "human": gold, "length": length}
+    hack = hacking(base, proxy="rm", gold="human", nuisance="length")
+    found = hack.nuisance(0.5)
+    for held in (found.fixed_proxy_gain, found.fixed_gold_gain):
+        assert not held.trusted
+        assert held.high == np.inf
+        assert "no price was found" in held.note
+    # value and price are of one policy
+    own = hacking(base | {"rm": length**2 - found.price * length}, proxy="rm", gold="human")
+    assert_allclose(found.fixed_proxy_gain.value, own.proxy_gain(0.5).value)
+
+
 def test_samples_without_one_of_the_rewards_are_left_out():
     proxy, gold = normal_pair(np.random.default_rng(17), prompts=40, samples=20)
     holes = gold.copy()
@@ -396,6 +413,8 @@ def test_bad_names_are_refused_in_one_line():
         hacking([[0.0, 1.0]], gold="human")
     with pytest.raises(ArgumentError, match="prompts must be one of"):
         hacking(base, proxy="rm", gold="human", prompts="all")
+    with pytest.raises(ArgumentError, match="level must lie"):
+        hacking(base, proxy="rm", gold="human", level="high")
     frame = klimit.read({"prompt": ["a", "a"], "rm": [0.5, 1.0], "gold": [0, 1]})
     with pytest.raises(ArgumentError, match="no name of a reward"):
         hacking(frame, gold="gold")

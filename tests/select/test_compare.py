@@ -180,7 +180,12 @@ def test_a_gain_that_may_be_none_is_not_said_to_be_one():
         ({"gold": GOLD, "n": 7}, "no prompt has more than 6 samples"),
         ({"gold": GOLD, "candidates": 9}, "no prompt has more than 6 samples"),
         ({"gold": GOLD, "beta": -1.0}, "positive numbers"),
+        ({"gold": GOLD, "beta": "a"}, "positive numbers"),
+        ({"gold": GOLD, "beta": [1.0, np.inf]}, "positive numbers"),
+        ({"gold": GOLD, "candidates": [2, 4]}, "a whole number of answers"),
         ({"gold": GOLD, "level": 2}, "level must lie"),
+        ({"gold": GOLD, "level": "a"}, "level must lie"),
+        ({"gold": GOLD, "seed": -1}, "seed must be zero or a positive integer"),
         ({"gold": GOLD[:1]}, "same samples"),
     ],
 )

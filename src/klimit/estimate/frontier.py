@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from klimit._errors import ArgumentError
 from klimit.estimate import few_levels, two_modes
 from klimit.estimate.bands import average_bands, spread_log_mgf
+from klimit.estimate.checks import check_choice, check_level, check_seed, known_range, only
 from klimit.estimate.curve import Curve
 from klimit.estimate.inputs import RewardColumn, reward_column
 from klimit.estimate.intervals import LIGHT, Tail, quantiles, tail_of
@@ -90,14 +90,15 @@ def frontier(
     >>> print(limit.gain(kl=0.5))  # the truth is 1
     0.987 [0.973, 1.013]
     """
-    _one_of("budget", budget, ("average", "per-prompt"))
-    _one_of("prompts", prompts, ("drawn", "fixed"))
-    _one_of("estimator", estimator, ("corrected", "plugin"))
-    _one_of("objective", objective, ("reward", "win-rate"))
-    _check_numbers(level, seed)
+    check_choice("budget", budget, ("average", "per-prompt"))
+    check_choice("prompts", prompts, ("drawn", "fixed"))
+    check_choice("estimator", estimator, ("corrected", "plugin"))
+    check_choice("objective", objective, ("reward", "win-rate"))
+    check_level(level)
+    check_seed(seed)
     column = reward_column(base, reward)
     samples = collect(column.values, np.asarray(column.lengths, dtype=np.int64), seed=seed)
-    reward_range, implied = _range(column, reward_range)
+    reward_range, implied = known_range(column, reward_range)
     settings = Settings(
         column.name, budget, prompts, estimator, objective, reward_range, implied, level, seed
     )
@@ -235,7 +236,7 @@ def two_levels(
 ) -> tuple[Floats, float, Integers] | None:
     """Successes, the step between the two levels, and counts, if rewards have just two levels."""
     low, high = float(np.nanmin(column.values)), float(np.nanmax(column.values))
-    if low == high or not _only(column.values, low, high):
+    if low == high or not only(column.values, low, high):
         return None
     successes = np.round((samples.means - low) / (high - low) * samples.counts)
     order = np.argsort(samples.rank)
@@ -268,51 +269,3 @@ def reward_cap(samples: Samples, settings: Settings) -> float:
     if settings.reward_range is None:
         return np.inf
     return settings.reward_range[1] - ordered_mean(samples.means, samples)
-
-
-def _range(
-    column: RewardColumn, reward_range: tuple[float, float] | None
-) -> tuple[tuple[float, float] | None, bool]:
-    values = column.values
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if reward_range is None:
-        binary = low in (0.0, 1.0) and high in (0.0, 1.0) and _only(values, 0.0, 1.0)
-        return ((0.0, 1.0), True) if binary else (None, False)
-    try:
-        least, most = map(float, reward_range)
-    except (TypeError, ValueError):
-        raise ArgumentError(
-            f"reward_range must be two numbers, the least and the largest reward; got {reward_range!r}."
-        ) from None
-    if not least <= low <= high <= most:
-        raise ArgumentError(
-            f"rewards from {low:g} to {high:g} were seen, outside reward_range={reward_range}. "
-            "Give the range that rewards can take, or leave it out."
-        )
-    return (least, most), False
-
-
-def _only(values: Floats, low: float, high: float) -> bool:
-    """Whether every reward is one of two values or missing; huge arrays are looked at in pieces."""
-    step = 2**16
-    pieces = (values[start : start + step] for start in range(0, len(values), step))
-    return all(bool(((x == low) | (x == high) | np.isnan(x)).all()) for x in pieces)
-
-
-def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ArgumentError(
-            f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}."
-        )
-
-
-def _check_numbers(level: Any, seed: Any) -> None:
-    if not isinstance(level, (float, int)) or not 0 < level < 1:
-        raise ArgumentError(f"level must lie between 0 and 1; got {level!r}. 0.95 is usual.")
-    check_seed(seed)
-
-
-def check_seed(seed: Any) -> None:
-    """Refuse what no generator can start from."""
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ArgumentError(f"seed must be zero or a positive integer; got {seed!r}.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit._errors import ArgumentError, DataError
+from klimit.estimate.checks import check_choice, is_number, whole
 from klimit.estimate.kernel import Floats
 
 if TYPE_CHECKING:
@@ -59,12 +60,10 @@ def prompt_list(
     """
     import polars as pl
 
-    if by not in LISTS:
-        raise ArgumentError(f"by must be one of {', '.join(map(repr, LISTS))}; got {by!r}.")
-    if not 0 < nearly <= 1:
+    check_choice("by", by, LISTS)
+    if not is_number(nearly) or not 0 < nearly <= 1:
         raise ArgumentError(f"nearly={nearly!r} was given; a share of samples was expected: 0.9.")
-    if group < 2 or group != int(group):
-        raise ArgumentError(f"group={group!r} was given; 2 or more completions were expected.")
+    group = whole("group", group, "completions")
     if limit.settings.objective != "reward":
         raise DataError(
             "the samples of a win-rate limit are ranks; lists need rewards: objective='reward'."
@@ -72,7 +71,7 @@ def prompt_list(
     samples = limit.samples
     frame = limit.prompts(kl).with_columns(
         pl.Series("at_top", at_top(limit)),
-        pl.Series("no_signal", no_signal(samples, int(group))).fill_nan(None),
+        pl.Series("no_signal", no_signal(samples, group)).fill_nan(None),
     )
     if by == "headroom":
         return frame.sort("headroom", "gain", descending=True, maintain_order=True)

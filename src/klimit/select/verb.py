@@ -11,6 +11,7 @@ from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.estimate.best_of_n.candidates import Candidates, candidates, sizes_asked
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
+from klimit.estimate.checks import check_level, check_seed, whole
 from klimit.estimate.samples import nearly_all
 from klimit.estimate.tuning import tune, tuned_mean
 from klimit.select.measure import RULES, Kept, best_of, of_rule
@@ -85,10 +86,12 @@ def compare(
     >>> print(found.difference("best-of-n", "soft best-of-n"))
     0.13 [0.00, 0.26]
     """
-    if not 0 < level < 1:
-        raise ArgumentError(f"level must lie between 0 and 1; got {level}. 0.95 is usual.")
+    check_level(level)
+    check_seed(seed)
     data, sizes = _data(base, proxy, gold, n)
-    drawn = int(sizes_asked(sizes[-1] if candidates is None else candidates))
+    drawn = sizes[-1]
+    if candidates is not None:
+        drawn = whole("candidates", candidates, "answers", least=1)
     data = data.enough(max(sizes[-1], drawn))
     made, prompts = sheets(data), len(data.lengths)
     kept = best_of(made, sizes, prompts)
@@ -142,8 +145,11 @@ def _betas(beta: Any, scale: float, strongest: float) -> list[float]:
     if beta is None:
         unit = scale if scale > 0 else 1.0
         return [float(f"{x:.3g}") for x in unit * np.geomspace(_MILDEST, strongest, _SETTINGS)]
-    asked = np.atleast_1d(np.asarray(beta, dtype=float)).ravel()
-    if not asked.size or not (asked > 0).all():
+    try:
+        asked = np.asarray(beta, dtype=float).ravel()
+    except (TypeError, ValueError):
+        asked = np.empty(0)
+    if not asked.size or not ((asked > 0) & (asked < np.inf)).all():
         raise ArgumentError(
             f"beta={safe(beta, longest=40)} was given; positive numbers (proxy units) were expected."
         )

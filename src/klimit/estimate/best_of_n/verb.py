@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
 from klimit.estimate.best_of_n.candidates import Candidates, candidates, sizes_asked
 from klimit.estimate.best_of_n.efficiency import efficiency
@@ -15,6 +14,7 @@ from klimit.estimate.best_of_n.prompt_means import mean_of_prompts, pairing_rank
 from klimit.estimate.best_of_n.prompts import PromptBestOfN, by_prompt
 from klimit.estimate.best_of_n.ranked import ranked_samples
 from klimit.estimate.best_of_n.result import BestOfN
+from klimit.estimate.checks import check_level, check_seed
 from klimit.estimate.kernel import Floats
 from klimit.estimate.result import Frontier
 from klimit.estimate.samples import collect
@@ -98,8 +98,8 @@ def beside(
     """`best_of_n` with one of these limits of the same base, digit for digit, where one fits."""
     from klimit.estimate.frontier import frontier
 
-    if not 0 < level < 1:
-        raise ArgumentError(f"level must lie between 0 and 1; got {level}. 0.95 is usual.")
+    check_level(level)
+    check_seed(seed)
     asked = sizes_asked(n)
     data = candidates(base, reward, judge).enough(int(asked.max()))
     how: dict[str, Any] = {"reward_range": reward_range, "level": level, "seed": seed}

@@ -130,9 +130,13 @@ class Ensemble(InNotebooks):
 
         if self.course is not None:
             return self.hacking(aggregate).proxy
-        values = self.parts[self._named(aggregate)].values
-        rows = np.split(values, np.cumsum(self.panel.lengths)[:-1])
-        return frontier(rows, reward=aggregate, level=self.settings.level, seed=self.settings.seed)
+        name = self._named(aggregate)
+        if name not in self._promised:
+            rows = np.split(self.parts[name].values, np.cumsum(self.panel.lengths)[:-1])
+            self._promised[name] = frontier(
+                rows, reward=name, level=self.settings.level, seed=self.settings.seed
+            )
+        return self._promised[name]
 
     # ---- members and bounds
 
@@ -181,9 +185,15 @@ class Ensemble(InNotebooks):
 
     def by_size(self, kl: float) -> list[Size]:
         """The rows of `members_needed`, as Estimates."""
-        limit = float(self.limit.gain(float(kl)).value)
-        curves = self._sizes(float(kl))
-        place = np.asarray(float(kl))
+        kl = float(kl)
+        if kl not in self._sized:
+            self._sized[kl] = self._by_size(kl)
+        return self._sized[kl]
+
+    def _by_size(self, kl: float) -> list[Size]:
+        limit = float(self.limit.gain(kl).value)
+        curves = self._sizes(kl)
+        place = np.asarray(kl)
         return [
             Size(
                 size,
@@ -282,6 +292,16 @@ class Ensemble(InNotebooks):
     @cached_property
     def _known(self) -> dict[str, Hacking]:
         """What was read along so far."""
+        return {}
+
+    @cached_property
+    def _promised(self) -> dict[str, Frontier]:
+        """The own frontiers that were solved so far without gold."""
+        return {}
+
+    @cached_property
+    def _sized(self) -> dict[float, list[Size]]:
+        """Sizes at the budgets that were asked for so far."""
         return {}
 
     def _along(self, name: str, values: Floats) -> Hacking:

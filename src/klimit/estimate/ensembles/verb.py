@@ -9,13 +9,13 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._text import safe
+from klimit.estimate.checks import check_level, check_seed, known_range
 from klimit.estimate.ensembles.aggregates import aggregates, can_learn
 from klimit.estimate.ensembles.errors import errors_with_gold, errors_without_gold
 from klimit.estimate.ensembles.gains import course
 from klimit.estimate.ensembles.moments import moments
 from klimit.estimate.ensembles.panel import Panel, panel
 from klimit.estimate.ensembles.result import Ensemble
-from klimit.estimate.frontier import _check_numbers, _range
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.labels.verb import LEAST_PROMPTS
 from klimit.estimate.result import Settings
@@ -84,7 +84,8 @@ def ensemble(
     >>> print(found.errors.correlation, found.errors.floor)  # the truth is 0.36 and 0.36
     0.363 [0.345, 0.381] 0.359 [0.329, 0.389]
     """
-    _check_numbers(level, seed)
+    check_level(level)
+    check_seed(seed)
     penalties = _penalties(penalty)
     found = panel(base, proxies, gold, scale)
     notes = list(found.notes)
@@ -105,10 +106,15 @@ def ensemble(
 
 
 def _settings(found: Panel, reward_range: Any, level: float, seed: int) -> Settings:
-    known, implied = reward_range, False
+    known, implied = None, False
     if found.gold is not None:
         column = RewardColumn(found.gold, found.lengths, found.ids, found.gold_name, {})
-        known, implied = _range(column, reward_range)
+        known, implied = known_range(column, reward_range)
+    elif reward_range is not None:
+        raise ArgumentError(
+            f"reward_range={safe(reward_range, longest=40)} was given, the range of gold, but no gold. "
+            "Give gold=, or leave it out."
+        )
     return Settings(
         found.gold_name, "average", "drawn", "corrected", "reward", known, implied, level, seed
     )

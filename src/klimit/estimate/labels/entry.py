@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from klimit._errors import ArgumentError
+from klimit._text import safe
 
 if TYPE_CHECKING:
     from klimit.estimate.kernel import Floats
@@ -32,9 +33,15 @@ def known_of_few(proxy: Floats, gold: Floats) -> bool:
 
 def sparse(
     base: Any, proxy: Any, gold: Any, judgements: Any, nuisance: Any, *,
-    prompts: Literal["drawn", "fixed"], level: float, seed: int,
+    reward_range: Any, prompts: Literal["drawn", "fixed"], level: float, seed: int,
 ) -> Sparse:  # fmt: skip
     """The answer from few labels, or from judged pairs."""
+    if reward_range is not None:
+        few = "few labels" if judgements is None else "judgements"
+        raise ArgumentError(
+            f"reward_range={safe(reward_range, longest=40)} was given beside {few}, whose estimate makes "
+            "no use of it. Leave it out."
+        )
     from klimit.estimate.labels.preferences import judged
     from klimit.estimate.labels.verb import few_labels
 

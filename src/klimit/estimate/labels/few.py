@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
-from klimit.estimate.frontier import check_seed
+from klimit.estimate.checks import check_seed, whole
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.choosing import choose
 from klimit.estimate.labels.designs import Design
@@ -83,6 +82,7 @@ class FewLabels(Sparse):
             known; the proxy; label_chance and label_round, to be kept beside the new labels so that
             the next estimate is unbiased.
         """
+        n = whole("n", n, "labels")
         seed = self.proxy.settings.seed if seed is None else seed
         check_seed(seed)
         at = self._interest(kl)
@@ -92,7 +92,7 @@ class FewLabels(Sparse):
         spread = np.sqrt(squares(self.known.rows, self.index.place, residual))
         spread = spread if (spread > 0).any() else np.ones(len(spread))
         picked = choose(
-            self.known.rows, tilted.coefficient, spread, np.isnan(self.known.gold), pairs_of(n),
+            self.known.rows, tilted.coefficient, spread, np.isnan(self.known.gold), n // 2,
             seed=seed,
         )  # fmt: skip
         last = int(self.known.round[self.index.place].max(initial=0))
@@ -138,10 +138,3 @@ def correlation(labels: Labels, proxy: Floats, level: float) -> Estimate:
     reach = quantile(level, np.inf) / math.sqrt(free - 1)
     middle = math.atanh(float(np.clip(found, -1 + 1e-9, 1 - 1e-9)))
     return Estimate(found, math.tanh(middle - reach), math.tanh(middle + reach), level)
-
-
-def pairs_of(n: Any) -> int:
-    """Pairs in n labels, for whole numbers of two or more."""
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 2:
-        raise ArgumentError(f"n={n} was given; a whole number of labels, 2 or more, was expected.")
-    return int(n) // 2

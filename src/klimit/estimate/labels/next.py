@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._errors import ArgumentError
-from klimit.estimate.frontier import check_seed
+from klimit._text import safe
+from klimit.estimate.checks import check_seed, positive, whole
 from klimit.estimate.labels.choosing import Choice, choose
 from klimit.estimate.labels.reading import (
     CHANCE,
@@ -18,6 +19,7 @@ from klimit.estimate.labels.reading import (
     sample_names,
 )
 from klimit.estimate.labels.tilting import tilting
+from klimit.estimate.proxy.checks import check_varies
 
 if TYPE_CHECKING:
     import polars as pl
@@ -61,11 +63,7 @@ def first_labels(
     [('0', '8'), ('0', '46')]
     """
     check_seed(seed)
-    if isinstance(n, bool) or not n >= 2 or not 0 < kl < np.inf:
-        raise ArgumentError(
-            f"n={n} labels at kl={kl} nats were asked for; 2 labels or more and a positive KL were "
-            "expected."
-        )
+    n, kl = whole("n", n, "labels"), positive("kl", kl, "nats")
     known = read_known(base, proxy, None, seed=seed)
     most = int(known.whole.lengths.max(initial=1))
     if kl > np.log(most):
@@ -78,10 +76,11 @@ def first_labels(
     if pairs:
         from klimit.estimate.labels.preferences import pairs_frame
 
-        return pairs_frame(known, limit, int(n), kl, 1, seed=seed)
+        return pairs_frame(known, limit, n, kl, 1, seed=seed)
+    check_varies(known.rows.proxy, known.rows.lengths, safe(known.column.name, longest=40))
     tilted = tilting(known.rows, float(limit.curve.at_kl(kl).tilt))
     ones = np.ones(len(known.gold))
-    picked = choose(known.rows, tilted.coefficient, ones, ones, int(n) // 2, seed=seed)
+    picked = choose(known.rows, tilted.coefficient, ones, ones, n // 2, seed=seed)
     return frame_of(known, picked, 1)
 
 

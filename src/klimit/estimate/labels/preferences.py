@@ -10,14 +10,16 @@ import numpy as np
 
 from klimit._errors import DataError
 from klimit._estimate import Estimate
+from klimit._text import safe
+from klimit.estimate.checks import check_seed, whole
 from klimit.estimate.labels.choosing import shares, systematic
-from klimit.estimate.labels.few import pairs_of
 from klimit.estimate.labels.judged import read_judgements
 from klimit.estimate.labels.pairwise import Pairing
 from klimit.estimate.labels.powered import Powered
 from klimit.estimate.labels.reading import CHANCE, ROUND, Known, proxy_frontier, sample_names
 from klimit.estimate.labels.result import Sparse
 from klimit.estimate.labels.verb import LEAST, LEAST_PROMPTS
+from klimit.estimate.proxy.checks import check_varies
 from klimit.estimate.result import Frontier
 
 if TYPE_CHECKING:
@@ -112,13 +114,11 @@ class FewJudgements(Sparse):
             prompt_id, sample_a and sample_b (ids, or places within the prompt from 0, in random order),
             label_chance and label_round, to be kept beside `preferred`.
         """
-        pairs_of(max(n, 2) if n == 1 else n)
-        settings = self.proxy.settings
-        rounds = self.pairing.judgements.round
-        return pairs_frame(
-            self.known, self.proxy, int(n), self._interest(kl), int(rounds.max(initial=0)) + 1,
-            seed=settings.seed if seed is None else seed,
-        )  # fmt: skip
+        n = whole("n", n, "judgements", least=1)
+        seed = self.proxy.settings.seed if seed is None else seed
+        check_seed(seed)
+        last = int(self.pairing.judgements.round.max(initial=0))
+        return pairs_frame(self.known, self.proxy, n, self._interest(kl), last + 1, seed=seed)
 
 
 def judged(
@@ -184,6 +184,7 @@ def pairs_frame(
     from klimit.estimate.labels.tilting import tilting
 
     rows = known.rows
+    check_varies(rows.proxy, rows.lengths, safe(known.column.name, longest=40))
     tilted = tilting(rows, float(limit.curve.at_kl(kl).tilt))
     share = tilted.weight / tilted.total[rows.prompt]
     even = rows.sum(rows.centred(share) ** 2) * rows.lengths / (rows.lengths - 1)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
 from klimit._notebook import InNotebooks
+from klimit.estimate.checks import positive
 from klimit.estimate.labels.powered import Powered
 from klimit.estimate.labels.reading import Known
 from klimit.estimate.labels.tilting import Tilting, tilting
@@ -269,9 +269,7 @@ class Sparse(ABC, InNotebooks):
     def _interest(self, kl: float | None) -> float:
         if kl is None:
             return self.trusted_kl if 0 < self.trusted_kl < 1 else 1.0
-        if not (math.isfinite(kl) and kl > 0):
-            raise ArgumentError(f"kl={kl} was given; a positive number of nats was expected.")
-        return float(kl)
+        return positive("kl", kl, "nats")
 
 
 def peak_of(few: Sparse) -> Peak | None:

@@ -11,6 +11,7 @@ from klimit._errors import ArgumentError, DataError
 from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.estimate.best_of_n.equal_n import n_kl, n_spending, too_small
+from klimit.estimate.checks import is_number, whole
 from klimit.estimate.frontier import frontier
 from klimit.estimate.inputs import reward_column
 from klimit.estimate.plan.result import Plan
@@ -97,16 +98,12 @@ def plan(
     TRL RLOO: beta=...
     """
     asked, number = _only_one(kl=kl, gain=gain, n=n, beta=beta)
-    if not 0 < error < 1:
+    if not is_number(error) or not 0 < error < 1:
         raise ArgumentError(
-            f"error={error:g} was given; a share of the gain between 0 and 1 was expected, "
+            f"error={safe(error, longest=40)} was given; a share of the gain between 0 and 1 was expected, "
             "such as 0.05."
         )
-    if group_size != int(group_size) or group_size < 2:
-        raise ArgumentError(
-            f"group_size={group_size} was given; a whole number of completions, 2 or more, "
-            "was expected."
-        )
+    group_size = whole("group_size", group_size, "completions")
     limit = frontier(base, reward=reward, reward_range=reward_range, level=level, seed=seed)
     _check(limit)
     spent, slope, reached = _point(limit, asked, number)
@@ -123,7 +120,7 @@ def plan(
     equal_n = int(number) if asked == "n" else n_spending(limit.samples, budget)
     if asked != "n" and equal_n == 2 and too_small(limit.samples, budget):
         equal_n = None
-    settings = _settings(base, limit, budget, float(slope), int(group_size))
+    settings = _settings(base, limit, budget, float(slope), group_size)
     return Plan(
         kl=spent,
         beta=slope,

@@ -15,6 +15,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
+from klimit._text import safe
 from klimit.estimate.intervals import leave_out_error
 from klimit.estimate.kernel import Floats
 
@@ -37,7 +38,7 @@ class Nuisance:
     proxy_part, proxy_rest : the two parts of the proxy's gain, proxy units
     correlation : with the proxy within prompts
     fixed_proxy_gain, fixed_gold_gain : gains of the best policy for the proxy at this KL that keeps
-        the nuisance's mean at the base's
+        the nuisance's mean at the base's; untrusted and without limits where no price was found
     price : proxy units that one unit of the nuisance then costs
     """
 
@@ -65,14 +66,14 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
     own = centred_moments(pairs, pairs.nuisance, pairs.nuisance)
     proxy = centred_moments(pairs, pairs.proxy, pairs.proxy)[0]
     slope = float(readings.covariance[0] / own[0])
-    safe = np.array([max(kl, 1e-9)])
-    tilt = np.minimum(hack.path.tilt_at(safe), hack.path.known[-1])
+    budget = np.array([max(kl, 1e-9)])
+    tilt = np.minimum(hack.path.tilt_at(budget), hack.path.known[-1])
     shift = hack.path.at(readings.read.chosen, tilt)
     gain = hack.path.at(hack.path.gains, tilt)
     gain = gain - gain[0] + float(hack.proxy.gain(kl).value)
     bands = readings.bands
     trusted = kl <= min(bands.trusted_kl, hack.proxy.trusted_kl)
-    wrong = float(bands.at(np.hypot(bands.wrong, bands.bend), safe)[0])
+    wrong = float(bands.at(np.hypot(bands.wrong, bands.bend), budget)[0])
 
     def estimate(values: Floats, doubt: float) -> Estimate:
         error = float(leave_out_error(values[1:], values[0], hack.reads.weights)[0])
@@ -83,7 +84,11 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
         return Estimate(value, low, high, hack.settings.level, trusted, note)
 
     total = float(gain[0, 0]) if gain[0, 0] > 0 else np.nan
-    held, price = hold(hack, kl, slope)
+    held, price, stays = hold(hack, kl, slope)
+    fixed = [held.proxy_gain(kl), held.gold_gain(kl)]
+    if not stays:
+        note = f"no price was found that keeps the mean of {safe(pairs.names[2], longest=40)}"
+        fixed = [replace(x, low=-np.inf, high=np.inf, trusted=False, note=note) for x in fixed]
     part = abs(slope) * wrong
     return Nuisance(
         name=pairs.names[2],
@@ -93,16 +98,16 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
         proxy_part=estimate(slope * shift, part),
         proxy_rest=estimate(gain - slope * shift, part),
         correlation=float(readings.covariance[0] / np.sqrt(own[0] * proxy)),
-        fixed_proxy_gain=held.proxy_gain(kl),
-        fixed_gold_gain=held.gold_gain(kl),
+        fixed_proxy_gain=fixed[0],
+        fixed_gold_gain=fixed[1],
         price=price,
     )
 
 
-def hold(hack: Hacking, kl: float, price: float) -> tuple[Hacking, float]:
+def hold(hack: Hacking, kl: float, price: float) -> tuple[Hacking, float, bool]:
     """The same question for ``proxy - price * nuisance``, the price such that the nuisance's mean stays.
 
-    Secant steps from the price that regression within prompts suggests.
+    Secant steps from the price that regression within prompts suggests; last, whether it stays.
     """
     from klimit.estimate.proxy.verb import along
 
@@ -123,11 +128,12 @@ def hold(hack: Hacking, kl: float, price: float) -> tuple[Hacking, float]:
         chosen = held.nuisance_readings.read.chosen[:1]
         return float(held.path.at(chosen, np.reshape(tilt, (1, 1)))[0, 0]) / readings.spread
 
-    before, shift = 0.0, moved(hack)
-    for _ in range(_STEPS):
-        held = at(price)
-        now = moved(held)
+    before, shift, held = 0.0, moved(hack), at(price)
+    now = moved(held)
+    for _ in range(_STEPS - 1):
         if abs(now) < _CLOSE or now == shift:
             break
         before, price, shift = price, price - now * (price - before) / (now - shift), now
-    return held, price
+        held = at(price)
+        now = moved(held)
+    return held, price, abs(now) < _CLOSE

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from klimit.estimate.frontier import _check_numbers, _one_of, _range, average, correctable, horizon
-from klimit.estimate.frontier import enough as enough_samples
+from klimit.estimate.checks import check_choice, check_level, check_seed, known_range
+from klimit.estimate.frontier import average, correctable, horizon
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.entry import is_table, known_of_few, sparse
 from klimit.estimate.proxy.bands import gold_bands
@@ -54,19 +55,19 @@ def hacking(
     >>> print(hack.gold_gain(kl=0.5))  # the truth is 0.6
     0.604 [0.575, 0.634]
     """
-    _one_of("prompts", prompts, ("drawn", "fixed"))
-    _check_numbers(level, seed)
+    check_choice("prompts", prompts, ("drawn", "fixed"))
+    check_level(level)
+    check_seed(seed)
+    few = partial(sparse, reward_range=reward_range, prompts=prompts, level=level, seed=seed)
     if judgements is not None or is_table(gold):
-        return sparse(
-            base, proxy, gold, judgements, nuisance, prompts=prompts, level=level, seed=seed
-        )
+        return few(base, proxy, gold, judgements, nuisance)
     rewards = read_rewards(base, proxy, gold, nuisance)
     if known_of_few(rewards.proxy.values, rewards.gold):
-        return sparse(base, proxy, gold, None, nuisance, prompts=prompts, level=level, seed=seed)
+        return few(base, proxy, gold, None, nuisance)
     pairs = complete(rewards.proxy, rewards.gold, rewards.nuisance, rewards.names, seed=seed)
     check_pairs(pairs)
     column = pairs.column(pairs.gold, pairs.names[1])
-    reward_range, implied = _range(column, reward_range)
+    reward_range, implied = known_range(column, reward_range)
     settings = Settings(
         pairs.names[1],
         "average",
@@ -86,7 +87,7 @@ def along(pairs: Pairs, settings: Settings) -> Hacking:
     samples = _in_order(pairs.proxy, pairs, settings)
     column = pairs.column(pairs.proxy, pairs.names[0])
     own = replace(settings, reward=pairs.names[0])
-    stated, implied = _range(column, None)
+    stated, implied = known_range(column, None)
     own = replace(own, reward_range=stated, range_implied=implied)
     limit = average(column, samples, own)
     furthest = horizon(samples)
@@ -95,7 +96,7 @@ def along(pairs: Pairs, settings: Settings) -> Hacking:
     if pairs.nuisance is not None:
         wanted.append(pairs.nuisance)
     reads = tilted_reads(pairs, path.grid, path.tilts, *wanted, seed=settings.seed)
-    good = enough_samples(samples) and correctable(samples, own)
+    good = correctable(samples, own)
     model = model_bias(pairs, samples, path, *wanted, seed=settings.seed) if good else None
     spread = [centred_moments(pairs, x, x)[0] ** 0.5 for x in wanted]
     found = []
