@@ -195,18 +195,6 @@ def test_options_that_are_none_are_errors(wrong):
         measured_kl(gaussian(np.random.default_rng(11)), **wrong)
 
 
-def test_halves_average_to_the_whole_and_have_independent_noise():
-    rng = np.random.default_rng(12)
-    run = gaussian(rng, prompts=400, samples=8)
-    found = measured_kl(run)
-    halves = found.halves(seed=3)
-    assert_allclose(halves.mean(axis=0), found.by_prompt)
-    noise = halves - halves.mean()
-    own = 0.5**2 / 12  # variance of D between prompts
-    assert abs((noise[0] * noise[1]).mean() - own) < 0.06
-    assert (found.halves(seed=3) == halves).all()
-
-
 def test_one_prompt_has_no_interval_for_others_but_one_for_itself():
     run = rollouts(draw(np.random.default_rng(13), 50))
     drawn, fixed = (

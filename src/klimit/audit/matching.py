@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit._errors import ArgumentError, DataError
+from klimit._warn import warn
 from klimit.audit.sides import Side, same_population
 from klimit.estimate.samples import Integers
-from klimit.rollouts.guard import warn
 from klimit.rollouts.words import counted, listing, quoted
 
 RECUR = 0.5  # share of the policy's prompts that must recur for steps of one run to be paired,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._errors import ArgumentError, DataWarning
+from klimit._errors import ArgumentError
+from klimit._warn import warn
 from klimit.estimate.inputs import reward_column
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers
@@ -165,10 +165,10 @@ def comparable(base: Side, policy: Side) -> None:
     with np.errstate(over="ignore"):  # what cannot be computed with is refused later
         ours, theirs = (float(np.nanstd(one.values)) for one in (base, policy))
     if theirs > _WIDER * ours > 0:
-        warnings.warn(
+        warn(
             f"reward {quoted(base.reward)} varies {theirs / ours:.0f} times as much in the policy's samples "
-            "as in the base's: are both on one scale?", DataWarning, stacklevel=4,
-        )  # fmt: skip
+            "as in the base's: are both on one scale?"
+        )
 
 
 def same_population(base: Side, policy: Side) -> bool:

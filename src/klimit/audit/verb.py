@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from klimit._errors import ArgumentError, EstimateWarning
 from klimit._text import safe
+from klimit._warn import warn
 from klimit.audit.audits import Audits
 from klimit.audit.carry import Draft, carried
 from klimit.audit.case import Case, Policy
@@ -239,7 +239,7 @@ def _started(base: Rollouts) -> tuple[str, ...]:
 
     lines = tuple(f"{line}." for line in start_notes(base))
     for line in lines:
-        warnings.warn(line, EstimateWarning, stacklevel=3)
+        warn(line, EstimateWarning)
     return lines
 
 
@@ -247,20 +247,14 @@ def _sampling(base: Side, policy: Side, *, measured: bool) -> list[str]:
     """How both were sampled; a KL that was `measured` has spoken of its policy already."""
     from klimit.audit.kl import sampling_notes, settings_differ
 
-    if base.rollouts is None or policy.rollouts is None:
+    ours, theirs = base.rollouts, policy.rollouts
+    if ours is None or theirs is None:
         return []
-    ours, theirs = _said(base.rollouts), _said(policy.rollouts)
     odd = [
         *sampling_notes(ours, base=True),
         *([] if measured else sampling_notes(theirs)),
         *settings_differ(ours, theirs),
     ]
     for line in odd:
-        warnings.warn(f"{line}.", EstimateWarning, stacklevel=5)
+        warn(f"{line}.", EstimateWarning)
     return [f"{line}." for line in odd]
-
-
-def _said(rollouts: Rollouts) -> Rollouts:
-    """The same rollouts without settings that their file leaves open (null)."""
-    stated = {name: value for name, value in rollouts.stated.items() if value is not None}
-    return replace(rollouts, stated=stated)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from klimit._errors import EstimateWarning
 from klimit._estimate import Estimate
+from klimit._warn import warn
 
 PPO = "objective/kl"  # what marks a log of the PPO trainer
 
@@ -29,9 +29,8 @@ def check_sampling(args: Any) -> None:
     settings = {name: getattr(args, name, None) for name in ("temperature", "top_p")}
     odd = [f"{name} {x:g}" for name, x in settings.items() if x is not None and x != 1.0]
     if odd:
-        warnings.warn(
+        warn(
             f"rollouts are drawn at {' and '.join(odd)}, from another policy than the one whose KL is "
             "measured; the limit is that of a base drawn at temperature 1.",
             EstimateWarning,
-            stacklevel=4,
         )

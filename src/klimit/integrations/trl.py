@@ -14,7 +14,6 @@ See ``docs/training.md``.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError, EstimateWarning
 from klimit._estimate import Estimate
+from klimit._warn import warn
 from klimit.integrations._base import Base, from_first_step, from_rollouts
 from klimit.integrations._batch import Batch, Recorder, joined, total
 from klimit.integrations._overhead import Clock, Overhead
@@ -226,11 +226,10 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
             self.on_train_end(args, state, control)
             raise TrainingStopped(self.stopped)
         if row:
-            warnings.warn(
+            warn(
                 f"{self.stopped}, but PPO heeds no callback; train it inside `with "
                 "callback.watch(trainer):` and it will stop.",
                 EstimateWarning,
-                stacklevel=2,
             )
         return control
 

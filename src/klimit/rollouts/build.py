@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from klimit._errors import DataError
 from klimit._text import safe
+from klimit._warn import warn
 from klimit.rollouts import names, twins
 from klimit.rollouts.formats.scan import Scan
-from klimit.rollouts.guard import reading, warn
+from klimit.rollouts.guard import reading
 from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
 from klimit.rollouts.layout import PER_TOKEN, Layout
 from klimit.rollouts.refusals import check_rewards

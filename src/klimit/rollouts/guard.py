@@ -1,14 +1,12 @@
-"""Whatever a file or a parser throws, said in one line; and what is only worth a warning."""
+"""Whatever a file or a parser throws, said in one line."""
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from klimit._errors import DataError, DataWarning, KlimitError
+from klimit._errors import DataError, KlimitError
 from klimit._text import safe
 
 
@@ -48,14 +46,6 @@ def reading(what: object) -> Iterator[None]:
         if type(error).__name__ != "PanicException":
             raise
         fail(what, error)
-
-
-def warn(message: str) -> None:
-    """Warn of data, at the line outside klimit that caused it."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("klimit."):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, DataWarning, stacklevel=level)
 
 
 def fail(what: object, error: BaseException) -> NoReturn:

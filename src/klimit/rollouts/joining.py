@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from klimit._errors import ArgumentError, DataError
+from klimit._warn import warn
 from klimit.rollouts import names
 from klimit.rollouts.formats.scan import Scan
-from klimit.rollouts.guard import reading, warn
+from klimit.rollouts.guard import reading
 from klimit.rollouts.read import with_care
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.unify import flatten

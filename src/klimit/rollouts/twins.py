@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from klimit._errors import DataError
+from klimit._warn import warn
 from klimit.rollouts import names
-from klimit.rollouts.guard import warn
 from klimit.rollouts.keys import Groups
 from klimit.rollouts.words import counted, quoted
 

@@ -54,19 +54,6 @@ class ByPrompt:
             )
         return found
 
-    def halves(self, seed: int) -> Floats:
-        """(2, prompts) means of two random halves of each prompt's samples; nan where only one."""
-        sides = np.full((2, len(self.counts)), np.nan)
-        rng = np.random.default_rng(seed)
-        key = np.lexsort(
-            (rng.random(len(self.values)), np.repeat(np.arange(len(self.counts)), self.counts))
-        )
-        shuffled = self.values[key]
-        for at in np.flatnonzero(self.counts > 1):
-            own = shuffled[self.starts[at] : self.starts[at] + self.counts[at]]
-            sides[:, at] = own[: len(own) // 2].mean(), own[len(own) // 2 :].mean()
-        return sides
-
     def estimate(self, *, level: float, prompts: Prompts, least: float = -np.inf) -> Estimate:
         """Mean over prompts of their means.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from klimit._errors import ArgumentError, DataError, EstimateWarning
 from klimit._estimate import Estimate
 from klimit._notebook import InNotebooks
+from klimit._warn import warn
 from klimit.audit.kl.columns import KL_RB, Scores, scores
 from klimit.audit.kl.estimators import ESTIMATORS, MISLEADS, RAO_BLACKWELL, excess
 from klimit.audit.kl.means import ByPrompt, Prompts
@@ -20,7 +20,6 @@ from klimit.audit.kl.sampling import sampling_notes, truncated_share
 from klimit.audit.kl.units import in_nats
 from klimit.estimate.kernel import Floats
 from klimit.rollouts.grouped import Integers
-from klimit.rollouts.guard import warn
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.words import counted
 
@@ -72,20 +71,10 @@ class MeasuredKL(InNotebooks):
     variance_within: Floats = field(default_factory=lambda: np.empty(0))
     alternatives: tuple[Alternative, ...] = ()
     notes: tuple[str, ...] = ()
-    samples: ByPrompt | None = None
 
     def __str__(self) -> str:
         size = f", {counted(len(self.ids), 'prompt')}" if len(self.ids) else ""
         return f"KL(policy || base) = {self.kl} nats ({self.estimator}{size})"
-
-    def halves(self, seed: int = 0) -> Floats:
-        """(2, prompts) the KL of each prompt by two random halves of its samples; nan where only one.
-
-        Their errors are independent, so a product of two halves has no noise in its mean.
-        """
-        if self.samples is None:
-            raise ArgumentError("a logged KL has no samples to split; measure it (measured_kl).")
-        return self.samples.halves(seed)
 
     def to_frame(self) -> pl.DataFrame:
         """A row per prompt: prompt_id, samples, kl, variance (of one sample)."""
@@ -192,7 +181,7 @@ def measured_kl(
     for sentence in serious:
         warn(f"{policy.source}: {sentence}.")
     if estimator in ("k2", "k3") and not own.kl.trusted:
-        warnings.warn(f"{estimator}: {own.kl.note}.", EstimateWarning, stacklevel=2)
+        warn(f"{estimator}: {own.kl.note}.", EstimateWarning)
     kl = replace(own.kl, trusted=False, note=impossible[0]) if impossible else own.kl
     return MeasuredKL(
         kl,
@@ -203,7 +192,6 @@ def measured_kl(
         samples.variances,
         tuple(one for one in every if one.estimator != chosen),
         (*serious, *_remarks(policy, own)),
-        samples,
     )
 
 

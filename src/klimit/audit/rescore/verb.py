@@ -11,11 +11,11 @@ import numpy as np
 
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
+from klimit._warn import warn
 from klimit.audit.rescore import scoring
 from klimit.audit.rescore.checkpoints import Pair, load, tokenizer_of
 from klimit.audit.rescore.parts import Parts, fingerprint
 from klimit.audit.rescore.tokens import Row, token_rows
-from klimit.rollouts.guard import warn
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.words import counted
 

@@ -7,15 +7,15 @@ divided by their own spread, or else the loudest one decides.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from klimit._errors import ArgumentError, DataError, DataWarning, EstimateWarning
+from klimit._errors import ArgumentError, DataError, EstimateWarning
 from klimit._text import safe
+from klimit._warn import warn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers
 from klimit.rollouts.grouped import Grouped, group_arrays
@@ -179,11 +179,9 @@ def _informative(found: Panel) -> Panel:
                 f"the answers to a prompt never differ in {', '.join(flat)}, and fewer than two proxies "
                 "are left; an ensemble has two members or more."
             )
-        warnings.warn(
+        warn(
             f"{', '.join(flat)} never differs between the answers to a prompt and cannot judge "
-            "them: left out of the ensemble.",
-            DataWarning,
-            stacklevel=4,
+            "them: left out of the ensemble."
         )
         found = replace(
             found,
@@ -239,7 +237,7 @@ def _counted(found: Panel) -> Panel:
             f"{members} proxies, but only {least} samples of some prompts: between so many proxies "
             "correlations rest on all prompts together."
         )
-        warnings.warn(said, EstimateWarning, stacklevel=5)
+        warn(said, EstimateWarning)
         notes.append(said)
     return replace(found, notes=tuple(notes))
 
@@ -257,7 +255,7 @@ def _scaled(found: Panel) -> Panel:
         )
         if found.scale == "none":
             advice = f'{said}, so the first decides nearly alone; scale="pooled" weighs them alike.'
-            warnings.warn(advice, EstimateWarning, stacklevel=5)
+            warn(advice, EstimateWarning)
             notes.append(advice)
         else:
             notes.append(f"{said}; each was divided by its own.")
@@ -266,7 +264,7 @@ def _scaled(found: Panel) -> Panel:
             "which proxy varies most differs from prompt to prompt, so different ones decide on "
             'different prompts; scale="prompt" gives them equal spread on each.'
         )
-        warnings.warn(said, EstimateWarning, stacklevel=5)
+        warn(said, EstimateWarning)
         notes.append(said)
     if found.scale == "pooled":
         members = found.members / spreads[:, None]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
-from klimit._errors import DataError, DataWarning
+from klimit._errors import DataError
 from klimit._text import safe
+from klimit._warn import warn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.samples import Integers
@@ -55,10 +54,10 @@ def check_varies(values: Floats, lengths: Integers, name: str) -> None:
 def check_two(proxy: Floats, gold: Floats, names: tuple[str, str]) -> None:
     """Warn where both rewards are one."""
     if np.array_equal(proxy, gold):
-        warnings.warn(
+        warn(
             f"{names[0]} and {names[1]} hold the same numbers: this is the limit of one reward "
-            "(klimit.frontier).", DataWarning, stacklevel=4,
-        )  # fmt: skip
+            "(klimit.frontier)."
+        )
 
 
 def check_scales(proxy_values: Floats, lengths: Integers, proxy: str) -> None:
@@ -72,8 +71,8 @@ def check_scales(proxy_values: Floats, lengths: Integers, proxy: str) -> None:
         return
     low, high = np.quantile(spread, [0.1, 0.9])
     if high > _UNEVEN * low:
-        warnings.warn(
+        warn(
             f"{proxy} spreads {high / low:.0f} times as far on some prompts as on others (90th and "
             "10th percentile): under one beta nearly all KL goes to those. If its scale differs by "
-            "prompt for no reason, bring it to one scale first.", DataWarning, stacklevel=4,
-        )  # fmt: skip
+            "prompt for no reason, bring it to one scale first."
+        )

@@ -10,10 +10,10 @@ from typing import Any
 
 from klimit._errors import DataError
 from klimit._text import safe
+from klimit._warn import warn
 from klimit.rollouts.formats.archive import Archive
 from klimit.rollouts.formats.jsonlines import in_batches
 from klimit.rollouts.formats.scan import Scan
-from klimit.rollouts.guard import warn
 from klimit.rollouts.sources import inspect_log
 
 _JOURNAL = re.compile(r"^_journal/summaries/(\d+)\.json$")
