@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import klimit
-from klimit import DataError, EstimateWarning
+from klimit import DataError, DataWarning, Estimate, EstimateWarning
+from klimit.audit.compare import _shared
 from klimit.audit.gate import gate
 from tests.audit.tables import read, shifted
 
@@ -39,3 +40,61 @@ def test_a_later_step_as_the_base_is_another_base_than_the_one_of_the_kl():
     ]
     with pytest.warns(EstimateWarning, match="the base is step 5, which by its own"):
         klimit.audit(*steps)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        {"kl_rb": [np.nan, np.nan]},
+        {"logprob": [np.nan, np.nan], "ref_logprob": [-9.0, -9.0]},
+        {"logprob": [-9.0, np.nan], "ref_logprob": [np.nan, -9.0]},
+    ],
+)
+def test_scores_that_tell_no_kl_leave_it_unknown(scores):
+    rng = np.random.default_rng(8)
+    columns = {name: np.tile(pair, (40, 4)) for name, pair in scores.items()}
+    base = read(rng.normal(size=(40, 16)))
+    found = klimit.audit(base, read(rng.normal(size=(40, 8)), **columns))
+    assert np.isnan(found.kl.value)
+    assert found.gain.low < 0 < found.gain.high
+
+
+def test_scores_of_prompts_that_are_not_shared_leave_the_kl_unknown():
+    rng = np.random.default_rng(9)
+    own = np.where(np.arange(60) < 40, np.nan, -9.0)[:, None] + np.zeros(8)
+    policy = read(rng.normal(size=(60, 8)), logprob=own, ref_logprob=own - 1)
+    assert np.isnan(klimit.audit(read(rng.normal(size=(40, 16))), policy).kl.value)
+
+
+def test_a_comparison_on_shared_prompts_states_nothing_that_was_not_said():
+    rng = np.random.default_rng(10)
+    base, policy = ((rng.random(shape) < 0.5).astype(float) for shape in ((100, 16), (100, 8)))
+    nats = np.where(np.arange(100) < 50, 0.1, 3.0)[:, None] + 0.1 * rng.random((100, 8))
+    whole = read(policy, logprob=nats - 30, ref_logprob=np.full((100, 8), -30.0))
+    part = whole.filter(prompts=[f"p{i}" for i in range(60)])
+    for case in _shared(*klimit.audit(read(base), {"whole": whole, "part": part})):
+        assert case.limit.settings.range_implied
+        assert case.kl.low < case.kl.value < case.kl.high
+
+
+def test_a_kl_without_ends_leaves_differences_without_ends():
+    rng = np.random.default_rng(11)
+    base, *policies = (read(rng.normal(shift, 1, size=(40, 16))) for shift in (0, 0.5, 0.8))
+    said = [Estimate(1.0, 0.5, np.inf), Estimate(0.7, 0.6, 0.8)]
+    found = klimit.audit(base, dict(zip("ab", policies, strict=True)), kl=said).compare("a", "b")
+    for name in ("kl", "efficiency", "gap_reward", "gap_nats", "excess_kl"):
+        assert (getattr(found, name).low, getattr(found, name).high) == (-np.inf, np.inf)
+    assert np.isfinite([found.gain.high, found.least_kl.high]).all()
+
+
+def test_warnings_point_at_the_line_that_asked():
+    rng = np.random.default_rng(12)
+    values = rng.normal(size=(40, 16))
+    cold = read(values, temperature=np.full(values.shape, 0.7))
+    with pytest.warns(EstimateWarning, match=r"temperature 0\.7") as audited:
+        klimit.audit(cold, read(values[:, :8]))
+    with pytest.warns(DataWarning, match="hold the same numbers") as hacked:
+        klimit.hacking(values, gold=values)
+    with pytest.warns(EstimateWarning, match="on different scales") as pooled:
+        klimit.ensemble({"a": values, "b": 50 * rng.normal(size=values.shape)}, scale="none")
+    assert {one.filename for one in [*audited, *hacked, *pooled]} == {__file__}

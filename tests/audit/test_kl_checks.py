@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 import klimit
 from klimit import ArgumentError, DataError, DataWarning
 from klimit.audit.kl import measured_kl, truncated_share
+from klimit.audit.rescore.tokens import token_rows
 from tests.audit.two_tokens import KL, draw, rollouts
 
 
@@ -129,3 +130,18 @@ def test_truncation_is_known_from_the_reason_or_from_the_limit():
         truncated_share(klimit.read({**rows, "finish_reason": ["length", "stop", "stop", "stop"]}))
         == 0.25
     )
+
+
+@pytest.mark.parametrize("column", ["finish_reason", "stop_reason"])
+def test_a_completion_that_was_cut_is_given_no_end_token(column):
+    rows = {"prompt": ["a"] * 3, "completion": ["a b"] * 3, "rm": [0.0] * 3,
+            column: ["max_tokens", "end_turn", None]}  # fmt: skip
+
+    class Tokenizer:
+        bos_token, eos_token, eos_token_id = None, "</s>", 9
+
+        def __call__(self, text, **_):
+            return {"input_ids": [1, 2] if isinstance(text, str) else [[1, 2] for _ in text]}
+
+    found = token_rows(klimit.read(rows), Tokenizer(), chat=None)
+    assert [row.completion for row in found] == [(1, 2), (1, 2, 9), (1, 2, 9)]

@@ -11,6 +11,7 @@ from klimit.audit.kl import measured_kl
 from klimit.audit.rescore import rescore, scoring
 from klimit.audit.rescore.checkpoints import load
 from klimit.audit.rescore.tokens import Row
+from klimit.integrations._sequence_kl import base_of
 from tests.audit.tiny_checkpoints import END, WORDS, completions, log_table, save
 
 pytestmark = pytest.mark.torch
@@ -130,6 +131,15 @@ def test_a_finish_reason_says_which_texts_were_cut(models):
     frame = rescore(run, policy=models[0], base=models[1]).frame()
     assert frame["tokens"].to_list() == [2, 3]
     assert frame["logprob"][1] < frame["logprob"][0]
+
+
+def test_a_base_beside_a_training_is_loaded_as_others_are(tmp_path, models):
+    pair = load(*models, device="cpu", dtype="float32")
+    found = base_of(pair.policy, models[1])
+    assert not found.training
+    assert not any(one.requires_grad for one in found.parameters())
+    with pytest.raises(ArgumentError, match="holds no causal language model"):
+        base_of(pair.policy, tmp_path)
 
 
 def test_messages_and_chat_texts_are_rendered_by_the_template(tmp_path, models):

@@ -12,6 +12,7 @@ import pytest
 
 import klimit
 from klimit.integrations import trackers
+from klimit.view.hacking import budgets
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,14 @@ def test_a_proxy_is_logged_with_the_gold_that_it_brings(base):
     assert numbers["hacking/proxy_gain_low_at_0.5_nats"] == hack.proxy_gain(0.5).low
 
 
+def test_gold_is_logged_where_it_is_trusted(base):
+    hack = klimit.hacking(base, gold=base**3)
+    ((_, numbers),) = trackers.scalars(hack)
+    shown = [kl for kl in budgets(hack) if hack.gold_gain(kl).trusted]
+    logged = [name for name in numbers if "gold_gain_at" in name]
+    assert logged == [f"hacking/gold_gain_at_{kl:g}_nats" for kl in shown]
+
+
 def test_what_is_not_known_is_not_logged(base):
     placed = klimit.audit(base, base[:, :8] + 0.5)
     ((_, numbers),) = trackers.scalars(placed)
@@ -136,6 +145,7 @@ def test_what_is_no_result_is_refused():
 SCRIPT = """
 import klimit, numpy as np
 from klimit.integrations import trackers
+from klimit.view.hacking import budgets
 base = np.random.default_rng(0).normal(size=(40, 32))
 both = klimit.audit(base, {"grpo": base[:, :8] + 0.5, "ppo": base[:, 8:16] + 0.3}, kl=[1, 2])
 trackers.log(both, to="trackio", project="klimit-test", step=7)

@@ -13,6 +13,7 @@ from klimit.audit.case import Case, Policy, common_rank
 from klimit.audit.measure import NUMBERS, numbers, reach
 from klimit.audit.placing import biases
 from klimit.audit.result import Audit, missing
+from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 from klimit.estimate.kernel import Floats
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def _shared(a: Audit, b: Audit) -> tuple[Case, Case] | None:
     """Both cases on the prompts that both have."""
     if a.case is None or b.case is None or not (a.case.paired and b.case.paired):
         return None
-    both = [name for name in a.case.ids if name in set(b.case.ids)]
+    theirs = set(b.case.ids)
+    both = [name for name in a.case.ids if name in theirs]
     if len(both) < 2 or a.case.limit.members is None or b.case.limit.members is None:
         return None
     if list(a.case.ids) == list(b.case.ids):
@@ -101,9 +103,10 @@ def _shared(a: Audit, b: Audit) -> tuple[Case, Case] | None:
     from klimit.estimate.frontier import frontier
 
     settings = a.case.limit.settings
+    stated = None if settings.range_implied else settings.reward_range
     limit = frontier(
         [rows[name] for name in both], reward=settings.reward, prompts=settings.prompts,  # type: ignore[arg-type]
-        reward_range=settings.reward_range, level=settings.level, seed=settings.seed,
+        reward_range=stated, level=settings.level, seed=settings.seed,
     )  # fmt: skip
     if limit.members is None:
         return None
@@ -115,7 +118,7 @@ def _shared(a: Audit, b: Audit) -> tuple[Case, Case] | None:
         own = policy.kl if policy.kl is None else policy.kl[at]
         kl = case.kl
         if kl is not None and own is not None:
-            kl = Estimate(float(np.sort(own).mean()), kl.low, kl.high, kl.level)
+            kl = mean_of_prompts(own[None], kl.level)[0]
         part = Policy(both, policy.reward[at], policy.counts[at], policy.variance[at], own)
         found.append(Case(limit, both, part, kl, paired=True))
     return found[0], found[1]
@@ -168,7 +171,9 @@ def _stated(case: Case) -> Floats:
     none: Floats = np.zeros(len(NUMBERS))
     if case.kl is None or case.joint_kl is not None:
         return none
-    ends = np.nan_to_num([float(case.kl.low), float(case.kl.high)], posinf=float(case.kl.value))
+    ends = np.array([float(case.kl.low), float(case.kl.high)])
+    if not np.isfinite(ends).all():
+        return np.where(np.isin(NUMBERS, ("gain", "root")), 0.0, np.inf)
     gains = np.full(2, case.gain)
     moved = _rows(numbers(np.stack([members.chosen] * 2), members.grid, gains, ends))
     found: Floats = np.abs(moved - _rows(case.numbers())[:, None]).max(axis=1)

@@ -59,7 +59,7 @@ def narrowed(case: Case, full: Floats, drawn: Reach) -> Reach:
         error[i] = np.sqrt(mean + extra)
     # samples are a part of what prompts vary by, so fixed prompts are never known less well
     reached = quantile * error
-    return Reach(np.minimum(drawn.below, reached), np.minimum(drawn.above, reached), error)
+    return Reach(np.minimum(drawn.below, reached), np.minimum(drawn.above, reached))
 
 
 def _over(slopes: tuple[float, ...], divisor: float) -> tuple[float, ...]:

@@ -97,7 +97,6 @@ class Reach:
 
     below: Floats
     above: Floats
-    error: Floats
 
     def of(self, name: str) -> tuple[float, float]:
         """The two distances of one number."""
@@ -116,16 +115,14 @@ def reach(full: Floats, sides: list[tuple[Floats, Floats]], level: float) -> Rea
     """
     finite = np.where(np.isfinite(full), full, 0.0)
     sides = [(np.where(np.isfinite(x.T), x.T, finite), weights) for x, weights in sides]
-    errors = [leave_out_error(parts, finite, weights) for parts, weights in sides]
     if len(sides) == 1:
-        return Reach(
-            *left_out_reach(sides[0][0], finite, sides[0][1], level, uneven=True), errors[0]
-        )
+        return Reach(*left_out_reach(sides[0][0], finite, sides[0][1], level, uneven=True))
+    errors = [leave_out_error(parts, finite, weights) for parts, weights in sides]
     groups = [int((weights > 0).sum()) for _, weights in sides]
     error = np.sqrt(np.sum(np.square(errors), axis=0))
     both = np.array([_welch(np.array(pair), groups, level) for pair in np.transpose(errors)])
     far = np.where(np.isfinite(error), both * np.where(np.isfinite(error), error, 0.0), np.inf)
-    return Reach(far, far, error)
+    return Reach(far, far)
 
 
 def _welch(errors: Floats, groups: list[int], level: float) -> float:

@@ -119,7 +119,7 @@ def joint_reach(case: Case, full: Floats) -> Reach:
     moved = numbers(np.stack([members.chosen] * 2), members.grid, gains, ends) - full[:, None]
     moved = np.nan_to_num(moved)
     below = np.hypot(found.below, np.maximum(-moved.min(axis=1), 0.0))
-    return Reach(below, np.hypot(found.above, np.maximum(moved.max(axis=1), 0.0)), found.error)
+    return Reach(below, np.hypot(found.above, np.maximum(moved.max(axis=1), 0.0)))
 
 
 def _least(

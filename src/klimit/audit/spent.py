@@ -84,24 +84,24 @@ def spent(kl: Any, policy: Side, at: Integers, *, level: float, prompts: Any) ->
     if kl is not None:
         return Spent(_estimate(getattr(kl, "kl", kl), level), notes=tuple(getattr(kl, "notes", ())))
     rollouts = policy.rollouts
+    if rollouts is not None and len(at) < len(policy.ids):
+        rollouts = rollouts.filter(prompts=[policy.ids[i] for i in at])
     if rollouts is None or not measurable(rollouts):
         return Spent()
     from klimit.audit.kl import measured_kl
 
-    if len(at) < len(policy.ids):
-        rollouts = rollouts.filter(prompts=[policy.ids[i] for i in at])
     return _of_measured(measured_kl(rollouts, level=level, prompts=prompts), policy, at)
 
 
 def measurable(rollouts: Rollouts) -> bool:
-    """Whether both log-probabilities, or exact KL of next tokens, are there for any sample."""
-    there = rollouts.table.names
-    if "kl_rb" in there:
-        return True
-    if not {"logprob", "ref_logprob"} <= set(there):
+    """Whether both log-probabilities, or exact KL of next tokens, are there for one sample."""
+    there = set(rollouts.table.names)
+    if "kl_rb" not in there and not {"logprob", "ref_logprob"} <= there:
         return False
-    frame = rollouts.table.columns(["logprob", "ref_logprob"])
-    return all(frame[name].null_count() < frame.height for name in frame.columns)
+    from klimit.audit.kl.columns import scores
+
+    found = scores(rollouts)
+    return bool(np.isfinite([found.log_ratio, found.kl_rb]).any())
 
 
 def _of_measured(found: MeasuredKL, policy: Side, at: Integers) -> Spent:

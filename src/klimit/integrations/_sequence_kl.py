@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from klimit._estimate import Estimate
-from klimit.audit.rescore.checkpoints import Pair
+from klimit.audit.rescore.checkpoints import Pair, load_one
 from klimit.audit.rescore.scoring import score
 from klimit.audit.rescore.tokens import Row
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
@@ -34,16 +34,7 @@ def base_of(model: Any, path: Any) -> Any:
     """What to score against: the checkpoint at `path`, else the model without adapters, else None."""
     if path is None:
         return AdapterOff(model) if hasattr(model, "disable_adapter") else None
-    from transformers import AutoModelForCausalLM
-
-    found = AutoModelForCausalLM.from_pretrained(
-        path,
-        dtype=model.dtype,
-        local_files_only=True,
-        use_safetensors=True,
-        trust_remote_code=False,
-    )
-    return found.eval().requires_grad_(False).to(model.device)
+    return load_one(path, model.dtype).requires_grad_(False).to(model.device)
 
 
 def sequence_kl(model: Any, base: Any, tokenizer: Any, batch: Batch, samples: int) -> list[Any]:

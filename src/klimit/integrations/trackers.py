@@ -143,15 +143,16 @@ def _plan(plan: Plan) -> dict[str, float]:
 
 
 def _hacking(hack: Hacking) -> dict[str, float]:
-    from klimit.view.limit import budgets
+    from klimit.view.hacking import budgets
 
     found = {"hacking/trusted_kl": hack.trusted_kl, "hacking/stop_kl": hack.stop_kl.value}
-    for kl in budgets(hack.proxy):
+    for kl in budgets(hack):
         at = f"at_{kl:g}_nats"
         for name in ("proxy_gain", "gold_gain"):
             gain = getattr(hack, name)(kl)
-            found |= {f"hacking/{name}_{at}": gain.value, f"hacking/{name}_low_{at}": gain.low,
-                      f"hacking/{name}_high_{at}": gain.high}  # fmt: skip
+            if gain.trusted:
+                found |= {f"hacking/{name}_{at}": gain.value, f"hacking/{name}_low_{at}": gain.low,
+                          f"hacking/{name}_high_{at}": gain.high}  # fmt: skip
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,10 @@ from klimit.audit.kl.units import in_nats
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.steps import called, number
 
-CUT = ("length", "max_tokens", "max_length")  # how servers say that a completion was cut
+if TYPE_CHECKING:
+    import polars as pl
+
+_CUT = ("length", "max_tokens", "max_length")  # how servers say that a completion was cut
 _OFTEN, _ENOUGH = 0.1, 8  # share of the completions, of so many or more, that a limit cuts,
 _LONG = 16  # tokens: and not the end of short answers
 _START = 0.5  # nats that rounding and engines may leave between a policy and itself
@@ -135,18 +138,24 @@ def truncated_share(rollouts: Rollouts) -> float | None:
     >>> truncated_share(klimit.read(cut))
     0.5
     """
+    share = cuts(rollouts).mean()
+    return None if share is None else float(share)  # type: ignore[arg-type]
+
+
+def cuts(rollouts: Rollouts) -> pl.Series:
+    """Whether each sample was cut at the token limit; null where nothing tells."""
+    import polars as pl
+
     there = rollouts.table.names
     for name in ("finish_reason", "stop_reason"):
         if name in there:
-            said = rollouts.table.columns([name])[name].drop_nulls()
-            if len(said) and str(said.dtype) in ("String", "Categorical"):
-                cut = said.cast(str).str.to_lowercase().is_in(CUT).to_numpy()
-                return float(np.mean(cut))
+            said = rollouts.table.columns([name])[name]
+            if said.null_count() < len(said) and said.dtype in (pl.String, pl.Categorical):
+                return said.cast(pl.String).str.to_lowercase().is_in(_CUT)
     limit = rollouts.metadata.get("max_tokens")
     if limit is None or "tokens" not in there:
-        return None
-    tokens = rollouts.table.columns(["tokens"])["tokens"].cast(float).drop_nulls().to_numpy()
-    return float(np.mean(tokens >= float(limit))) if tokens.size else None
+        return pl.Series([None] * len(rollouts), dtype=pl.Boolean)
+    return rollouts.table.columns(["tokens"])["tokens"].cast(float).fill_nan(None) >= float(limit)
 
 
 def _changes(name: str, value: Any) -> bool:

@@ -43,28 +43,11 @@ def load(policy: Path, base: Path, *, device: str | None, dtype: str) -> Pair:
     if not isinstance(kind, torch.dtype) or not kind.is_floating_point:
         raise ArgumentError(f"dtype={dtype!r} was given; 'float32' or 'bfloat16' was expected.")
 
-    def one(path: Path) -> Any:
-        try:
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                path,
-                dtype=kind,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-            )
-        except (OSError, ValueError, ImportError) as error:
-            reason = safe(str(error).strip().split("\n", 1)[0], longest=200)
-            raise ArgumentError(
-                f"{safe(path, longest=200)} holds no causal language model that transformers can load "
-                f"from safetensors: {reason}"
-            ) from None
-        return model.eval().to(where)
-
     bars = transformers.utils.logging
     noisy = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
     try:
-        pair = Pair(one(policy), one(base))
+        pair = Pair(*(load_one(path, kind).to(where) for path in (policy, base)))
     finally:
         if noisy:
             bars.enable_progress_bar()
@@ -75,6 +58,26 @@ def load(policy: Path, base: Path, *, device: str | None, dtype: str) -> Pair:
             "Resize the smaller one's embeddings as the other's were."
         )
     return pair
+
+
+def load_one(path: Any, dtype: Any) -> Any:
+    """A checkpoint from disk, to score with, as `load` has it."""
+    _, transformers = _libraries()
+    try:
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            path,
+            dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, ImportError) as error:
+        reason = safe(str(error).strip().split("\n", 1)[0], longest=200)
+        raise ArgumentError(
+            f"{safe(path, longest=200)} holds no causal language model that transformers can load "
+            f"from safetensors: {reason}"
+        ) from None
+    return model.eval()
 
 
 def tokenizer_of(policy: Path, base: Path) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from klimit._errors import DataError
-from klimit.audit.kl.sampling import CUT
+from klimit.audit.kl.sampling import cuts
 from klimit.rollouts.rollouts import Rollouts
 
 PROMPT_IDS = ("prompt_token_ids", "prompt_ids", "prompt_tokens")
@@ -124,7 +124,9 @@ def _completions(samples: Rollouts, tokenizer: Any) -> list[Sequence[int] | None
     there = [text for text in texts if text is not None]
     encoded = iter(tokenizer(there, add_special_tokens=False)["input_ids"] if there else [])
     found: list[Sequence[int] | None] = []
-    for text, cut, tokens in zip(texts, *_ends(samples), strict=True):
+    known = "tokens" in samples.table.names
+    stored = _column(samples, "tokens") if known else [None] * len(samples)
+    for text, cut, tokens in zip(texts, cuts(samples), stored, strict=True):
         if text is None:
             found.append(None)
             continue
@@ -142,17 +144,3 @@ def _said(completion: Any) -> str | None:
         spoken = [one.get("content") for one in completion if isinstance(one, dict)]
         completion = spoken[0] if spoken else None
     return completion if isinstance(completion, str) else None
-
-
-def _ends(samples: Rollouts) -> tuple[list[bool | None], list[int | None]]:
-    """Whether each completion was cut at the token limit (None: not told), and its stored length."""
-    there, size = samples.table.names, len(samples)
-    tokens = _column(samples, "tokens") if "tokens" in there else [None] * size
-    if "finish_reason" in there:
-        return [
-            None if x is None else str(x).lower() in CUT for x in _column(samples, "finish_reason")
-        ], tokens
-    limit = samples.metadata.get("max_tokens")
-    if limit is None:
-        return [None] * size, tokens
-    return [None if x is None else x >= limit for x in tokens], tokens
