@@ -7,6 +7,8 @@ import polars as pl
 import pytest
 
 import klimit as package
+from klimit.cli.audit import short_names
+from klimit.rollouts.formats import FORMATS
 from tests.audit.tables import rows
 from tests.cli.conftest import long_form
 from tests.cli.test_schema import documented
@@ -86,6 +88,11 @@ def test_a_point_is_placed_by_its_numbers(klimit, quality):
     assert one["efficiency"]["value"] == limit.place(0.5, 0.8).efficiency.value
     wrong = klimit("audit", quality, quality, "--at", "0.5,0.8")
     assert (wrong.code, wrong.out) == (2, "")
+
+
+def test_names_of_policies_are_their_files_without_what_any_format_adds():
+    suffixes = [word for one in FORMATS for word in (*one.suffixes, f"{one.suffixes[0]}.zstd")]
+    assert {short_names((f"runs/grpo{suffix}",))[0] for suffix in suffixes} == {"grpo"}
 
 
 def test_a_kl_may_be_typed(klimit, quality, run, grpo):

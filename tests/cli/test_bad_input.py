@@ -250,6 +250,33 @@ def test_an_input_is_never_written_over(klimit, quality):
     assert quality.read_bytes() == before
 
 
+@pytest.mark.parametrize("typed", ["*.parquet", "."])
+def test_an_input_behind_a_glob_or_in_a_folder_is_never_written_over(klimit, quality, typed):
+    before = quality.read_bytes()
+    done = klimit("limit", quality.parent / typed, "--kl", "1", "--output", quality)
+    assert done.code == USAGE
+    assert "also read from" in done.err
+    assert quality.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["hacking", "--proxy", "quality", "--labels"],
+        ["hacking", "--proxy", "quality", "--judgements"],
+        ["prompts", "--by", "wasteful", "--policy-path"],
+    ],
+)
+def test_a_file_that_an_option_names_is_never_written_over(klimit, quality, tmp_path, command):
+    other = tmp_path / "other.csv"
+    other.write_text("prompt_id,sample,gold\np0,0,1\n")
+    before = other.read_bytes()
+    done = klimit(command[0], quality, *command[1:], other, "--output", other)
+    assert done.code == USAGE
+    assert "also read from" in done.err
+    assert other.read_bytes() == before
+
+
 def test_a_command_that_is_not_there(klimit):
     done = klimit("lmit")
     assert done.code == USAGE

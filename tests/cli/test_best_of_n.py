@@ -55,6 +55,17 @@ def test_a_judge_reads_what_the_reward_selects(klimit, write_jsonl, rows):
     assert "Best-of-2, selected by quality, gains -0." in done.out
 
 
+@pytest.mark.parametrize("n", [[], ["-n", "2"]])
+def test_a_judge_of_other_samples_is_one_line(klimit, write_jsonl, n):
+    path = write_jsonl([
+        {"prompt_id": f"p{i // 8}", "rm": i if i % 2 else None, "gold": None if i % 2 else i}
+        for i in range(80)
+    ])  # fmt: skip
+    done = klimit("best-of-n", path, *n, "--reward", "rm", "--judge", "gold")
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert "no sample has both rewards, rm and gold; score the same samples" in done.err
+
+
 def test_json_keeps_its_schema(klimit, quality):
     document = json.loads(klimit("best-of-n", quality, "-n", "1,4", "--json").out)
     assert list(document) == [

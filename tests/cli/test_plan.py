@@ -8,6 +8,8 @@ import pytest
 
 import klimit as package
 
+DRAWING = pytest.mark.extras("matplotlib")
+
 
 @pytest.mark.parametrize(
     "target", [("--kl", "1"), ("--gain", "0.5"), ("-n", "4"), ("--beta", "0.7")]
@@ -65,16 +67,35 @@ def test_describe_says_what_is_read(klimit, write_jsonl, rows):
 
 
 @pytest.mark.parametrize(
-    "command", [["limit"], ["plan", "--kl", "0.5"], ["audit", "--at", "1,0.5"]]
+    "command",
+    [
+        ["limit", "--reward", "rm"],
+        ["plan", "--kl", "0.5", "--reward", "rm"],
+        ["audit", "--at", "1,0.5", "--reward", "rm"],
+        ["best-of-n", "--reward", "rm"],
+        ["prompts", "--reward", "rm"],
+        ["hacking", "--proxy", "rm", "--gold", "gold"],
+        ["choose", "--proxy", "rm", "--gold", "gold"],
+        ["ensemble", "--proxies", "rm,gold"],
+        ["labels", "--proxy", "rm", "-n", "10", "-o", "ask.csv"],
+        pytest.param(["plot", "--reward", "rm", "-o", "x.svg"], marks=DRAWING),
+        pytest.param(["plot", "--proxy", "rm", "--gold", "gold", "-o", "x.svg"], marks=DRAWING),
+    ],
 )
-def test_samples_of_another_temperature_are_warned_of(klimit, tmp_path, command):
+def test_samples_of_another_temperature_are_warned_of_once(klimit, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     path = tmp_path / "cold.jsonl"
     rows = [
-        {"prompt": f"p{i % 30}", "rm": x, "temperature": 0.7}
-        for i, x in enumerate(rng.normal(size=480))
+        {"prompt": f"p{i % 30}", "rm": x, "gold": x + y, "temperature": 0.7}
+        for i, (x, y) in enumerate(rng.normal(size=(480, 2)))
     ]
     path.write_text("\n".join(map(json.dumps, rows)))
     found = klimit(command[0], str(path), *command[1:])
     assert found.code == 0
-    assert "warning: the base was sampled at temperature 0.7" in found.err
+    assert found.err.count("warning: the base was sampled at temperature 0.7") == 1
+
+
+def test_a_description_and_scores_of_a_policy_warn_of_no_base(klimit, write_jsonl):
+    path = write_jsonl([{"prompt": "a", "rm": x, "temperature": 0.7} for x in (0.0, 1.0)])
+    assert not klimit("describe", path).err

@@ -53,16 +53,17 @@ class Asked(Typed):
 
     def audits(self) -> tuple[list[Audit], str]:
         """Place everything; also the line that says what was read."""
-        from klimit.audit import Audit
         from klimit.audit.verb import audit
 
         base, policies = self.sides()
         paired = False if self.unpaired else None
-        found = audit(base, policies, reward=self.reward, kl=self.kl, paired=paired, **self.how)
+        found: Any = audit(
+            base, policies, reward=self.reward, kl=self.kl, paired=paired, **self.how
+        )
         lines = [str(base)]
         if isinstance(policies, dict):
             lines += [f"{name}: {one}" if name else str(one) for name, one in policies.items()]
-        return [found] if isinstance(found, Audit) else list(found), "\n".join(lines)
+        return list(found), "\n".join(lines)
 
     def sides(self, rewards: list[str] | None = None) -> tuple[Rollouts, Any]:
         """Read the base and, by name, policies; None: both are found in the one path."""
@@ -75,7 +76,7 @@ class Asked(Typed):
             }
             return self._base(base), policies
         if self.base_step is None and self.base_policy is None:
-            return base, None
+            return self._base(base), None
         chosen = self._base(base)
         column = "policy" if self.base_policy is not None else "step"
         used = chosen.policies if column == "policy" else chosen.steps
@@ -98,7 +99,9 @@ class Asked(Typed):
         return base
 
     def _base(self, base: Rollouts) -> Rollouts:
-        return only(base, self.base_policy, self.base_step)
+        found = only(base, self.base_policy, self.base_step)
+        warn_of_sampling(found)
+        return found
 
 
 def asked(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -113,19 +116,8 @@ def asked(command: Callable[..., Any]) -> Callable[..., Any]:
     return collected
 
 
-class Point(click.ParamType):  # type: ignore[type-arg]
-    """A KL and a gain, such as ``5.1,0.61``."""
-
-    name = "point"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float]:
-        """Read both numbers."""
-        found = options.Numbers(exactly=2).convert(value, param, ctx)
-        return float(found[0]), float(found[1])
-
-
 at_numbers = click.option(
-    "--at", type=Point(), multiple=True, metavar="KL,GAIN",
+    "--at", type=options.Numbers(exactly=2), multiple=True, metavar="KL,GAIN",
     help="Place a policy known by its numbers only.",
 )  # fmt: skip
 
@@ -187,7 +179,6 @@ def _points(source: Asked, at: tuple[tuple[float, float], ...]) -> tuple[list[Au
             "--at places numbers on the limit of one BASE; leave POLICY and --kl"
         )
     base = source.base()
-    warn_of_sampling(base)
     limit = klimit.frontier(base, reward=source.reward, **source.how)
     found = [limit.place(kl, gain) for kl, gain in at]
     if len(found) > 1:
@@ -205,18 +196,12 @@ def short_names(paths: tuple[str, ...]) -> list[str]:
 
 
 def _stem(path: str) -> str:
+    from klimit.rollouts.formats import FORMATS, PACKED
+
+    known = {*PACKED, *(suffix for one in FORMATS for suffix in one.suffixes)}
     name = PurePath(path).name or path
     for _ in range(2):
         suffix = PurePath(name).suffix
-        if suffix.lower() in (
-            ".gz",
-            ".zst",
-            ".parquet",
-            ".jsonl",
-            ".json",
-            ".csv",
-            ".arrow",
-            ".eval",
-        ):
+        if suffix.lower() in known:
             name = name[: -len(suffix)]
     return name or path

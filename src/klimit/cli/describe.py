@@ -17,7 +17,7 @@ def describe(source: Source, as_json: bool) -> None:
     from klimit.cli.output import print_json, print_text
     from klimit.view import records
 
-    rollouts = source.load()
+    rollouts = source.load(base=False)
     if as_json:
         print_json(records.rollouts_record(rollouts))
     else:

@@ -68,7 +68,7 @@ def hacking(
 
     if sum(x is not None for x in (gold, labels, judgements)) != 1:
         raise click.UsageError("give exactly one of --gold, --labels and --judgements")
-    source.keep(output)
+    source.keep(output, labels, judgements)
     with steps("reading", "following the proxy", "looking for the peak") as job:
         named = [x for x in (proxy, gold, nuisance) if x is not None]
         rollouts = replace(source, paths=source.paths[:1]).load(rewards=named)

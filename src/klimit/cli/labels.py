@@ -59,8 +59,8 @@ def labels(
     written = words.counted(frame.height, what)
     prompts = words.counted(frame["prompt_id"].n_unique(), "prompt")
     said = f"Wrote {written} to {'judge' if pairs else 'label'} in {prompts} to {output}."
-    if frame.height < number - 1:
-        said += f" No other {what} would say more at this KL."
-    elif frame.height < number and not pairs:
+    if frame.height == number - 1:
         said += " Labels are drawn two to a prompt, so an odd one is left."
+    elif frame.height < number:
+        said += " No other sample would say more at this KL."
     print_text(str(rollouts), said)

@@ -9,7 +9,7 @@ import click
 
 from klimit.cli import options
 from klimit.cli.program import one_line
-from klimit.cli.source import Source, from_source, reading, warn_of_sampling
+from klimit.cli.source import Source, from_source, reading
 
 
 @click.command(short_help="The most reward that any method can buy for a KL budget.")
@@ -67,7 +67,6 @@ def limit(
     source.keep(output)
     with steps("reading", "finding the limit", "best-of-N beside it") as job:
         rollouts = source.load()
-        warn_of_sampling(rollouts)
         job.next()
         found = klimit.frontier(rollouts, reward=source.reward, **how)
         kl = view.budgets(found) if kl is None else kl

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from klimit.cli import options
-from klimit.cli.source import Source, from_source, reading, warn_of_sampling
+from klimit.cli.source import Source, from_source, reading
 
 
 @click.command(short_help="What to set, and how much to sample, for a budget.")
@@ -50,7 +50,6 @@ def plan(source: Source, as_json: bool, output: Path | None, **how: Any) -> None
     source.keep(output)
     with steps("reading", "planning") as job:
         rollouts = source.load()
-        warn_of_sampling(rollouts)
         job.next()
         found = klimit.plan(rollouts, reward=source.reward, **how)
     if output is not None:

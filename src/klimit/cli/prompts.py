@@ -78,7 +78,7 @@ def prompts(
 
     if (by == "wasteful") != bool(policy_path):
         raise click.UsageError("--by wasteful and --policy-path go together; give both or neither")
-    source.keep(output)
+    source.keep(output, *policy_path)
     with steps("reading", "finding the limit") as job:
         base = source.load()
         job.next()
@@ -134,7 +134,6 @@ def with_text(frame: pl.DataFrame, base: Rollouts) -> pl.DataFrame:
 def _placed(source: Source, base: Rollouts, paths: list[str], how: dict[str, Any]) -> Audit:
     """The policy against the base: of several steps the last one."""
     import klimit
-    from klimit.audit import Audit
     from klimit.audit.verb import audit
     from klimit.cli.audit import short_names
 
@@ -142,8 +141,8 @@ def _placed(source: Source, base: Rollouts, paths: list[str], how: dict[str, Any
     policy = klimit.read(path, prompt=source.prompt, reward=source.reward, weights=source.weights)
     if len(policy.steps) > 1:
         policy = policy.filter(step=[step for step in policy.steps if step is not None][-1])
-    placed = audit(base, {name: policy}, reward=source.reward, **how)
-    found = [placed] if isinstance(placed, Audit) else list(placed)
+    placed: Any = audit(base, {name: policy}, reward=source.reward, **how)
+    found: list[Audit] = list(placed)
     if len(found) == 1:
         return found[0]
     raise click.UsageError(

@@ -53,7 +53,7 @@ def rescore(
 
     need("hf", "torch", "transformers", what="scoring checkpoints")
     source.keep(output)
-    rollouts = source.load()
+    rollouts = source.load(base=False)
     scored = score(
         rollouts, policy=policy_model, base=base_model, output=output, batch_size=batch_size,
         chat=chat or None, device=device, dtype=dtype,

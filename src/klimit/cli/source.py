@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -14,6 +13,7 @@ import click
 import numpy as np
 
 from klimit._errors import EstimateWarning
+from klimit._warn import warn
 from klimit.cli.options import Weights, several
 
 if TYPE_CHECKING:
@@ -87,9 +87,14 @@ class Typed:
         )
         return found
 
-    def keep(self, output: Path | None) -> None:
-        """Refuse to write over what is read."""
-        if output and any(Path(path).resolve() == output.resolve() for path in self.paths):
+    def keep(self, output: Path | None, *others: str | None) -> None:
+        """Refuse to write over what is read: the paths, and `others` that options name."""
+        from klimit.rollouts.paths import files
+
+        if output is None or not output.exists():
+            return
+        read = (file for path in (*self.paths, *others) if path for file in files(path))
+        if any(output.samefile(file) for file in read):
             raise click.UsageError(f"--output {output} is also read from; name another file")
 
     def again(self, paths: Sequence[str], **chosen: str | None) -> str:
@@ -104,11 +109,16 @@ class Typed:
 
 
 def warn_of_sampling(base: Rollouts) -> None:
-    """Say where samples are another model's than that which a trainer starts from."""
+    """Say where samples are another model's than that which a trainer starts from.
+
+    Of a run that holds both base and policies, who takes it apart says so.
+    """
     from klimit.audit.kl import sampling_notes
 
+    if len(base.steps) > 1 or len(base.policies) > 1:
+        return
     for line in sampling_notes(base, base=True):
-        warnings.warn(f"{line}.", EstimateWarning, stacklevel=2)
+        warn(f"{line}.", EstimateWarning)
 
 
 def only(rollouts: Rollouts, policy: str | None, step: str | None) -> Rollouts:
@@ -128,17 +138,23 @@ class Source(Typed):
     step: str | None
     policy: str | None
 
-    def load(self, *, judge: str | None = None, rewards: list[str] | None = None) -> Rollouts:
+    def load(
+        self, *, judge: str | None = None, rewards: list[str] | None = None, base: bool = True
+    ) -> Rollouts:
         """Read the rollouts; with a judge, its rewards as well as those that select.
 
         Parameters
         ----------
         rewards : those that a command names itself
+        base : whether they are of a base; then odd sampling is warned of
         """
         if self.reward and judge:
             rewards = [self.reward, judge]
         paths = self.paths[0] if len(self.paths) == 1 else list(self.paths)
-        return only(self.read(paths, rewards), self.policy, self.step)
+        found = only(self.read(paths, rewards), self.policy, self.step)
+        if base:
+            warn_of_sampling(found)
+        return found
 
     def __str__(self) -> str:
         return self.again(self.paths, step=self.step, policy=self.policy)
@@ -168,5 +184,7 @@ def usual_size(rollouts: Rollouts, *rewards: str | None) -> int:
     prompt = np.repeat(np.arange(len(column.lengths)), column.lengths)
     counts = np.bincount(prompt[known], minlength=len(column.lengths))
     counts = counts[counts > 0]
+    if not len(counts):
+        return 1  # the verb says what is wrong
     most = nearly_all(counts)
     return most if most >= 4 else int(np.quantile(counts, 0.5, method="lower"))

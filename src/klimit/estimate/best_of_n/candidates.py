@@ -143,6 +143,11 @@ def candidates(base: Any, reward: str | None, judge: Any) -> Candidates:
     missing = np.isnan(rewards) if judge is None else np.isnan(rewards) | np.isnan(read)
     gone = int(missing.sum())
     if gone:
+        if missing.all():
+            raise DataError(
+                f"no sample has both rewards, {safe(column.name)} and {safe(read_name)}; score the same "
+                "samples with both."
+            )
         seen = np.concatenate(([0], np.cumsum(~missing)))
         ends = np.cumsum(lengths)
         lengths = seen[ends] - seen[ends - lengths]
