@@ -79,7 +79,7 @@ def test_exactly_one_kind_of_gold_is_asked_for(klimit, scored):
         (("--seed", "-3"), "x.csv", "is not in the range"),
         ((), "x.json", "ends in .csv or .parquet"),
         (("--kl", "50"), "x.csv", "show policies up to"),
-        (("--kl", "inf"), "x.csv", "a positive KL were expected"),
+        (("--kl", "inf"), "x.csv", "a positive number of nats was expected"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_and_nothing_written(

@@ -1,6 +1,7 @@
 """Bounds from the literature: sorted, named, and above the frontier that they bound."""
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import assume, given, settings
 from numpy.testing import assert_allclose
@@ -8,6 +9,7 @@ from numpy.testing import assert_allclose
 import klimit
 from klimit.estimate.bounds import _bennett
 from klimit.theory import frontier as known
+from klimit.theory.bounds import SOURCES
 from tests.estimate.drawn import base_of, normal_prompts, pass_rates, reward_rows
 from tests.strategies import budgets
 
@@ -34,6 +36,13 @@ def test_every_bound_of_an_enumerated_law_is_above_its_frontier_and_they_are_sor
     assert (value >= truth * (1 - 1e-6)).all()
     assert set(table["bound"]) <= NAMES
     assert_allclose(table["over_frontier"], value / truth, rtol=1e-6)
+
+
+def test_a_bound_has_one_source_from_samples_and_in_theory():
+    rewards, _ = normal_prompts(np.random.default_rng(0), 10, 8)
+    table = klimit.frontier(rewards).bounds(0.5).filter(pl.col("bound").is_in(list(SOURCES)))
+    assert len(table) == len(NAMES) - 1
+    assert table["source"].to_list() == [SOURCES[name] for name in table["bound"]]
 
 
 @pytest.mark.parametrize("kl", [0.1, 0.5, 1.0])

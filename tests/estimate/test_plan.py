@@ -310,3 +310,11 @@ def test_a_budget_that_is_trusted_needs_no_more_samples_than_there_are(size):
 def test_rewards_that_are_equal_kept_by_another_gain_nothing_at_all():
     gold = np.random.default_rng(0).normal(size=(20, 16))
     assert klimit.best_of_n(np.ones((20, 16)), n=4, judge=gold).gain.value == 0
+
+
+@pytest.mark.parametrize("law", ["normal", "exponential"])
+def test_more_nats_never_need_fewer_samples(law):
+    rng = np.random.default_rng({"normal": 5, "exponential": 6}[law])
+    limit = klimit.frontier(getattr(rng, law)(size=(20, 8)), budget="per-prompt")
+    needed = [limit.samples_needed(kl) for kl in np.geomspace(0.01, 3, 60)]
+    assert needed == sorted(needed)

@@ -31,11 +31,11 @@ def bounds(limit: Frontier, kl: float) -> pl.DataFrame:
     """
     import polars as pl
 
+    from klimit.theory.bounds import SOURCES
+
     samples = limit.samples
     gain = float(limit.gain(kl).value)
-    rows: list[tuple[str, float, str]] = [
-        ("frontier: beta * Jeffreys", gain, "2605.07105, section 3")
-    ]
+    rows = [("frontier: beta * Jeffreys", gain)]
     counts = samples.counts if limit.settings.estimator == "corrected" else np.inf
     variance = ordered_mean(samples.variances / (1 - 1 / counts), samples)
     if variance > 0 and kl > 0:
@@ -49,12 +49,12 @@ def bounds(limit: Frontier, kl: float) -> pl.DataFrame:
             "bound": [row[0] for row in rows],
             "value": value,
             "over_frontier": over,
-            "source": [row[2] for row in rows],
+            "source": [SOURCES.get(row[0], "arXiv 2605.07105, section 3") for row in rows],
         }
     )
 
 
-def _from_moments(limit: Frontier, kl: float, variance: float) -> list[tuple[str, float, str]]:
+def _from_moments(limit: Frontier, kl: float, variance: float) -> list[tuple[str, float]]:
     samples = limit.samples
     proxy = max(_variance_proxy(limit), variance)
     wide = ordered_mean(_ranges(limit) ** 2, samples)
@@ -62,14 +62,10 @@ def _from_moments(limit: Frontier, kl: float, variance: float) -> list[tuple[str
     above = max(float(samples.tops.max()), above)
     root = np.sqrt(2 * variance * kl)
     return [
-        (
-            "sub-Gaussian, best variance proxy",
-            float(np.sqrt(2 * proxy * kl)),
-            "2406.05883, section 3",
-        ),
-        ("range (Hoeffding)", float(np.sqrt(wide * kl / 2)), "2406.05883, section 3"),
-        ("Bernstein", float(root + above * kl / 3), "Boucheron et al. 2013, section 2.7"),
-        ("Bennett", _bennett(variance, above, kl), "Boucheron et al. 2013, section 2.7"),
+        ("sub-Gaussian, best variance proxy", float(np.sqrt(2 * proxy * kl))),
+        ("range (Hoeffding)", float(np.sqrt(wide * kl / 2))),
+        ("Bernstein", float(root + above * kl / 3)),
+        ("Bennett", _bennett(variance, above, kl)),
     ]
 
 
@@ -88,7 +84,7 @@ def _variance_proxy(limit: Frontier) -> float:
 
 def _from_divergences(
     limit: Frontier, kl: float, variance: float, gain: float
-) -> list[tuple[str, float, str]]:
+) -> list[tuple[str, float]]:
     """Bounds from how far the optimum is; few samples show its divergences low, as they do its gain."""
     samples = limit.samples
     if limit.settings.budget == "per-prompt":
@@ -103,8 +99,7 @@ def _from_divergences(
         "total variation": ordered_mean(_ranges(limit) * found.total_variation, samples),
         "Hellinger": ordered_mean(hellinger, samples),
     }
-    source = "2406.05883, section 4"
-    return [(f"{name} of the optimum", lift * value, source) for name, value in values.items()]
+    return [(f"{name} of the optimum", lift * value) for name, value in values.items()]
 
 
 def _ranges(limit: Frontier) -> Floats:

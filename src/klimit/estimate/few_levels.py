@@ -35,7 +35,7 @@ def shared_levels(values: Floats) -> Floats | None:
 
 def level_counts(samples: Samples, levels: Floats) -> Floats:
     """(prompts, levels) how often each level was drawn, for at most a thousand prompts."""
-    use = (samples.counts >= FEWEST) & (samples.rank < max(_PROMPTS, 1))
+    use = (samples.counts >= FEWEST) & (samples.rank < _PROMPTS)
     counts = np.zeros((samples.prompts, len(levels)))
     edges = np.concatenate(([-np.inf], (levels[1:] + levels[:-1]) / 2, [np.inf]))
     for block in samples.blocks:

@@ -21,7 +21,7 @@ from klimit.estimate.pass_rates import log_mgf_of_rate, pass_rate_bands
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Integers, Samples, collect, ordered_mean
 from klimit.estimate.shape import predicted_bias
-from klimit.estimate.statistics import FEWEST, Statistics, plugin_statistics, statistics
+from klimit.estimate.statistics import FEWEST, Statistics, enough, plugin_statistics, statistics
 
 START = 2.0**-5  # the smallest tilt, per pooled standard deviation: KL of about 0.0005 nats
 OCTAVES = 13
@@ -200,7 +200,7 @@ def _by_pass_rates(
     settings: Settings,
 ) -> tuple[Members, Tail, tuple[RateBands, Floats] | None]:  # fmt: skip
     """Members, tail, and the log-mgf from pass rates at tilts, if rewards are verdicts at least in part."""
-    binary = two_levels(column, samples, settings)
+    binary = two_levels(column, samples)
     if binary is not None:
         successes, step, counts = binary
         return members, tail, (_rates(successes, counts, settings)(_RATE_TILTS), _RATE_TILTS / step)
@@ -231,9 +231,7 @@ def rate_quantile(settings: Settings, prompts: int) -> float:
     return quantiles(settings.level, min(prompts, 200))[0]
 
 
-def two_levels(
-    column: RewardColumn, samples: Samples, settings: Settings
-) -> tuple[Floats, float, Integers] | None:
+def two_levels(column: RewardColumn, samples: Samples) -> tuple[Floats, float, Integers] | None:
     """Successes, the step between the two levels, and counts, if rewards have just two levels."""
     low, high = float(np.nanmin(column.values)), float(np.nanmax(column.values))
     if low == high or not only(column.values, low, high):
@@ -251,17 +249,6 @@ def horizon(samples: Samples) -> float:
 def saturation(samples: Samples) -> float:
     """KL at which the plug-in becomes flat: mean log (M / ties at the best)."""
     return ordered_mean(np.log(samples.counts / samples.ties), samples)
-
-
-def enough(samples: Samples) -> bool:
-    """Whether nine prompts in ten have samples enough to be corrected."""
-    return bool(np.mean(samples.counts >= FEWEST) >= 0.9)
-
-
-def correctable(samples: Samples, settings: Settings) -> bool:
-    """Whether a front of single prompts is corrected, or is the plug-in's."""
-    varied = (samples.counts >= FEWEST) & (samples.variances > 0)
-    return settings.estimator == "corrected" and enough(samples) and bool(varied.any())
 
 
 def reward_cap(samples: Samples, settings: Settings) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from klimit._errors import ArgumentError
+from klimit._text import safe
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers
 from klimit.rollouts.grouped import group_arrays
@@ -32,6 +33,32 @@ class RewardColumn:
     ids: Any
     name: str
     others: Mapping[str, Floats]
+
+
+def known_means(values: Floats, lengths: Integers) -> Floats:
+    """Means of each prompt's numbers, NaN left out; prompts without any are not among them."""
+    prompt = np.repeat(np.arange(len(lengths)), lengths)
+    seen = ~np.isnan(values)
+    total = np.bincount(prompt[seen], values[seen], minlength=len(lengths))
+    number = np.bincount(prompt[seen], minlength=len(lengths))
+    return np.asarray(total[number > 0] / number[number > 0])
+
+
+def beside(values: Any, column: RewardColumn, role: str) -> Floats:
+    """Another reward of the same samples as `column`, where both are arrays."""
+    if isinstance(values, str):
+        raise ArgumentError(
+            f"{role}={safe(values)!r} names a column, but the rewards are an array; give an array of "
+            "the same shape."
+        )
+    other = reward_column(values, None)
+    if not np.array_equal(other.lengths, column.lengths):
+        raise ArgumentError(
+            f"{role} has {len(other.values):,} numbers of {len(other.lengths):,} prompts, the rewards "
+            f"{len(column.values):,} of {len(column.lengths):,}; both must be of the same samples, NaN "
+            "where one is missing."
+        )
+    return other.values
 
 
 def reward_column(base: Any, reward: str | None, *, others: tuple[str, ...] = ()) -> RewardColumn:

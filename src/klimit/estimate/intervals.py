@@ -124,6 +124,11 @@ def quantiles(level: float, groups: int) -> tuple[float, float]:
     return float(stdtrit(df, (1 + level) / 2)), max(float(stdtrit(df, level)), 1e-9)
 
 
+def normal(level: float) -> float:
+    """Two-sided quantile of a normal law: the t quantile of a million groups."""
+    return quantiles(level, 10**6)[0]
+
+
 def uneven_quantiles(residuals: Floats, level: float) -> Floats:
     """(rows,) two-sided t quantiles of means whose residuals may rest on a few prompts.
 

@@ -95,7 +95,7 @@ def with_left_out(groups: Floats, weights: Floats) -> Floats:
 
 
 def group_error(groups: Floats, weights: Floats) -> Floats:
-    """Standard error of the weighted mean over groups of prompts."""
+    """Standard error of the weighted mean over groups of prompts; 0 of one group, which shows none."""
     present = weights > 0
     count = int(present.sum())
     if count < 2:

@@ -39,7 +39,7 @@ from klimit.estimate.pass_rates import gain_of_rate, pass_rate_bands
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Block, Integers, Samples
 from klimit.estimate.shape import PredictedBias, log_mean, predicted_bias
-from klimit.estimate.statistics import FEWEST, GROUPS, by_group, deal, slices
+from klimit.estimate.statistics import FEWEST, GROUPS, by_group, correctable, deal, slices
 
 _BIAS_PROMPTS = (
     2048  # fronts of subsets cost more than their sums: fewer prompts carry the correction
@@ -74,7 +74,7 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
         return Frontier.flat(column, samples, settings)
     grid = _grid(samples)
     kl = kl_nodes(float(np.log(samples.counts.max())))
-    correct = average.correctable(samples, settings)
+    correct = correctable(samples, settings.estimator)
     sums = _read(samples, grid, kl, settings.seed, correct)
     counts = np.maximum(sums.prompts, 1)[:, None]
     weights = sums.prompts / sums.prompts.sum()
@@ -91,7 +91,7 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
         total, change = _model_bias(samples, model, kl, settings.seed)
         eighth, half, quarter = (x / biased for x in (sums.eighth, sums.half, sums.quarter))
         candidates = _candidates(full, eighth, half, quarter, bias_weights, total, change)
-        binary = average.two_levels(column, samples, settings)
+        binary = average.two_levels(column, samples)
         modes = two_modes.find(samples) if binary is None else None
         if binary is not None:
             successes, step, number = binary
@@ -106,7 +106,7 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
     chosen = np.maximum(chosen, full)
     if correct:
         chosen *= np.minimum(shared.curve.at_kl(kl).gain / chosen[0], 1.0)
-    curve = _curve(kl, chosen[0], grid, samples, cap)
+    curve = _curve(kl, chosen[0], grid, cap)
     bands = _bands(
         kl, curve, full, chosen, candidates[:, 0], weights, sums.noise / samples.prompts**2,
         sums.skew / samples.prompts**3, sums.fourth / samples.prompts**4, tail, samples, settings,
@@ -302,7 +302,7 @@ def _rates_and_rest(
     return rest.added_to(_rates(*modes.counted(), kl, step, settings), quantile)
 
 
-def _curve(kl: Floats, gain: Floats, grid: Grid, samples: Samples, cap: float) -> Curve:
+def _curve(kl: Floats, gain: Floats, grid: Grid, cap: float) -> Curve:
     """The concave curve through the nodes, as the convex function it is the transform of."""
     tilts = Grid(grid.start, grid.octaves, 8).tilts
     values = tilts[:, None] * gain - kl

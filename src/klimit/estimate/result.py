@@ -19,7 +19,8 @@ from klimit.estimate.intervals import DOUBT, LIGHT, Tail, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import Members
 from klimit.estimate.samples import Samples, ordered_mean
-from klimit.estimate.statistics import FEWEST
+from klimit.estimate.samples_needed import bias_at, up
+from klimit.estimate.statistics import FEWEST, correctable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -139,9 +140,8 @@ class Frontier:
     @property
     def _solves_prompts(self) -> bool:
         """Whether every budget is solved prompt by prompt: the plug-in is then exact."""
-        from klimit.estimate.frontier import correctable
-
-        return self.settings.budget == "per-prompt" and not correctable(self.samples, self.settings)
+        settings = self.settings
+        return settings.budget == "per-prompt" and not correctable(self.samples, settings.estimator)
 
     def _estimate(self, value: Floats, kl: Floats) -> Estimate:
         bands = self.bands
@@ -226,15 +226,10 @@ class Frontier:
     def samples_needed(self, kl: float) -> int:
         """Samples a prompt that would bring `kl` nats into the trusted range (an extrapolation)."""
         size = float(np.exp(ordered_mean(np.log(self.samples.counts), self.samples)))
-        at = np.log(max(kl, self.bands.kl[0]))
-        doubt = float(
-            np.interp(at, np.log(self.bands.kl), np.nan_to_num(self.bands.doubt, posinf=1.0))
-        )
-        rate = float(np.interp(at, np.log(self.bands.kl), self.bands.rate))
+        doubt, rate = bias_at(self.bands, kl)
         by_bias = size * max(doubt / DOUBT, 1.0) ** (1 / rate)
         needed = min(max(by_bias, float(np.exp(min(kl, 600.0) + 0.5)), FEWEST), 1e15)
-        digits = 10 ** max(int(np.floor(np.log10(needed))) - 1, 0)
-        there = int(np.ceil(round(needed / digits, 9)) * digits)
+        there = up(needed)
         return min(there, round(size)) if kl <= self.trusted_kl else there
 
     def kl(self, gain: ArrayLike) -> Estimate:

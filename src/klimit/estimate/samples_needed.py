@@ -25,6 +25,7 @@ from klimit.estimate.samples import ordered_mean
 from klimit.estimate.tilted import tilt_prompts
 
 if TYPE_CHECKING:
+    from klimit.estimate.bands import Bands
     from klimit.estimate.result import Frontier
 
 FEWEST_PROMPTS = 10  # fewer do not show how much prompts differ
@@ -92,8 +93,8 @@ class ErrorSplit:
         """
         samples = np.geomspace(least_samples, 1e5 * least_samples, 4001)
         best = int(np.argmin(samples * self._prompts_for(error, samples)))
-        per_prompt = _up(float(samples[best]))
-        return _up(float(self._prompts_for(error, np.array([float(per_prompt)]))[0])), per_prompt
+        per_prompt = up(float(samples[best]))
+        return up(float(self._prompts_for(error, np.array([float(per_prompt)]))[0])), per_prompt
 
     def _prompts_for(self, error: float, samples: Floats) -> Floats:
         """Prompts that reach `error` with so many samples of each; inf if bias alone is more."""
@@ -134,16 +135,23 @@ def error_split(limit: Frontier, kl: float) -> ErrorSplit:
     redraw = ordered_mean(noise, samples) / (tilt**2 * samples.prompts)
     within = min(redraw + max(error**2 - plain_error**2, 0.0), error**2)
     gain = float(limit.curve.at_kl(kl).gain)
-    at, nodes = np.log(max(kl, limit.bands.kl[0])), np.log(limit.bands.kl)
-    doubt = np.nan_to_num(limit.bands.doubt, posinf=1.0)
+    bias, rate = bias_at(limit.bands, kl)
     return ErrorSplit(
         prompts=samples.prompts,
         samples=float(np.exp(ordered_mean(np.log(samples.counts), samples))),
         between=float(np.sqrt(error**2 - within)) / gain,
         within=float(np.sqrt(within)) / gain,
-        bias=float(np.interp(at, nodes, np.maximum.accumulate(doubt))),  # a dip below is luck
-        rate=float(np.interp(at, nodes, limit.bands.rate)),
+        bias=bias,
+        rate=rate,
     )
+
+
+def bias_at(bands: Bands, kl: float) -> tuple[float, float]:
+    """Likely size of the remaining bias over the gain, and the exponent with which samples cure it."""
+    at, nodes = np.log(max(kl, bands.kl[0])), np.log(bands.kl)
+    doubt = np.nan_to_num(bands.doubt, posinf=1.0)
+    rising = np.maximum.accumulate(doubt)  # a dip is luck
+    return float(np.interp(at, nodes, rising)), float(np.interp(at, nodes, bands.rate))
 
 
 def least_samples(split: ErrorSplit, kl: float) -> float:
@@ -152,7 +160,7 @@ def least_samples(split: ErrorSplit, kl: float) -> float:
     return max(float(FEWEST_SAMPLES), by_bias, float(np.exp(kl + ROOM)))
 
 
-def _up(number: float) -> int:
+def up(number: float) -> int:
     """Rounded up to two digits."""
     digits = 10 ** max(int(np.floor(np.log10(number))) - 1, 0)
     return int(np.ceil(round(number / digits, 9)) * digits)

@@ -26,6 +26,17 @@ FEWEST = 4  # samples a prompt needs for the corrected estimate
 _TOP = 8  # samples whose removal is computed exactly; the rest are below 1/9 of the sum each
 
 
+def enough(samples: Samples) -> bool:
+    """Whether nine prompts in ten have samples enough to be corrected."""
+    return bool(np.mean(samples.counts >= FEWEST) >= 0.9)
+
+
+def correctable(samples: Samples, estimator: str) -> bool:
+    """Whether a front of single prompts is corrected, or is the plug-in's."""
+    varied = (samples.counts >= FEWEST) & (samples.variances > 0)
+    return estimator == "corrected" and enough(samples) and bool(varied.any())
+
+
 @dataclass(frozen=True)
 class Sizes:
     """How many samples the full, half and quarter log-mgfs are made of, prompt by prompt."""
@@ -103,9 +114,7 @@ def statistics(samples: Samples, grid: Grid, *, seed: int, workers: int = 2) -> 
     )
 
 
-def plugin_statistics(
-    samples: Samples, grid: Grid, *, workers: int = 2
-) -> tuple[Statistics, Floats, Floats]:
+def plugin_statistics(samples: Samples, grid: Grid) -> tuple[Statistics, Floats, Floats]:
     """The plug-in's part of `statistics`, and the mean tilted mean and variance at every tilt."""
     groups = min(GROUPS, samples.prompts)
     shape = (groups, len(grid.tilts))
@@ -128,7 +137,7 @@ def plugin_statistics(
         )
 
     parts = list(slices(samples))
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(2) as pool:
         found = pool.map(work, parts)
         total = next(found)
         for sums in found:

@@ -23,7 +23,7 @@ from klimit.estimate.members import combine, plain
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Block, Integers, Samples, collect, ordered_mean
 from klimit.estimate.shape import log_mean
-from klimit.estimate.statistics import FEWEST, GROUPS, Sizes, Statistics, by_group
+from klimit.estimate.statistics import FEWEST, GROUPS, Sizes, Statistics, by_group, enough
 
 _SPLITS = 4
 _FEW_TIES = 1e-3  # share of tied pairs below which a reward counts as continuous
@@ -32,7 +32,7 @@ _FEW_TIES = 1e-3  # share of tied pairs below which a reward counts as continuou
 def solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontier:
     """The win-rate frontier; see `klimit.frontier`."""
     known = replace(settings, reward_range=(0.0, 1.0), range_implied=True)
-    binary = average.two_levels(column, samples, settings)
+    binary = average.two_levels(column, samples)
     if binary is not None and samples.scale > 0:
         halved = replace(column, values=column.values * (0.5 / binary[1]))
         span = (float(np.nanmin(halved.values)), float(np.nanmax(halved.values)))
@@ -119,7 +119,7 @@ def _average(
         stats, members, curve, LIGHT,
         level=settings.level, fixed=settings.prompts == "fixed",
         largest_kl=float(np.log(samples.counts.max())), horizon=average.horizon(samples),
-        saturation=average.saturation(ranked), correctable=correct and average.enough(samples),
+        saturation=average.saturation(ranked), correctable=correct and enough(samples),
     )  # fmt: skip
     return Frontier(column.ids, column.name, ranked, settings, curve, members, bands, LIGHT, cap)
 

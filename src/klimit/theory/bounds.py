@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _ORDERS = [k / 10 for k in range(1, 10)]
 
-_SOURCES = {
+SOURCES = {
     "sub-Gaussian, best variance proxy": "arXiv 2406.05883",
     "range (Hoeffding)": "arXiv 2406.05883",
     "Bernstein": "Boucheron, Lugosi, Massart 2013",
@@ -189,11 +189,11 @@ def bounds(
     return GainBounds(
         kl=budgets,
         frontier=limit.gain(budgets),
-        names=tuple(_SOURCES),
+        names=tuple(SOURCES),
         values=np.concatenate(
             [by_kl, np.reshape(at_optimum, (-1, 4)).T.reshape(4, *budgets.shape)]
         ),
-        sources=tuple(_SOURCES.values()),
+        sources=tuple(SOURCES.values()),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
 from klimit.estimate.best_of_n.ranked import Ranked, ranked_pairs, ranked_samples
-from klimit.estimate.inputs import RewardColumn, reward_column
+from klimit.estimate.inputs import beside, known_means, reward_column
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers, Samples
 from klimit.rollouts.words import counted
@@ -99,11 +99,8 @@ class Candidates:
         """Mean tokens of an answer, prompt by prompt; prompts without a count are left out."""
         if self.tokens is None:
             return None
-        prompt = np.repeat(np.arange(len(self.lengths)), self.lengths)
-        seen = ~np.isnan(self.tokens)
-        total = np.bincount(prompt[seen], self.tokens[seen], minlength=len(self.lengths))
-        number = np.bincount(prompt[seen], minlength=len(self.lengths))
-        return total[number > 0] / number[number > 0] if number.any() else None
+        means = known_means(self.tokens, self.lengths)
+        return means if len(means) else None
 
     def notes(self) -> tuple[str, ...]:
         """What was left out, in words."""
@@ -133,7 +130,7 @@ def candidates(base: Any, reward: str | None, judge: Any) -> Candidates:
     if named:
         read, read_name = column.others[wanted[0]], wanted[0]
     elif judge is not None:
-        read, read_name = _judge(column, judge), "judge"
+        read, read_name = beside(judge, column, "judge"), "judge"
     rewards, lengths = column.values, np.asarray(column.lengths, dtype=np.int64)
     if judge is not None and np.isinf(rewards).any():
         raise DataError(
@@ -167,22 +164,6 @@ def _counts(base: Any) -> tuple[str, ...]:
         return ()
     column = table.columns(["tokens"])["tokens"]
     return ("tokens",) if column.dtype.is_numeric() and column.count() else ()
-
-
-def _judge(column: RewardColumn, judge: Any) -> Floats:
-    if isinstance(judge, str):
-        raise ArgumentError(
-            f"judge={safe(judge)!r} names a column, but the rewards are an array; "
-            "give the judge's rewards as an array of the same shape."
-        )
-    other = reward_column(judge, None)
-    if not np.array_equal(other.lengths, column.lengths):
-        raise ArgumentError(
-            f"the judge has {len(other.values):,} rewards of {len(other.lengths):,} prompts, the "
-            f"selecting reward {len(column.values):,} of {len(column.lengths):,}; both must be of "
-            "the same samples, NaN where one is missing."
-        )
-    return other.values
 
 
 def sizes_asked(n: ArrayLike) -> Integers:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit.estimate.best_of_n.ranked import Ranked
-from klimit.estimate.kernel import Floats, Grid, weight_sums
+from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import front
 from klimit.estimate.samples import Integers
+from klimit.estimate.shape import log_mean
 
 MOST = 2**17  # rewards looked at: a ratio needs no more
 _FEWEST = 64  # prompts, however many samples they have
@@ -73,20 +74,13 @@ def _first(chunk: Ranked, rank: Integers) -> Ranked | None:
 
 def _ratio(parts: Sequence[Ranked], sizes: Sequence[int], grid: Grid) -> Floats:
     """(sizes,) the ratio where the samples are the whole law, drawn with replacement."""
-    log_mgf = np.concatenate([_log_mgf(part.read, grid) for part in parts])
+    log_mgf = np.concatenate([log_mean(np.sort(part.read, axis=1), grid) for part in parts])
     kl = np.concatenate([_sample_kl(part.rewards, sizes) for part in parts], axis=1)
     mean_kl = np.sort(kl, axis=1).mean(axis=1)
     together = front(np.sort(log_mgf, axis=0).mean(axis=0), grid, mean_kl).gain
     own = np.array([np.sort(own_front(log_mgf, grid, spent)).mean() for spent in kl])
     ratio: Floats = np.divide(own, together, out=np.ones(len(own)), where=together > 0)
     return ratio
-
-
-def _log_mgf(read: Floats, grid: Grid) -> Floats:
-    ascending = np.sort(read, axis=1)
-    tops = ascending[:, -1:]
-    found: Floats = np.log(weight_sums(ascending - tops, grid) / read.shape[1]) + grid.tilts * tops
-    return found
 
 
 def own_front(log_mgf: Floats, grid: Grid, kl: Floats) -> Floats:

@@ -238,7 +238,7 @@ class Ensemble(InNotebooks):
 
     def recommended(self, aggregate: str = "mean") -> Recommendation:
         """Which KL and beta to train with, which N to serve with, if this aggregate is optimised?"""
-        return recommendation(aggregate, self.hacking(aggregate))
+        return recommendation(self.hacking(aggregate))
 
     # ---- saying it
 

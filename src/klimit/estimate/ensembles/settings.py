@@ -22,7 +22,6 @@ class Recommendation:
 
     Attributes
     ----------
-    aggregate : its name
     kl : nats at which gold is highest within the trusted range; `high` is inf where a peak beyond it
         is not ruled out
     at_the_end : whether gold is highest at the end of the trusted range
@@ -34,7 +33,6 @@ class Recommendation:
     largest_n : whether `n` is the largest that the samples show
     """
 
-    aggregate: str
     kl: Estimate
     at_the_end: bool
     beta: Estimate
@@ -43,19 +41,8 @@ class Recommendation:
     best_of_n: Estimate
     largest_n: bool
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        names = ("kl", "beta", "gold_gain", "best_of_n")
-        return {
-            "aggregate": self.aggregate,
-            "at_the_end": self.at_the_end,
-            "n": self.n,
-            "largest_n": self.largest_n,
-            **{name: getattr(self, name).to_dict() for name in names},
-        }
 
-
-def recommendation(name: str, hack: Hacking) -> Recommendation:
+def recommendation(hack: Hacking) -> Recommendation:
     """The peak within trust, or the end of it; and the N at which other prompts keep most gold."""
     stop, level = hack.stop_kl, hack.settings.level
     place = float(stop.value)
@@ -63,7 +50,7 @@ def recommendation(name: str, hack: Hacking) -> Recommendation:
     known = bool(np.isfinite(place) and place > 0)
     n, kept, largest = _best_n(hack)
     return Recommendation(
-        aggregate=name, kl=stop,
+        kl=stop,
         at_the_end=known and not hack.turns,
         beta=hack.beta(place) if known else nothing,
         gold_gain=hack.gold_gain(place) if known else nothing,

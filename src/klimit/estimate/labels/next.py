@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._errors import ArgumentError
-from klimit._text import safe
 from klimit.estimate.checks import check_seed, positive, whole
 from klimit.estimate.labels.choosing import Choice, choose
 from klimit.estimate.labels.reading import (
@@ -19,7 +18,6 @@ from klimit.estimate.labels.reading import (
     sample_names,
 )
 from klimit.estimate.labels.tilting import tilting
-from klimit.estimate.proxy.checks import check_varies
 
 if TYPE_CHECKING:
     import polars as pl
@@ -77,7 +75,6 @@ def first_labels(
         from klimit.estimate.labels.preferences import pairs_frame
 
         return pairs_frame(known, limit, n, kl, 1, seed=seed)
-    check_varies(known.rows.proxy, known.rows.lengths, safe(known.column.name, longest=40))
     tilted = tilting(known.rows, float(limit.curve.at_kl(kl).tilt))
     ones = np.ones(len(known.gold))
     picked = choose(known.rows, tilted.coefficient, ones, ones, n // 2, seed=seed)

@@ -15,10 +15,9 @@ from klimit.estimate.inputs import RewardColumn, reward_column
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.entry import is_table
 from klimit.estimate.labels.tilting import Rows
-from klimit.estimate.proxy.read import read_rewards
+from klimit.estimate.proxy.read import mapped, read_rewards
 from klimit.estimate.result import Frontier
 from klimit.estimate.samples import Integers, Samples, collect
-from klimit.rollouts.grouped import group_arrays
 from klimit.rollouts.words import counted, quoted
 
 if TYPE_CHECKING:
@@ -117,12 +116,7 @@ def proxy_frontier(known: Known, *, prompts: Any, level: float, seed: int) -> Fr
 def proxy_column(base: Any, proxy: Any, others: tuple[str, ...] = ()) -> RewardColumn:
     """The proxy's rewards, of all that `klimit.hacking` takes as a base."""
     if isinstance(base, Mapping):
-        missing = next((name for name in (proxy, *others) if name not in base), None)
-        if missing is not None:
-            raise ArgumentError(
-                f"no reward {safe(missing)!r} in base; there are {', '.join(map(safe, base))}."
-            )
-        grouped = group_arrays({name: base[name] for name in (proxy, *others)})
+        grouped = mapped(base, (proxy, *others))
         rest = {name: grouped.columns[name] for name in others}
         return RewardColumn(grouped.columns[proxy], grouped.lengths, grouped.ids, str(proxy), rest)
     return reward_column(base, proxy, others=others)

@@ -17,7 +17,7 @@ from klimit.estimate.labels.powered import Powered
 from klimit.estimate.labels.reading import Known
 from klimit.estimate.labels.tilting import Tilting, tilting
 from klimit.estimate.proxy.bands import DOUBT
-from klimit.estimate.proxy.peak import Peak, peak
+from klimit.estimate.proxy.peak import Peak, peak, stop_at
 from klimit.estimate.result import Frontier, _budgets, nats
 
 if TYPE_CHECKING:
@@ -200,11 +200,7 @@ class Sparse(ABC, InNotebooks):
         As `Hacking.stop_kl`: the interval holds every KL at which the labels do not rule out the
         highest gold, and has no end where the end of the trusted range is among them.
         """
-        found, level = self._peak, self.proxy.settings.level
-        if found is None:
-            return Estimate(math.nan, 0.0, math.inf, level, False, _beyond(0.0))
-        note = "" if math.isfinite(found.high) else "no peak is shown within the trusted range"
-        return Estimate(found.value, found.low, found.high, level, True, note)
+        return stop_at(self._peak, self.proxy.settings.level, _beyond(0.0))
 
     def to_frame(self, kl: ArrayLike | None = None) -> pl.DataFrame:
         """A row per KL: proxy gain, gold gain and its limits, the interval saved."""

@@ -13,7 +13,7 @@ from klimit._text import safe
 from klimit.estimate.best_of_n.equal_n import n_kl, n_spending, too_small
 from klimit.estimate.checks import is_number, whole
 from klimit.estimate.frontier import frontier
-from klimit.estimate.inputs import reward_column
+from klimit.estimate.inputs import known_means, reward_column
 from klimit.estimate.plan.result import Plan
 from klimit.estimate.plan.settings import Setting, Target, spread_of_rewards, trainer_settings
 from klimit.estimate.result import Frontier
@@ -252,12 +252,7 @@ def _mean_tokens(base: Any) -> float | None:
         column = reward_column(base, "tokens")
     except (ArgumentError, DataError):
         return None
-    prompts = len(column.lengths)
-    prompt = np.repeat(np.arange(prompts), column.lengths)
-    seen = ~np.isnan(column.values)
-    number = np.bincount(prompt[seen], minlength=prompts)
-    total = np.bincount(prompt[seen], column.values[seen], minlength=prompts)
-    means = np.sort(total[number > 0] / number[number > 0])  # the order of prompts changes no digit
+    means = np.sort(known_means(column.values, column.lengths))  # in any order the same digits
     return float(means.mean()) if len(means) and means.mean() > 0 else None
 
 

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from klimit.estimate.intervals import leave_out_error, quantiles, skewed_quantiles, uneven_quantiles
+from klimit.estimate.intervals import (
+    leave_out_error,
+    normal,
+    quantiles,
+    skewed_quantiles,
+    uneven_quantiles,
+)
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
 from klimit.estimate.proxy.correction import TiltedRead
@@ -128,7 +134,7 @@ def gold_bands(
         with np.errstate(invalid="ignore"):
             more = np.nan_to_num(np.maximum(drawn**2 - plain**2, 0.0), nan=0.0, posinf=0.0)
         # few hands may make most of the noise, and then its own size is known badly
-        uneven = uneven_quantiles(moves.T, level) / quantiles(level, 10**6)[0]
+        uneven = uneven_quantiles(moves.T, level) / normal(level)
         moves = moves * (np.sqrt(1 + more / square) * uneven)
     error = np.sqrt((moves**2).sum(axis=0))
     if not fixed and int((reads.weights > 0).sum()) < 2:

@@ -44,7 +44,7 @@ class BestByProxy:
 
 def best_by_proxy(hack: Hacking) -> BestByProxy:
     """See `BestByProxy`."""
-    from klimit.estimate.intervals import quantiles
+    from klimit.estimate.intervals import normal, quantiles
     from klimit.estimate.proxy.peak import peak
 
     level, pairs = hack.settings.level, hack.pairs
@@ -55,7 +55,7 @@ def best_by_proxy(hack: Hacking) -> BestByProxy:
     rest = gold - gold.mean(axis=1, keepdims=True)
     group = np.arange(prompts) % groups
     moves = np.stack([np.bincount(group, row, minlength=groups) for row in rest], axis=1) / prompts
-    widen = quantiles(level, prompts)[0] / quantiles(level, 10**6)[0]
+    widen = quantiles(level, prompts)[0] / normal(level)
     if groups > 1:
         moves *= (groups / (groups - 1)) ** 0.5
     place = sizes.astype(float)

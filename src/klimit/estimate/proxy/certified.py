@@ -15,7 +15,7 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
-from klimit.estimate.members import front
+from klimit.estimate.proxy.gaps import frontier_at
 from klimit.estimate.samples import ordered_mean
 from klimit.estimate.tilted import tilt_prompts
 
@@ -56,11 +56,6 @@ class Certified:
     error_range: float
 
     @property
-    def best(self) -> Estimate:
-        """The tightest that needs no more than the tails seen: `moment`."""
-        return self.moment
-
-    @property
     def looseness(self) -> Any:
         """Share of the measured gold gain that `moment` leaves open; over 1 where nothing is certain."""
         gold, sure = np.asarray(self.gold_gain.value), np.asarray(self.moment.value)
@@ -76,8 +71,8 @@ def certified(hack: Hacking, kl: Floats) -> Certified:
     level, weights = hack.settings.level, hack.reads.weights
     samples = error.samples
     safe = np.maximum(flat, 1e-9)
-    proxy = scale * _frontier(hack.proxy, safe)
-    own = _frontier(error, safe)
+    proxy = scale * frontier_at(hack.proxy, safe)
+    own = frontier_at(error, safe)
     spread = ordered_mean(samples.variances * samples.counts / (samples.counts - 1), samples) ** 0.5
     ranges = np.empty(samples.prompts)
     for prompt, row in samples.rewards_by_prompt():
@@ -131,16 +126,6 @@ def error_of(hack: Hacking) -> tuple[float, Frontier]:
     scale = float(hack.readings.spread**2 / together if together > 0 else together / variance)
     settings = replace(hack.settings, reward="error", reward_range=None, range_implied=False)
     return scale, in_order(pairs, scale * pairs.proxy - pairs.gold, settings)
-
-
-def _frontier(limit: Frontier, kl: Floats) -> Floats:
-    """(1 + groups, budgets) corrected gain; zero where nothing can be gained."""
-    members = limit.members
-    if members is None:
-        return np.zeros((1, len(kl)))
-    value = np.atleast_1d(limit.gain(kl).value)
-    found = front(np.vstack([members.chosen, members.chosen_without]), members.grid, kl).gain
-    return np.asarray(value * found / np.maximum(found[0], 1e-300))
 
 
 def _beyond(seen: Estimate, limit: Frontier, kl: Floats) -> Floats:

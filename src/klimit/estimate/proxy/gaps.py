@@ -57,10 +57,10 @@ def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
     along = _along(hack, flat)
     there, own = _at_tilt(hack, flat, tilt)
     above, below = hack.readings.bands.at(hack.readings.bands.off, flat)  # gold is taken off
-    at_kl = _gold_at_kl(hack.gold, flat)
-    at_tilt, log_mgf = _gold_at_tilt(hack.gold, tilt)
+    at_kl = frontier_at(hack.gold, flat)
+    at_tilt = _gold_at_tilt(hack.gold, tilt)
     with np.errstate(invalid="ignore"):  # at 0 nats the slope has no end and nothing is gained
-        regularised = slope * log_mgf.value - there + slope * own
+        regularised = slope * at_tilt.log_mgf - there + slope * own
     regularised = np.where(flat > 0, regularised, 0.0)
     reach = hack.gold.gain(at_tilt.kl)
     within = flat <= hack.trusted_kl
@@ -94,7 +94,7 @@ def efficiency(hack: Hacking, kl: Floats) -> Estimate:
     """Gold gain along the proxy over gold's frontier, at the same KL."""
     flat = np.atleast_1d(kl).ravel().astype(float)
     gold, best = hack.gold_gain(flat), hack.gold.gain(flat)
-    along, limit = _along(hack, flat), _gold_at_kl(hack.gold, flat)
+    along, limit = _along(hack, flat), frontier_at(hack.gold, flat)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = along / np.where(limit > 0, limit, np.nan)
         error = hack.readings.bands.quantile * _error(hack, ratio, flat)
@@ -164,15 +164,11 @@ def _redrawn(hack: Hacking, together: float, proxy: float, gold: float) -> float
 
 @dataclass(frozen=True)
 class _GoldPoint:
-    """Gold's own policy at a tilt: gain with groups left out (1 + groups, ...), and its KL."""
+    """Gold's own policy at a tilt: gain and log-mgf with groups left out (1 + groups, ...), and its KL."""
 
     gain: Floats
+    log_mgf: Floats
     kl: Floats
-
-
-@dataclass(frozen=True)
-class _LogMgf:
-    value: Floats
 
 
 def _along(hack: Hacking, kl: Floats) -> Floats:
@@ -192,17 +188,18 @@ def _at_tilt(hack: Hacking, kl: Floats, tilt: Floats) -> tuple[Floats, Floats]:
     return np.where(kl > 0, gold, 0.0), spent - spent[0] + kl
 
 
-def _gold_at_kl(gold: Frontier, kl: Floats) -> Floats:
-    """(1 + groups, budgets) gold's frontier."""
-    members = gold.members
-    assert members is not None
+def frontier_at(limit: Frontier, kl: Floats) -> Floats:
+    """(1 + groups, budgets) corrected gain, whole and left out; zero where nothing can be gained."""
+    members = limit.members
+    if members is None:
+        return np.zeros((1, len(kl)))
     safe = np.maximum(kl, 1e-9)
-    value = np.atleast_1d(gold.gain(safe).value)
+    value = np.atleast_1d(limit.gain(safe).value)
     found = front(np.vstack([members.chosen, members.chosen_without]), members.grid, safe).gain
     return np.where(kl > 0, value * found / np.maximum(found[0], 1e-300), 0.0)
 
 
-def _gold_at_tilt(gold: Frontier, tilt: Floats) -> tuple[_GoldPoint, _LogMgf]:
+def _gold_at_tilt(gold: Frontier, tilt: Floats) -> _GoldPoint:
     """Gold's own policy at a tilt."""
     from scipy.interpolate import CubicSpline
 
@@ -217,7 +214,7 @@ def _gold_at_tilt(gold: Frontier, tilt: Floats) -> tuple[_GoldPoint, _LogMgf]:
     small = np.where(below, tilt / members.grid.tilts[0], 1.0)
     gain = gain * small + np.where(below, 0.0, point.gain - gain[0])
     value = value * small**2 + np.where(below, 0.0, point.log_partition - value[0])
-    return _GoldPoint(gain, np.asarray(point.kl)), _LogMgf(value)
+    return _GoldPoint(gain, value, np.asarray(point.kl))
 
 
 def _reach(best: Estimate) -> Floats:

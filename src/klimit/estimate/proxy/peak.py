@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from klimit._estimate import Estimate
 from klimit.estimate.kernel import Floats
 
 DRAWS = 600
@@ -74,6 +75,14 @@ def peak(
     low = float(place[max(first - 1, 0)]) if first < best else float(place[first])
     high = float("inf") if last == end else float(place[last + 1])
     return Peak(float(place[best]), min(low, float(place[best])), high, best < end)
+
+
+def stop_at(found: Peak | None, level: float, unknown: str) -> Estimate:
+    """The KL of the peak; where none is known, `unknown` says why."""
+    if found is None:
+        return Estimate(np.nan, 0.0, np.inf, level, False, unknown)
+    note = "" if np.isfinite(found.high) else "no peak is shown within the trusted range"
+    return Estimate(found.value, found.low, found.high, level, True, note)
 
 
 def share_below(place: Floats, value: Floats, pulls: Floats, kl: Floats, *, seed: int) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._text import safe
-from klimit.estimate.inputs import RewardColumn, reward_column
+from klimit.estimate.inputs import RewardColumn, beside, reward_column
 from klimit.estimate.kernel import Floats
-from klimit.rollouts.grouped import group_arrays
+from klimit.rollouts.grouped import Grouped, group_arrays
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ def read_rewards(base: Any, proxy: Any, gold: Any, nuisance: Any) -> Rewards:
     column = reward_column(base, None)
     if gold is None:
         raise ArgumentError("gold= must be an array of the same shape as the proxy's; got None.")
-    beside = None if nuisance is None else _array(nuisance, column, "nuisance")
+    other = None if nuisance is None else beside(nuisance, column, "nuisance")
     name = proxy if isinstance(proxy, str) else "proxy"
     named = RewardColumn(column.values, column.lengths, column.ids, name, {})
     names = (name, "gold", "" if nuisance is None else "nuisance")
-    return Rewards(named, _array(gold, column, "gold"), beside, names)
+    return Rewards(named, beside(gold, column, "gold"), other, names)
 
 
 def _named(base: Any, proxy: Any, gold: Any, nuisance: Any) -> Rewards:
@@ -75,20 +75,25 @@ def _named(base: Any, proxy: Any, gold: Any, nuisance: Any) -> Rewards:
 
 def _mapped(base: Mapping[str, Any], proxy: Any, gold: Any, nuisance: Any) -> Rewards:
     names = [name for name in (proxy, gold, nuisance) if name is not None]
-    for name in names:
-        if name not in base:
-            raise ArgumentError(
-                f"no reward {safe(name)!r} in base; there are {', '.join(map(safe, base))}."
-            )
     if len(names) < 2 or proxy is None:
         raise ArgumentError("base is a mapping of rewards; name two of them: proxy=..., gold=....")
     _distinct(names)
-    grouped = group_arrays({name: base[name] for name in names})
+    grouped = mapped(base, names)
     values = [grouped.columns[str(name)] for name in names]
     return Rewards(
         RewardColumn(values[0], grouped.lengths, grouped.ids, str(proxy), {}), values[1],
         values[2] if nuisance is not None else None, (str(proxy), str(gold), str(nuisance or "")),
     )  # fmt: skip
+
+
+def mapped(base: Mapping[str, Any], names: Sequence[Any]) -> Grouped:
+    """Rewards by name, aligned."""
+    for name in names:
+        if name not in base:
+            raise ArgumentError(
+                f"no reward {safe(name)!r} in base; there are {', '.join(map(safe, base))}."
+            )
+    return group_arrays({name: base[name] for name in names})
 
 
 def _distinct(names: list[Any]) -> None:
@@ -98,19 +103,3 @@ def _distinct(names: list[Any]) -> None:
             f"{safe(twice)!r} was named twice; proxy, gold and nuisance must be different columns. "
             "For the limit of one reward use klimit.frontier."
         )
-
-
-def _array(values: Any, column: RewardColumn, role: str) -> Floats:
-    if isinstance(values, str):
-        raise ArgumentError(
-            f"{role}={safe(values)!r} names a column, but the proxy's rewards are an array; "
-            "give an array of the same shape."
-        )
-    other = reward_column(values, None)
-    if not np.array_equal(other.lengths, column.lengths):
-        raise ArgumentError(
-            f"{role} has {len(other.values):,} numbers of {len(other.lengths):,} prompts, the proxy "
-            f"{len(column.values):,} of {len(column.lengths):,}; both must be of the same samples, "
-            "NaN where one is missing."
-        )
-    return other.values

@@ -180,7 +180,7 @@ class Hacking(InNotebooks):
     @cached_property
     def _peak(self) -> Peak | None:
         """Where gold is highest within the trusted range; None where nothing is trusted."""
-        from klimit.estimate.intervals import quantiles
+        from klimit.estimate.intervals import normal
         from klimit.estimate.proxy.peak import peak
 
         bands = self.readings.bands
@@ -191,10 +191,9 @@ class Hacking(InNotebooks):
         value = np.r_[0.0, bands.value[inside]]
         moves = np.pad(bands.moves[:, inside], ((0, 0), (1, 0)))
         wrong, bend = (np.r_[0.0, x[inside]] for x in (bands.signed_wrong, bands.bend))
-        normal = quantiles(self.settings.level, 10**6)[0]
         return peak(
             place, value, moves, wrong, bend, level=self.settings.level,
-            widen=bands.quantile / normal, seed=self.settings.seed,
+            widen=bands.quantile / normal(self.settings.level), seed=self.settings.seed,
         )  # fmt: skip
 
     @property
@@ -205,13 +204,9 @@ class Hacking(InNotebooks):
         is inf where the end of the trusted range is among them: gold may still rise there, and a
         peak, if there is one, lies beyond.
         """
-        found, level = self._peak, self.settings.level
-        if found is None:
-            return Estimate(
-                np.nan, 0.0, np.inf, level, False, "no KL is trusted with these samples"
-            )
-        note = "" if np.isfinite(found.high) else "no peak is shown within the trusted range"
-        return Estimate(found.value, found.low, found.high, level, True, note)
+        from klimit.estimate.proxy.peak import stop_at
+
+        return stop_at(self._peak, self.settings.level, "no KL is trusted with these samples")
 
     @property
     def turns(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from klimit.estimate.checks import check_choice, check_level, check_seed, known_range
-from klimit.estimate.frontier import average, correctable, horizon
+from klimit.estimate.frontier import average, horizon
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.entry import is_table, known_of_few, sparse
 from klimit.estimate.proxy.bands import gold_bands
@@ -23,6 +23,7 @@ from klimit.estimate.proxy.result import Hacking, Readings
 from klimit.estimate.proxy.statistics import tilted_reads
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Samples, collect
+from klimit.estimate.statistics import correctable
 
 if TYPE_CHECKING:
     from klimit.estimate.labels.result import Sparse
@@ -96,7 +97,7 @@ def along(pairs: Pairs, settings: Settings) -> Hacking:
     if pairs.nuisance is not None:
         wanted.append(pairs.nuisance)
     reads = tilted_reads(pairs, path.grid, path.tilts, *wanted, seed=settings.seed)
-    good = correctable(samples, own)
+    good = correctable(samples, own.estimator)
     model = model_bias(pairs, samples, path, *wanted, seed=settings.seed) if good else None
     spread = [centred_moments(pairs, x, x)[0] ** 0.5 for x in wanted]
     found = []
