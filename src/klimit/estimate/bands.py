@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NODES = 100
+_MIXED_RATE = 0.8  # what mixtures of pass rates leave open falls at least as fast with the samples
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def kl_nodes(largest: float) -> Floats:
 def average_bands(
     stats: Statistics, members: Members, curve: Curve, tail: Tail, *, level: float, fixed: bool,
     largest_kl: float, horizon: float, saturation: float, correctable: bool, lost: float = 0.0,
-    rates: tuple[RateBands, Floats] | None = None,
+    rates: tuple[RateBands, Floats] | None = None, mixed: bool = False,
 ) -> Bands:  # fmt: skip
     """Bands of the average-budget frontier.
 
@@ -101,6 +102,7 @@ def average_bands(
     correctable : whether nearly all prompts have enough samples to correct
     lost : share of its gain that the plug-in lacks at small budgets for any law; see `Samples.lost`
     rates : pass-rate bands of 0/1 rewards and the tilts they stand at
+    mixed : whether the curve is theirs too, not the median of corrections
     """
     grid = members.grid
     kl = kl_nodes(max(largest_kl, curve.ceiling_kl))
@@ -144,11 +146,18 @@ def average_bands(
     bound = np.maximum.accumulate(np.maximum(plugin - one_sided * plain_error, 0.0))
     low, high = around(point.gain, sampling, correction, spread, tail)
     shaky = doubt(point.gain, correction, spread, tail, lost * plugin * small(kl, horizon))
+    wall, rate = min(horizon, saturation), _rate(stats, grid, plain.tilt)
     if rates is not None:
-        low, high, shaky = _rate_bands(*rates, kl, point.gain, error, two_sided)
-    unsure = (shaky > DOUBT) | (kl > horizon) | (kl > saturation) | (not correctable)
+        theirs = _rate_bands(*rates, kl, point.gain, error, two_sided)
+        # what many samples of these very prompts show of them, no mixture of few prompts shows
+        sure = np.logical_and.accumulate((shaky <= DOUBT) & (kl <= wall)) & (fixed and not mixed)
+        shorter = sure & (high - low < theirs[1] - theirs[0])
+        low, high = (np.where(shorter, x, y) for x, y in zip((low, high), theirs, strict=False))
+        shaky = np.where(sure, np.minimum(shaky, theirs[2]), theirs[2])
+        wall, rate = horizon, np.maximum(rate, _MIXED_RATE)
+    unsure = (shaky > DOUBT) | (kl > wall) | (not correctable)
     first = int(np.argmax(unsure)) if unsure.any() else len(kl)
-    trusted_kl = edge_of_trust(kl, shaky, first, min(horizon, saturation)) if correctable else 0.0
+    trusted_kl = edge_of_trust(kl, shaky, first, wall) if correctable else 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         plain_beta, beta = 1 / plain.tilt, 1 / point.tilt
         gap = np.abs(np.log(np.where(beta > 0, beta, plain_beta) / plain_beta))
@@ -156,7 +165,7 @@ def average_bands(
     return Bands(
         kl, point.gain, plugin, np.maximum.accumulate(np.maximum(low, 0.0)), high,
         np.exp(np.maximum(beta_low, -50)), np.exp(np.minimum(beta_high, 50)), *sampling, error,
-        bound, shaky, trusted_kl, _rate(stats, grid, plain.tilt), narrowing, rates is not None,
+        bound, shaky, trusted_kl, rate, narrowing, rates is not None,
     )  # fmt: skip
 
 
@@ -202,8 +211,7 @@ def rate_limits(
     safe = np.where(gain > 0, gain, np.inf)
     reach = (high - low) / 2 / safe
     # an interval longer than the one at smaller budgets is made long by few samples, not by few prompts
-    usual = np.maximum(quantile * error / safe, reach)
-    excess = reach - np.minimum.accumulate(usual)
+    excess = np.maximum(reach - quantile * np.minimum.accumulate(error / safe), 0.0)
     shaky: NDArray[np.float64] = np.maximum(np.maximum(undecided, 0.0) / safe, 0.6 * excess)
     return np.minimum(low, gain), np.maximum(high, gain), shaky
 

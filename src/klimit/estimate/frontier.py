@@ -123,7 +123,7 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
         return Frontier.flat(column, samples, settings)
     cap = reward_cap(samples, settings)
     ceiling_gain, ceiling_kl = ordered_mean(samples.tops, samples), saturation(samples)
-    tail, rates = LIGHT, None
+    tail, rates, mixed = LIGHT, None, False
     if settings.estimator == "plugin" or not (samples.counts >= FEWEST).any():
         stats, curve = plugin(samples, ceiling_gain, ceiling_kl)
         members = plain(stats)
@@ -133,12 +133,12 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
         stats = statistics(samples, grid, seed=settings.seed)
         members, tail = corrected(column, samples, stats, settings)
         correctable = enough(samples)
-        if correctable:
+        if correctable and shows_mixture(samples, settings):
             members, tail, rates = _by_pass_rates(column, samples, stats, members, tail, settings)
-        chosen = members.chosen
-        if rates is not None and samples.counts.min() < _MANY:
-            mixed, tilts = rates
-            chosen = np.maximum(spread_log_mgf(tilts, mixed.value, grid.tilts), members.plugin)
+        chosen, mixed = members.chosen, bool(samples.counts.min() < _MANY)
+        if rates is not None and mixed:
+            mixture, tilts = rates
+            chosen = np.maximum(spread_log_mgf(tilts, mixture.value, grid.tilts), members.plugin)
         curve = Curve.convex(
             grid.tilts, chosen, ceiling_gain=ceiling_gain, ceiling_kl=ceiling_kl, cap=cap
         )
@@ -146,8 +146,8 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
         stats, members, curve, tail,
         level=settings.level, fixed=settings.prompts == "fixed",
         largest_kl=float(np.log(samples.counts.max())), horizon=horizon(samples),
-        saturation=ceiling_kl if rates is None else np.inf, correctable=correctable,
-        lost=samples.lost(), rates=rates,
+        saturation=ceiling_kl, correctable=correctable,
+        lost=samples.lost(), rates=rates, mixed=mixed,
     )  # fmt: skip
     return Frontier(column.ids, column.name, samples, settings, curve, members, bands, tail, cap)
 
@@ -229,6 +229,11 @@ def _rates(
 def rate_quantile(settings: Settings, prompts: int) -> float:
     """Errors that an interval from pass rates reaches."""
     return quantiles(settings.level, min(prompts, 200))[0]
+
+
+def shows_mixture(samples: Samples, settings: Settings) -> bool:
+    """Whether pass rates can be read as a mixture; one prompt shows none of a population's."""
+    return samples.prompts > 1 or settings.prompts == "fixed"
 
 
 def two_levels(column: RewardColumn, samples: Samples) -> tuple[Floats, float, Integers] | None:

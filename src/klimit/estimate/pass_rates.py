@@ -32,12 +32,14 @@ class Bands:
     ----------
     value, low, high : (points,)
     open : (points,) the half-width that more prompts cannot narrow
+    near : (points,) half the range of mixtures within half an error of the best
     """
 
     value: Floats
     low: Floats
     high: Floats
     open: Floats
+    near: Floats
 
 
 def pass_rate_bands(
@@ -86,7 +88,7 @@ def pass_rate_bands(
         whiten = _whitener(covariance, len(counts))
         a, b = whiten @ likelihood.T, whiten @ seen
         weights = _simplex_nnls(a, b)
-    value, low, high, undecided = (np.empty(len(points)) for _ in range(4))
+    value, low, high, undecided, near = np.empty((5, len(points)))
     for i, point in enumerate(points):
         function = of_rate(RATES, float(point))
         narrow = _profile(a, b, function, weights, 0.25)
@@ -99,8 +101,9 @@ def pass_rate_bands(
         correction = max(narrow[0] - plugin, 0.0)
         value[i] = plugin + correction + min(correction, (narrow[1] - narrow[0]) / 2)
         undecided[i] = max(0.0, (2 * (narrow[1] - narrow[0]) - (wide[1] - wide[0])) / 2)
+        near[i] = (wide[1] - wide[0]) / 2
         low[i], high[i] = full
-    return Bands(value, np.minimum(low, value), np.maximum(high, value), undecided)
+    return Bands(value, np.minimum(low, value), np.maximum(high, value), undecided, near)
 
 
 def log_mgf_of_rate(rate: Floats, tilt: float) -> Floats:

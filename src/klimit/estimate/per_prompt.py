@@ -9,7 +9,8 @@ and from the pooled model. Gains of 0/1 rewards are read from the mixture of pas
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -46,6 +47,7 @@ _BIAS_PROMPTS = (
 )
 _RATE_BUDGETS = 26
 _LEFT = 0.5  # a correction at fixed KL leaves about half the bias that one at fixed tilts does
+_NEAR = 2 / 3  # as much of what mixtures near the best differ by is likely bias
 _SEEN = 8  # subsets of one kind that are looked at
 
 
@@ -91,8 +93,9 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
         total, change = _model_bias(samples, model, kl, settings.seed)
         eighth, half, quarter = (x / biased for x in (sums.eighth, sums.half, sums.quarter))
         candidates = _candidates(full, eighth, half, quarter, bias_weights, total, change)
-        binary = average.two_levels(column, samples)
-        modes = two_modes.find(samples) if binary is None else None
+        mixes = average.shows_mixture(samples, settings)
+        binary = average.two_levels(column, samples) if mixes else None
+        modes = two_modes.find(samples) if mixes and binary is None else None
         if binary is not None:
             successes, step, number = binary
             rates = _rates(successes, number, kl, step, settings)
@@ -269,16 +272,14 @@ def _rates(
     from scipy.interpolate import PchipInterpolator
 
     points = np.geomspace(kl[0], kl[-1], _RATE_BUDGETS)
-    found = pass_rate_bands(
-        successes, counts, points, quantile=average.rate_quantile(settings, len(counts)),
-        fixed=settings.prompts == "fixed", of_rate=gain_of_rate,
+    bands = partial(
+        pass_rate_bands, successes, counts, points,
+        quantile=average.rate_quantile(settings, len(counts)), of_rate=gain_of_rate,
     )  # fmt: skip
+    these = bands(fixed=True)
+    found = these if settings.prompts == "fixed" else replace(bands(fixed=False), near=these.near)
     # a gain over the root of its KL hardly bends
-    smooth = PchipInterpolator(
-        np.log(points),
-        np.stack([found.value, found.low, found.high, found.open]) / np.sqrt(points),
-        axis=1,
-    )
+    smooth = PchipInterpolator(np.log(points), np.stack(astuple(found)) / np.sqrt(points), axis=1)
     return RateBands(*(step * np.sqrt(kl) * smooth(np.log(kl))))
 
 
@@ -346,7 +347,9 @@ def _bands(
     if rates is None:
         wall = min(wall, average.saturation(samples))
     else:
-        low, high, shaky = rate_limits(rates.low, rates.high, rates.open, gain, error, two_sided)
+        low, high, shaky = rate_limits(
+            rates.low, rates.high, _NEAR * rates.near, gain, error, two_sided
+        )
     unsure = (shaky > DOUBT) | (kl > wall) | (not correct)
     first = int(np.argmax(unsure)) if unsure.any() else len(kl)
     bound = np.maximum.accumulate(np.maximum(full[0] - one_sided * plain_error, 0.0))

@@ -13,7 +13,7 @@ with q the pass rate; what prompts differ by is in the rest.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
@@ -128,7 +128,7 @@ class Rest:
         value = rates.value + self.value[0]
         low = value - np.hypot(rates.value - rates.low, error) - 0.15 * doubt
         high = value + np.hypot(rates.high - rates.value, error) + 0.5 * doubt
-        return RateBands(value, low, high, rates.open + 0.25 * doubt)
+        return RateBands(value, low, high, rates.open + 0.25 * doubt, rates.near + 0.25 * doubt)
 
 
 def split(modes: Modes, stats: Statistics, *, seed: int) -> tuple[Members, Rest]:
@@ -179,7 +179,7 @@ def whole_bands(
         steps = (beyond - points[-1]) / (points[-1] - points[-2])
         verdicts = RateBands(*(
             np.append(x, x[-1] + (x[-1] - x[-2]) * steps)
-            for x in (verdicts.value, verdicts.low, verdicts.high, verdicts.open)
+            for x in astuple(verdicts)
         ))  # fmt: skip
         points = np.append(points, beyond)
     logs = np.log(grid.tilts)
