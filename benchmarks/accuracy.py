@@ -45,7 +45,7 @@ def _words(_: Any, __: Any, text: str) -> tuple[str, ...]:
     default="dev",
     show_default=True,
     callback=_words,
-    help="dev, heldout, rlvr, generated, dev/normal, real/FILE.parquet#REWARD; commas between.",
+    help="dev, heldout, rlvr, verdicts, generated, dev/normal, real/FILE.parquet#REWARD; commas between.",
 )
 @click.option("--count", default=16, show_default=True, help="How many generated families.")
 @click.option("--prompts", default="50,200", show_default=True, callback=_numbers)
@@ -118,7 +118,7 @@ def cells(options: dict[str, Any]) -> Iterator[Cell]:
         else:
             if group not in family_sets():
                 raise click.BadParameter(
-                    f"no families called {group!r}; try dev, heldout, rlvr, generated"
+                    f"no families called {group!r}; try dev, heldout, rlvr, verdicts, generated"
                 )
             names += [f"{group}/{f.name}" for f in family_sets()[group]]
     for name in names:
