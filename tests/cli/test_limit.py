@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 
 import polars as pl
 import pytest
@@ -171,3 +172,12 @@ def test_of_very_many_prompts_best_of_n_is_read_from_some(klimit, quality, monke
     out = " ".join(klimit("limit", quality, "--kl", "0.5").out.split())
     assert "note: best-of-N is read from 20 prompts of 40, drawn by the seed." in out
     assert "Best-of-3 spends 0.43 nats and reaches " in out
+
+
+def test_the_next_command_asks_the_same_question(klimit, quality):
+    asked = ("--reward-range=-20,30", "--level", "0.9", "--seed", "3")
+    said = klimit("limit", quality, "--kl", "0.5", *asked).out
+    command = said.split("next: klimit ")[1].split("   (")[0]
+    for part in ("--level 0.9", "--seed 3", "--reward-range=-20,30"):
+        assert part in command
+    assert klimit(*shlex.split(command)).code == 0

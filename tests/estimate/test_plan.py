@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 import klimit
 from benchmarks.simulate import find_family
 from klimit.estimate.best_of_n.equal_n import distinct_n, n_kl, n_spending
+from klimit.estimate.plan.settings import spread_of_rewards
 from klimit.estimate.samples import collect
 from klimit.estimate.samples_needed import ErrorSplit, error_split, least_samples
 
@@ -318,3 +319,10 @@ def test_more_nats_never_need_fewer_samples(law):
     limit = klimit.frontier(getattr(rng, law)(size=(20, 8)), budget="per-prompt")
     needed = [limit.samples_needed(kl) for kl in np.geomspace(0.01, 3, 60)]
     assert needed == sorted(needed)
+
+
+def test_a_batch_of_verdicts_deviates_by_half_the_way_between_them_at_most():
+    rng = np.random.default_rng(4)
+    rates = np.where(rng.random(300) < 0.25, 0.0, rng.beta(0.6, 0.9, size=300))
+    limit = klimit.frontier((rng.random((300, 8)) < rates[:, None]).astype(float))
+    assert spread_of_rewards(limit, 1 / float(limit.beta(0.2))) <= 0.5

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import klimit
-from klimit.estimate.prompt_lists import no_signal
+from klimit.estimate.prompt_lists import no_signal, prompt_list
 from klimit.estimate.samples import collect
 
 REWARDS = np.array(
@@ -89,3 +89,13 @@ def test_ranks_are_no_rewards_to_list_by():
     limit = klimit.frontier(REWARDS, objective="win-rate")
     with pytest.raises(klimit.DataError, match="objective='reward'"):
         limit.prompts(0.5, by="headroom")
+
+
+def test_one_group_does_not_say_whether_the_next_teaches_something():
+    rng = np.random.default_rng(3)
+    rates = np.repeat([0.05, 0.9], 200)
+    limit = klimit.frontier((rng.random((400, 8)) < rates[:, None]).astype(float))
+    frame = prompt_list(limit, 0.2, "headroom", group=8)
+    truth = rates**8 + (1 - rates) ** 8
+    assert abs(frame["no_signal"].mean() - truth.mean()) < 0.1
+    assert frame["no_signal"].is_between(0.01, 0.99).all()

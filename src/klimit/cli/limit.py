@@ -81,6 +81,19 @@ def limit(
         return
     said = view.text(found, kl, beside.shown, beside.sentence, beside.notes)
     if plannable(found) and max(kl) > 0:
-        command = one_line(f"klimit plan {source} --kl {view.worthwhile(found, kl):.2g}")
+        command = one_line(
+            f"klimit plan {source} --kl {view.worthwhile(found, kl):.2g}{_same(how)}"
+        )
         said += f"\n\nnext: {command}   (settings for trainers)"
     print_text(str(rollouts), said)
+
+
+def _same(how: dict[str, Any]) -> str:
+    """The options that a plan takes as well, where they were given."""
+    said = [f" --{name} {how[name]:g}" for name, usual in _USUAL.items() if how[name] != usual]
+    if how["reward_range"] is not None:
+        said.append(" --reward-range={:g},{:g}".format(*how["reward_range"]))
+    return "".join(said)
+
+
+_USUAL = {"level": 0.95, "seed": 0}

@@ -9,6 +9,7 @@ import numpy as np
 from klimit._errors import ArgumentError, DataError
 from klimit.estimate.checks import check_choice, is_number, whole
 from klimit.estimate.kernel import Floats
+from klimit.estimate.rates_by_prompt import Passes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,9 +41,9 @@ def prompt_list(
     polars frame
         The columns of `Frontier.prompts`, and: at_top, the share of samples with the best possible
         reward (the upper end of `reward_range`, stated or implied by 0/1 rewards; else the best
-        reward seen); no_signal, the chance that `group` of the samples, drawn without replacement,
-        have one reward, which estimates that of a new group without bias; null where a prompt has
-        fewer samples.
+        reward seen); no_signal, the chance that `group` new samples have one reward. Of two-valued
+        rewards by what the pass rate of the prompt may be, given all prompts; else by drawing
+        `group` of its samples, without bias, and null where it has fewer.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def prompt_list(
     samples = limit.samples
     frame = limit.prompts(kl).with_columns(
         pl.Series("at_top", at_top(limit)),
-        pl.Series("no_signal", no_signal(samples, group)).fill_nan(None),
+        pl.Series("no_signal", _no_signal(samples, group)).fill_nan(None),
     )
     if by == "headroom":
         return frame.sort("headroom", "gain", descending=True, maintain_order=True)
@@ -90,6 +91,14 @@ def at_top(limit: Frontier) -> Floats:
     width = max(samples.scale, abs(top) * 1e-3, 1e-300)
     found: Floats = np.where(best >= top - 1e-6 * width, samples.ties / samples.counts, 0.0)
     return found
+
+
+def _no_signal(samples: Samples, group: int) -> Floats:
+    """(prompts,) as `no_signal`; of verdicts what the pass rate is likely to be says, from all prompts."""
+    passes = Passes.of(samples)
+    if passes is None:
+        return no_signal(samples, group)
+    return passes.expected(lambda rate: rate**group + (1 - rate) ** group)[0]
 
 
 def no_signal(samples: Samples, group: int) -> Floats:

@@ -175,6 +175,8 @@ def _far(audit: Audit) -> str:
         )
     if not math.isfinite(gap.high) or _impossible(audit):
         return ""
+    if gap.high < 0:
+        return "That is more than any method can do at this KL, and hardly by chance: check the KL."
     if gap.low <= 0:
         return "That is as near to the optimal policy of this KL as these samples can tell."
     return f"It is {_nats(nats)} from the optimal policy of the same KL."

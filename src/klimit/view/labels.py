@@ -198,6 +198,8 @@ def _percent(share: float) -> str:
 
 
 def _focus(few: Sparse, kl: Sequence[float]) -> float:
+    if not max(kl) > 0:
+        kl = budgets(few)
     within = [budget for budget in kl if 0 < budget <= few.trusted_kl]
     return max(within) if within else min(kl)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit._text import safe
+from klimit.estimate.rates_by_prompt import Passes
 from klimit.view import words
 from klimit.view.table import table
 
@@ -248,14 +249,18 @@ def _surprises(limit: Frontier) -> list[str]:
             "nothing, and intervals take them for samples."
         )
     still = int((limit.samples.variances == 0).sum())
-    unsolved = limit.unresolved if limit.settings.range_implied else None
+    mixed = (
+        limit.bands.honest
+    )  # pass rates of all prompts say what those without a success may gain
+    unsolved = limit.unresolved if mixed and Passes.of(limit.samples) is not None else None
     prompts = words.counted(limit.samples.prompts, "prompt")
     if unsolved and limit.ceilings and limit.settings.objective == "reward":
         low, high = limit.ceilings
         found.append(
-            f"{unsolved:,} of {prompts} have no success among their samples. At any KL these prompts "
-            f"gain at most about +{low:.2f} if none of them can be solved, +{high:.2f} if all can."
+            f"{unsolved:,} of {prompts} have no success among their samples. At any KL all prompts "
+            f"together gain at most about +{low:.2f} if none of those can be solved, +{high:.2f} if all can."
         )
     elif 0 < still < limit.samples.prompts:
-        found.append(f"{still:,} of {prompts} show one reward only and count as gaining nothing.")
+        what = "what they may gain is told by the others" if mixed else "count as gaining nothing"
+        found.append(f"{still:,} of {prompts} show one reward only; {what}.")
     return found

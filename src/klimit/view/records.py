@@ -15,6 +15,7 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit.view.audit import notes as audit_notes
 from klimit.view.audit import verdict as audit_verdict
+from klimit.view.best_of_n import notes as best_of_n_notes
 from klimit.view.best_of_n import verdict as best_of_n_verdict
 from klimit.view.limit import budgets, notes, verdict
 from klimit.view.plan import verdict as plan_verdict
@@ -130,7 +131,7 @@ def best_of_n_record(best: BestOfN, *, read: str = "") -> dict[str, Any]:
         "trusted_kl": number(best.trusted_kl, CONSTANT),
         "best_of_n": rows,
         "verdict": best_of_n_verdict(best).split("\n"),
-        "notes": list(best.notes),
+        "notes": best_of_n_notes(best),
     }
 
 

@@ -157,7 +157,7 @@ def share(estimate: Estimate) -> tuple[str, str]:
     if math.isnan(value) or not math.isfinite(high):
         return "an unknown share", ""
     if not estimate.trusted:
-        return f"at most {100 * high:.0f} %", ""
+        return f"at most {math.ceil(100 * high - 1e-9)} %", ""
     between = f" [{round(100 * low)} %, {round(100 * high)} %]" if math.isfinite(low) else ""
     return f"{round(100 * value)} %", between
 

@@ -46,6 +46,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit.estimate.kernel import Floats
+from klimit.estimate.rates_by_prompt import Passes
 from klimit.estimate.samples import Samples, ordered_mean
 from klimit.estimate.statistics import deal
 
@@ -137,7 +138,8 @@ def spread_of_rewards(limit: Frontier, tilt: float) -> float:
     """Standard deviation of a batch's rewards, every prompt tilted, within and between prompts.
 
     Within prompts the mean variance is the slope of the gain in the tilt (theory.md, 1), which the
-    limit has corrected: a few tilted samples would show too little of it.
+    limit has corrected: a few tilted samples would show too little of it. Rewards of two levels
+    deviate by no more than half the way between them.
     """
     samples = limit.samples
     gain = 0.0
@@ -148,7 +150,9 @@ def spread_of_rewards(limit: Frontier, tilt: float) -> float:
         within = ordered_mean(
             samples.variances * samples.counts / np.maximum(samples.counts - 1, 1), samples
         )
-    return float(np.sqrt(max(within, 0.0) + max(_between(samples, tilt, float(gain)), 0.0)))
+    spread = float(np.sqrt(max(within, 0.0) + max(_between(samples, tilt, float(gain)), 0.0)))
+    passes = Passes.of(samples)
+    return spread if passes is None else min(spread, passes.step / 2)
 
 
 def _between(samples: Samples, tilt: float, gain: float) -> float:

@@ -283,9 +283,12 @@ def _further(found: Findings, source: str) -> Iterator[Step]:
     still = int((limit.samples.variances == 0).sum())
     if limit.samples.scale > 0 and still > MANY * limit.samples.prompts:
         prompts = words.counted(limit.samples.prompts, "prompt")
-        why = f"{still:,} of {prompts} have equal rewards only: no method learns from them."
+        why = (
+            f"{still:,} of {prompts} have equal rewards only: a group of them teaches nothing. Those that "
+            "are never solved may be hard, not hopeless: more samples tell."
+        )
         command = f"klimit prompts {source} --by zero-signal" if source else ""
-        yield Step("Leave prompts without signal out of training.", why, command)
+        yield Step("Look at the prompts without signal before training.", why, command)
     gain = limit.gain(found.focus)
     if gain.trusted and gain.value > 0 and gain.high - gain.low > 2 * WIDE * gain.value:
         prompts = words.counted(limit.samples.prompts, "prompt")

@@ -124,11 +124,13 @@ def gather(
     if limit is None:
         limit = frontier(base, reward=name, **how)
     elif limit.samples.prompts < len(base.ids):
+        matched = len(limit.ids) < len(base.ids)  # else they lack samples
         base = base.filter(prompts=[limit.ids[i] for i in limit.samples.kept])
         limit = frontier(base, reward=name, **how)
-        said.append(
-            f"the limit is that of the {limit.samples.prompts:,} prompts that base and policies share."
-        )
+        if matched:
+            said.append(
+                f"the limit is that of the {limit.samples.prompts:,} prompts that base and policies share."
+            )
     budgets = limit_view.budgets(limit)
     main = focus if focus is not None else _start(limit, budgets)
     budgets = sorted({*budgets, main})

@@ -103,8 +103,8 @@ class _Side:
         texts = [""] * len(rows)
         if len(np.unique(rewards)) < len(rows):  # only ties need more to be told apart by
             texts = list(map(str, self.frame["completion"].gather(rows).to_list()))
-        keyed = sorted(zip(rewards.tolist(), texts, rows, strict=True))
-        return [row for reward, _, row in keyed if reward == reward]
+        keyed = zip(rewards.tolist(), texts, rows, strict=True)
+        return [row for _, _, row in sorted(x for x in keyed if x[0] == x[0])]
 
     def shown(self, row: int, longest: int) -> list[Any]:
         """Text, reward and tokens of one sample."""

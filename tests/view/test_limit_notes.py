@@ -1,0 +1,31 @@
+"""What the notes under a limit say of prompts that show one reward only."""
+
+import numpy as np
+import pytest
+
+import klimit
+from klimit.view.limit import notes
+
+
+def verdicts(low, high, solved):
+    rng = np.random.default_rng(5)
+    rates = np.where(np.arange(60) < 15, 0.0, rng.beta(1, 2, size=60)) if solved else np.zeros(60)
+    return np.where(rng.random((60, 8)) < rates[:, None], high, low)
+
+
+@pytest.mark.parametrize("how", [{}, {"reward_range": (0.0, 1.0)}])
+def test_prompts_without_a_success_are_told_of_alike_whether_the_range_is_stated_or_implied(how):
+    said = " ".join(notes(klimit.frontier(verdicts(0.0, 1.0, True), **how)))
+    assert "have no success among their samples" in said
+    assert "count as gaining nothing" not in said
+
+
+def test_verdicts_of_unknown_range_that_never_pass_are_judged_by_those_that_do():
+    said = " ".join(notes(klimit.frontier(verdicts(-1.0, 1.0, True))))
+    assert "show one reward only; what they may gain is told by the others" in said
+
+
+def test_graded_prompts_of_one_reward_count_as_gaining_nothing():
+    rng = np.random.default_rng(6)
+    rewards = np.where(np.arange(40)[:, None] < 5, 1.0, rng.normal(size=(40, 8)))
+    assert any("count as gaining nothing" in note for note in notes(klimit.frontier(rewards)))
