@@ -47,7 +47,7 @@ _BIAS_PROMPTS = (
 )
 _RATE_BUDGETS = 26
 _LEFT = 0.5  # a correction at fixed KL leaves about half the bias that one at fixed tilts does
-_NEAR = 2 / 3  # as much of what mixtures near the best differ by is likely bias
+_NEAR = 0.5  # as much of what mixtures near the best differ by is likely bias
 _SEEN = 8  # subsets of one kind that are looked at
 
 

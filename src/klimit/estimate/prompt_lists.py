@@ -57,7 +57,7 @@ def prompt_list(
     >>> prompt_list(limit, 0.5, "zero-signal")["prompt_id"].to_list()
     [1, 2]
     >>> prompt_list(limit, 0.5, "headroom", group=2)["no_signal"].round(2).to_list()
-    [0.5, 0.33, 1.0, 1.0]
+    [0.61, 0.6, 0.69, 0.99]
     """
     import polars as pl
 
