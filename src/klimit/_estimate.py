@@ -94,7 +94,9 @@ def format_estimate(estimate: Estimate) -> str:
     if math.isnan(value) and not math.isfinite(high):
         return f"at least {_digits(low, abs(low))}" if math.isfinite(low) else "not known"
     width = high - low if math.isfinite(high - low) else abs(value)
-    if not math.isfinite(high):
+    if math.isinf(low) and math.isinf(high):
+        text = f"about {_digits(value, abs(value))}"
+    elif not math.isfinite(high):
         text = f"at least {_digits(low, abs(low))}"
     else:
         text = f"{_digits(value, width)} [{_digits(low, width)}, {_digits(high, width)}]"
@@ -110,7 +112,21 @@ def _digits(value: float, width: float) -> str:
     places = max(1 - math.floor(math.log10(width)), 0)
     if places > 6:
         return f"{value:.3g}"
-    return f"{value:,.{places}f}"
+    return f"{round(value, places) + 0.0:,.{places}f}"  # no -0.00
+
+
+def beyond(trusted_kl: float) -> str:
+    """Why an estimate is not trusted: two digits, and no more nats than are.
+
+    Examples
+    --------
+    >>> beyond(2.68)
+    'beyond the trusted 2.6 nats'
+    """
+    if trusted_kl > 0:
+        unit = 10.0 ** (math.floor(math.log10(trusted_kl)) - 1)
+        trusted_kl = math.floor(round(trusted_kl / unit, 9)) * unit
+    return f"beyond the trusted {trusted_kl:.2g} nats"
 
 
 def _scalar(x: NDArray[Any]) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._estimate import Estimate
+from klimit._estimate import Estimate, beyond
 from klimit._notebook import InNotebooks
 from klimit.audit.case import Case, Policy, common_rank
 from klimit.audit.measure import NUMBERS, numbers, reach
@@ -151,7 +151,7 @@ def _joint(a: Case, b: Case) -> dict[str, Estimate]:
             value = low = high = 0.0
         trusted = _trusted(name, a) and _trusted(name, b)
         reached = min(case.limit.trusted_kl for case in (a, b))
-        note = "" if trusted else f"beyond the trusted {reached:.2g} nats"
+        note = "" if trusted else beyond(reached)
         found[name] = Estimate(value, value - low, value + high, level, trusted, note)
     return found
 

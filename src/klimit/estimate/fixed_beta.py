@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._errors import ArgumentError
-from klimit._estimate import Estimate
+from klimit._estimate import Estimate, beyond
 from klimit.estimate.intervals import around, left_out_reach
 from klimit.estimate.kernel import Floats
 
@@ -53,7 +53,7 @@ def optimum(limit: Frontier, beta: ArrayLike) -> Tilted:
     tilt = 1 / coefficient
     point = limit.curve.at_tilt(tilt)
     trusted = point.kl <= limit.trusted_kl
-    note = "" if bool(np.all(trusted)) else f"beyond the trusted {limit.trusted_kl:.2g} nats"
+    note = "" if bool(np.all(trusted)) else beyond(limit.trusted_kl)
     # the last tilt that is trusted bounds those beyond it
     last = 0.0
     if limit.members is not None and limit.trusted_kl > 0:

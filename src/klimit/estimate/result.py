@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._errors import ArgumentError
-from klimit._estimate import Estimate
+from klimit._estimate import Estimate, beyond
 from klimit._text import safe
 from klimit.estimate.bands import Bands, kl_nodes, unseen_gain
 from klimit.estimate.curve import Curve
@@ -215,13 +215,13 @@ class Frontier:
     def _note(self, kl: Floats, trusted: Any) -> str:
         if self.settings.estimator == "plugin":
             return "the plug-in estimate is low at every sample size: a lower bound"
-        beyond = np.atleast_1d(kl)[~np.atleast_1d(trusted)]
-        needed = self.samples_needed(float(beyond.min()))
+        first = float(np.atleast_1d(kl)[~np.atleast_1d(trusted)].min())
+        needed = self.samples_needed(first)
         some = f"about {needed:,}" if needed < 1_000_000 else "over a million"
-        asked = f"{nats(float(beyond.min()))} would take {some} samples a prompt"
+        asked = f"{nats(first)} would take {some} samples a prompt"
         if self.trusted_kl <= 0:
             return f"no KL is trusted with these samples: a lower bound; {asked}"
-        return f"beyond the trusted {self.trusted_kl:.2g} nats: a lower bound; {asked}"
+        return f"{beyond(self.trusted_kl)}: a lower bound; {asked}"
 
     def samples_needed(self, kl: float) -> int:
         """Samples a prompt that would bring `kl` nats into the trusted range (an extrapolation)."""
@@ -266,7 +266,7 @@ class Frontier:
         elif lost.any():
             note = "no sample of these prompts shows such a gain"
         elif (value > self.trusted_kl).any():
-            note = f"beyond the trusted {self.trusted_kl:.2g} nats"
+            note = beyond(self.trusted_kl)
         elif not trusted.all():
             note = "so few prompts set no upper end"
         shape = wanted.shape
@@ -301,7 +301,7 @@ class Frontier:
         ):  # no concave curve is steeper than its chord
             chord = np.asarray(self.gain(budget).high) / budget
         high = np.where(trusted, np.fmax(np.fmin(high, chord), value), np.inf)
-        note = "" if bool(np.all(trusted)) else f"beyond the trusted {self.trusted_kl:.2g} nats"
+        note = "" if bool(np.all(trusted)) else beyond(self.trusted_kl)
         return Estimate.of(value, low, high, level=self.settings.level, trusted=trusted, note=note)
 
     def at(self, *, beta: ArrayLike) -> Tilted:

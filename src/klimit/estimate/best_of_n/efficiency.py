@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from klimit._estimate import Estimate
+from klimit._estimate import Estimate, beyond
 from klimit.estimate.best_of_n.own_spending import SpendingRatio, own_front
 from klimit.estimate.best_of_n.prompts import PromptBestOfN
 from klimit.estimate.intervals import left_out_reach
@@ -103,7 +103,7 @@ def _note(limit: Frontier, best: Estimate, kl: Floats) -> str:
     if (kl == 0).any():
         notes.append("where no KL is spent, as at N = 1, there is nothing to gain")
     if not np.all(best.trusted):
-        reach = f"beyond the trusted {limit.trusted_kl:.2g} nats"
+        reach = beyond(limit.trusted_kl)
         notes.append(f"{reach} the limit is known from below only: there this is an upper bound")
     elif limit.tail.heavy:
         notes.append("high rewards are rare (a heavy tail): the limit may be higher, this lower")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from klimit._estimate import Estimate
+from klimit._estimate import Estimate, beyond
 from klimit.estimate.ensembles.moments import moments
 from klimit.estimate.ensembles.panel import Panel
 from klimit.estimate.kernel import Floats
@@ -159,7 +159,7 @@ class Curve:
             np.where(trusted | (kl == 0), self._between(side, kl), np.inf) for side in sides
         )
         value = self._between(self.value, kl)
-        note = "" if np.all(trusted) else f"beyond the trusted {self.trusted_kl:.2g} nats"
+        note = "" if np.all(trusted) else beyond(self.trusted_kl)
         return Estimate.of(
             value, value - below, value + above, level=self.level, trusted=trusted, note=note
         )

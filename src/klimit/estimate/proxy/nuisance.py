@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit._errors import ArgumentError
-from klimit._estimate import Estimate
+from klimit._estimate import Estimate, beyond
 from klimit._text import safe
 from klimit.estimate.intervals import leave_out_error
 from klimit.estimate.kernel import Floats
@@ -79,7 +79,7 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
         error = float(leave_out_error(values[1:], values[0], hack.reads.weights)[0])
         sure = float(np.hypot(bands.quantile * error, doubt))
         value = float(values[0, 0])
-        note = "" if trusted else f"beyond the trusted {bands.trusted_kl:.2g} nats"
+        note = "" if trusted else beyond(bands.trusted_kl)
         low, high = (value - sure, value + sure) if trusted else (-np.inf, np.inf)
         return Estimate(value, low, high, hack.settings.level, trusted, note)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._errors import ArgumentError
-from klimit._estimate import Estimate
+from klimit._estimate import Estimate, beyond
 from klimit._notebook import InNotebooks
 from klimit.estimate.kernel import Floats
 from klimit.estimate.proxy.bands import GoldBands
@@ -119,7 +119,7 @@ class Hacking(InNotebooks):
             low = np.where(trusted, low, np.minimum(least, value))
             high = np.where(trusted, high, np.maximum(most, value))
             note = (
-                f"beyond the trusted {bands.trusted_kl:.2g} nats: what is corrected may be wrong "
+                f"{beyond(bands.trusted_kl)}: what is corrected may be wrong "
                 "three times as much, up to what any policy at this KL can lose and gain"
             )
         low, high = (np.where(budget == 0, 0.0, x) for x in (low, high))
