@@ -80,7 +80,7 @@ def efficiency(
         low = value - np.hypot(below, np.abs(value) * up / (1 + up))
         high = value + np.hypot(above, np.abs(value) * down / np.maximum(1 - down, 0.05))
         floor = np.where(gain >= 0, gain / best.high, gain / best.low)
-    surplus = np.maximum(value - 1, 0.0)  # no method passes the limit: what lies surplus is noise
+    surplus = np.maximum(value - 1, 0.0)  # no method passes the limit: what lies beyond is noise
     value, low, high = value - surplus, low - surplus, np.minimum(high, 1.0)
     low = np.maximum(np.where(best.trusted, low, np.minimum(low, floor)), least)
     high = np.maximum(high, value)
