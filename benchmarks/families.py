@@ -3,9 +3,8 @@
 A family turns coordinates ``u`` in the unit cube into the reward law of a prompt.  Prompts are
 drawn by drawing ``u``; the population is a low-discrepancy set of ``u``.  `DEV` are the thirteen
 families on which the estimators were tuned (and a truncated lognormal, on which all fail, left out
-of means), `HELDOUT` eight that were not, `RLVR` pass rates, `VERDICTS` pass rates
-and a remainder; fresh ones come from
-`benchmarks.generator.random_family`.
+of means), `HELDOUT` eight that were not, `RLVR` pass rates, `VERDICTS` pass rates and a
+remainder; fresh ones come from `benchmarks.generator.random_family`.
 """
 
 from __future__ import annotations

@@ -249,9 +249,8 @@ def _surprises(limit: Frontier) -> list[str]:
             "nothing, and intervals take them for samples."
         )
     still = int((limit.samples.variances == 0).sum())
-    mixed = (
-        limit.bands.honest
-    )  # pass rates of all prompts say what those without a success may gain
+    # pass rates of all prompts say what those without a success may gain
+    mixed = limit.bands.honest
     unsolved = limit.unresolved if mixed and Passes.of(limit.samples) is not None else None
     prompts = words.counted(limit.samples.prompts, "prompt")
     if unsolved and limit.ceilings and limit.settings.objective == "reward":
