@@ -31,10 +31,12 @@ def verdict(found: Choices) -> str:
     lines = [f"{chosen} {first.setting} keeps the best answers: {gain} over the base model."]
     if first.gold.low <= 0:
         shown = "keeps" if first.gold.high <= 0 or first.setting.n == 1 else "is shown to keep"
+        each = ", ".join(f"{name} {words.plain(found.tuned[name].gold)}" for name in ranked)
         lines = [
-            f"{chosen} no rule {shown} better answers than drawing a single one: the best, "
-            f"{first.setting}, {gain} over the base model."
+            f"{chosen} no rule {shown} better answers than drawing a single one. Over the base model, "
+            f"in {gold}: {each}."
         ]
+        ranked = []
     for name in ranked[1:]:
         other = found.tuned[name]
         apart = found.difference(ranked[0], name)

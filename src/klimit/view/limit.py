@@ -255,11 +255,14 @@ def _surprises(limit: Frontier) -> list[str]:
     prompts = words.counted(limit.samples.prompts, "prompt")
     if unsolved and limit.ceilings and limit.settings.objective == "reward":
         low, high = limit.ceilings
+        has = "has" if unsolved == 1 else "have"
         found.append(
-            f"{unsolved:,} of {prompts} have no success among their samples. At any KL all prompts "
-            f"together gain at most about +{low:.2f} if none of those can be solved, +{high:.2f} if all can."
+            f"{unsolved:,} of {prompts} {has} no success among their samples. At any KL all "
+            f"prompts together gain at most about +{low:.2f} if none of those can be solved, "
+            f"+{high:.2f} if all can."
         )
     elif 0 < still < limit.samples.prompts:
+        shows = "shows" if still == 1 else "show"
         what = "what they may gain is told by the others" if mixed else "count as gaining nothing"
-        found.append(f"{still:,} of {prompts} show one reward only; {what}.")
+        found.append(f"{still:,} of {prompts} {shows} one reward only; {what}.")
     return found
