@@ -190,7 +190,7 @@ def test_prompts_without_signal_are_found_by_their_kind(visit, pages):
     assert (
         "klimit prompts" not in page.locator(".steps").text_content()
     )  # no command without a path
-    assert "Leave prompts without signal out" in page.locator(".steps").text_content()
+    assert "Look at the prompts without signal" in page.locator(".steps").text_content()
 
 
 def test_the_csv_has_every_row_and_no_formula(visit, tmp_path):

@@ -230,11 +230,11 @@ def test_a_base_alone_is_to_be_planned_with_and_best_of_n_is_the_other_choice():
     assert said[1][0].startswith("Or serve best-of-")
 
 
-def test_prompts_without_signal_are_to_be_left_out():
+def test_prompts_without_signal_are_to_be_looked_at():
     rewards = (np.random.default_rng(6).random((40, 16)) < 0.5).astype(float)
     rewards[:10] = 0.0
     said = dict(todo(klimit.report(klimit.read(rewards))))
-    command = said["Leave prompts without signal out of training."]
+    command = said["Look at the prompts without signal before training."]
     assert command == "klimit prompts base.parquet --by zero-signal"
 
 
