@@ -210,15 +210,13 @@ def test_all_solved_leaves_what_is_too_rare_to_have_shown():
     assert_allclose(fixed.high, 1 - 0.025 ** (1 / 160))
 
 
-def test_per_prompt_budgets_are_not_trusted_for_draws_that_look_as_if_all_could_be_solved():
-    rng = np.random.default_rng(11)
-    trusted = []
-    for _ in range(6):
-        rates = np.where(rng.random(200) < 0.5, 0.0, rng.beta(1, 1, size=200))
-        limit = klimit.frontier(coins(rng, rates, 16), prompts="fixed", budget="per-prompt")
-        high = limit.gain(0.2).value > 1.05 * spent_alike(rates, np.array([0.2]))[0]
-        trusted.append(high and limit.trusted_kl >= 0.2)
-    assert not any(trusted)
+@pytest.mark.parametrize("seed", [19, 20])
+def test_per_prompt_budgets_are_not_trusted_for_draws_that_look_as_if_all_could_be_solved(seed):
+    rng = np.random.default_rng(seed)
+    rates = np.where(rng.random(200) < 0.5, 0.0, rng.beta(1, 1, size=200))
+    limit = klimit.frontier(coins(rng, rates, 16), prompts="fixed", budget="per-prompt")
+    assert limit.gain(0.2).value > 1.2 * spent_alike(rates, np.array([0.2]))[0]
+    assert limit.trusted_kl < 0.2
 
 
 def test_many_samples_of_few_prompts_tell_of_these_prompts_more_than_a_mixture_could():

@@ -163,7 +163,7 @@ def _called(name: str) -> str:
 def _set(found: Ensemble, name: str) -> str:
     advice = found.recommended(name)
     said = []
-    shown = advice.gold_gain.high > 0 and not advice.gold_gain.low <= 0
+    shown = advice.gold_gain.low > 0
     if math.isfinite(float(advice.kl.value)) and float(advice.kl.value) > 0 and shown:
         where = "where gold peaks"
         if advice.at_the_end:
