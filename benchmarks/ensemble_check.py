@@ -35,6 +35,7 @@ ERRORS = (
 )
 SIZES = ((40, 16), (150, 32))
 GAINED = (60, 32)
+LABELLED = (60, 48, 6)  # prompts, samples, and how many of those have gold
 AGGREGATES = ("mean", "learned", "minimum")
 GAIN_LAWS = tuple(law for law in LAWS if law.name != "scales")
 
@@ -61,9 +62,22 @@ def errors(law: Law, prompts: int, samples: int, labels: float, seed: int, rep: 
 
 def gains(law: Law, seed: int, rep: int) -> dict[str, Any]:
     """Gold gain of aggregates, their difference from the mean, and what averaging brings."""
+    return _gains(law.sample(rng_of(law.name, "gains", seed, rep), *GAINED))
+
+
+def labelled_gains(law: Law, seed: int, rep: int) -> dict[str, Any]:
+    """The same with gold of few samples at random."""
+    prompts, samples, known = LABELLED
+    rng = rng_of(law.name, "labelled", seed, rep)
+    data = law.sample(rng, prompts, samples)
+    place = np.argsort(rng.random((prompts, samples)), axis=1)
+    data["gold"][place >= known] = np.nan
+    return _gains(data)
+
+
+def _gains(data: dict[str, Array]) -> dict[str, Any]:
     import klimit
 
-    data = law.sample(rng_of(law.name, "gains", seed, rep), *GAINED)
     found = klimit.ensemble(data, gold="gold", penalty=0.5)
     out: dict[str, Any] = {}
     for kl in BUDGETS:
@@ -173,24 +187,26 @@ def error_rows(cache: Cache, seed: int, reps: int) -> Iterator[str]:
                 yield row([law.name, f"{prompts} x {samples}", f"{labels:.0%}", *cells])
 
 
-def gain_rows(cache: Cache, seed: int, reps: int) -> Iterator[str]:
-    """Second table."""
+def gain_rows(
+    cache: Cache, seed: int, reps: int, what: str = "gains", work: Any = gains
+) -> Iterator[str]:
+    """Second table; and the same by few labels."""
     yield row(["ensemble", "what", *(f"{kl:g} nats" for kl in BUDGETS)])
     yield "|---" * (2 + len(BUDGETS)) + "|"
     for law in GAIN_LAWS:
         exact = truth(law, BUDGETS).gains
-        found = cache.all(("gains", law.name, seed), reps, partial(gains, law, seed))
+        found = cache.all((what, law.name, seed), reps, partial(work, law, seed))
         if not found:
             continue
         whats = [*AGGREGATES, "one", *(f"{a} - mean" for a in AGGREGATES[1:]), "mean - one"]
-        for what in whats:
+        for name in whats:
             cells = []
             for kl in BUDGETS:
-                want = _exact(exact, what, kl)
-                seen = np.array([result[f"{what} {kl}"] for result in found])
+                want = _exact(exact, name, kl)
+                seen = np.array([result[f"{name} {kl}"] for result in found])
                 trusted = f", trusted in {seen[:, 3].mean():.0%}" if seen[:, 3].mean() < 1 else ""
                 cells.append(held(seen, want) + trusted)
-            yield row([law.name, what, *cells])
+            yield row([law.name, name, *cells])
 
 
 def _exact(known: dict[tuple[str, float], float], what: str, kl: float) -> float:
@@ -249,6 +265,12 @@ GAINS = """\
 {prompts} prompts x {samples} samples, {reps} repetitions, all samples with gold. *one*: a single
 member, mean over members; differences are paired by prompt. Where an estimate was not trusted in some
 repetitions, the coverage is of the others."""
+LABELLED_TEXT = """\
+## Gold gain where few samples have gold
+
+{prompts} prompts x {samples} samples, {known} of each prompt's with gold, at random; {reps} repetitions. The
+truth of *learned* is that of the best weights: those that few labels show fall short of them, which
+*learned - mean* measures and counts as a miss."""
 RULES_TEXT = """\
 ## Rules of choosing among N answers
 
@@ -262,16 +284,20 @@ others what the rules keep on 4,000 prompts; *difference*: best-of-8 less best-o
 @click.option("--seed", default=1, show_default=True)
 @click.option("--reps", default=300, show_default=True, help="Repetitions of errors and rules.")
 @click.option("--gain-reps", default=25, show_default=True, help="Repetitions of gold gains.")
+@click.option("--few-reps", default=25, show_default=True, help="Repetitions by few labels.")
 @click.option(
     "--cache", default=".ensemble_check.jsonl", show_default=True, type=click.Path(path_type=Path)
 )
 @click.option("--seconds", default=1e9, help="Stop after so long; run again to go on.")
 @click.option("--output", default="docs/tables/ensembles.md", show_default=True)
-def main(seed: int, reps: int, gain_reps: int, cache: Path, seconds: float, output: str) -> None:
+def main(
+    seed: int, reps: int, gain_reps: int, few_reps: int, cache: Path, seconds: float, output: str
+) -> None:
     """Simulate ensembles of known truth and write the table of coverage."""
     kept = Cache(cache, seconds)
     command = (
-        f"python -m benchmarks.ensemble_check --seed {seed} --reps {reps} --gain-reps {gain_reps}"
+        f"python -m benchmarks.ensemble_check --seed {seed} --reps {reps} --gain-reps {gain_reps} "
+        f"--few-reps {few_reps}"
     )
     laws = "\n".join(f"* **{law.name}**: {law.what}" for law in (*LAWS, OVERRATED))
     population = f"{200 * 1000:,}"
@@ -285,6 +311,11 @@ def main(seed: int, reps: int, gain_reps: int, cache: Path, seconds: float, outp
     if gain_reps:
         about = GAINS.format(prompts=GAINED[0], samples=GAINED[1], reps=gain_reps)
         parts += ["", about, "", *gain_rows(kept, seed, gain_reps)]
+    if few_reps:
+        sizes = dict(zip(("prompts", "samples", "known"), LABELLED, strict=True))
+        about = LABELLED_TEXT.format(**sizes, reps=few_reps)
+        few = gain_rows(kept, seed, few_reps, "labelled", labelled_gains)
+        parts += ["", about, "", *few]
     page = "\n".join(parts) + "\n"
     click.echo(page)
     if kept.cut:

@@ -140,7 +140,7 @@ def _say(found: Any, truth: float, population: float, kl: float) -> dict[str, fl
             tag = f"{name} {way}"
             out[f"{tag} error"], out[f"{tag} length"] = value - true, high - low
             out[f"{tag} in"] = float(low <= true <= high)
-    out["trusted"] = float(kl <= found.proxy.trusted_kl and found._carried(kl))
+    out["trusted"] = float(found._sure(kl))
     one = found._at(kl, seeing=True)
     least = 2 * 1.96 * max(one.drawn - one.labels, 0.0) ** 0.5
     out["drawn all labelled"] = 1 - least / out["drawn without length"]
@@ -153,7 +153,8 @@ def _interval(found: Any, kl: float, *, seeing: bool, drawn: bool) -> tuple[floa
     from klimit.estimate.labels.result import interval
 
     at = found._at(kl, seeing=seeing)
-    value, low, high = interval(at, 0.95, drawn=drawn, wrong=found._wrong(kl))
+    below, above = found._off(kl)
+    value, low, high = interval(at, 0.95, drawn=drawn, below=below, above=above)
     lift = found._lift(kl)
     return value + lift, low + lift, high + lift
 
@@ -161,7 +162,8 @@ def _interval(found: Any, kl: float, *, seeing: bool, drawn: bool) -> tuple[floa
 def _with_best(few: Any, expected: Floats, kl: float) -> dict[str, float]:
     """Lengths if the prediction were the best there is: the mean of gold given all that is known."""
     best = expected.reshape(-1)[few.known.origin]
-    known = replace(few, predictions=replace(few.predictions, seeing=best))
+    none = np.zeros(len(best))
+    known = replace(few, predictions=replace(few.predictions, seeing=best, seeing_own=none))
     out = {}
     for name in ("drawn", "fixed"):
         _, low, high = _interval(known, kl, seeing=True, drawn=name == "drawn")

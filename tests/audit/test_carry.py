@@ -9,7 +9,7 @@ from klimit._errors import ArgumentError, DataError
 from klimit.audit.bridge import bridged
 from klimit.estimate.bridge import Draws, bridge
 from klimit.estimate.frontier import frontier
-from tests.estimate.bridges import PROMPTS, SCALES, SECOND, normal, rollouts
+from tests.estimate.bridges import PROMPTS, SCALES, SECOND, normal, of, rollouts
 
 # ---- a limit from rollouts
 
@@ -118,6 +118,21 @@ def test_a_policy_that_does_not_belong_to_the_base_is_left_out_and_said_so():
     assert found["good"].limit.trusted
     assert found["good"].case.limit.policies == ("good",)
     assert any("stale: base and policy samples disagree" in note for note in found["good"].notes)
+
+
+def test_policies_that_have_left_a_part_of_the_base_are_left_out_in_one_note():
+    rng = np.random.default_rng(45)
+
+    def turned(x):
+        return x - x**2 / 4 + 0.5 * rng.normal(size=x.shape)
+
+    x, runs = rng.normal(size=(PROMPTS, 64)), {}
+    base = of(turned(x), np.full(x.shape, np.nan))
+    for name, shift in (("near", 1.2), ("far", 3.0), ("further", 3.4)):
+        y = shift + rng.normal(size=(PROMPTS, 16))
+        runs[name] = rollouts(of(turned(y), shift * y - shift**2 / 2))
+    (left,) = bridged(rollouts(base, scored=False), runs).left_out
+    assert left.startswith("far, further: the policy hardly ever draws a part of")
 
 
 def test_scores_under_every_policy_make_it_the_multistate_bennett_acceptance_ratio():

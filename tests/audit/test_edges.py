@@ -1,5 +1,7 @@
 """Audits that know little: one prompt, no KL, a base without spread or of a later step."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -98,3 +100,41 @@ def test_warnings_point_at_the_line_that_asked():
     with pytest.warns(EstimateWarning, match="on different scales") as pooled:
         klimit.ensemble({"a": values, "b": 50 * rng.normal(size=values.shape)}, scale="none")
     assert {one.filename for one in [*audited, *hacked, *pooled]} == {__file__}
+
+
+# ---- gates
+
+
+def share_of(value, low, high, *, trusted=True):
+    limit = klimit.frontier(np.random.default_rng(0).normal(size=(20, 32)))
+    found = limit.place(kl=0.5, gain=0.5)
+    share = Estimate(value, low, high, trusted=trusted, note="" if trusted else "from above only")
+    return replace(found, efficiency=share)
+
+
+def test_a_gate_says_so_where_a_share_is_above_what_any_method_can_do():
+    (above,) = gate(share_of(1.1, 1.02, 1.18), min_efficiency=0.7)
+    assert above.passed
+    assert "more than any method can do at this KL, and hardly by chance" in str(above)
+    assert "more than any method" in above.found.to_dict()["reason"]
+    (chance,) = gate(share_of(1.1, 0.98, 1.22), min_efficiency=0.7)
+    assert "more than any method" not in str(chance)
+
+
+def test_a_gate_shows_on_which_side_of_what_is_asked_a_number_lies():
+    (short,) = gate(share_of(0.29, 0.2, 0.2981, trusted=False), min_efficiency=0.3)
+    assert not short.passed
+    assert str(short).endswith("share of the limit at most 0.298, at least 0.3 asked")
+    limit = klimit.frontier(np.random.default_rng(0).normal(size=(20, 32)))
+    (more,) = gate(limit.place(kl=10.004, gain=0.5), max_kl=10)
+    assert str(more).endswith("KL in nats 10.004, at most 10 asked")
+
+
+def test_a_policy_that_lost_has_no_share_of_a_limit_known_from_below():
+    rng = np.random.default_rng(9)
+    lost = shifted(rng, 40, 16, shift=-2.8)
+    found = klimit.audit(read(rng.normal(size=(40, 16))), lost)
+    assert not found.limit.trusted
+    assert found.gain.high < 0
+    assert found.efficiency.high == 0
+    assert "at most 0 %" in str(found)

@@ -111,6 +111,40 @@ def test_where_no_curve_describes_the_run_the_bracket_stands_for_the_peak():
     assert (found.peak_kl.low, found.peak_kl.high) == (found.bracket.low, found.bracket.high)
     assert found.peak_kl.low < 6 < found.peak_kl.high
     assert "no curve describes the run" in found.peak_kl.note
+    assert found.peak_kl.value == found.bracket.value
+    assert_allclose(found.bracket.value, kl[found.best])
+
+
+def test_a_bracket_with_two_ends_gives_no_reason_for_having_none():
+    kl = np.array([0.25, 1.0, 3.0, 9.0, 15.0])
+    found = turn(exact(kl, overoptimization_curve("rl", a=0.5, b=0.3).gain(kl)), 0.95).bracket
+    assert found.low < found.value == 3.0 < found.high == 9.0
+    assert "reason" not in found.to_dict()
+
+
+def exact_run(rng, shifts, prompts=20):
+    """Policies N(shift, 1) of a base N(0, 1) of the proxy, with a gold that turns at 2."""
+    frames = []
+    for step, shift in enumerate(shifts):
+        size = (prompts, 16 if step else 32)
+        x = shift + rng.normal(size=size)
+        frames.append({
+            "prompt_id": np.repeat([f"p{i}" for i in range(prompts)], size[1]), "rm": x.ravel(),
+            "human": (x - x**2 / 4 + 0.5 * rng.normal(size=size)).ravel(),
+            "logprob": (-90 - (x - shift) ** 2 / 2).ravel(), "ref_logprob": (-90 - x**2 / 2).ravel(),
+            "step": np.full(x.size, 10 * step),
+        })  # fmt: skip
+    return {name: np.concatenate([one[name] for one in frames]) for name in frames[0]}
+
+
+def test_what_is_to_be_minded_of_one_reward_is_said_with_its_name():
+    run = klimit.read(exact_run(np.random.default_rng(3), (0.0, 2.0, 2.8, 3.2)))
+    notes = trained_path(run, proxy="rm", gold="human").notes
+    about_limits = [note for note in notes if "carry the limit" in note or "base's alone" in note]
+    assert about_limits
+    assert all(note.startswith(("'rm': ", "'human': ")) for note in about_limits)
+    assert notes[0] == "step 0 of the run is the base."
+    assert len(set(notes)) == len(notes)
 
 
 def test_beyond_the_run_its_curve_says_nothing():

@@ -282,3 +282,10 @@ def test_a_command_that_is_not_there(klimit):
     assert done.code == USAGE
     assert "limit" in done.err
     assert done.err.count("\n") == 1
+
+
+def test_an_option_given_twice_is_refused_unless_it_may_be(klimit, quality):
+    twice = klimit("limit", quality, "--kl", "1", "--kl", "2")
+    assert (twice.code, twice.out) == (2, "")
+    assert twice.err == "error: --kl was given twice; give it once. See klimit limit --help.\n"
+    assert klimit("limit", quality, "--json", "--json", "--kl", "1").code == 0

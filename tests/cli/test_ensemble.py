@@ -20,6 +20,8 @@ def proxies(tmp_path):
     for i in range(3):
         values = gold + 0.6 * shared + 0.8 * rng.normal(size=gold.shape)
         frame = frame.with_columns(pl.Series(f"rm{i}", values.ravel()))
+    labels = pl.Series(np.where(np.arange(16) < 5, gold, np.nan).ravel()).fill_nan(None)
+    frame = frame.with_columns(labels.alias("some"))
     path = tmp_path / "proxies.parquet"
     frame.write_parquet(path)
     return path
@@ -43,6 +45,16 @@ def test_without_gold_it_says_what_cannot_be_known(klimit, proxies):
     assert "not what gold would confirm" in said
 
 
+def test_gold_that_is_constant_within_prompts_is_refused_on_one_line(klimit, proxies, tmp_path):
+    frame = pl.read_parquet(proxies).with_columns(flat=pl.col("gold").first().over("prompt_id"))
+    path = tmp_path / "flat.parquet"
+    frame.write_parquet(path)
+    done = klimit("ensemble", path, "--proxies", "rm0,rm1", "--gold", "flat")
+    assert done.code == 1
+    assert "never differs between the answers to a prompt" in done.err
+    assert done.err.count("\n") == 1
+
+
 def test_json_has_a_row_per_aggregate_and_the_numbers_of_the_package(klimit, proxies):
     args = ("--proxies", "rm0,rm1", "--gold", "gold", "--kl", "0.25", "--penalty", "0.5")
     document = json.loads(klimit("ensemble", proxies, *args, "--json").out)
@@ -62,10 +74,11 @@ def test_json_has_a_row_per_aggregate_and_the_numbers_of_the_package(klimit, pro
     "args",
     [
         ["ensemble", "--proxies", "rm0,rm1", "--gold", "gold", "--kl", "0.25", "--penalty", "0.5"],
+        ["ensemble", "--proxies", "rm0,rm1", "--gold", "some", "--kl", "0.1,3"],
         ["ensemble", "--proxies", "rm0,rm1"],
         ["choose", "--proxy", "rm0", "--gold", "gold", "-n", "1,4", "--beta", "0.5"],
     ],
-    ids=lambda args: args[0] + (" with gold" if "--gold" in args else ""),
+    ids=" ".join,
 )
 def test_documents_are_as_documented(klimit, proxies, args):
     done = klimit(args[0], proxies, *args[1:], "--json")

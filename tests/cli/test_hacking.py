@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import klimit as package
+from klimit.view.words import plain
 from tests.cli.test_schema import documented, entries, fits
 
 
@@ -98,6 +99,50 @@ def test_output_writes_a_row_per_budget(klimit, pairs, tmp_path):
     assert {"gold_gain", "fixed_kl_gap_high", "efficiency_low"} <= set(frame.columns)
 
 
+@pytest.fixture
+def policies(pairs, tmp_path):
+    """Samples of two trained policies, the second of which has more of the proxy."""
+    found = []
+    for at, shift in enumerate((0.5, 1.0)):
+        found.append(tmp_path / f"policy{at}.parquet")
+        frame = pl.read_parquet(pairs).with_columns(pl.col("rm") + shift, pl.col("human") + 0.2)
+        frame.write_parquet(found[-1])
+    return found
+
+
+@pytest.mark.parametrize(
+    "given", [["--policy-kl", "0.3,0.9"], ["--policy-kl", "0.3", "--policy-kl", "0.9"]]
+)
+def test_with_policies_output_writes_a_row_per_checkpoint(klimit, pairs, policies, tmp_path, given):
+    target = tmp_path / "run.csv"
+    asked = ("hacking", pairs, *policies, "--proxy", "rm", "--gold", "human", *given)
+    done = klimit(*asked, "--output", target)
+    assert done.code == 0, done.err
+    frame = pl.read_csv(target)
+    assert frame["checkpoint"].to_list() == ["policy0", "policy1"]
+    assert frame["kl"].to_list() == [0.3, 0.9]
+    document = json.loads(klimit(*asked, "--json").out)
+    rows = document["run"]["checkpoints"]
+    assert frame["gold_gain"].to_list() == [row["gold_gain"]["value"] for row in rows]
+    assert frame["predicted_low"].to_list() == [row["predicted"]["low"] for row in rows]
+
+
+def test_correlation_gaps_and_what_is_certain_are_said_of_one_budget(klimit, pairs):
+    asked = ("hacking", pairs, "--proxy", "rm", "--gold", "human", "--kl", "0.1,0.5,9")
+    said = " ".join(klimit(*asked).out.split())
+    hack = package.hacking(package.read(pairs), proxy="rm", gold="human")
+    gaps, sure = hack.gaps(0.5), hack.certified(0.5)
+    assert f"rm and human correlate at {plain(hack.correlation)} within prompts" in said
+    assert f"at 0.5 nats, human would gain {plain(gaps.fixed_kl)} more" in said
+    assert f"the same beta {plain(gaps.fixed_beta)} more" in said
+    assert f"human - beta KL would gain {plain(gaps.regularised)} more" in said
+    assert f"makes {plain(sure.moment)} of what rm brings there certain" in said
+    assert f"leaves {100 * sure.looseness:.0f} % of it open" in said
+    far = klimit(*asked[:-1], "9").out
+    assert "correlate" in far
+    assert "would gain" not in far
+
+
 def test_what_cannot_be_is_one_line_and_a_code(klimit, pairs, tmp_path):
     for arguments, code, said in [
         (("--proxy", "rm", "--gold", "rm"), 2, "named twice"),
@@ -127,7 +172,7 @@ def test_one_prompt_is_said_to_tell_no_interval_and_has_no_bootstrap(klimit, tmp
     said = " ".join(klimit(*asked).out.split())
     assert "human; whether human gains at all, one prompt cannot tell." in said
     assert "one prompt cannot tell. Best-of-64" in said
-    for wrong in ("may not gain", "neither to gain", "bootstrap"):
+    for wrong in ("may not gain", "neither to gain", "bootstrap", "correlate"):
         assert wrong not in said
     document = json.loads(klimit(*asked, "--json").out)
     share = document["along"][0]["share_of_bootstrap_curves_peaking_below"]

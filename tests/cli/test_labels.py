@@ -24,6 +24,12 @@ def scored(tmp_path):
     return path, frame.with_columns(sample=pl.int_range(pl.len()).over("prompt_id"))
 
 
+def answered(table, frame):
+    """Write what people say of the samples that a table asks for."""
+    asked = pl.read_csv(table)
+    asked.join(frame.drop("rm"), on=["prompt_id", "sample"]).write_csv(table)
+
+
 def test_samples_to_label_are_written_and_their_labels_read_back(klimit, scored, tmp_path):
     path, frame = scored
     out = tmp_path / "to-label.csv"
@@ -32,7 +38,7 @@ def test_samples_to_label_are_written_and_their_labels_read_back(klimit, scored,
     assert "Wrote 60 samples to label in " in done.out
     asked = pl.read_csv(out)
     assert asked.columns == ["prompt_id", "sample", "rm", "label_chance", "label_round"]
-    asked.join(frame.drop("rm"), on=["prompt_id", "sample"]).write_csv(out)
+    answered(out, frame)
     said = klimit("hacking", path, "--proxy", "rm", "--labels", out, "--kl", "0.1,0.3")
     assert said.code == 0, said.err
     assert "by 60 labels in" in " ".join(said.out.split())
@@ -63,6 +69,49 @@ def test_pairs_to_judge_are_written_and_their_judgements_read_back(klimit, score
     said = klimit("hacking", path, "--proxy", "rm", "--judgements", out, "--kl", "0.3")
     assert said.code == 0, said.err
     assert "a draw of the base: it is preferred" in " ".join(said.out.split())
+
+
+def test_a_second_round_reads_the_first_from_its_table_and_both_are_read_back(
+    klimit, scored, tmp_path
+):
+    path, frame = scored
+    rounds = [tmp_path / f"round-{at}.csv" for at in (1, 2)]
+    asked = ("labels", path, "--proxy", "rm", "--kl", "0.3")
+    assert klimit(*asked, "-n", "60", "-o", rounds[0]).code == 0
+    answered(rounds[0], frame)
+    done = klimit(*asked, "-n", "40", "--labels", rounds[0], "-o", rounds[1])
+    assert done.code == 0, done.err
+    first, second = map(pl.read_csv, rounds)
+    assert second["label_round"].unique().to_list() == [2]
+    assert first.join(second, on=["prompt_id", "sample"]).is_empty()
+    answered(rounds[1], frame)
+    said = klimit("hacking", path, "--proxy", "rm", "--labels", tmp_path / "round-*.csv")
+    assert "by 100 labels in" in " ".join(said.out.split())
+    assert klimit(*asked, "-n", "40", "--labels", rounds[0], "-o", rounds[0]).code == 2
+
+
+def test_a_second_round_of_pairs_reads_the_judgements_of_the_first(klimit, scored, tmp_path):
+    path, _ = scored
+    one, two = tmp_path / "judged.csv", tmp_path / "to-judge.csv"
+    asked = ("labels", path, "--proxy", "rm", "--kl", "0.3", "-n", "60")
+    assert klimit(*asked, "--pairs", "-o", one).code == 0
+    pl.read_csv(one).with_columns(preferred=pl.lit("tie")).with_columns(
+        preferred=pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("a")).otherwise("preferred")
+    ).write_csv(one)
+    done = klimit(*asked, "--judgements", one, "-o", two)
+    assert "Wrote 60 pairs to judge" in done.out, done.err
+    assert pl.read_csv(two)["label_round"].unique().to_list() == [2]
+
+
+def test_what_a_round_cannot_read_is_refused(klimit, scored, tmp_path):
+    for options, said in (
+        (("--gold", "rm", "--labels", "x.csv"), "one of --gold, --labels and --judgements"),
+        (("--pairs", "--labels", "x.csv"), "with --pairs give --judgements"),
+        (("--labels", tmp_path / "none.csv"), "none.csv"),
+    ):
+        done = klimit("labels", scored[0], "--proxy", "rm", "-n", "9", *options, "-o", "y.csv")
+        assert done.code in (1, 2)
+        assert said in done.err
 
 
 def test_exactly_one_kind_of_gold_is_asked_for(klimit, scored):

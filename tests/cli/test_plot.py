@@ -76,7 +76,8 @@ def test_gold_is_drawn_where_a_proxy_or_an_ensemble_is_optimised(klimit, tmp_pat
     assert done.code == 0, done.err
     assert "<path" in target.read_text()
     for wrong in (["--proxy", proxy], ["--gold", "quality"],
-                  ["--proxy", proxy, "--gold", "quality", "--what", "beta"]):  # fmt: skip
+                  ["--proxy", proxy, "--gold", "quality", "--what", "beta"],
+                  ["--proxy", proxy, "--gold", "quality", "--plugin"]):  # fmt: skip
         refused = klimit("plot", posts, *wrong, "-o", tmp_path / "none.svg")
         assert refused.code == 2
         assert refused.err.count("\n") == 1

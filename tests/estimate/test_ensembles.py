@@ -10,13 +10,21 @@ from numpy.testing import assert_allclose
 from scipy.optimize import brentq
 
 import klimit
-from klimit import ArgumentError, theory
+from klimit import ArgumentError, Estimate, theory
 from klimit.estimate.ensembles.aggregates import aggregates, learned
-from klimit.estimate.ensembles.errors import _with_gold, _without_gold, errors_with_gold
+from klimit.estimate.ensembles.errors import (
+    _agreed,
+    _agreements,
+    _efficiencies,
+    _multiplier,
+    _with_gold,
+    errors_with_gold,
+)
 from klimit.estimate.ensembles.gains import Curve
 from klimit.estimate.ensembles.moments import moments
 from klimit.estimate.ensembles.panel import panel
 from klimit.estimate.ensembles.sizes import _plugin, subsets
+from klimit.view import ensemble as view
 from tests.estimate.members import MEMBERS, RHO, TAU2, normal_ensemble
 
 
@@ -55,9 +63,10 @@ def covariances(draw):
 @given(s=covariances())
 def test_errors_are_those_of_the_theory_room(s):
     members = len(s) - 1
-    tau2, rho, floor, variance, efficiency = (_with_gold(s)[i] for i in (3, 4, 5, 6, 7))
+    apart, tau2, floor, variance, _ = _with_gold(s)
+    rho, efficiency = _agreements(s)[1], _efficiencies(s)[0]
     assert_allclose(floor, rho * tau2)
-    assert_allclose(_with_gold(s)[0], tau2 * (1 - rho))
+    assert_allclose(apart, tau2 * (1 - rho))
     left = floor + tau2 * (1 - rho) / members
     assert_allclose(efficiency, 1 / np.sqrt(1 + left / variance))
     if rho >= 0:
@@ -71,16 +80,16 @@ def test_efficiency_is_the_correlation_of_the_mean_with_gold(s):
     mean = np.append(np.full(len(s) - 1, 1 / (len(s) - 1)), 0.0)
     gold = np.append(np.zeros(len(s) - 1), 1.0)
     correlation = mean @ s @ gold / np.sqrt((mean @ s @ mean) * (gold @ s @ gold))
-    assert_allclose(_with_gold(s)[7], correlation, rtol=1e-9)
+    assert_allclose(_efficiencies(s)[0], correlation, rtol=1e-9)
 
 
 @given(s=covariances())
 def test_what_averaging_multiplies_the_gain_by_is_known_without_gold(s):
-    one = _with_gold(s)
-    blind = _without_gold(s[:-1, :-1])
+    agreed = Estimate(*(float(_agreed(s[:-1, :-1])[0]),) * 3)
     slope = s[-1, :-1].mean() / s[-1, -1]
     single = slope * np.sqrt(s[-1, -1]) / np.sqrt(np.trace(s[:-1, :-1]) / (len(s) - 1))
-    assert_allclose(blind[2] * single, one[7], rtol=1e-9)
+    many = _multiplier(agreed, len(s) - 1).value
+    assert_allclose(many * single, _efficiencies(s)[0], rtol=1e-9)
 
 
 def test_without_gold_only_the_disagreement_of_members_is_seen(blind):
@@ -153,6 +162,32 @@ def test_where_few_prompts_decide_an_interval_has_as_few_degrees_of_freedom():
     )
     assert even._independent() > 30
     assert uneven._independent() < 1.1
+
+
+@pytest.mark.filterwarnings("ignore:.*proxies, but only")
+def test_correlations_stay_within_one_however_few_the_prompts():
+    rng = np.random.default_rng(21)
+    for prompts, samples, members in ((3, 4, 15), (6, 3, 6), (2, 8, 3)):
+        found = seen(normal_ensemble(rng, prompts, samples, members=members))
+        for name in (
+            "accuracy", "pairs", "correlation", "agreed_share", "efficiency", "efficiency_one"
+        ):  # fmt: skip
+            estimate = getattr(found, name)
+            assert (np.asarray(estimate.low) >= -1).all(), name
+            assert (np.asarray(estimate.high) <= 1).all(), name
+            assert (np.asarray(estimate.low) <= estimate.value).all(), name
+        assert found.multiplier.high <= np.sqrt(members) * (1 + 1e-6) or prompts == 2
+
+
+def test_intervals_of_correlations_hold_the_truth_of_few_prompts():
+    held = []
+    for seed in range(200):
+        found = seen(normal_ensemble(np.random.default_rng([22, seed]), 6, 4, members=3))
+        one = 1 / np.sqrt(1 + TAU2)
+        efficiency = 1 / np.sqrt(1 + TAU2 * (RHO + (1 - RHO) / 3))
+        pairs = (found.accuracy[0], one), (found.efficiency, efficiency), (found.correlation, RHO)
+        held.append([e.low <= truth <= e.high for e, truth in pairs])
+    assert (np.mean(held, axis=0) > 0.91).all(), np.mean(held, axis=0)
 
 
 # ---- aggregates
@@ -319,6 +354,19 @@ def test_where_gold_turns_the_peak_is_recommended():
 
 
 # ---- what a person sees
+
+
+def test_the_verdict_and_all_tables_have_one_interval_of_one_number(normal):
+    rows, gain = normal.by_size(0.5), normal.gold_gain(0.5)
+    assert (rows[-1].gold_gain.low, rows[-1].gold_gain.high) == (gain.low, gain.high)
+
+
+def test_what_normal_rewards_would_gain_is_not_told_past_trust_in_gold(normal):
+    far = normal.limit.trusted_kl * 1.2
+    assert normal.members_needed(far)["normal"].null_count() == 4
+    assert normal.bounds(far)["endless"].is_nan().all()
+    assert "if normal" not in view.size_rows(normal, far)
+    assert "if normal" in view.size_rows(normal, 0.25)
 
 
 def test_the_verdict_tells_what_is_shared_and_stays(normal):

@@ -112,3 +112,54 @@ def test_one_prompt_judges_no_ensemble():
     found = klimit.ensemble({"q": gold, **members}, proxies=["a", "b"], gold="q")
     assert found.errors.gold_variance is None
     assert "1 prompt with two answers or more with q is too few" in str(found)
+
+
+def test_gold_that_never_tells_answers_apart_is_refused_on_one_line():
+    between = np.repeat(np.arange(12.0)[:, None], 6, axis=1)
+    with pytest.raises(DataError, match="never differs between the answers to a prompt") as raised:
+        klimit.ensemble({**DATA, "gold": between}, gold="gold")
+    assert "\n" not in str(raised.value)
+    between[:, 3:] = np.nan
+    with pytest.raises(DataError, match="between the labelled answers"):
+        klimit.ensemble({**DATA, "gold": between}, gold="gold")
+
+
+def test_a_member_and_its_negative_are_warned_of_and_cancel_alone():
+    upside = {**DATA, "down": -2 * DATA["rm0"]}
+    with pytest.warns(DataWarning, match="down correlate by -1.00 within prompts: one of them is"):
+        found = klimit.ensemble(upside, gold="gold")
+    assert "down goes against gold within prompts" in str(found)
+    with pytest.raises(DataError, match="rm0 and down say cancels") as raised:
+        klimit.ensemble(upside, proxies=["rm0", "down"], gold="gold")
+    assert "\n" not in str(raised.value)
+
+
+def test_an_aggregate_that_tells_nothing_apart_is_left_out_with_a_note():
+    with pytest.warns(DataWarning, match="upside down"):
+        found = klimit.ensemble(
+            {**DATA, "down": -DATA["rm0"]}, gold="gold", weights={"rm0": 1.0, "down": 1.0}
+        )
+    assert "weighted" not in found.aggregates
+    assert any(note.startswith("weighted is the same for all answers") for note in found.notes)
+
+
+def test_labels_that_judge_nothing_are_not_said_to_carry_errors():
+    gold = np.full((12, 6), np.nan)
+    gold[0, :3] = [0.0, 1.0, 2.0]
+    notes = klimit.ensemble({**DATA, "gold": gold}, gold="gold").notes
+    assert "gold is known of 3 of 72 samples." in notes
+    assert not any("rest on those" in note for note in notes)
+
+
+def test_a_single_answer_tells_nothing():
+    gold = DATA["gold"].copy()
+    gold[0, 1:] = np.nan
+    notes = klimit.ensemble({**DATA, "gold": gold}, gold="gold").notes
+    assert "1 prompt with a single answer with gold tells nothing of gain or error." in notes
+
+
+def test_at_no_kl_sizes_gain_nothing_and_below_it_there_are_none():
+    found = klimit.ensemble(DATA, gold="gold")
+    assert found.members_needed(0.0)["gold_gain"].to_list() == [0.0, 0.0]
+    with pytest.raises(ArgumentError, match="zero or more nats"):
+        found.members_needed(-1.0)

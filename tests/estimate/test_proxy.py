@@ -114,6 +114,14 @@ def test_gold_that_is_the_proxy_gives_the_frontier_back():
     assert hack.stop_kl.high == np.inf
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_gold_that_is_the_proxy_in_another_unit_is_told(kind):
+    proxy = np.random.default_rng(4).normal(size=(20, 16)).astype(kind)
+    with pytest.warns(DataWarning, match=r"human is -2 times rm plus 1 for every sample"):
+        both(proxy, 1 - 2 * proxy)
+    both(proxy, proxy + kind(1e-3) * np.random.default_rng(5).normal(size=proxy.shape).astype(kind))
+
+
 def test_no_digit_depends_on_the_order_of_rows_prompts_or_ids():
     rng = np.random.default_rng(5)
     proxy, gold = normal_pair(rng, prompts=230, samples=9)
@@ -282,14 +290,21 @@ def test_where_no_price_holds_the_nuisance_nothing_held_is_trusted():
     assert_allclose(found.fixed_proxy_gain.value, own.proxy_gain(0.5).value)
 
 
+def test_one_prompt_shows_no_error_of_a_gap_even_of_itself():
+    proxy, noise = np.random.default_rng(5).normal(size=(2, 1, 64))
+    gaps = both(proxy, proxy + noise, prompts="fixed").gaps(0.5)
+    assert (gaps.fixed_kl.low, gaps.fixed_kl.high) == (0, np.inf)
+    assert gaps.fixed_beta.low == -np.inf
+
+
 def test_samples_without_one_of_the_rewards_are_left_out():
     proxy, gold = normal_pair(np.random.default_rng(17), prompts=40, samples=20)
     holes = gold.copy()
-    holes[:, 16:] = np.nan
-    hack, less = both(proxy, holes), both(proxy[:, :16], gold[:, :16])
+    holes[:, 18:] = np.nan
+    hack, less = both(proxy, holes), both(proxy[:, :18], gold[:, :18])
     assert (hack.gold_gain(KL).value == less.gold_gain(KL).value).all()
-    assert hack.pairs.missing == 160
-    assert "160 of 800 samples are left out: 160 without human." in str(hack)
+    assert hack.pairs.missing == 80
+    assert "80 of 800 samples are left out: 80 without human." in str(hack)
 
 
 def test_for_these_very_prompts_intervals_are_shorter():
@@ -329,7 +344,7 @@ def test_where_gold_bends_the_interval_reaches_on_to_that_side_and_an_early_peak
         proxy = scale * rng.normal(size=(60, 64))
         hack = both(proxy, proxy - 0.25 * proxy**2 + 0.5 * rng.normal(size=proxy.shape))
         bands = hack.readings.bands
-        below, above = bands.at(bands.reach, np.array([0.5]))[:, 0]
+        below, above = bands.at(bands.off, np.array([0.5]))[:, 0]
         assert below > above
         tilt = 1 / np.mean(np.linspace(0.5, 1.5, 401) ** 2) ** 0.5  # of half a nat
         spread = np.linspace(0.5, 1.5, 401) ** 2 * tilt

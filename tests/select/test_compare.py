@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import klimit
-from klimit import ArgumentError, DataError, select
+from klimit import ArgumentError, DataError, DataWarning, select
 from klimit.estimate.best_of_n.candidates import candidates
 from klimit.estimate.tuning import tune
 from klimit.select.measure import RULES, _deal, of_rule
@@ -84,7 +84,8 @@ def test_the_kl_of_soft_best_of_n_is_bounded_and_not_by_much():
     values, base = np.linspace(0, 1, 40), np.full(40, 1 / 40)
     rng = np.random.default_rng(3)
     proxy = values[rng.integers(0, 40, size=(400, 64))]
-    found = select.compare(proxy, gold=proxy, n=8, beta=0.2)
+    with pytest.warns(DataWarning, match="hold the same numbers"):
+        found = select.compare(proxy, gold=proxy, n=8, beta=0.2)
     row = next(i for i, s in enumerate(found.settings) if s.rule == "soft best-of-n")
     known = known_soft_best_of_n(base, values, 8, beta=0.2)
     assert known.kl <= found.kl[row].high
@@ -159,7 +160,7 @@ def test_the_verdict_names_rule_setting_gain_and_difference():
     rng = np.random.default_rng(8)
     gold = rng.normal(size=(40, 16))
     said = str(select.compare(gold + rng.normal(size=gold.shape), gold=gold))
-    assert re.match(r"Chosen by reward, .*-16.* keeps the best answers: \+1\.", said)
+    assert re.match(r"Chosen by proxy, .*-16.* keeps the best answers: \+1\.", said)
     assert "Pessimism, beta = " in said
     assert "not flattered by the choice" in " ".join(said.split())
 
@@ -169,7 +170,7 @@ def test_a_gain_that_may_be_none_is_not_said_to_be_one():
     found = select.compare(rng.normal(size=(40, 16)), gold=rng.normal(size=(40, 16)))
     assert max(tuned.gold.low for tuned in found.tuned.values()) < 0
     said = " ".join(str(found).split())
-    assert re.match(r"Chosen by reward, no rule (is shown to keep|keeps) better answers than", said)
+    assert re.match(r"Chosen by proxy, no rule (is shown to keep|keeps) better answers than", said)
     assert "keeps the best answers" not in said
     assert "the best, " not in said
 
@@ -179,7 +180,8 @@ def test_a_gain_that_may_be_none_is_not_said_to_be_one():
     [
         ({"gold": None}, "gold is missing"),
         ({"gold": GOLD, "n": 7}, "no prompt has more than 6 samples"),
-        ({"gold": GOLD, "candidates": 9}, "no prompt has more than 6 samples"),
+        ({"gold": GOLD, "candidates": 9}, "candidates=9 was asked, but no prompt has more than 6"),
+        ({"gold": "human"}, "gold='human' names a column"),
         ({"gold": GOLD, "beta": -1.0}, "positive numbers"),
         ({"gold": GOLD, "beta": "a"}, "positive numbers"),
         ({"gold": GOLD, "beta": [1.0, np.inf]}, "positive numbers"),
@@ -201,12 +203,33 @@ def test_no_such_row_is_an_error():
         found.difference("nothing", "pessimism")
 
 
-def test_constant_rewards_are_pointed_out_and_gold_nowhere_is_an_error():
-    found = select.compare(PROXY, gold=np.ones_like(GOLD))
-    assert "judge is constant: no choice can change it." in found.notes
-    assert (found.gold.value == 0).all()
-    found = select.compare(np.ones_like(PROXY), gold=GOLD)
-    assert "reward is constant: it cannot choose." in found.notes
-    assert_allclose(found.gold.value, 0, atol=1e-12)
+@pytest.mark.parametrize("constant", [np.ones((2, 6)), np.repeat([[1.0], [2.0]], 6, axis=1)])
+def test_a_reward_that_is_one_within_every_prompt_is_refused(constant):
+    for proxy, gold, name in ((PROXY, constant, "gold"), (constant, GOLD, "proxy")):
+        with pytest.raises(DataError, match=f"{name} is the same for all samples of every prompt"):
+            select.compare(proxy, gold=gold)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e300])
+def test_rewards_too_large_or_small_to_compute_with_are_refused(scale):
+    with pytest.raises(DataError, match="can be computed with"):
+        select.compare(PROXY * scale, gold=GOLD)
+    with pytest.raises(DataError, match="can be computed with"):
+        select.compare(PROXY, gold=GOLD * scale)
+
+
+def test_gold_nowhere_is_an_error():
     with pytest.raises(DataError, match="lacks reward"):
         select.compare(PROXY, gold=np.full_like(GOLD, np.nan))
+
+
+def test_a_proxy_on_another_scale_by_prompt_is_warned_of():
+    proxy, gold = np.random.default_rng(9).normal(size=(2, 20, 8))
+    with pytest.warns(DataWarning, match="proxy spreads .* times as far on some prompts"):
+        select.compare(proxy * np.logspace(0, 2, 20)[:, None], gold=gold, n=[1, 4])
+
+
+def test_one_column_is_not_both_proxy_and_gold():
+    base = klimit.read({"rm": PROXY, "human": GOLD})
+    with pytest.raises(ArgumentError, match="'rm' was named twice"):
+        select.compare(base, proxy="rm", gold="rm")

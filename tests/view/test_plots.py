@@ -103,8 +103,8 @@ def test_without_samples_enough_only_a_lower_bound_is_drawn(ax):
 
     klimit.frontier(np.random.default_rng(2).normal(size=(20, 3))).plot(ax)
     labels = ax.get_legend_handles_labels()[1]
-    assert PAST in labels
-    assert LABEL not in labels
+    assert f"{LABEL}: at least that" in labels
+    assert not {LABEL, PAST} & set(labels)  # "that" would be nothing that is drawn
 
 
 def test_beta_is_the_slope_of_the_limit(limit, ax):

@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import klimit
+from klimit.view.words import nats
 
 pytestmark = pytest.mark.extras("matplotlib")
 
@@ -42,6 +43,16 @@ def test_gold_along_the_proxy_stands_beside_its_own_limit(ax):
     kl, kept = line(ax, "best-of-N by proxy")
     assert_allclose(kept, hack.best_of_n([2, 4, 8, 16, 32, 64][: len(kept)]).gain.value)
     assert ax.get_ylabel() == "gain in gold over the base"
+
+
+def test_trust_is_marked_where_that_of_gold_along_the_proxy_ends(ax):
+    gold, error = rewards()
+    hack = klimit.hacking(gold + error, gold=gold)
+    assert 0 < hack.trusted_kl < hack.gold.trusted_kl
+    hack.plot(ax)
+    (said,) = [text for text in ax.texts if "trusted" in text.get_text()]
+    assert said.get_text() == f"trusted to {nats(hack.trusted_kl, down=True)}"
+    assert said.xy[0] == hack.trusted_kl
 
 
 def test_where_gold_turns_is_marked(ax):

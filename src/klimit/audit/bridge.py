@@ -15,6 +15,7 @@ from klimit.estimate.bridge import Bridged, Draws, bridge
 from klimit.estimate.frontier import frontier
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers
+from klimit.rollouts.words import listing
 
 if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
@@ -134,7 +135,11 @@ def together(
     fit = [name for name in names if not alone[name].refused]
     if not fit or len(fit) == len(names):
         return found
-    left = tuple(f"{name}: {one.reason}." for name, one in alone.items() if one.refused)
+    reasons: dict[str, list[str]] = {}
+    for name, one in alone.items():
+        if one.refused:
+            reasons.setdefault(one.reason, []).append(name)
+    left = tuple(f"{listing(several)}: {reason}." for reason, several in reasons.items())
     return replace(carried(fit), left_out=left)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from klimit._errors import ArgumentError, DataError
 from klimit._estimate import Estimate
 from klimit.audit.result import Audit
-from klimit.audit.wording import IMPOSSIBLE
+from klimit.audit.wording import IMPOSSIBLE, UNLIKELY
 
 WORDS = {"efficiency": "share of the limit", "kl": "KL in nats", "gain": "gain"}
 
@@ -22,7 +24,7 @@ class Check:
     label : of the placement
     number : "efficiency", "kl" or "gain"
     asked : the bound
-    found : the estimate
+    found : the estimate; its note says where it is more than any method can do
     passed : whether it is kept
     """
 
@@ -33,14 +35,14 @@ class Check:
     passed: bool
 
     def __str__(self) -> str:
-        value = float(self.found.value)
         shown = str(self.found)
         if self.number == "efficiency" and not self.found.trusted:
-            shown = f"at most {float(self.found.high):.2g}"
+            shown = f"at most {_apart(float(self.found.high), self.asked, 2)}"
         elif self.found.low == self.found.high:
-            shown = f"{value:.3g}"
+            shown = _apart(float(self.found.value), self.asked, 3)
         bound = "at most" if self.number == "kl" else "at least"
-        return f"{self.label}: {WORDS[self.number]} {shown}, {bound} {self.asked:g} asked"
+        said = f"{self.label}: {WORDS[self.number]} {shown}, {bound} {self.asked:g} asked"
+        return f"{said} ({UNLIKELY})" if self.found.note == UNLIKELY else said
 
 
 def gate(
@@ -53,7 +55,8 @@ def gate(
 ) -> list[Check]:
     """Hold a placement to some bounds.
 
-    An efficiency that is known from above only passes unless even that bound is too low.
+    An efficiency that is known from above only passes unless even that bound is too low. One whose whole
+    interval lies above 1 passes too, with a note: of a hundred optimal policies one or two get there.
 
     Parameters
     ----------
@@ -97,12 +100,21 @@ def gate(
                 f"{audit.label}: {WORDS[number]} is not known: so few prompts set no bound to it "
                 "(--prompts fixed asks of these very prompts)."
             )
+        if number == "efficiency" and found.trusted and found.low > 1:
+            found = replace(found, note=UNLIKELY)
         checks.append(Check(audit.label, number, bound, found, _kept(number, found, bound, sure)))
     if not checks:
         raise ArgumentError(
             "nothing was asked; give min_efficiency, max_kl or min_gain (--min-efficiency 0.7)."
         )
     return checks
+
+
+def _apart(value: float, asked: float, digits: int) -> str:
+    """The value in as many digits as tell on which side of what is asked it lies."""
+    shown = f"{value:.{digits}g}"
+    same = np.sign(float(shown) - asked) == np.sign(value - asked)
+    return shown if same or digits > 9 else _apart(value, asked, digits + 1)
 
 
 def _possible(number: str, bound: float) -> None:

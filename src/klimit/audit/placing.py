@@ -58,7 +58,7 @@ def placed(case: Case) -> Placed:
     reward = _around(gap, *_with(spread.of("gap_reward"), slack["gap_reward"]), level,
                      trusted=trusted, note=best.note)  # fmt: skip
     return Placed(
-        kl, gain, best, beta, _efficiency(case, best, spread, slack), reward,
+        kl, gain, best, beta, _efficiency(case, gain, best, spread, slack), reward,
         _nats(limit, spent, gap, beta, spread, slack, best), least,
         _excess(kl, least, spread, slack),
     )  # fmt: skip
@@ -148,7 +148,7 @@ def _least(
 
 
 def _efficiency(
-    case: Case, best: Estimate, spread: Reach, slack: dict[str, tuple[float, float]]
+    case: Case, gain: Estimate, best: Estimate, spread: Reach, slack: dict[str, tuple[float, float]]
 ) -> Estimate:
     """Gain over limit; where the limit is a lower bound this is an upper one."""
     if not best.value > 0:
@@ -157,6 +157,8 @@ def _efficiency(
     reached = _with(spread.of("efficiency"), slack["efficiency"])
     value = case.gain / float(best.value)
     found = _around(value, *reached, best.level, trusted=bool(best.trusted), note=note)
+    if gain.high < 0:  # no share of any limit, however high that is
+        found = replace(found, high=min(float(found.high), 0.0))
     if found.trusted and wording.surely_above(found.value, found.low, 1.0):
         return replace(found, trusted=False, note=wording.IMPOSSIBLE)
     return found

@@ -25,6 +25,7 @@ IMPOSSIBLE = (
     "this is more than any method can do at this KL: the KL, the rewards or the base are not those of "
     "this comparison"
 )
+UNLIKELY = "that is more than any method can do at this KL, and hardly by chance: check the KL"
 
 
 SURE = 1.6  # times the half of a 95 % interval: one optimal policy in a thousand

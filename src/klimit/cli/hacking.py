@@ -20,11 +20,9 @@ from klimit.cli.source import Source, from_source, reading_where
 @click.option("--judgements", metavar="FILE", help="Judged pairs in a table, instead of gold.")
 @click.option("--kl", type=options.Numbers(), metavar="NATS", help="KL budgets, such as 0.5,1,2.")
 @click.option(
-    "--policy-kl",
-    type=options.Numbers(),
-    metavar="NATS",
+    "--policy-kl", type=options.Numbers(), multiple=True, metavar="NATS",
     help="KL of each policy, per answer, if not measured.",
-)
+)  # fmt: skip
 @click.option("--nuisance", metavar="NAME", help="A column the proxy may reward, such as length.")
 @reading_where("--proxy and --gold name the rewards")
 @options.prompts
@@ -42,7 +40,7 @@ def hacking(
     labels: str | None,
     judgements: str | None,
     kl: list[float] | None,
-    policy_kl: list[float] | None,
+    policy_kl: tuple[list[float], ...],
     nuisance: str | None,
     as_json: bool,
     output: Path | None,
@@ -53,7 +51,8 @@ def hacking(
     The first PATH is a file, a folder or a glob with samples of the base model and both rewards of
     each; no training run is needed. Further ones are trained policies, whose steps are checkpoints;
     a single PATH of several steps is a run whose first step is the base, one of several policies
-    a run whose base is called so.
+    a run whose base is called so. --output writes a row per KL budget, or per checkpoint if there
+    are trained policies.
 
     \b
     klimit hacking rollouts.parquet --proxy rm --gold human
@@ -84,7 +83,7 @@ def hacking(
             gold=gold if labels is None else Path(labels),
             judgements=judgements,
             nuisance=nuisance,
-            kl=policy_kl,
+            kl=[x for given in policy_kl for x in given] or None,
             **how,
         )
         job.next()
@@ -94,7 +93,8 @@ def hacking(
         text = None if as_json else view.text(found, kl)
         document = view.record(found, kl, read=str(rollouts)) if as_json else None
     if output is not None:
-        write_table(view.frame(found, kl), output)
+        run = getattr(found, "run", None)
+        write_table(view.frame(found, kl) if run is None else run.to_frame(), output)
     if document is not None:
         print_json(document)
     else:

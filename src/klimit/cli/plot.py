@@ -75,6 +75,8 @@ def plot(
         raise click.UsageError("--proxy and --gold name what to draw; leave the rest")
     if (proxy is None) != (gold is None):
         raise click.UsageError("--proxy and --gold go together")
+    if plugin and (proxy is not None or what != "limit"):
+        raise click.UsageError("--plugin is drawn beside the limit of one reward; leave it out")
     figure, ax = plots.figure(dark=dark)
     with steps("reading and measuring", "drawing") as job:
         if proxy is not None and gold is not None:

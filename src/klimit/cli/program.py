@@ -27,6 +27,22 @@ class Program(click.Group):
         """Find a command by its name or by an alias, which ``--help`` does not repeat."""
         return super().get_command(ctx, self.aliases.get(cmd_name, cmd_name))
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, and refuse an option given twice: click would keep the last one silently."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            within = click.Context(command, info_name=name, parent=ctx)
+            _, _, order = command.make_parser(within).parse_args(list(rest))
+            for option in order:
+                once = isinstance(option, click.Option) and not (option.multiple or option.is_flag)
+                if once and order.count(option) > 1:
+                    raise click.UsageError(
+                        f"{option.opts[-1]} was given twice; give it once", within
+                    )
+        return name, command, rest
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which people need them."""
         return list(self.commands)

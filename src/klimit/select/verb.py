@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from klimit._text import safe
 from klimit.estimate.best_of_n.candidates import Candidates, candidates, sizes_asked
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 from klimit.estimate.checks import check_level, check_seed, whole
-from klimit.estimate.samples import nearly_all
+from klimit.estimate.proxy.checks import check_scales, check_two, check_varies
+from klimit.estimate.samples import collect, nearly_all
 from klimit.estimate.tuning import tune, tuned_mean
 from klimit.select.measure import RULES, Kept, best_of, of_rule
 from klimit.select.result import Choices, Setting, Tuned
@@ -69,7 +71,13 @@ def compare(
         Where a size is no whole number from 1 to the most samples that a prompt has, or a beta is
         not positive.
     DataError
-        Where no prompt has two samples with both rewards, or a reward is infinite.
+        Where no prompt has two samples with both rewards, a reward is infinite, or one is the same
+        for all samples of every prompt.
+
+    Warns
+    -----
+    DataWarning
+        Where both rewards are one, or the proxy is on a far larger scale for some prompts.
 
     References
     ----------
@@ -92,7 +100,14 @@ def compare(
     drawn = sizes[-1]
     if candidates is not None:
         drawn = whole("candidates", candidates, "answers", least=1)
+        most = int(data.lengths.max())
+        if drawn > most:
+            raise ArgumentError(
+                f"candidates={drawn:,} was asked, but no prompt has more than {most:,} samples with "
+                f"both rewards; ask for up to {most:,}, or draw more samples a prompt."
+            )
     data = data.enough(max(sizes[-1], drawn))
+    _check(data)
     made, prompts = sheets(data), len(data.lengths)
     kept = best_of(made, sizes, prompts)
     settings = [Setting("best-of-n", size) for size in sizes]
@@ -126,7 +141,20 @@ def compare(
 def _data(base: Any, proxy: str | None, gold: Any, n: Any) -> tuple[Candidates, list[int]]:
     if gold is None:
         raise ArgumentError("gold is missing; name the reward that judges the kept answers.")
-    data = candidates(base, proxy, gold)
+    named = hasattr(base, "one_reward")
+    if isinstance(gold, str) and not named:
+        raise ArgumentError(
+            f"gold={safe(gold, longest=40)!r} names a column, but the rewards are an array; give an "
+            "array of the same shape."
+        )
+    data = candidates(base, proxy if named else proxy or "proxy", gold)
+    if not named:
+        data = replace(data, read_name="gold")
+    elif data.name == data.read_name:
+        raise ArgumentError(
+            f"{safe(data.name)!r} was named twice; proxy and gold must be different columns. What "
+            "choosing by one reward gains of it, klimit.best_of_n says."
+        )
     several = int((data.lengths >= 2).sum())
     if several < 2:
         seen = "no prompt has" if several == 0 else "only one prompt has"
@@ -138,6 +166,16 @@ def _data(base: Any, proxy: str | None, gold: Any, n: Any) -> tuple[Candidates, 
         most = nearly_all(data.lengths)
         return data, [2**k for k in range(20) if 2**k <= max(most, 2)]
     return data, np.unique(sizes_asked(n)).tolist()
+
+
+def _check(data: Candidates) -> None:
+    """Refuse rewards that can show nothing; warn of those that show something else than is thought."""
+    proxy, gold = (safe(name, longest=40) for name in (data.name, data.read_name))
+    for name, values in ((proxy, data.rewards), (gold, data.read)):
+        check_varies(values, data.lengths, name)
+        collect(values, data.lengths)  # refuses numbers too large or too small to compute with
+    check_two(data.rewards, data.read, (proxy, gold))
+    check_scales(data.rewards, data.lengths, proxy)
 
 
 def _betas(beta: Any, scale: float, strongest: float) -> list[float]:
@@ -176,8 +214,4 @@ def _notes(
         if best.setting == last and best.apparent.low > 0:
             more = "a larger N" if last.beta is None else "a smaller beta"
             notes.append(f"the best setting of {name} is the strongest one; {more} may be better.")
-    if np.ptp(data.read) == 0:
-        notes.append(f"{safe(data.read_name)} is constant: no choice can change it.")
-    if np.ptp(data.rewards) == 0:
-        notes.append(f"{safe(data.name)} is constant: it cannot choose.")
     return tuple(notes)

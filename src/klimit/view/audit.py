@@ -10,7 +10,7 @@ import numpy as np
 
 from klimit._estimate import Estimate
 from klimit._text import safe
-from klimit.audit.wording import surely_above
+from klimit.audit.wording import UNLIKELY, surely_above
 from klimit.view import limit as limit_view
 from klimit.view import words
 from klimit.view.table import table
@@ -176,7 +176,7 @@ def _far(audit: Audit) -> str:
     if not math.isfinite(gap.high) or _impossible(audit):
         return ""
     if gap.high < 0:
-        return "That is more than any method can do at this KL, and hardly by chance: check the KL."
+        return f"{UNLIKELY[0].upper()}{UNLIKELY[1:]}."
     if gap.low <= 0:
         return "That is as near to the optimal policy of this KL as these samples can tell."
     return f"It is {_nats(nats)} from the optimal policy of the same KL."

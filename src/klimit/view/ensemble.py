@@ -10,6 +10,7 @@ import numpy as np
 
 from klimit._estimate import Estimate
 from klimit._text import safe
+from klimit.estimate.ensembles.gains import Course
 from klimit.view import words
 from klimit.view.table import table
 
@@ -22,7 +23,7 @@ def text(found: Ensemble, kl: Sequence[float] | None = None) -> str:
     at = budget(found, kl)
     parts = [verdict(found, kl)]
     if found.course is None:
-        parts += [own_rows(found, at), words.paragraph(_own_legend(found))]
+        parts += [own_rows(found, at), words.paragraph(_own_legend(found, at))]
     else:
         parts += [rows(found, at), words.paragraph(_legend(found, at))]
         parts += [member_rows(found, at), size_rows(found, at)]
@@ -80,12 +81,11 @@ def _gained(found: Ensemble, at: float) -> list[str]:
 def _untrusted(found: Ensemble, at: float) -> str:
     """Why no gain is told."""
     gold, edge = safe(found.gold, longest=40), found.hacking("mean").trusted_kl
-    fewest = int(found.course.pairs.lengths.min()) if found.course is not None else 0
+    told = found.course.told if found.course is not None else "no answer"
     reach = f"they reach {words.nats(edge, down=True)}" if edge > 0 else "they are too few"
     return (
         f"What {gold} gains where the best policy for the mean of {len(found.names)} proxies spends "
-        f"{words.nats(at)} is not known from these samples: {reach}, with {gold} known of {fewest:,} "
-        "or more answers a prompt."
+        f"{words.nats(at)} is not known from these samples: {reach}, with {gold} known of {told}."
     )
 
 
@@ -113,8 +113,9 @@ def _shared(found: Ensemble, at: float) -> list[str]:
         f"So about {100 * share:.0f} % of that error is shared and stays however many such proxies "
         "are averaged"
     )
-    limit = float(found.limit.gain(at).value)
-    reached = float(found.by_size(at)[-1].gold_gain.value) / limit if limit > 0 else 0.0
+    limit = found.limit.gain(at)
+    known = limit.trusted and float(limit.value) > 0
+    reached = float(found.gold_gain(at).value) / float(limit.value) if known else 0.0
     if reached > float(errors.efficiency_limit.high):
         return [first, f"{stays}; these rewards lose less by it than normal ones would."]
     second = (
@@ -125,8 +126,8 @@ def _shared(found: Ensemble, at: float) -> list[str]:
 
 
 def best(found: Ensemble, at: float) -> str:
-    """The aggregate with the highest gold gain."""
-    return max(found.aggregates, key=lambda name: float(found.gold_gain(at, name).value))
+    """The aggregate that gains most over the mean."""
+    return max(found.aggregates, key=lambda name: float(found.difference(name, "mean", at).value))
 
 
 def _beats_the_mean(found: Ensemble, name: str, at: float) -> bool:
@@ -188,7 +189,7 @@ def _blind(found: Ensemble) -> list[str]:
     errors, size = found.errors, len(found.names)
     apart = 1 - float(errors.agreed_share.value)
     left = apart / size
-    many, endless = errors.multiplier, errors.multiplier_limit
+    many, endless, needed = errors.multiplier, errors.multiplier_limit, errors.members_for(0.1)
     return [
         f"Two of these {size} proxies agree by a correlation of {words.plain(errors.agreed_share)} "
         f"within prompts: {100 * apart:.0f} % of what one says is its own, and {100 * left:.0f} % is "
@@ -196,6 +197,10 @@ def _blind(found: Ensemble) -> list[str]:
         f"If rewards are normal, the mean of {size} gains {words.plain(many)} times as much of any "
         "gold reward as one proxy at the same KL"
         + (f", endlessly many would {words.plain(endless)} times." if endless.trusted else "."),
+        f"From {_whole(needed)} such proxies on at most 10 % of what their mean varies by is disagreement: "
+        "they gain 95 % of what endlessly many would."
+        if needed.trusted
+        else "",
         "How much gold that is cannot be known from the proxies: what they agree on may be gold or an "
         "error that all of them share, and averaging never removes a shared error. Label some of "
         "these samples and give them as gold.",
@@ -232,9 +237,15 @@ def rows(found: Ensemble, at: float) -> str:
 
 
 def _legend(found: Ensemble, at: float) -> str:
-    limit = words.plain(found.limit.gain(at))
+    most = found.limit.gain(at)
+    paired = "paired by prompt"
+    if not isinstance(found.course, Course):
+        paired += ", an estimate of its own, which knows more than the gains beside it"
+    limit = f"What any method can gain at {words.nats(at)}: {words.plain(most)}. "
+    if not most.trusted:
+        limit = "What any method can gain there is not known from the samples with gold alone. "
     return (
-        f"What any method can gain at {words.nats(at)}: {limit}. over the mean: paired by prompt; "
+        f"{limit}over the mean: {paired}; "
         "beta (KL): the coefficient and the KL at which gold is highest within trust (the end: it may "
         "still rise), in units of the aggregate per nat; best-of-N: at the N that other prompts chose. "
         f"Brackets: {100 * found.settings.level:g} % intervals."
@@ -260,18 +271,19 @@ def member_rows(found: Ensemble, at: float) -> str:
 
 
 def size_rows(found: Ensemble, at: float) -> str:
-    """A row per number of members."""
+    """A row per number of members; what normal rewards would gain only where gold's limit is trusted."""
     sizes = found.by_size(at)
+    normal = [row.normal for row in sizes] + [float(found.bounds(at)["endless"][0])]
     lines = [
-        [f"{row.members}", words.plain(row.gold_gain), words.plain(row.gained), f"{row.normal:.3g}"]
-        for row in sizes
+        [f"{row.members}", words.plain(row.gold_gain), words.plain(row.gained)] for row in sizes
     ]
-    endless = float(found.bounds(at)["endless"][0])
     lines[0][2] = "-"
-    lines.append(["endless", "-", "-", f"{endless:.3g}"])
-    if not _follow(found):
-        lines = [[*line[:3], "-"] for line in lines]
-    return table(["members", "gold gain of their mean", "over one", "if normal"], lines)
+    heads = ["members", "gold gain of their mean", "over one"]
+    if _follow(found) and math.isfinite(normal[-1]):
+        heads.append("if normal")
+        lines.append(["endless", "-", "-"])
+        lines = [[*line, f"{x:.3g}"] for line, x in zip(lines, normal, strict=True)]
+    return table(heads, lines)
 
 
 def own_rows(found: Ensemble, at: float) -> str:
@@ -283,11 +295,26 @@ def own_rows(found: Ensemble, at: float) -> str:
     return table(["aggregate", f"its own gain at {words.nats(at)}", "beta"], lines)
 
 
-def _own_legend(found: Ensemble) -> str:
+def _own_legend(found: Ensemble, at: float) -> str:
     return (
-        "its own gain: what the aggregate promises, in its own units, not what gold would confirm. "
+        "its own gain: what the aggregate promises, in its own units, not what gold would confirm; beta: "
+        "the coefficient with which training on it spends that KL. Best-of-N spends no more of it up to "
+        f"N = {_within(at):,}. Which KL is best for gold cannot be told. "
         f"Brackets: {100 * found.settings.level:g} % intervals."
     )
+
+
+def _within(kl: float) -> int:
+    """The largest N of which best-of-N spends at most `kl`, ``log N - (N - 1) / N``."""
+    n = 1
+    while n < 2**20 and math.log(n + 1) - n / (n + 1) <= kl:
+        n += 1
+    return n
+
+
+def _whole(estimate: Estimate) -> str:
+    value, low, high = (int(x) for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value:,}" if low == high else f"{value:,} [{low:,}, {high:,}]"
 
 
 def _percent(share: Estimate) -> str:

@@ -54,7 +54,7 @@ def record(found: Ensemble, kl: Sequence[float] | None = None, *, read: str = ""
         ],
         "bounds": [
             {
-                name: x if name == "kl" else number(x, "gold's frontier is flat there")
+                name: x if name == "kl" else number(x, "gold's limit is flat or not trusted there")
                 for name, x in bound.items()
             }
             for bound in (found.bounds(asked).to_dicts() if gold else [])

@@ -36,7 +36,8 @@ def text(hack: Hacking, kl: Sequence[float] | None = None) -> str:
     """The verdict, the tables and the notes; this is ``str(hack)``."""
     kl = budgets(hack) if kl is None else list(kl)
     along = rows(hack, kl) if hack.trusted_kl > 0 else soft_rows(hack, kl)
-    parts = [verdict(hack, kl), along, by_n(hack), legend(hack), words.footnotes(notes(hack))]
+    parts = [verdict(hack, kl), along, apart(hack, kl), by_n(hack), legend(hack)]
+    parts += [words.footnotes(notes(hack))]
     parts += [path.text(hack.run)] if hack.run is not None else []
     return "\n\n".join(part for part in parts if part)
 
@@ -214,6 +215,45 @@ def by_n(hack: Hacking) -> str:
         for i, n in ((i, int(found.n[i])) for i in shown)
     ]  # fmt: skip
     return table([f"best of N by {proxy}", "KL up to", f"{proxy} gain", f"{gold} gain"], lines)
+
+
+def apart(hack: Hacking, kl: Sequence[float]) -> str:
+    """How far proxy and gold are apart, at the largest budget where gold and its limit are trusted."""
+    proxy, gold = _names(hack)
+    lines, together = [], hack.correlation
+    if together.high - together.low < 2:  # else nothing is known of it
+        lines = [f"{proxy} and {gold} correlate at {words.plain(together)} within prompts."]
+    known = [x for x in kl if 0 < x <= min(hack.trusted_kl, hack.gold.trusted_kl)]
+    if known and hack.pairs.prompts > 1:  # one prompt shows no error of a difference
+        budget = max(known)
+        lines += [lost(hack, budget), certain(hack, budget)]
+    return words.paragraph(" ".join(line for line in lines if line))
+
+
+def lost(hack: Hacking, kl: float) -> str:
+    """What is lost by optimising the proxy instead of gold: the three gaps."""
+    gaps, gold = hack.gaps(kl), _names(hack)[1]
+    where = words.nats(kl, exact=True)
+    said = f"Optimised itself at {where}, {gold} would gain {words.plain(gaps.fixed_kl)} more"
+    if _bounded(gaps.fixed_beta) and _bounded(gaps.regularised):
+        said += (
+            f"; with the same beta {words.plain(gaps.fixed_beta)} more, and {gold} - beta KL would "
+            f"gain {words.plain(gaps.regularised)} more, if both rewards are in one unit"
+        )
+    return f"{said}."
+
+
+def certain(hack: Hacking, kl: float) -> str:
+    """How much of gold's gain is certain where only the size of the error is known."""
+    found, (proxy, gold) = hack.certified(kl), _names(hack)
+    if not found.gold_gain.low > 0:
+        return ""
+    if not found.moment.low > 0:
+        return f"The size of the error alone makes no gain of {gold} there certain."
+    return (
+        f"The size of the error alone makes {words.plain(found.moment)} of what {proxy} brings there "
+        f"certain and leaves {100 * max(found.looseness, 0.0):.0f} % of it open."
+    )
 
 
 def _cell(estimate: Estimate) -> str:

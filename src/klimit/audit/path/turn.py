@@ -40,7 +40,8 @@ class Turn:
     peak_kl, peak_gain : by the forms that describe the run, or, where none does, of the best
         checkpoint and between the ends of `bracket`; `high` is infinite where the run does not show
         that gold turns
-    bracket : KL between which gold is highest if it rises once and falls once, without a form
+    bracket : KL of the best checkpoint, and between which gold is highest if it rises once and falls
+        once, without a form
     best : place of the checkpoint of highest gold, whether or not its KL is known; -1: the base
     alike : places of the checkpoints that cannot be told from it, itself among them
     furthest : largest KL that is known of a checkpoint, nats
@@ -115,14 +116,14 @@ def _along(
     found = [(form, *_fit(form, points, level)) for form in FORMS]
     found.sort(key=lambda one: one[2])
     fits: dict[str, OveroptimizationFit] = {form: fit for form, fit, _ in found}
-    bracket = _bracket(points.kl[order], [int(np.flatnonzero(order == at)[0]) if at >= 0 else -1
-                                          for at in alike], level)  # fmt: skip
+    place = {int(at): rank for rank, at in enumerate(order)} | {-1: -1}
+    bracket = _bracket(points.kl[order], place[best], [place[at] for at in alike], level)
     said = [form for form, fit, worse in found
             if worse - found[0][2] <= ALIKE and not fit.misfit > MISFIT]  # fmt: skip
     if said:
         peak_kl, peak_gain = _peak([fits[form] for form in said], furthest, level)
     else:
-        peak_kl, peak_gain = _without_curve(points, bracket, best, found[0][1].misfit, level)
+        peak_kl, peak_gain = _without_curve(bracket, found[0][1].misfit)
     return Turn(fits, tuple(said), peak_kl, peak_gain, bracket, best, alike, furthest)
 
 
@@ -226,18 +227,14 @@ def _peak(
     return peak, Estimate(best, min(ends), max(ends) if shown else np.inf, level, shown, note)
 
 
-def _without_curve(
-    points: Points, bracket: Estimate, best: int, misfit: float, level: float
-) -> tuple[Estimate, Estimate]:
+def _without_curve(bracket: Estimate, misfit: float) -> tuple[Estimate, Estimate]:
     """The best checkpoint, where no form describes the run."""
     note = bracket.note or (
         f"no curve describes the run (squared distances are {misfit:.2g} times what sampling explains): "
         "the best checkpoint, between the neighbours of those that cannot be told from it"
     )
-    value = float(points.kl[best]) if best >= 0 else 0.0
-    peak = Estimate(value, bracket.low, bracket.high, level, bracket.trusted, note)
     reason = "no curve describes the run: the best checkpoint's own gain is biased upwards"
-    return peak, missing(reason, level)
+    return replace(bracket, note=note), missing(reason, bracket.level)
 
 
 def _alike(points: Points, level: float) -> tuple[int, tuple[int, ...]]:
@@ -258,18 +255,18 @@ def _alike(points: Points, level: float) -> tuple[int, tuple[int, ...]]:
     return int(places[gold.argmax()]), tuple(int(at) for at in places[~below.any(axis=1)])
 
 
-def _bracket(kl: Floats, alike: list[int], level: float) -> Estimate:
-    """KL of the neighbours of the first and the last checkpoint that may be the best.
+def _bracket(kl: Floats, best: int, alike: list[int], level: float) -> Estimate:
+    """KL of the best checkpoint, and of the neighbours of the first and the last that may be the best.
 
     Parameters
     ----------
     kl : (points,) ascending
-    alike : places in `kl`; -1 for the base
+    best, alike : places in `kl`; -1 for the base
     """
     path = np.concatenate([[0.0], kl])
     first, last = min(alike) + 1, max(alike) + 1
-    low = float(path[max(first - 1, 0)])
+    value, low = float(path[best + 1]), float(path[max(first - 1, 0)])
     if last + 1 >= len(path):
         note = "the last checkpoint may be the best: the run does not show that gold turns down"
-        return Estimate(float("nan"), low, np.inf, level, False, note)
-    return Estimate(float("nan"), low, float(path[last + 1]), level, True)
+        return Estimate(value, low, np.inf, level, False, note)
+    return Estimate(value, low, float(path[last + 1]), level, True)

@@ -102,8 +102,22 @@ def joined(
         run: _turn([one for one in checkpoints if one.run == run], level)
         for run in dict.fromkeys(runs)
     }
-    notes = dict.fromkeys(note for one in (*in_gold, *in_proxy) for note in one.notes)
-    return TrainedPath(checkpoints, turns, proxy, gold, level, tuple(notes))
+    return TrainedPath(checkpoints, turns, proxy, gold, level, _notes(in_proxy, in_gold))
+
+
+def _notes(in_proxy: Sequence[Audit], in_gold: Sequence[Audit]) -> tuple[str, ...]:
+    """What to mind of both placements once; of one of them with the name of its reward."""
+    by = {
+        name: dict.fromkeys(note for one in audits for note in one.notes)
+        for name, audits in (
+            (quoted(in_gold[0].reward), in_gold),
+            (quoted(in_proxy[0].reward), in_proxy),
+        )
+    }
+    first, second = by.values()
+    both = [note for note in first if note in second]
+    own = [f"{name}: {note}" for name, notes in by.items() for note in notes if note not in both]
+    return (*both, *own)
 
 
 def _several(found: Audit | Audits) -> Sequence[Audit]:

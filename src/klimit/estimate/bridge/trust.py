@@ -10,7 +10,7 @@ import numpy as np
 from klimit.estimate.bands import Bands, edge_of_trust
 from klimit.estimate.bridge.draws import Pool
 from klimit.estimate.bridge.sums import Bridge
-from klimit.estimate.bridge.weights import log_weights
+from klimit.estimate.bridge.weights import centred, log_weights
 from klimit.estimate.intervals import DOUBT
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import front
@@ -23,32 +23,46 @@ _NEAR = ((0.0, 0.012), (0.1, 0.02), (0.25, 0.03), (0.5, 0.03))
 """Nats at which the base can always tell, and by what share the two may disagree."""
 _CHANCE = 3.2  # standard errors that are no chance there,
 _FAR_CHANCE, _FAR = 4.0, 0.03  # and where the base's own reach ends
+_FAR_AWAY = "the policy hardly ever draws a part of what the base draws, as is usual far from it"
+_HEAVY = 1.0  # tail index from which weights have no mean
 _STEEP = 2.0**20  # tilt at which all weight is on the best that was seen
 
 
 def why_refused(pool: Pool, limit: Frontier) -> str:
-    """In words, why policy and base samples do not belong together; empty where they do.
+    """In words, why policy and base samples cannot be pooled; empty where they can.
 
     The base alone tells ``E_base e^(tilt r)`` at small tilts, and the pooled samples must tell the
     same. They do not if the policy's samples are not from the law that its log-probabilities speak of
     (another temperature, top-p, an older checkpoint), or if it never draws a part of what the base
     draws. Shares by the reward are the ones that show the latter: they ask of the policy all that
     the base has at a reward, where shares by log-ratios ask for what the policy says it has.
+
+    A sound policy far from the base hardly ever draws a part of it too: there ``E_policy base / policy``
+    is 1 by samples that nobody has. So too little of the base speaks against the log-probabilities only
+    where `_knows` says that it would have been seen. Too much always does: means of weights hardly ever
+    come out too high by chance (Markov's inequality).
     """
     tests = [(kl, share, _CHANCE) for kl, share in _NEAR]
     if np.isfinite(limit.trusted_kl) and limit.trusted_kl > _NEAR[-1][0]:
         tests.append((limit.trusted_kl, _FAR, _FAR_CHANCE))
     by_reward = replace(pool, known=np.zeros_like(pool.known))
+    found = ""
     for one in (by_reward, pool) if pool.known[1:].any() else (by_reward,):
         weights = np.exp(log_weights(one, pool.origin >= 0))
         for kl, share, chance in tests:
-            missing = _missing(pool, weights, float(limit.curve.at_kl(kl).tilt))
+            tilt = float(limit.curve.at_kl(kl).tilt)
+            if np.isinf(tilt):  # the best rewards alone, of which no mean is left to compare
+                continue
+            tilted = _tilted(pool, weights, tilt)
+            missing = _missing(pool, *tilted)
             mean = float(missing.mean())
             error = max(float(missing.std(ddof=1)) / len(missing) ** 0.5, 1e-12)
             wrong, errors = abs(mean), chance
             if mean < 0 and kl > 0:  # the base's own samples may have missed its best
                 errors = _FAR_CHANCE if kl <= _NEAR[-1][0] else np.inf
-            if wrong > max(share, errors * error):
+            if wrong <= max(share, errors * error):
+                continue
+            if mean < 0 or _knows(pool, tilted[1]):
                 return (
                     "base and policy samples disagree where both can tell (the policy's show "
                     f"{100 * wrong:.1f} % too {'little' if mean > 0 else 'much'} of the base at "
@@ -56,17 +70,54 @@ def why_refused(pool: Pool, limit: Frontier) -> str:
                     "draws a part of what the base draws, or its samples are not from the law that "
                     "scored them"
                 )
-    return ""
+            found = _FAR_AWAY
+    return found
 
 
-def _missing(pool: Pool, weights: Floats, tilt: float) -> Floats:
-    """(prompts,) by what share the base's own ``E e^(tilt r)`` exceeds the pooled one."""
+def _tilted(pool: Pool, weights: Floats, tilt: float) -> tuple[Floats, Floats]:
+    """(prompts, width) ``e^(tilt r)`` over that of the prompt's best, and the same times the weights."""
     top = np.where(pool.origin >= 0, pool.rewards, -np.inf).max(axis=1, keepdims=True)
-    tilted = np.exp(tilt * np.minimum(pool.rewards - top, 0.0))
+    found = np.exp(tilt * np.minimum(pool.rewards - top, 0.0))
+    return found, weights * found
+
+
+def _missing(pool: Pool, tilted: Floats, pooled: Floats) -> Floats:
+    """(prompts,) by what share the base's own ``E e^(tilt r)`` exceeds the pooled one."""
     ours = pool.origin == 0
     alone = np.where(ours, tilted, 0.0).sum(axis=1) / ours.sum(axis=1)
-    found: Floats = alone / (weights * tilted).sum(axis=1) - 1
+    found: Floats = alone / pooled.sum(axis=1) - 1
     return found
+
+
+def _knows(pool: Pool, pooled: Floats) -> bool:
+    """Whether what the policies' samples show too little of the base is no matter of their number.
+
+    Two things let a sound policy hide a part of the base. Heavy weights: by the tail index of the largest
+    (Hill, Annals of Statistics 3, 1975) they have no mean that samples would come to know (compare
+    Vehtari et al., arXiv 1507.02646, who ask for .7). And rewards that the base reaches by answers that
+    the policy has left: a policy that does not go towards the reward leaves its top behind, unseen.
+    """
+    theirs = pool.origin > 0
+    scaled = pooled / pooled.sum(axis=1, keepdims=True) * theirs.sum(axis=1, keepdims=True)
+    return _tail_index(scaled[theirs]) < _HEAVY and _rises(pool)
+
+
+def _tail_index(weights: Floats) -> float:
+    """Mean of the logarithm of the largest over the least of them, as many as PSIS takes."""
+    seen = np.sort(weights[weights > 0])[::-1]
+    number = int(min(0.2 * len(seen), 3 * len(seen) ** 0.5))
+    return float(np.log(seen[:number] / seen[number]).mean()) if number else float("inf")
+
+
+def _rises(pool: Pool) -> bool:
+    """Whether the policies' log-ratios rise with the reward, beyond two standard errors."""
+    products = np.zeros(len(pool.rewards))
+    for k in range(1, pool.states):
+        drawn = pool.origin == k
+        x, y = (centred(values, drawn) for values in (pool.rewards, pool.log_ratios[k]))
+        products += (x * y).sum(axis=1)
+    error = float(products.std(ddof=1) / np.sqrt(len(products)))
+    return float(products.mean()) > 2 * error
 
 
 def spread(pool: Pool, weights: Floats) -> float:

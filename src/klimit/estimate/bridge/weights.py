@@ -118,8 +118,8 @@ def bends(pool: Pool) -> Floats:
     for k in range(1, pool.states):
         drawn = pool.origin == k
         number = drawn.sum(axis=1)
-        x, y = (_centred(values, drawn) for values in (pool.rewards, pool.log_ratios[k]))
-        q = _centred(x**2 / safe[:, None], drawn)
+        x, y = (centred(values, drawn) for values in (pool.rewards, pool.log_ratios[k]))
+        q = centred(x**2 / safe[:, None], drawn)
         square = (x**2).sum(axis=1)
         use = (number > 2) & (square > 0)
         per = np.where(use, square, np.inf)[:, None]
@@ -136,7 +136,7 @@ def bends(pool: Pool) -> Floats:
     return found
 
 
-def _centred(values: Floats, drawn: NDArray[np.bool_]) -> Floats:
+def centred(values: Floats, drawn: NDArray[np.bool_]) -> Floats:
     """Less the mean of a prompt's drawn ones; 0 elsewhere."""
     kept = np.where(drawn, values, 0.0)
     mean = kept.sum(axis=1, keepdims=True) / np.maximum(drawn.sum(axis=1, keepdims=True), 1)

@@ -11,7 +11,7 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._text import safe
 from klimit.estimate.ensembles.moments import moments
-from klimit.estimate.ensembles.panel import Panel
+from klimit.estimate.ensembles.panel import Panel, still
 from klimit.estimate.kernel import Floats
 from klimit.rollouts.words import counted
 
@@ -65,6 +65,16 @@ def aggregates(
     spread = members.var(axis=0)  # over the number of members, as klimit.theory does
     made += [Aggregate(f"mean - {k:g} var", mean - k * spread) for k in penalties]
     return made
+
+
+def informative(made: Sequence[Aggregate], found: Panel) -> tuple[dict[str, Aggregate], list[str]]:
+    """Aggregates that tell answers apart, by name, and what to mind about the others."""
+    flat = [part.name for part in made if still(part.values, found)]
+    notes = [
+        f"{name} is the same for all answers to a prompt, and cannot be optimised: left out."
+        for name in flat
+    ]
+    return {part.name: part for part in made if part.name not in flat}, notes
 
 
 def learned(found: Panel, *, seed: int = 0) -> tuple[Floats, Floats]:

@@ -10,17 +10,23 @@ of gold's own frontier that is reached at every KL (theory.md, d5 and d6; arXiv 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
+from klimit.estimate.checks import positive
 from klimit.estimate.ensembles.moments import Moments
 from klimit.estimate.kernel import Floats
 
 if TYPE_CHECKING:
     import polars as pl
+
+_EDGE = 1e-9  # how near a correlation of 1 is told apart from it
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,45 @@ class Errors:
         own = float(self.disagreement.value) / members
         return own if self.floor is None else float(self.floor.value) + own
 
+    def members_for(self, share: float = 0.1) -> Estimate:
+        """How many such members until disagreement is at most `share` of what their mean varies by?
+
+        Known without gold: ``(1 - a) (1 - share) / (share a)`` of the agreed share a, rounded up. The
+        rest of that variance is what all members share, gold and shared error together; if rewards
+        are normal, so many members gain ``sqrt(1 - share)`` of what endlessly many such would, 95 %
+        at a tenth.
+
+        Parameters
+        ----------
+        share : of the variance of the mean within prompts, above 0 and below 1
+
+        Returns
+        -------
+        Estimate
+            Whole numbers; without an upper end where members are not seen to agree.
+
+        Raises
+        ------
+        ArgumentError
+            For a share that is not between 0 and 1.
+        """
+        if positive("share", share, "parts of one") >= 1:
+            raise ArgumentError(
+                f"share={share:g} was given; a part of the variance of the mean was expected, above 0 and "
+                "below 1, such as 0.1."
+            )
+        agreed = self.agreed_share
+
+        def number(a: float) -> float:
+            if not a > 0:
+                return np.inf
+            return max(1.0, math.ceil((1 - a) * (1 - share) / (share * a) - 1e-9))
+
+        value, low, high = (number(float(a)) for a in (agreed.value, agreed.high, agreed.low))
+        note = "" if high < np.inf else "the proxies are not seen to agree"
+        value = value if value < np.inf else np.nan
+        return Estimate(value, low, high, agreed.level, bool(high < np.inf), note)
+
     def member_frame(self) -> pl.DataFrame | None:
         """A row per member: correlation with gold, and its slope; None without gold."""
         import polars as pl
@@ -86,39 +131,70 @@ class Errors:
 def errors_with_gold(found: Moments, names: tuple[str, ...], level: float) -> Errors:
     """Errors against gold, from prompts with two gold labels or more."""
     members = found.members
-    scalars = found.estimate(_with_gold, level)
-    each = found.estimate(_each_member, level)
-    pairs = found.estimate(_pairs, level)
-    part = [scalars[i] for i in range(10)]
+    part = found.estimate(_with_gold, level)
+    shared = _shares(found, _agreements, level, members)
+    reached = _shares(found, _efficiencies, level)
     return Errors(
-        disagreement=_at_least_zero(part[0]), agreed_share=part[1], multiplier=part[2],
-        multiplier_limit=_endless(part[1]), error_variance=_at_least_zero(part[3]),
-        correlation=_share(part[4]), floor=part[5], gold_variance=part[6],
-        efficiency=_share(part[7]), efficiency_limit=_share(part[8]), efficiency_one=part[9],
-        names=names,
-        accuracy=each[:members], slope=each[members:], pairs=_square(pairs, members),
-        prompts=len(found.prompts),
+        disagreement=_at_least_zero(part[0]), agreed_share=shared[0],
+        multiplier=_multiplier(shared[0], members), multiplier_limit=_endless(shared[0]),
+        error_variance=_at_least_zero(part[1]), correlation=shared[1], floor=part[2],
+        gold_variance=_at_least_zero(part[3]), efficiency=reached[0],
+        efficiency_limit=_at_most_one(part[4]), efficiency_one=reached[1], names=names,
+        accuracy=_shares(found, _accuracy, level), slope=found.estimate(_slope, level),
+        pairs=_square(_shares(found, _pairs, level), members), prompts=len(found.prompts),
     )  # fmt: skip
 
 
 def errors_without_gold(found: Moments, names: tuple[str, ...], level: float) -> Errors:
     """What members alone can tell."""
-    seen = found.estimate(_without_gold, level)
-    part = [seen[i] for i in range(3)]
+    agreed = _shares(found, _agreed, level, found.members)[0]
+    apart = _at_least_zero(found.estimate(_disagreement, level)[0])
     return Errors(
-        _at_least_zero(part[0]), part[1], part[2], _endless(part[1]), None, None, None, None, None, None,
-        None, names, None, None, None, len(found.prompts),
+        apart, agreed, _multiplier(agreed, found.members), _endless(agreed), None, None, None, None, None,
+        None, None, names, None, None, None, len(found.prompts),
     )  # fmt: skip
 
 
-def _without_gold(s: Floats) -> Floats:
-    """Disagreement, shared part of the variance, and what averaging multiplies the gain by."""
-    members = s.shape[-1]
+def _shares(
+    found: Moments, question: Callable[[Floats], Floats], level: float, members: int = 2
+) -> Estimate:
+    """Correlations by Fisher's transform, so that no interval leaves what correlations can be.
+
+    A mean correlation between `members` is at least ``-1 / (members - 1)`` (Fisher 1925, section 40).
+    """
+    seen = found.estimate(lambda s: _to_z(question(s), members), level)
+    value, low, high = (_from_z(np.asarray(x), members) for x in (seen.value, seen.low, seen.high))
+    return Estimate(value, low, high, level, seen.trusted)
+
+
+def _to_z(r: Floats, members: int) -> Floats:
+    rest = members - 1
+    inside = np.clip(r, -(1 - _EDGE) / rest, 1 - _EDGE)
+    return np.asarray(np.log((1 + rest * inside) / (1 - inside)) / 2)
+
+
+def _from_z(z: Floats, members: int) -> Floats:
+    with np.errstate(over="ignore"):
+        return np.asarray(1 - members / (np.exp(2 * z) + members - 1))
+
+
+def _multiplier(agreed: Estimate, members: int) -> Estimate:
+    """``1 / sqrt(a + (1 - a) / members)`` of the agreed share a: the less they agree the more it is."""
+    shares = np.array([float(x) for x in (agreed.value, agreed.high, agreed.low)])
+    with np.errstate(divide="ignore"):
+        value, low, high = (np.maximum(shares + (1 - shares) / members, 0.0) ** -0.5).tolist()
+    return Estimate(value, low, high, agreed.level)
+
+
+def _disagreement(s: Floats) -> Floats:
     own, shared = _own_and_shared(s)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        whole = shared + (own - shared) / members
-        many = np.sqrt(own / np.maximum(whole, 1e-300))
-    return np.stack([own - shared, shared / own, many], axis=-1)
+    return np.asarray((own - shared)[..., None])
+
+
+def _agreed(s: Floats) -> Floats:
+    """Share of a member's variance that any other shares: the mean correlation between two."""
+    own, shared = _own_and_shared(s)
+    return np.asarray((shared / own)[..., None])
 
 
 def _endless(agreed: Estimate) -> Estimate:
@@ -131,32 +207,48 @@ def _endless(agreed: Estimate) -> Estimate:
 
 
 def _with_gold(s: Floats) -> Floats:
-    members = s.shape[-1] - 1
-    blind = _without_gold(s[..., :-1, :-1])
-    gold = s[..., -1, -1]
-    slope = s[..., -1, :-1] / gold[..., None]
-    error = s[..., :-1, :-1] - gold[..., None, None] * slope[..., :, None] * slope[..., None, :]
-    own, shared = _own_and_shared(error)
+    """Disagreement, tau^2, the floor, gold's variance, efficiency of endlessly many."""
+    gold, slope, own, shared = _against_gold(s)
     unit = slope.mean(axis=-1) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
         tau2, floor = own / unit, shared / unit
-        left = floor + (tau2 - floor) / members
-        root = np.sign(slope.mean(axis=-1))
-        accuracy = _accuracy(s)
-        parts = [
-            tau2 - floor, blind[..., 1], blind[..., 2], tau2, shared / own, floor,
-            gold, root / np.sqrt(1 + left / gold),
-            root / np.sqrt(np.maximum(1 + floor / gold, 1e-12)), accuracy.mean(axis=-1),
-        ]  # fmt: skip
-    return np.stack(parts, axis=-1)
+        endless = np.sign(slope.mean(axis=-1)) / np.sqrt(np.maximum(1 + floor / gold, 1e-12))
+    return np.stack([tau2 - floor, tau2, floor, gold, endless], axis=-1)
 
 
-def _each_member(s: Floats) -> Floats:
-    """Correlation with gold, and slope on gold, of each member."""
-    return np.concatenate([_accuracy(s), s[..., -1, :-1] / s[..., -1:, -1]], axis=-1)
+def _agreements(s: Floats) -> Floats:
+    """Mean correlation between two members, and between their errors."""
+    _, _, own, shared = _against_gold(s)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.stack([_agreed(s[..., :-1, :-1])[..., 0], shared / own], axis=-1)
+
+
+def _efficiencies(s: Floats) -> Floats:
+    """Correlation with gold of the mean, and of one member on average."""
+    mean = s[..., :-1, :-1].mean(axis=(-2, -1))
+    together = s[..., -1, :-1].mean(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.stack(
+            [together / np.sqrt(mean * s[..., -1, -1]), _accuracy(s).mean(axis=-1)], axis=-1
+        )
+
+
+def _against_gold(s: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Gold's variance, members' slopes, variance of an error and covariance of two."""
+    gold = s[..., -1, -1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = s[..., -1, :-1] / gold[..., None]
+        error = s[..., :-1, :-1] - s[..., :-1, -1, None] * slope[..., None, :]
+    return gold, slope, *_own_and_shared(error)
+
+
+def _slope(s: Floats) -> Floats:
+    """Of each member on gold."""
+    return np.asarray(s[..., -1, :-1] / s[..., -1:, -1])
 
 
 def _accuracy(s: Floats) -> Floats:
+    """Correlation of each member with gold."""
     own = np.diagonal(s, axis1=-2, axis2=-1)
     return np.asarray(s[..., -1, :-1] / np.sqrt(own[..., :-1] * own[..., -1:]))
 
@@ -184,7 +276,7 @@ def _at_least_zero(estimate: Estimate) -> Estimate:
     return Estimate(value, low, high, estimate.level, estimate.trusted, estimate.note)
 
 
-def _share(estimate: Estimate) -> Estimate:
+def _at_most_one(estimate: Estimate) -> Estimate:
     value, low, high = (
         float(np.clip(x, -1.0, 1.0)) for x in (estimate.value, estimate.low, estimate.high)
     )
@@ -192,9 +284,9 @@ def _share(estimate: Estimate) -> Estimate:
 
 
 def _square(estimate: Estimate, members: int) -> Estimate:
-    shape = (members, members)
+    shape, same = (members, members), np.eye(members, dtype=bool)
     value, low, high = (
-        np.clip(np.asarray(x).reshape(shape), -1.0, 1.0)
+        np.where(same, 1.0, np.asarray(x).reshape(shape))
         for x in (estimate.value, estimate.low, estimate.high)
     )
     return Estimate(value, low, high, estimate.level, np.ones(shape, dtype=bool), "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from klimit.estimate.ensembles.moments import moments
 from klimit.estimate.ensembles.panel import Panel
 from klimit.estimate.kernel import Floats
 from klimit.estimate.proxy.bands import two_sided
+from klimit.estimate.proxy.checks import check_varies
 from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.proxy.result import Hacking
 from klimit.estimate.proxy.verb import along, in_order
@@ -25,24 +27,52 @@ from klimit.estimate.samples import Integers
 
 @dataclass(frozen=True)
 class Course:
-    """Prompts with gold in an order of their own, and gold's frontier over them.
+    """Prompts with gold in an order of their own.
 
     Attributes
     ----------
     rows : (labelled samples,) their places in the panel, prompt after prompt
     pairs : with gold; the proxy is filled in by `along`
-    limit : gold's frontier
     """
 
     rows: Integers
     pairs: Pairs
-    limit: Frontier
     settings: Settings
+
+    @cached_property
+    def limit(self) -> Frontier:
+        """Gold's frontier over the same prompts."""
+        return in_order(self.pairs, self.pairs.gold, self.settings)
+
+    @property
+    def told(self) -> str:
+        """What gold is known of, in words."""
+        return f"{int(self.pairs.lengths.min()):,} or more answers a prompt"
 
     def along(self, values: Floats, name: str) -> Hacking:
         """Gold along the tilt of an aggregate; `values` are (samples,) of the panel."""
         names = (name, *self.pairs.names[1:])
+        check_varies(values[self.rows], self.pairs.lengths, name)
         return along(replace(self.pairs, proxy=values[self.rows], names=names), self.settings)
+
+    def difference(self, first: Hacking, second: Hacking, kl: Floats) -> Estimate:
+        """What one aggregate gains over another, paired by prompt."""
+        return (Curve.of(first) - Curve.of(second)).at(kl)
+
+    def sizes(
+        self, members: Floats, singles: Sequence[Hacking], whole: Hacking, kl: float
+    ) -> dict[int, tuple[Estimate, Estimate]]:
+        """Gold gain of the mean of so many members, and what it gains over one."""
+        from klimit.estimate.ensembles.sizes import by_size
+
+        curves = by_size(
+            members[:, self.rows], self.pairs, kl, [Curve.of(one) for one in singles], Curve.of(whole),
+            seed=self.settings.seed,
+        )  # fmt: skip
+        place = np.asarray(kl)
+        found = {k: (curve.at(place), (curve - curves[1]).at(place)) for k, curve in curves.items()}
+        found[len(members)] = whole.gold_gain(kl), found[len(members)][1]  # as it is told elsewhere
+        return found
 
 
 def course(found: Panel, settings: Settings) -> Course:
@@ -65,7 +95,7 @@ def course(found: Panel, settings: Settings) -> Course:
         gold, gold, None, lengths, [found.ids[i] for i in order.tolist()],
         ("", found.gold_name, ""), found.total, len(found.gold), unknown, 0, unknown, 0,
     )  # fmt: skip
-    return Course(rows, pairs, in_order(pairs, gold, settings), settings)
+    return Course(rows, pairs, settings)
 
 
 @dataclass(frozen=True)
@@ -130,6 +160,16 @@ class Curve:
             signed=np.mean([c.signed for c in curves], axis=0),
             trusted_kl=min(c.trusted_kl for c in curves),
         )
+
+    def blended(self, other: Curve, share: float, *, value: Floats) -> Curve:
+        """So much of another and the rest of this, with a value of its own."""
+        return replace(
+            self, value=value, moves=share * other.moves + (1 - share) * self.moves,
+            wrong=share * other.wrong + (1 - share) * self.wrong,
+            bend=share * other.bend + (1 - share) * self.bend,
+            signed=share * other.signed + (1 - share) * self.signed,
+            trusted_kl=min(self.trusted_kl, other.trusted_kl),
+        )  # fmt: skip
 
     def __sub__(self, other: Curve) -> Curve:
         """What this gains more: the same prompts are in both.

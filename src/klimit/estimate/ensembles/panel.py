@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,9 +19,14 @@ from klimit._warn import warn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers
 from klimit.rollouts.grouped import Grouped, group_arrays
+from klimit.rollouts.words import counted
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SCALES = ("pooled", "prompt", "none")
 _APART = 2.0  # a ratio of spreads from which members are on different scales
+_OPPOSED = -0.8  # a correlation within prompts below which two members say the opposite
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Panel:
     total : prompts seen
     missing : samples that lack a proxy, and are left out
     notes : what to mind, in words
+    base, grouped, origin : what the caller gave, its rewards, and the place there of every sample
     """
 
     names: tuple[str, ...]
@@ -55,6 +61,9 @@ class Panel:
     total: int
     missing: int
     notes: tuple[str, ...]
+    base: Any
+    grouped: Grouped
+    origin: Integers
 
     @property
     def prompt(self) -> Integers:
@@ -99,11 +108,11 @@ def panel(base: Any, proxies: Sequence[str] | None, gold: str | None, scale: str
     found = Panel(
         tuple(names), values[:, rows], None if read is None else read[rows], gold_name,
         number[kept], [grouped.ids[i] for i in kept.tolist()], np.ones(len(names)), scale,
-        len(lengths), missing, (),
+        len(lengths), missing, (), base, grouped, rows,
     )  # fmt: skip
     found = _informative(replace(found, members=centred(found.members, found.lengths)))
     _check_alike(found)
-    return _scaled(_counted(found))
+    return _opposed(_scaled(_counted(found)))
 
 
 def centred(values: Floats, lengths: Integers) -> Floats:
@@ -202,7 +211,23 @@ def _informative(found: Panel) -> Panel:
                 f"gold {safe(found.gold_name)!r} is constant: nothing can be gained, and no error "
                 "be measured. Check which column holds it."
             )
+        _check_gold_varies(found, known)
     return found
+
+
+def _check_gold_varies(found: Panel, known: NDArray[np.bool_]) -> None:
+    """Refuse gold that never tells two answers to one prompt apart."""
+    assert found.gold is not None
+    often = np.bincount(found.prompt[known], minlength=len(found.lengths))
+    several = known & (often >= 2)[found.prompt]
+    if several.any() and not centred(found.gold[several], often[often >= 2]).any():
+        prompts = int((often >= 2).sum())
+        labels = "" if found.complete else " labelled"
+        raise DataError(
+            f"gold {safe(found.gold_name)!r} never differs between the{labels} answers to a prompt "
+            f"({counted(prompts, 'prompt')} with two or more): nothing can be gained in it, and no "
+            "error be measured. Check which column holds it, or score with a finer gold reward."
+        )
 
 
 def _check_alike(found: Panel) -> None:
@@ -222,6 +247,34 @@ def _check_alike(found: Panel) -> None:
                     "names. "
                     "Leave one of them out."
                 )
+
+
+def _opposed(found: Panel) -> Panel:
+    """Warn of two members of which one is likely upside down; refuse a mean in which all cancels."""
+    size = np.sqrt((found.members**2).sum(axis=1, keepdims=True))
+    together = (found.members / size) @ (found.members / size).T
+    pair = np.unravel_index(int(together.argmin()), together.shape)
+    first, second = (safe(found.names[i], longest=30) for i in sorted(int(i) for i in pair))
+    lowest = float(together[pair])
+    if still(found.members.mean(axis=0), found):
+        raise DataError(
+            f"the mean of the proxies is the same for all answers to a prompt: what {first} and {second} "
+            f"say cancels (they correlate by {lowest:.2f}). Turn one of them around, or leave it out."
+        )
+    if lowest > _OPPOSED:
+        return found
+    said = (
+        f"{first} and {second} correlate by {lowest:.2f} within prompts: one of them is likely upside "
+        "down. Turn it around, or leave it out."
+    )
+    warn(said)
+    return replace(found, notes=(*found.notes, said))
+
+
+def still(values: Floats, found: Panel) -> bool:
+    """Whether (samples,) values never differ within a prompt, up to the rounding of members."""
+    apart = np.abs(centred(values, found.lengths)).max()
+    return bool(apart <= 1e-12 * np.abs(found.members).max())
 
 
 def _counted(found: Panel) -> Panel:

@@ -16,11 +16,13 @@ from klimit._notebook import InNotebooks
 from klimit._text import safe
 from klimit.estimate.ensembles.aggregates import Aggregate
 from klimit.estimate.ensembles.errors import Errors
-from klimit.estimate.ensembles.gains import Course, Curve
+from klimit.estimate.ensembles.gains import Course
+from klimit.estimate.ensembles.labelled import LabelledCourse
 from klimit.estimate.ensembles.panel import Panel
 from klimit.estimate.ensembles.settings import Recommendation, recommendation
-from klimit.estimate.ensembles.sizes import by_size, subsets
+from klimit.estimate.ensembles.sizes import subsets
 from klimit.estimate.kernel import Floats
+from klimit.estimate.labels.few import FewLabels
 from klimit.estimate.proxy.result import Hacking
 from klimit.estimate.result import Frontier, Settings, _budgets
 
@@ -35,7 +37,8 @@ _ROUND = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 class Size:
     """A mean of so many members: `gold_gain`, and `gained` over one member, at one budget.
 
-    `normal` is what normal rewards with these errors would gain.
+    `normal` is what normal rewards with these errors would gain: their efficiency times gold's limit,
+    or times ``sqrt(2 kl var(gold))`` where that limit is not trusted.
     """
 
     members: int
@@ -63,7 +66,7 @@ class Ensemble(InNotebooks):
     panel: Panel
     parts: Mapping[str, Aggregate]
     errors: Errors
-    course: Course | None
+    course: Course | LabelledCourse | None
     settings: Settings
     notes: tuple[str, ...]
 
@@ -91,8 +94,10 @@ class Ensemble(InNotebooks):
 
     # ---- gold gain against KL
 
-    def hacking(self, aggregate: str = "mean") -> Hacking:
+    def hacking(self, aggregate: str = "mean") -> Hacking | FewLabels:
         """Everything that `klimit.hacking` says of an aggregate as a proxy.
+
+        Where gold is known of few samples this is its answer from few labels, `FewLabels`.
 
         Raises
         ------
@@ -107,15 +112,25 @@ class Ensemble(InNotebooks):
         return self.hacking(aggregate).gold_gain(kl)
 
     def difference(self, first: str, second: str, kl: ArrayLike) -> Estimate:
-        """How much more gold does one aggregate gain than another at `kl` nats? Paired by prompt."""
-        budget = _budgets(kl)
-        apart = Curve.of(self.hacking(first)) - Curve.of(self.hacking(second))
-        return apart.at(budget)
+        """How much more gold does one aggregate gain than another at `kl` nats? Paired by prompt.
+
+        Where gold is known of few samples the difference is an estimate of its own, with gold
+        predicted from both aggregates, and may depart from that of the two gains by less than their
+        intervals.
+        """
+        budget, key = _budgets(kl), (first, second)
+        pair = [self.hacking(name) for name in key]
+        found: Estimate = self._course.difference(*pair, budget)
+        return found
 
     @property
     def limit(self) -> Frontier:
-        """Gold's own frontier: the most of it that any method gains, whatever it optimises."""
-        return self._course.limit
+        """Gold's own frontier: the most of it that any method gains, whatever it optimises.
+
+        Of samples with gold alone, since it needs the gold of whatever it prefers.
+        """
+        limit: Frontier = self._course.limit
+        return limit
 
     @cached_property
     def trusted_kl(self) -> float:
@@ -140,7 +155,7 @@ class Ensemble(InNotebooks):
 
     # ---- members and bounds
 
-    def member(self, name: str) -> Hacking:
+    def member(self, name: str) -> Hacking | FewLabels:
         """Everything that `klimit.hacking` says of one member alone."""
         if name not in self.names:
             raise ArgumentError(
@@ -157,7 +172,8 @@ class Ensemble(InNotebooks):
         polars frame, a row per number of members
             members; subsets: how many were averaged; gold_gain with its limits; gained and its
             limits: over one member, paired; normal: what normal rewards with these errors would
-            gain, efficiency times gold's limit; share: of gold's limit
+            gain, efficiency times gold's limit; share: of gold's limit. The last two are null where
+            that limit is not trusted
 
         Raises
         ------
@@ -167,7 +183,7 @@ class Ensemble(InNotebooks):
         import polars as pl
 
         rows = []
-        limit = float(self.limit.gain(kl).value)
+        limit = self._trusted_limit(np.asarray(float(kl))).item()
         for row in self.by_size(kl):
             found: dict[str, Any] = {"members": row.members, "subsets": row.subsets}
             for name in ("gold_gain", "gained"):
@@ -177,32 +193,40 @@ class Ensemble(InNotebooks):
                     label = name if part == "value" else f"{name}_{part}"
                     found[label] = x if math.isfinite(x) else None
             share = float(row.gold_gain.value) / limit if limit > 0 else None
+            normal = row.normal if math.isfinite(limit) else None
             trusted = bool(row.gold_gain.trusted)
-            rows.append(found | {"normal": row.normal, "share": share, "trusted": trusted})
+            rows.append(found | {"normal": normal, "share": share, "trusted": trusted})
         types: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64)
         types |= {"members": pl.Int64, "subsets": pl.Int64, "trusted": pl.Boolean}
         return pl.DataFrame(rows, schema=types)
 
     def by_size(self, kl: float) -> list[Size]:
         """The rows of `members_needed`, as Estimates."""
-        kl = float(kl)
+        kl = float(_budgets(kl))
         if kl not in self._sized:
             self._sized[kl] = self._by_size(kl)
         return self._sized[kl]
 
     def _by_size(self, kl: float) -> list[Size]:
-        limit = float(self.limit.gain(kl).value)
-        curves = self._sizes(kl)
-        place = np.asarray(kl)
+        limit, variance = self._trusted_limit(np.asarray(kl)).item(), self.errors.gold_variance
+        assert variance is not None
+        if not math.isfinite(limit):
+            limit = math.sqrt(2 * kl * float(variance.value))
+        if kl == 0:
+            nothing = Estimate(0.0, 0.0, 0.0, self.settings.level)
+            found = dict.fromkeys(range(1, len(self.names) + 1), (nothing, nothing))
+        else:
+            singles = [self.member(name) for name in self.names]
+            found = self._course.sizes(self.panel.members, singles, self.hacking("mean"), kl)
         return [
             Size(
                 size,
                 len(subsets(len(self.names), size, seed=self.settings.seed)),
-                curve.at(place),
-                (curve - curves[1]).at(place),
+                gain,
+                gained,
                 self._efficiency(size) * limit,
             )
-            for size, curve in curves.items()
+            for size, (gain, gained) in found.items()
         ]
 
     def bounds(self, kl: ArrayLike) -> pl.DataFrame:
@@ -213,14 +237,16 @@ class Ensemble(InNotebooks):
         polars frame, a row per budget
             kl; measured: gold gain of the mean of all members; normal: what it would be for normal
             rewards, ``limit / sqrt(1 + v / var(gold))``; endless: the same for endlessly many such
-            members, which share of their error remains; limit: gold's own; regret and
+            members, which share of their error remains; limit: gold's own, without which the two
+            before are not known: this and what follows are nan where it is not trusted; regret and
             regret_floor: ``v / (2 beta)`` at the beta of gold's frontier that spends this KL, what
             is lost of gold - beta KL, now and with endlessly many members
         """
         import polars as pl
 
         budget = np.atleast_1d(_budgets(kl))
-        most, beta = self.limit.gain(budget), np.asarray(self.limit.beta(budget).value)
+        most, beta = self._trusted_limit(budget), np.asarray(self.limit.beta(budget).value)
+        beta = np.where(np.isnan(most), np.nan, beta)
         size, errors = len(self.names), self.errors
         assert errors.floor is not None
         floor = max(float(errors.floor.value), 0.0)
@@ -228,9 +254,9 @@ class Ensemble(InNotebooks):
             frame = {
                 "kl": budget,
                 "measured": np.asarray(self.gold_gain(budget).value),
-                "normal": self._efficiency(size) * most.value,
-                "endless": self._efficiency(None) * most.value,
-                "limit": np.asarray(most.value),
+                "normal": self._efficiency(size) * most,
+                "endless": self._efficiency(None) * most,
+                "limit": most,
                 "regret": errors.variance(size) / (2 * beta),
                 "regret_floor": floor / (2 * beta),
             }
@@ -243,12 +269,15 @@ class Ensemble(InNotebooks):
     # ---- saying it
 
     def usual_kl(self) -> float:
-        """A round budget at which aggregates, single members and gold's limit are all trusted."""
+        """A round budget at which aggregates, single members and gold's limit are all trusted.
+
+        Gold's limit only where most of gold is known: few labels show hardly any of it.
+        """
         edge = self.trusted_kl
         if self.course is not None:
-            edge = min(
-                edge, self.limit.trusted_kl, *(self.member(n).trusted_kl for n in self.names)
-            )
+            edge = min(edge, *(self.member(n).trusted_kl for n in self.names))
+        if isinstance(self.course, Course):
+            edge = min(edge, self.course.limit.trusted_kl)
         inside = [kl for kl in _ROUND if kl <= edge * (1 + 1e-9)]
         if inside:
             return inside[-1]
@@ -281,7 +310,7 @@ class Ensemble(InNotebooks):
     # ---- helpers
 
     @property
-    def _course(self) -> Course:
+    def _course(self) -> Any:
         if self.course is None:
             raise ArgumentError(
                 "this needs gold rewards, two of a prompt or more; give klimit.ensemble gold=, the "
@@ -290,7 +319,7 @@ class Ensemble(InNotebooks):
         return self.course
 
     @cached_property
-    def _known(self) -> dict[str, Hacking]:
+    def _known(self) -> dict[str, Hacking | FewLabels]:
         """What was read along so far."""
         return {}
 
@@ -304,19 +333,15 @@ class Ensemble(InNotebooks):
         """Sizes at the budgets that were asked for so far."""
         return {}
 
-    def _along(self, name: str, values: Floats) -> Hacking:
+    def _along(self, name: str, values: Floats) -> Hacking | FewLabels:
         if name not in self._known:
             self._known[name] = self._course.along(values, name)
         return self._known[name]
 
-    def _sizes(self, kl: float) -> dict[int, Curve]:
-        """Gold gain of the mean of so many members at one budget."""
-        singles = [Curve.of(self.member(name)) for name in self.names]
-        course = self._course
-        return by_size(
-            self.panel.members[:, course.rows], course.pairs, kl, singles,
-            Curve.of(self.hacking("mean")), seed=self.settings.seed,
-        )  # fmt: skip
+    def _trusted_limit(self, kl: Floats) -> Floats:
+        """Gold's own limit; nan where it is not trusted."""
+        most = self.limit.gain(kl)
+        return np.where(most.trusted, most.value, np.nan)
 
     def _efficiency(self, members: int | None) -> float:
         """Share of gold's limit that so many members reach if rewards are normal."""

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from klimit._estimate import Estimate
-from klimit.estimate.best_of_n.prompts import by_prompt
-from klimit.estimate.best_of_n.ranked import ranked_pairs
-from klimit.estimate.kernel import Floats
+from klimit.estimate.ensembles.kept import best_n, best_n_of_few
+from klimit.estimate.labels.few import FewLabels
 from klimit.estimate.proxy.result import Hacking
-from klimit.estimate.samples import nearly_all
-from klimit.estimate.tuning import tune, tuned_mean
 
 
 @dataclass(frozen=True)
@@ -42,37 +38,24 @@ class Recommendation:
     largest_n: bool
 
 
-def recommendation(hack: Hacking) -> Recommendation:
+def recommendation(hack: Hacking | FewLabels) -> Recommendation:
     """The peak within trust, or the end of it; and the N at which other prompts keep most gold."""
-    stop, level = hack.stop_kl, hack.settings.level
+    stop, level = hack.stop_kl, hack.proxy.settings.level
     place = float(stop.value)
     nothing = Estimate(np.nan, -np.inf, np.inf, level, False, "no KL is trusted with these samples")
     known = bool(np.isfinite(place) and place > 0)
-    n, kept, largest = _best_n(hack)
+    n, kept, largest = best_n_of_few(hack) if isinstance(hack, FewLabels) else best_n(hack)
     return Recommendation(
         kl=stop,
-        at_the_end=known and not hack.turns,
+        at_the_end=known and not _turns(hack),
         beta=hack.beta(place) if known else nothing,
         gold_gain=hack.gold_gain(place) if known else nothing,
         n=n, best_of_n=kept, largest_n=largest,
     )  # fmt: skip
 
 
-def _best_n(hack: Hacking) -> tuple[int | None, Estimate, bool]:
-    pairs, level = hack.pairs, hack.settings.level
-    most = nearly_all(pairs.lengths)
-    sizes = [2**k for k in range(20) if 2**k <= most]
-    values = kept_gold(pairs.proxy, pairs.gold, pairs.lengths, sizes)
-    if values.shape[1] < 4:
-        few = Estimate(np.nan, -np.inf, np.inf, level, True, "too few prompts to choose an N by")
-        return None, few, False
-    found = tune(values, np.arange(values.shape[1]), seed=hack.settings.seed)
-    return sizes[found.chosen], tuned_mean(found, level), found.chosen == len(sizes) - 1
-
-
-def kept_gold(proxy: Floats, gold: Floats, lengths: Any, sizes: list[int]) -> Floats:
-    """(sizes, prompts with enough samples) gold gain of best-of-N selected by the proxy."""
-    enough = lengths >= max(sizes[-1], 2)
-    rows = np.repeat(enough, lengths)
-    chunks = ranked_pairs(proxy[rows], gold[rows], lengths[enough])
-    return by_prompt(chunks, sizes, int(enough.sum()), judged=True).gain
+def _turns(hack: Hacking | FewLabels) -> bool:
+    """Whether gold is highest before the end of the trusted range."""
+    if isinstance(hack, FewLabels):
+        return bool(float(hack.stop_kl.value) < hack.trusted_kl * (1 - 1e-9))
+    return hack.turns

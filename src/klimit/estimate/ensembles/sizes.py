@@ -69,13 +69,8 @@ def by_size(
         ratio = sum(
             share * _ratio(ends[at], plain[at]) for at, share in ((1, near), (number, 1 - near))
         )
-        found[size] = replace(
-            curve, value=curve.value * ratio, moves=curve.moves * ratio,
-            wrong=near * ends[1].wrong + (1 - near) * ends[number].wrong,
-            bend=near * ends[1].bend + (1 - near) * ends[number].bend,
-            signed=near * ends[1].signed + (1 - near) * ends[number].signed,
-            trusted_kl=min(end.trusted_kl for end in ends.values()),
-        )  # fmt: skip
+        between = ends[number].blended(ends[1], near, value=curve.value * ratio)
+        found[size] = replace(between, moves=curve.moves * ratio)
     return found
 
 
@@ -84,19 +79,27 @@ def _ratio(corrected: Curve, plain: Curve) -> float:
     return float(np.clip(corrected.value[0] / size, 0.5, 2.0)) if size else 1.0
 
 
-def _plugin(values: Floats, pairs: Pairs, kl: float, like: Curve) -> Curve:
-    """Plug-in gold gain where the tilt of `values` spends `kl`, with each group's move."""
+def plugin_tilt(values: Floats, lengths: Integers, kl: float) -> float:
+    """The tilt at which the plug-in of a reward spends `kl` nats."""
+    return _spending(_Tilted(values, values, lengths), kl)
+
+
+def _spending(tilted: _Tilted, kl: float) -> float:
+    """The tilt that spends `kl`, or the steepest that is looked at."""
     from scipy.optimize import brentq
 
-    tilted = _Tilted(values, pairs.gold, pairs.lengths)
     scale = tilted.scale or 1.0
     low, high = (np.log(x / scale) for x in (1e-4, 1e4))
     if tilted.at(float(np.exp(high))).spent.mean() <= kl:
-        tilt = float(np.exp(high))
-    else:
-        tilt = float(
-            np.exp(brentq(lambda t: tilted.at(float(np.exp(t))).spent.mean() - kl, low, high))
-        )
+        return float(np.exp(high))
+    found = brentq(lambda t: tilted.at(float(np.exp(t))).spent.mean() - kl, low, high)
+    return float(np.exp(found))
+
+
+def _plugin(values: Floats, pairs: Pairs, kl: float, like: Curve) -> Curve:
+    """Plug-in gold gain where the tilt of `values` spends `kl`, with each group's move."""
+    tilted = _Tilted(values, pairs.gold, pairs.lengths)
+    tilt = _spending(tilted, kl)
     point = tilted.at(tilt)
     run = tilt * point.variance.mean()
     slope = point.covariance.mean() / run if run > 0 else 0.0

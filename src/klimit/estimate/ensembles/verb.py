@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,16 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._text import safe
 from klimit.estimate.checks import check_level, check_seed, known_range
-from klimit.estimate.ensembles.aggregates import aggregates, can_learn
-from klimit.estimate.ensembles.errors import errors_with_gold, errors_without_gold
-from klimit.estimate.ensembles.gains import course
+from klimit.estimate.ensembles.aggregates import aggregates, can_learn, informative
+from klimit.estimate.ensembles.errors import Errors, errors_with_gold, errors_without_gold
+from klimit.estimate.ensembles.gains import Course, course
+from klimit.estimate.ensembles.labelled import LabelledCourse, labelled_course
 from klimit.estimate.ensembles.moments import moments
 from klimit.estimate.ensembles.panel import Panel, panel
 from klimit.estimate.ensembles.result import Ensemble
 from klimit.estimate.inputs import RewardColumn
-from klimit.estimate.labels.verb import LEAST_PROMPTS
+from klimit.estimate.labels.entry import known_of_few
+from klimit.estimate.labels.verb import LEAST, LEAST_PROMPTS
 from klimit.estimate.result import Settings
 from klimit.rollouts.words import counted
 
@@ -39,7 +42,8 @@ def ensemble(
     Averaging k reward models leaves ``tau^2 (rho + (1 - rho) / k)`` of their error: what each gets
     wrong on its own fades, what they share stays however many there are. With gold rewards, of all
     samples or some, this tells the two apart and shows what every aggregate gains of gold at each
-    KL. Without gold only their disagreement, ``tau^2 (1 - rho)``, can be seen.
+    KL. Gold that fewer than nine in ten samples have is predicted for the others, as
+    `klimit.hacking` does. Without gold only their disagreement, ``tau^2 (1 - rho)``, can be seen.
 
     Parameters
     ----------
@@ -67,8 +71,8 @@ def ensemble(
         For fewer than two proxies, one given twice, gold among them, or an option that is not one
         of those above.
     DataError
-        Where two proxies are the same numbers, gold is constant, or no prompt has two samples with
-        all proxies.
+        Where two proxies are the same numbers, the mean of all is constant within prompts, gold is,
+        or no prompt has two samples with all proxies.
 
     Notes
     -----
@@ -94,15 +98,58 @@ def ensemble(
     why = can_learn(found) if judged else ""
     if why:
         notes.append(f"{why}: no learned weights.")
-    made = aggregates(
-        found, weights=weights, penalties=penalties, learn=judged and not why, seed=seed
-    )
-    seen = moments(found, with_gold=judged)
-    errors = (errors_with_gold if judged else errors_without_gold)(seen, found.names, level)
+    learn = judged and not why
+    made = aggregates(found, weights=weights, penalties=penalties, learn=learn, seed=seed)
+    parts, more = informative(made, found)
+    notes += more
+    errors = _errors(found, judged, level)
+    notes += _against(errors, found.gold_name)
     settings = _settings(found, reward_range, level, seed)
-    track = course(found, settings) if judged else None
-    parts = {part.name: part for part in made}
+    track: Course | LabelledCourse | None = None
+    if judged and _predicted(found):
+        beside = [part.values for name, part in parts.items() if name == "learned"]
+        track = labelled_course(found, settings, beside)
+        if (track.design.round > 0).any():
+            notes.append(
+                "labels that klimit labels chose lie where the policy goes: gains are weighed for that, "
+                "errors and learned weights are those of such answers."
+            )
+    elif judged:
+        track = course(found, settings)
     return Ensemble(found, parts, errors, track, settings, tuple(notes))
+
+
+def _errors(found: Panel, judged: bool, level: float) -> Errors:
+    alone = errors_without_gold(moments(found, with_gold=False), found.names, level)
+    if not judged:
+        return alone
+    errors = errors_with_gold(moments(found, with_gold=True), found.names, level)
+    # how far members agree is seen of all samples, labelled or not
+    return replace(
+        errors, agreed_share=alone.agreed_share, multiplier=alone.multiplier,
+        multiplier_limit=alone.multiplier_limit,
+    )  # fmt: skip
+
+
+def _against(errors: Errors, gold: str) -> list[str]:
+    """Members that go against gold."""
+    if errors.accuracy is None:
+        return []
+    against = np.flatnonzero(np.asarray(errors.accuracy.high) < 0).tolist()
+    names = [safe(errors.names[i], longest=30) for i in against]
+    if not names:
+        return []
+    verb, them = ("goes", "it") if len(names) == 1 else ("go", "them")
+    return [
+        f"{', '.join(names)} {verb} against {safe(gold, longest=40)} within prompts: turn {them} around, or "
+        f"leave {them} out."
+    ]
+
+
+def _predicted(found: Panel) -> bool:
+    """Whether gold is known of so few samples that it is predicted for the others."""
+    assert found.gold is not None
+    return known_of_few(found.members[0], found.gold) and found.labelled >= LEAST
 
 
 def _settings(found: Panel, reward_range: Any, level: float, seed: int) -> Settings:
@@ -126,15 +173,22 @@ def _labels(found: Panel) -> tuple[bool, list[str]]:
         return False, []
     labels = np.bincount(found.prompt[~np.isnan(found.gold)], minlength=len(found.lengths))
     gold, notes = safe(found.gold_name, longest=40), []
+    several, needed = labels >= 2, 2 if found.complete else LEAST_PROMPTS
+    judged = int(several.sum()) >= needed
     if not found.complete:
-        notes.append(
-            f"{gold} is known of {found.labelled:,} of {len(found.gold):,} samples: errors and gold "
-            "gains rest on those alone."
-        )
+        known = f"{gold} is known of {found.labelled:,} of {len(found.gold):,} samples"
+        if judged and _predicted(found):
+            notes.append(
+                f"{known}: errors rest on those alone; gold gains on all, gold being predicted where it "
+                "is not known and corrected by the labels, which are taken to be at random or as "
+                "klimit labels chose them."
+            )
+        elif judged:
+            notes.append(f"{known}: errors and gold gains rest on those alone.")
+        else:
+            notes.append(f"{known}.")
     single = int((labels == 1).sum())
-    several = labels >= 2
-    needed = 2 if found.complete else LEAST_PROMPTS
-    if several.any() and int(several.sum()) < needed:
+    if several.any() and not judged:
         few = counted(int(several.sum()), "prompt")
         verb = "is" if several.sum() == 1 else "are"
         notes.append(
@@ -148,9 +202,10 @@ def _labels(found: Panel) -> tuple[bool, list[str]]:
         )
     elif single:
         notes.append(
-            f"{counted(single, 'prompt')} with a single answer with {gold} tell nothing of it."
+            f"{counted(single, 'prompt')} with a single answer with {gold} "
+            f"{'tells' if single == 1 else 'tell'} nothing of {'' if _predicted(found) else 'gain or '}error."
         )
-    return bool(several.any()), notes
+    return judged, notes
 
 
 def _penalties(penalty: Any) -> list[float]:

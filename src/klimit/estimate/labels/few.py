@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ from klimit.estimate.result import Frontier
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from klimit.estimate.proxy.result import Hacking
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,11 +101,25 @@ class FewLabels(Sparse):
         return frame_of(self.known, picked, last + 1)
 
     @cached_property
-    def _line(self) -> float:
-        """Slope of predicted gold on the proxy within prompts."""
+    def _predicted(self) -> Hacking:
+        """The prediction as a gold that every sample has, read as `klimit.hacking` reads one.
+
+        Without what a prompt's own labels add: those are in the part that labels correct.
+        """
+        from klimit.estimate.proxy.pairs import Pairs
+        from klimit.estimate.proxy.verb import along
+
         rows = self.known.rows
-        proxy = rows.centred(rows.proxy)
-        return float((proxy * self.predictions.seeing).sum() / max((proxy**2).sum(), 1e-300))
+        smooth = self.predictions.seeing - self.predictions.seeing_own
+        size, count = len(smooth), rows.prompts
+        pairs = Pairs(
+            rows.proxy, smooth, None, rows.lengths, self.known.ids, (*self.names, ""), count, size,
+            0, 0, 0, 0,
+        )  # fmt: skip
+        settings = replace(
+            self.proxy.settings, reward=self.names[1], reward_range=None, range_implied=False
+        )
+        return along(pairs, settings, spread=self._spread)
 
     @cached_property
     def _spread(self) -> float:
@@ -113,14 +129,23 @@ class FewLabels(Sparse):
         left = self.index.gold - seeing[place]
         return math.sqrt(float((rows.centred(seeing) ** 2).mean()) + float((left**2).mean()))
 
-    def _lift(self, kl: float) -> float:
-        """What the part of gold that is linear in the proxy gains beyond the jackknife.
+    @property
+    def _reach(self) -> float:
+        return self._predicted.trusted_kl
 
-        The proxy's own frontier has a better correction than a jackknife, and shows what that lacks.
-        """
-        tilted = self._tilting(kl)
-        own = float(np.sort(tilted.gain(self.known.rows.proxy)).mean())
-        return self._line * (float(self.proxy.curve.at_kl(kl).gain) - own)
+    def _lift(self, kl: float) -> float:
+        tilted, found = self._tilting(kl), self._predicted
+        read = found.path.at(found.readings.read.chosen[:1], np.array([[tilted.tilt]]))
+        return float(read[0, 0]) - float(np.sort(tilted.gain(found.pairs.gold)).mean())
+
+    def _off(self, kl: float) -> tuple[float, float]:
+        bands = self._predicted.readings.bands
+        below, above = bands.at(bands.off, np.array([kl]))[:, 0].tolist()
+        return below, above
+
+    def _bent(self, kl: Floats) -> tuple[Floats, Floats]:
+        bands = self._predicted.readings.bands
+        return bands.at(bands.signed_wrong, kl), bands.at(bands.bend, kl)
 
 
 def correlation(labels: Labels, proxy: Floats, level: float) -> Estimate:

@@ -43,7 +43,7 @@ class Powered:
     samples : the part that comes from which samples were drawn, were all of them labelled
     effects : (prompts,) what each prompt counts with
     correction : what the correction of bias moved, as far as gold is predicted
-    effective : how many labels of equal weight would add as much variance
+    effective : how many labels of equal weight carry the gain
     """
 
     gain: float
@@ -76,20 +76,20 @@ def powered(
     residual = labels.gold - predicted[place] - c[labels.prompts][labels.group]
     own = predictions.blind_own + d[rows.prompt] * (predictions.seeing_own - predictions.blind_own)
     pseudo = predicted + (1 / design.chosen - 1) * own  # it stands for prompts without labels too
-    expected = pseudo.copy()
     pseudo[place] += weighing.times * residual
     gains, slope = tilted.gain(pseudo), tilted.per_nat(pseudo)
     square = squares(rows, place, residual)
-    inside, third = _inside(tilted, expected, slope)
+    inside, third = _inside(tilted, predicted, slope)
     noise = float((coefficient**2 * square).sum())
     parts = _label_parts(coefficient, residual, square, own, labels, design, weighing)
     prompts, spare = rows.prompts, np.maximum(rows.lengths - 1, 1)
     fixed = float(inside.sum()) + noise + parts.total
     doubt = float((2 * inside**2 / spare).sum()) + parts.doubt
-    effects, plain = gains - slope * tilted.kl, tilted.gain(expected) - slope * tilted.kl
+    effects, plain = gains - slope * tilted.kl, tilted.gain(predicted) - slope * tilted.kl
     drawn, freedom = between_prompts(effects)
-    steady, free = between_prompts(plain)
-    steady += (noise + parts.total) / prompts**2
+    known = plain if design.chosen == 1 else plain[labels.prompts]  # others lack what is their own
+    steady, free = between_prompts(known)
+    steady = steady * len(known) / prompts + (noise + parts.total) / prompts**2
     if steady > drawn:
         drawn, freedom = steady, free
     return Powered(
@@ -98,7 +98,7 @@ def powered(
         skew_fixed=ratio(third + parts.third, fixed**1.5),
         labels=parts.total / prompts**2, samples=(float(inside.sum()) + noise) / prompts**2,
         effects=effects,
-        effective=effective_number(coefficient[place] * weighing.own),
+        effective=_effective(coefficient, labels, design, weighing),
         correction=float((tilted.gain(predicted) - tilted.plain_gain(predicted)).mean()),
     )  # fmt: skip
 
@@ -121,6 +121,25 @@ def between_prompts(effects: Floats) -> tuple[float, float]:
     fourth = float((moves**4).sum()) - total**2 / prompts
     freedom = 2 * total**2 / fourth if fourth > 0 else prompts - 1.0
     return total / (prompts - 1) / prompts, float(np.clip(freedom, 1, prompts - 1))
+
+
+def _effective(coefficient: Floats, labels: Labels, design: Design, weighing: Weighing) -> float:
+    """How many labels of equal weight carry the gain.
+
+    Of labels at random, as is expected of such labels: which of them happened to fall on heavy samples
+    says nothing of how well labels like these carry it.
+    """
+    rows, random = labels.rows, design.round == 0
+    number = np.bincount(labels.group[random], minlength=len(labels.counts))
+    sums = np.bincount(labels.group[random], weighing.own[random], len(labels.counts))
+    times, chance = sums / np.maximum(number, 1), number / rows.lengths[labels.prompts]
+    chosen = (coefficient[labels.place] * weighing.own)[~random]
+    square, fourth = (
+        float((chance * times**power * rows.sum(coefficient**power)[labels.prompts]).sum())
+        + float((chosen**power).sum())
+        for power in (2, 4)
+    )
+    return square**2 / fourth if fourth > 0 else float(len(labels.place))
 
 
 def effective_number(weights: Floats) -> float:

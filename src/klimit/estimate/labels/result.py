@@ -13,10 +13,11 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit._notebook import InNotebooks
 from klimit.estimate.checks import positive
+from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.powered import Powered
 from klimit.estimate.labels.reading import Known
 from klimit.estimate.labels.tilting import Tilting, tilting
-from klimit.estimate.proxy.bands import DOUBT
+from klimit.estimate.proxy.bands import DOUBT, PAST_TRUST
 from klimit.estimate.proxy.peak import Peak, peak, stop_at
 from klimit.estimate.result import Frontier, _budgets, nats
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-_EFFECTIVE = 10.0  # labels of equal weight that a standard error should rest on
-_PLACES = 24  # budgets at which the curve is read to find where it turns
+_EFFECTIVE = 2.0
+_COUNT = 24  # budgets at which the curve is read to find where it turns
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,25 @@ class Sparse(ABC, InNotebooks):
         """What a correction adds that no label has a part in."""
         return 0.0
 
+    def _off(self, kl: float) -> tuple[float, float]:
+        """How far the corrections may be off, below and above: half their size."""
+        wrong = 0.5 * abs(self._at(kl, seeing=True).correction)
+        return wrong, wrong
+
+    def _bent(self, kl: Floats) -> tuple[Floats, Floats]:
+        """The same at many budgets, signed; and how far gold may bend on beyond that."""
+        return np.zeros(len(kl)), np.zeros(len(kl))
+
+    @property
+    def _reach(self) -> float:
+        """Nats up to which bias is small."""
+        last, found = min(self.proxy.trusted_kl, float(np.log(self.known.rows.lengths.max()))), 0.0
+        for kl in _places(last):
+            if 0.5 * max(self._off(kl)) > DOUBT * self._spread * math.sqrt(2 * kl):
+                break
+            found = kl
+        return found
+
     @cached_property
     def _cache(self) -> dict[tuple[float, bool], Powered]:
         return {}
@@ -134,15 +154,8 @@ class Sparse(ABC, InNotebooks):
     @cached_property
     def trusted_kl(self) -> float:
         """Nats up to which bias is small and ten labels or more carry the weight."""
-        last = min(self.proxy.trusted_kl, float(np.log(self.known.rows.lengths.max())))
-        if not last > 0:
-            return 0.0
-        found = 0.0
-        for kl in np.geomspace(0.02 * last, last, _PLACES).tolist():
-            if 0.5 * self._wrong(kl) > DOUBT * self._spread * math.sqrt(2 * kl):
-                break
-            found = kl if self._carried(kl) else found
-        return found
+        last = min(self._reach, float(np.log(self.known.rows.lengths.max())))
+        return next((kl for kl in _places(last)[::-1] if self._carried(kl)), 0.0)
 
     def _carried(self, kl: float) -> bool:
         """Whether enough labels carry the weight to see how unsure they are."""
@@ -228,11 +241,6 @@ class Sparse(ABC, InNotebooks):
 
     # ---- one KL
 
-    def _wrong(self, kl: float) -> float:
-        """How far the corrections may be off, to either side: half their size."""
-        lift = self._lift(kl)
-        return 0.5 * math.hypot(self._at(kl, seeing=True).correction + lift, lift)
-
     @property
     def _drawn(self) -> bool:
         return self.proxy.settings.prompts == "drawn"
@@ -243,14 +251,16 @@ class Sparse(ABC, InNotebooks):
     def _each(self, kl: ArrayLike, *, seeing: bool) -> Estimate:
         budgets = _budgets(kl)
         out = np.zeros((3, budgets.size))
-        for at, budget in enumerate(budgets.ravel()):
-            if budget > 0:
-                found = self._at(float(budget), seeing=seeing)
-                out[:, at] = self._lift(float(budget)) + np.array(
-                    interval(found, self.proxy.settings.level, drawn=self._drawn,
-                             wrong=self._wrong(float(budget)))
-                )  # fmt: skip
         trusted = np.array([self._sure(kl) for kl in budgets.ravel().tolist()])
+        for at, budget in enumerate(budgets.ravel().tolist()):
+            if budget > 0:
+                times = 1.0 if trusted[at] else PAST_TRUST
+                below, above = (times * off for off in self._off(budget))
+                found = interval(
+                    self._at(budget, seeing=seeing), self.proxy.settings.level, drawn=self._drawn,
+                    below=below, above=above,
+                )  # fmt: skip
+                out[:, at] = self._lift(budget) + np.array(found)
         trusted = trusted.reshape(budgets.shape)
         note = "" if bool(np.all(trusted)) else _beyond(self.trusted_kl)
         value, low, high = out.reshape(3, *budgets.shape)
@@ -270,27 +280,32 @@ class Sparse(ABC, InNotebooks):
 
 def peak_of(few: Sparse) -> Peak | None:
     """Test every KL up to the trusted one against all others, by how prompts move the curve."""
-    if not 0 < few.trusted_kl < math.inf:
+    place = _places(few.trusted_kl)
+    if not place:
         return None
-    place = np.geomspace(0.02 * few.trusted_kl, few.trusted_kl, _PLACES)
-    found = [few._at(float(kl), seeing=True) for kl in place]
-    value = np.r_[0.0, [one.gain for one in found]]
+    found = [few._at(kl, seeing=True) for kl in place]
+    value = np.r_[0.0, [one.gain + few._lift(kl) for kl, one in zip(place, found, strict=True)]]
     moves = np.stack([one.effects - one.effects.mean() for one in found], axis=1)
     prompts = len(moves)
     moves = np.pad(moves / math.sqrt(prompts * (prompts - 1)), ((0, 0), (1, 0)))
     level = few.proxy.settings.level
     freedom = min(one.freedom_drawn for one in found)
-    none = np.zeros(len(value))
+    wrong, bend = (np.r_[0.0, x] for x in few._bent(np.array(place)))
     return peak(
-        np.r_[0.0, place], value, moves, none, none, level=level,
+        np.r_[0.0, place], value, moves, wrong, bend, level=level,
         widen=quantile(level, freedom) / quantile(level, math.inf), seed=few.proxy.settings.seed,
     )  # fmt: skip
 
 
+def _places(last: float) -> list[float]:
+    """Budgets at which the curve is read, up to the last; none where that is 0."""
+    return np.geomspace(0.02 * last, last, _COUNT).tolist() if 0 < last < math.inf else []
+
+
 def interval(
-    found: Powered, level: float, *, drawn: bool, wrong: float = 0.0
+    found: Powered, level: float, *, drawn: bool, below: float = 0.0, above: float = 0.0
 ) -> tuple[float, float, float]:
-    """Value, low and high.
+    """Value, low and high; `below` and `above` are how far it may be off other than by chance.
 
     For these very prompts a few labels carry much of the weight, and where their residuals are
     skewed the long side is moved out by Hall's transformation (Journal of the Royal Statistical
@@ -298,14 +313,14 @@ def interval(
     """
     error = math.sqrt(found.drawn if drawn else found.fixed)
     times = quantile(level, found.freedom_drawn if drawn else found.freedom_fixed)
-    below = above = times
+    down = up = times
     if not drawn and abs(found.skew_fixed) > 1e-6:
         skew = found.skew_fixed
-        long, short = (
+        first, second = (
             float(3 / skew * (np.cbrt(1 + skew * (x - skew / 6)) - 1)) for x in (times, -times)
         )
-        below, above = max(times, long), max(times, -short)
-    low, high = math.hypot(below * error, wrong), math.hypot(above * error, wrong)
+        down, up = max(times, first), max(times, -second)
+    low, high = math.hypot(down * error, below), math.hypot(up * error, above)
     return found.gain, found.gain - low, found.gain + high
 
 

@@ -8,12 +8,14 @@ import numpy as np
 
 from klimit._errors import DataError
 from klimit._text import safe
+from klimit._warn import warn
 from klimit.estimate.labels.designs import Design
 from klimit.estimate.labels.few import FewLabels
 from klimit.estimate.labels.prediction import Labels, predict
 from klimit.estimate.labels.reading import Known, proxy_frontier, read_known
 from klimit.estimate.proxy.checks import check_scales, check_two, check_varies
 from klimit.estimate.result import Frontier
+from klimit.rollouts.words import counted
 
 LEAST, LEAST_PROMPTS = 50, 10
 
@@ -80,14 +82,21 @@ def _check(known: Known, index: Labels) -> None:
     if number < LEAST or prompts < LEAST_PROMPTS:
         more = f"; {known.lost:,} more are on samples without the proxy" if known.lost else ""
         raise DataError(
-            f"Few gold labels: {number:,} samples of {prompts:,} prompts have {name}{more}, and at least "
-            f"{LEAST} in {LEAST_PROMPTS} prompts are needed. klimit labels, or klimit.first_labels, says "
-            "which samples to label."
+            f"Few gold labels: {counted(number, 'sample')} of {counted(prompts, 'prompt')} have "
+            f"{name}{more}, and at least {LEAST} in {LEAST_PROMPTS} prompts are needed. klimit labels, "
+            "or klimit.first_labels, says which samples to label."
         )
     if (index.gold == index.gold[0]).all():
         raise DataError(
             f"all {number:,} labels of {name} are {index.gold[0]:g}; nothing can be gained or lost in "
             "it as far as they show. Label more samples, or with a finer gold reward."
+        )
+    first = index.gold[np.cumsum(index.counts) - index.counts][index.group]
+    if number >= 2 * prompts and (index.gold == first).all():
+        warn(
+            f"all labels of a prompt are the same number, in each of {prompts:,} prompts: as far as "
+            f"{number:,} labels show, {name} does not tell its samples apart and nothing can be gained "
+            "in it. Check the column, or label with a finer gold reward."
         )
     check_varies(known.rows.proxy, known.rows.lengths, proxy)
     check_two(known.rows.proxy[index.place], index.gold, (proxy, name))

@@ -40,7 +40,7 @@ _BENT, _LONG = 0.3, 0.7
 _BEND = 4.0
 _WARY = (0.25, 0.25, 0.25, 0.15, 0.5)
 # past trust all of this may be wrong by three times as much: that held in 2,000 data sets
-_LOOSE = 3.0
+PAST_TRUST = 3.0
 
 
 @dataclass(frozen=True)
@@ -83,17 +83,6 @@ class GoldBands:
         """(2, nodes) how far correction, tilt and bend may be off below and above the value."""
         return two_sided(self.wrong, self.bend)
 
-    @property
-    def reach(self) -> Floats:
-        """(2, nodes) how far the interval goes below and above the value, where it is trusted."""
-        return np.asarray(np.hypot(self.sampling, self.off))
-
-    @property
-    def loose(self) -> Floats:
-        """(2, nodes) the same past trust; inf where nothing could be corrected."""
-        times = _LOOSE if self.corrected else np.inf
-        return np.asarray(np.hypot(self.sampling, times * self.off))
-
     def at(self, which: Floats, kl: Floats) -> Floats:
         """One of these between nodes; towards 0 nats all of them vanish as the root of the KL."""
         root = np.sqrt(self.kl)
@@ -123,22 +112,10 @@ def gold_bands(
     """
     kl = np.linspace(0.03, max(horizon, 0.1) ** 0.5, NODES) ** 2
     tilt = path.tilt_at(kl)
-    along = path.at(read.chosen, tilt)
-    value, plugin = along[0], path.at(read.plugin[:1], tilt[:1])[0]
-    moves = drawn_moves(along, reads.weights)
-    if fixed:  # the corrections make noise of their own: what they add to the spread of prompts
-        plain = leave_out_error(path.at(read.plugin[1:], tilt[1:]), plugin, reads.weights)
-        drawn = leave_out_error(along[1:], value, reads.weights)
-        moves = fixed_moves(read, reads, path, which, tilt[:1])
-        square = np.maximum((moves**2).sum(axis=0), 1e-300)
-        with np.errstate(invalid="ignore"):
-            more = np.nan_to_num(np.maximum(drawn**2 - plain**2, 0.0), nan=0.0, posinf=0.0)
-        # few hands may make most of the noise, and then its own size is known badly
-        uneven = uneven_quantiles(moves.T, level) / normal(level)
-        moves = moves * (np.sqrt(1 + more / square) * uneven)
-    error = np.sqrt((moves**2).sum(axis=0))
-    if not fixed and int((reads.weights > 0).sum()) < 2:
-        error = np.full(len(kl), np.inf)
+    value = path.at(read.chosen[:1], tilt[:1])[0]
+    plugin = path.at(read.plugin[:1], tilt[:1])[0]
+    moves = moves_along(read, reads, path, which, tilt, level=level, fixed=fixed)
+    error, sampling = by_chance(moves, reads.weights, level=level, fixed=fixed)
     misplaced = np.abs(path.at(read.chosen[:1], tilt[:1] * _misplaced(path, kl))[0] - value)
     dissent = np.ptp(path.at(read.candidates, np.repeat(tilt[:1], len(read.candidates), 0)), axis=0)
     unit = spread * np.sqrt(2 * kl)  # about what gold's own optimum gains
@@ -162,12 +139,6 @@ def gold_bands(
     first = int(np.argmax(unsure)) if unsure.any() else len(kl)
     groups = int((reads.weights > 0).sum())
     quantile = quantiles(level, 10**6 if fixed else groups)[0]
-    units = -moves.T if fixed else moves.T  # what a hand moves is seen from without it
-    with np.errstate(invalid="ignore"):
-        above, below = skewed_quantiles(
-            units, quantile if fixed else uneven_quantiles(units, level)
-        )
-        sampling = np.where(np.isfinite(error), np.stack([below, above]) * error, np.inf)
     trusted = 0.0 if first == 0 else float(kl[first - 1])
     if 0 < first < len(kl) and doubt[first] <= DOUBT:
         trusted = float(wall)
@@ -196,19 +167,64 @@ def drawn_moves(along: Floats, weights: Floats) -> Floats:
     return np.asarray(share * (along[0] - along[1:][present]) * scale)
 
 
-def fixed_moves(
-    read: TiltedRead, reads: Reads, path: Path, which: tuple[int, int], tilt: Floats
-) -> Floats:
-    """(groups x hands, nodes) moves by hands of samples, prompts held fixed.
+def moves_along(
+    read: TiltedRead, reads: Reads, path: Path, which: tuple[int, int], tilt: Floats, *,
+    level: float, fixed: bool,
+) -> Floats:  # fmt: skip
+    """(units, tilts) moves of the gold gain by groups of prompts, or by hands of samples if `fixed`.
 
-    At a fixed KL the tilt moves too: by what the hand moves the proxy's KL, times the slope of gold
-    against the proxy along the path.
+    Parameters
+    ----------
+    tilt : (1 + groups, tilts) where it is read, with all prompts and without each group: the tilts
+        that spend a KL; (1, tilts) where tilts are given and none of that moves them
+    """
+    held, tilt = len(tilt) == 1, np.broadcast_to(tilt, (len(read.chosen), tilt.shape[1]))
+    along = path.at(read.chosen, tilt)
+    if not fixed:
+        return drawn_moves(along, reads.weights)
+    # the corrections make noise of their own: what they add to the spread of prompts
+    uncorrected = path.at(read.plugin, tilt)
+    plain = leave_out_error(uncorrected[1:], uncorrected[0], reads.weights)
+    drawn = leave_out_error(along[1:], along[0], reads.weights)
+    moves = _fixed_moves(read, reads, path, which, tilt[:1], held=held)
+    square = np.maximum((moves**2).sum(axis=0), 1e-300)
+    with np.errstate(invalid="ignore"):
+        more = np.nan_to_num(np.maximum(drawn**2 - plain**2, 0.0), nan=0.0, posinf=0.0)
+    # few hands may make most of the noise, and then its own size is known badly
+    uneven = uneven_quantiles(moves.T, level) / normal(level)
+    return np.asarray(moves * (np.sqrt(1 + more / square) * uneven))
+
+
+def by_chance(
+    moves: Floats, weights: Floats, *, level: float, fixed: bool
+) -> tuple[Floats, Floats]:
+    """(tilts,) standard error of what has these moves, and (2, tilts) how far it may lie off by chance."""
+    error = np.sqrt((moves**2).sum(axis=0))
+    groups = int((weights > 0).sum())
+    if not fixed and groups < 2:
+        error = np.full(moves.shape[1], np.inf)
+    units = -moves.T if fixed else moves.T  # what a hand moves is seen from without it
+    with np.errstate(invalid="ignore"):
+        wide = normal(level) if fixed else uneven_quantiles(units, level)
+        above, below = skewed_quantiles(units, wide)
+        return error, np.where(np.isfinite(error), np.stack([below, above]) * error, np.inf)
+
+
+def _fixed_moves(
+    read: TiltedRead, reads: Reads, path: Path, which: tuple[int, int], tilt: Floats, *, held: bool
+) -> Floats:
+    """(groups x hands, tilts) moves by hands of samples, prompts held fixed.
+
+    At a fixed KL, not where the tilt is `held`, the tilt moves too: by what the hand moves the
+    proxy's KL, times the slope of gold against the proxy along the path.
     """
     gold, proxy = which
+    flat = reads.hands.reshape(reads.hands.shape[0], -1, reads.hands.shape[-1])
+    at = np.repeat(tilt, flat.shape[1], axis=0)
+    if held:
+        return path.at(flat[1 + gold], at)
     rise = path.at(read.chosen[:1], tilt * 1.05)[0] - path.at(read.chosen[:1], tilt / 1.05)[0]
     run = path.at(path.gains[:1], tilt * 1.05)[0] - path.at(path.gains[:1], tilt / 1.05)[0]
     slope = rise / np.where(run > 0, run, np.inf)
-    flat = reads.hands.reshape(reads.hands.shape[0], -1, reads.hands.shape[-1])
-    at = np.repeat(tilt, flat.shape[1], axis=0)
     log_mgf, of_gold, of_proxy = (path.at(flat[row], at) for row in (0, 1 + gold, 1 + proxy))
     return np.asarray(of_gold - slope * (of_proxy - log_mgf / tilt[0]))

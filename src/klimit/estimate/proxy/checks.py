@@ -12,6 +12,7 @@ from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.samples import Integers
 
 _SHOWN = 4  # samples that a prompt's spread is read from
+_ROUNDING = 1e-6  # of the spread: what single precision leaves between a reward and its copy
 _UNEVEN = 8.0  # ratio of spreads, 90th to 10th percentile of prompts, that is worth a warning
 
 
@@ -52,11 +53,22 @@ def check_varies(values: Floats, lengths: Integers, name: str) -> None:
 
 
 def check_two(proxy: Floats, gold: Floats, names: tuple[str, str]) -> None:
-    """Warn where both rewards are one."""
+    """Warn where both rewards are one, in whatever unit."""
     if np.array_equal(proxy, gold):
         warn(
             f"{names[0]} and {names[1]} hold the same numbers: this is the limit of one reward "
             "(klimit.frontier)."
+        )
+        return
+    x, y = proxy - proxy.mean(), gold - gold.mean()
+    if len(x) < 3 or not x.any():  # two samples lie on a line whatever they are
+        return
+    slope = float(x @ y / (x @ x))
+    if np.abs(y - slope * x).max() <= _ROUNDING * np.abs(y).max():
+        offset = float(gold.mean() - slope * proxy.mean())
+        warn(
+            f"{names[1]} is {slope:.3g} times {names[0]} plus {offset:.3g} for every sample: this is "
+            "the limit of one reward (klimit.frontier), in two units."
         )
 
 

@@ -98,7 +98,6 @@ def efficiency(hack: Hacking, kl: Floats) -> Estimate:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = along / np.where(limit > 0, limit, np.nan)
         error = hack.readings.bands.quantile * _error(hack, ratio, flat)
-        error = np.where(np.isnan(error), np.inf, error)  # one prompt shows none
         below, above = hack.readings.bands.at(hack.readings.bands.off, flat) / best.value
         extra = np.abs(ratio[0]) * _reach(best) / best.value
         sure = np.hypot(error, extra)
@@ -232,4 +231,5 @@ def _error(hack: Hacking, values: Floats, kl: Floats) -> Floats:
     bands = hack.readings.bands
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = bands.at(bands.error, kl) / drawn
-    return np.asarray(error * np.nan_to_num(ratio, nan=1.0, posinf=1.0))
+        found = error * np.nan_to_num(ratio, nan=1.0, posinf=1.0)
+    return np.where(np.isnan(found), np.inf, found)  # one prompt shows none

@@ -12,7 +12,7 @@ from klimit._errors import ArgumentError
 from klimit._estimate import Estimate, beyond
 from klimit._notebook import InNotebooks
 from klimit.estimate.kernel import Floats
-from klimit.estimate.proxy.bands import GoldBands
+from klimit.estimate.proxy.bands import PAST_TRUST, GoldBands, by_chance, moves_along
 from klimit.estimate.proxy.correction import TiltedRead
 from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.proxy.path import Path
@@ -106,15 +106,27 @@ class Hacking(InNotebooks):
         past log M - 0.5 nats that alone is said.
         """
         budget = _budgets(kl)
+        return self._gold(budget, self._along(budget))
+
+    def _gold(self, budget: Floats, value: Floats, sampling: Floats | None = None) -> Estimate:
+        """Gold gain at these budgets, with its interval.
+
+        Parameters
+        ----------
+        sampling : (2, ...) how far the truth may lie below and above by chance, where the tilt is
+            given; otherwise the tilt is the one that spends the budget, and its error is counted
+        """
         bands = self.readings.bands
-        value = self._along(budget)
-        below, above = bands.at(bands.reach, budget)
         trusted = budget <= bands.trusted_kl
+        sampling = bands.at(bands.sampling, budget) if sampling is None else sampling
+        off = bands.at(bands.off, budget)
+        below, above = np.hypot(sampling, off)
         low, high = value - below, value + above
         note = ""
         if not np.all(trusted):
             least, most = (x.reshape(budget.shape) for x in self._any_policy(np.atleast_1d(budget)))
-            below, above = np.where(budget <= bands.kl[-1], bands.at(bands.loose, budget), np.inf)
+            known = (budget <= bands.kl[-1]) & bands.corrected
+            below, above = np.where(known, np.hypot(sampling, PAST_TRUST * off), np.inf)
             least, most = np.maximum(least, value - below), np.minimum(most, value + above)
             low = np.where(trusted, low, np.minimum(least, value))
             high = np.where(trusted, high, np.maximum(most, value))
@@ -142,7 +154,23 @@ class Hacking(InNotebooks):
         `beta` in the proxy's units per nat.
         """
         tilted = self.proxy.at(beta=beta)
-        return ProxyPoint(tilted.beta, tilted.kl, tilted.gain, self.gold_gain(tilted.kl.value))
+        budget = np.asarray(tilted.kl.value, dtype=float)
+        with np.errstate(divide="ignore"):
+            tilt = 1 / np.atleast_1d(np.asarray(tilted.beta, dtype=float)).ravel()
+        tilt = np.clip(tilt, self.path.known[0] * 1e-6, self.path.known[-1])
+        value, sampling = self._held(tilt)
+        value, sampling = value.reshape(budget.shape), sampling.reshape(2, *budget.shape)
+        return ProxyPoint(tilted.beta, tilted.kl, tilted.gain, self._gold(budget, value, sampling))
+
+    def _held(self, tilt: Floats) -> tuple[Floats, Floats]:
+        """(tilts,) gold gain at tilts that are given, and (2, tilts) how far it may lie off by chance."""
+        fixed, level = self.settings.prompts == "fixed", self.settings.level
+        read = self.readings.read
+        moves = moves_along(
+            read, self.reads, self.path, (0, 1), tilt[None], level=level, fixed=fixed
+        )
+        _, sampling = by_chance(moves, self.reads.weights, level=level, fixed=fixed)
+        return self.path.at(read.chosen[:1], tilt[None])[0], sampling
 
     def _along(self, kl: Floats) -> Floats:
         """Gold gain where the proxy's tilt spends `kl`."""

@@ -83,8 +83,13 @@ def hacking(
     return along(pairs, settings)
 
 
-def along(pairs: Pairs, settings: Settings) -> Hacking:
-    """Everything that is read along the tilt of ``pairs.proxy``; `settings` are gold's."""
+def along(pairs: Pairs, settings: Settings, *, spread: float | None = None) -> Hacking:
+    """Everything that is read along the tilt of ``pairs.proxy``; `settings` are gold's.
+
+    Parameters
+    ----------
+    spread : standard deviation of gold within prompts, if it is more than that of ``pairs.gold``
+    """
     samples = _in_order(pairs.proxy, pairs, settings)
     column = pairs.column(pairs.proxy, pairs.names[0])
     own = replace(settings, reward=pairs.names[0])
@@ -99,20 +104,21 @@ def along(pairs: Pairs, settings: Settings) -> Hacking:
     reads = tilted_reads(pairs, path.grid, path.tilts, *wanted, seed=settings.seed)
     good = correctable(samples, own.estimator)
     model = model_bias(pairs, samples, path, *wanted, seed=settings.seed) if good else None
-    spread = [centred_moments(pairs, x, x)[0] ** 0.5 for x in wanted]
+    spreads = [centred_moments(pairs, x, x)[0] ** 0.5 for x in wanted]
+    spreads[0] = spreads[0] if spread is None else spread
     found = []
     for at, values in enumerate(wanted):
         if at == 1:
             continue
         together = centred_moments(pairs, values, pairs.proxy)
         read = corrected_read(
-            reads, path, at, 1, together[0] / spread[1] ** 2, model, plain=not good
+            reads, path, at, 1, together[0] / spreads[1] ** 2, model, plain=not good
         )
         bands = gold_bands(
-            read, reads, path, (at, 1), spread=spread[at], horizon=furthest,
+            read, reads, path, (at, 1), spread=spreads[at], horizon=furthest,
             level=settings.level, fixed=settings.prompts == "fixed", correctable=good,
         )  # fmt: skip
-        found.append(Readings(read, bands, spread[at], together))
+        found.append(Readings(read, bands, spreads[at], together))
     beside = found[1] if len(found) > 1 else None
     return Hacking(limit, pairs, path, reads, found[0], beside, settings)
 

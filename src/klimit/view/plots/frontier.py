@@ -26,7 +26,7 @@ PAST = "at least that, past what is trusted"
 def limit(
     found: Frontier, ax: Axes | None = None, *, kl: float | None = None,
     best_of_n: BestOfN | None = None, plugin: bool = False, color: str | None = None,
-    label: str = LABEL,
+    label: str = LABEL, mark: bool = True,
 ) -> Axes:  # fmt: skip
     """How much reward does a KL budget buy, and up to where do these samples show it?
 
@@ -41,6 +41,7 @@ def limit(
     plugin : also draw the papers' estimate, which is low
     color : of the line and its band
     label : of the line, in the legend
+    mark : whether to write where trust ends; not beside what is trusted elsewhere
 
     Returns
     -------
@@ -63,7 +64,7 @@ def limit(
         past = ~shown
         past[np.count_nonzero(shown) - 1] = edge > 0
         lines += ax.plot(kls[past], gain.low[past], color=color, lw=1.4, ls=(0, (4, 2)),
-                         label=PAST)  # fmt: skip
+                         label=PAST if edge > 0 else f"{label}: at least that")  # fmt: skip
         if np.isfinite(gain.high[past]).all():
             ax.fill_between(kls[past], gain.low[past], gain.high[past], color=color,
                             alpha=0.07, lw=0)  # fmt: skip
@@ -74,17 +75,23 @@ def limit(
         ax.plot(within, low, color=palette.quiet, lw=1.2, ls=":", label="plug-in, low at any size")
     if best_of_n is not None:
         best(best_of_n, ax, end)
-    if 0 < edge < end:
-        mark = ax.axvline(edge, color=palette.quiet, lw=0.8, ls=":", zorder=1)
-        mark.set_label("_nolegend_")
-        left = edge > 0.8 * end
-        style.note(ax, f"trusted to {words.nats(edge, down=True)}", edge, 1.0, (-4 if left else 4, -2),
-                   xycoords=ax.get_xaxis_transform(), va="top", ha="right" if left else "left")  # fmt: skip
+    if mark:
+        trusted(ax, edge, end)
     style.named(ax, x=colours.KL,
                 y=colours.gain(found.reward, objective=found.settings.objective))  # fmt: skip
     style.from_zero(ax, *lines)
     style.legend(ax, "lower right")
     return ax
+
+
+def trusted(ax: Axes, edge: float, end: float) -> None:
+    """Mark the KL up to which something is trusted, if that lies within the picture."""
+    if not 0 < edge < end:
+        return
+    ax.axvline(edge, color=style.palette(ax).quiet, lw=0.8, ls=":", zorder=1, label="_nolegend_")
+    left = edge > 0.8 * end
+    style.note(ax, f"trusted to {words.nats(edge, down=True)}", edge, 1.0, (-4 if left else 4, -2),
+               xycoords=ax.get_xaxis_transform(), va="top", ha="right" if left else "left")  # fmt: skip
 
 
 def best(found: BestOfN, ax: Axes, end: float = np.inf, label: str = "best-of-N") -> None:

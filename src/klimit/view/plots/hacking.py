@@ -9,7 +9,7 @@ import numpy as np
 from klimit.estimate.samples import nearly_all
 from klimit.view import colours, words
 from klimit.view.plots import style
-from klimit.view.plots.frontier import asked, best, end_of, limit, spread
+from klimit.view.plots.frontier import asked, best, end_of, limit, spread, trusted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,9 +27,9 @@ def hacking(
 ) -> Axes:
     """How much of gold is gained where the proxy is optimised, beside the most that could be?
 
-    Gold's own limit; gold along the proxy's tilt with its interval, past trust as wide as any
-    policy of that KL allows; best-of-N that the proxy selects, at its own KL; and every KL at which
-    gold may be highest, if a peak is shown.
+    Gold's own limit; gold along the proxy's tilt with its interval up to where it is trusted, and
+    dotted beyond, where its value is a guess; best-of-N that the proxy selects, at its own KL; and
+    every KL at which gold may be highest, if a peak is shown.
 
     Parameters
     ----------
@@ -43,7 +43,9 @@ def hacking(
     """
     end = end_of(found.proxy) if kl is None else asked(kl)
     proxy, gold = (colours.unit(one.reward) for one in (found.proxy, found.gold))
-    ax = limit(found.gold, ax, kl=end, label=f"the most {gold} that any method can gain")
+    ax = limit(
+        found.gold, ax, kl=end, label=f"the most {gold} that any method can gain", mark=False
+    )
     palette = style.palette(ax)
     along(ax, found, end, palette.policies[0], f"{gold} where {proxy} is optimised")
     if best_of_n:
@@ -52,6 +54,7 @@ def hacking(
         if sizes:
             best(found.best_of_n(sizes), ax, end, f"best-of-N by {proxy}")
     turn(ax, found.stop_kl, end, gold)
+    trusted(ax, found.trusted_kl, end)
     ax.autoscale_view()
     style.legend(ax)
     return ax
@@ -105,7 +108,7 @@ def turn(ax: Axes, stop: Estimate, end: float, gold: str) -> None:
 
 
 def along(ax: Axes, found: Hacking, end: float, color: str, label: str, ls: str = "-") -> None:
-    """Gold along the tilt of one proxy: a line as far as it is trusted, then only its interval."""
+    """Gold along the tilt of one proxy: with its interval as far as it is trusted, dotted beyond."""
     edge = min(found.trusted_kl, end)
     kls = spread(end, edge)
     gain = found.gold_gain(kls)

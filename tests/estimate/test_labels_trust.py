@@ -1,0 +1,82 @@
+"""Few labels: what their number, and which samples they fell on, may and may not change."""
+
+import numpy as np
+import pytest
+
+import klimit
+from klimit.estimate.labels import few_labels
+
+KL = 0.25
+
+
+def labelled(rng, gold, share, prompts=None):
+    """Gold of a share of each prompt's samples, of some prompts or all."""
+    count, samples = gold.shape
+    hidden = np.argsort(rng.random(gold.shape), axis=1) >= round(share * samples)
+    if prompts is not None:
+        hidden[rng.permutation(count)[prompts:]] = True
+    return np.where(hidden, np.nan, gold)
+
+
+def test_more_labels_are_never_worse_also_past_half_of_the_samples():
+    rng = np.random.default_rng(1)
+    proxy = rng.normal(size=(60, 16))
+    gold = 0.8 * proxy + 0.6 * rng.normal(size=proxy.shape)
+    widths = []
+    for share in (0.44, 0.56, 0.88):
+        hack = klimit.hacking(proxy, gold=labelled(rng, gold, share))
+        assert hack.trusted_kl > KL
+        widths.append(hack.gold_gain(KL).high - hack.gold_gain(KL).low)
+    assert widths[0] > widths[1] > widths[2]
+
+
+def test_gold_that_bends_is_corrected_of_its_bias_as_if_all_of_it_were_known():
+    rng = np.random.default_rng(2)
+    held = trusted = 0
+    place = np.linspace(0.5, 1.5, 401)
+    for _ in range(10):
+        scale = rng.uniform(0.5, 1.5, size=(100, 1))
+        x = rng.normal(size=(100, 64))
+        gold = x - 0.5 * x**2 + 0.5 * rng.normal(size=x.shape)
+        few = few_labels(scale * x, gold=labelled(rng, gold, 0.7))
+        for kl in (0.5, 1.0):
+            tilt = place * (2 * kl / np.mean(place**2)) ** 0.5
+            truth, said = np.mean(tilt - 0.5 * tilt**2), few.gold_gain(kl)
+            trusted += said.trusted
+            held += said.trusted and said.low <= truth <= said.high
+    assert trusted >= 15
+    assert held >= 0.92 * trusted  # 0.65 where only what is linear in the proxy was corrected
+
+
+def test_trust_does_not_follow_which_samples_happened_to_be_labelled():
+    rng = np.random.default_rng(3)
+    proxy = rng.normal(size=(60, 64))
+    gold = 0.8 * proxy + 0.6 * rng.normal(size=proxy.shape)
+    edges = [few_labels(proxy, gold=labelled(rng, gold, 0.1)).trusted_kl for _ in range(6)]
+    assert min(edges) > 0.2
+    assert max(edges) < 2 * min(edges)
+
+
+def test_where_whole_prompts_lack_labels_more_labels_are_promised_what_they_bring():
+    rng = np.random.default_rng(4)
+    promised, brought = [], []
+    for _ in range(6):
+        slope = rng.normal(0.6, 0.4, size=(200, 1))
+        proxy = rng.normal(size=(200, 32))
+        gold = slope * proxy + 0.6 * rng.normal(size=proxy.shape)
+        few = few_labels(proxy, gold=labelled(rng, gold, 1.0, prompts=50))
+        alone, whole = few.without_proxy(KL), few_labels(proxy, gold=gold).gold_gain(KL)
+        promised.append(few.split(KL).possible)
+        brought.append(1 - (whole.high - whole.low) / (alone.high - alone.low))
+    assert np.mean(promised) == pytest.approx(np.mean(brought), abs=0.1)
+
+
+def test_past_trust_what_may_be_wrong_counts_three_times():
+    rng = np.random.default_rng(5)
+    proxy = rng.normal(size=(60, 16))
+    few = few_labels(proxy, gold=labelled(rng, proxy - 0.3 * proxy**2, 0.5))
+    edge = few.trusted_kl
+    inside, past = few.gold_gain(edge), few.gold_gain(edge * 1.001)
+    assert inside.trusted
+    assert not past.trusted
+    assert past.high - past.low > 1.2 * (inside.high - inside.low)
