@@ -80,3 +80,17 @@ def test_past_trust_what_may_be_wrong_counts_three_times():
     assert inside.trusted
     assert not past.trusted
     assert past.high - past.low > 1.2 * (inside.high - inside.low)
+
+
+def test_labels_of_whole_prompts_tell_alone_what_these_prompts_tell():
+    rng = np.random.default_rng(6)
+    proxy = rng.normal(size=(60, 32))
+    gold = 0.8 * proxy + 0.6 * rng.normal(size=proxy.shape)
+    some = labelled(rng, gold, 1.0, prompts=15)
+    there = ~np.isnan(some[:, 0])
+    alone = few_labels(proxy, gold=some).without_proxy(KL)
+    these = klimit.hacking(proxy[there], gold=gold[there]).gold_gain(KL)
+    assert alone.high - alone.low < 1.3 * (
+        these.high - these.low
+    )  # 4 times as long, were it chance
+    assert alone.low < 0.8 * (2 * KL) ** 0.5 < alone.high

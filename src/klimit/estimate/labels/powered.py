@@ -85,7 +85,9 @@ def powered(
     prompts, spare = rows.prompts, np.maximum(rows.lengths - 1, 1)
     fixed = float(inside.sum()) + noise + parts.total
     doubt = float((2 * inside**2 / spare).sum()) + parts.doubt
-    effects, plain = gains - slope * tilted.kl, tilted.gain(predicted) - slope * tilted.kl
+    plain = tilted.gain(predicted) - slope * tilted.kl
+    lacking = tilted.gain(pseudo - predicted + own)  # what prompts without labels have not
+    effects = gains - slope * tilted.kl + _shared(lacking, labels, design)
     drawn, freedom = between_prompts(effects)
     known = plain if design.chosen == 1 else plain[labels.prompts]  # others lack what is their own
     steady, free = between_prompts(known)
@@ -101,6 +103,19 @@ def powered(
         effective=_effective(coefficient, labels, design, weighing),
         correction=float((tilted.gain(predicted) - tilted.plain_gain(predicted)).mean()),
     )  # fmt: skip
+
+
+def _shared(lacking: Floats, labels: Labels, design: Design) -> Floats:
+    """(prompts,) moves, of mean 0, of what labels add on average from prompts with labels to all.
+
+    How many prompts have labels is no chance of theirs: without this, each would be taken to have or
+    lack the mean of what labels add.
+    """
+    there = np.zeros(len(lacking), dtype=bool)
+    there[labels.prompts[labels.group[design.round == 0]]] = True
+    if design.chosen == 1:
+        return np.zeros(len(lacking))
+    return np.asarray(lacking[there].mean() * (design.chosen - there))
 
 
 def _inside(tilted: Tilting, gold: Floats, slope: float) -> tuple[Floats, float]:
