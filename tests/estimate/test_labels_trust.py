@@ -90,7 +90,6 @@ def test_labels_of_whole_prompts_tell_alone_what_these_prompts_tell():
     there = ~np.isnan(some[:, 0])
     alone = few_labels(proxy, gold=some).without_proxy(KL)
     these = klimit.hacking(proxy[there], gold=gold[there]).gold_gain(KL)
-    assert alone.high - alone.low < 1.3 * (
-        these.high - these.low
-    )  # 4 times as long, were it chance
+    width = these.high - these.low
+    assert alone.high - alone.low < 1.6 * width  # three times as long, were it chance
     assert alone.low < 0.8 * (2 * KL) ** 0.5 < alone.high

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.view import words
 from klimit.view.limit import LADDER
@@ -37,7 +38,9 @@ def text(few: Sparse, kl: Sequence[float] | None = None) -> str:
 def verdict(few: Sparse, kl: Sequence[float]) -> str:
     """What gold gains, how much shorter the proxy made the interval, what is left, where gold turns."""
     budget = _focus(few, kl)
-    lines = [confirmed(few, budget), saved(few, budget), left(few, budget), turning(few)]
+    lines = [confirmed(few, budget)]
+    if few.gold_gain(budget).trusted:
+        lines += [saved(few, budget), left(few, budget), turning(few)]
     return "\n".join(words.paragraph(line) for line in lines if line)
 
 
@@ -48,7 +51,11 @@ def confirmed(few: Sparse, kl: float) -> str:
     where = f"Optimising {proxy} at a KL of {words.nats(kl, exact=True)}"
     by = f"by {few.number:,} {few._what} in {words.counted(few.labelled_prompts, 'prompt')}"
     if not real.trusted:
-        return f"{where}: these samples and {few._what} do not show what {gold} makes of it."
+        bounds = "" if _open(few, real) else f"; it gains {words.signed(real, unit=gold)}"
+        return (
+            f"{where}: these samples and {few._what} do not show what {gold} makes of it{bounds}. klimit "
+            f"labels says which {few._what} would show most."
+        )
     if hasattr(few, "win_rate"):
         rate = few.win_rate(kl)
         sure = "beats" if real.low > 0 else "loses to" if real.high < 0 else "may or may not beat"
@@ -131,11 +138,18 @@ def rows(few: Sparse, kl: Sequence[float]) -> str:
             real, alone = _rate(real), _rate(alone)
         known = bool(real.trusted) and budget > 0
         lines.append([
-            shown, words.plain(few.proxy_gain(budget)), words.plain(real) if known else "-",
+            shown, words.plain(few.proxy_gain(budget)), "-" if _open(few, real) else words.plain(real),
             words.plain(alone) if known else "-",
             _percent(max(few.split(budget).saved, 0.0)) if known else "-",
         ])  # fmt: skip
     return table(headings, lines)
+
+
+def _open(few: Sparse, gain: Estimate) -> bool:
+    """Whether nothing is known of a gain: of judged pairs nothing is said past trust."""
+    if hasattr(few, "win_rate"):
+        return not gain.trusted
+    return not math.isfinite(gain.high - gain.low)
 
 
 def legend(few: Sparse) -> str:

@@ -140,6 +140,8 @@ class FewLabels(Sparse):
 
     def _off(self, kl: float) -> tuple[float, float]:
         bands = self._predicted.readings.bands
+        if kl > bands.kl[-1] or not bands.corrected:  # past log M - 0.5 nats, or nothing corrected
+            return math.inf, math.inf
         below, above = bands.at(bands.off, np.array([kl]))[:, 0].tolist()
         return below, above
 
