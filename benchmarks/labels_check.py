@@ -333,7 +333,8 @@ TEXT = """\
 `{command}`: {least} to {most} repetitions
 of each setting. Prompts have 64 samples, proxies on scales from .5 to
 1.5, golds with offsets of their own (standard deviation 1; 0/1 gold: pass rates that differ by prompt).
-Nothing was tuned on these laws but how many labels trust asks for. Coverage is in percent, of 95 % intervals; {least} repetitions leave it
+Nothing was tuned on these laws but how many labels trust asks for.
+Coverage is in percent, of 95 % intervals; {least} repetitions leave it
 open by {margin:.0f} points. *These*: for these very prompts. *Drawn*: for the population of prompts.
 *Alone*: without predictions by the proxy, from labels and the proxy's weights of all samples.
 
