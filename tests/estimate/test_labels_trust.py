@@ -93,3 +93,13 @@ def test_labels_of_whole_prompts_tell_alone_what_these_prompts_tell():
     width = these.high - these.low
     assert alone.high - alone.low < 1.6 * width  # three times as long, were it chance
     assert alone.low < 0.8 * (2 * KL) ** 0.5 < alone.high
+
+
+def test_too_few_labels_to_predict_by_are_read_alone_where_most_samples_have_one():
+    rng = np.random.default_rng(7)
+    proxy, noise = rng.normal(size=(2, 5, 64))
+    found = klimit.hacking(proxy, gold=labelled(rng, proxy + noise, 0.7))
+    assert found.pairs.missing == 5 * 19
+    assert found.gold_gain(0.1).value > 0
+    with pytest.raises(klimit.DataError, match="Few gold labels: 145 samples of 5 prompts"):
+        klimit.hacking(proxy, gold=labelled(rng, proxy + noise, 0.45))

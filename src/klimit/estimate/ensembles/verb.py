@@ -19,8 +19,7 @@ from klimit.estimate.ensembles.moments import moments
 from klimit.estimate.ensembles.panel import Panel, panel
 from klimit.estimate.ensembles.result import Ensemble
 from klimit.estimate.inputs import RewardColumn
-from klimit.estimate.labels.entry import known_of_few
-from klimit.estimate.labels.verb import LEAST, LEAST_PROMPTS
+from klimit.estimate.labels.entry import LEAST, LEAST_PROMPTS, known_of_few
 from klimit.estimate.result import Settings
 from klimit.rollouts.words import counted
 
@@ -149,7 +148,7 @@ def _against(errors: Errors, gold: str) -> list[str]:
 def _predicted(found: Panel) -> bool:
     """Whether gold is known of so few samples that it is predicted for the others."""
     assert found.gold is not None
-    return known_of_few(found.members[0], found.gold) and found.labelled >= LEAST
+    return known_of_few(found.members[0], found.gold, found.lengths) and found.labelled >= LEAST
 
 
 def _settings(found: Panel, reward_range: Any, level: float, seed: int) -> Settings:

@@ -13,10 +13,14 @@ from klimit._text import safe
 if TYPE_CHECKING:
     from klimit.estimate.kernel import Floats
     from klimit.estimate.labels.result import Sparse
+    from klimit.estimate.samples import Integers
 
-# share of the samples with a proxy of which gold is known, below which gold is predicted; the few
-# samples that lack it above are left out, which costs little and keeps every question open
-_FEW = 0.9
+LEAST, LEAST_PROMPTS = 50, 10
+"""Labels, and prompts with one, from which gold is predicted for other samples."""
+# share of the samples with a proxy of which gold is known, below which gold is predicted: the few
+# samples that lack it above are left out, which costs little and keeps every question open; below
+# the second share, too many would be left out even where there are labels for nothing else
+_FEW, _FAR_TOO_FEW = 0.9, 0.5
 
 
 def is_table(gold: Any) -> bool:
@@ -24,11 +28,20 @@ def is_table(gold: Any) -> bool:
     return hasattr(gold, "columns") or isinstance(gold, Mapping) or hasattr(gold, "__fspath__")
 
 
-def known_of_few(proxy: Floats, gold: Floats) -> bool:
-    """Whether gold is known of some samples with a proxy, but of too few to leave out the others."""
+def known_of_few(proxy: Floats, gold: Floats, lengths: Integers) -> bool:
+    """Whether gold is known of some samples with a proxy, but of too few to leave out the others.
+
+    Parameters
+    ----------
+    proxy, gold : (samples,) prompt after prompt, NaN where missing
+    lengths : (prompts,) samples of each
+    """
     scored = ~np.isnan(proxy)
-    both = int((scored & ~np.isnan(gold)).sum())
-    return 0 < both < _FEW * int(scored.sum())
+    both = scored & ~np.isnan(gold)
+    number, share = int(both.sum()), both.sum() / max(int(scored.sum()), 1)
+    prompts = len(np.unique(np.repeat(np.arange(len(lengths)), lengths)[both]))
+    enough = number >= LEAST and prompts >= LEAST_PROMPTS
+    return bool(0 < share < (_FEW if enough else _FAR_TOO_FEW))
 
 
 def sparse(

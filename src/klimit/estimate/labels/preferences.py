@@ -13,12 +13,12 @@ from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.estimate.checks import check_seed, whole
 from klimit.estimate.labels.choosing import shares, systematic
+from klimit.estimate.labels.entry import LEAST, LEAST_PROMPTS
 from klimit.estimate.labels.judged import read_judgements
 from klimit.estimate.labels.pairwise import Pairing
 from klimit.estimate.labels.powered import Powered
 from klimit.estimate.labels.reading import CHANCE, ROUND, Known, proxy_frontier, sample_names
 from klimit.estimate.labels.result import Sparse
-from klimit.estimate.labels.verb import LEAST, LEAST_PROMPTS
 from klimit.estimate.proxy.checks import check_varies
 from klimit.estimate.result import Frontier
 

@@ -10,14 +10,13 @@ from klimit._errors import DataError
 from klimit._text import safe
 from klimit._warn import warn
 from klimit.estimate.labels.designs import Design
+from klimit.estimate.labels.entry import LEAST, LEAST_PROMPTS
 from klimit.estimate.labels.few import FewLabels
 from klimit.estimate.labels.prediction import Labels, predict
 from klimit.estimate.labels.reading import Known, proxy_frontier, read_known
 from klimit.estimate.proxy.checks import check_scales, check_two, check_varies
 from klimit.estimate.result import Frontier
 from klimit.rollouts.words import counted
-
-LEAST, LEAST_PROMPTS = 50, 10
 
 
 def few_labels(

@@ -63,7 +63,7 @@ def hacking(
     if judgements is not None or is_table(gold):
         return few(base, proxy, gold, judgements, nuisance)
     rewards = read_rewards(base, proxy, gold, nuisance)
-    if known_of_few(rewards.proxy.values, rewards.gold):
+    if known_of_few(rewards.proxy.values, rewards.gold, rewards.proxy.lengths):
         return few(base, proxy, gold, None, nuisance)
     pairs = complete(rewards.proxy, rewards.gold, rewards.nuisance, rewards.names, seed=seed)
     check_pairs(pairs)
