@@ -49,6 +49,7 @@ class FewLabels(Sparse):
     index: Labels
     design: Design
     predictions: Predictions
+    _least_effective = 2.0  # as expected of so many labels, not of those that were drawn
 
     @property
     def number(self) -> int:

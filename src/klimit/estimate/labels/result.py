@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-_EFFECTIVE = 2.0
 _COUNT = 24  # budgets at which the curve is read to find where it turns
 
 
@@ -78,6 +77,7 @@ class Sparse(ABC, InNotebooks):
     known: Known
     proxy: Frontier
     _what = "labels"
+    _least_effective = 10.0  # of equal weight, that a standard error should rest on
 
     @abstractmethod
     def _found(self, kl: float, *, seeing: bool) -> Powered:
@@ -153,13 +153,13 @@ class Sparse(ABC, InNotebooks):
 
     @cached_property
     def trusted_kl(self) -> float:
-        """Nats up to which bias is small and ten labels or more carry the weight."""
+        """Nats up to which bias is small and labels enough carry the weight."""
         last = min(self._reach, float(np.log(self.known.rows.lengths.max())))
         return next((kl for kl in _places(last)[::-1] if self._carried(kl)), 0.0)
 
     def _carried(self, kl: float) -> bool:
         """Whether enough labels carry the weight to see how unsure they are."""
-        return self._at(kl, seeing=True).effective >= _EFFECTIVE
+        return self._at(kl, seeing=True).effective >= self._least_effective
 
     def _sure(self, kl: float) -> bool:
         """Whether this KL is trusted."""
