@@ -42,6 +42,7 @@ def test_no_beta_and_an_endless_one_have_an_answer():
     far = hack.at(beta=1e9).gold_gain
     assert abs(far.value) < 1e-6
     assert far.low <= far.value <= far.high
+    assert hack.at(beta=np.inf).gold_gain.value == 0
     steep = hack.at(beta=0.05).gold_gain
     assert not steep.trusted
     assert steep.low <= steep.value <= steep.high

@@ -61,7 +61,9 @@ def labels(
             judgements=judgements,
         )
         if not hasattr(found, "next"):
-            raise click.UsageError(f"more than half of the samples have {gold} already")
+            raise click.UsageError(
+                f"{gold} is known of so many samples, or prompts are so few, that these are read alone"
+            )
         frame = found.next(number, kl=kl, seed=seed)
     if not frame.height:
         raise klimit.DataError(

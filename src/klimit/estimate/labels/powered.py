@@ -111,10 +111,10 @@ def _shared(lacking: Floats, labels: Labels, design: Design) -> Floats:
     How many prompts have labels is no chance of theirs: without this, each would be taken to have or
     lack the mean of what labels add.
     """
-    there = np.zeros(len(lacking), dtype=bool)
-    there[labels.prompts[labels.group[design.round == 0]]] = True
     if design.chosen == 1:
         return np.zeros(len(lacking))
+    there = np.zeros(len(lacking), dtype=bool)
+    there[labels.prompts[labels.group[design.round == 0]]] = True
     return np.asarray(lacking[there].mean() * (design.chosen - there))
 
 

@@ -134,7 +134,7 @@ class Hacking(InNotebooks):
                 f"{beyond(bands.trusted_kl)}: what is corrected may be wrong "
                 "three times as much, up to what any policy at this KL can lose and gain"
             )
-        low, high = (np.where(budget == 0, 0.0, x) for x in (low, high))
+        value, low, high = (np.where(budget == 0, 0.0, x) for x in (value, low, high))
         worst, best = self._range_limits()
         low = np.minimum(np.maximum(low, worst), value)
         high = np.maximum(np.minimum(high, best), value)
