@@ -47,7 +47,7 @@ def rng_of(*key: Any) -> np.random.Generator:
 
 def errors(law: Law, prompts: int, samples: int, labels: float, seed: int, rep: int) -> list[Any]:
     """(value, low, high) of every error, gold known of a share `labels` of each prompt's samples."""
-    from klimit.estimate.ensembles.errors import errors_with_gold
+    from klimit.estimate.ensembles.errors import errors_with_gold, errors_without_gold
     from klimit.estimate.ensembles.moments import moments
     from klimit.estimate.ensembles.panel import panel
 
@@ -56,7 +56,8 @@ def errors(law: Law, prompts: int, samples: int, labels: float, seed: int, rep: 
     if labels < 1:
         data["gold"][:, int(labels * samples) :] = np.nan
     found = panel(data, None, "gold", "pooled")
-    seen = errors_with_gold(moments(found, with_gold=True), found.names, 0.95)
+    alone = errors_without_gold(moments(found, with_gold=False), found.names, 0.95)
+    seen = errors_with_gold(moments(found, with_gold=True), alone, 0.95)
     return [_three(getattr(seen, name)) for name in ERRORS]
 
 

@@ -46,7 +46,8 @@ class Cell:
 
 
 TENTH = [Cell("tenth", law, 60, ("random",), 6) for law in HELD_OUT]
-TENTH.insert(4, Cell("tenth", "length-confounded", 60, ("random",), 6, nuisance=True))
+TENTH.insert(5, Cell("tenth", "length-confounded", 60, ("random",), 6, nuisance=True))
+MORE = [Cell("more", "Gaussian", 60, ("random",), labels, (0.25,)) for labels in (16, 38, 54)]
 FEW = [
     Cell("few", "Gaussian", 200, ("one a prompt", "chosen", "half and half"), 200, (0.25,)),
     Cell("few", "0/1 gold", 200, ("one a prompt", "chosen", "half and half"), 200, (0.25,)),
@@ -57,7 +58,7 @@ FEW = [
 PAIRS = [
     Cell("pairs", "Gaussian", number, ("random", "chosen"), 400, (0.25,)) for number in (60, 200)
 ]
-CELLS = [*TENTH, *FEW, *PAIRS]
+CELLS = [*TENTH, *MORE, *FEW, *PAIRS]
 SAMPLES = 64
 
 
@@ -82,7 +83,7 @@ def repetition(cell: Cell, seed: int) -> dict[str, Any]:
                 truths = {kl: (law.truth(prompts, kl), of_population(law, kl)) for kl in cell.kl}
             for kl in cell.kl:
                 said = _say(found, *truths[kl], kl)
-                if cell.part == "tenth":
+                if cell.part in ("tenth", "more"):
                     best = _best_mean(cell, expected, proxy, nuisance, prompts)
                     said |= _with_best(found, best, kl)
                 out[f"{way} {kl:g}"] = said
@@ -274,10 +275,10 @@ class Cache:
         return np.array(kept, dtype=float)
 
 
-def tenth_rows(look: Callable[..., Floats]) -> list[list[str]]:
-    """A tenth of each prompt's samples labelled at random."""
+def random_rows(cells: list[Cell], look: Callable[..., Floats]) -> list[list[str]]:
+    """A share of each prompt's samples labelled at random."""
     lines = []
-    for cell in TENTH:
+    for cell in cells:
         for kl in cell.kl:
 
             def get(name: str, cell: Cell = cell, kl: float = kl) -> Floats:
@@ -288,12 +289,16 @@ def tenth_rows(look: Callable[..., Floats]) -> list[list[str]]:
                  for n in ("fixed", "drawn")} for way in ("with", "best")
             )  # fmt: skip
             allowed = np.median(get("drawn allowed"))
+            true = (
+                1 - get(f"{n} with error").std() / get(f"{n} without error").std()
+                for n in ("fixed", "drawn")
+            )
             lines.append([
-                cell.law + (", length known" if cell.nuisance else ""), f"{kl:g}",
+                cell.law + (", length known" if cell.nuisance else ""), f"{cell.labels}", f"{kl:g}",
                 f"{get('truth')[0]:.3f}", f"{get('fixed with error').mean():+.3f}",
                 *(_share(get(f"{n} {way} in")) for way in ("with", "without") for n in ("fixed", "drawn")),
-                *(f"{x[n]:.0%}" for x in (short, best) for n in ("fixed", "drawn")),
-                f"{allowed:.0%}", f"{short['drawn'] / allowed:.0%}",
+                *(f"{short[n]:.0%}" for n in short), *(f"{x:.0%}" for x in true),
+                *(f"{best[n]:.0%}" for n in best), f"{allowed:.0%}", f"{short['drawn'] / allowed:.0%}",
                 f"{np.median(get('drawn all labelled')):.0%}", _share(get("trusted")),
             ])  # fmt: skip
     return lines
@@ -340,7 +345,8 @@ open by {margin:.0f} points. *These*: for these very prompts. *Drawn*: for the p
 
 ## A tenth of each prompt's samples labelled
 
-60 prompts, 6 labels each at random. *Shorter* compares median lengths with and without the proxy.
+60 prompts, 6 labels each at random. *Shorter* compares median lengths with and without the proxy, and
+*in truth* the standard deviations of the errors of both.
 *Best*: with the best prediction there is, the mean of gold given all that is known and what is not
 (each prompt's own law), which no estimate from these labels can be shorter than. *Allowed*: how much
 shorter the split of the variance and the correlation of proxy and gold allow for drawn prompts, the
@@ -349,6 +355,10 @@ interval would be if every sample had a label (`split(kl).possible`). *Trusted*:
 in which this KL is trusted; coverage elsewhere is not promised.
 
 {tenth}
+
+## More labels
+
+{more}
 
 ## 200 labels and fewer
 
@@ -367,9 +377,9 @@ the win rate over a base draw, less one half; *random* pairs, or *chosen* by
 {pairs}
 """
 
-TENTH_HEAD = ["law", "KL", "truth", "bias", "covers: these", "drawn", "alone: these", "drawn",
-              "shorter: these", "drawn", "best: these", "drawn", "allowed: drawn", "reached",
-              "all labelled", "trusted"]  # fmt: skip
+RANDOM_HEAD = ["law", "labels each", "KL", "truth", "bias", "covers: these", "drawn", "alone: these",
+               "drawn", "shorter: these", "drawn", "in truth: these", "drawn", "best: these", "drawn",
+               "allowed: drawn", "reached", "all labelled", "trusted"]  # fmt: skip
 FEW_HEAD = ["law", "labels over prompts", "how", "truth", "bias", "covers: these", "drawn",
             "half length: these", "drawn", "alone: these", "labels needed", "trusted"]  # fmt: skip
 
@@ -385,7 +395,7 @@ def table(head: list[str], lines: list[list[str]]) -> str:
 @click.option("--start", default=0, help="First repetition, to share the work.")
 @click.option("--seconds", default=1e9, help="Stop after so long; the same command goes on.")
 @click.option("--partial", is_flag=True, help="Write the table when time is up, of what is done.")
-@click.option("--parts", default="tenth,few,pairs", show_default=True)
+@click.option("--parts", default="tenth,more,few,pairs", show_default=True)
 @click.option("--cache", default=".labels_check.jsonl", show_default=True)
 @click.option("--output", default="docs/tables/labels.md", show_default=True)
 def main(
@@ -419,7 +429,9 @@ def main(
     page = TEXT.format(
         command=command, least=min(counts), most=max(counts),
         margin=100 * 1.96 * (0.95 * 0.05 / min(counts)) ** 0.5,
-        tenth=table(TENTH_HEAD, tenth_rows(look)), few=table(FEW_HEAD, few_rows(FEW, look)),
+        tenth=table(RANDOM_HEAD, random_rows(TENTH, look)),
+        more=table(RANDOM_HEAD, random_rows(MORE, look)),
+        few=table(FEW_HEAD, few_rows(FEW, look)),
         pairs=table(FEW_HEAD, few_rows(PAIRS, look)),
     )  # fmt: skip
     click.echo(write_page(output, page), nl=False)

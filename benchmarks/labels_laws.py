@@ -128,6 +128,17 @@ def _turning(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Floats, 
     return u, u - 0.35 * u**2 + 0.3175**0.5 * rng.normal(size=shape), None
 
 
+def _bent(u: Floats) -> Floats:
+    return np.asarray(u - 1.2 * np.maximum(u - 1.2, 0) ** 2)
+
+
+def _turning_sharply(
+    rng: np.random.Generator, shape: tuple[int, int]
+) -> tuple[Floats, Floats, None]:
+    u = rng.normal(size=shape)
+    return u, _bent(u) + 0.5 * rng.normal(size=shape), None
+
+
 def _length(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Floats, Floats, Floats]:
     quality, length, noise = rng.normal(size=(3, *shape))
     return (quality + 0.6 * length) / 1.36**0.5, quality - 0.1 * length + 0.2 * noise, length
@@ -144,6 +155,7 @@ HELD_OUT = {
         Pair("Gaussian", _gaussian, NORMAL, lambda u: 0.8 * u),
         Pair("heavy-tailed error", _heavy, _HEAVY[0], lambda u: np.interp(u, GRID, _HEAVY[1])),
         Pair("non-monotone gold", _turning, NORMAL, lambda u: u - 0.35 * u**2),
+        Pair("gold turns sharply", _turning_sharply, NORMAL, _bent),
         Pair("length-confounded", _length, NORMAL, lambda u: 0.94 / 1.36**0.5 * u),
         Pair("0/1 gold", _coins, NORMAL, lambda u: 2.5 * u, binary=True),
     )

@@ -14,11 +14,12 @@ from klimit import ArgumentError, Estimate, theory
 from klimit.estimate.ensembles.aggregates import aggregates, learned
 from klimit.estimate.ensembles.errors import (
     _agreed,
-    _agreements,
+    _correlation,
     _efficiencies,
     _multiplier,
     _with_gold,
     errors_with_gold,
+    errors_without_gold,
 )
 from klimit.estimate.ensembles.gains import Curve
 from klimit.estimate.ensembles.moments import moments
@@ -44,7 +45,8 @@ def blind():
 def seen(data, *, scale="none", gold="gold"):
     """Errors and nothing else."""
     found = panel(data, None, gold, scale)
-    return errors_with_gold(moments(found, with_gold=True), found.names, 0.95)
+    alone = errors_without_gold(moments(found, with_gold=False), found.names, 0.95)
+    return errors_with_gold(moments(found, with_gold=True), alone, 0.95)
 
 
 # ---- errors
@@ -64,7 +66,7 @@ def covariances(draw):
 def test_errors_are_those_of_the_theory_room(s):
     members = len(s) - 1
     apart, tau2, floor, variance, _ = _with_gold(s)
-    rho, efficiency = _agreements(s)[1], _efficiencies(s)[0]
+    rho, efficiency = _correlation(s)[0], _efficiencies(s)[0]
     assert_allclose(floor, rho * tau2)
     assert_allclose(apart, tau2 * (1 - rho))
     left = floor + tau2 * (1 - rho) / members

@@ -67,7 +67,7 @@ def test_a_sum_of_tiltings_adds_up_whatever_they_gain(few):
     predicted = few.hacking("mean").predictions.seeing
     whole = blend(rows, parts, predicted)
     gold = np.random.default_rng(0).normal(size=len(predicted))
-    for ask in ("gain", "plain_gain", "gain_without"):
+    for ask in ("gain", "gain_without"):
         each = [times * getattr(part, ask)(gold) for times, part in parts]
         assert_allclose(getattr(whole, ask)(gold), sum(each), atol=1e-12)
     spent = sum(times * part.per_nat(predicted) * part.kl for times, part in parts)
@@ -177,3 +177,18 @@ def test_fewer_than_fifty_labels_are_read_by_themselves():
     found = klimit.ensemble(labelled(6, 20, 16, 2), gold="gold", penalty=0.5)
     assert isinstance(found.hacking("mean"), klimit.Hacking)
     assert any("rest on those alone" in note for note in found.notes)
+
+
+def test_what_normal_rewards_would_gain_is_not_told_where_golds_limit_is_not_trusted(few):
+    assert not few.limit.gain(1.0).trusted
+    assert all(np.isnan(row.normal) for row in few.by_size(1.0))
+    assert few.members_needed(1.0)["normal"].null_count() == MEMBERS
+    for row in few.to_dict(1.0)["sizes"]:
+        assert row["normal"]["value"] is None
+
+
+def test_gold_of_too_few_prompts_says_in_how_many_it_is_needed():
+    data = normal_ensemble(np.random.default_rng(2), 9, 64)
+    data["gold"][:, 16:] = np.nan
+    with pytest.raises(klimit.ArgumentError, match="in ten prompts"):
+        klimit.ensemble(data, gold="gold").gold_gain(0.25)

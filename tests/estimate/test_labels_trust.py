@@ -103,3 +103,15 @@ def test_too_few_labels_to_predict_by_are_read_alone_where_most_samples_have_one
     assert found.gold_gain(0.1).value > 0
     with pytest.raises(klimit.DataError, match="Few gold labels: 145 samples of 5 prompts"):
         klimit.hacking(proxy, gold=labelled(rng, proxy + noise, 0.45))
+
+
+def test_the_proxy_is_not_credited_with_what_nearly_all_labels_say_without_it():
+    rng = np.random.default_rng(4)
+    proxy = rng.normal(size=(60, 16))
+    gold = 0.7 * proxy + 0.51**0.5 * rng.normal(size=proxy.shape)
+    hack = klimit.hacking(proxy, gold=labelled(rng, gold, 0.85))
+    alone, whole = hack.without_proxy(0.2), klimit.hacking(proxy, gold=gold).gold_gain(0.2)
+    assert alone.high - alone.low < 1.25 * (whole.high - whole.low)  # 1.5 when residuals were noise
+    split = hack.split(0.2)
+    assert split.saved < 0.2
+    assert split.allowed <= split.possible

@@ -99,6 +99,35 @@ def test_few_labels_are_drawn_as_far_as_they_are_trusted(ax, what):
     assert_allclose(alone, few.without_proxy(kl).value)
 
 
+def test_few_labels_past_trust_are_dotted_and_have_no_band(ax):
+    gold, error = rewards(4)
+    known = gold.copy()
+    known[:, 6:] = np.nan
+    few = klimit.hacking(gold + error, gold=known)
+    asked = 2 * few.trusted_kl
+    few.plot(ax, kl=asked)
+    (solid,) = [one for one in ax.lines if str(one.get_label()).endswith("is optimised")]
+    (dotted,) = [
+        one for one in ax.lines if one.get_color() == solid.get_color() and one is not solid
+    ]
+    assert solid.get_xdata()[-1] == dotted.get_xdata()[0] == pytest.approx(few.trusted_kl)
+    assert dotted.get_xdata()[-1] == pytest.approx(asked)
+    (band,) = ax.collections
+    assert band.get_paths()[0].vertices[:, 0].max() == pytest.approx(few.trusted_kl)
+    assert any(text.get_text().startswith("trusted to") for text in ax.texts)
+
+
+def test_few_labels_that_are_trusted_nowhere_are_drawn_as_such(ax):
+    rng = np.random.default_rng(0)
+    proxy = rng.normal(size=(120, 3))
+    gold = np.where(rng.random(proxy.shape) < 0.3, proxy + rng.normal(size=proxy.shape), np.nan)
+    few = klimit.hacking(proxy, gold=gold)
+    assert few.trusted_kl == 0
+    few.plot(ax)
+    assert [label for label in ax.get_legend_handles_labels()[1] if "not trusted" in label]
+    assert not ax.collections
+
+
 def test_a_run_stands_in_both_rewards_beside_what_was_foretold(ax):
     whole = klimit.read(Path(__file__).parents[2] / "examples" / "train" / "overoptimized.parquet")
     run = klimit.hacking(whole, proxy="lexicon", gold="quality").run

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from klimit.estimate.ensembles import Ensemble
 
 NO_GOLD = "needs gold rewards of some of these samples"
+_NO_LIMIT = "gold's limit is flat or not trusted there"
 _PAIR = ("gold_gain", "over_mean", "own_gain", "beta")
 ERRORS = (
     *("disagreement", "agreed_share", "multiplier", "multiplier_limit", "error_variance"),
@@ -48,13 +49,13 @@ def record(found: Ensemble, kl: Sequence[float] | None = None, *, read: str = ""
             {
                 "kl": at, "members": row.members, "subsets": row.subsets,
                 "gold_gain": row.gold_gain.to_dict(), "gained": row.gained.to_dict(),
-                "normal": row.normal,
+                "normal": number(row.normal, _NO_LIMIT),
             }
             for row in (found.by_size(at) if gold else [])
         ],
         "bounds": [
             {
-                name: x if name == "kl" else number(x, "gold's limit is flat or not trusted there")
+                name: x if name == "kl" else number(x, _NO_LIMIT)
                 for name, x in bound.items()
             }
             for bound in (found.bounds(asked).to_dicts() if gold else [])

@@ -36,10 +36,6 @@ class Blend(Tilting):
 
     parts: tuple[tuple[float, Tilting], ...]
 
-    def plain_gain(self, gold: Floats) -> Floats:
-        """(prompts,) gain without the correction of bias."""
-        return np.asarray(sum(times * part.plain_gain(gold) for times, part in self.parts))
-
     def gain_without(self, gold: Floats) -> Floats:
         """(samples,) plain gain of the sample's prompt without the sample."""
         return np.asarray(sum(times * part.gain_without(gold) for times, part in self.parts))
@@ -49,7 +45,7 @@ class Blend(Tilting):
         return 1.0
 
 
-def fixed(rows: Rows, coefficient: Floats) -> Blend:
+def by_rule(rows: Rows, coefficient: Floats) -> Blend:
     """A rule whose coefficients of gold are known without any tilt, such as best-of-N.
 
     Parameters
@@ -123,10 +119,5 @@ def add_up(
     """
     whole = blend(rows, parts, predictions.seeing)
     found = powered(whole, labels, design, predictions)
-    lift = float(curve.value[0]) - float(np.sort(whole.gain(smooth(predictions))).mean())
+    lift = float(curve.value[0]) - float(np.sort(whole.gain(predictions.smooth)).mean())
     return Sum(found, lift, two_sided(curve.wrong, curve.bend)[:, 0])
-
-
-def smooth(predictions: Predictions) -> Floats:
-    """(samples,) predicted gold without what a prompt's own labels add, which labels correct."""
-    return np.asarray(predictions.seeing - predictions.seeing_own)

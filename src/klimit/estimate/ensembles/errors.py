@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,18 +128,21 @@ class Errors:
         return pl.DataFrame(columns)
 
 
-def errors_with_gold(found: Moments, names: tuple[str, ...], level: float) -> Errors:
-    """Errors against gold, from prompts with two gold labels or more."""
+def errors_with_gold(found: Moments, alone: Errors, level: float) -> Errors:
+    """Errors against gold, from prompts with two gold labels or more.
+
+    Parameters
+    ----------
+    alone : of all samples, labelled or not, which show how far members agree
+    """
     members = found.members
     part = found.estimate(_with_gold, level)
-    shared = _shares(found, _agreements, level, members)
     reached = _shares(found, _efficiencies, level)
-    return Errors(
-        disagreement=_at_least_zero(part[0]), agreed_share=shared[0],
-        multiplier=_multiplier(shared[0], members), multiplier_limit=_endless(shared[0]),
-        error_variance=_at_least_zero(part[1]), correlation=shared[1], floor=part[2],
+    return replace(
+        alone, disagreement=_at_least_zero(part[0]), error_variance=_at_least_zero(part[1]),
+        correlation=_shares(found, _correlation, level, members)[0], floor=part[2],
         gold_variance=_at_least_zero(part[3]), efficiency=reached[0],
-        efficiency_limit=_at_most_one(part[4]), efficiency_one=reached[1], names=names,
+        efficiency_limit=_at_most_one(part[4]), efficiency_one=reached[1],
         accuracy=_shares(found, _accuracy, level), slope=found.estimate(_slope, level),
         pairs=_square(_shares(found, _pairs, level), members), prompts=len(found.prompts),
     )  # fmt: skip
@@ -216,11 +219,11 @@ def _with_gold(s: Floats) -> Floats:
     return np.stack([tau2 - floor, tau2, floor, gold, endless], axis=-1)
 
 
-def _agreements(s: Floats) -> Floats:
-    """Mean correlation between two members, and between their errors."""
+def _correlation(s: Floats) -> Floats:
+    """Mean correlation between errors of two members."""
     _, _, own, shared = _against_gold(s)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.stack([_agreed(s[..., :-1, :-1])[..., 0], shared / own], axis=-1)
+        return np.asarray((shared / own)[..., None])
 
 
 def _efficiencies(s: Floats) -> Floats:

@@ -6,9 +6,10 @@ frontier, so that what a group of prompts moves one by can be set against what i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -150,26 +151,12 @@ class Curve:
     @classmethod
     def mean(cls, curves: Sequence[Curve]) -> Curve:
         """The mean of several."""
-        first = curves[0]
-        return replace(
-            first,
-            value=np.mean([c.value for c in curves], axis=0),
-            moves=np.mean([c.moves for c in curves], axis=0),
-            wrong=np.mean([c.wrong for c in curves], axis=0),
-            bend=np.mean([c.bend for c in curves], axis=0),
-            signed=np.mean([c.signed for c in curves], axis=0),
-            trusted_kl=min(c.trusted_kl for c in curves),
-        )
+        return _combined(curves, lambda parts: np.mean(parts, axis=0))
 
     def blended(self, other: Curve, share: float, *, value: Floats) -> Curve:
         """So much of another and the rest of this, with a value of its own."""
-        return replace(
-            self, value=value, moves=share * other.moves + (1 - share) * self.moves,
-            wrong=share * other.wrong + (1 - share) * self.wrong,
-            bend=share * other.bend + (1 - share) * self.bend,
-            signed=share * other.signed + (1 - share) * self.signed,
-            trusted_kl=min(self.trusted_kl, other.trusted_kl),
-        )  # fmt: skip
+        found = _combined((self, other), lambda x: share * x[1] + (1 - share) * x[0])
+        return replace(found, value=value)
 
     def __sub__(self, other: Curve) -> Curve:
         """What this gains more: the same prompts are in both.
@@ -180,15 +167,8 @@ class Curve:
         product = np.sqrt(sizes[0] * sizes[1])
         shared = (self.moves * other.moves).sum(axis=0) / np.where(product > 0, product, 1.0)
         apart = np.sqrt(2 * np.clip(1 - shared, 0.0, 1.0) * self.wrong * other.wrong)
-        return replace(
-            self,
-            value=self.value - other.value,
-            moves=self.moves - other.moves,
-            wrong=np.hypot(self.signed - other.signed, apart),
-            bend=self.bend - other.bend,
-            signed=self.signed - other.signed,
-            trusted_kl=min(self.trusted_kl, other.trusted_kl),
-        )
+        found = _combined((self, other), lambda parts: parts[0] - parts[1])
+        return replace(found, wrong=np.hypot(found.signed, apart))
 
     def at(self, kl: Floats) -> Estimate:
         """The estimate at budgets of any shape; untrusted it has no limits."""
@@ -208,3 +188,12 @@ class Curve:
         """Between nodes; towards 0 nats all of these vanish as the root of the KL."""
         root = np.sqrt(self.kl)
         return np.asarray(np.interp(np.sqrt(kl), root, values / root) * np.sqrt(kl))
+
+
+def _combined(curves: Sequence[Curve], how: Callable[[list[Floats]], Floats]) -> Curve:
+    """One curve of several, number by number."""
+    names = ("value", "moves", "wrong", "bend", "signed")
+    parts: dict[str, Any] = {
+        name: how([getattr(curve, name) for curve in curves]) for name in names
+    }
+    return replace(curves[0], trusted_kl=min(curve.trusted_kl for curve in curves), **parts)

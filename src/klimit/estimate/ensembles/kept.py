@@ -11,7 +11,7 @@ from klimit._estimate import Estimate
 from klimit.estimate.best_of_n.order_weights import order_weights
 from klimit.estimate.best_of_n.prompts import by_prompt
 from klimit.estimate.best_of_n.ranked import ranked_pairs
-from klimit.estimate.ensembles.blend import fixed
+from klimit.estimate.ensembles.blend import by_rule
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.few import FewLabels
 from klimit.estimate.labels.powered import Powered, powered
@@ -21,7 +21,7 @@ from klimit.estimate.proxy.result import Hacking
 from klimit.estimate.samples import nearly_all
 from klimit.estimate.tuning import tune, tuned_mean
 
-_EFFECTIVE = 10.0  # labels of equal weight that what is kept should rest on
+_LEAST_EFFECTIVE = 10.0  # labels of equal weight that what is kept should rest on
 
 Kept = tuple[int | None, Estimate, bool]
 """The N, gold gain of best-of-N whose N other prompts chose, whether it is the largest looked at."""
@@ -48,7 +48,7 @@ def best_n_of_few(few: FewLabels) -> Kept:
     sizes, found = [1], []
     for size in _sizes(nearly_all(rows.lengths))[1:]:
         kept = kept_by_labels(few, size)
-        if kept.effective < _EFFECTIVE:
+        if kept.effective < _LEAST_EFFECTIVE:
             break
         sizes.append(size)
         found.append(kept)
@@ -66,9 +66,8 @@ def best_n_of_few(few: FewLabels) -> Kept:
 def kept_by_labels(few: FewLabels, size: int) -> Powered:
     """What best-of-`size` selected by the proxy keeps of gold, by labels and predictions."""
     rows = few.known.rows
-    return powered(
-        fixed(rows, _coefficient(rows, size)), few.index, few.design, few.predictions
-    )  # fmt: skip
+    rule = by_rule(rows, _coefficient(rows, size))
+    return powered(rule, few.index, few.design, few.predictions)
 
 
 def _coefficient(rows: Rows, size: int) -> Floats:

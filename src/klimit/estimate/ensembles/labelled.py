@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from klimit._estimate import Estimate, beyond
-from klimit.estimate.ensembles.blend import Sum, add_up, smooth
+from klimit.estimate.ensembles.blend import Sum, add_up
 from klimit.estimate.ensembles.gains import Course, Curve, course
 from klimit.estimate.ensembles.moments import moments
 from klimit.estimate.ensembles.panel import Panel
@@ -23,11 +23,10 @@ from klimit.estimate.ensembles.sizes import plugin_tilt, subsets
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.designs import Design
-from klimit.estimate.labels.few import FewLabels
+from klimit.estimate.labels.few import FewLabels, predicted_pairs
 from klimit.estimate.labels.prediction import Labels, Predictions, predict
 from klimit.estimate.labels.reading import Known, proxy_frontier, read_known
 from klimit.estimate.labels.tilting import Rows, Tilting, tilting
-from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Integers, collect
 
@@ -82,10 +81,10 @@ class LabelledCourse:
     def _apart(self, first: FewLabels, second: FewLabels, kl: float) -> list[float]:
         if kl == 0 or first is second:
             return [0.0, 0.0, 0.0, 1.0]
-        sure = all(bool(few.gold_gain(kl).trusted) for few in (first, second))
+        sure = all(few._sure(kl) for few in (first, second))
         curves = [self._curve(few).only(kl) for few in (first, second)]
-        terms = [(1.0, _at(first, kl)), (-1.0, _at(second, kl))]
-        return self._told(self._sum(terms, curves[0] - curves[1]), sure)
+        terms = [(1.0, first._tilting(kl)), (-1.0, second._tilting(kl))]
+        return self._limits(self._sum(terms, curves[0] - curves[1]), sure)
 
     def sizes(
         self, members: Floats, singles: Sequence[FewLabels], whole: FewLabels, kl: float
@@ -96,8 +95,11 @@ class LabelledCourse:
         """
         number = len(members)
         edge = min(few.trusted_kl for few in (*singles, whole))
-        sure = all(bool(few.gold_gain(kl).trusted) for few in (*singles, whole))
-        ends = {1: _mean([_at(few, kl) for few in singles]), number: _mean([_at(whole, kl)])}
+        sure = all(few._sure(kl) for few in (*singles, whole))
+        ends = {
+            1: _mean([few._tilting(kl) for few in singles]),
+            number: _mean([whole._tilting(kl)]),
+        }
         curves = {
             1: Curve.mean([self._curve(few).only(kl) for few in singles]),
             number: self._curve(whole).only(kl),
@@ -113,11 +115,11 @@ class LabelledCourse:
                 means = [members[list(some)].mean(axis=0)[self.order] for some in chosen]
                 terms = _mean([self._plain(values, kl, factor) for values in means])
                 curve = self._between(terms, ends, curves, near)
-            gain = self._told(self._sum(terms, curve), sure)
+            gain = self._limits(self._sum(terms, curve), sure)
             minus = [(-times, part) for times, part in ends[1]]
             more = [0.0, 0.0, 0.0, float(sure)]
             if size > 1:
-                more = self._told(self._sum([*terms, *minus], curve - curves[1]), sure)
+                more = self._limits(self._sum([*terms, *minus], curve - curves[1]), sure)
             found[size] = self._estimate(gain, edge), self._estimate(more, edge)
         found[number] = whole.gold_gain(kl), found[number][1]  # as it is told elsewhere
         return found
@@ -132,13 +134,9 @@ class LabelledCourse:
     @cached_property
     def _predicted(self) -> Course:
         """Predicted gold as if it were gold, whose bias `klimit.hacking` corrects."""
-        known, gold = self.known, smooth(self._predictions)
-        pairs = Pairs(
-            known.rows.proxy, gold, None, known.rows.lengths, known.ids, ("", known.gold_name, ""),
-            len(known.ids), len(gold), 0, 0, 0, 0,
-        )  # fmt: skip
+        pairs = predicted_pairs(self.known, self._predictions)
         settings = replace(self.settings, reward_range=None, range_implied=False)
-        return Course(np.arange(len(gold)), pairs, settings)
+        return Course(np.arange(len(pairs.gold)), pairs, settings)
 
     @cached_property
     def _curves(self) -> dict[str, Curve]:
@@ -155,7 +153,7 @@ class LabelledCourse:
         rows = self.known.rows
         return add_up(rows, terms, curve, self.index, self.design, self._predictions)
 
-    def _told(self, found: Sum, sure: bool) -> list[float]:
+    def _limits(self, found: Sum, sure: bool) -> list[float]:
         """Value, low, high, and whether they are trusted."""
         return [*found.limits(self.settings.level), float(sure)]
 
@@ -184,7 +182,7 @@ class LabelledCourse:
         self, terms: Terms, ends: dict[int, Terms], curves: dict[int, Curve], near: float
     ) -> Curve:
         """What the correction of predicted gold would be, between that of one member and of all."""
-        gold, first, last = smooth(self._predictions), min(ends), max(ends)
+        gold, first, last = self._predictions.smooth, min(ends), max(ends)
         share = {first: near, last: 1 - near}
 
         def own(some: Terms) -> float:
@@ -237,10 +235,6 @@ def _as_proxy(known: Known, found: Panel, order: Integers, values: Floats, name:
         whole=RewardColumn(everywhere, grouped.lengths, grouped.ids, name, {}),
         column=RewardColumn(values[order], lengths, known.ids, name, {}),
     )  # fmt: skip
-
-
-def _at(few: FewLabels, kl: float) -> Tilting:
-    return tilting(few.known.rows, float(few.proxy.curve.at_kl(kl).tilt))
 
 
 def _mean(parts: Sequence[Tilting]) -> Terms:

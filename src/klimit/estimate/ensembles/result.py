@@ -37,8 +37,8 @@ _ROUND = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 class Size:
     """A mean of so many members: `gold_gain`, and `gained` over one member, at one budget.
 
-    `normal` is what normal rewards with these errors would gain: their efficiency times gold's limit,
-    or times ``sqrt(2 kl var(gold))`` where that limit is not trusted.
+    `normal` is what normal rewards with these errors would gain: their efficiency times gold's limit;
+    nan where that limit is not trusted.
     """
 
     members: int
@@ -193,7 +193,7 @@ class Ensemble(InNotebooks):
                     label = name if part == "value" else f"{name}_{part}"
                     found[label] = x if math.isfinite(x) else None
             share = float(row.gold_gain.value) / limit if limit > 0 else None
-            normal = row.normal if math.isfinite(limit) else None
+            normal = row.normal if math.isfinite(row.normal) else None
             trusted = bool(row.gold_gain.trusted)
             rows.append(found | {"normal": normal, "share": share, "trusted": trusted})
         types: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64)
@@ -208,10 +208,7 @@ class Ensemble(InNotebooks):
         return self._sized[kl]
 
     def _by_size(self, kl: float) -> list[Size]:
-        limit, variance = self._trusted_limit(np.asarray(kl)).item(), self.errors.gold_variance
-        assert variance is not None
-        if not math.isfinite(limit):
-            limit = math.sqrt(2 * kl * float(variance.value))
+        limit = self._trusted_limit(np.asarray(kl)).item()
         if kl == 0:
             nothing = Estimate(0.0, 0.0, 0.0, self.settings.level)
             found = dict.fromkeys(range(1, len(self.names) + 1), (nothing, nothing))
@@ -313,8 +310,9 @@ class Ensemble(InNotebooks):
     def _course(self) -> Any:
         if self.course is None:
             raise ArgumentError(
-                "this needs gold rewards, two of a prompt or more; give klimit.ensemble gold=, the "
-                "reward that counts, for these samples or some of them."
+                "this needs gold rewards, two of a prompt or more, and in ten prompts where not all samples "
+                "have one; give klimit.ensemble gold=, the reward that counts, for these samples or some of "
+                "them."
             )
         return self.course
 

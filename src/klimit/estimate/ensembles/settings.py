@@ -47,15 +47,8 @@ def recommendation(hack: Hacking | FewLabels) -> Recommendation:
     n, kept, largest = best_n_of_few(hack) if isinstance(hack, FewLabels) else best_n(hack)
     return Recommendation(
         kl=stop,
-        at_the_end=known and not _turns(hack),
+        at_the_end=known and not hack.turns,
         beta=hack.beta(place) if known else nothing,
         gold_gain=hack.gold_gain(place) if known else nothing,
         n=n, best_of_n=kept, largest_n=largest,
     )  # fmt: skip
-
-
-def _turns(hack: Hacking | FewLabels) -> bool:
-    """Whether gold is highest before the end of the trusted range."""
-    if isinstance(hack, FewLabels):
-        return bool(float(hack.stop_kl.value) < hack.trusted_kl * (1 - 1e-9))
-    return hack.turns

@@ -25,6 +25,7 @@ from klimit.estimate.result import Frontier
 if TYPE_CHECKING:
     import polars as pl
 
+    from klimit.estimate.proxy.pairs import Pairs
     from klimit.estimate.proxy.result import Hacking
 
 
@@ -107,20 +108,12 @@ class FewLabels(Sparse):
 
         Without what a prompt's own labels add: those are in the part that labels correct.
         """
-        from klimit.estimate.proxy.pairs import Pairs
         from klimit.estimate.proxy.verb import along
 
-        rows = self.known.rows
-        smooth = self.predictions.seeing - self.predictions.seeing_own
-        size, count = len(smooth), rows.prompts
-        pairs = Pairs(
-            rows.proxy, smooth, None, rows.lengths, self.known.ids, (*self.names, ""), count, size,
-            0, 0, 0, 0,
-        )  # fmt: skip
         settings = replace(
             self.proxy.settings, reward=self.names[1], reward_range=None, range_implied=False
         )
-        return along(pairs, settings, spread=self._spread)
+        return along(predicted_pairs(self.known, self.predictions), settings, spread=self._spread)
 
     @cached_property
     def _spread(self) -> float:
@@ -149,6 +142,18 @@ class FewLabels(Sparse):
     def _bent(self, kl: Floats) -> tuple[Floats, Floats]:
         bands = self._predicted.readings.bands
         return bands.at(bands.signed_wrong, kl), bands.at(bands.bend, kl)
+
+
+def predicted_pairs(known: Known, predictions: Predictions) -> Pairs:
+    """The proxy with predicted gold, as if every sample had been read."""
+    from klimit.estimate.proxy.pairs import Pairs
+
+    rows, size = known.rows, len(known.rows.proxy)
+    names = (known.column.name, known.gold_name, "")
+    return Pairs(
+        rows.proxy, predictions.smooth, None, rows.lengths, known.ids, names, rows.prompts, size, 0, 0,
+        0, 0,
+    )  # fmt: skip
 
 
 def correlation(labels: Labels, proxy: Floats, level: float) -> Estimate:

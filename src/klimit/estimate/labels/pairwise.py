@@ -108,8 +108,8 @@ class Pairing:
             freedom_drawn=freedom, freedom_fixed=max(2 * fixed**2 / doubt, 1.0),
             skew_fixed=ratio(third + float((cluster**3).sum()), fixed**1.5),
             labels=spread / prompts**2, samples=float(inside.sum()) / prompts**2,
-            effects=effects, correction=correction / prompts,
-            effective=effective_number(coefficient * times),
+            effects=effects, effective=effective_number(coefficient * times),
+            correction=correction / prompts,
         )  # fmt: skip
 
     def _weights(self, coefficient: Floats, rows: Rows) -> tuple[Floats, float]:

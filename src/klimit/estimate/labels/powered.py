@@ -42,8 +42,8 @@ class Powered:
     labels : the part of both that comes from samples without a label
     samples : the part that comes from which samples were drawn, were all of them labelled
     effects : (prompts,) what each prompt counts with
-    correction : what the correction of bias moved, as far as gold is predicted
     effective : how many labels of equal weight carry the gain
+    correction : what the correction of bias moved a win rate; 0 for gold, whose is known elsewhere
     """
 
     gain: float
@@ -55,40 +55,34 @@ class Powered:
     labels: float
     samples: float
     effects: Floats
-    correction: float
     effective: float
+    correction: float = 0.0
 
 
 def powered(
     tilted: Tilting, labels: Labels, design: Design, predictions: Predictions, *,
     seeing: bool = True,
 ) -> Powered:  # fmt: skip
-    """The prediction-powered gain at a tilt; without the proxy's prediction if not `seeing`."""
-    rows, place = tilted.rows, labels.place
-    coefficient = tilted.coefficient
-    weighing = design.weigh(coefficient[place])
-    blind, more = predictions.blind, predictions.seeing - predictions.blind
-    c, d = tuned(
-        labels, coefficient[place] ** 2 * weighing.excess, labels.gold - blind[place], more[place],
-        seeing=seeing,
-    )  # fmt: skip
-    predicted = blind + d[rows.prompt] * more
-    residual = labels.gold - predicted[place] - c[labels.prompts][labels.group]
-    own = predictions.blind_own + d[rows.prompt] * (predictions.seeing_own - predictions.blind_own)
-    pseudo = predicted + (1 / design.chosen - 1) * own  # it stands for prompts without labels too
-    pseudo[place] += weighing.times * residual
-    gains, slope = tilted.gain(pseudo), tilted.per_nat(pseudo)
-    square = squares(rows, place, residual)
-    inside, third = _inside(tilted, predicted, slope)
-    noise = float((coefficient**2 * square).sum())
-    parts = _label_parts(coefficient, residual, square, own, labels, design, weighing)
+    """The prediction-powered gain at a tilt; without the proxy's prediction if not `seeing`.
+
+    What samples vary is read from the proxy's prediction in either case: gold that moves with the proxy
+    varies with the KL that is spent, and is not noise beside it.
+    """
+    rows = tilted.rows
+    weighing = design.weigh(tilted.coefficient[labels.place])
+    fitted = _fitted(tilted, labels, design, weighing, predictions, seeing=seeing)
+    best = fitted if seeing else _fitted(tilted, labels, design, weighing, predictions, seeing=True)
+    gains, slope = tilted.gain(fitted.pseudo), tilted.per_nat(best.pseudo)
+    inside, third = _inside(tilted, best.gold, slope)
+    noise = float((tilted.coefficient**2 * best.square).sum())
+    parts = _label_parts(tilted.coefficient, fitted, labels, design, weighing)
     prompts, spare = rows.prompts, np.maximum(rows.lengths - 1, 1)
     fixed = float(inside.sum()) + noise + parts.total
     doubt = float((2 * inside**2 / spare).sum()) + parts.doubt
-    plain = tilted.gain(predicted) - slope * tilted.kl
-    lacking = tilted.gain(pseudo - predicted + own)  # what prompts without labels have not
-    effects = gains - slope * tilted.kl + _shared(lacking, labels, design)
+    lacking = fitted.pseudo - fitted.gold + fitted.own  # what prompts without labels have not
+    effects = gains - slope * tilted.kl + _shared(tilted.gain(lacking), labels, design)
     drawn, freedom = between_prompts(effects)
+    plain = tilted.gain(best.gold) - slope * tilted.kl
     known = plain if design.chosen == 1 else plain[labels.prompts]  # others lack what is their own
     steady, free = between_prompts(known)
     steady = steady * len(known) / prompts + (noise + parts.total) / prompts**2
@@ -100,9 +94,43 @@ def powered(
         skew_fixed=ratio(third + parts.third, fixed**1.5),
         labels=parts.total / prompts**2, samples=(float(inside.sum()) + noise) / prompts**2,
         effects=effects,
-        effective=_effective(coefficient, labels, design, weighing),
-        correction=float((tilted.gain(predicted) - tilted.plain_gain(predicted)).mean()),
+        effective=_effective(tilted.coefficient, labels, design, weighing),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """Predictions tuned to a tilt.
+
+    Attributes
+    ----------
+    gold, own : (samples,) predicted gold, and the part of it that the prompt's own labels decide
+    pseudo : (samples,) predicted gold, corrected where there are labels
+    residual : (labels,) gold less the prediction
+    square : (samples,) its expected square
+    """
+
+    gold: Floats
+    own: Floats
+    pseudo: Floats
+    residual: Floats
+    square: Floats
+
+
+def _fitted(
+    tilted: Tilting, labels: Labels, design: Design, weighing: Weighing, predictions: Predictions, *,
+    seeing: bool,
+) -> _Fitted:  # fmt: skip
+    rows, place = tilted.rows, labels.place
+    blind, more = predictions.blind, predictions.seeing - predictions.blind
+    weight = tilted.coefficient[place] ** 2 * weighing.excess
+    c, d = tuned(labels, weight, labels.gold - blind[place], more[place], seeing=seeing)
+    gold = blind + d[rows.prompt] * more
+    own = predictions.blind_own + d[rows.prompt] * (predictions.seeing_own - predictions.blind_own)
+    residual = labels.gold - gold[place] - c[labels.prompts][labels.group]
+    pseudo = gold + (1 / design.chosen - 1) * own  # it stands for prompts without labels too
+    pseudo[place] += weighing.times * residual
+    return _Fitted(gold, own, pseudo, residual, squares(rows, place, residual))
 
 
 def _shared(lacking: Floats, labels: Labels, design: Design) -> Floats:
@@ -179,18 +207,17 @@ class _LabelParts:
 
 
 def _label_parts(
-    coefficient: Floats, residual: Floats, square: Floats, own: Floats, labels: Labels, design: Design,
-    weighing: Weighing,
-) -> _LabelParts:  # fmt: skip
+    coefficient: Floats, fitted: _Fitted, labels: Labels, design: Design, weighing: Weighing
+) -> _LabelParts:
     """What the unlabelled samples leave open.
 
     Labels at random enter by the `square` that is expected of their residuals, or as they are where
     that is more. Those that were chosen in pairs enter pair by pair: what a pair shares cancels.
     """
-    random, rows = design.round == 0, labels.rows
-    everywhere = coefficient**2 * square
-    moved = rows.sum(coefficient * own)[labels.prompts]
-    coefficient, square = coefficient[labels.place], square[labels.place]
+    random, rows, residual = design.round == 0, labels.rows, fitted.residual
+    everywhere = coefficient**2 * fitted.square
+    moved = rows.sum(coefficient * fitted.own)[labels.prompts]
+    coefficient, square = coefficient[labels.place], fitted.square[labels.place]
     weight = (coefficient**2 * weighing.excess)[random]
     seen, expected = residual[random] ** 2, square[random]
     total, doubt, third = 0.0, 0.0, 0.0

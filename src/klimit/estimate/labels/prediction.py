@@ -43,6 +43,11 @@ class Predictions:
     blind_own: Floats
     seeing_own: Floats
 
+    @property
+    def smooth(self) -> Floats:
+        """(samples,) `seeing` without what a prompt's own labels add, which labels correct."""
+        return np.asarray(self.seeing - self.seeing_own)
+
 
 def predict(rows: Rows, gold: Floats, others: Floats, random: Floats | None = None) -> Predictions:
     """Predict every sample's gold.

@@ -215,6 +215,11 @@ class Sparse(ABC, InNotebooks):
         """
         return stop_at(self._peak, self.proxy.settings.level, _beyond(0.0))
 
+    @property
+    def turns(self) -> bool:
+        """Whether gold is highest before the end of the trusted range."""
+        return bool(float(self.stop_kl.value) < self.trusted_kl * (1 - 1e-9))
+
     def to_frame(self, kl: ArrayLike | None = None) -> pl.DataFrame:
         """A row per KL: proxy gain, gold gain and its limits, the interval saved."""
         from klimit.view.labels import frame

@@ -88,11 +88,6 @@ class Tilting:
         """(prompts,) bias-corrected gain of a number that every sample has."""
         return self.rows.sum(self.coefficient * gold)
 
-    def plain_gain(self, gold: Floats) -> Floats:
-        """(prompts,) the same without the correction of bias."""
-        share = self.weight / self.total[self.rows.prompt]
-        return np.asarray(self.rows.sum(share * gold) - self.rows.mean(gold))
-
     def gain_without(self, gold: Floats) -> Floats:
         """(samples,) plain gain of the sample's prompt without the sample."""
         rows = self.rows

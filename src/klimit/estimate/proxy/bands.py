@@ -32,13 +32,13 @@ DOUBT = 0.03  # of the gold reward's spread times sqrt(2 KL), which is what its 
 # shift of the tilt, the proxy's own correction (which shows how thin the samples are, whatever the
 # corrections of gold say), and the pooled model's noise; and the same as trust counts them
 _WRONG = (0.3, 0.7, 0.5, 0.2, 1.0)
+_WARY = (0.25, 0.25, 0.25, 0.15, 0.5)
 # and of the proxy's correction, where gold is told and not where it turns: gold may bend where
 # nothing was drawn, and where the proxy's tail is exponential much was not drawn
 _BENT, _LONG = 0.3, 0.7
 # and of the bend, as a multiple of the share of the proxy's gain that few samples hide: where the far
 # samples are missing, gold looks straight and its error small at once
 _BEND = 4.0
-_WARY = (0.25, 0.25, 0.25, 0.15, 0.5)
 # past trust all of this may be wrong by three times as much: that held in 2,000 data sets
 PAST_TRUST = 3.0
 

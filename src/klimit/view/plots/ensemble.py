@@ -9,14 +9,13 @@ import numpy as np
 from klimit.estimate.ensembles.gains import Course
 from klimit.view import colours
 from klimit.view.plots import style
-from klimit.view.plots.frontier import asked, limit
+from klimit.view.plots.frontier import NODES, asked, limit, spread
 from klimit.view.plots.hacking import PLACES, along
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from klimit.estimate.ensembles.result import Ensemble
-    from klimit.estimate.labels.few import FewLabels
 
 
 def ensemble(
@@ -50,29 +49,18 @@ def ensemble(
         ax = limit(found.limit, ax, kl=end, label=f"the most {gold} that any method can gain")
     ax = style.axes(ax)
     palette = style.palette(ax)
+    nodes = NODES if whole else PLACES
     if members:
-        kls = np.linspace(0.0, 1.0, 60 if whole else PLACES) ** 2 * end
+        kls = spread(end, 0.0, nodes)
         for place, name in enumerate(found.names):
             gain = found.member(name).gold_gain(kls)
             ax.plot(kls, gain.value, color=palette.quiet, lw=0.9, alpha=0.7, zorder=1.5,
                     label="_nolegend_" if place else "one proxy alone")  # fmt: skip
     for place, name in enumerate(found.aggregates):
         color = (*palette.policies, palette.best_of_n)[place % 5]
-        draw = along if whole else _by_labels
-        draw(ax, found.hacking(name), end, color, name, "-" if place < 5 else "--")  # type: ignore[arg-type]
+        along(ax, found.hacking(name), end, color, name, "-" if place < 5 else "--", nodes)
     if not whole:
         style.named(ax, x=colours.KL, y=colours.gain(found.gold))
     ax.autoscale_view()
     style.legend(ax, "upper left")
     return ax
-
-
-def _by_labels(ax: Axes, few: FewLabels, end: float, color: str, label: str, ls: str) -> None:
-    """Gold along one aggregate by few labels, as far as it is trusted."""
-    edge = min(few.trusted_kl, end)
-    kls = edge * np.linspace(0.0, 1.0, PLACES) ** 2
-    gain = few.gold_gain(kls)
-    ax.plot(kls, gain.value, color=color, lw=1.9, ls=ls, label=style.entry(label))
-    ax.fill_between(
-        kls, gain.low, gain.high, where=np.asarray(gain.trusted), color=color, alpha=0.12, lw=0
-    )

@@ -107,11 +107,11 @@ def best(found: BestOfN, ax: Axes, end: float = np.inf, label: str = "best-of-N"
             last = spent[at]
 
 
-def spread(end: float, edge: float) -> Floats:
+def spread(end: float, edge: float, nodes: int = NODES) -> Floats:
     """Budgets from 0 to `end`, `edge` among them, closer near 0 where the frontier is steep."""
     if end <= 0:
         return np.zeros(1)
-    found = np.linspace(0.0, 1.0, NODES) ** 2 * end
+    found = np.linspace(0.0, 1.0, nodes) ** 2 * end
     return np.unique(np.append(found, edge)) if edge > 0 else found
 
 

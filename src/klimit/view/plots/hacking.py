@@ -9,7 +9,7 @@ import numpy as np
 from klimit.estimate.samples import nearly_all
 from klimit.view import colours, words
 from klimit.view.plots import style
-from klimit.view.plots.frontier import asked, best, end_of, limit, spread, trusted
+from klimit.view.plots.frontier import NODES, asked, best, end_of, limit, spread, trusted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,8 +63,8 @@ def hacking(
 def few_labels(found: Sparse, ax: Axes | None = None, *, kl: float | None = None) -> Axes:
     """How much of gold is gained where the proxy is optimised, by few labels or judgements?
 
-    Gold along the proxy's tilt with its interval, as far as it is trusted, and what the labels say
-    by themselves, whose interval is the wider one.
+    Gold along the proxy's tilt with its interval up to where it is trusted, and dotted beyond, where
+    its value is a guess; and what the labels say by themselves, whose interval is the wider one.
 
     Parameters
     ----------
@@ -75,23 +75,22 @@ def few_labels(found: Sparse, ax: Axes | None = None, *, kl: float | None = None
     -------
     matplotlib Axes
     """
-    end = min(found.trusted_kl or end_of(found.proxy), np.inf if kl is None else asked(kl))
+    end = (found.trusted_kl or end_of(found.proxy)) if kl is None else asked(kl)
+    edge = min(found.trusted_kl, end)
     proxy, gold = map(colours.unit, found.names)
     ax = style.axes(ax)
     palette = style.palette(ax)
-    kls = end * (np.arange(1, PLACES + 1) / PLACES) ** 2
-    alone, both = found.without_proxy(kls), found.gold_gain(kls)
-    for gain, color, label, dash in (
-        (alone, palette.quiet, f"by the {found.number:,} {found._what} alone", ":"),
-        (both, palette.policies[0], f"{gold} where {proxy} is optimised", "-"),
-    ):
-        ax.plot(kls, gain.value, color=color, lw=1.9, ls=dash, label=style.entry(label))
-        for ends in (gain.low, gain.high):
-            ax.plot(kls, np.where(np.isfinite(ends), ends, np.nan), color=color, lw=0.8, ls=dash)
-    ax.fill_between(kls, both.low, both.high, where=np.isfinite(both.high - both.low),
-                    color=palette.policies[0], alpha=0.16, lw=0)  # fmt: skip
+    if edge > 0:
+        kls = spread(edge, 0.0, PLACES)
+        alone = found.without_proxy(kls)
+        label = f"by the {found.number:,} {found._what} alone"
+        ax.plot(kls, alone.value, color=palette.quiet, lw=1.9, ls=":", label=style.entry(label))
+        for ends in (alone.low, alone.high):
+            ax.plot(kls, ends, color=palette.quiet, lw=0.8, ls=":")
+    along(ax, found, end, palette.policies[0], f"{gold} where {proxy} is optimised", nodes=PLACES)
     ax.axhline(0.0, color=palette.quiet, lw=0.8)
     turn(ax, found.stop_kl, end, gold)
+    trusted(ax, found.trusted_kl, end)
     unit = "chance to win" if hasattr(found, "win_rate") else found.names[1]
     style.named(ax, x=colours.KL, y=colours.gain(unit))
     style.legend(ax)
@@ -107,10 +106,13 @@ def turn(ax: Axes, stop: Estimate, end: float, gold: str) -> None:
                    (3, 4), xycoords=ax.get_xaxis_transform())  # fmt: skip
 
 
-def along(ax: Axes, found: Hacking, end: float, color: str, label: str, ls: str = "-") -> None:
+def along(
+    ax: Axes, found: Hacking | Sparse, end: float, color: str, label: str, ls: str = "-",
+    nodes: int = NODES,
+) -> None:  # fmt: skip
     """Gold along the tilt of one proxy: with its interval as far as it is trusted, dotted beyond."""
     edge = min(found.trusted_kl, end)
-    kls = spread(end, edge)
+    kls = spread(end, edge, nodes)
     gain = found.gold_gain(kls)
     shown = kls <= edge
     if edge > 0:
