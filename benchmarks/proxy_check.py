@@ -32,9 +32,10 @@ TEXT = """\
 # Proxy against gold: bias, coverage and trust
 
 `{command}`. Data sets of {settings} (prompts x samples; drawn from a population of {population} prompts,
-or held fixed) are drawn from each family in turn, {repeats} of each. Budgets: {budgets} nats. Bias and error
-(root mean square) are shares of gold's spread within prompts times sqrt(2 KL), about what gold's own
-optimum gains there, over the trusted budgets. *Trusted*: how many budgets up to log M - 2 are.
+or held fixed) are drawn from each family in turn, {repeats} of each.{labelled}
+Budgets: {budgets} nats. Bias and error (root mean square) are shares of gold's spread within prompts times
+sqrt(2 KL), about what gold's own optimum gains there, over the trusted budgets. *Trusted*: how many budgets
+up to log M - 2 are.
 *Coverage*: trusted 95 % intervals that hold the truth; *below*, *above*: those that lie wholly below or
 above it. Budgets of one data set go together, so a row of 18 data sets is good to about 5 points.
 *Past trust*: the same for intervals at budgets that are not trusted, which say so.
@@ -53,11 +54,13 @@ class Job:
     samples: int
     about: str
     seed: int
+    labelled: float = 1.0
 
     def kept(self, folder: Path) -> Path:
         """Where its results are, a line each."""
         family = self.family.replace("/", "").replace(" ", "-").replace(",", "")
-        return folder / f"{family}_{self.prompts}x{self.samples}_{self.about}_{self.seed}.jsonl"
+        name = f"{family}_{self.prompts}x{self.samples}_{self.about}_{self.seed}"
+        return folder / (name + ("" if self.labelled == 1 else f"_{self.labelled:g}") + ".jsonl")
 
 
 def family_named(name: str) -> PairFamily:
@@ -95,6 +98,8 @@ def run(job: Job, repeat: int) -> dict:
     rng = np.random.default_rng([job.seed, tag, repeat])
     prompts = population.take(rng.integers(POPULATION, size=job.prompts))
     proxy, gold = family.draw(rng, prompts, job.samples)
+    if job.labelled < 1:
+        gold = np.where(rng.random(gold.shape) < job.labelled, gold, np.nan)
     about = population if job.about == "drawn" else prompts
     truth = whole_truth(job.family, job.seed) if job.about == "drawn" else Truth.of(family, prompts)
     with warnings.catch_warnings():
@@ -105,23 +110,26 @@ def run(job: Job, repeat: int) -> dict:
 
 def measured(hack: object, truth: Truth, family: PairFamily, prompts: object) -> dict:
     """What one data set said, beside the truth."""
+    from klimit.estimate.labels.few import FewLabels
+
     inside = BUDGETS[hack.trusted_kl >= BUDGETS]
     outside = BUDGETS[(hack.trusted_kl < BUDGETS) & ~np.isnan(truth.gold_at(BUDGETS))]
     real = truth.gold_at(inside)
     known = ~np.isnan(real)
     inside, real = inside[known], real[known]
-    bands, scale = hack.readings.bands, hack.readings.spread * np.sqrt(2 * inside)
-    limit = np.log(np.median(hack.pairs.lengths)) - 2 >= BUDGETS
+    few = isinstance(hack, FewLabels)
+    scale = (hack._spread if few else hack.readings.spread) * np.sqrt(2 * inside)
+    limit = np.log(np.median(hack.proxy.samples.counts)) - 2 >= BUDGETS
     limit &= ~np.isnan(truth.gold_at(BUDGETS))
     part = {
         "trusted_kl": hack.trusted_kl,
         "kl": inside.tolist(),
         "reachable": int(limit.sum()),
         "reached": int((limit & (hack.trusted_kl >= BUDGETS)).sum()),
-        "plugin": ((bands.at(bands.plugin, inside) - real) / scale).tolist(),
-        "error": (bands.at(bands.error, inside) / scale).tolist(),
-        "wrong": (bands.at(bands.wrong, inside) / scale).tolist(),
     }
+    if not few:
+        bands = hack.readings.bands
+        part["plugin"] = ((bands.at(bands.plugin, inside) - real) / scale).tolist()
     part |= {"bias": [], "low": [], "high": [], "past": []}
     if len(outside):
         said, beyond = hack.gold_gain(outside), truth.gold_at(outside)
@@ -131,11 +139,11 @@ def measured(hack: object, truth: Truth, family: PairFamily, prompts: object) ->
         part["bias"] = ((said.value - real) / scale).tolist()
         part["low"] = (np.asarray(said.low) <= real).tolist()
         part["high"] = (np.asarray(said.high) >= real).tolist()
-    return part | stops(hack, truth, family, prompts)
+    return part | _peak(hack, truth) | ({} if few else _best_n(hack, family, prompts))
 
 
-def stops(hack: object, truth: Truth, family: PairFamily, prompts: object) -> dict:
-    """Whether the intervals of the peak hold it."""
+def _peak(hack: object, truth: Truth) -> dict:
+    """Whether the interval of the peak holds it."""
     found = {}
     stop, edge = hack.stop_kl, hack.trusted_kl
     if edge > 0:
@@ -149,6 +157,12 @@ def stops(hack: object, truth: Truth, family: PairFamily, prompts: object) -> di
             found["peak_covered"] = not found["peak_shown"]
         else:
             found["peak_covered"] = bool(stop.low <= peak <= stop.high)
+    return found
+
+
+def _best_n(hack: object, family: PairFamily, prompts: object) -> dict:
+    """Whether the interval of the best N holds it."""
+    found = {}
     sizes = hack.best_by_proxy.n
     curve = best_of_n_truth(family, prompts, sizes)
     best, stop = int(sizes[np.argmax(curve)]), hack.stop_n
@@ -165,7 +179,7 @@ def summary(name: str, runs: list[dict]) -> list[str]:
     """A line of the table."""
 
     def pooled(key: str) -> np.ndarray:
-        return np.concatenate([np.asarray(x[key], dtype=float) for x in runs])
+        return np.concatenate([np.asarray(x.get(key, []), dtype=float) for x in runs])
 
     def share(part: list[bool] | np.ndarray) -> str:
         return f"{100 * np.mean(part):.0f} %" if len(part) else "-"
@@ -176,18 +190,18 @@ def summary(name: str, runs: list[dict]) -> list[str]:
     errors = ["-", "-", "-"]
     if len(bias):
         root = np.sqrt((bias**2).mean())
-        errors = [f"{100 * x:+.1f} %" for x in (plugin.mean(), bias.mean())] + [
-            f"{100 * root:.1f} %"
-        ]
+        errors = [f"{100 * plugin.mean():+.1f} %" if len(plugin) else "-"]
+        errors += [f"{100 * bias.mean():+.1f} %", f"{100 * root:.1f} %"]
     covered = [share(x) for x in (low * high, 1 - high, 1 - low, pooled("past"))]
     shown = [share([x[key] for x in peaks]) for key in ("peak_covered", "peak_shown")]
-    tail = [*covered, *shown, share([x["n_covered"] for x in runs])]
+    tail = [*covered, *shown, share([x["n_covered"] for x in runs if "n_covered" in x])]
     return [name, str(len(runs)), *errors, share([reach]), *tail]
 
 
 @click.command()
 @click.option("--seed", "seeds", type=int, multiple=True, default=(1,), show_default=True)
 @click.option("--only", multiple=True, metavar="FAMILY", help="These families alone.")
+@click.option("--labelled", default=1.0, help="Share of the samples with gold, at random.")
 @click.option("--repeats", default=12, show_default=True)
 @click.option("--most", default=1e9, help="Seconds after which to stop; what is done is kept.")
 @click.option("--store", default="build/proxy_check", show_default=True, help="Where it is kept.")
@@ -195,6 +209,7 @@ def summary(name: str, runs: list[dict]) -> list[str]:
 def main(
     seeds: tuple[int, ...],
     only: tuple[str, ...],
+    labelled: float,
     repeats: int,
     most: float,
     store: str,
@@ -204,7 +219,7 @@ def main(
     start, folder = time.monotonic(), Path(store)
     folder.mkdir(parents=True, exist_ok=True)
     rounds = [  # so that every family meets every setting alike, wherever it stops
-        Job(family.name, *SETTINGS[(place + turn) % len(SETTINGS)], seed)
+        Job(family.name, *SETTINGS[(place + turn) % len(SETTINGS)], seed, labelled)
         for turn in range(len(SETTINGS))
         for place, family in enumerate((*DEV, *HELD_OUT))
         for seed in seeds
@@ -218,6 +233,7 @@ def main(
                 with job.kept(folder).open("a") as file:
                     file.write(json.dumps(done[job][-1]) + "\n")
     asked = [f"--seed {seed}" for seed in seeds] + [f'--only "{name}"' for name in only]
+    asked += [] if labelled == 1 else [f"--labelled {labelled:g}"]
     asked += [] if repeats == 12 else [f"--repeats {repeats}"]
     write_page(output, page(done, " ".join(["python -m benchmarks.proxy_check", *asked])))
 
@@ -229,8 +245,10 @@ def _lines(path: Path) -> list[dict]:
 def page(done: dict[Job, list[dict]], command: str) -> str:
     """Three tables: families that were looked at, families held out, and settings."""
     numbers = sorted({len(runs) for runs in done.values()})
+    (labelled,) = {job.labelled for job in done}
     parts = [TEXT.format(
         command=command,
+        labelled="" if labelled == 1 else f" Gold is known of {labelled:.0%} of the samples, at random.",
         settings=", ".join(f"{k} x {m} {about}" for k, m, about in SETTINGS),
         population=POPULATION, budgets=", ".join(f"{x:g}" for x in BUDGETS),
         repeats=" to ".join(map(str, sorted({numbers[0], numbers[-1]}))),

@@ -115,3 +115,14 @@ def test_the_proxy_is_not_credited_with_what_nearly_all_labels_say_without_it():
     split = hack.split(0.2)
     assert split.saved < 0.2
     assert split.allowed <= split.possible
+
+
+def test_a_proxy_whose_best_samples_have_all_the_weight_breaks_nothing():
+    rate = np.random.default_rng(5).uniform(0.1, 0.9, size=(50, 1))
+    rng = np.random.default_rng(4)
+    proxy = (rng.random((50, 16)) < rate).astype(float)
+    gold = np.where(rng.random(proxy.shape) < 0.8, proxy, 1 - proxy)
+    hack = klimit.hacking(proxy, gold=np.where(rng.random(gold.shape) < 0.15, gold, np.nan))
+    steep = hack.gold_gain([1.0, 1.5, 2.0, 4.0])  # rounding errors of 1e100, or an OverflowError
+    assert np.abs(steep.value).max() < 1
+    assert all(hack._found(kl, seeing=True).drawn < 1 for kl in (1.0, 1.5, 2.0, 4.0))

@@ -90,8 +90,8 @@ class Pairing:
             inside[prompt] = float((moves**2).sum()) * len(moves) / max(len(moves) - 1, 1)
             third -= float((moves**3).sum())
         prompts = rows.prompts
-        spent = tilted.tilt * float(tilted.variance.sum())
-        slope = slope / spent if spent > 0 and np.isfinite(spent) else 0.0
+        spent = tilted.spending * prompts
+        slope = slope / spent if spent > 0 else 0.0
         typical = float((residual**2).mean())
         spread = max(typical * noise, float((cluster**2).sum()))
         fixed = float(inside.sum()) + spread

@@ -17,6 +17,7 @@ from klimit.estimate.samples import Integers
 
 FEWEST = 4  # samples of a prompt from which the jackknife is used
 _LEAST = 1e-280
+_FLAT = 1e-12  # share of the proxy's variance below which rounding is all that is left of it
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,17 @@ class Tilting:
         plain = -gold / np.maximum(number - 1, 1)
         return np.asarray(first / self.rest - plain)
 
+    @property
+    def spending(self) -> float:
+        """Nats that one more unit of tilt spends; 0 where the best samples have all the weight already."""
+        rows, variance = self.rows, float(self.variance.mean())
+        whole = float(rows.mean(rows.centred(rows.proxy) ** 2).mean())
+        return self.tilt * variance if np.isfinite(self.tilt) and variance > _FLAT * whole else 0.0
+
     def per_nat(self, gold: Floats) -> float:
         """What one more nat along the tilt would bring of a number, by its covariance with the proxy."""
-        rows = self.rows
-        spent = self.tilt * float(self.variance.mean())
-        if not (spent > 0 and np.isfinite(spent)):
+        rows, spent = self.rows, self.spending
+        if spent == 0:
             return 0.0
         share = self.weight / self.total[rows.prompt]
         proxy = rows.centred(rows.proxy)
