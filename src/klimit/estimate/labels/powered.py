@@ -65,8 +65,8 @@ def powered(
 ) -> Powered:  # fmt: skip
     """The prediction-powered gain at a tilt; without the proxy's prediction if not `seeing`.
 
-    What samples vary is read from the proxy's prediction in either case: gold that moves with the proxy
-    varies with the KL that is spent, and is not noise beside it.
+    How gold lies around its mean given the proxy is read from the proxy's prediction in either case: what
+    moves with the proxy is known of every sample, and varies with the KL that is spent.
     """
     rows = tilted.rows
     weighing = design.weigh(tilted.coefficient[labels.place])
@@ -75,7 +75,7 @@ def powered(
     gains, slope = tilted.gain(fitted.pseudo), tilted.per_nat(best.pseudo)
     inside, third = _inside(tilted, best.gold, slope)
     noise = float((tilted.coefficient**2 * best.square).sum())
-    parts = _label_parts(tilted.coefficient, fitted, labels, design, weighing)
+    parts = _label_parts(tilted.coefficient, fitted, best, labels, design, weighing)
     prompts, spare = rows.prompts, np.maximum(rows.lengths - 1, 1)
     fixed = float(inside.sum()) + noise + parts.total
     doubt = float((2 * inside**2 / spare).sum()) + parts.doubt
@@ -106,13 +106,15 @@ class _Fitted:
     ----------
     gold, own : (samples,) predicted gold, and the part of it that the prompt's own labels decide
     pseudo : (samples,) predicted gold, corrected where there are labels
-    residual : (labels,) gold less the prediction
+    expected : (samples,) predicted gold, moved to where labels leave no residual on average
+    residual : (labels,) gold less that
     square : (samples,) its expected square
     """
 
     gold: Floats
     own: Floats
     pseudo: Floats
+    expected: Floats
     residual: Floats
     square: Floats
 
@@ -127,10 +129,11 @@ def _fitted(
     c, d = tuned(labels, weight, labels.gold - blind[place], more[place], seeing=seeing)
     gold = blind + d[rows.prompt] * more
     own = predictions.blind_own + d[rows.prompt] * (predictions.seeing_own - predictions.blind_own)
-    residual = labels.gold - gold[place] - c[labels.prompts][labels.group]
+    expected = gold + c[rows.prompt]
+    residual = labels.gold - expected[place]
     pseudo = gold + (1 / design.chosen - 1) * own  # it stands for prompts without labels too
     pseudo[place] += weighing.times * residual
-    return _Fitted(gold, own, pseudo, residual, squares(rows, place, residual))
+    return _Fitted(gold, own, pseudo, expected, residual, squares(rows, place, residual))
 
 
 def _shared(lacking: Floats, labels: Labels, design: Design) -> Floats:
@@ -207,35 +210,43 @@ class _LabelParts:
 
 
 def _label_parts(
-    coefficient: Floats, fitted: _Fitted, labels: Labels, design: Design, weighing: Weighing
-) -> _LabelParts:
+    coefficient: Floats, fitted: _Fitted, best: _Fitted, labels: Labels, design: Design,
+    weighing: Weighing,
+) -> _LabelParts:  # fmt: skip
     """What the unlabelled samples leave open.
 
-    Labels at random enter by the `square` that is expected of their residuals, or as they are where
-    that is more. Those that were chosen in pairs enter pair by pair: what a pair shares cancels.
+    Labels at random enter by the square that is expected of the `best` residuals, or as these are where
+    that is more, and by what lies between that prediction and the one that is used: which labels
+    were drawn varies it around the prompt's mean. Those that were chosen in pairs enter pair by pair:
+    what a pair shares cancels.
     """
     random, rows, residual = design.round == 0, labels.rows, fitted.residual
-    everywhere = coefficient**2 * fitted.square
+    everywhere = rows.sum(coefficient**2 * best.square)
+    between = coefficient * (best.expected - fitted.expected)
+    level = rows.mean(between)[rows.prompt[labels.place]]
+    between = rows.sum(rows.centred(between) ** 2)
     moved = rows.sum(coefficient * fitted.own)[labels.prompts]
     coefficient, square = coefficient[labels.place], fitted.square[labels.place]
     weight = (coefficient**2 * weighing.excess)[random]
     seen, expected = residual[random] ** 2, square[random]
     total, doubt, third = 0.0, 0.0, 0.0
     if len(seen):
-        each = np.bincount(rows.prompt[labels.place[random]], weighing.excess[random], rows.prompts)
-        modelled = float((each / rows.lengths * rows.sum(everywhere)).sum())
-        total = max(modelled, float((weight * seen).sum()))
+        prompt = rows.prompt[labels.place[random]]
+        each = np.bincount(prompt, weighing.excess[random], rows.prompts) / rows.lengths
+        modelled = float((each * everywhere).sum())
+        total = max(modelled, float((weight * best.residual[random] ** 2).sum()))
+        total += float((each * between).sum())
         shape = float((seen**2).sum() / max((expected**2).sum(), 1e-300))
         doubt = max(shape - 1, 0.5) * total**2 / len(seen)
-        third = float(((coefficient * weighing.own * residual)[random] ** 3).sum())
+        third = float(((weighing.own * (coefficient * residual - level))[random] ** 3).sum())
     share = coefficient * residual * weighing.own
     if design.chosen < 1:
         parts = np.bincount(labels.group, share * design.chosen * random) + moved
         inside = np.bincount(labels.group, (share * design.chosen) ** 2 * random)
         there = np.bincount(labels.group, random) > 0
-        between = max(float(parts[there].var(ddof=1)) - float(inside[there].mean()), 0.0)
-        between *= (1 - design.chosen) / int(there.sum()) * labels.rows.prompts**2
-        total, doubt = total + between, doubt + 2 * between**2 / max(int(there.sum()) - 1, 1)
+        apart = max(float(parts[there].var(ddof=1)) - float(inside[there].mean()), 0.0)
+        apart *= (1 - design.chosen) / int(there.sum()) * labels.rows.prompts**2
+        total, doubt = total + apart, doubt + 2 * apart**2 / max(int(there.sum()) - 1, 1)
     for chosen in np.unique(design.round[~random]).tolist():
         here = design.round == chosen
         there = np.bincount(labels.group, here) > 0
