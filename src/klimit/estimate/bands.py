@@ -102,7 +102,7 @@ def average_bands(
     correctable : whether nearly all prompts have enough samples to correct
     lost : share of its gain that the plug-in lacks at small budgets for any law; see `Samples.lost`
     rates : pass-rate bands of 0/1 rewards and the tilts they stand at
-    mixed : whether the curve is theirs too, not the median of corrections
+    mixed : whether the interval is always theirs, not that of the corrections where it is shorter
     """
     grid = members.grid
     kl = kl_nodes(max(largest_kl, curve.ceiling_kl))

@@ -4,12 +4,14 @@ Rubrics and Likert scales put all prompts on the same few levels. A prompt's cha
 are drawn from a Dirichlet law around the pooled chances; its concentration is fitted to the counts
 (maximum of the Dirichlet-multinomial likelihood). Chances drawn given a prompt's own counts stand
 for the truth, and new counts drawn from them show how far a log-mgf of M samples falls short of it.
+Two levels have a law of their own (`rate_law`).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from klimit.estimate import rate_law
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.samples import Integers, Samples
 from klimit.estimate.statistics import FEWEST
@@ -34,8 +36,10 @@ def shared_levels(values: Floats) -> Floats | None:
 
 
 def level_counts(samples: Samples, levels: Floats) -> Floats:
-    """(prompts, levels) how often each level was drawn, for at most a thousand prompts."""
-    use = (samples.counts >= FEWEST) & (samples.rank < _PROMPTS)
+    """(prompts, levels) how often each level was drawn; of a thousand prompts with enough samples at most."""
+    usable = np.flatnonzero(samples.counts >= FEWEST)
+    use = np.zeros(samples.prompts, dtype=bool)
+    use[usable[np.argsort(samples.rank[usable])[:_PROMPTS]]] = True
     counts = np.zeros((samples.prompts, len(levels)))
     edges = np.concatenate(([-np.inf], (levels[1:] + levels[:-1]) / 2, [np.inf]))
     for block in samples.blocks:
@@ -52,6 +56,9 @@ def predicted_bias(
     counts: Floats, levels: Floats, grid: Grid, *, seed: int
 ) -> tuple[Floats, Floats]:
     """Bias of the mean log-mgf at M samples, and its change from M/2 to M; both (tilts,)."""
+    if len(levels) == 2:
+        step = float(levels[1] - levels[0])
+        return rate_law.predicted_bias(counts[:, 1], counts.sum(axis=1), grid.tilts * step)
     rng = np.random.default_rng([seed, 7, len(counts)])
     prior = counts.sum(axis=0) / counts.sum()
     concentration = _concentration(counts, prior)

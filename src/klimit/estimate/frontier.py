@@ -26,7 +26,9 @@ from klimit.estimate.statistics import FEWEST, Statistics, enough, plugin_statis
 START = 2.0**-5  # the smallest tilt, per pooled standard deviation: KL of about 0.0005 nats
 OCTAVES = 13
 PER_OCTAVE = 8
-_MANY = 64  # samples of 0/1 rewards from which the median of corrections is better than the mixture
+# samples of 0/1 rewards from which the corrections are better than the mixture: as a value, and as an
+# interval for these very prompts
+_SEVERAL, _MANY = 16, 64
 _RATE_TILTS = np.geomspace(0.05, 60.0, 26)
 
 
@@ -135,8 +137,9 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
         correctable = enough(samples)
         if correctable and shows_mixture(samples, settings):
             members, tail, rates = _by_pass_rates(column, samples, stats, members, tail, settings)
-        chosen, mixed = members.chosen, bool(samples.counts.min() < _MANY)
-        if rates is not None and mixed:
+        chosen, least = members.chosen, int(samples.counts.min())
+        mixed = least < _MANY
+        if rates is not None and least < _SEVERAL:
             mixture, tilts = rates
             chosen = np.maximum(spread_log_mgf(tilts, mixture.value, grid.tilts), members.plugin)
         curve = Curve.convex(
@@ -162,7 +165,7 @@ def corrected(
     if levels is not None:
         counts = few_levels.level_counts(samples, levels)
         total, change = few_levels.predicted_bias(counts, levels, stats.grid, seed=settings.seed)
-        return combine(stats, total, change), LIGHT
+        return combine(stats, total, change, halfway=len(levels) == 2), LIGHT
     model = predicted_bias(samples, stats.grid, seed=settings.seed)
     tail = tail_of(model.residuals)
     return combine(stats, model.total, model.change), tail

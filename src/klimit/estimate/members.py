@@ -46,6 +46,7 @@ def combine(
     model_change: Floats | None,
     *,
     largest: bool = False,
+    halfway: bool = False,
 ) -> Members:
     """Median of jackknife, Aitken and model, or of few samples their mean; never below the plug-in.
 
@@ -55,6 +56,7 @@ def combine(
     Parameters
     ----------
     largest : take the largest, where all are known to fall short
+    halfway : go halfway from the median to the model, where that knows more of the rewards' law
     """
     if not stats.bias_weights.any():
         return plain(stats)
@@ -76,6 +78,8 @@ def combine(
         chosen = stack.max(axis=0)
     elif len(stack) == 2 or np.median(stats.sizes.full) < _FEW:
         chosen = stack.mean(axis=0)
+    elif halfway:
+        chosen = (chosen + stack[-1]) / 2
     chosen = np.maximum(chosen, full)
     return Members(stats.grid, full[0], chosen[0], stack[:, 0], full[1:], chosen[1:], stats.weights)
 

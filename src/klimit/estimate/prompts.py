@@ -73,7 +73,9 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
             gains, spends = passes.expected(
                 lambda q: gain_at_tilt(q, tilt), lambda q: kl_at_tilt(q, tilt)
             )
-            gain = _shared_out(none, gains, mean, samples, room)
+            # no rate gains more at this tilt; estimates of few prompts may
+            most = max(passes.step * np.tanh(tilt / 4), mean)
+            gain = _shared_out(none, gains, mean, samples, np.minimum(room, most))
             spent = _shared_out(none, spends, budget, samples)
     told = samples.variances > 0  # by the prompt's own samples
     keep = samples.kept

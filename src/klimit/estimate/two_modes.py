@@ -142,7 +142,9 @@ def split(modes: Modes, stats: Statistics, *, seed: int) -> tuple[Members, Rest]
         weights=stats.weights, full=modes.group_means(log_mgf_of_rate, finer.tilts),
     )  # fmt: skip
     counts = few_levels.level_counts(modes.verdicts, _LEVELS)
-    members = combine(own, *few_levels.predicted_bias(counts, _LEVELS, finer, seed=seed))
+    members = combine(
+        own, *few_levels.predicted_bias(counts, _LEVELS, finer, seed=seed), halfway=True
+    )
 
     def where_felt(values: Floats) -> Floats:
         from scipy.interpolate import CubicSpline
