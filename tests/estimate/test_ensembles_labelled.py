@@ -190,5 +190,5 @@ def test_what_normal_rewards_would_gain_is_not_told_where_golds_limit_is_not_tru
 def test_gold_of_too_few_prompts_says_in_how_many_it_is_needed():
     data = normal_ensemble(np.random.default_rng(2), 9, 64)
     data["gold"][:, 16:] = np.nan
-    with pytest.raises(klimit.ArgumentError, match="in ten prompts"):
+    with pytest.raises(klimit.ArgumentError, match="in at least ten prompts"):
         klimit.ensemble(data, gold="gold").gold_gain(0.25)

@@ -83,6 +83,14 @@ def test_gains_of_pass_rates_are_possible_and_nearer_the_truth_than_uncorrected_
     assert ((table["gain"] - truth) ** 2).mean() < ((plain - truth) ** 2).mean()
 
 
+@pytest.mark.parametrize("solved", [[16, 1, 16, 16], [16, 7, 16, 16, 1, 11, 1, 16, 2, 0]])
+def test_gains_of_pass_rates_average_to_the_frontier_where_most_are_solved(solved):
+    rewards = (np.arange(16) < np.array(solved)[:, None]).astype(float)
+    limit = klimit.frontier(rewards)
+    for kl in (0.2, 0.5, 1.0):
+        assert limit.prompts(kl)["gain"].mean() == pytest.approx(float(limit.gain(kl).value))
+
+
 def test_no_prompt_gains_more_than_its_range_leaves():
     rng = np.random.default_rng(6)
     rewards = rng.choice([1.0, 2.0, 3.0, 4.0, 5.0], p=[0.3, 0.3, 0.2, 0.15, 0.05], size=(40, 16))

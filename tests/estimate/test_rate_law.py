@@ -67,6 +67,24 @@ def test_the_predicted_bias_is_the_simulated_one_also_of_unequal_samples():
     assert_allclose(change, short[1] - short[0], rtol=0.1)
 
 
+def test_a_few_short_prompts_do_not_pass_for_long_ones():
+    rng = np.random.default_rng(3)
+    counts = np.repeat([4.0, 64.0], [200, 2200])
+    rates = rng.beta(0.6, 1.4, size=len(counts))
+    successes = rng.binomial(counts.astype(int), rates).astype(float)
+    full, _ = predicted_bias(successes, counts, TILTS)
+    each = [predicted_bias(successes[counts == n], counts[counts == n], TILTS)[0] for n in (4, 64)]
+    assert_allclose(full, (200 * each[0] + 2200 * each[1]) / 2400, rtol=0.1)
+
+
+def test_two_levels_are_those_of_their_step():
+    _, _, rng = drawn(4, 1, 1, 1.0, 1.0)
+    passed = (rng.random((60, 20)) < rng.beta(0.5, 1.0, size=(60, 1))).astype(float)
+    one, other = klimit.frontier(passed), klimit.frontier(2.5 + 4.5 * passed)
+    for kl in (0.2, 1.0, 2.5):
+        assert_allclose(other.gain(kl).value, 4.5 * one.gain(kl).value, rtol=1e-6)
+
+
 def test_the_order_of_prompts_changes_no_digit():
     _, some, rng = drawn(2, 300, 32, 0.5, 1.0, unsolvable=0.1)
     counts = np.full(300, 32.0)
@@ -82,7 +100,7 @@ def frontiers(law, prompts, samples, kl, seeds):
     errors = []
     for seed in seeds:
         rates, _, rng = drawn(seed, prompts, 1, *law)
-        tilts = np.geomspace(0.05, 60.0, 3000)
+        tilts = np.geomspace(0.05, 5000.0, 5000)
         mean = np.array([log_mgf(rates, tilt).mean() for tilt in tilts])
         truth = float(((kl + mean) / tilts).min())
         rewards = (rng.random((prompts, samples)) < rates[:, None]).astype(float)
@@ -93,8 +111,8 @@ def frontiers(law, prompts, samples, kl, seeds):
 
 def test_unsolvable_prompts_are_not_counted_on():
     errors = frontiers((0.65, 0.8, 0.2), 200, 64, 2.0, range(6))
-    assert errors.mean() < 0.03  # 0.06 where a law without them predicted the bias
-    assert np.sqrt((errors**2).mean()) < 0.06
+    assert errors.mean() < 0.05  # 0.1 where a law without them predicted the bias
+    assert np.sqrt((errors**2).mean()) < 0.08
 
 
 def test_sixteen_rewards_of_mixed_prompts_show_two_nats():

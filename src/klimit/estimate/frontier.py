@@ -158,7 +158,7 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
 def corrected(
     column: RewardColumn, samples: Samples, stats: Statistics, settings: Settings
 ) -> tuple[Members, Tail]:
-    """The median of three corrections, and the tail of the residuals (light for few levels)."""
+    """The corrections' median or mean, and the tail of the residuals (light for few levels)."""
     if not ((samples.counts >= FEWEST) & (samples.variances > 0)).any():
         return combine(stats, None, None), LIGHT
     levels = few_levels.shared_levels(column.values)

@@ -73,9 +73,11 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
             gains, spends = passes.expected(
                 lambda q: gain_at_tilt(q, tilt), lambda q: kl_at_tilt(q, tilt)
             )
-            # no rate gains more at this tilt; estimates of few prompts may
-            most = max(passes.step * np.tanh(tilt / 4), mean)
+            most = passes.step * np.tanh(
+                tilt / 4
+            )  # no rate gains more; estimates of few prompts may
             gain = _shared_out(none, gains, mean, samples, np.minimum(room, most))
+            gain = _shared_out(gain, gains, mean, samples, room)
             spent = _shared_out(none, spends, budget, samples)
     told = samples.variances > 0  # by the prompt's own samples
     keep = samples.kept

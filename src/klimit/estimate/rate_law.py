@@ -19,6 +19,7 @@ RATES: Floats = np.concatenate((_RATES, 1 - _RATES[-2::-1]))
 _COST = 2.0  # log-likelihood that shares of prompts at 0 and 1 have to bring
 _HELD = 1e-3  # holds logarithms of parameters at 0 where counts say nothing of them
 _SIZES = 16  # numbers of samples that are told apart
+_WIDEST = 12.0  # logarithms of a beta law's parameters, at most
 _LARGEST = 2048  # samples past which the bias falls as 1 / M
 
 
@@ -30,7 +31,7 @@ class RateLaw:
     ----------
     first, second : of the beta law, whose mean is ``first / (first + second)``
     never, always : shares of prompts with a rate of 0 and of 1
-    misfit : negative log-likelihood of the counts
+    misfit : negative log-likelihood of the counts, with what holds parameters that they do not show
     """
 
     first: float
@@ -66,12 +67,12 @@ class RateLaw:
             starts = [np.concatenate([start, rest]) for start in starts]
         found = [minimize(_misfit, s, args=(x, n, times), method="L-BFGS-B") for s in starts]
         best = min(found, key=lambda one: float(one.fun))
-        (a, b), (never, always, _) = np.exp(best.x[:2]).tolist(), _shares(best.x[2:]).tolist()
+        (a, b), (never, always, _) = _beta(best.x).tolist(), _shares(best.x[2:]).tolist()
         return cls(a, b, never, always, float(best.fun))
 
     @property
     def chances(self) -> Floats:
-        """(rates,) share of prompts at each of `RATES`."""
+        """(rates,) share of prompts at, or nearest to, each of `RATES`; 0 and 1 are exact."""
         from scipy.special import betainc
 
         inner = RATES[1:-1]
@@ -102,11 +103,12 @@ def predicted_bias(successes: Floats, counts: Floats, tilts: Floats) -> tuple[Fl
     successes, counts : (prompts,) rewards of one, and rewards
     """
     chances = rate_chances(successes, counts)
-    order = np.lexsort((successes, counts))
+    sizes = np.unique(counts)
+    parts = [np.flatnonzero(counts == size) for size in sizes]
+    if len(sizes) > _SIZES:
+        parts = np.array_split(np.lexsort((successes, counts)), _SIZES)
     found = np.zeros((2, len(tilts)))
-    for part in np.array_split(order, _SIZES):
-        if not len(part):
-            continue
+    for part in parts:
         x, n, times = _table(successes[part], counts[part])
         given = np.exp(_log_binomial(x, n)) * chances
         given = times @ (given / np.maximum(given.sum(axis=1, keepdims=True), 1e-300))
@@ -160,11 +162,15 @@ def _shares(logits: Floats) -> Floats:
     return np.asarray(odds / odds.sum())
 
 
+def _beta(free: Floats) -> Floats:
+    return np.asarray(np.exp(np.clip(free[:2], -_WIDEST, _WIDEST)))
+
+
 def _misfit(free: Floats, x: Floats, n: Floats, times: Floats) -> float:
     """Negative log-likelihood of the logarithms of the law's parameters, held at 0."""
     from scipy.special import betaln
 
-    a, b = np.exp(np.clip(free[:2], -12.0, 12.0))
+    a, b = _beta(free)
     never, always, rest = _shares(free[2:])
     inside = np.exp(_log_choose(x, n) + betaln(x + a, n - x + b) - betaln(a, b))
     chance = rest * inside + never * (x == 0) + always * (x == n)

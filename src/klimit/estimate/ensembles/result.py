@@ -310,8 +310,8 @@ class Ensemble(InNotebooks):
     def _course(self) -> Any:
         if self.course is None:
             raise ArgumentError(
-                "this needs gold rewards, two of a prompt or more, and in ten prompts where not all samples "
-                "have one; give klimit.ensemble gold=, the reward that counts, for these samples or some of "
+                "this needs gold rewards, two of a prompt or more, in at least ten prompts if some samples "
+                "have none; give klimit.ensemble gold=, the reward that counts, for these samples or some of "
                 "them."
             )
         return self.course
