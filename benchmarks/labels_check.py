@@ -335,7 +335,7 @@ def _share(hits: Floats) -> str:
 TEXT = """\
 # Few gold labels
 
-`{command}`: {least} to {most} repetitions
+`{command}`: {repeats} repetitions
 of each setting. Prompts have 64 samples, proxies on scales from .5 to
 1.5, golds with offsets of their own (standard deviation 1; 0/1 gold: pass rates that differ by prompt).
 Nothing was tuned on these laws but how many labels trust asks for.
@@ -427,7 +427,8 @@ def main(
     command += f" --reps {reps}" if reps != 200 else ""
     command += " --partial" if partial else ""
     page = TEXT.format(
-        command=command, least=min(counts), most=max(counts),
+        command=command, least=min(counts),
+        repeats=" to ".join(map(str, sorted({min(counts), max(counts)}))),
         margin=100 * 1.96 * (0.95 * 0.05 / min(counts)) ** 0.5,
         tenth=table(RANDOM_HEAD, random_rows(TENTH, look)),
         more=table(RANDOM_HEAD, random_rows(MORE, look)),

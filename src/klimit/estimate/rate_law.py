@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit.estimate.kernel import Floats
+from klimit.estimate.pass_rates import log_mgf_of_rate
 
+# finer than those of `pass_rates`, which a least-squares fit would not tell apart
 _RATES = np.concatenate(([0.0], np.geomspace(1e-5, 0.02, 50)[:-1], np.linspace(0.02, 0.5, 80)))
 RATES: Floats = np.concatenate((_RATES, 1 - _RATES[-2::-1]))
 _COST = 2.0  # log-likelihood that shares of prompts at 0 and 1 have to bring
@@ -88,9 +90,9 @@ def rate_chances(successes: Floats, counts: Floats) -> Floats:
 
     Either counts by its likelihood, less what its parameters cost (Akaike weights).
     """
-    plain, ends = (RateLaw.fit(successes, counts, ends=x) for x in (False, True))
     from scipy.special import expit
 
+    plain, ends = (RateLaw.fit(successes, counts, ends=x) for x in (False, True))
     share = float(expit(plain.misfit - ends.misfit - _COST))
     return share * ends.chances + (1 - share) * plain.chances
 
@@ -102,6 +104,8 @@ def predicted_bias(successes: Floats, counts: Floats, tilts: Floats) -> tuple[Fl
     ----------
     successes, counts : (prompts,) rewards of one, and rewards
     """
+    from scipy.stats import binom
+
     chances = rate_chances(successes, counts)
     sizes = np.unique(counts)
     parts = [np.flatnonzero(counts == size) for size in sizes]
@@ -110,7 +114,7 @@ def predicted_bias(successes: Floats, counts: Floats, tilts: Floats) -> tuple[Fl
     found = np.zeros((2, len(tilts)))
     for part in parts:
         x, n, times = _table(successes[part], counts[part])
-        given = np.exp(_log_binomial(x, n)) * chances
+        given = binom.pmf(x[:, None], n[:, None], RATES) * chances
         given = times @ (given / np.maximum(given.sum(axis=1, keepdims=True), 1e-300))
         size = int(np.median(counts[part]))
         found += np.stack([_shortfall(m, given, tilts) for m in (size, size // 2)])
@@ -120,38 +124,24 @@ def predicted_bias(successes: Floats, counts: Floats, tilts: Floats) -> tuple[Fl
 
 def _shortfall(size: int, weights: Floats, tilts: Floats) -> Floats:
     """(tilts,) how far the log-mgf of so many rewards falls short, summed over weighted rates."""
+    from scipy.stats import binom
+
     drawn = min(size, _LARGEST)
     outcomes = np.arange(drawn + 1.0)
-    seen = np.exp(_log_binomial(outcomes, np.full(drawn + 1, drawn))) @ weights
+    seen = binom.pmf(outcomes[:, None], drawn, RATES) @ weights
     short = weights @ _log_mgf(RATES, tilts) - seen @ _log_mgf(outcomes / drawn, tilts)
     return np.asarray(short * drawn / size)
 
 
 def _log_mgf(rates: Floats, tilts: Floats) -> Floats:
     """(rates, tilts) centred log-mgf of a reward of 0 or 1."""
-    q = rates[:, None]
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.logaddexp(np.log1p(-q), np.log(q) + tilts) - q * tilts)
+    return np.stack([log_mgf_of_rate(rates, float(tilt)) for tilt in tilts], axis=1)
 
 
 def _table(successes: Floats, counts: Floats) -> tuple[Floats, Floats, Floats]:
     """Distinct successes and counts, ascending, and how many prompts show them."""
     (x, n), times = np.unique(np.stack([successes, counts]), axis=1, return_counts=True)
     return x, n, times.astype(float)
-
-
-def _log_binomial(x: Floats, n: Floats) -> Floats:
-    """(outcomes, rates) log chance of x successes among n."""
-    from scipy.special import xlog1py, xlogy
-
-    x, n = x[:, None], n[:, None]
-    return np.asarray(_log_choose(x, n) + xlogy(x, RATES) + xlog1py(n - x, -RATES))
-
-
-def _log_choose(x: Floats, n: Floats) -> Floats:
-    from scipy.special import gammaln
-
-    return np.asarray(gammaln(n + 1) - gammaln(x + 1) - gammaln(n - x + 1))
 
 
 def _shares(logits: Floats) -> Floats:
@@ -168,11 +158,15 @@ def _beta(free: Floats) -> Floats:
 
 def _misfit(free: Floats, x: Floats, n: Floats, times: Floats) -> float:
     """Negative log-likelihood of the logarithms of the law's parameters, held at 0."""
-    from scipy.special import betaln
+    from scipy.special import (
+        betaln,
+        gammaln,
+    )  # much faster than scipy.stats, hundreds of times a fit
 
     a, b = _beta(free)
     never, always, rest = _shares(free[2:])
-    inside = np.exp(_log_choose(x, n) + betaln(x + a, n - x + b) - betaln(a, b))
+    choose = gammaln(n + 1) - gammaln(x + 1) - gammaln(n - x + 1)
+    inside = np.exp(choose + betaln(x + a, n - x + b) - betaln(a, b))
     chance = rest * inside + never * (x == 0) + always * (x == n)
     held = _HELD * float((free[:2] ** 2).sum())
     return held - float((times * np.log(np.maximum(chance, 1e-300))).sum())
