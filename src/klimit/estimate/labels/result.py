@@ -218,7 +218,7 @@ class Sparse(ABC, InNotebooks):
     @property
     def turns(self) -> bool:
         """Whether gold is highest before the end of the trusted range."""
-        return bool(float(self.stop_kl.value) < self.trusted_kl * (1 - 1e-9))
+        return self._peak is not None and self._peak.inside
 
     def to_frame(self, kl: ArrayLike | None = None) -> pl.DataFrame:
         """A row per KL: proxy gain, gold gain and its limits, the interval saved."""
