@@ -41,8 +41,7 @@ def text(audits: Sequence[Audit], beside: BestOfN | None = None) -> str:
     """
     said = "\n".join(map(words.paragraph, verdict(audits).split("\n")))
     shown = table(*cells(audits, beside))
-    parts = [said, shown, legend(audits), words.footnotes(notes(audits))]
-    return "\n\n".join(part for part in parts if part)
+    return words.blocks(said, shown, legend(audits), words.footnotes(notes(audits)))
 
 
 def verdict(audits: Sequence[Audit]) -> str:

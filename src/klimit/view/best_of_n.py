@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 def text(best: BestOfN) -> str:
     """The verdict, the table and the notes."""
-    parts = [verdict(best), table(*cells(best)), legend(best), words.footnotes(notes(best))]
-    return "\n\n".join(part for part in parts if part)
+    return words.blocks(
+        verdict(best), table(*cells(best)), legend(best), words.footnotes(notes(best))
+    )
 
 
 def notes(best: BestOfN) -> list[str]:

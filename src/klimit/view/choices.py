@@ -17,8 +17,7 @@ ESTIMATES = ("gold", "proxy", "kl", "coverage")
 
 def text(found: Choices) -> str:
     """The verdict, the table and the notes."""
-    parts = [verdict(found), rows(found), legend(found), words.footnotes(found.notes)]
-    return "\n\n".join(part for part in parts if part)
+    return words.blocks(verdict(found), rows(found), legend(found), words.footnotes(found.notes))
 
 
 def verdict(found: Choices) -> str:

@@ -28,7 +28,7 @@ def text(found: Ensemble, kl: Sequence[float] | None = None) -> str:
         parts += [rows(found, at), words.paragraph(_legend(found, at))]
         parts += [member_rows(found, at), size_rows(found, at)]
     parts.append(words.footnotes(found.notes))
-    return "\n\n".join(part for part in parts if part)
+    return words.blocks(*parts)
 
 
 def budget(found: Ensemble, kl: Sequence[float] | None) -> float:

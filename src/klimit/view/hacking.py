@@ -11,12 +11,13 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.view import path, words
-from klimit.view.limit import LADDER, around
+from klimit.view.limit import LADDER, around, spoken_for
 from klimit.view.table import table
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from klimit.estimate.labels.result import Sparse
     from klimit.estimate.proxy import Hacking
 
 ALONG = ("proxy_gain", "gold_gain", "gold_limit", "efficiency", "beta")
@@ -39,16 +40,16 @@ def text(hack: Hacking, kl: Sequence[float] | None = None) -> str:
     parts = [verdict(hack, kl), along, apart(hack, kl), by_n(hack), legend(hack)]
     parts += [words.footnotes(notes(hack))]
     parts += [path.text(hack.run)] if hack.run is not None else []
-    return "\n\n".join(part for part in parts if part)
+    return words.blocks(*parts)
 
 
-def focus(hack: Hacking, kl: Sequence[float]) -> float:
+def focus(hack: Hacking | Sparse, kl: Sequence[float]) -> float:
     """The budget that the verdict speaks of: the largest trusted one, else the smallest.
 
     Where only 0 nats were asked, a usual one.
     """
     if not max(kl) > 0:
-        kl = budgets(hack)
+        kl = around(hack.trusted_kl)
     within = [budget for budget in kl if 0 < budget <= hack.trusted_kl]
     return max(within) if within else min(kl)
 
@@ -64,7 +65,7 @@ def verdict(hack: Hacking, kl: Sequence[float]) -> str:
 
 def confirmed(hack: Hacking, kl: Sequence[float]) -> str:
     """What the proxy gains, what gold makes of it, and which share of gold's own limit that is."""
-    proxy, gold = _names(hack)
+    proxy, gold = words.both(hack.pairs.names)
     budget = focus(hack, kl)
     gained, real = hack.proxy_gain(budget), hack.gold_gain(budget)
     where = f"Optimising {proxy} at a KL of {words.nats(budget, exact=True)}"
@@ -89,7 +90,7 @@ def confirmed(hack: Hacking, kl: Sequence[float]) -> str:
 
 def turning(hack: Hacking) -> str:
     """Where gold is highest, or that it is not seen to turn."""
-    proxy, gold = _names(hack)
+    proxy, gold = words.both(hack.pairs.names)
     stop = hack.stop_kl
     if not stop.trusted:
         return ""
@@ -117,7 +118,7 @@ def turning(hack: Hacking) -> str:
 
 def best_n(hack: Hacking) -> str:
     """The same for best-of-N."""
-    proxy, gold = _names(hack)
+    proxy, gold = words.both(hack.pairs.names)
     found = hack.best_by_proxy
     if len(found.n) < 2:
         return ""
@@ -145,7 +146,7 @@ def carried(hack: Hacking, kl: Sequence[float]) -> str:
         return ""
     budget = focus(hack, kl)
     found = hack.nuisance(budget)
-    proxy, gold = _names(hack)
+    proxy, gold = words.both(hack.pairs.names)
     name = safe(found.name, longest=40)
     if not found.share.trusted:
         return f"How much of the gain is {name}, these samples do not show."
@@ -174,7 +175,7 @@ def trust(hack: Hacking) -> str:
 
 def rows(hack: Hacking, kl: Sequence[float]) -> str:
     """A row per budget."""
-    proxy, gold = _names(hack, longest=20)
+    proxy, gold = words.both(hack.pairs.names, 20)
     headings = ["KL", "beta", f"{proxy} gain", f"{gold} gain", f"of {gold}'s limit"]
     lines = []
     for budget, shown in zip(kl, words.aligned(kl), strict=True):
@@ -189,7 +190,7 @@ def rows(hack: Hacking, kl: Sequence[float]) -> str:
 
 def soft_rows(hack: Hacking, asked: Sequence[float] = ()) -> str:
     """A row per budget of soft best-of-M, those asked for among them, where no correction is possible."""
-    proxy, gold = _names(hack, longest=20)
+    proxy, gold = words.both(hack.pairs.names, 20)
     most = float(np.log(hack.pairs.lengths).mean())
     ladder = {budget for budget in LADDER if 0.1 <= budget < 0.95 * most}
     kl = [*sorted(ladder | {budget for budget in asked if 0 < budget < most}), most]
@@ -204,7 +205,7 @@ def soft_rows(hack: Hacking, asked: Sequence[float] = ()) -> str:
 
 def by_n(hack: Hacking) -> str:
     """A row per power of 2."""
-    proxy, gold = _names(hack, longest=20)
+    proxy, gold = words.both(hack.pairs.names, 20)
     found = hack.best_by_proxy
     if len(found.n) < 2:
         return ""
@@ -219,7 +220,7 @@ def by_n(hack: Hacking) -> str:
 
 def apart(hack: Hacking, kl: Sequence[float]) -> str:
     """How far proxy and gold are apart, at the largest budget where gold and its limit are trusted."""
-    proxy, gold = _names(hack)
+    proxy, gold = words.both(hack.pairs.names)
     lines, together = [], hack.correlation
     if together.high - together.low < 2:  # else nothing is known of it
         lines = [f"{proxy} and {gold} correlate at {words.plain(together)} within prompts."]
@@ -232,7 +233,7 @@ def apart(hack: Hacking, kl: Sequence[float]) -> str:
 
 def lost(hack: Hacking, kl: float) -> str:
     """What is lost by optimising the proxy instead of gold: the three gaps."""
-    gaps, gold = hack.gaps(kl), _names(hack)[1]
+    gaps, gold = hack.gaps(kl), words.both(hack.pairs.names)[1]
     where = words.nats(kl, exact=True)
     said = f"Optimised itself at {where}, {gold} would gain {words.plain(gaps.fixed_kl)} more"
     if _bounded(gaps.fixed_beta) and _bounded(gaps.regularised):
@@ -245,7 +246,7 @@ def lost(hack: Hacking, kl: float) -> str:
 
 def certain(hack: Hacking, kl: float) -> str:
     """How much of gold's gain is certain where only the size of the error is known."""
-    found, (proxy, gold) = hack.certified(kl), _names(hack)
+    found, (proxy, gold) = hack.certified(kl), words.both(hack.pairs.names)
     if not found.gold_gain.low > 0:
         return ""
     if not found.moment.low > 0:
@@ -266,7 +267,7 @@ def _cell(estimate: Estimate) -> str:
 
 def legend(hack: Hacking) -> str:
     """What the columns mean, for somebody who meets them for the first time."""
-    proxy, gold = _names(hack)
+    proxy, gold = words.both(hack.pairs.names)
     level = f"{100 * hack.settings.level:g} %"
     said = (
         "KL is the distance from the base model, in nats per answer. Gains are over the base's mean, "
@@ -286,7 +287,7 @@ def legend(hack: Hacking) -> str:
 def notes(hack: Hacking) -> list[str]:
     """What was left out, and what to mind."""
     pairs = hack.pairs
-    proxy, gold = _names(hack)
+    proxy, gold = words.both(hack.pairs.names)
     found = []
     if pairs.missing:
         parts = [
@@ -309,13 +310,7 @@ def notes(hack: Hacking) -> list[str]:
             "share of prompt-bootstrap curves whose maximum lies below "
             f"{words.nats(hack.trusted_kl, down=True)}: {100 * share:.0f} %."
         )
-    if hack.settings.prompts == "fixed":
-        found.append("intervals are for these very prompts, not for others like them.")
-    elif pairs.prompts < 20:
-        found.append(
-            f"{words.counted(pairs.prompts, 'prompt')} only: intervals that speak for others like them "
-            "need 20 or so."
-        )
+    found += spoken_for(hack.settings.prompts, pairs.prompts)
     if hack.proxy.tail.heavy:
         found.append(
             f"high {proxy} rewards are rare and far apart (a heavy tail): what the last nats of the "
@@ -331,10 +326,6 @@ def _bounded(estimate: Estimate) -> bool:
 
 def _who(hack: Hacking) -> str:
     return "one prompt" if hack.pairs.prompts == 1 else "these samples"
-
-
-def _names(hack: Hacking, longest: int = 40) -> tuple[str, str]:
-    return safe(hack.pairs.names[0], longest=longest), safe(hack.pairs.names[1], longest=longest)
 
 
 # ---- for programs

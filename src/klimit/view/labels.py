@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._estimate import Estimate
-from klimit._text import safe
+from klimit.estimate.labels.preferences import FewJudgements
 from klimit.view import words
-from klimit.view.limit import LADDER
+from klimit.view.hacking import focus
+from klimit.view.limit import LADDER, spoken_for
 from klimit.view.table import table
 
 if TYPE_CHECKING:
@@ -31,13 +32,12 @@ def budgets(few: Sparse) -> list[float]:
 def text(few: Sparse, kl: Sequence[float] | None = None) -> str:
     """The verdict, the table and the notes; this is ``str(few)``."""
     kl = budgets(few) if kl is None else list(kl)
-    parts = [verdict(few, kl), rows(few, kl), legend(few), words.footnotes(notes(few))]
-    return "\n\n".join(part for part in parts if part)
+    return words.blocks(verdict(few, kl), rows(few, kl), legend(few), words.footnotes(notes(few)))
 
 
 def verdict(few: Sparse, kl: Sequence[float]) -> str:
     """What gold gains, how much shorter the proxy made the interval, what is left, where gold turns."""
-    budget = _focus(few, kl)
+    budget = focus(few, kl)
     lines = [confirmed(few, budget)]
     if few.gold_gain(budget).trusted:
         lines += [saved(few, budget), left(few, budget), turning(few)]
@@ -46,7 +46,7 @@ def verdict(few: Sparse, kl: Sequence[float]) -> str:
 
 def confirmed(few: Sparse, kl: float) -> str:
     """What gold makes of the proxy's optimum."""
-    proxy, gold = _names(few)
+    proxy, gold = words.both(few.names)
     real = few.gold_gain(kl)
     where = f"Optimising {proxy} at a KL of {words.nats(kl, exact=True)}"
     by = f"by {few.number:,} {few._what} in {words.counted(few.labelled_prompts, 'prompt')}"
@@ -56,7 +56,7 @@ def confirmed(few: Sparse, kl: float) -> str:
             f"{where}: these samples and {few._what} do not show what {gold} makes of it{bounds}. klimit "
             f"labels says which {few._what} would show most."
         )
-    if hasattr(few, "win_rate"):
+    if isinstance(few, FewJudgements):
         rate = few.win_rate(kl)
         sure = "beats" if real.low > 0 else "loses to" if real.high < 0 else "may or may not beat"
         share, between = words.share(rate)
@@ -70,7 +70,7 @@ def confirmed(few: Sparse, kl: float) -> str:
 def saved(few: Sparse, kl: float) -> str:
     """How much shorter predictions made the interval."""
     split = few.split(kl)
-    proxy, _ = _names(few)
+    proxy, _ = words.both(few.names)
     total = len(few.known.gold)
     if split.saved <= 0.005 and split.allowed > 0.05:
         return (
@@ -83,7 +83,7 @@ def saved(few: Sparse, kl: float) -> str:
         f"{proxy} of all {total:,} samples makes that interval {_percent(split.saved)} shorter than the "
         f"{few._what} alone"
     )
-    if hasattr(few, "win_rate"):
+    if isinstance(few, FewJudgements):
         return f"{said}."
     if math.isfinite(split.allowed):
         said += (
@@ -107,7 +107,7 @@ def left(few: Sparse, kl: float) -> str:
 
 def turning(few: Sparse) -> str:
     """Where gold is highest, or that it is not seen to turn."""
-    proxy, gold = _names(few)
+    proxy, gold = words.both(few.names)
     stop = few.stop_kl
     if not stop.trusted:
         return ""
@@ -122,8 +122,8 @@ def turning(few: Sparse) -> str:
 
 def rows(few: Sparse, kl: Sequence[float]) -> str:
     """A row per budget."""
-    proxy, gold = _names(few, longest=20)
-    judged = hasattr(few, "win_rate")
+    proxy, gold = words.both(few.names, 20)
+    judged = isinstance(few, FewJudgements)
     headings = [
         "KL",
         f"{proxy} gain",
@@ -147,7 +147,7 @@ def rows(few: Sparse, kl: Sequence[float]) -> str:
 
 def _open(few: Sparse, gain: Estimate) -> bool:
     """Whether nothing is known of a gain: of judged pairs nothing is said past trust."""
-    if hasattr(few, "win_rate"):
+    if isinstance(few, FewJudgements):
         return not gain.trusted
     return not math.isfinite(gain.high - gain.low)
 
@@ -155,10 +155,10 @@ def _open(few: Sparse, gain: Estimate) -> bool:
 def legend(few: Sparse) -> str:
     """What the columns mean, for somebody who meets them for the first time."""
     level = f"{100 * few.proxy.settings.level:g} %"
-    proxy, _ = _names(few)
+    proxy, _ = words.both(few.names)
     start = (
         "Win rates are over a draw of the base"
-        if hasattr(few, "win_rate")
+        if isinstance(few, FewJudgements)
         else "Gains are over the base's mean"
     )
     return words.paragraph(
@@ -180,24 +180,18 @@ def notes(few: Sparse) -> list[str]:
         found.append(
             f"{words.counted(lost, 'label')} without the proxy, or alone in a prompt, are left out."
         )
-    if few.proxy.settings.prompts == "fixed":
-        found.append("intervals are for these very prompts, not for others like them.")
-    elif few.known.rows.prompts < 20:
-        found.append(
-            f"{words.counted(few.known.rows.prompts, 'prompt')} only: intervals that speak for others like "
-            "them need 20 or so."
-        )
-    return found
+    return found + spoken_for(few.proxy.settings.prompts, few.known.rows.prompts)
 
 
 def _by_design(few: Sparse) -> bool:
-    if hasattr(few, "pairing"):
+    if isinstance(few, FewJudgements):
         return bool((few.pairing.judgements.round > 0).all())
     return bool((few.known.round[few.known.round >= 0][~np.isnan(few.known.gold)] > 0).all())
 
 
 def _missing(few: Sparse) -> str:
-    return "pairs that were not judged" if hasattr(few, "win_rate") else "samples without a label"
+    judged = isinstance(few, FewJudgements)
+    return "pairs that were not judged" if judged else "samples without a label"
 
 
 def _rate(gain: Any) -> Any:
@@ -209,17 +203,6 @@ def _rate(gain: Any) -> Any:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
-
-
-def _focus(few: Sparse, kl: Sequence[float]) -> float:
-    if not max(kl) > 0:
-        kl = budgets(few)
-    within = [budget for budget in kl if 0 < budget <= few.trusted_kl]
-    return max(within) if within else min(kl)
-
-
-def _names(few: Sparse, longest: int = 40) -> tuple[str, str]:
-    return safe(few.names[0], longest=longest), safe(few.names[1], longest=longest)
 
 
 # ---- for programs

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from klimit._text import safe
 from klimit.estimate.rates_by_prompt import Passes
-from klimit.view import words
+from klimit.view import colours, words
 from klimit.view.table import table
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def text(
     if limit.samples.scale > 0:
         parts += [table(*cells(limit, kl, spends)), legend(limit)]
     parts.append(words.footnotes([*notes(limit), *more]))
-    return "\n\n".join(part for part in parts if part)
+    return words.blocks(*parts)
 
 
 def verdict(limit: Frontier, kl: Sequence[float], companion: str = "") -> str:
@@ -108,7 +107,8 @@ def headline(limit: Frontier, kl: Sequence[float]) -> str:
         where = f"If every prompt spends {words.nats(budget, exact=True)}"
     if words.signed(gain) == "not known":
         return f"{where} these samples do not show the limit."
-    found = f"{where} the best any method can do is {words.signed(gain, unit=_unit(limit))}"
+    unit = colours.unit(limit.reward, objective=limit.settings.objective)
+    found = f"{where} the best any method can do is {words.signed(gain, unit=unit)}"
     slope = (
         f", with beta = {words.short(float(beta.value))}" if beta.trusted and beta.value > 0 else ""
     )
@@ -189,10 +189,6 @@ def legend(limit: Frontier) -> str:
     )
 
 
-def _unit(limit: Frontier) -> str:
-    return "win rate" if limit.settings.objective == "win-rate" else safe(limit.reward, longest=40)
-
-
 def per_prompt(limit: Frontier) -> str:
     """How many samples the prompts have, in words."""
     low, high = int(limit.samples.counts.min()), int(limit.samples.counts.max())
@@ -226,13 +222,19 @@ def _left_out(limit: Frontier) -> list[str]:
 
 def assumed(limit: Frontier) -> list[str]:
     """Whom the intervals speak of, where that may surprise."""
-    number = limit.samples.prompts
-    if limit.settings.prompts == "fixed":
-        return ["intervals are for these very prompts, not for others like them."]
-    if number == 1:
+    prompts, number = limit.settings.prompts, limit.samples.prompts
+    if prompts == "drawn" and number == 1:
         return ["one prompt says nothing of others: --prompts fixed gives its own interval."]
+    return spoken_for(prompts, number)
+
+
+def spoken_for(prompts: str, number: int) -> list[str]:
+    """A note where the intervals of so many prompts speak for no others, or hardly."""
+    if prompts == "fixed":
+        return ["intervals are for these very prompts, not for others like them."]
     if number < 20:
-        return [f"{number} prompts only: intervals that speak for others like them need 20 or so."]
+        few = words.counted(number, "prompt")
+        return [f"{few} only: intervals that speak for others like them need 20 or so."]
     return []
 
 

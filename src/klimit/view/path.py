@@ -22,8 +22,9 @@ SHOWN = ("kl", "proxy_gain", "gold_gain", "proxy_limit", "gold_limit", "least_kl
 
 def text(path: TrainedPath) -> str:
     """The verdict, the table and the notes."""
-    parts = [verdict(path), table(*cells(path)), legend(path), words.footnotes(path.notes)]
-    return "\n\n".join(part for part in parts if part)
+    return words.blocks(
+        verdict(path), table(*cells(path)), legend(path), words.footnotes(path.notes)
+    )
 
 
 def verdict(path: TrainedPath) -> str:

@@ -19,8 +19,7 @@ NONE = "Where no single number does, because it differs by prompt:"
 
 def text(plan: Plan) -> str:
     """The verdict, what to type, and the notes."""
-    parts = [verdict(plan), settings(plan), words.footnotes(plan.notes)]
-    return "\n\n".join(part for part in parts if part)
+    return words.blocks(verdict(plan), settings(plan), words.footnotes(plan.notes))
 
 
 def verdict(plan: Plan) -> str:

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 
 from klimit._estimate import Estimate
+from klimit._text import safe
 from klimit.rollouts.words import counted as counted
 
 WIDTH = 100  # characters of a line
@@ -207,6 +208,16 @@ def sentences(text: str) -> list[str]:
             found.append(line)
         last = line
     return found
+
+
+def blocks(*parts: str) -> str:
+    """Parts of a text with a line between them; empty ones are left out."""
+    return "\n\n".join(filter(None, parts))
+
+
+def both(names: Sequence[str], longest: int = 40) -> tuple[str, str]:
+    """Names of a proxy and of gold, fit for a line."""
+    return safe(names[0], longest=longest), safe(names[1], longest=longest)
 
 
 def footnotes(lines: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from klimit.estimate.labels.preferences import FewJudgements
 from klimit.estimate.samples import nearly_all
 from klimit.view import colours, words
 from klimit.view.plots import style
@@ -91,7 +92,7 @@ def few_labels(found: Sparse, ax: Axes | None = None, *, kl: float | None = None
     ax.axhline(0.0, color=palette.quiet, lw=0.8)
     turn(ax, found.stop_kl, end, gold)
     trusted(ax, found.trusted_kl, end)
-    unit = "chance to win" if hasattr(found, "win_rate") else found.names[1]
+    unit = "chance to win" if isinstance(found, FewJudgements) else found.names[1]
     style.named(ax, x=colours.KL, y=colours.gain(unit))
     style.legend(ax)
     return ax

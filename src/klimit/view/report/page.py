@@ -298,9 +298,7 @@ def _data(
     return {
         "schema": "klimit.report/1",
         "version": live,
-        "reward": "win rate"
-        if limit.settings.objective == "win-rate"
-        else safe(limit.reward, longest=40),
+        "reward": colours.unit(limit.reward, objective=limit.settings.objective),
         "level": limit.settings.level,
         "base": limit.base_reward,
         "focus": found.focus,
