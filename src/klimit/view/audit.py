@@ -51,9 +51,22 @@ def verdict(audits: Sequence[Audit]) -> str:
     """
     if len(audits) == 1:
         return "\n".join(_sentences(audits[0]))
-    best = max(audits, key=lambda one: float(np.nan_to_num(one.gain.value, nan=-np.inf)))
-    lead = f"Of {len(audits)} placements {safe(best.label, longest=60)} gains most."
-    return "\n".join([lead, *_sentences(best)])
+    first = best(audits)
+    lead = f"Of {len(audits)} placements {safe(first.label, longest=60)} gains most."
+    return "\n".join([lead, *_sentences(first)])
+
+
+def best(audits: Sequence[Audit]) -> Audit:
+    """The placement with the largest gain."""
+    return max(audits, key=lambda one: float(np.nan_to_num(one.gain.value, nan=-np.inf)))
+
+
+def by_name(audits: Sequence[Audit]) -> dict[str, list[Audit]]:
+    """Placements by policy, each in the order of its steps."""
+    found: dict[str, list[Audit]] = {}
+    for one in audits:
+        found.setdefault(one.name, []).append(one)
+    return found
 
 
 def _sentences(audit: Audit) -> list[str]:

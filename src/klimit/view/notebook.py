@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from klimit.view import audit as audit_view
 from klimit.view import best_of_n as best_of_n_view
@@ -38,15 +39,17 @@ def limit(found: Frontier) -> str:
 
 def best_of_n(found: BestOfN) -> str:
     """The verdict, a row per N and the notes."""
-    parts = [words(best_of_n_view.verdict(found)), table(*best_of_n_view.cells(found))]
-    return page([*parts, small(best_of_n_view.legend(found)), *notes(best_of_n_view.notes(found))])
+    return _whole(best_of_n_view, found)
 
 
 def audits(placements: Sequence[Audit]) -> str:
     """The verdict, a row per placement and the notes."""
-    parts = [words(audit_view.verdict(placements)), table(*audit_view.cells(placements))]
-    said = audit_view.notes(placements)
-    return page([*parts, small(audit_view.legend(placements)), *notes(said)])
+    return _whole(audit_view, placements)
+
+
+def _whole(view: ModuleType, found: Any) -> str:
+    parts = [words(view.verdict(found)), table(*view.cells(found)), small(view.legend(found))]
+    return page([*parts, *notes(view.notes(found))])
 
 
 def plan(found: Plan) -> str:

@@ -44,7 +44,7 @@ def audits(
     matplotlib Axes
     """
     from klimit.audit.audits import best_of_n_beside
-    from klimit.view.audit import points
+    from klimit.view.audit import by_name, points
 
     ax = style.axes(ax)
     placed = [one for audit in placements for one in points(audit)]
@@ -52,9 +52,7 @@ def audits(
     if found is not None:
         beside = best_of_n_beside(placed) if best_of_n is True else best_of_n or None
         limit(found, ax, kl=_end(placed, found) if kl is None else kl, best_of_n=beside)
-    paths: dict[str, list[Audit]] = {}
-    for audit in placed:
-        paths.setdefault(audit.name, []).append(audit)
+    paths = by_name(placed)
     for at, (name, path) in enumerate(paths.items()):
         color = style.palette(ax).policy(at)
         _path(ax, name, path, color, style.MARKERS[at % len(style.MARKERS)])

@@ -293,15 +293,11 @@ def _further(found: Findings, source: str) -> Iterator[Step]:
     if gain.trusted and gain.value > 0 and gain.high - gain.low > 2 * WIDE * gain.value:
         prompts = words.counted(limit.samples.prompts, "prompt")
         why = f"The interval is wide: {words.plain(gain)} from {prompts}."
-        yield Step(
-            "Add prompts before samples.",
-            why,
-            _plan(limit, source, found.focus),
-        )
-    yield from _reach(found, source)
+        yield Step("Add prompts before samples.", why, _plan(limit, source, found.focus))
+    yield from _reach(found)
 
 
-def _reach(found: Findings, source: str) -> Iterator[Step]:
+def _reach(found: Findings) -> Iterator[Step]:
     """What it takes to judge the next KL that matters."""
     limit, wanted = found.limit, _wanted(found)
     if limit.samples.scale > 0 and 0 < limit.trusted_kl < wanted:

@@ -14,6 +14,7 @@ from klimit._errors import EstimateWarning, KlimitError
 from klimit._text import safe
 from klimit.estimate.samples import nearly_all
 from klimit.rollouts.steps import called
+from klimit.view import audit as audit_view
 from klimit.view import limit as limit_view
 from klimit.view.beside import Beside, best_of_n_beside
 from klimit.view.report.checks import Check, checks
@@ -74,9 +75,7 @@ class Findings:
     @property
     def main(self) -> Audit | None:
         """The placement that the verdict speaks of: the one with the largest gain."""
-        if not self.audits:
-            return None
-        return max(self.audits, key=lambda one: float(np.nan_to_num(one.gain.value, nan=-np.inf)))
+        return audit_view.best(self.audits) if self.audits else None
 
     @property
     def trained(self) -> TrainedPath | None:
@@ -86,7 +85,6 @@ class Findings:
 
 def verdicts(found: Findings) -> list[tuple[str, str]]:
     """What the page says first, each part with its heading, in the words of the results."""
-    from klimit.view import audit as audit_view
     from klimit.view import path as path_view
 
     said = []

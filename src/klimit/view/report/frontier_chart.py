@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from klimit._text import safe
 from klimit.view import colours, words
+from klimit.view.audit import by_name
 from klimit.view.report.axes import around, axis
 from klimit.view.report.chart import SHAPES, Chart
 
@@ -165,14 +166,6 @@ def _policies(chart: Chart, found: Findings, *, narrow: bool) -> None:
             safe(last_one.label if len(known) > 1 else name, longest=16 if narrow else 32),
             f"{kind} strong", anchor="end" if right else "start", right=-11 if right else 11, down=-11,
         )  # fmt: skip
-
-
-def by_name(audits: Sequence[Audit]) -> dict[str, list[Audit]]:
-    """Placements by policy, each in the order of its steps."""
-    found: dict[str, list[Audit]] = {}
-    for one in audits:
-        found.setdefault(one.name, []).append(one)
-    return found
 
 
 def _said(found: Findings) -> str:

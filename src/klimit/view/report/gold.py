@@ -57,7 +57,7 @@ def gold_section(hack: Hacking | Sparse | None, gold: str | None) -> dict[str, A
 
 def _along(hack: Hacking, kl: list[float]) -> Table:
     """A row per budget."""
-    proxy, gold = safe(hack.proxy.reward, longest=20), safe(hack.gold.reward, longest=20)
+    proxy, gold = words.both(hack.pairs.names, 20)
     lines = []
     for budget, shown in zip(kl, words.aligned(kl), strict=True):
         part = hack.efficiency(budget)
@@ -69,7 +69,7 @@ def _along(hack: Hacking, kl: list[float]) -> Table:
 
 def _by_n(hack: Hacking) -> Table | None:
     """A row per power of 2."""
-    proxy, gold = safe(hack.proxy.reward, longest=20), safe(hack.gold.reward, longest=20)
+    proxy, gold = words.both(hack.pairs.names, 20)
     found = hack.best_by_proxy
     lines = [
         [f"{int(n):,}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]

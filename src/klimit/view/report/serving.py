@@ -92,18 +92,16 @@ def _handler(stand: Stand) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, *, body: bool) -> None:
             shown = stand.shown
+            code, kind, said = HTTPStatus.NOT_FOUND, "text/plain", "nothing here\n"
             if not self._called_by_name():
                 # a foreign name that was pointed here would let its pages read this one
-                self._send(HTTPStatus.MISDIRECTED_REQUEST, "text/plain", b"not here\n", body=body)
+                code, said = HTTPStatus.MISDIRECTED_REQUEST, "not here\n"
             elif self.path == "/":
-                self._send(
-                    HTTPStatus.OK, "text/html", shown.html.encode("utf-8", "replace"), body=body
-                )
+                code, kind, said = HTTPStatus.OK, "text/html", shown.html
             elif self.path == "/version":
                 told = {"version": shown.version, "status": shown.status}
-                self._send(HTTPStatus.OK, "application/json", json.dumps(told).encode(), body=body)
-            else:
-                self._send(HTTPStatus.NOT_FOUND, "text/plain", b"nothing here\n", body=body)
+                code, kind, said = HTTPStatus.OK, "application/json", json.dumps(told)
+            self._send(code, kind, said.encode("utf-8", "replace"), body=body)
 
         def _called_by_name(self) -> bool:
             assert isinstance(self.server, ThreadingHTTPServer)

@@ -12,9 +12,9 @@ import numpy as np
 from klimit._text import safe
 from klimit.rollouts import steps as training
 from klimit.view import colours, words
+from klimit.view.audit import by_name
 from klimit.view.report.axes import around, axis
 from klimit.view.report.chart import Chart
-from klimit.view.report.frontier_chart import by_name
 
 if TYPE_CHECKING:
     from klimit.audit import Audit
