@@ -11,6 +11,7 @@ from klimit._warn import warn
 from klimit.rollouts import names
 from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.guard import reading
+from klimit.rollouts.layout import is_number
 from klimit.rollouts.read import with_care
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.unify import flatten
@@ -61,10 +62,9 @@ def join(rollouts: Rollouts, other: Any, *, on: str | Iterable[str] | None = Non
             f"{counted(missed, 'sample')} of {len(left):,} found no match on {listing(keys)}: "
             f"{listing(new)} is missing there."
         )
-    scored = [
-        name for name in new if found[name].dtype.is_numeric() or found[name].dtype == pl.Boolean
+    rewards = [
+        name for name in new if is_number(found[name].dtype) and not names.never_reward(name)
     ]
-    rewards = [name for name in scored if not names.never_reward(name)]
     columns = [found[name].cast(pl.Float64) if name in rewards else found[name] for name in new]
     return replace(
         rollouts,

@@ -189,7 +189,7 @@ def _rewards(schema: Schema) -> tuple[str, ...]:
     could be a reward: a sample's own list (token ids, embeddings) is none.
     """
     open_ = [name for name in schema if not names.never_reward(name)]
-    scalars = tuple(name for name in open_ if _is_number(schema[name]))
+    scalars = tuple(name for name in open_ if is_number(schema[name]))
     lists = tuple(name for name in open_ if _is_list(schema[name]))
     named = tuple(name for name in lists if names.names_reward(name))
     if named and not any(names.names_reward(name) for name in scalars):
@@ -203,12 +203,13 @@ def _per_sample(dtype: pl.DataType, *, prompt: bool) -> bool:
     return inner is not dtype and not (prompt and inner.is_nested())
 
 
-def _is_number(dtype: pl.DataType) -> bool:
+def is_number(dtype: pl.DataType) -> bool:
+    """Whether a column of this type can be a reward: numbers, or true and false."""
     return dtype.is_numeric() or str(dtype) == "Boolean"
 
 
 def _is_list(dtype: pl.DataType) -> bool:
-    return _inner(dtype) is not dtype and _is_number(_inner(dtype))
+    return _inner(dtype) is not dtype and is_number(_inner(dtype))
 
 
 def _inner(dtype: pl.DataType) -> pl.DataType:

@@ -16,6 +16,7 @@ from klimit.rollouts import names
 from klimit.rollouts.describe import Description, Shape, described, shape, summary
 from klimit.rollouts.grouped import Grouped, check
 from klimit.rollouts.keys import Groups, groups
+from klimit.rollouts.layout import is_number
 from klimit.rollouts.steps import in_order
 from klimit.rollouts.table import Table
 from klimit.rollouts.words import close_to, listing, quoted
@@ -294,13 +295,10 @@ class Rollouts:
         return (*known, None) if known and values.null_count() else known
 
     def _is_number(self, name: str) -> bool:
-        import polars as pl
-
         core = self.table.core
-        dtype = (
+        return is_number(
             core.schema[name] if name in core.columns else self.table.lazy.collect_schema()[name]
         )
-        return dtype.is_numeric() or dtype == pl.Boolean
 
     def check_one_policy(self, option: str = "--") -> None:
         """Raise a `DataError` where samples of several policies or steps stand together.

@@ -10,7 +10,7 @@ from klimit._errors import DataError, KlimitError
 from klimit._text import safe
 from klimit.rollouts import names
 from klimit.rollouts.formats.scan import Scan
-from klimit.rollouts.layout import Layout, detect
+from klimit.rollouts.layout import Layout, detect, is_number
 from klimit.rollouts.words import listing, quoted
 
 if TYPE_CHECKING:
@@ -129,6 +129,6 @@ def _check_same(
 def _kind(dtype: pl.DataType) -> str:
     if str(dtype) == "Null":
         return "nothing"
-    if dtype.is_numeric() or str(dtype) == "Boolean":
+    if is_number(dtype):
         return "numbers"
     return "lists" if hasattr(dtype, "inner") else "structs" if dtype.is_nested() else "text"

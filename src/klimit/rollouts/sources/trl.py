@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from klimit.rollouts import names
+from klimit.rollouts.layout import is_number
 from klimit.rollouts.sources.source import Shaped, Source, keyed
 
 if TYPE_CHECKING:
@@ -26,11 +27,7 @@ def reward_functions(lazy: pl.LazyFrame, _: str = "") -> Shaped:
 
 def numeric_columns(schema: pl.Schema) -> tuple[str, ...]:
     """Columns of numbers in their order: reward functions first, what they log besides after."""
-    return tuple(
-        name
-        for name, dtype in schema.items()
-        if (dtype.is_numeric() or str(dtype) == "Boolean") and name not in _NOT_SCORES
-    )
+    return tuple(name for name in schema if is_number(schema[name]) and name not in _NOT_SCORES)
 
 
 COMPLETIONS = Source(
