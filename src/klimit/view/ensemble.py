@@ -257,7 +257,7 @@ def member_rows(found: Ensemble, at: float) -> str:
     errors = found.errors
     assert errors.accuracy is not None
     assert errors.pairs is not None
-    size, lines = len(found.names), []
+    lines = []
     for place, name in enumerate(found.names):
         others = np.delete(np.asarray(errors.pairs.value)[place], place)
         lines.append([
@@ -267,7 +267,7 @@ def member_rows(found: Ensemble, at: float) -> str:
             words.plain(found.member(name).gold_gain(at)),
         ])  # fmt: skip
     head = ["proxy", "correlation with gold", "shared error", f"alone at {words.nats(at)}"]
-    return table(head, lines) if size else ""
+    return table(head, lines)
 
 
 def size_rows(found: Ensemble, at: float) -> str:
