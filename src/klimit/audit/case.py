@@ -26,14 +26,12 @@ class Policy:
 
     Attributes
     ----------
-    ids : (prompts,) prompt ids
     reward, counts, variance : (prompts,) mean reward, samples, variance of one sample (nan of one)
     kl : (prompts,) KL from the base in nats, None where it is not known by prompt
     kl_variance : (prompts,) variance of one sample's log ratio, nan of a single one; None where
         unknown
     """
 
-    ids: Any
     reward: Floats
     counts: Integers
     variance: Floats

@@ -11,6 +11,7 @@ from klimit._estimate import Estimate, beyond
 from klimit._notebook import InNotebooks
 from klimit.audit.case import Case, Policy, common_rank
 from klimit.audit.measure import NUMBERS, numbers, reach
+from klimit.audit.placement import difference
 from klimit.audit.placing import biases
 from klimit.audit.result import Audit, missing
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
@@ -119,7 +120,7 @@ def _shared(a: Audit, b: Audit) -> tuple[Case, Case] | None:
         kl = case.kl
         if kl is not None and own is not None:
             kl = mean_of_prompts(own[None], kl.level)[0]
-        part = Policy(both, policy.reward[at], policy.counts[at], policy.variance[at], own)
+        part = Policy(policy.reward[at], policy.counts[at], policy.variance[at], own)
         found.append(Case(limit, both, part, kl, paired=True))
     return found[0], found[1]
 
@@ -191,9 +192,7 @@ def _trusted(name: str, case: Case) -> bool:
 
 def _apart(a: Estimate, b: Estimate) -> Estimate:
     """The difference of two independent estimates."""
-    value = float(a.value) - float(b.value)
-    if not np.isfinite(value):
-        return missing(a.note or b.note or "not known of both", a.level)
-    low = value - np.hypot(float(a.value) - float(a.low), float(b.high) - float(b.value))
-    high = value + np.hypot(float(a.high) - float(a.value), float(b.value) - float(b.low))
-    return Estimate(value, low, high, a.level, bool(a.trusted and b.trusted), a.note or b.note)
+    found = difference(a, b)
+    return (
+        found if np.isfinite(found.value) else missing(found.note or "not known of both", a.level)
+    )

@@ -24,7 +24,7 @@ def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
             "one gain per kl was expected."
         )
     best = _limit(limit, spent)
-    gap = _difference(best, won)
+    gap = difference(best, won)
     most = np.where(np.asarray(best.value) > 0, best.value, np.nan)
     ratio = np.asarray(won.value) / most
     up = np.hypot(
@@ -49,7 +49,7 @@ def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
         gap_reward=gap,
         gap_nats=_nats(limit, spent, gap, best),
         least_kl=least,
-        excess_kl=_difference(spent, least),
+        excess_kl=difference(spent, least),
         reward=limit.reward,
         base_reward=limit.base_reward,
         trusted_kl=limit.trusted_kl,
@@ -114,7 +114,7 @@ def _least(limit: Frontier, won: Estimate) -> Estimate:
     return Estimate.of(middle, low, high, level=least.level, trusted=least.trusted, note=least.note)
 
 
-def _difference(best: Estimate, won: Estimate) -> Estimate:
+def difference(best: Estimate, won: Estimate) -> Estimate:
     """One estimate less another, as if their errors were independent."""
     with np.errstate(invalid="ignore"):  # what is not known stays so
         value = np.asarray(best.value) - won.value

@@ -22,12 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Placed:
-    """The estimates of one placement; `beta` is the slope of the frontier at the policy's KL."""
+    """The estimates of one placement, as `Audit` has them."""
 
     kl: Estimate
     gain: Estimate
     limit: Estimate
-    beta: Estimate
     efficiency: Estimate
     gap_reward: Estimate
     gap_nats: Estimate
@@ -48,8 +47,8 @@ def placed(case: Case) -> Placed:
     least = _least(limit, gain, found, spread, slack)
     if case.kl is None:
         no = missing(wording.NO_KL, level)
-        return Placed(no, gain, no, no, no, no, no, least, no)
-    kl, spent, best, beta = case.kl, case.spent, case.best, case.beta
+        return Placed(no, gain, no, no, no, no, least, no)
+    best = case.best
     trusted, gap = bool(best.trusted), float(best.value) - case.gain
     if trusted:
         below, above = _with(spread.of("limit"), slack["limit"])
@@ -58,9 +57,8 @@ def placed(case: Case) -> Placed:
     reward = _around(gap, *_with(spread.of("gap_reward"), slack["gap_reward"]), level,
                      trusted=trusted, note=best.note)  # fmt: skip
     return Placed(
-        kl, gain, best, beta, _efficiency(case, gain, best, spread, slack), reward,
-        _nats(limit, spent, gap, beta, spread, slack, best), least,
-        _excess(kl, least, spread, slack),
+        case.kl, gain, best, _efficiency(case, gain, best, spread, slack), reward,
+        _nats(case, gap, spread, slack, best), least, _excess(case.kl, least, spread, slack),
     )  # fmt: skip
 
 
@@ -165,13 +163,12 @@ def _efficiency(
 
 
 def _nats(
-    limit: Frontier, kl: float, gap: float, beta: Estimate, spread: Reach,
-    slack: dict[str, tuple[float, float]], best: Estimate,
-) -> Estimate:  # fmt: skip
+    case: Case, gap: float, spread: Reach, slack: dict[str, tuple[float, float]], best: Estimate
+) -> Estimate:
     """``KL(policy || optimal) = gap / beta``; nan where the frontier is flat."""
-    level, slope = best.level, float(beta.value)
+    level, slope = best.level, float(case.beta.value)
     if not slope > 0:
-        return missing(wording.flat(limit, kl), level)
+        return missing(wording.flat(case.limit, case.spent), level)
     if not np.isfinite(slope):
         return missing(wording.NO_SHARE, level)
     reached = _with(spread.of("gap_nats"), slack["gap_nats"])
@@ -232,13 +229,13 @@ def _on_nothing(case: Case) -> Placed:
     nothing = missing(wording.NO_SHARE, level)
     if case.kl is None:
         unknown = missing(wording.NO_KL, level)
-        return Placed(unknown, gain, unknown, nothing, nothing, unknown, nothing, least, unknown)
+        return Placed(unknown, gain, unknown, nothing, unknown, nothing, least, unknown)
     best = limit.gain(max(float(case.kl.value), 0.0))
     gap = float(best.value) - float(gain.value)
     reward = _around(gap, float(gain.high - gain.value), float(gain.value - gain.low), level,
                      trusted=bool(best.trusted), note=best.note)  # fmt: skip
     excess = missing(least.note or wording.NO_SHARE, level)
-    return Placed(case.kl, gain, best, nothing, nothing, reward, nothing, least, excess)
+    return Placed(case.kl, gain, best, nothing, reward, nothing, least, excess)
 
 
 def _around(

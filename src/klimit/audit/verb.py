@@ -161,8 +161,7 @@ class _How:
         ids = [base.ids[i] for i in found.base[limit.samples.kept]]
         case = Case(
             limit, ids,
-            Policy([policy.ids[i] for i in at], mean[at], counts[at], variance[at],
-                   known.by_prompt, known.variance),
+            Policy(mean[at], counts[at], variance[at], known.by_prompt, known.variance),
             known.kl, found.paired,
         )  # fmt: skip
         return Draft(part, base, policy, found, known, kl is None, case)
@@ -193,9 +192,7 @@ def _placed(draft: Draft, case: Case, notes: tuple[str, ...]) -> Audit:
     allocation, shape = split(case, values)
     said = [*notes, *draft.match.notes, *limit.notes, *_notes(draft), *draft.known.notes]
     return Audit(
-        kl=values.kl, gain=values.gain, limit=values.limit, efficiency=values.efficiency,
-        gap_reward=values.gap_reward, gap_nats=values.gap_nats, least_kl=values.least_kl,
-        excess_kl=values.excess_kl, allocation=allocation, shape=shape,
+        **vars(values), allocation=allocation, shape=shape,
         name=safe(part.name, longest=60), step=part.step, reward=limit.reward,
         base_reward=limit.base_reward, trusted_kl=limit.trusted_kl, paired=case.paired,
         shared=len(counts), samples=(int(counts.min()), int(counts.max())),

@@ -10,6 +10,7 @@ import numpy as np
 
 from klimit._errors import DataError
 from klimit._estimate import Estimate
+from klimit.audit.placement import difference
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 from klimit.estimate.kernel import Floats
 
@@ -27,12 +28,10 @@ class Base:
     ----------
     limit : its frontier
     means : mean reward of each prompt, under every name that the prompt has
-    source : where it came from, for messages
     """
 
     limit: Frontier
     means: dict[str, float]
-    source: str
 
     def gain(self, names: Names, rewards: Floats) -> Estimate:
         """Mean reward over the base's, prompts weighing equally, with an interval over prompts.
@@ -47,12 +46,7 @@ class Base:
         known = ~np.isnan(base)
         if known.sum() >= max(len(base) / 2, 1):
             return _mean((mean - base)[known], level)
-        ours = _mean(self.limit.samples.means, level)
-        theirs = _mean(mean, level)
-        value = float(theirs.value - ours.value)
-        below = np.hypot(theirs.value - theirs.low, ours.high - ours.value)
-        above = np.hypot(theirs.high - theirs.value, ours.value - ours.low)
-        return Estimate(value, value - float(below), value + float(above), level)
+        return difference(_mean(mean, level), _mean(self.limit.samples.means, level))
 
     def place(self, gain: Estimate, kl: Estimate | None) -> dict[str, float]:
         """The numbers of one placement, by name; nan or infinite where not known."""
@@ -91,7 +85,7 @@ def from_rollouts(data: Any, reward: str | None, functions: Sequence[str], how: 
         if text is not None:
             means.setdefault(text, value)
     limit = klimit.frontier(rollouts, reward=found.reward, **how)
-    return Base(limit, means, found.source)
+    return Base(limit, means)
 
 
 def from_first_step(names: Names, rewards: Floats, how: Any) -> Base:
@@ -112,7 +106,7 @@ def from_first_step(names: Names, rewards: Floats, how: Any) -> Base:
         )
     limit = klimit.frontier(list(found.values()), **how)
     means = {name: float(values.mean()) for every, values in found.items() for name in every}
-    return Base(limit, means, "the rollouts of the first step")
+    return Base(limit, means)
 
 
 def by_prompt(names: Names, values: Floats) -> dict[tuple[str, ...], Floats]:
