@@ -40,7 +40,7 @@ def best_of_n(
     """
     import klimit
     from klimit._progress import steps
-    from klimit.cli.output import log_to, print_json, print_text, write_table
+    from klimit.cli.output import answer, log_to
     from klimit.cli.source import usual_size
     from klimit.view import best_of_n as view
     from klimit.view import records
@@ -54,9 +54,4 @@ def best_of_n(
             n = [2**k for k in range(7) if 2**k <= most]
         found = klimit.best_of_n(rollouts, n=n, reward=source.reward, judge=judge, **how)
     log_to(track, found)
-    if output is not None:
-        write_table(found.to_frame(), output)
-    if as_json:
-        print_json(records.best_of_n_record(found, read=str(rollouts)))
-    else:
-        print_text(str(rollouts), view.text(found))
+    answer(found, rollouts, records.best_of_n_record, view.text, as_json=as_json, output=output)

@@ -41,7 +41,7 @@ def choose(
     """
     from klimit import select
     from klimit._progress import steps
-    from klimit.cli.output import print_json, print_text, write_table
+    from klimit.cli.output import answer
     from klimit.view import choices as view
 
     source.keep(output)
@@ -49,9 +49,4 @@ def choose(
         rollouts = source.load(rewards=[proxy, gold])
         job.next()
         found = select.compare(rollouts, proxy=proxy, gold=gold, **how)
-    if output is not None:
-        write_table(found.to_frame(), output)
-    if as_json:
-        print_json(view.record(found, read=str(rollouts)))
-    else:
-        print_text(str(rollouts), view.text(found))
+    answer(found, rollouts, view.record, view.text, as_json=as_json, output=output)

@@ -26,10 +26,7 @@ from klimit.cli.source import Source, from_source, reading_where
 @click.option("--nuisance", metavar="NAME", help="A column the proxy may reward, such as length.")
 @reading_where("--proxy and --gold name the rewards")
 @options.prompts
-@click.option(
-    "--reward-range", type=options.Numbers(exactly=2, finite=False), metavar="LO,HI",
-    help="What gold rewards can be, if known; 0/1 rewards imply 0,1.",
-)  # fmt: skip
+@options.range_of("gold rewards")
 @options.intervals
 @options.answering
 @from_source
@@ -87,7 +84,7 @@ def hacking(
             **how,
         )
         job.next()
-        view: Any = of_all if hasattr(found, "pairs") else of_few
+        view: Any = of_all if isinstance(found, klimit.Hacking) else of_few
         kl = view.budgets(found) if kl is None else kl
         found.proxy_gain(kl)  # a budget that cannot be is an error before more work is done
         text = None if as_json else view.text(found, kl)

@@ -60,7 +60,7 @@ def labels(
             gold=gold if labels is None else Path(labels),
             judgements=judgements,
         )
-        if not hasattr(found, "next"):
+        if isinstance(found, klimit.Hacking):
             raise click.UsageError(
                 f"{gold} is known of so many samples, or prompts are so few, that these are read alone"
             )

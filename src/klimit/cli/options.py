@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -37,24 +37,21 @@ class Numbers(_ParamType):
         """Read the numbers, or say what was seen."""
         if not isinstance(value, str):
             return list(value)
-        example = "0,1" if self.exactly else "0.5,1,2" if self.kind is float else "1,4,16"
         what = "numbers" if self.kind is float else "whole numbers"
+        example = "0,1" if self.exactly else "0.5,1,2" if self.kind is float else "1,4,16"
+
+        def refuse(kind: str = "") -> NoReturn:
+            asked = f"{kind}{what} were expected, such as {example}"
+            self.fail(f"{value[:80]!r} was given; {asked}", param, ctx)
+
         try:
             found = [self.kind(part) for part in value.split(",")]
         except ValueError:
-            self.fail(
-                f"{value[:80]!r} was given; {what} were expected, such as {example}", param, ctx
-            )
+            refuse()
         if self.finite and math.inf in map(abs, found):
-            self.fail(
-                f"{value[:80]!r} was given; finite {what} were expected, such as {example}",
-                param,
-                ctx,
-            )
+            refuse("finite ")
         if self.exactly and len(found) != self.exactly:
-            self.fail(
-                f"{value[:80]!r} was given; two {what} were expected, such as {example}", param, ctx
-            )
+            refuse("two ")
         return found
 
 
@@ -110,14 +107,13 @@ class Target(_ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         """Check what can be checked before the work is done."""
         path = Path(value)
+        given = repr(str(path)[-80:])
         if path.suffix.lower() not in self.suffixes:
             ends = f"{', '.join(self.suffixes[:-1])} or {self.suffixes[-1]}"
-            self.fail(f"{str(path)[-80:]!r} was given; name a file that ends in {ends}", param, ctx)
+            self.fail(f"{given} was given; name a file that ends in {ends}", param, ctx)
         if path.is_dir() or not path.parent.is_dir():
             what = "a folder" if path.is_dir() else "a file in a folder that does not exist"
-            self.fail(
-                f"{str(path)[-80:]!r} is {what}; name a file in a folder that exists", param, ctx
-            )
+            self.fail(f"{given} is {what}; name a file in a folder that exists", param, ctx)
         return path
 
 
@@ -155,10 +151,16 @@ prompts = click.option(
     help="Intervals for the population of the prompts, or for these very prompts.",
 )
 
-reward_range = click.option(
-    "--reward-range", type=Numbers(exactly=2, finite=False), metavar="LO,HI",
-    help="What rewards can be, if known; 0/1 rewards imply 0,1.",
-)  # fmt: skip
+
+def range_of(rewards: str) -> Callable[[F], F]:
+    """The option that says what they can be."""
+    return click.option(
+        "--reward-range", type=Numbers(exactly=2, finite=False), metavar="LO,HI",
+        help=f"What {rewards} can be, if known; 0/1 rewards imply 0,1.",
+    )  # fmt: skip
+
+
+reward_range = range_of("rewards")
 
 
 def _installed(context: click.Context, option: click.Parameter, tracker: str | None) -> str | None:

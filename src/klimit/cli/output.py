@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,19 @@ from klimit.cli.program import colours, say
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+def answer(
+    found: Any, read: object, record: Callable[..., Mapping[str, Any]], text: Callable[[Any], str],
+    *, as_json: bool, output: Path | None,
+) -> None:  # fmt: skip
+    """Give a result as `options.answering` asks: its table to a file, and JSON or text."""
+    if output is not None:
+        write_table(found.to_frame(), output)
+    if as_json:
+        print_json(record(found, read=str(read)))
+    else:
+        print_text(str(read), text(found))
 
 
 def print_text(read: str, result: str) -> None:

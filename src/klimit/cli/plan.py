@@ -43,7 +43,7 @@ def plan(source: Source, as_json: bool, output: Path | None, **how: Any) -> None
     """
     import klimit
     from klimit._progress import steps
-    from klimit.cli.output import print_json, print_text, write_table
+    from klimit.cli.output import answer
     from klimit.view import plan as view
     from klimit.view import records
 
@@ -52,9 +52,4 @@ def plan(source: Source, as_json: bool, output: Path | None, **how: Any) -> None
         rollouts = source.load()
         job.next()
         found = klimit.plan(rollouts, reward=source.reward, **how)
-    if output is not None:
-        write_table(found.to_frame(), output)
-    if as_json:
-        print_json(records.plan_record(found, read=str(rollouts)))
-    else:
-        print_text(str(rollouts), view.text(found))
+    answer(found, rollouts, records.plan_record, view.text, as_json=as_json, output=output)

@@ -127,7 +127,7 @@ def with_text(frame: pl.DataFrame, base: Rollouts) -> pl.DataFrame:
     if "prompt" in base.table.names:
         place = {name: at for at, name in enumerate(base.ids)}
         first = [int(base.groups.first[place[str(one)]]) for one in frame["prompt_id"]]
-        column = base.table.columns(["prompt"])["prompt"].gather(first).alias("prompt")
+        column = base.table.column("prompt").gather(first).alias("prompt")
     return frame.insert_column(1, column)
 
 
