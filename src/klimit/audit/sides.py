@@ -185,6 +185,6 @@ def same_population(base: Side, policy: Side) -> bool:
         return True
     for name in DATASETS:
         if name in ours.table.names and name in theirs.table.names:
-            drawn = [set(x.table.columns([name])[name].unique().to_list()) for x in (ours, theirs)]
+            drawn = [set(x.table.column(name).unique().to_list()) for x in (ours, theirs)]
             return drawn[0] == drawn[1]
     return False

@@ -54,6 +54,10 @@ class Table:
             found = found[self.rows]
         return pl.concat([self.core, found], how="horizontal").select(names)
 
+    def column(self, name: str) -> pl.Series:
+        """One column, from memory where it is there."""
+        return self.columns([name])[name]
+
     def row(self, at: int) -> int:
         """The row of the source, counted from 1, that a kept row was."""
         return 1 + (at if self.rows is None else int(self.rows[at]))

@@ -74,7 +74,7 @@ def scores(policy: Rollouts) -> Scores:
     tokens = _column(policy, TOKENS)
     in_tokens = bool(np.isfinite(tokens).any())
     if not in_tokens and "completion" in there:
-        text = table.columns(["completion"])["completion"]
+        text = table.column("completion")
         if str(text.dtype) == "String":
             tokens = text.str.len_chars().cast(float).fill_null(np.nan).to_numpy()
     return Scores(
@@ -87,7 +87,7 @@ def _column(policy: Rollouts, name: str) -> Floats:
 
     if name not in policy.table.names:
         return np.full(len(policy), np.nan)
-    column = policy.table.columns([name])[name]
+    column = policy.table.column(name)
     if not (column.dtype.is_numeric() or column.dtype == pl.Null):
         raise DataError(
             f"column {name} of {policy.source} holds {column.dtype}; numbers were expected "

@@ -88,7 +88,7 @@ def _cut_at(rollouts: Rollouts) -> int | None:
     """The largest length, where so many completions have it that it must be a limit."""
     if "tokens" not in rollouts.table.names:
         return None
-    tokens = rollouts.table.columns(["tokens"])["tokens"].cast(float).drop_nulls().to_numpy()
+    tokens = rollouts.table.column("tokens").cast(float).drop_nulls().to_numpy()
     if tokens.size < _ENOUGH or tokens.max() < _LONG:
         return None
     return int(tokens.max()) if np.mean(tokens == tokens.max()) > _OFTEN else None
@@ -149,13 +149,13 @@ def cuts(rollouts: Rollouts) -> pl.Series:
     there = rollouts.table.names
     for name in ("finish_reason", "stop_reason"):
         if name in there:
-            said = rollouts.table.columns([name])[name]
+            said = rollouts.table.column(name)
             if said.null_count() < len(said) and said.dtype in (pl.String, pl.Categorical):
                 return said.cast(pl.String).str.to_lowercase().is_in(_CUT)
     limit = rollouts.metadata.get("max_tokens")
     if limit is None or "tokens" not in there:
         return pl.Series([None] * len(rollouts), dtype=pl.Boolean)
-    return rollouts.table.columns(["tokens"])["tokens"].cast(float).fill_nan(None) >= float(limit)
+    return rollouts.table.column("tokens").cast(float).fill_nan(None) >= float(limit)
 
 
 def _changes(name: str, value: Any) -> bool:

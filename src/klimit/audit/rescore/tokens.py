@@ -56,20 +56,13 @@ def token_rows(samples: Rollouts, tokenizer: Any, *, chat: bool | None) -> list[
     return rows
 
 
-def _column(samples: Rollouts, name: str) -> list[Any]:
-    return samples.table.columns([name])[name].to_list()
-
-
 def _stored(samples: Rollouts, names: Iterable[str]) -> list[Sequence[int] | None] | None:
     import polars as pl
 
     for name in names:
         if name in samples.table.names:
-            column = samples.table.columns([name])[name]
-            if (
-                isinstance(column.dtype, pl.List)
-                and str(column.dtype.inner).lstrip("U")[:3] == "Int"
-            ):
+            column = samples.table.column(name)
+            if isinstance(column.dtype, pl.List) and column.dtype.inner.is_integer():
                 return column.to_list()
     return None
 
@@ -82,7 +75,7 @@ def _prompts(samples: Rollouts, tokenizer: Any, *, chat: bool | None) -> list[Se
         )
     known: dict[str, Sequence[int]] = {}
     found: list[Sequence[int] | None] = []
-    for prompt in _column(samples, "prompt"):
+    for prompt in samples.table.column("prompt").to_list():
         if prompt is None:
             found.append(None)
             continue
@@ -120,12 +113,12 @@ def _completions(samples: Rollouts, tokenizer: Any) -> list[Sequence[int] | None
             f"{samples.source} has no completions; a column completion or {COMPLETION_IDS[0]} was "
             "expected."
         )
-    texts = [_said(one) for one in _column(samples, "completion")]
+    texts = [_said(one) for one in samples.table.column("completion").to_list()]
     there = [text for text in texts if text is not None]
     encoded = iter(tokenizer(there, add_special_tokens=False)["input_ids"] if there else [])
     found: list[Sequence[int] | None] = []
     known = "tokens" in samples.table.names
-    stored = _column(samples, "tokens") if known else [None] * len(samples)
+    stored = samples.table.column("tokens").to_list() if known else [None] * len(samples)
     for text, cut, tokens in zip(texts, cuts(samples), stored, strict=True):
         if text is None:
             found.append(None)

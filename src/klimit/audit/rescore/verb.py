@@ -176,7 +176,7 @@ def _compare(before: Rollouts, after: Rollouts) -> None:
     new = after.table.columns(list(COLUMNS))
     there = before.table.names
     if "tokens" in there:
-        old = before.table.columns(["tokens"])["tokens"].cast(float)
+        old = before.table.column("tokens").cast(float)
         other = (old != new["tokens"].cast(float)).fill_null(value=False).arg_true().to_list()
         if other:
             warn(
@@ -186,7 +186,7 @@ def _compare(before: Rollouts, after: Rollouts) -> None:
                 "counted, so these scores are of another sequence. Store token ids to be exact."
             )
     if "logprob" in there:
-        stored = before.table.columns(["logprob"])["logprob"].cast(float)
+        stored = before.table.column("logprob").cast(float)
         gap = ((stored - new["logprob"]) / new["tokens"]).drop_nulls().drop_nans().to_numpy()
         # the median: texts that were split otherwise stray far, and are few
         middle = float(np.median(gap)) if gap.size else 0.0

@@ -91,7 +91,7 @@ def _missing(limit: Frontier) -> Check:
 
 def _ties(base: Rollouts, limit: Frontier) -> Check:
     tied = _tied_share(limit)
-    levels = _levels(base, limit.reward)
+    levels = base.table.column(limit.reward).n_unique()
     said = f"{_percent(tied)} of the samples share their reward with another of the same prompt"
     if limit.settings.range_implied:
         return Check("Ties", f"rewards are 0 and 1: {said}")
@@ -112,10 +112,6 @@ def _tied_share(limit: Frontier) -> float:
         tied += int((either & (x > -np.inf)).sum())
         total += int(block.counts.sum())
     return tied / total if total else 0.0
-
-
-def _levels(base: Rollouts, reward: str) -> int:
-    return int(base.table.columns([reward])[reward].n_unique())
 
 
 def _sampling(base: Rollouts) -> Check:
@@ -159,7 +155,7 @@ def _repeated(base: Rollouts) -> Iterable[Check]:
 
     if "completion" not in base.table.names:
         return
-    column = base.table.columns(["completion"])["completion"]
+    column = base.table.column("completion")
     if column.dtype != pl.String or not column.count():
         return
     keyed = pl.DataFrame({"prompt": base.groups.codes, "text": column.hash(0)})
@@ -181,7 +177,7 @@ def _same_texts(base: Rollouts) -> Iterable[Check]:
 
     if "prompt" not in base.table.names:
         return
-    column = base.table.columns(["prompt"])["prompt"][base.groups.first]
+    column = base.table.column("prompt")[base.groups.first]
     if column.dtype != pl.String:
         return
     again = column.count() - column.drop_nulls().n_unique()

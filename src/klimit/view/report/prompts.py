@@ -115,7 +115,7 @@ def _snippets(base: Any, ids: Any, places: list[int]) -> list[str | None]:
         return [None] * len(places)
     where = {name: at for at, name in enumerate(base.ids)}
     rows = [int(base.groups.first[where[str(ids[i])]]) for i in places]
-    texts = base.table.columns(["prompt"])["prompt"].gather(rows).to_list()
+    texts = base.table.column("prompt").gather(rows).to_list()
     lines = [" ".join((words_of(value, 2000) or "").split()) for value in texts]
     shared = _shared_start(lines)
     found = []
