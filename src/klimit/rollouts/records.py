@@ -60,7 +60,11 @@ def column(name: str, values: list[Any]) -> pl.Series:
     return pl.Series(
         name,
         [
-            None if value is None else value if isinstance(value, str) else _json(value)
+            None
+            if value is None
+            else value
+            if isinstance(value, str)
+            else json.dumps(value, default=str)
             for value in values
         ],
         dtype=pl.String,
@@ -70,7 +74,3 @@ def column(name: str, values: list[Any]) -> pl.Series:
 def _whole(text: str) -> str:
     """Text without lone surrogates, which JSON can spell and UTF-8 cannot hold."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, default=str)

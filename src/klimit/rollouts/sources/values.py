@@ -56,7 +56,7 @@ def said(content: Any) -> str:
         return content
     if isinstance(content, Mapping) and set(content) <= {"type", "text"}:
         return said(content.get("text"))
-    if isinstance(content, list) and content and all(_is_message(one) for one in content):
+    if isinstance(content, list) and content and all("role" in mapping(one) for one in content):
         if len(content) == 1:
             return said(content[0].get("content"))
         spoken = [f"{one['role']}: {said(one.get('content'))}" for one in content]
@@ -84,10 +84,6 @@ def mapping(value: Any) -> Mapping[str, Any]:
 def records(value: Any) -> list[Mapping[str, Any]]:
     """The dicts of a list; none where it is no list."""
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
-
-
-def _is_message(value: Any) -> bool:
-    return isinstance(value, Mapping) and "role" in value
 
 
 def summed(name: str) -> pl.Expr:
