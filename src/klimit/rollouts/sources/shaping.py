@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from klimit._errors import DataError
 from klimit._text import safe
@@ -14,9 +13,6 @@ from klimit.rollouts.records import from_records
 from klimit.rollouts.sources import recognise
 from klimit.rollouts.sources.folders import never_together
 from klimit.rollouts.sources.source import Shaped, Source
-
-if TYPE_CHECKING:
-    import polars as pl
 
 Given = tuple[str, ...] | None
 
@@ -76,13 +72,6 @@ def shaped(scans: Mapping[str, Scan], prompt: Given, reward: Given) -> Dump:
     )
 
 
-def flat(source: Source, lazy: pl.LazyFrame, path: str) -> pl.LazyFrame:
-    """A nested table as flat records."""
-    assert source.rows is not None
-    records = lazy.collect().iter_rows(named=True)
-    return from_records(list(source.rows(records, path))).lazy()
-
-
 def _source(scan: Scan, path: str, *, decided: bool) -> Source | None:
     if scan.source or "rewards" in scan.metadata:  # the latter: written by klimit itself
         return scan.source
@@ -92,7 +81,8 @@ def _source(scan: Scan, path: str, *, decided: bool) -> Source | None:
 def _shape(source: Source, scan: Scan, path: str) -> Shaped:
     lazy = scan.lazy
     if source.rows and scan.source is None:  # no file that was parsed for this reader
-        lazy = flat(source, lazy, path)
+        records = lazy.collect().iter_rows(named=True)
+        lazy = from_records(list(source.rows(records, path))).lazy()
     return source.shape(lazy, path)
 
 
