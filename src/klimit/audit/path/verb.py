@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,16 +19,11 @@ from klimit.audit.result import Audit, missing
 from klimit.audit.verb import audit
 from klimit.rollouts.words import quoted
 
+if TYPE_CHECKING:
+    from klimit.estimate.proxy import Hacking
+
 UNKNOWN = "no prediction from base samples was given"
 _NUMBERED = re.compile(r"(.*?)[-_ ]*(\d+)")
-
-
-class Prediction(Protocol):
-    """What is asked of a prediction from base samples, such as `klimit.hacking` makes."""
-
-    def gold_gain(self, kl: float) -> Estimate:
-        """Gold gain of the best policy of the proxy at this KL."""
-        ...
 
 
 def trained_path(
@@ -38,7 +33,7 @@ def trained_path(
     proxy: str,
     gold: str,
     kl: Any = None,
-    prediction: Prediction | None = None,
+    prediction: Hacking | None = None,
     level: float = 0.95,
     seed: int = 0,
     prompts: Literal["drawn", "fixed"] = "drawn",
@@ -89,7 +84,7 @@ def trained_path(
 
 
 def joined(
-    in_proxy: Sequence[Audit], in_gold: Sequence[Audit], prediction: Prediction | None
+    in_proxy: Sequence[Audit], in_gold: Sequence[Audit], prediction: Hacking | None
 ) -> TrainedPath:
     """The same from placements in both rewards, checkpoint by checkpoint."""
     proxy, gold, level = in_proxy[0].reward, in_gold[0].reward, in_gold[0].gain.level
@@ -133,7 +128,7 @@ def _runs(audits: Sequence[Audit]) -> list[str]:
 
 
 def _checkpoint(
-    in_proxy: Audit, in_gold: Audit, run: str, prediction: Prediction | None
+    in_proxy: Audit, in_gold: Audit, run: str, prediction: Hacking | None
 ) -> Checkpoint:
     level = in_gold.gain.level
     kl, least = in_gold.kl, in_proxy.least_kl
