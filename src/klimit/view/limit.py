@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from klimit._estimate import Estimate
 from klimit.estimate.rates_by_prompt import Passes
 from klimit.view import colours, words
 from klimit.view.table import table
@@ -121,19 +122,22 @@ def lifted(limit: Frontier, kl: Sequence[float]) -> str:
     gain = limit.gain(budget)
     if not gain.trusted or budget == 0:
         return ""
-    digits = words.places(gain)
-    wins = limit.settings.objective == "win-rate"
-    before, added = round(0.5 if wins else limit.base_reward, digits), round(gain.value, digits)
-    ends = f"{words.fixed(before, digits)} to {words.fixed(before + added, digits)}"
-    line = f"That lifts the mean from the base model's {ends}."
-    if wins:
-        line = f"That lifts the chance to beat an answer of the base model from {ends}."
+    line = f"That lifts the mean from the base model's {ends(limit.base_reward, gain)}."
+    if limit.settings.objective == "win-rate":
+        line = f"That lifts the chance to beat an answer of the base model from {ends(0.5, gain)}."
     if limit.beta(budget).value == 0:
         return f"{line} More KL gains nothing."
     nearly = worthwhile(limit, kl)
     if nearly < budget:
         line += f" 90 % of it takes only {words.nats(nearly)}."
     return line
+
+
+def ends(start: float, gain: Estimate) -> str:
+    """From where to where a gain lifts a mean, in the digits of the gain."""
+    digits = words.places(gain)
+    before, added = round(start, digits), round(float(gain.value), digits)
+    return f"{words.fixed(before, digits)} to {words.fixed(before + added, digits)}"
 
 
 def trust(limit: Frontier, kl: Sequence[float]) -> str:
@@ -145,7 +149,7 @@ def trust(limit: Frontier, kl: Sequence[float]) -> str:
         return f"{few}: draw 4 at the least, better 16 or more."
     beyond = [budget for budget in kl if budget > limit.trusted_kl]
     reach = f"Trusted up to {words.nats(limit.trusted_kl, down=True)} with {per_prompt(limit)}"
-    if getattr(limit, "used", False):
+    if not limit.alone:
         reach += " of the base and those of the policies"
     if limit.trusted_kl == 0:
         reach = f"With {per_prompt(limit)} only lower bounds are known"

@@ -215,9 +215,7 @@ def _now(found: Findings) -> dict[str, str]:
     gain, beta = limit.gain(kl), limit.beta(kl)
     mean, needed, trust = "beyond what these samples show", "enough", "trusted at this KL"
     if gain.trusted:
-        digits = words.places(gain)
-        before, added = round(limit.base_reward, digits), round(float(gain.value), digits)
-        mean = f"mean {words.fixed(before, digits)} to {words.fixed(before + added, digits)}"
+        mean = f"mean {limit_view.ends(limit.base_reward, gain)}"
     else:
         samples = limit.samples_needed(kl)
         needed = f"about {samples:,}" if samples <= limit_view.MOST_SAMPLES else "over a million"
