@@ -251,14 +251,14 @@ def audit_frame(audits: Sequence[Audit], beside: BestOfN | None = None) -> pl.Da
 
 def _beside(best: BestOfN | None, names: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of best-of-N among placements."""
+    if best is None:
+        return []
     rows = []
-    for at, n in enumerate([] if best is None else np.atleast_1d(best.n).tolist()):
+    for at, n in enumerate(np.atleast_1d(best.n).tolist()):
         row: dict[str, Any] = dict.fromkeys(names) | {"policy": f"best-of-{n}", "paired": True}
         for name in BESIDE:
             row |= columns(name, getattr(best, name)[at])
-        if best is not None:
-            row["trusted"] = bool(best.efficiency[at].trusted)
-        rows.append(row)
+        rows.append(row | {"trusted": bool(best.efficiency[at].trusted)})
     return rows
 
 
