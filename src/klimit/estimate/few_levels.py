@@ -1,10 +1,9 @@
-"""The bias that a Dirichlet model of few-level rewards predicts for a log-mgf of few samples.
+"""The bias that a shared law of few-level rewards predicts for a log-mgf of few samples.
 
 Rubrics and Likert scales put all prompts on the same few levels. A prompt's chances of the levels
-are drawn from a Dirichlet law around the pooled chances; its concentration is fitted to the counts
-(maximum of the Dirichlet-multinomial likelihood). Chances drawn given a prompt's own counts stand
-for the truth, and new counts drawn from them show how far a log-mgf of M samples falls short of it.
-Two levels have a law of their own (`rate_law`).
+are drawn given its own counts and the law of all prompts (`level_law`); they stand for the truth, and new
+counts drawn from them show how far a log-mgf of M samples falls short of it. Two levels have a law
+of their own (`rate_law`).
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import numpy as np
 
 from klimit.estimate import rate_law
 from klimit.estimate.kernel import Floats, Grid
+from klimit.estimate.level_law import LevelLaw
 from klimit.estimate.samples import Integers, Samples
 from klimit.estimate.statistics import FEWEST
 
@@ -20,7 +20,6 @@ MOST_LEVELS = 20
 _PIECE = 2**16
 _PROMPTS = 1000  # prompts that the model is simulated on, at most
 _SIMULATED = 4000  # prompt simulations, at least
-_CONCENTRATIONS = np.geomspace(0.05, 2000.0, 48)
 
 
 def shared_levels(values: Floats) -> Floats | None:
@@ -60,15 +59,16 @@ def predicted_bias(
         step = float(levels[1] - levels[0])
         return rate_law.predicted_bias(counts[:, 1], counts.sum(axis=1), grid.tilts * step)
     rng = np.random.default_rng([seed, 7, len(counts)])
-    prior = counts.sum(axis=0) / counts.sum()
-    concentration = _concentration(counts, prior)
+    law = LevelLaw.fit(counts, levels)
+    reached = law.posterior(counts).cumsum(axis=1)[:, :-1]
     sizes = counts.sum(axis=1).astype(int)
     repeats = int(np.clip(np.ceil(_SIMULATED / len(counts)), 2, 24))
     total = np.zeros((2, len(grid.tilts)))
     above = levels - levels.max()
     weights = np.exp(np.outer(above, grid.tilts))
     for _ in range(repeats):
-        gamma = rng.gamma(np.maximum(counts + concentration * prior, 1e-12))
+        tilt = (rng.random((len(counts), 1)) > reached).sum(axis=1)
+        gamma = rng.gamma(np.maximum(counts + law.concentration * law.laws[tilt], 1e-12))
         chances = gamma / gamma.sum(axis=1, keepdims=True)
         true = _log_mgf(chances, weights, above, grid)
         for i, size in enumerate((sizes, sizes // 2)):
@@ -92,20 +92,3 @@ def _log_mgf(chances: Floats, weights: Floats, above: Floats, grid: Grid) -> Flo
 
 def _place(above: Floats, best: Floats) -> Integers:
     return np.searchsorted(above, best[:, 0])
-
-
-def _concentration(counts: Floats, prior: Floats) -> float:
-    """Maximum of the Dirichlet-multinomial likelihood over the concentration."""
-    from scipy.special import gammaln
-
-    total = counts.sum(axis=1)
-    best, found = -np.inf, 1.0
-    for concentration in _CONCENTRATIONS:
-        base = concentration * np.maximum(prior, 1e-12)  # a level may be absent from these prompts
-        likelihood = float(
-            (gammaln(counts + base) - gammaln(base)).sum()
-            + (gammaln(concentration) - gammaln(total + concentration)).sum()
-        )
-        if likelihood > best:
-            best, found = likelihood, float(concentration)
-    return found

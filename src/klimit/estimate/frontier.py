@@ -165,7 +165,8 @@ def corrected(
     if levels is not None:
         counts = few_levels.level_counts(samples, levels)
         total, change = few_levels.predicted_bias(counts, levels, stats.grid, seed=settings.seed)
-        return combine(stats, total, change, halfway=len(levels) == 2), LIGHT
+        two = len(levels) == 2
+        return combine(stats, total, change, halfway=two, law=not two), LIGHT
     model = predicted_bias(samples, stats.grid, seed=settings.seed)
     tail = tail_of(model.residuals)
     return combine(stats, model.total, model.change), tail

@@ -16,6 +16,7 @@ from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.statistics import Sizes, Statistics
 
 _FEW = 10  # samples
+_AGAINST = 2.5  # errors
 RATES = (0.32, 1.74)  # exponents a of a bias that falls as M^-a: a change per doubling of .8 to .3
 
 
@@ -47,6 +48,7 @@ def combine(
     *,
     largest: bool = False,
     halfway: bool = False,
+    law: bool = False,
 ) -> Members:
     """Median of jackknife, Aitken and model, or of few samples their mean; never below the plug-in.
 
@@ -57,6 +59,8 @@ def combine(
     ----------
     largest : take the largest, where all are known to fall short
     halfway : go halfway from the median to the model, where that knows more of the rewards' law
+    law : take the model at its word, as far as the change from M/2 to M does not speak against it:
+        wholly up to 1.5 of its errors, not at all from 2.5
     """
     if not stats.bias_weights.any():
         return plain(stats)
@@ -67,8 +71,8 @@ def combine(
     candidates = [full + jack, full + _aitken(half, quarter, stats.sizes)]
     if model_total is not None and model_change is not None:
         change = np.maximum(model_change, 1e-12)
-        spread = group_error(stats.half, stats.bias_weights) / change
-        weight = 0.25 / (0.25 + spread**2)
+        error = group_error(stats.half, stats.bias_weights)
+        weight = 0.25 / (0.25 + (error / change) ** 2)
         strength = np.clip(1 + weight * (half / change - 1), 0.0, 3.0)
         candidates.append(full + strength * np.maximum(model_total, 0.0))
     stack = np.stack(candidates)
@@ -80,6 +84,10 @@ def combine(
         chosen = stack.mean(axis=0)
     elif halfway:
         chosen = (chosen + stack[-1]) / 2
+    if law and model_total is not None and model_change is not None:
+        off = np.abs(half[0] - model_change) / np.maximum(error, 1e-300)
+        believed = np.clip(_AGAINST - off, 0.0, 1.0)
+        chosen = chosen + believed * (full + np.maximum(model_total, 0.0) - chosen)
     chosen = np.maximum(chosen, full)
     return Members(stats.grid, full[0], chosen[0], stack[:, 0], full[1:], chosen[1:], stats.weights)
 

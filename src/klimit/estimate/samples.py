@@ -260,7 +260,8 @@ def _rank(
         middle[block.prompts] = block.rewards[np.arange(len(place)), place]
     largest = spread.max(initial=0.0) or 1.0
     shapes = (marks / spread, spread / largest, middle / spread, tops / spread)
-    order = np.lexsort((means, marks, *map(_rounded, shapes), ties, counts))
+    # means before marks, whose last digits an offset or a scale changes
+    order = np.lexsort((marks, means, *map(_rounded, shapes), ties, counts))
     rank = np.empty(len(counts), dtype=np.int64)
     rank[order] = np.random.default_rng([seed, len(counts)]).permutation(len(counts))
     return rank
