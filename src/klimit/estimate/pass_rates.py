@@ -64,19 +64,36 @@ def pass_rate_bands(
     Notes
     -----
     A few short prompts would lower the degree for all, and may be harder or easier than the others:
-    they are a mixture of their own, and both means are weighed by prompts, end by end.
+    they are a mixture of their own.
     """
-    parts = list(_alike(counts))
-    share = [len(part) / len(counts) for part, _ in parts]
-    bands = [
+    found = [
         _bands_of(successes[part], counts[part], points, degree, quantile, fixed, of_rate)
-        for part, degree in parts
+        for part, degree in _alike(counts)
     ]
-    return Bands(
-        *(
-            sum(w * getattr(x, f.name) for w, x in zip(share, bands, strict=True))
-            for f in fields(Bands)
+    return found[0][1] if len(found) == 1 else _together(found, len(counts))
+
+
+def _together(parts: list[tuple[int, Bands]], prompts: int) -> Bands:
+    """Bands of all prompts, from those of parts of so many: what is left open adds up, chance by squares."""
+    share = np.array([count / prompts for count, _ in parts])[:, None]
+    value, low, high, undecided, near = (
+        share * np.stack([getattr(bands, field.name) for _, bands in parts])
+        for field in fields(Bands)
+    )
+
+    def reach(width: Floats) -> Floats:
+        chance = np.maximum(width - undecided, 0.0)
+        return np.asarray(
+            np.minimum(width, undecided).sum(axis=0) + np.sqrt((chance**2).sum(axis=0))
         )
+
+    middle = value.sum(axis=0)
+    return Bands(
+        middle,
+        middle - reach(value - low),
+        middle + reach(high - value),
+        undecided.sum(axis=0),
+        reach(near),
     )
 
 
@@ -98,8 +115,8 @@ def _bands_of(
     quantile: float,
     fixed: bool,
     of_rate: Callable[[Floats, float], Floats],
-) -> Bands:
-    """Bands of prompts that all have as many samples as the degree, or more."""
+) -> tuple[int, Bands]:
+    """How many prompts, and their bands; all have as many samples as the degree, or more."""
     observed, times = np.unique(successes / counts, return_counts=True)
     sizes, size_of = np.unique(counts.astype(int), return_inverse=True)
     likelihood = _binomial(degree, RATES)
@@ -138,7 +155,8 @@ def _bands_of(
         undecided[i] = max(0.0, (2 * (narrow[1] - narrow[0]) - (wide[1] - wide[0])) / 2)
         near[i] = (wide[1] - wide[0]) / 2
         low[i], high[i] = full
-    return Bands(value, np.minimum(low, value), np.maximum(high, value), undecided, near)
+    bands = Bands(value, np.minimum(low, value), np.maximum(high, value), undecided, near)
+    return len(counts), bands
 
 
 def log_mgf_of_rate(rate: Floats, tilt: float) -> Floats:
