@@ -169,7 +169,7 @@ def legend(few: Sparse) -> str:
 
 def notes(few: Sparse) -> list[str]:
     """What was assumed, and what to mind."""
-    found = []
+    found = list(few.known.minded)
     if not _by_design(few):
         found.append(
             f"{few._what} are taken to be at random within prompts, and prompts without any to be so at "

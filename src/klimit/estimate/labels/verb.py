@@ -12,6 +12,7 @@ from klimit._warn import warn
 from klimit.estimate.labels.designs import Design
 from klimit.estimate.labels.entry import LEAST, LEAST_PROMPTS
 from klimit.estimate.labels.few import FewLabels
+from klimit.estimate.labels.minded import minding
 from klimit.estimate.labels.prediction import Labels, predict
 from klimit.estimate.labels.reading import Known, proxy_frontier, read_known
 from klimit.estimate.proxy.checks import check_scales, check_two, check_varies
@@ -67,6 +68,7 @@ def few_labels(
     known = read_known(base, proxy, gold, nuisance, seed=seed)
     index = Labels.of(known.rows, known.gold)
     _check(known, index)
+    known = minding(known)
     chance, round_ = known.chance[index.place], known.round[index.place]
     if limit is None:
         limit = proxy_frontier(known, prompts=prompts, level=level, seed=seed)
