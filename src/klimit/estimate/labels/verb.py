@@ -17,6 +17,7 @@ from klimit.estimate.labels.prediction import Labels, predict
 from klimit.estimate.labels.reading import Known, proxy_frontier, read_known
 from klimit.estimate.proxy.checks import check_scales, check_two, check_varies
 from klimit.estimate.result import Frontier
+from klimit.estimate.samples import collect
 from klimit.rollouts.words import counted
 
 
@@ -92,6 +93,9 @@ def _check(known: Known, index: Labels) -> None:
             f"all {number:,} labels of {name} are {index.gold[0]:g}; nothing can be gained or lost in "
             "it as far as they show. Label more samples, or with a finer gold reward."
         )
+    collect(
+        index.gold, np.array([number])
+    )  # refuses numbers too large or too small to compute with
     first = index.gold[np.cumsum(index.counts) - index.counts][index.group]
     if number >= 2 * prompts and (index.gold == first).all():
         warn(
