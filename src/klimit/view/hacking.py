@@ -182,7 +182,7 @@ def rows(hack: Hacking, kl: Sequence[float]) -> str:
         slope, real = hack.beta(budget), hack.gold_gain(budget)
         lines.append([
             shown, words.short(float(slope.value)) if slope.trusted and budget > 0 else "-",
-            words.plain(hack.proxy_gain(budget)), _cell(real),
+            words.plain(hack.proxy_gain(budget)), cell(real),
             "".join(words.share(hack.efficiency(budget))) if real.trusted and budget > 0 else "-",
         ])  # fmt: skip
     return table(headings, lines)
@@ -257,7 +257,7 @@ def certain(hack: Hacking, kl: float) -> str:
     )
 
 
-def _cell(estimate: Estimate) -> str:
+def cell(estimate: Estimate) -> str:
     """A gain that may be negative: what is sure of it."""
     low, high = float(estimate.low), float(estimate.high)
     if not estimate.trusted and math.isfinite(high) and not math.isfinite(low):
