@@ -192,3 +192,12 @@ def test_gold_of_too_few_prompts_says_in_how_many_it_is_needed():
     data["gold"][:, 16:] = np.nan
     with pytest.raises(klimit.ArgumentError, match="in at least ten prompts"):
         klimit.ensemble(data, gold="gold").gold_gain(0.25)
+
+
+def test_labels_that_follow_the_proxies_are_told_with_the_ensemble():
+    data = labelled(8, 60, 32, 32)
+    mean = np.mean([data[f"rm{i}"] for i in range(MEMBERS)], axis=0)
+    data["gold"][mean < np.sort(mean, axis=1)[:, -8:-7]] = np.nan
+    with pytest.warns(klimit.DataWarning, match="scores high"):
+        found = klimit.ensemble(data, gold="gold", penalty=0.5)
+    assert any("labels at random" in note for note in found.notes)

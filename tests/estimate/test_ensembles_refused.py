@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 import klimit
 from klimit import ArgumentError, DataError, DataWarning, EstimateWarning
+from klimit.view.ensemble import rows
 from tests.estimate.members import normal_ensemble
 
 DATA = normal_ensemble(np.random.default_rng(14), 12, 6, members=2)
@@ -163,3 +164,20 @@ def test_at_no_kl_sizes_gain_nothing_and_below_it_there_are_none():
     assert found.members_needed(0.0)["gold_gain"].to_list() == [0.0, 0.0]
     with pytest.raises(ArgumentError, match="zero or more nats"):
         found.members_needed(-1.0)
+
+
+def test_a_beta_that_is_not_shown_to_spend_its_kl_is_not_recommended():
+    rng = np.random.default_rng(4)
+    gold, shared = rng.normal(size=(2, 40, 24))
+    members = {f"rm{i}": (gold + shared + rng.normal(size=gold.shape) > 0) * 1.0 for i in range(3)}
+    options = {"gold": "human", "penalty": 0.5, "reward_range": (-np.inf, 5.0)}
+    found = klimit.ensemble(members | {"human": gold}, **options)
+    best = found.recommended("mean")
+    assert best.beta.low == 0
+    assert not best.trainable
+    said = str(found)
+    assert "beta = 0" not in said
+    assert "To use it: keep the best of" in said
+    # past trust one bound alone is known of gold
+    assert "at most" in rows(found, 2.9)
+    assert "inf" not in rows(found, 2.9)

@@ -201,3 +201,16 @@ def test_bad_judgements_are_refused_in_one_line():
         found.next(5, kl=0.3, seed=-1)
     with pytest.raises(DataError, match="is the same for all samples"):
         klimit.hacking(np.ones_like(proxy), judgements=table).next(5, kl=0.3)
+
+
+def test_asked_judgements_that_are_blank_are_left_out_at_random_and_told():
+    proxy, quality, _ = pairs(7, prompts=60)
+    asked = klimit.first_labels(proxy, n=400, kl=0.3, pairs=True)
+    at = [asked[x].cast(int).to_numpy() for x in ("prompt_id", "sample_a", "sample_b")]
+    won = np.where(quality[at[0], at[1]] > quality[at[0], at[2]], "a", "b")
+    blank = np.random.default_rng(0).random(len(won)) < 0.5
+    half = asked.with_columns(preferred=pl.Series(np.where(blank, None, won)))
+    with pytest.warns(klimit.DataWarning, match=f"{blank.sum()} of 400 asked judgements are blank"):
+        found = judged(proxy, judgements=half)
+    every = judged(proxy, judgements=asked.with_columns(preferred=pl.Series(won)))
+    assert_allclose(found.without_proxy(0.3).value, every.without_proxy(0.3).value, rtol=0.2)

@@ -155,3 +155,47 @@ def test_wishes_that_cannot_be_are_refused():
     every = few.next(10_000, kl=0.3)
     assert every.height == every.select("prompt_id", "sample").unique().height
     assert_allclose(every["label_chance"].max(), 1.0)
+
+
+def test_asked_labels_that_are_blank_are_left_out_at_random_and_told():
+    proxy, gold = pair(3)
+    asked = with_gold(klimit.first_labels(proxy, n=400, kl=0.5), gold)
+    blank = np.random.default_rng(0).random(asked.height) < 0.5
+    half = asked.with_columns(gold=pl.when(pl.Series(blank)).then(None).otherwise(pl.col("gold")))
+    told = f"{blank.sum()} of 400 asked labels are blank"
+    with pytest.warns(klimit.DataWarning, match=told):
+        found = klimit.hacking(proxy, gold=half)
+    assert told in str(found)
+    every = few_labels(proxy, gold=asked).without_proxy(0.25)
+    assert_allclose(found.without_proxy(0.25).value, every.value, rtol=0.2)
+    # a second request that is still out says nothing, and does not hide the answer to the first
+    again = asked.with_columns(gold=None, label_round=2)
+    assert str(few_labels(proxy, gold=pl.concat([asked, again], how="vertical_relaxed"))) == str(
+        few_labels(proxy, gold=asked)
+    )
+
+
+def test_chances_of_every_sample_are_not_taken_for_requests():
+    proxy, gold = pair(4)
+    there = np.random.default_rng(0).random(gold.shape) < 0.25
+    frame = pl.DataFrame(
+        {
+            "prompt_id": np.repeat(np.arange(60), 32),
+            "rm": proxy.ravel(),
+            "human": np.where(there, gold, np.nan).ravel(),
+            "label_chance": np.full(gold.size, 0.25),
+        }
+    )
+    found = klimit.hacking(klimit.read(frame, reward=["rm", "human"]), proxy="rm", gold="human")
+    assert_allclose(found.design.inverse, 4.0)
+
+
+def test_labels_that_follow_the_proxy_are_told_and_labels_at_random_are_not():
+    proxy, gold = pair(5)
+    top = proxy >= np.sort(proxy, axis=1)[:, -8:-7]
+    with pytest.warns(klimit.DataWarning, match="go to answers that proxy scores high"):
+        found = klimit.hacking(proxy, gold=np.where(top, gold, np.nan))
+    assert "klimit.first_labels" in str(found)
+    at_random = np.random.default_rng(0).random(gold.shape) < 0.2
+    flat = np.round(proxy)  # ties are no ranks of their own
+    assert "scores" not in str(klimit.hacking(flat, gold=np.where(at_random, gold, np.nan)))

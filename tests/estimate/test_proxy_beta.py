@@ -46,3 +46,23 @@ def test_no_beta_and_an_endless_one_have_an_answer():
     steep = hack.at(beta=0.05).gold_gain
     assert not steep.trusted
     assert steep.low <= steep.value <= steep.high
+
+
+def test_towards_the_base_every_gain_goes_by_the_root_of_the_kl():
+    proxy, gold, _ = scaled(np.random.default_rng(4), prompts=20, samples=16)
+    length = proxy + np.random.default_rng(5).normal(size=proxy.shape)
+    hack = klimit.hacking(proxy, gold=gold, nuisance=length)
+
+    def gains(kl):
+        gaps, held = hack.gaps(kl), hack.nuisance(kl)
+        found = [hack.gold_gain(kl), gaps.fixed_kl, gaps.fixed_beta, hack.certified(kl).moment]
+        found += [held.shift, held.proxy_part, held.proxy_rest]
+        return np.array([[x.value, x.low, x.high] for x in found])
+
+    near, small = gains(1e-8), gains(1e-14)
+    assert_allclose(small, near * 1e-3, rtol=1e-3)
+    assert hack.nuisance(0).shift.value == 0
+    assert_allclose(hack.at(beta=1e12).gold_gain.value * 1e8, hack.at(beta=1e4).gold_gain.value)
+    assert_allclose(
+        hack.gaps(beta=1e12).regularised.value * 1e8, hack.gaps(beta=1e4).regularised.value
+    )

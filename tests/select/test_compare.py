@@ -233,3 +233,14 @@ def test_one_column_is_not_both_proxy_and_gold():
     base = klimit.read({"rm": PROXY, "human": GOLD})
     with pytest.raises(ArgumentError, match="'rm' was named twice"):
         select.compare(base, proxy="rm", gold="rm")
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_spends_at_most_what_best_of_n_does_and_is_bounded_from_above_alone(name):
+    proxy, noise = np.random.default_rng(5).normal(size=(2, 60, 64))
+    found = select.compare(proxy, gold=proxy + noise, n=4, beta=0.05)
+    row = next(i for i, s in enumerate(found.settings) if s.rule == name)
+    for spent, least in ((found.kl, 0), (found.coverage, 1)):
+        assert spent[row].value <= spent[0].value
+        assert spent[row].low == least
+        assert "upper bound" in spent.note

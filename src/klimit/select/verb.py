@@ -23,7 +23,7 @@ from klimit.select.sheets import pooled_scale, sheets
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 _MILDEST, _SETTINGS = 4.0, 8  # beta in standard deviations of the proxy; how many betas
 
@@ -116,7 +116,7 @@ def compare(
         betas = _betas(beta, pooled_scale(made), nearly_best[name])
         kept = kept + of_rule(rule, made, betas, drawn, prompts, seed=seed)
         settings += [Setting(name, drawn, price) for price in betas]
-    estimates = _estimates(kept, settings, level)
+    estimates = _estimates(kept, settings, best_of(made, [drawn], prompts), level)
     order = np.concatenate([sheet.prompts for sheet in made])
     tunings = {
         name: tune(kept.gold[[s.rule == name for s in settings]], order, seed=seed)
@@ -194,15 +194,34 @@ def _betas(beta: Any, scale: float, strongest: float) -> list[float]:
     return sorted(set(asked.tolist()), reverse=True)
 
 
-def _estimates(kept: Kept, settings: Sequence[Setting], level: float) -> dict[str, Estimate]:
+def _estimates(
+    kept: Kept, settings: Sequence[Setting], best: Kept, level: float
+) -> dict[str, Estimate]:
+    """Every estimate over settings; `best` is best-of-N of as many candidates as the other rules have."""
     number = np.array([s.n for s in settings], dtype=float)
-    spare = np.array([s.beta is None for s in settings]) * (number - 1) / number
+    bound = np.array([s.beta is not None for s in settings])
+    most = np.log(number) - (number - 1) / number
+    kl = mean_of_prompts(kept.kl, level, least=0.0, most=most)
+    coverage = mean_of_prompts(kept.coverage, level, least=1.0, most=number**2 / (2 * number - 1))
     return {
         "gold": mean_of_prompts(kept.gold, level),
         "proxy": mean_of_prompts(kept.proxy, level, least=0.0),
-        "kl": mean_of_prompts(kept.kl, level, least=0.0, most=np.log(number) - spare),
-        "coverage": mean_of_prompts(kept.coverage, level, least=1.0, most=number),
+        "kl": _bounded(kl, bound, mean_of_prompts(best.kl, level, least=0.0, most=most[-1]), 0.0),
+        "coverage": _bounded(coverage, bound, mean_of_prompts(best.coverage, level), 1.0),
     }
+
+
+def _bounded(found: Estimate, bound: NDArray[np.bool_], best: Estimate, least: float) -> Estimate:
+    """Where it is a bound alone it says nothing from below, and best-of-N's own bounds it too.
+
+    A weight rises with the reward, and the kept answer is at most the best one: so both policies have
+    a density that rises in the base's quantile, and that of best-of-N lies further up.
+    """
+    value, high = (np.where(bound, np.minimum(x, most), x)
+                   for x, most in ((found.value, best.value), (found.high, best.high)))  # fmt: skip
+    low = np.where(bound, least, found.low)
+    note = "an upper bound on average for soft best-of-n and pessimism"
+    return replace(found, value=value, low=low, high=high, note=note)
 
 
 def _notes(

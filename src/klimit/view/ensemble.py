@@ -12,6 +12,7 @@ from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.estimate.ensembles.gains import Course
 from klimit.view import words
+from klimit.view.hacking import cell
 from klimit.view.table import table
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def _set(found: Ensemble, name: str) -> str:
     advice = found.recommended(name)
     said = []
     shown = advice.gold_gain.low > 0
-    if math.isfinite(float(advice.kl.value)) and float(advice.kl.value) > 0 and shown:
+    if shown and advice.trainable:
         where = "where gold peaks"
         if advice.at_the_end:
             where = "the end of the trusted range, where gold may still rise"
@@ -180,6 +181,11 @@ def _set(found: Ensemble, name: str) -> str:
         said.append(f"keep the best of {advice.n:,} by it ({words.signed(advice.best_of_n)}{more})")
     if not said and not found.hacking(name).trusted_kl > 0:
         return ""
+    if not said and shown:
+        return (
+            f"Gold is highest at {words.nats(float(advice.kl.value))}, but no beta is shown to spend them: "
+            "there the rewards are nearly as high as they get. Train to a smaller KL."
+        )
     if not said:
         return "No setting is shown to gain anything in gold: do not optimise these proxies."
     return f"To use it: {', or '.join(said)}."
@@ -219,16 +225,15 @@ def rows(found: Ensemble, at: float) -> str:
     for name in found.aggregates:
         best = found.recommended(name)
         apart = found.difference(name, "mean", at)
-        known = math.isfinite(float(best.beta.value)) and float(best.kl.value) > 0
         train = (
             f"{words.short(float(best.beta.value))} ({words.nats(float(best.kl.value))}"
             f"{', the end' if best.at_the_end else ''})"
-            if known
+            if best.trainable
             else "-"
         )
         serve = "-" if best.n is None else f"N = {best.n:,}: {words.plain(best.best_of_n)}"
         over = "-" if name == "mean" or not apart.trusted else words.plain(apart)
-        lines.append([name, words.plain(found.gold_gain(at, name)), over, train, serve])
+        lines.append([name, cell(found.gold_gain(at, name)), over, train, serve])
     gold = safe(found.gold, longest=20)
     return table(
         ["aggregate", f"{gold} at {words.nats(at)}", "over the mean", "beta (KL)", "best-of-N"],
@@ -264,7 +269,7 @@ def member_rows(found: Ensemble, at: float) -> str:
             safe(name, longest=30),
             words.plain(errors.accuracy[place]),
             f"{others.mean():.2f}" if _follow(found) else "-",
-            words.plain(found.member(name).gold_gain(at)),
+            cell(found.member(name).gold_gain(at)),
         ])  # fmt: skip
     head = ["proxy", "correlation with gold", "shared error", f"alone at {words.nats(at)}"]
     return table(head, lines)
@@ -274,9 +279,7 @@ def size_rows(found: Ensemble, at: float) -> str:
     """A row per number of members; what normal rewards would gain only where gold's limit is trusted."""
     sizes = found.by_size(at)
     normal = [row.normal for row in sizes] + [float(found.bounds(at)["endless"][0])]
-    lines = [
-        [f"{row.members}", words.plain(row.gold_gain), words.plain(row.gained)] for row in sizes
-    ]
+    lines = [[f"{row.members}", cell(row.gold_gain), words.plain(row.gained)] for row in sizes]
     lines[0][2] = "-"
     heads = ["members", "gold gain of their mean", "over one"]
     if _follow(found) and math.isfinite(normal[-1]):

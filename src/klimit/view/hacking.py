@@ -107,13 +107,27 @@ def turning(hack: Hacking) -> str:
         )
     between = f"[{words.short(stop.low)}, {words.short(stop.high)}]"
     if stop.value == 0:
-        least = "any step" if stop.high < 0.01 else f"any step beyond {words.nats(stop.high)}"
-        return f"{gold} is highest at the base model itself: {least} towards {proxy} costs it."
+        return f"{gold} is highest at the base model itself: {costs(hack, hack.pairs.names)}."
     best, last = hack.gold_gain(stop.value), hack.gold_gain(hack.trusted_kl)
     return (
         f"Stop at {words.nats(stop.value)} {between}: there {gold} is highest, {words.signed(best)}. "
         f"Beyond, more {proxy} costs {gold}: at {reach} it is {words.signed(last)}."
     )
+
+
+def costs(found: Hacking | Sparse, names: Sequence[str]) -> str:
+    """What steps away from the base cost where gold is highest there, as far as it is shown of each."""
+    proxy, gold = words.both(names)
+    reach, first = found.trusted_kl, found.stop_kl.high
+    kl = np.geomspace(0.02 * reach, reach, 24)
+    if (found.gold_gain(kl[kl >= first]).high < 0).all():
+        least = "any step" if first < 0.01 else f"any step beyond {words.nats(first)}"
+        return f"{least} towards {proxy} costs it"
+    said = f"{proxy} is not shown to raise it at any KL"
+    last = found.gold_gain(reach)
+    if last.high < 0:
+        said += f", and at {words.nats(reach, down=True)} {gold} has fallen: {words.signed(last)}"
+    return said
 
 
 def best_n(hack: Hacking) -> str:
@@ -126,8 +140,12 @@ def best_n(hack: Hacking) -> str:
     place = len(found.n) - 1
     if math.isfinite(stop.high):
         if stop.value == 1:
-            lost = words.signed(found.gold_gain[place])
-            return f"Best-of-N by {proxy} lowers {gold} for every N: {lost} at N = {most:,}."
+            last = found.gold_gain[place]
+            at = f"{words.signed(last)} at N = {most:,}"
+            if (np.asarray(found.gold_gain.high)[1:] < 0).all():
+                return f"Best-of-N by {proxy} lowers {gold} for every N: {at}."
+            fallen = f", and lowers it at the largest: {at}" if last.high < 0 else f": {at}"
+            return f"Best-of-N by {proxy} is not shown to raise {gold} for any N{fallen}."
         place = int(np.searchsorted(found.n, stop.value))
         between = f"[{stop.low:,.0f}, {stop.high:,.0f}]"
         lead = f"Best-of-N by {proxy}: {gold} is highest at N = {int(stop.value):,} {between}, and goes"
@@ -182,7 +200,7 @@ def rows(hack: Hacking, kl: Sequence[float]) -> str:
         slope, real = hack.beta(budget), hack.gold_gain(budget)
         lines.append([
             shown, words.short(float(slope.value)) if slope.trusted and budget > 0 else "-",
-            words.plain(hack.proxy_gain(budget)), _cell(real),
+            words.plain(hack.proxy_gain(budget)), cell(real),
             "".join(words.share(hack.efficiency(budget))) if real.trusted and budget > 0 else "-",
         ])  # fmt: skip
     return table(headings, lines)
@@ -257,7 +275,7 @@ def certain(hack: Hacking, kl: float) -> str:
     )
 
 
-def _cell(estimate: Estimate) -> str:
+def cell(estimate: Estimate) -> str:
     """A gain that may be negative: what is sure of it."""
     low, high = float(estimate.low), float(estimate.high)
     if not estimate.trusted and math.isfinite(high) and not math.isfinite(low):

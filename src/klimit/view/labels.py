@@ -11,7 +11,7 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit.estimate.labels.preferences import FewJudgements
 from klimit.view import words
-from klimit.view.hacking import focus
+from klimit.view.hacking import costs, focus
 from klimit.view.limit import LADDER, spoken_for
 from klimit.view.table import table
 
@@ -107,7 +107,7 @@ def left(few: Sparse, kl: float) -> str:
 
 def turning(few: Sparse) -> str:
     """Where gold is highest, or that it is not seen to turn."""
-    proxy, gold = words.both(few.names)
+    gold = words.both(few.names)[1]
     stop = few.stop_kl
     if not stop.trusted:
         return ""
@@ -116,7 +116,7 @@ def turning(few: Sparse) -> str:
         return f"{gold} is not seen to turn down within the trusted {reach}: no peak is shown."
     between = f"[{words.short(stop.low)}, {words.short(stop.high)}]"
     if stop.value == 0:
-        return f"{gold} is highest at the base model itself {between}: any step towards {proxy} costs it."
+        return f"{gold} is highest at the base model itself {between}: {costs(few, few.names)}."
     return f"Stop at {words.nats(stop.value)} {between}: there {gold} is highest."
 
 
@@ -169,7 +169,7 @@ def legend(few: Sparse) -> str:
 
 def notes(few: Sparse) -> list[str]:
     """What was assumed, and what to mind."""
-    found = []
+    found = list(few.known.minded)
     if not _by_design(few):
         found.append(
             f"{few._what} are taken to be at random within prompts, and prompts without any to be so at "

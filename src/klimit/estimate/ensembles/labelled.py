@@ -24,6 +24,7 @@ from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.designs import Design
 from klimit.estimate.labels.few import FewLabels, predicted_pairs
+from klimit.estimate.labels.minded import minding
 from klimit.estimate.labels.prediction import Labels, Predictions, predict
 from klimit.estimate.labels.reading import Known, proxy_frontier, read_known
 from klimit.estimate.labels.tilting import Rows, Tilting, tilting
@@ -219,7 +220,7 @@ def labelled_course(
         ids=[found.ids[p] for p in prompts.tolist()],
         lost=int((~np.isnan(given)).sum()) - found.labelled,
     )  # fmt: skip
-    known = _as_proxy(known, found, order, found.members.mean(axis=0), "mean")
+    known = minding(_as_proxy(known, found, order, found.members.mean(axis=0), "mean"))
     index = Labels.of(known.rows, known.gold)
     design = Design.of(index, known.chance[index.place], known.round[index.place])
     return LabelledCourse(found, order, known, index, design, settings)

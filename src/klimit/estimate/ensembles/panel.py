@@ -17,7 +17,7 @@ from klimit._errors import ArgumentError, DataError, EstimateWarning
 from klimit._text import safe
 from klimit._warn import warn
 from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import Integers
+from klimit.estimate.samples import Integers, collect
 from klimit.rollouts.grouped import Grouped, group_arrays
 from klimit.rollouts.words import counted
 
@@ -211,6 +211,10 @@ def _informative(found: Panel) -> Panel:
                 f"gold {safe(found.gold_name)!r} is constant: nothing can be gained, and no error "
                 "be measured. Check which column holds it."
             )
+        gold = found.gold[known]
+        collect(
+            gold, np.array([len(gold)])
+        )  # refuses numbers too large or too small to compute with
         _check_gold_varies(found, known)
     return found
 

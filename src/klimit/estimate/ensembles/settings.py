@@ -37,6 +37,11 @@ class Recommendation:
     best_of_n: Estimate
     largest_n: bool
 
+    @property
+    def trainable(self) -> bool:
+        """Whether a beta is shown to spend `kl`: of saturated rewards any small one may spend less."""
+        return bool(self.kl.value > 0 and self.beta.trusted and self.beta.low > 0)
+
 
 def recommendation(hack: Hacking | FewLabels) -> Recommendation:
     """The peak within trust, or the end of it; and the N at which other prompts keep most gold."""

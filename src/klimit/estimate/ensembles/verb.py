@@ -108,6 +108,7 @@ def ensemble(
     if judged and _predicted(found):
         beside = [part.values for name, part in parts.items() if name == "learned"]
         track = labelled_course(found, settings, beside)
+        notes += track.known.minded
         if (track.design.round > 0).any():
             notes.append(
                 "labels that klimit labels chose lie where the policy goes: gains are weighed for that, "

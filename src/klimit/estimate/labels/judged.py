@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
+from klimit._warn import warn
 from klimit.estimate.kernel import Floats
+from klimit.estimate.labels.minded import answered
 from klimit.estimate.labels.reading import CHANCE, ROUND, Known, places, read_known
 from klimit.estimate.samples import Integers
 from klimit.rollouts.words import quoted
@@ -87,12 +89,23 @@ def read_judgements(base: Any, proxy: Any, table: Any, *, seed: int) -> Judgemen
     for at, name in enumerate((CHANCE, ROUND)):
         if name in rows.columns:
             extra[at] = rows[name].cast(float).fill_null(np.nan).to_numpy()
-    there = (first >= 0) & (second >= 0) & ~np.isnan(won)
+    given = ~np.isnan(won)
+    round_ = np.where(np.isnan(extra[0]), 0, np.nan_to_num(extra[1], nan=1.0))
+    pairs = int((column.lengths * (column.lengths - 1) // 2).sum())
+    chance, said = answered(extra[0], round_, given, pairs, "judgements")
+    if said:
+        warn(said)
+        known = replace(known, minded=(said,))
+    there = (first >= 0) & (second >= 0) & given
     order = np.flatnonzero(there)
     order = order[np.lexsort((won[order], second[order], first[order]))]
-    round_ = np.where(np.isnan(extra[0]), 0, np.nan_to_num(extra[1], nan=1.0))[order]
     return Judgements(
-        known, first[order], second[order], won[order], extra[0][order], round_.astype(np.int64)
+        known,
+        first[order],
+        second[order],
+        won[order],
+        chance[order],
+        round_[order].astype(np.int64),
     )
 
 

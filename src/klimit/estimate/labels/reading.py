@@ -14,6 +14,7 @@ from klimit.estimate.frontier import frontier
 from klimit.estimate.inputs import RewardColumn, reward_column
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.entry import is_table
+from klimit.estimate.labels.minded import answered
 from klimit.estimate.labels.tilting import Rows
 from klimit.estimate.proxy.read import mapped, read_rewards
 from klimit.estimate.result import Frontier
@@ -38,8 +39,8 @@ class Known:
     base, whole : what the caller gave, and its proxy, missing ones included
     rows : proxies of prompts with two or more
     gold : (samples,) NaN where not labelled
-    chance, round : (samples,) chance with which its round chose a labelled sample, and which round;
-        NaN and 0 where labels are at random
+    chance, round : (samples,) chance with which its round chose a labelled sample and it was labelled,
+        and which round; NaN and 0 where labels are at random
     others : (columns, samples) further numbers for the prediction
     origin : (samples,) place in the caller's data, prompt after prompt
     ids : (prompts,) prompt ids
@@ -47,6 +48,7 @@ class Known:
     column : the proxy, as the frontier takes it
     gold_name : of the gold reward
     lost : labels of samples without a proxy, or of prompts with one sample
+    minded : what to mind of the labels, in words
     """
 
     base: Any
@@ -62,6 +64,7 @@ class Known:
     column: RewardColumn
     gold_name: str
     lost: int
+    minded: tuple[str, ...] = ()
 
 
 def read_known(base: Any, proxy: Any, gold: Any, nuisance: Any = None, *, seed: int = 0) -> Known:
@@ -77,12 +80,16 @@ def read_known(base: Any, proxy: Any, gold: Any, nuisance: Any = None, *, seed: 
         column = proxy_column(base, proxy, () if nuisance is None else (nuisance,))
         rest = _none(column) if nuisance is None else column.others[nuisance][None]
         blank = np.full((2, len(column.values)), np.nan)
-        found = ("gold", *blank, blank[0]) if gold is None else _from_table(base, column, gold)
-        return _ordered(base, column, found[1], found[2], found[3], rest, found[0], seed)
+        found = ("gold", *blank, blank[0], "") if gold is None else _from_table(base, column, gold)
+        name, values, chance, round_, said = found
+        return _ordered(base, column, values, chance, round_, rest, name, said, seed)
     rewards = read_rewards(base, proxy, gold, nuisance)
     rest = _none(rewards.proxy) if rewards.nuisance is None else rewards.nuisance[None]
     chance, round_ = _stored_chances(base, rewards.proxy)
-    return _ordered(base, rewards.proxy, rewards.gold, chance, round_, rest, rewards.names[1], seed)
+    given, name = ~np.isnan(rewards.gold), rewards.names[1]
+    _chances(chance[given])
+    chance, said = answered(chance, round_, given, len(given))
+    return _ordered(base, rewards.proxy, rewards.gold, chance, round_, rest, name, said, seed)
 
 
 def _none(column: RewardColumn) -> Floats:
@@ -124,7 +131,7 @@ def proxy_column(base: Any, proxy: Any, others: tuple[str, ...] = ()) -> RewardC
 
 def _ordered(
     base: Any, column: RewardColumn, gold: Floats, chance: Floats, round_: Floats, others: Floats, name: str,
-    seed: int,
+    said: str, seed: int,
 ) -> Known:  # fmt: skip
     lengths = np.asarray(column.lengths, dtype=np.int64)
     prompt = np.repeat(np.arange(len(lengths)), lengths)
@@ -140,7 +147,6 @@ def _ordered(
     kept = np.flatnonzero(there)
     if not len(kept):
         collect(column.values, lengths)  # says what is wrong
-    _chances(chance[kept][labelled[kept]])
     samples = collect(
         column.values[kept], np.bincount(prompt[kept], minlength=len(lengths)), seed=seed
     )
@@ -158,7 +164,7 @@ def _ordered(
         ids=[column.ids[i] for i in at], samples=samples,
         column=RewardColumn(column.values[kept], np.bincount(prompt[kept], minlength=len(lengths)),
                             column.ids, column.name, {}),
-        gold_name=name, lost=int((labelled & ~there).sum()),
+        gold_name=name, lost=int((labelled & ~there).sum()), minded=(said,) if said else (),
     )  # fmt: skip
 
 
@@ -180,8 +186,10 @@ def _chances(chance: Floats) -> None:
         )
 
 
-def _from_table(base: Any, column: RewardColumn, gold: Any) -> tuple[str, Floats, Floats, Floats]:
-    """Name, labels, chances and rounds from a table of prompt_id, sample and gold."""
+def _from_table(
+    base: Any, column: RewardColumn, gold: Any
+) -> tuple[str, Floats, Floats, Floats, str]:
+    """Name, labels, chances, rounds and what to mind of a table of prompt_id, sample and gold."""
     from klimit.rollouts.joining import plain_table
 
     table = plain_table(gold)
@@ -200,22 +208,22 @@ def _from_table(base: Any, column: RewardColumn, gold: Any) -> tuple[str, Floats
             f"({', '.join(map(safe, left)) or 'none'}); one was expected. Call it gold."
         )
     place = places(base, column, table["prompt_id"], table["sample"])
-    out = np.full((3, len(column.values)), np.nan)
+    read = np.full((3, len(place)), np.nan)
     for row, name in enumerate((left[0], CHANCE, ROUND)):
         if name in table.columns:
-            out[row, place] = table[name].cast(float).fill_null(np.nan).to_numpy()
-    values = table[left[0]].cast(float).fill_null(np.nan).to_numpy()
-    twice = place[~np.isnan(values)]
-    if len(np.unique(twice)) < len(twice):
+            read[row] = table[name].cast(float).fill_null(np.nan).to_numpy()
+    given = ~np.isnan(read[0])
+    if len(np.unique(place[given])) < given.sum():
         raise DataError(
             "the table of labels has two labels of one sample; one was expected. Average them first."
         )
-    return (
-        left[0],
-        out[0],
-        out[1],
-        np.where(np.isnan(out[1]), np.nan, np.nan_to_num(out[2], nan=1.0)),
-    )
+    _chances(read[1, given])
+    read[2] = np.where(np.isnan(read[1]), np.nan, np.nan_to_num(read[2], nan=1.0))
+    read[1], said = answered(read[1], read[2], given, len(column.values))
+    out = np.full((3, len(column.values)), np.nan)
+    for rows in (~given, given):  # a sample that was asked for twice has its answer's chance
+        out[:, place[rows]] = read[:, rows]
+    return left[0], out[0], out[1], out[2], said
 
 
 def sample_names(base: Any, column: RewardColumn) -> list[str]:

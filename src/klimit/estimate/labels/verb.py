@@ -12,10 +12,12 @@ from klimit._warn import warn
 from klimit.estimate.labels.designs import Design
 from klimit.estimate.labels.entry import LEAST, LEAST_PROMPTS
 from klimit.estimate.labels.few import FewLabels
+from klimit.estimate.labels.minded import minding
 from klimit.estimate.labels.prediction import Labels, predict
 from klimit.estimate.labels.reading import Known, proxy_frontier, read_known
 from klimit.estimate.proxy.checks import check_scales, check_two, check_varies
 from klimit.estimate.result import Frontier
+from klimit.estimate.samples import collect
 from klimit.rollouts.words import counted
 
 
@@ -67,6 +69,7 @@ def few_labels(
     known = read_known(base, proxy, gold, nuisance, seed=seed)
     index = Labels.of(known.rows, known.gold)
     _check(known, index)
+    known = minding(known)
     chance, round_ = known.chance[index.place], known.round[index.place]
     if limit is None:
         limit = proxy_frontier(known, prompts=prompts, level=level, seed=seed)
@@ -90,6 +93,9 @@ def _check(known: Known, index: Labels) -> None:
             f"all {number:,} labels of {name} are {index.gold[0]:g}; nothing can be gained or lost in "
             "it as far as they show. Label more samples, or with a finer gold reward."
         )
+    collect(
+        index.gold, np.array([number])
+    )  # refuses numbers too large or too small to compute with
     first = index.gold[np.cumsum(index.counts) - index.counts][index.group]
     if number >= 2 * prompts and (index.gold == first).all():
         warn(

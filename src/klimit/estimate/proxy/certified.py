@@ -87,7 +87,7 @@ def certified(hack: Hacking, kl: Floats) -> Certified:
     doubt = np.abs(scale) * _beyond(seen, hack.proxy, flat)
 
     def estimate(lost: Floats, extra: Floats) -> Estimate:
-        values = proxy - lost
+        values = (proxy - lost) * np.sqrt(flat / safe)
         noise = one_sided * leave_out_error(values[1:], values[0], weights)
         sure = np.hypot(noise, np.hypot(doubt, extra))
         value = np.where(flat > 0, values[0], 0.0)

@@ -9,7 +9,7 @@ from klimit._text import safe
 from klimit._warn import warn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.proxy.pairs import Pairs
-from klimit.estimate.samples import Integers
+from klimit.estimate.samples import Integers, collect
 
 _SHOWN = 4  # samples that a prompt's spread is read from
 _ROUNDING = 1e-6  # of the spread: what single precision leaves between a reward and its copy
@@ -21,10 +21,25 @@ def check_pairs(pairs: Pairs) -> None:
     proxy, gold = (safe(name, longest=40) for name in pairs.names[:2])
     if not pairs.prompts:
         raise DataError(_no_pairs(pairs, proxy, gold))
-    for name, values in ((proxy, pairs.proxy), (gold, pairs.gold)):
-        check_varies(values, pairs.lengths, name)
+    for name, values in zip(pairs.names, (pairs.proxy, pairs.gold, pairs.nuisance), strict=True):
+        if values is not None:
+            check_varies(values, pairs.lengths, safe(name, longest=40))
+            collect(values, pairs.lengths)  # refuses numbers too large or too small to compute with
     check_two(pairs.proxy, pairs.gold, (proxy, gold))
     check_scales(pairs.proxy, pairs.lengths, proxy)
+    if pairs.nuisance is not None:
+        _check_apart(pairs, pairs.nuisance, proxy, safe(pairs.names[2], longest=40))
+
+
+def _check_apart(pairs: Pairs, nuisance: Floats, proxy: str, name: str) -> None:
+    """Refuse a nuisance on a line with the proxy within prompts: without it nothing can be gained."""
+    x, y = (_within(values, pairs.lengths) for values in (nuisance, pairs.proxy))
+    slope = float(x @ y / (x @ x))
+    if np.abs(y - slope * x).max() <= _ROUNDING * np.abs(y).max():
+        raise DataError(
+            f"{proxy} is {slope:.3g} times {name} for every sample, plus what its prompt has in common: all "
+            f"of the gain is {name}, and none is left where its mean is held. Name another nuisance, or none."
+        )
 
 
 def _no_pairs(pairs: Pairs, proxy: str, gold: str) -> str:
@@ -74,10 +89,8 @@ def check_two(proxy: Floats, gold: Floats, names: tuple[str, str]) -> None:
 
 def check_scales(proxy_values: Floats, lengths: Integers, proxy: str) -> None:
     """Warn where some prompts have a proxy on a far larger scale than others have."""
-    starts = np.cumsum(lengths) - lengths
-    middle = np.add.reduceat(proxy_values, starts) / lengths
-    rest = proxy_values - np.repeat(middle, lengths)
-    spread = np.sqrt(np.add.reduceat(rest**2, starts) / lengths)
+    rest = _within(proxy_values, lengths)
+    spread = np.sqrt(np.add.reduceat(rest**2, np.cumsum(lengths) - lengths) / lengths)
     spread = spread[spread > 1e-9 * spread.max()]
     if len(spread) < 10 or np.median(lengths) < _SHOWN:
         return
@@ -88,3 +101,9 @@ def check_scales(proxy_values: Floats, lengths: Integers, proxy: str) -> None:
             "10th percentile): under one beta nearly all KL goes to those. If its scale differs by "
             "prompt for no reason, bring it to one scale first."
         )
+
+
+def _within(values: Floats, lengths: Integers) -> Floats:
+    """Values less their prompt's mean."""
+    middle = np.add.reduceat(values, np.cumsum(lengths) - lengths) / lengths
+    return np.asarray(values - np.repeat(middle, lengths))

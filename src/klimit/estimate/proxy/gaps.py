@@ -16,6 +16,7 @@ from klimit._estimate import Estimate
 from klimit.estimate.intervals import leave_out_error
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
+from klimit.estimate.proxy.path import TINY
 
 if TYPE_CHECKING:
     from klimit.estimate.proxy.result import Hacking
@@ -174,16 +175,19 @@ def _along(hack: Hacking, kl: Floats) -> Floats:
     """(1 + groups, budgets) gold gain along the proxy's tilt."""
     safe = np.maximum(kl, 1e-9)
     tilt = np.minimum(hack.path.tilt_at(safe), hack.path.known[-1])
-    return np.where(kl > 0, hack.path.at(hack.readings.read.chosen, tilt), 0.0)
+    return hack.path.at(hack.readings.read.chosen, tilt) * np.sqrt(kl / safe)
 
 
 def _at_tilt(hack: Hacking, kl: Floats, tilt: Floats) -> tuple[Floats, Floats]:
     """(1 + groups, budgets) gold gain and KL of the proxy's policy, the tilt held fixed."""
     path = hack.path
     rows = len(hack.reads.weights) + 1
-    at = np.repeat(np.clip(tilt, path.known[0] * 1e-6, path.known[-1])[None], rows, axis=0)
+    at = np.repeat(np.clip(tilt, TINY, path.known[-1])[None], rows, axis=0)
     gold = path.at(hack.readings.read.chosen, at)
-    spent = at * path.at(path.gains, at) - path.at(path.log_mgf, at)
+    small = np.minimum(
+        at / path.known[0], 1.0
+    )  # below the first tilt the log-mgf goes by its square
+    spent = at * path.at(path.gains, at) - path.at(path.log_mgf, at) * small
     return np.where(kl > 0, gold, 0.0), spent - spent[0] + kl
 
 
@@ -195,7 +199,7 @@ def frontier_at(limit: Frontier, kl: Floats) -> Floats:
     safe = np.maximum(kl, 1e-9)
     value = np.atleast_1d(limit.gain(safe).value)
     found = front(np.vstack([members.chosen, members.chosen_without]), members.grid, safe).gain
-    return np.where(kl > 0, value * found / np.maximum(found[0], 1e-300), 0.0)
+    return np.asarray(value * found / np.maximum(found[0], 1e-300) * np.sqrt(kl / safe))
 
 
 def _gold_at_tilt(gold: Frontier, tilt: Floats) -> _GoldPoint:

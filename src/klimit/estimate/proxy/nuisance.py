@@ -70,7 +70,10 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
     tilt = np.minimum(hack.path.tilt_at(budget), hack.path.known[-1])
     shift = hack.path.at(readings.read.chosen, tilt)
     gain = hack.path.at(hack.path.gains, tilt)
-    gain = gain - gain[0] + float(hack.proxy.gain(kl).value)
+    gain = gain - gain[0] + float(hack.proxy.gain(budget[0]).value)
+    small = (
+        max(kl, 0.0) / budget[0]
+    ) ** 0.5  # below the least budget all goes by the root of the KL
     bands = readings.bands
     trusted = kl <= min(bands.trusted_kl, hack.proxy.trusted_kl)
     wrong = float(bands.at(np.hypot(bands.wrong, bands.bend), budget)[0])
@@ -93,10 +96,10 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
     return Nuisance(
         name=pairs.names[2],
         kl=kl,
-        shift=estimate(shift, wrong),
+        shift=estimate(small * shift, small * wrong),
         share=estimate(slope * shift / gain, part / total),
-        proxy_part=estimate(slope * shift, part),
-        proxy_rest=estimate(gain - slope * shift, part),
+        proxy_part=estimate(small * slope * shift, small * part),
+        proxy_rest=estimate(small * (gain - slope * shift), small * part),
         correlation=float(readings.covariance[0] / np.sqrt(own[0] * proxy)),
         fixed_proxy_gain=fixed[0],
         fixed_gold_gain=fixed[1],

@@ -16,6 +16,8 @@ from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import front
 from klimit.estimate.result import Frontier
 
+TINY = 1e-280  # a tilt, or nats: above 0, whose logarithm is none, and below all that is asked
+
 
 @dataclass(frozen=True)
 class Path:

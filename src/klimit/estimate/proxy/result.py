@@ -15,7 +15,7 @@ from klimit.estimate.kernel import Floats
 from klimit.estimate.proxy.bands import PAST_TRUST, GoldBands, by_chance, moves_along
 from klimit.estimate.proxy.correction import TiltedRead
 from klimit.estimate.proxy.pairs import Pairs
-from klimit.estimate.proxy.path import Path
+from klimit.estimate.proxy.path import TINY, Path
 from klimit.estimate.proxy.statistics import Reads
 from klimit.estimate.result import Frontier, Settings, _budgets
 
@@ -157,7 +157,7 @@ class Hacking(InNotebooks):
         budget = np.asarray(tilted.kl.value, dtype=float)
         with np.errstate(divide="ignore"):
             tilt = 1 / np.atleast_1d(np.asarray(tilted.beta, dtype=float)).ravel()
-        tilt = np.clip(tilt, self.path.known[0] * 1e-6, self.path.known[-1])
+        tilt = np.clip(tilt, TINY, self.path.known[-1])
         value, sampling = self._held(tilt)
         value, sampling = value.reshape(budget.shape), sampling.reshape(2, *budget.shape)
         return ProxyPoint(tilted.beta, tilted.kl, tilted.gain, self._gold(budget, value, sampling))
@@ -175,8 +175,8 @@ class Hacking(InNotebooks):
     def _along(self, kl: Floats) -> Floats:
         """Gold gain where the proxy's tilt spends `kl`."""
         flat = np.atleast_1d(kl).ravel()
-        safe = np.clip(flat, 1e-9, None)
-        tilt = np.minimum(self.proxy.curve.at_kl(safe).tilt, self.path.known[-1])
+        tilt = self.proxy.curve.at_kl(np.maximum(flat, TINY)).tilt
+        tilt = np.minimum(tilt, self.path.known[-1])
         found = self.path.at(self.readings.read.chosen[:1], tilt[None])[0]
         return np.asarray(np.where(flat > 0, found, 0.0).reshape(np.shape(kl)))
 

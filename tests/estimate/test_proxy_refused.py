@@ -1,0 +1,36 @@
+"""What `klimit.hacking` refuses before it computes with it."""
+
+import numpy as np
+import pytest
+
+import klimit
+from klimit import DataError
+from klimit.estimate.proxy import hacking
+
+
+def normal_pair(seed, prompts=10, samples=8):
+    proxy, noise = np.random.default_rng(seed).normal(size=(2, prompts, samples))
+    return proxy, proxy + noise
+
+
+@pytest.mark.parametrize(("length", "said"), [
+    ("proxy", "rm is -0.5 times length for every sample"),
+    ("flat", "length is the same for all samples"),
+    ("huge", "can be computed with"),
+])  # fmt: skip
+def test_a_nuisance_that_can_show_nothing_is_refused(length, said):
+    proxy, gold = normal_pair(29)
+    lengths = {"proxy": np.arange(10)[:, None] - 2 * proxy, "flat": 0 * proxy, "huge": 1e200 * gold}
+    base = {"rm": proxy, "human": gold, "length": lengths[length]}
+    with pytest.raises(DataError, match=said):
+        hacking(base, proxy="rm", gold="human", nuisance="length")
+
+
+@pytest.mark.parametrize("known", [8, 6])
+def test_gold_too_large_to_compute_with_is_refused_before_its_first_use(known):
+    proxy, gold = normal_pair(30)
+    gold[:, known:] = np.nan
+    with pytest.raises(DataError, match="can be computed with"):
+        hacking({"rm": proxy, "human": 1e200 * gold}, proxy="rm", gold="human")
+    with pytest.raises(DataError, match="can be computed with"):
+        klimit.ensemble({"rm": proxy, "other": -(proxy**2), "human": 1e200 * gold}, gold="human")
