@@ -75,7 +75,8 @@ def _evidence(name: str) -> pl.Expr:
         fitting=text.cast(pl.Int64, strict=False).count(),
         padded=text.str.contains(r"^[+-]?0\d").sum(),
         lists=text.str.contains(r"^\[[-+.,\d\seE]*\]$").sum(),
-        **{form: text.str.contains(pattern).sum() for form, pattern in _KEYS.items()},
+        plain=text.str.contains(_KEYS["plain"]).sum(),
+        missing=text.str.contains(_KEYS["missing"]).sum(),
     ).alias(name)
 
 
