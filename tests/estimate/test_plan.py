@@ -118,7 +118,7 @@ def test_the_next_purchase_is_the_one_that_lowers_the_error_more():
 
 
 def test_an_error_that_bias_alone_exceeds_is_refused_and_the_one_named_is_not(normal):
-    with pytest.raises(klimit.ArgumentError, match="error=1e-09 was given.*such as ") as refused:
+    with pytest.raises(klimit.ArgumentError, match=r"error=1e-09 was given.*such as ") as refused:
         klimit.plan(normal, kl=1.0, error=1e-9)
     named = float(str(refused.value).split()[-1][:-1])
     assert klimit.plan(normal, kl=1.0, error=named).prompts >= 10

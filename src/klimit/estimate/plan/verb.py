@@ -24,6 +24,7 @@ from klimit.estimate.samples_needed import (
     ErrorSplit,
     error_split,
     least_samples,
+    up,
 )
 
 __all__ = ["Plan", "plan"]
@@ -207,9 +208,9 @@ def _check(limit: Frontier) -> None:
 
 def _check_error(split: ErrorSplit, error: float, least: float) -> None:
     bias = split.least_bias(least)
-    if error <= bias:
+    if error <= bias * (1 + 1e-9):
         raise ArgumentError(
-            f"error={error:g} was given, but {FURTHEST * least:.1g} samples of a prompt still leave a "
+            f"error={error:g} was given, but {up(FURTHEST * least):,} samples of a prompt still leave a "
             f"bias of {bias:.1g} of the gain; more than that was expected, such as {2 * bias:.1g}."
         )
 
