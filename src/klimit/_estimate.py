@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,8 @@ class Estimate:
         Where it is False, `low` is a bound that holds and `high` is inf unless something proves
         less
     note : one line on what limits the estimate, empty where nothing does
+    by_place : the notes of an array, place by place; where not given, `note` is about the places
+        that are not trusted or not finite, or about all where none is like that
 
     Examples
     --------
@@ -39,15 +41,17 @@ class Estimate:
     level: float = 0.95
     trusted: Any = True
     note: str = ""
+    by_place: Any = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(
-        cls, value: Any, low: Any, high: Any, *, level: float, trusted: Any = True, note: str = ""
-    ) -> Estimate:
+        cls, value: Any, low: Any, high: Any, *, level: float, trusted: Any = True, note: str = "",
+        by_place: Any = None,
+    ) -> Estimate:  # fmt: skip
         """An estimate from arrays; those without dimensions become plain numbers."""
         numbers = (_scalar(np.asarray(x)) for x in (value, low, high, trusted))
         value, low, high, trusted = numbers
-        return cls(value, low, high, level, trusted, note)
+        return cls(value, low, high, level, trusted, note, by_place)
 
     def __float__(self) -> float:
         return float(self.value)
@@ -56,10 +60,27 @@ class Estimate:
         return len(np.atleast_1d(self.value))
 
     def __getitem__(self, index: Any) -> Estimate:
-        """The estimate at one place of an array."""
-        whole = np.broadcast_arrays(self.value, self.low, self.high, self.trusted)
-        value, low, high, trusted = (_scalar(x[index]) for x in whole)
-        return Estimate(value, low, high, self.level, trusted, self.note)
+        """The estimate at one place of an array, with the note on what limits it there.
+
+        Examples
+        --------
+        >>> both = Estimate([1.0, 2.0], [0.9, 1.5], [1.1, np.inf], trusted=[True, False], note="few")
+        >>> both[0].note, both[1].note
+        ('', 'few')
+        """
+        whole = np.broadcast_arrays(self.value, self.low, self.high, self.trusted, self._notes())
+        value, low, high, trusted, notes = (_scalar(x[index]) for x in whole)
+        note = "; ".join(dict.fromkeys(filter(None, np.ravel(notes).tolist())))
+        by_place = notes if np.ndim(notes) else None
+        return Estimate(value, low, high, self.level, trusted, note, by_place)
+
+    def _notes(self) -> Any:
+        if self.by_place is not None:
+            return self.by_place
+        limited = ~np.asarray(self.trusted, dtype=bool)
+        for x in (self.value, self.low, self.high):
+            limited = limited | ~np.isfinite(x)
+        return np.where(limited | ~limited.any(), self.note, "")
 
     def __str__(self) -> str:
         if np.ndim(self.value):
@@ -123,7 +144,7 @@ def beyond(trusted_kl: float) -> str:
     >>> beyond(2.68)
     'beyond the trusted 2.6 nats'
     """
-    if trusted_kl > 0:
+    if 0 < trusted_kl < math.inf:
         unit = 10.0 ** (math.floor(math.log10(trusted_kl)) - 1)
         trusted_kl = math.floor(round(trusted_kl / unit, 9)) * unit
     return f"beyond the trusted {trusted_kl:.2g} nats"

@@ -115,6 +115,12 @@ def test_choosing_needs_two_prompts_with_gold(klimit, rewards):
     assert "only one prompt has two samples with both rm and human" in done.err
 
 
+def test_best_of_n_of_one_prompt_names_no_option_that_it_lacks(klimit, rewards):
+    done = klimit("best-of-n", rewards(NORMAL[:1]))
+    assert "note: one prompt says nothing of others." in done.out
+    assert "--prompts" not in done.out
+
+
 def test_one_short_prompt_does_not_leave_best_of_one_alone(klimit, tmp_path):
     path = tmp_path / "uneven.parquet"
     rows = long_form(NORMAL, "rm")

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import klimit
+from klimit.estimate.best_of_n.candidates import candidates
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 
 
@@ -85,3 +86,40 @@ def test_no_success_at_all_does_not_prove_that_none_is_possible():
     assert best.gain.value[0] == 0
     assert_allclose(best.gain.high[0], 1 - 0.025 ** (1 / 50))
     assert 0 < best.kl.high[0] < 0.05
+
+
+def test_rewards_that_differ_by_rounding_alone_are_named():
+    rng = np.random.default_rng(0)
+    rewards = rng.integers(0, 3, size=(30, 16)) / 2
+    klimit.best_of_n(rewards, n=[4])
+    rewards[::2] *= 1 - 2**-53
+    klimit.best_of_n(rewards, n=[4])  # no prompt has both
+    rewards[:, ::2] *= 1 + 2**-52
+    with pytest.warns(
+        klimit.DataWarning, match=r"such as 0\.49999999999999994 and 0\.5; .*round them"
+    ):
+        klimit.best_of_n(rewards, n=[4])
+
+
+def test_continuous_rewards_are_not_said_to_be_rounded():
+    rewards = np.random.default_rng(0).random((2, 200_000))
+    candidates(rewards, None, None).warn_of_near_ties()
+    candidates(rewards.astype(np.float32), None, None).warn_of_near_ties()
+
+
+def test_the_limit_is_no_less_than_the_gain_where_noise_would_put_it_there():
+    rng = np.random.default_rng(0)
+    seen = 0
+    for _ in range(20):
+        rates = 0.1 * rng.beta(0.4, 0.8, size=(30, 1))
+        best = klimit.best_of_n((rng.random((30, 16)) < rates).astype(float), n=[16])
+        assert (
+            best.gain.value[0]
+            <= best.own_limit.value[0]
+            <= best.limit.value[0]
+            <= best.limit.high[0]
+        )
+        raised = best.limit.value[0] > best.frontier.gain(best.kl.value[0]).value
+        seen += raised
+        assert best.efficiency.value[0] == 1 if raised else best.efficiency.value[0] <= 1
+    assert seen

@@ -6,7 +6,7 @@ from math import inf, nan
 import numpy as np
 import pytest
 
-from klimit import Estimate
+from klimit import Estimate, best_of_n, frontier
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,24 @@ def test_json_of_what_is_known_gives_no_reason_and_keeps_arrays():
 def test_an_estimate_cannot_be_changed():
     with pytest.raises(AttributeError):
         Estimate(1.0, 0.5, 2.0).value = 3.0
+
+
+def test_a_place_of_an_array_has_the_note_that_is_about_it():
+    rewards = np.random.default_rng(0).normal(size=(40, 16))
+    best, limit = best_of_n(rewards, n=[1, 4, 16]), frontier(rewards)
+    for found in (best.win_rate, best.efficiency, best.limit, best.own_limit, best.per_doubling):
+        assert found[1].note == ""
+        assert "reason" not in found[1].to_dict()
+    assert "N = 16" in best.win_rate[2].note
+    assert "N = 1" in best.efficiency[0].note
+    assert best.efficiency[2].note.startswith("beyond")
+    assert limit.gain([0.5, 3.0])[0].note == ""
+    found = limit.kl([0.5, 1.9, 5.0])
+    alone = [limit.kl(gain).note for gain in (0.5, 1.9, 5.0)]
+    assert [found[place].note for place in range(3)] == alone
+    assert found[1:].note == "; ".join(alone[1:])
+
+
+def test_a_note_about_every_place_stays_with_each():
+    both = Estimate(np.ones(2), np.zeros(2), np.full(2, 2.0), note="by a judge")
+    assert both[1].note == "by a judge"

@@ -231,6 +231,21 @@ def test_negative_and_missing_budgets_are_refused(kl):
             ask(kl)
 
 
+def test_what_is_no_number_is_refused_by_every_question():
+    limit = klimit.frontier(rewards_of("rubric"))
+    for name, ask in (
+        ("kl", limit.gain),
+        ("gain", limit.kl),
+        ("beta", lambda x: limit.at(beta=x)),
+    ):
+        for wrong in ("x", [[1.0], [1.0, 2.0]]):
+            with pytest.raises(ArgumentError, match=rf"{name}=.* was given; .*numbers .*expected"):
+                ask(wrong)
+    for ask in (limit.bounds, limit.prompts):
+        with pytest.raises(ArgumentError, match=r"kl=\[1, 2\] was given; one number of nats"):
+            ask([1, 2])
+
+
 def test_an_infinite_budget_buys_the_ceiling():
     rows = rewards_of("rubric")
     limit = klimit.frontier(rows, estimator="plugin")
@@ -289,9 +304,9 @@ def test_a_gain_that_is_no_number_is_refused():
         ({"level": 0.0}, "level must lie between 0 and 1"),
         ({"level": "high"}, "level must lie between 0 and 1"),
         ({"reward_range": (2.0, 9.0)}, "outside reward_range"),
-        ({"reward_range": (9.0, 0.0)}, "reward_range"),
+        ({"reward_range": (9.0, 0.0)}, "9 lies above 0"),
         ({"reward_range": 5.0}, "reward_range"),
-        ({"reward_range": (0.0, math.nan)}, "reward_range"),
+        ({"reward_range": (0.0, math.nan)}, "nan is no number"),
         ({"seed": -1}, "seed"),
         ({"seed": "abc"}, "seed"),
     ],

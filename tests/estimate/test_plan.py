@@ -117,6 +117,13 @@ def test_the_next_purchase_is_the_one_that_lowers_the_error_more():
         assert (split.next_purchase == "prompts") == (more_prompts < more_samples)
 
 
+def test_an_error_that_bias_alone_exceeds_is_refused_and_the_one_named_is_not(normal):
+    with pytest.raises(klimit.ArgumentError, match=r"error=1e-09 was given.*such as ") as refused:
+        klimit.plan(normal, kl=1.0, error=1e-9)
+    named = float(str(refused.value).split()[-1][:-1])
+    assert klimit.plan(normal, kl=1.0, error=named).prompts >= 10
+
+
 def test_bias_is_bought_down_by_samples_alone():
     assert SPLIT.error(prompts=10**9) == pytest.approx(SPLIT.bias, rel=1e-3)
     assert SPLIT.error(prompts=10**9, samples=6400) < 0.1 * SPLIT.bias

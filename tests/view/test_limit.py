@@ -28,6 +28,12 @@ def test_one_prompt_has_a_gain_without_an_interval():
     assert "note: one prompt says nothing of others: --prompts fixed" in said
 
 
+def test_nothing_is_gained_without_kl():
+    said = view.headline(klimit.frontier(normal(40, 32)), [0.0])
+    assert said.startswith("At a KL of 0 nats nothing is gained")
+    assert "beta" not in said
+
+
 def test_few_prompts_are_noted():
     assert "note: 6 prompts only" in str(klimit.frontier(normal(6, 32)))
 

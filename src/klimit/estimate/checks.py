@@ -59,6 +59,15 @@ def whole(name: str, value: Any, what: str, *, least: int = 2) -> int:
     return int(value)
 
 
+def numbers(name: str, given: Any, what: str) -> Floats:
+    """Numbers of any shape as floats."""
+    try:
+        return np.asarray(given, dtype=float)
+    except (TypeError, ValueError):
+        seen = safe(given, longest=40)
+        raise ArgumentError(f"{name}={seen} was given; {what} were expected.") from None
+
+
 def is_number(value: Any) -> bool:
     """Whether it is one real number; True and False are none."""
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
@@ -79,6 +88,12 @@ def known_range(
         raise ArgumentError(
             f"reward_range must be two numbers, the least and the largest reward; got {reward_range!r}."
         ) from None
+    if not least <= most:
+        fault = f"{least:g} lies above {most:g}" if least > most else "nan is no number"
+        raise ArgumentError(
+            f"reward_range={reward_range} was given, but {fault}; the least and the largest reward were "
+            "expected, in this order."
+        )
     if not least <= low <= high <= most:
         raise ArgumentError(
             f"rewards from {low:g} to {high:g} were seen, outside reward_range={reward_range}. "

@@ -14,6 +14,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate, beyond
+from klimit.estimate.checks import numbers
 from klimit.estimate.intervals import around, left_out_reach
 from klimit.estimate.kernel import Floats
 
@@ -44,7 +45,7 @@ def optimum(limit: Frontier, beta: ArrayLike) -> Tilted:
             "at(beta) needs one beta for all prompts, and budget='per-prompt' gives each prompt its own; "
             "use klimit.frontier(..., budget='average')."
         )
-    coefficient = np.asarray(beta, dtype=float)
+    coefficient = numbers("beta", beta, "positive numbers (reward units per nat)")
     if not (coefficient > 0).all():
         raise ArgumentError(
             f"beta must be positive (reward units per nat); got {beta!r}. "

@@ -141,7 +141,9 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
         mixed = least < _MANY
         if rates is not None and least < _SEVERAL:
             mixture, tilts = rates
-            chosen = np.maximum(spread_log_mgf(tilts, mixture.value, grid.tilts), members.plugin)
+            # so few samples leave the mixture wide open: half its middle, half the law of pass rates
+            middle = spread_log_mgf(tilts, mixture.value, grid.tilts)
+            chosen = np.maximum((middle + members.candidates[-1]) / 2, members.plugin)
         curve = Curve.convex(
             grid.tilts, chosen, ceiling_gain=ceiling_gain, ceiling_kl=ceiling_kl, cap=cap
         )

@@ -12,6 +12,7 @@ from klimit._errors import ArgumentError
 from klimit._estimate import Estimate, beyond
 from klimit._text import safe
 from klimit.estimate.bands import Bands, kl_nodes, unseen_gain
+from klimit.estimate.checks import numbers
 from klimit.estimate.curve import Curve
 from klimit.estimate.fixed_beta import Tilted, optimum
 from klimit.estimate.inputs import RewardColumn
@@ -238,7 +239,7 @@ class Frontier:
         inf where `reward_range` proves the gain impossible; nan, with `low` a bound, where the
         samples do not show it.
         """
-        wanted = np.asarray(gain, dtype=float)
+        wanted = numbers("gain", gain, "numbers in reward units")
         if np.isnan(wanted).any():
             raise ArgumentError("gain must be a number; got nan.")
         flat = np.atleast_1d(wanted).ravel()
@@ -260,19 +261,20 @@ class Frontier:
         value = np.where(flat <= 0, 0.0, value)
         low, high = np.where(flat <= 0, 0.0, low), np.where(flat <= 0, 0.0, high)
         trusted = trusted | (flat <= 0) | impossible
-        note = ""
-        if impossible.any():
-            note = "the range of rewards does not allow this gain"
-        elif lost.any():
-            note = "no sample of these prompts shows such a gain"
-        elif (value > self.trusted_kl).any():
-            note = beyond(self.trusted_kl)
-        elif not trusted.all():
-            note = "so few prompts set no upper end"
+        reasons = [
+            (impossible, "the range of rewards does not allow this gain"),
+            (lost, "no sample of these prompts shows such a gain"),
+            (value > self.trusted_kl, beyond(self.trusted_kl)),
+            (~trusted, "so few prompts set no upper end"),
+        ]
+        places, words = zip(*reasons, strict=True)
+        notes = np.select(list(places), list(words), default="")
+        note = next((why for where, why in reasons if where.any()), "")
         shape = wanted.shape
         return Estimate.of(
             value.reshape(shape), low.reshape(shape), high.reshape(shape),
             level=self.settings.level, trusted=trusted.reshape(shape), note=note,
+            by_place=notes.reshape(shape),
         )  # fmt: skip
 
     def _least(self, gain: Floats) -> Floats:
@@ -322,7 +324,7 @@ class Frontier:
         """Which known bounds on the gain hold here, tightest first? See `klimit.estimate.bounds`."""
         from klimit.estimate.bounds import bounds
 
-        return bounds(self, float(_budgets(kl)))
+        return bounds(self, _one_budget(kl))
 
     def prompts(self, kl: float, by: str | None = None, **how: Any) -> pl.DataFrame:
         """What does each prompt gain and spend at the optimum? See `klimit.estimate.prompts`.
@@ -335,7 +337,7 @@ class Frontier:
         from klimit.estimate.prompt_lists import prompt_list
         from klimit.estimate.prompts import prompts
 
-        budget = float(_budgets(kl))
+        budget = _one_budget(kl)
         return prompts(self, budget) if by is None else prompt_list(self, budget, by, **how)
 
     def convergence(self, kl: float) -> Convergence:
@@ -388,11 +390,7 @@ def nats(kl: float) -> str:
 
 
 def _budgets(kl: ArrayLike) -> Floats:
-    try:
-        budget = np.asarray(kl, dtype=float)
-    except (TypeError, ValueError):
-        seen = safe(kl, longest=40)
-        raise ArgumentError(f"kl={seen} was given; numbers of nats were expected.") from None
+    budget = numbers("kl", kl, "numbers of nats")
     bad = ~(budget >= 0)
     if bad.any():
         seen = np.atleast_1d(budget)[np.atleast_1d(bad)][0]
@@ -401,6 +399,15 @@ def _budgets(kl: ArrayLike) -> Floats:
             "A measured KL below zero is noise around zero: ask for kl=0."
         )
     return budget
+
+
+def _one_budget(kl: ArrayLike) -> float:
+    budget = _budgets(kl)
+    if budget.size != 1:
+        raise ArgumentError(
+            f"kl={safe(kl, longest=40)} was given; one number of nats was expected."
+        )
+    return float(budget.item())
 
 
 def _first_reach(kl: Floats, rising: Floats, wanted: Floats) -> Floats:

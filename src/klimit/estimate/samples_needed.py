@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 FEWEST_PROMPTS = 10  # fewer do not show how much prompts differ
 FEWEST_SAMPLES = 4
+FURTHEST = 1e5  # times the least samples that are needed: no plan asks for more
 ROOM = 2.0  # nats from a budget to log M: nearer, corrections are large and may be off
 
 
@@ -91,10 +92,14 @@ class ErrorSplit:
         >>> split.cheapest(0.03, least_samples=4)
         (190, 79)
         """
-        samples = np.geomspace(least_samples, 1e5 * least_samples, 4001)
+        samples = np.geomspace(least_samples, FURTHEST * least_samples, 4001)
         best = int(np.argmin(samples * self._prompts_for(error, samples)))
         per_prompt = up(float(samples[best]))
         return up(float(self._prompts_for(error, np.array([float(per_prompt)]))[0])), per_prompt
+
+    def least_bias(self, least_samples: float) -> float:
+        """What is left of the bias, over the gain, with the most samples that `cheapest` looks at."""
+        return float(self.bias * (self.samples / (FURTHEST * least_samples)) ** self.rate)
 
     def _prompts_for(self, error: float, samples: Floats) -> Floats:
         """Prompts that reach `error` with so many samples of each; inf if bias alone is more."""

@@ -28,7 +28,8 @@ def join(rollouts: Rollouts, other: Any, *, on: str | Iterable[str] | None = Non
     """See `Rollouts.join`."""
     import polars as pl
 
-    theirs = _under_our_names(rollouts, other)
+    asked = [on] if isinstance(on, str) else list(on or ())
+    theirs = _under_our_names(rollouts, other, (rollouts.prompt_key, *asked))
     ours = rollouts.table.names
     keys = _keys(rollouts, theirs, on)
     new = [name for name in theirs.columns if name not in ours]
@@ -73,11 +74,11 @@ def join(rollouts: Rollouts, other: Any, *, on: str | Iterable[str] | None = Non
     )
 
 
-def _under_our_names(rollouts: Rollouts, other: Any) -> pl.DataFrame:
+def _under_our_names(rollouts: Rollouts, other: Any, keys: tuple[str, ...]) -> pl.DataFrame:
     """The other table, its prompt key and canonical columns called as ours are."""
     if isinstance(other, Rollouts):
         return other.frame()
-    table = plain_table(other)
+    table = plain_table(other, keys)
     columns = table.columns
     renamed = {}
     if "prompt_id" not in columns and rollouts.prompt_key in columns:
@@ -89,9 +90,9 @@ def _under_our_names(rollouts: Rollouts, other: Any) -> pl.DataFrame:
     return table.rename(renamed)
 
 
-def plain_table(source: Any) -> pl.DataFrame:
+def plain_table(source: Any, keys: tuple[str, ...] = ()) -> pl.DataFrame:
     """Rows of anything that `klimit.read` takes, under the names that they have there."""
-    return with_care(source, _together)
+    return with_care(source, _together, keys=keys)
 
 
 def _together(scans: Mapping[str, Scan]) -> pl.DataFrame:

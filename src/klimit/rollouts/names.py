@@ -108,6 +108,8 @@ _PAIRS = (
     *("sample_number", "max_new", "min_p", "created_at", "learning_rate", "grad_norm"),
 )
 _ALONE = _words("n k m sample samples row number run") | {""}
+_NUMBERS = _words("id idx index uid uuid hash")
+_SAMPLES = ("sample", "sample_a", "sample_b")  # as tables of labels have them
 _GROUND_TRUTH = _words("target reference truth ground_truth gt solution")
 
 
@@ -144,6 +146,19 @@ def never_reward(name: str) -> bool:
         or bool(words & _NEVER)
         or any(f"_{pair}_" in f"_{low}_" for pair in _PAIRS)
     )
+
+
+def is_key(name: str) -> bool:
+    """Whether the name says that a column tells prompts or samples apart, as text does.
+
+    Examples
+    --------
+    >>> [is_key(name) for name in ("prompt_id", "completionId", "sample", "reward")]
+    [True, True, True, False]
+    """
+    low = plain(name)
+    known = low in (*PROMPT_IDS, *PROMPT_TEXTS, *WEAK_IDS, *TEMPLATES, *_SAMPLES)
+    return known or bool(_NUMBERS & set(low.split("_")))
 
 
 def names_reward(name: str) -> bool:

@@ -96,7 +96,7 @@ def with_care(
         raise DataError(str(error)) from None
     for care in range(CAREFUL):
         try:
-            return use({str(path): scan_file(path, care=care) for path in paths})
+            return use({str(path): scan_file(path, care=care, keys=keys) for path in paths})
         except Unreadable as error:
             reason = str(error)
     raise DataError(reason)

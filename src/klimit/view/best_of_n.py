@@ -27,7 +27,8 @@ def text(best: BestOfN) -> str:
 def notes(best: BestOfN) -> list[str]:
     """Whom the intervals speak of, and what was left out."""
     limit = best.frontier
-    return [*(limit_view.assumed(limit) if limit is not None else []), *best.notes]
+    spoken = [] if limit is None else limit_view.assumed(limit, fixable=False)
+    return [*spoken, *best.notes]
 
 
 def verdict(best: BestOfN) -> str:

@@ -106,6 +106,8 @@ def headline(limit: Frontier, kl: Sequence[float]) -> str:
     where = f"At a KL of {words.nats(budget, exact=True)}"
     if limit.settings.budget == "per-prompt":
         where = f"If every prompt spends {words.nats(budget, exact=True)}"
+    if budget == 0:
+        return f"{where} nothing is gained: only the base model itself spends nothing."
     if words.signed(gain) == "not known":
         return f"{where} these samples do not show the limit."
     unit = colours.unit(limit.reward, objective=limit.settings.objective)
@@ -224,11 +226,12 @@ def _left_out(limit: Frontier) -> list[str]:
     return found
 
 
-def assumed(limit: Frontier) -> list[str]:
-    """Whom the intervals speak of, where that may surprise."""
+def assumed(limit: Frontier, *, fixable: bool = True) -> list[str]:
+    """Whom the intervals speak of, where that may surprise; `fixable` where --prompts can be given."""
     prompts, number = limit.settings.prompts, limit.samples.prompts
     if prompts == "drawn" and number == 1:
-        return ["one prompt says nothing of others: --prompts fixed gives its own interval."]
+        advice = ": --prompts fixed gives its own interval" if fixable else ""
+        return [f"one prompt says nothing of others{advice}."]
     return spoken_for(prompts, number)
 
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from numpy.testing import assert_equal
 
-from klimit import DataError
+from klimit import DataError, DataWarning
 from klimit.rollouts import read
 from klimit.rollouts.formats import delimited, jsonlines, suffix
 
@@ -228,6 +228,46 @@ def test_ids_in_csv_keep_their_zeros(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("question_id,score\n007,1\n7,0.5\n07,1\n")
     assert read(path).grouped().ids == ["007", "7", "07"]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["1.1", "1.10"],
+        ["1", "1.00", "+1", "1.0"],
+        ["0e5", "1e00", "1e0"],
+        ["", "1.1", "1.10"],
+        ["True", "true"],
+        ["9" * 20, "9" * 19 + "8"],
+    ],
+)
+def test_prompts_of_a_csv_file_are_as_many_as_their_texts(ids, tmp_path):
+    once = {"prompt_id": [x for x in ids for _ in range(2)], "score": [0.5, 1.0] * len(ids)}
+    again = read(read(once).write(tmp_path / "a.csv"))
+    assert again.grouped().ids == ids
+    assert again.rewards == ("score",)
+
+
+def test_a_key_that_is_named_keeps_its_text_and_rewards_are_numbers(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("rubric,score\n1.1,0.10\n1.10,1e-3\n1.1,+1\n")
+    base = read(path, prompt="rubric")
+    assert base.grouped("score").ids == ["1.1", "1.10"]
+    assert_equal(base.grouped("score").columns["score"], [0.1, 1.0, 1e-3])
+
+
+def test_whole_ids_beside_missing_ones_are_whole(tmp_path):
+    (tmp_path / "a.csv").write_text("prompt_id,score\n1.0,1\n1.0,0\n,1\n")
+    with pytest.warns(DataWarning, match="1 row without 'prompt_id'"):
+        assert read(tmp_path / "a.csv").grouped().ids == ["1"]
+
+
+def test_an_id_that_is_no_number_is_found_below_the_sample(tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "_SMALL", 10)
+    monkeypatch.setattr(delimited, "_SAMPLE", 10)
+    path = tmp_path / "a.csv"
+    path.write_text("prompt_id,rm\n" + "".join(f"{i // 8},{i}\n" for i in range(100)) + "+1,1\n")
+    assert len(read(path).grouped().ids) == 14
 
 
 def test_csv_takes_empty_fields_booleans_quotes_and_nan(tmp_path, as_dict):

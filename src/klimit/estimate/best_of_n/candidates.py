@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
+from klimit._warn import warn
 from klimit.estimate.best_of_n.ranked import Ranked, ranked_pairs, ranked_samples
 from klimit.estimate.inputs import beside, known_means, reward_column
 from klimit.estimate.kernel import Floats
@@ -18,6 +20,10 @@ from klimit.rollouts.words import counted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+_SAME = 1e-12  # of the largest reward: two that are nearer are one in other arithmetic
+_MANY = 0.01  # of the neighbours within prompts: fewer such pairs change nothing, or are luck
+_LOOKED_AT = 2**17  # samples; so many show whether there are many
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,26 @@ class Candidates:
             left_out=int((~stay).sum()),
             fewer=int(self.lengths[~stay].max()),
         )
+
+    def warn_of_near_ties(self) -> None:
+        """Warn where rewards differ by rounding alone, so that ties go unseen."""
+        some = self.rewards[:_LOOKED_AT]
+        prompt = np.searchsorted(np.cumsum(self.lengths), np.arange(len(some)), side="right")
+        sorted_ = some[np.lexsort((some, prompt))]
+        largest = np.abs(sorted_).max(initial=0.0)
+        if not np.isfinite(largest):  # the frontier says so
+            return
+        gap = np.where(prompt[1:] == prompt[:-1], np.diff(sorted_), np.inf)
+        near = (gap > 0) & (gap <= _SAME * largest)
+        if near.sum() >= max(_MANY * np.isfinite(gap).sum(), 1):
+            at = int(np.argmax(near))
+            low, high = float(sorted_[at]), float(sorted_[at + 1])
+            decimals = 10 - math.ceil(math.log10(largest))
+            warn(
+                f"reward {safe(self.name, longest=40)!r} has values that differ by rounding alone, such as "
+                f"{low!r} and {high!r}; they do not tie, which raises the KL of best-of-N. If they are "
+                f"meant to be equal, round them: round(reward, {decimals})."
+            )
 
     def rows(self) -> Any:
         """What is read, as `klimit.frontier` takes it."""

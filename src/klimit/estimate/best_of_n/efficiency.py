@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,8 @@ class Efficiency:
 
     Attributes
     ----------
-    limit : the average-budget frontier at the mean KL of best-of-N, reward units
+    limit : the average-budget frontier at the mean KL of best-of-N, reward units; the gain where that
+        is more by noise
     own_limit : mean over prompts of each one's frontier at its own KL
     efficiency : gain over `limit`
     """
@@ -84,8 +86,10 @@ def efficiency(
     value, low, high = value - surplus, low - surplus, np.minimum(high, 1.0)
     low = np.maximum(np.where(best.trusted, low, np.minimum(low, floor)), least)
     high = np.maximum(high, value)
-    note = _note(limit, best, kl)
-    return Efficiency(best, own, Estimate(value, low, high, best.level, best.trusted, note))
+    notes = _notes(limit, best, kl)
+    note = "; ".join(dict.fromkeys(filter(None, notes.tolist())))
+    share = Estimate(value, low, high, best.level, best.trusted, note, notes)
+    return Efficiency(_lifted(best, gain), _lifted(own, gain), share)
 
 
 def _spread(limit: Frontier, kl: Floats, gain: Floats) -> Floats:
@@ -98,16 +102,21 @@ def _spread(limit: Frontier, kl: Floats, gain: Floats) -> Floats:
     return spread
 
 
-def _note(limit: Frontier, best: Estimate, kl: Floats) -> str:
-    notes = []
-    if (kl == 0).any():
-        notes.append("where no KL is spent, as at N = 1, there is nothing to gain")
-    if not np.all(best.trusted):
-        reach = beyond(limit.trusted_kl)
-        notes.append(f"{reach} the limit is known from below only: there this is an upper bound")
-    elif limit.tail.heavy:
-        notes.append("high rewards are rare (a heavy tail): the limit may be higher, this lower")
-    return "; ".join(notes)
+def _notes(limit: Frontier, best: Estimate, kl: Floats) -> Any:
+    """A note on every size; empty where nothing limits it."""
+    usual = ""
+    if np.all(best.trusted) and limit.tail.heavy:
+        usual = "high rewards are rare (a heavy tail): the limit may be higher, this lower"
+    reach = beyond(limit.trusted_kl)
+    from_below = f"{reach} the limit is known from below only: there this is an upper bound"
+    unspent = "where no KL is spent, as at N = 1, there is nothing to gain"
+    return np.where(kl == 0, unspent, np.where(best.trusted, usual, from_below))
+
+
+def _lifted(limit: Estimate, gain: Floats) -> Estimate:
+    """No less than the gain: where noise puts it there, both say that all is gained that can be."""
+    value = np.maximum(limit.value, gain)
+    return replace(limit, value=value, high=np.maximum(limit.high, value))
 
 
 def _own(gain: Floats, best: Estimate, ratio: SpendingRatio | None) -> Estimate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,6 +73,11 @@ def best_of_n(
     DataError
         Where no prompt has two rewards, or a reward is infinite.
 
+    Warns
+    -----
+    DataWarning
+        Where many rewards of a prompt differ by rounding alone, and so do not tie.
+
     Notes
     -----
     BOND, arXiv 2407.14622, theorem 1, for the law with ties; Beirami et al.,
@@ -102,6 +108,7 @@ def beside(
     check_seed(seed)
     asked = sizes_asked(n)
     data = candidates(base, reward, judge).enough(int(asked.max()))
+    data.warn_of_near_ties()
     how: dict[str, Any] = {"reward_range": reward_range, "level": level, "seed": seed}
     limit = next((one for one in limits if _fits(one, data, **how)), None)
     if limit is None:
@@ -125,8 +132,8 @@ def beside(
     tokens = _tokens(data, sizes, level)
     return BestOfN(
         n=asked if asked.ndim else int(asked),
-        **{name: _pick(estimate, place) for name, estimate in estimates.items()},
-        tokens=None if tokens is None else _pick(tokens, place),
+        **{name: estimate[place] for name, estimate in estimates.items()},
+        tokens=None if tokens is None else tokens[place],
         reward=data.name,
         judge=data.read_name if data.judged else None,
         base_reward=limit.base_reward,
@@ -200,7 +207,7 @@ def _gain_kl_wins(
         note = f"N = {all_drawn} is all that some prompts have: no draw is left to beat"
     rates = np.where(lost[:, None], np.nan, found.win_rate)
     wins = mean_of_prompts(rates, level, least=0.0 if judged else 0.5, most=1.0, note=note)
-    return gain, kl, wins
+    return gain, kl, _where_missing(wins)
 
 
 def _estimates(
@@ -240,21 +247,15 @@ def _per_doubling(gain: Floats, number: Floats, level: float) -> Estimate:
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = (gain - start) / np.log2(number / before)[:, None]
     note = "N = 1 is no doubling" if number[0] == 1 else ""
-    return mean_of_prompts(rate, level, note=note)
+    return _where_missing(mean_of_prompts(rate, level, note=note))
+
+
+def _where_missing(found: Estimate) -> Estimate:
+    """With its note said of those N alone for which there is no value."""
+    return replace(found, by_place=np.where(np.isnan(found.value), found.note, ""))
 
 
 def _tokens(data: Candidates, sizes: Any, level: float) -> Estimate | None:
     """Tokens drawn for one answer."""
     means = data.token_means()
     return None if means is None else mean_of_prompts(sizes[:, None] * means, level, least=0.0)
-
-
-def _pick(estimate: Estimate, place: Any) -> Estimate:
-    """The estimate at each size as it was asked: in that order, repeated or alone."""
-
-    def pick(x: Any) -> Any:
-        picked = np.broadcast_to(x, np.shape(estimate.value))[place]
-        return picked.item() if picked.ndim == 0 else picked
-
-    value, low, high = pick(estimate.value), pick(estimate.low), pick(estimate.high)
-    return Estimate(value, low, high, estimate.level, pick(estimate.trusted), estimate.note)

@@ -20,9 +20,11 @@ from klimit.estimate.result import Frontier
 from klimit.estimate.samples import nearly_all
 from klimit.estimate.samples_needed import (
     FEWEST_SAMPLES,
+    FURTHEST,
     ErrorSplit,
     error_split,
     least_samples,
+    up,
 )
 
 __all__ = ["Plan", "plan"]
@@ -116,7 +118,9 @@ def plan(
             "more samples first."
         )
     split = error_split(limit, max(budget, _LEAST_KL))
-    prompts, samples = split.cheapest(error, least_samples=least_samples(split, budget))
+    least = least_samples(split, budget)
+    _check_error(split, float(error), least)
+    prompts, samples = split.cheapest(error, least_samples=least)
     equal_n = int(number) if asked == "n" else n_spending(limit.samples, budget)
     if asked != "n" and equal_n == 2 and too_small(limit.samples, budget):
         equal_n = None
@@ -199,6 +203,15 @@ def _check(limit: Frontier) -> None:
         raise DataError(
             f"many prompts have fewer than {FEWEST_SAMPLES} samples, which do not show the bias "
             "that more would cure. Draw 16 samples of some 50 prompts and plan with those."
+        )
+
+
+def _check_error(split: ErrorSplit, error: float, least: float) -> None:
+    bias = split.least_bias(least)
+    if error <= bias * (1 + 1e-9):
+        raise ArgumentError(
+            f"error={error:g} was given, but {up(FURTHEST * least):,} samples of a prompt still leave a "
+            f"bias of {bias:.1g} of the gain; more than that was expected, such as {2 * bias:.1g}."
         )
 
 

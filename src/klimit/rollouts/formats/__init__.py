@@ -83,8 +83,11 @@ def by_suffix(path: Path) -> Format | None:
     return next((one for one in FORMATS if found in one.suffixes), None)
 
 
-def scan_file(path: Path, *, care: int = 0) -> Scan:
-    """A lazy table of one file; its content is believed over its name where they differ."""
+def scan_file(path: Path, *, care: int = 0, keys: tuple[str, ...] = ()) -> Scan:
+    """A lazy table of one file; its content is believed over its name where they differ.
+
+    `keys` are columns that the caller calls keys; where a file holds nothing but text they stay text.
+    """
     with reading(path):
         inflated.check(path)
         head = opening(path)
@@ -104,6 +107,8 @@ def scan_file(path: Path, *, care: int = 0) -> Scan:
             "Unpack it first."
         )
     with reading(path):
+        if found is CSV:
+            return delimited.scan(path, care, keys)
         return found.scan(path, care)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from klimit._errors import DataError
 from klimit._text import safe
+from klimit.rollouts import names
 from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.formats.streams import opening
 
@@ -20,9 +21,16 @@ if TYPE_CHECKING:
 _SMALL = 64 << 20  # bytes; up to here every row decides on the types
 _SAMPLE = 20_000  # rows; above, these
 
+_KEYS = {"plain": r"^(0|-?[1-9]\d{0,17})$", "missing": r"^(0|-?[1-9]\d{0,14})\.0$"}
+"""Keys that may be numbers: whole ones, also as pandas writes them beside missing ones."""
 
-def scan(path: Path, care: int = 0) -> Scan:
-    """A lazy table whose columns are numbers, booleans or text by what stands in them."""
+
+def scan(path: Path, care: int = 0, keys: tuple[str, ...] = ()) -> Scan:
+    """A lazy table whose columns are numbers, booleans or text by what stands in them.
+
+    `keys`, and columns whose names say that they are keys, stay text where 1.1 and 1.10, or 1 and
+    +1, would be one number.
+    """
     import polars as pl
 
     head = opening(path)
@@ -35,7 +43,11 @@ def scan(path: Path, care: int = 0) -> Scan:
     some = raw if care or path.stat().st_size <= _SMALL else raw.head(_SAMPLE)
     columns = raw.collect_schema().names()
     seen = some.select(_evidence(name) for name in columns).collect()
-    return Scan(raw.select(_typed(name, seen[name][0]) for name in columns), whole=True)
+    typed = [
+        (_key if name in keys or names.is_key(name) else _typed)(name, seen[name][0])
+        for name in columns
+    ]
+    return Scan(raw.select(typed), whole=True)
 
 
 def _separator(head: bytes) -> str:
@@ -63,6 +75,8 @@ def _evidence(name: str) -> pl.Expr:
         fitting=text.cast(pl.Int64, strict=False).count(),
         padded=text.str.contains(r"^[+-]?0\d").sum(),
         lists=text.str.contains(r"^\[[-+.,\d\seE]*\]$").sum(),
+        plain=text.str.contains(_KEYS["plain"]).sum(),
+        missing=text.str.contains(_KEYS["missing"]).sum(),
     ).alias(name)
 
 
@@ -79,3 +93,16 @@ def _typed(name: str, seen: dict[str, int]) -> pl.Expr:
     if seen["whole"] == values > 0:  # a number too long for 64 bits is an id
         return text.cast(pl.Int64).alias(name) if seen["fitting"] == values else pl.col(name)
     return text.cast(pl.Float64).alias(name)
+
+
+def _key(name: str, seen: dict[str, int]) -> pl.Expr:
+    import polars as pl
+
+    text, values = _trimmed(name), seen["values"]
+    if seen["lists"] == values > 0:
+        return _typed(name, seen)
+    for form, dtype in (("plain", pl.Int64), ("missing", pl.Float64)):
+        if seen[form] == values > 0:  # below the rows looked at, another form is no number
+            like = pl.when(text.str.contains(_KEYS[form])).then(text).otherwise(text + "?")
+            return like.cast(dtype).alias(name)
+    return pl.col(name)
