@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy import stats
 
 import klimit
-from klimit.estimate.pass_rates import gain_of_rate, log_mgf_of_rate, pass_rate_bands
+from klimit.estimate.pass_rates import (
+    _binomial,
+    _hypergeometric,
+    gain_of_rate,
+    log_mgf_of_rate,
+    pass_rate_bands,
+)
 from klimit.theory import bernoulli_frontier
 from klimit.theory import frontier as known
 from tests.estimate.drawn import pass_rates
@@ -191,14 +198,33 @@ def test_where_all_is_gained_the_interval_keeps_the_error_of_the_base(prompts):
     assert (gain.high - gain.low < 6 * error).all()
 
 
-def test_a_few_short_prompts_take_nothing_from_the_others():
+def test_a_few_short_prompts_take_little_from_the_others():
     rng = np.random.default_rng(12)
     rewards = list(coins(rng, rng.beta(1, 2, size=150), 16))
     short = [rewards[0][:2], rewards[1][:5], *rewards[2:]]
     for budget in ("average", "per-prompt"):
         whole, found = (klimit.frontier(x, budget=budget) for x in (rewards, short))
-        assert found.trusted_kl > 0.9 * whole.trusted_kl
+        assert found.trusted_kl > 0.8 * whole.trusted_kl  # what two of 150 could gain is open
         assert_allclose(found.gain(KL).value, whole.gain(KL).value, rtol=0.02)
+
+
+def test_hard_prompts_that_lost_one_answer_are_not_left_out():
+    rng = np.random.default_rng(0)
+    rates = np.sort(rng.beta(0.5, 0.9, size=200))
+    rewards = np.stack(coins(rng, rates, 16))
+    lost = rewards.copy()
+    lost[:19, 0] = np.nan
+    whole, found = (klimit.frontier(x).gain(0.5) for x in (rewards, lost))
+    assert_allclose(found.value, whole.value, rtol=0.012)
+    assert found.high - found.low > 0.85 * (whole.high - whole.low)
+
+
+def test_chances_of_counts_are_those_of_scipy():
+    rates = np.array([0.0, 1e-5, 0.3, 1.0])
+    wanted = stats.binom.pmf(np.arange(41), 40, rates[:, None])
+    assert_allclose(_binomial(40, rates), wanted, rtol=1e-11, atol=1e-300)
+    wanted = stats.hypergeom.pmf(np.arange(8), 40, np.arange(41)[:, None], 7)
+    assert_allclose(_hypergeometric(40, 7), wanted, rtol=1e-11, atol=1e-300)
 
 
 def test_all_solved_leaves_what_is_too_rare_to_have_shown():

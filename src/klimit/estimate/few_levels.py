@@ -63,31 +63,44 @@ def predicted_bias(
     reached = law.posterior(counts).cumsum(axis=1)[:, :-1]
     sizes = counts.sum(axis=1).astype(int)
     repeats = int(np.clip(np.ceil(_SIMULATED / len(counts)), 2, 24))
-    total = np.zeros((2, len(grid.tilts)))
     above = levels - levels.max()
     weights = np.exp(np.outer(above, grid.tilts))
-    for _ in range(repeats):
+    log = np.empty((2, repeats, len(counts), len(grid.tilts)))
+    for repeat in range(repeats):
         tilt = (rng.random((len(counts), 1)) > reached).sum(axis=1)
         gamma = rng.gamma(np.maximum(counts + law.concentration * law.laws[tilt], 1e-12))
         chances = gamma / gamma.sum(axis=1, keepdims=True)
         true = _log_mgf(chances, weights, above, grid)
         for i, size in enumerate((sizes, sizes // 2)):
             drawn = rng.multinomial(size, chances) / size[:, None]
-            total[i] += (true - _log_mgf(drawn, weights, above, grid)).mean(axis=0)
-    full, half = total / repeats
+            log[i, repeat] = _log_mgf(drawn, weights, above, grid) - true
+    full, half = (_shortfall(x.reshape(-1, len(grid.tilts))) for x in log)
     return full, half - full
 
 
+def _shortfall(log: Floats) -> Floats:
+    """(tilts,) mean of minus the logarithm of drawn over true.
+
+    Their ratio is 1 on average and serves as control variate: at small tilts both move alike, and
+    chance all but cancels.
+    """
+    off = np.exp(log) - 1
+    moved = off - off.mean(axis=0)
+    alike = np.einsum("it,it->t", moved, log) / np.maximum(
+        np.einsum("it,it->t", moved, moved), 1e-300
+    )
+    return np.asarray(alike * off.mean(axis=0) - log.mean(axis=0))
+
+
 def _log_mgf(chances: Floats, weights: Floats, above: Floats, grid: Grid) -> Floats:
-    """Centred log-mgf of each prompt; levels that a prompt lacks at the top are handled by its own best."""
+    """Log-mgf of each prompt, about the best level; of levels that it lacks at the top by its own best."""
     best = np.where(chances > 0, above, -np.inf).max(axis=1)[:, None]
     value = np.einsum("ij,jt->it", chances, weights)
     floor = np.log(np.maximum(chances[np.arange(len(chances)), _place(above, best)], 1e-300))
-    log = np.where(
+    log: Floats = np.where(
         value > 1e-250, np.log(np.maximum(value, 1e-300)), floor[:, None] + grid.tilts * best
     )
-    centred: Floats = log - grid.tilts * np.einsum("ij,j->i", chances, above)[:, None]
-    return centred
+    return log
 
 
 def _place(above: Floats, best: Floats) -> Integers:
