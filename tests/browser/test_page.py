@@ -49,7 +49,8 @@ def test_the_example_in_the_docs_says_what_the_command_says_today(pages):
 
 
 def test_the_slider_moves_every_number_by_keyboard(visit, pages):
-    page = visit(pages("posts")[0])
+    path, found = pages("posts")
+    page = visit(path)
     slider = page.get_by_role("slider", name="KL budget")
     before = {name: text(page, name) for name in ("at-gain", "at-mean", "at-beta", "at-n")}
     slider.focus()
@@ -63,6 +64,8 @@ def test_the_slider_moves_every_number_by_keyboard(visit, pages):
     assert text(page, "at-gain").startswith("at least")
     assert text(page, "at-beta") == "-"
     assert text(page, "at-needed") == "over a million"
+    edge = words.nats(found.limit.trusted_kl, down=True)
+    assert text(page, "at-trust") == f"trusted up to {edge}"
     page.keyboard.press("Home")
     assert text(page, "at-n") == "N = 1"
 

@@ -67,7 +67,7 @@ function sayMean(at) {
 
 function sayTrust(at) {
   if (at.trusted) return "trusted at this KL";
-  return grid.edge > 0 ? `trusted up to ${nats(Math.floor(grid.edge * 100) / 100)}` : "no KL is trusted yet";
+  return grid.edge > 0 ? `trusted up to ${natsDown(grid.edge)}` : "no KL is trusted yet";
 }
 
 function sayNeeded(at) {

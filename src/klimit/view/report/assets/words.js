@@ -33,6 +33,12 @@ function nats(kl) {
   return text === "1" ? "1 nat" : `${text} nats`;
 }
 
+// An end that must not be overstated: two digits, rounded down.
+function natsDown(kl) {
+  const unit = 10 ** (Math.floor(Math.log10(kl)) - 1);
+  return nats(Math.floor(Number((kl / unit).toPrecision(10))) * unit);
+}
+
 // A gain with its interval; only what is sure where it is not trusted.
 function plain(value, low, high, trusted) {
   const digits = places(value, low, high);
