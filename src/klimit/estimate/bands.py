@@ -144,7 +144,10 @@ def average_bands(
     fronts = front(members.candidates, grid, kl)
     spread = np.ptp(fronts.gain, axis=0)
     bound = np.maximum.accumulate(np.maximum(plugin - one_sided * plain_error, 0.0))
-    low, high = around(point.gain, sampling, correction, spread, tail)
+    leap = np.zeros(len(kl))
+    if members.middle is not None:
+        leap = np.maximum(point.gain - front(members.middle, grid, kl).gain, 0.0)
+    low, high = around(point.gain, sampling, correction, spread, tail, leap)
     shaky = doubt(point.gain, correction, spread, tail, lost * plugin * small(kl, horizon))
     wall, rate = min(horizon, saturation), _rate(stats, grid, plain.tilt)
     if rates is not None:

@@ -19,7 +19,7 @@ from klimit.estimate.members import Members, combine, plain
 from klimit.estimate.pass_rates import Bands as RateBands
 from klimit.estimate.pass_rates import log_mgf_of_rate, pass_rate_bands
 from klimit.estimate.result import Frontier, Settings
-from klimit.estimate.samples import Integers, Samples, collect, ordered_mean
+from klimit.estimate.samples import Integers, Samples, collect, nearly_all, ordered_mean
 from klimit.estimate.shape import predicted_bias
 from klimit.estimate.statistics import FEWEST, Statistics, enough, plugin_statistics, statistics
 
@@ -137,7 +137,7 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
         correctable = enough(samples)
         if correctable and shows_mixture(samples, settings):
             members, tail, rates = _by_pass_rates(column, samples, stats, members, tail, settings)
-        chosen, least = members.chosen, int(samples.counts.min())
+        chosen, least = members.chosen, nearly_all(samples.counts)
         mixed = least < _MANY
         if rates is not None and least < _SEVERAL:
             mixture, tilts = rates

@@ -263,8 +263,9 @@ def redrawn(
 
 
 def around(
-    value: Floats, sampling: tuple[Floats, Floats], correction: Floats, spread: Floats, tail: Tail
-) -> tuple[Floats, Floats]:
+    value: Floats, sampling: tuple[Floats, Floats], correction: Floats, spread: Floats, tail: Tail,
+    leap: Floats | float = 0.0,
+) -> tuple[Floats, Floats]:  # fmt: skip
     """Lower and upper limit of a corrected estimate.
 
     Parameters
@@ -272,9 +273,10 @@ def around(
     sampling : how far below and above it may lie by chance
     correction : what was added to the plug-in
     spread : range of the candidate corrections
+    leap : how far above their middle a law took the value; the law may be wrong
     """
     below, above = sampling
-    low = value - np.hypot(below, 0.15 * correction)
+    low = value - np.sqrt(below**2 + (0.15 * correction) ** 2 + leap**2)
     reach = (0.5 + 3 * tail.long) * correction
     high = value + np.sqrt(above**2 + reach**2 + (0.5 * spread) ** 2)
     return low, high

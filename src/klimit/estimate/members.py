@@ -30,6 +30,7 @@ class Members:
     candidates : (members, tilts)
     plugin_without, chosen_without : (groups, tilts) the same, each group of prompts left out
     weights : (groups,) share of the prompts in each
+    middle : (tilts,) the candidates' middle, where a law took the final curve away from it
     """
 
     grid: Grid
@@ -39,6 +40,7 @@ class Members:
     plugin_without: Floats
     chosen_without: Floats
     weights: Floats
+    middle: Floats | None = None
 
 
 def combine(
@@ -59,8 +61,9 @@ def combine(
     ----------
     largest : take the largest, where all are known to fall short
     halfway : go halfway from the median to the model, where that knows more of the rewards' law
-    law : take the model at its word, as far as the change from M/2 to M does not speak against it:
-        wholly up to 1.5 of its errors, not at all from 2.5
+    law : go halfway from there to the model's own bias, as far as the observed change from M/2 to M does
+        not speak against it: wholly up to 1.5 standard errors of that change (groups of prompts show it; one group none,
+        and then nothing is believed), not at all from 2.5
     """
     if not stats.bias_weights.any():
         return plain(stats)
@@ -84,12 +87,16 @@ def combine(
         chosen = stack.mean(axis=0)
     elif halfway:
         chosen = (chosen + stack[-1]) / 2
+    middle = None
     if law and model_total is not None and model_change is not None:
+        middle = np.maximum(chosen[0], full[0])
         off = np.abs(half[0] - model_change) / np.maximum(error, 1e-300)
-        believed = np.clip(_AGAINST - off, 0.0, 1.0)
+        believed = np.clip(_AGAINST - off, 0.0, 1.0) / 2
         chosen = chosen + believed * (full + np.maximum(model_total, 0.0) - chosen)
     chosen = np.maximum(chosen, full)
-    return Members(stats.grid, full[0], chosen[0], stack[:, 0], full[1:], chosen[1:], stats.weights)
+    return Members(
+        stats.grid, full[0], chosen[0], stack[:, 0], full[1:], chosen[1:], stats.weights, middle
+    )
 
 
 def plain(stats: Statistics) -> Members:

@@ -70,31 +70,33 @@ def pass_rate_bands(
         _bands_of(successes[part], counts[part], points, degree, quantile, fixed, of_rate)
         for part, degree in _alike(counts)
     ]
-    return found[0][1] if len(found) == 1 else _together(found, len(counts))
+    return (
+        found[0][1]
+        if len(found) == 1
+        else _together(found, len(counts), 0.0 if fixed else quantile)
+    )
 
 
-def _together(parts: list[tuple[int, Bands]], prompts: int) -> Bands:
-    """Bands of all prompts, from those of parts of so many: what is left open adds up, chance by squares."""
+def _together(parts: list[tuple[int, Bands]], prompts: int, quantile: float) -> Bands:
+    """Bands of all prompts, from those of parts of so many: what is left open adds up, chance by squares.
+
+    Of drawn prompts chance also makes the shares of the parts: `quantile` errors of that, 0 of fixed ones.
+    """
     share = np.array([count / prompts for count, _ in parts])[:, None]
     value, low, high, undecided, near = (
         share * np.stack([getattr(bands, field.name) for _, bands in parts])
         for field in fields(Bands)
     )
 
-    def reach(width: Floats) -> Floats:
-        chance = np.maximum(width - undecided, 0.0)
-        return np.asarray(
-            np.minimum(width, undecided).sum(axis=0) + np.sqrt((chance**2).sum(axis=0))
-        )
-
     middle = value.sum(axis=0)
-    return Bands(
-        middle,
-        middle - reach(value - low),
-        middle + reach(high - value),
-        undecided.sum(axis=0),
-        reach(near),
-    )
+    between = ((value / share - middle) ** 2 * share).sum(axis=0) / prompts
+
+    def reach(width: Floats, errors: float = quantile) -> Floats:
+        chance = (np.maximum(width - undecided, 0.0) ** 2).sum(axis=0) + errors**2 * between
+        return np.asarray(np.minimum(width, undecided).sum(axis=0) + np.sqrt(chance))
+
+    low, high = middle - reach(value - low), middle + reach(high - value)
+    return Bands(middle, low, high, undecided.sum(axis=0), reach(near, 0.0))
 
 
 def _alike(counts: Integers) -> Iterator[tuple[Integers, int]]:

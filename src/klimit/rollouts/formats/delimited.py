@@ -77,6 +77,7 @@ def _evidence(name: str) -> pl.Expr:
         lists=text.str.contains(r"^\[[-+.,\d\seE]*\]$").sum(),
         plain=text.str.contains(_KEYS["plain"]).sum(),
         missing=text.str.contains(_KEYS["missing"]).sum(),
+        nan=(text.str.to_lowercase() == "nan").sum(),
     ).alias(name)
 
 
@@ -98,9 +99,10 @@ def _typed(name: str, seen: dict[str, int]) -> pl.Expr:
 def _key(name: str, seen: dict[str, int]) -> pl.Expr:
     import polars as pl
 
-    text, values = _trimmed(name), seen["values"]
+    text, values = _trimmed(name), seen["values"] - seen["nan"]
     if seen["lists"] == values > 0:
         return _typed(name, seen)
+    text = pl.when(text.str.to_lowercase() != "nan").then(text)  # as pandas and numpy write none
     for form, dtype in (("plain", pl.Int64), ("missing", pl.Float64)):
         if seen[form] == values > 0:  # below the rows looked at, another form is no number
             like = pl.when(text.str.contains(_KEYS[form])).then(text).otherwise(text + "?")
