@@ -204,7 +204,7 @@ def test_a_few_short_prompts_take_little_from_the_others():
     short = [rewards[0][:2], rewards[1][:5], *rewards[2:]]
     for budget in ("average", "per-prompt"):
         whole, found = (klimit.frontier(x, budget=budget) for x in (rewards, short))
-        assert found.trusted_kl > 0.8 * whole.trusted_kl  # what two of 150 could gain is open
+        assert found.trusted_kl > 0.75 * whole.trusted_kl  # what two of 150 could gain is open
         assert_allclose(found.gain(KL).value, whole.gain(KL).value, rtol=0.02)
 
 
@@ -217,6 +217,27 @@ def test_hard_prompts_that_lost_one_answer_are_not_left_out():
     whole, found = (klimit.frontier(x).gain(0.5) for x in (rewards, lost))
     assert_allclose(found.value, whole.value, rtol=0.012)
     assert found.high - found.low > 0.85 * (whole.high - whole.low)
+
+
+def test_how_many_drawn_prompts_are_short_is_chance_too():
+    # twelve of 200 have another rate and fewer samples: another draw of prompts has eight or sixteen of them
+    rng = np.random.default_rng(1)
+    rates = np.r_[np.full(12, 0.5), np.full(188, 0.02)]
+    rewards = coins(rng, rates, np.r_[np.full(12, 8), np.full(188, 32)])
+    drawn, fixed = (klimit.frontier(rewards, prompts=p).gain(0.02) for p in ("drawn", "fixed"))
+    assert drawn.high - drawn.low > 1.5 * (fixed.high - fixed.low)
+
+
+def test_one_short_prompt_does_not_change_how_all_are_read():
+    # samples are dealt anew, which moves single data sets by some percent so far out
+    moved = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        rewards = coins(rng, rng.beta(0.3, 1.2, size=300), 64)
+        short = [rewards[0][:8], *rewards[1:]]
+        whole, found = (float(klimit.frontier(x).gain(3.0)) for x in (rewards, short))
+        moved.append(found / whole - 1)
+    assert abs(np.mean(moved)) < 0.02
 
 
 def test_chances_of_counts_are_those_of_scipy():

@@ -61,9 +61,9 @@ def combine(
     ----------
     largest : take the largest, where all are known to fall short
     halfway : go halfway from the median to the model, where that knows more of the rewards' law
-    law : go halfway from there to the model's own bias, as far as the observed change from M/2 to M does
-        not speak against it: wholly up to 1.5 standard errors of that change (groups of prompts show it; one group none,
-        and then nothing is believed), not at all from 2.5
+    law : go halfway from there to the model's own bias, as far as the observed change from M/2 to M
+        does not speak against it: wholly up to 1.5 standard errors of that change, not at all from 2.5
+        (one group of prompts shows no error, and nothing is believed)
     """
     if not stats.bias_weights.any():
         return plain(stats)

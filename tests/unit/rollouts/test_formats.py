@@ -256,6 +256,13 @@ def test_a_key_that_is_named_keeps_its_text_and_rewards_are_numbers(tmp_path):
     assert_equal(base.grouped("score").columns["score"], [0.1, 1.0, 1e-3])
 
 
+def test_an_id_that_is_not_a_number_is_missing(tmp_path):
+    path = tmp_path / "ids.csv"
+    path.write_text("prompt_id,reward\n1,.1\n1,.2\n2,.3\n2,.4\nNaN,.5\n", encoding="utf-8")
+    with pytest.warns(DataWarning, match="1 row without 'prompt_id'"):
+        assert read(path).grouped().ids == ["1", "2"]
+
+
 def test_whole_ids_beside_missing_ones_are_whole(tmp_path):
     (tmp_path / "a.csv").write_text("prompt_id,score\n1.0,1\n1.0,0\n,1\n")
     with pytest.warns(DataWarning, match="1 row without 'prompt_id'"):
