@@ -60,11 +60,7 @@ def column(name: str, values: list[Any]) -> pl.Series:
     return pl.Series(
         name,
         [
-            None
-            if value is None
-            else value
-            if isinstance(value, str)
-            else json.dumps(value, default=str)
+            value if value is None or isinstance(value, str) else json.dumps(value, default=str)
             for value in values
         ],
         dtype=pl.String,

@@ -42,9 +42,8 @@ def answered(
         here = asked & (round_ == one)
         number, answers = int(here.sum()), int((here & given).sum())
         listed = number < most or bool((chance[here] == 1).all())
-        if (
-            0 < answers < number and listed
-        ):  # a round without any answer is still out, and says nothing
+        # a round without any answer is still out, and says nothing
+        if 0 < answers < number and listed:
             found[here] *= answers / number
             blank, total = blank + number - answers, total + number
     if not blank:

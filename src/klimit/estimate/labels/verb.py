@@ -93,9 +93,7 @@ def _check(known: Known, index: Labels) -> None:
             f"all {number:,} labels of {name} are {index.gold[0]:g}; nothing can be gained or lost in "
             "it as far as they show. Label more samples, or with a finer gold reward."
         )
-    collect(
-        index.gold, np.array([number])
-    )  # refuses numbers too large or too small to compute with
+    collect(index.gold, np.array([number]))  # refuses sizes that cannot be computed with
     first = index.gold[np.cumsum(index.counts) - index.counts][index.group]
     if number >= 2 * prompts and (index.gold == first).all():
         warn(

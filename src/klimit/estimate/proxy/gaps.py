@@ -184,9 +184,8 @@ def _at_tilt(hack: Hacking, kl: Floats, tilt: Floats) -> tuple[Floats, Floats]:
     rows = len(hack.reads.weights) + 1
     at = np.repeat(np.clip(tilt, TINY, path.known[-1])[None], rows, axis=0)
     gold = path.at(hack.readings.read.chosen, at)
-    small = np.minimum(
-        at / path.known[0], 1.0
-    )  # below the first tilt the log-mgf goes by its square
+    # below the first tilt the log-mgf goes by its square
+    small = np.minimum(at / path.known[0], 1.0)
     spent = at * path.at(path.gains, at) - path.at(path.log_mgf, at) * small
     return np.where(kl > 0, gold, 0.0), spent - spent[0] + kl
 

@@ -71,9 +71,8 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
     shift = hack.path.at(readings.read.chosen, tilt)
     gain = hack.path.at(hack.path.gains, tilt)
     gain = gain - gain[0] + float(hack.proxy.gain(budget[0]).value)
-    small = (
-        max(kl, 0.0) / budget[0]
-    ) ** 0.5  # below the least budget all goes by the root of the KL
+    # below the least budget all goes by the root of the KL
+    small = (max(kl, 0.0) / budget[0]) ** 0.5
     bands = readings.bands
     trusted = kl <= min(bands.trusted_kl, hack.proxy.trusted_kl)
     wrong = float(bands.at(np.hypot(bands.wrong, bands.bend), budget)[0])
