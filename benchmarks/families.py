@@ -4,7 +4,7 @@ A family turns coordinates ``u`` in the unit cube into the reward law of a promp
 drawn by drawing ``u``; the population is a low-discrepancy set of ``u``.  `DEV` are the thirteen
 families on which the estimators were tuned (and a truncated lognormal, on which all fail, left out
 of means), `HELDOUT` eight that were not, `RLVR` pass rates, `VERDICTS` pass rates and a
-remainder; fresh ones come from `benchmarks.generator.random_family`.
+remainder, `PARTIAL` partial credit up to a best value; fresh ones come from `benchmarks.generator.random_family`.
 """
 
 from __future__ import annotations
@@ -237,6 +237,45 @@ def verdicts(
     return law
 
 
+def tests_passed(
+    rate: Callable[[Array], Array], *, outright: Callable[[Array], Array] | None = None
+) -> Callable[[Array], Laws]:
+    """Share of tests passed, of 3 to 30 tests a prompt: an answer passes many of them, or few.
+
+    With `outright`, so many answers pass all tests whatever they do otherwise.
+    """
+
+    def law(u: Array) -> Laws:
+        tests = np.floor(3 + 28 * u[:, 1:2])
+        alike = 1 + 5 * u[:, 2:3]
+        mean = np.clip(rate(u[:, :1]), 0.01, 0.99)
+        passed = np.arange(31.0)
+        probs = stats.betabinom.pmf(passed, tests, mean * alike, (1 - mean) * alike)
+        if outright is not None:
+            solved = outright(u[:, 2:3])
+            probs = (1 - solved) * probs + solved * (passed == tests)
+        return Levels(np.minimum(passed / tests, 1.0), probs / probs.sum(axis=1, keepdims=True))
+
+    return law
+
+
+def _overlap(u: Array) -> Laws:
+    """Overlap with an answer: nothing, word for word, or part of it."""
+    exact, nothing = 0.6 * u[:, 0] ** 2, 0.4 * u[:, 1]
+    rest = Part(BETA, 1 - exact - nothing, a=1 + 3 * u[:, 2], b=4 - 3 * u[:, 2])
+    return Mixture(len(u), (rest, Part(ATOM, exact, 1.0), Part(ATOM, nothing)))
+
+
+def _cut_off(place: Callable[[Array], Array]) -> Callable[[Array], Laws]:
+    """Normal scores about a place of the prompt's own, cut off at one best score for all."""
+
+    def law(u: Array) -> Laws:
+        scale = 0.3 * 3.0 ** u[:, 1]
+        return Mixture(len(u), (Part(NORMAL, loc=place(u[:, 0]), scale=scale),), (-inf, 1.0))
+
+    return law
+
+
 DEV = (
     Family("normal", scaled(Part(NORMAL))),
     Family("uniform", scaled(Part(UNIFORM, scale=2.0))),
@@ -314,7 +353,20 @@ VERDICTS = (
     ),
 )
 
+PARTIAL = (
+    Family("tests", tests_passed(beta_rates(1.0, 1.5)), dims=3, discrete=True),
+    Family(
+        "outright",
+        tests_passed(beta_rates(2.0, 3.0), outright=beta_rates(0.6, 1.5)),
+        dims=3,
+        discrete=True,
+    ),
+    Family("overlap", _overlap, dims=3),
+    Family("cut-off", _cut_off(lambda u: stats.norm.ppf(u) / 2), dims=2),
+    Family("two-kinds", _cut_off(lambda u: np.where(u < 0.5, -1.5, 0.8)), dims=2),
+)
+
 
 def family_sets() -> dict[str, tuple[Family, ...]]:
     """The named sets; fresh families come from `benchmarks.generator`."""
-    return {"dev": DEV, "heldout": HELDOUT, "rlvr": RLVR, "verdicts": VERDICTS}
+    return {"dev": DEV, "heldout": HELDOUT, "rlvr": RLVR, "verdicts": VERDICTS, "partial": PARTIAL}

@@ -6,10 +6,10 @@ from numpy.testing import assert_allclose
 from scipy import integrate, optimize, special, stats
 
 from benchmarks import truth
-from benchmarks.families import DEV, HELDOUT, RLVR
+from benchmarks.families import DEV, HELDOUT, PARTIAL, RLVR
 from benchmarks.generator import random_family
 
-NAMED = [*DEV, *HELDOUT, *RLVR]
+NAMED = [*DEV, *HELDOUT, *RLVR, *PARTIAL]
 FRESH = [random_family(seed) for seed in range(12)]
 KL = np.array([0.25, 1.0, 3.0])
 

@@ -8,6 +8,8 @@ of their own (`rate_law`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from klimit.estimate import rate_law
@@ -22,7 +24,26 @@ _PROMPTS = 1000  # prompts that the model is simulated on, at most
 _SIMULATED = 4000  # prompt simulations, at least
 
 
-def shared_levels(values: Floats) -> Floats | None:
+@dataclass(frozen=True)
+class Levels:
+    """What rewards are told apart by.
+
+    Attributes
+    ----------
+    values : (levels,) ascending
+    edges : (levels - 1,) what parts them
+    """
+
+    values: Floats
+    edges: Floats
+
+    @classmethod
+    def at(cls, values: Floats) -> Levels:
+        """Rewards that have no other values."""
+        return cls(values, (values[1:] + values[:-1]) / 2)
+
+
+def shared_levels(values: Floats) -> Levels | None:
     """The levels, if all rewards share at most twenty, each seen eight times on average."""
     levels = np.empty(0)
     for start in range(0, len(values), _PIECE):
@@ -31,24 +52,29 @@ def shared_levels(values: Floats) -> Floats | None:
         levels = np.union1d(levels, new)
         if len(levels) > MOST_LEVELS:
             return None
-    return levels if len(levels) <= len(values) / 8 else None
+    return Levels.at(levels) if len(levels) <= len(values) / 8 else None
 
 
-def level_counts(samples: Samples, levels: Floats) -> Floats:
-    """(prompts, levels) how often each level was drawn; of a thousand prompts with enough samples at most."""
+def told_prompts(samples: Samples) -> Integers:
+    """The prompts that a law is told from: those with enough samples, in canonical order, a thousand at most."""
     usable = np.flatnonzero(samples.counts >= FEWEST)
+    return usable[np.argsort(samples.rank[usable])[:_PROMPTS]]
+
+
+def level_counts(samples: Samples, levels: Levels) -> Floats:
+    """(prompts, levels) how often each of the prompts that tell the law showed each level."""
+    told = told_prompts(samples)
     use = np.zeros(samples.prompts, dtype=bool)
-    use[usable[np.argsort(samples.rank[usable])[:_PROMPTS]]] = True
-    counts = np.zeros((samples.prompts, len(levels)))
-    edges = np.concatenate(([-np.inf], (levels[1:] + levels[:-1]) / 2, [np.inf]))
+    use[told] = True
+    counts = np.zeros((samples.prompts, len(levels.values)))
+    edges = np.concatenate(([-np.inf], levels.edges, [np.inf]))
     for block in samples.blocks:
         rows = np.flatnonzero(use[block.prompts])
         values = block.rewards[rows] + samples.means[block.prompts[rows]][:, None]
-        for j in range(len(levels)):
+        for j in range(len(levels.values)):
             inside = (values > edges[j]) & (values <= edges[j + 1])
             counts[block.prompts[rows], j] = inside.sum(axis=1)
-    order = np.argsort(samples.rank)
-    return counts[order[use[order]]]
+    return counts[told]
 
 
 def predicted_bias(

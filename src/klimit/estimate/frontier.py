@@ -19,6 +19,7 @@ from klimit.estimate.members import Members, combine, plain
 from klimit.estimate.pass_rates import Bands as RateBands
 from klimit.estimate.pass_rates import log_mgf_of_rate, pass_rate_bands
 from klimit.estimate.result import Frontier, Settings
+from klimit.estimate.rounding import rounded_levels
 from klimit.estimate.samples import Integers, Samples, collect, nearly_all, ordered_mean
 from klimit.estimate.shape import predicted_bias
 from klimit.estimate.statistics import FEWEST, Statistics, enough, plugin_statistics, statistics
@@ -160,14 +161,17 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
 def corrected(
     column: RewardColumn, samples: Samples, stats: Statistics, settings: Settings
 ) -> tuple[Members, Tail]:
-    """The corrections' median or mean, and the tail of the residuals (light for few levels)."""
+    """The corrections' median or mean, and the tail of the residuals (light for few levels and capped)."""
     if not ((samples.counts >= FEWEST) & (samples.variances > 0)).any():
         return combine(stats, None, None), LIGHT
-    levels = few_levels.shared_levels(column.values)
+    shared = few_levels.shared_levels(column.values)
+    levels = shared or rounded_levels(samples)
     if levels is not None:
         counts = few_levels.level_counts(samples, levels)
-        total, change = few_levels.predicted_bias(counts, levels, stats.grid, seed=settings.seed)
-        two = len(levels) == 2
+        total, change = few_levels.predicted_bias(counts, levels.values, stats.grid, seed=settings.seed)
+        if shared is None:  # a law of rounded rewards is one voice of three
+            return combine(stats, total, change), LIGHT
+        two = len(levels.values) == 2
         return combine(stats, total, change, halfway=two, law=not two), LIGHT
     model = predicted_bias(samples, stats.grid, seed=settings.seed)
     tail = tail_of(model.residuals)

@@ -34,7 +34,7 @@ _OWN = 0.7  # share of the variance within prompts that is the verdict's, at lea
 _MANY = 1024  # samples of a prompt that leave no bias to correct
 _QUANTILES = 4096  # numbers that a mode's log-mgf is made of
 _BEYOND = 12  # tilts past those of the verdicts where the modes alone still bend
-_LEVELS = np.array([0.0, 1.0])
+_LEVELS = few_levels.Levels.at(np.array([0.0, 1.0]))
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def split(modes: Modes, stats: Statistics, *, seed: int) -> tuple[Members, Rest]
     )  # fmt: skip
     counts = few_levels.level_counts(modes.verdicts, _LEVELS)
     members = combine(
-        own, *few_levels.predicted_bias(counts, _LEVELS, finer, seed=seed), halfway=True
+        own, *few_levels.predicted_bias(counts, _LEVELS.values, finer, seed=seed), halfway=True
     )
 
     def where_felt(values: Floats) -> Floats:
