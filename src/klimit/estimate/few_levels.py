@@ -67,13 +67,14 @@ def level_counts(samples: Samples, levels: Levels) -> Floats:
     use = np.zeros(samples.prompts, dtype=bool)
     use[told] = True
     counts = np.zeros((samples.prompts, len(levels.values)))
-    edges = np.concatenate(([-np.inf], levels.edges, [np.inf]))
     for block in samples.blocks:
-        rows = np.flatnonzero(use[block.prompts])
-        values = block.rewards[rows] + samples.means[block.prompts[rows]][:, None]
-        for j in range(len(levels.values)):
-            inside = (values > edges[j]) & (values <= edges[j + 1])
-            counts[block.prompts[rows], j] = inside.sum(axis=1)
+        width = block.rewards.shape[1]
+        for row in np.flatnonzero(use[block.prompts]):
+            prompt = block.prompts[row]
+            edges = levels.edges - samples.means[prompt]
+            place = np.searchsorted(block.rewards[row], edges, side="right")
+            ends = np.concatenate(([width - block.counts[row]], place, [width]))
+            counts[prompt] = np.diff(ends)
     return counts[told]
 
 
