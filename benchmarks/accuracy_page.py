@@ -24,7 +24,7 @@ RUNS = (
     ),
     (
         "Families that a generator makes from a fresh seed",
-        "--seed 3 --families generated --count 12 --prompts 50,200 --samples 16,64 --reps 10",
+        "--seed 3 --families generated --count 12 --prompts 50,200 --samples 16,64 --reps 40",
     ),
     (
         "Another fresh seed",
@@ -46,7 +46,7 @@ RUNS = (
         "Partial credit up to a best value: tests passed, overlaps, scores cut off at a cap",
         "--families partial --prompts 200 --samples 8,16,64 --reps 20 --kl .1,.2,.5,1,2",
     ),
-    ("Few prompts", "--families dev --prompts 10,30 --samples 64,256 --reps 20"),
+    ("Few prompts", "--families dev --prompts 10,30 --samples 64,256 --reps 60"),
     (
         "Unequal samples per prompt, M/4 to M",
         "--families dev --prompts 100 --samples 16,64 --targets drawn --reps 40 --unequal",

@@ -130,6 +130,9 @@ def _errors(points: Sequence[Point]) -> list[Line]:
             )
             found, name = score.worst_config(cells)
             lines.append(_at_most(f"worst family {zone}, saturated too", found, WORST[zone], name))
+        if cells:  # families differ in how far any estimate could get
+            text = f"error over the noise floor {zone}"
+            lines.append(Line(text, score.geometric(p.rmse / p.floor for p in cells), "stated"))
     off = [p for p in points if not _on_grid(p.config)]
     if off:
         excess = score.geometric(p.rmse / p.floor for p in off)
