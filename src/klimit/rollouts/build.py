@@ -10,6 +10,7 @@ from klimit._errors import DataError
 from klimit._text import safe
 from klimit._warn import warn
 from klimit.rollouts import names, twins
+from klimit.rollouts.chats import before_the_answer
 from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.guard import reading
 from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
@@ -22,7 +23,7 @@ from klimit.rollouts.sources.values import summed
 from klimit.rollouts.sources.weights import Total, given
 from klimit.rollouts.table import Table
 from klimit.rollouts.unify import flatten, one_table
-from klimit.rollouts.wide import ROW, check_lengths, long_form
+from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form
 from klimit.rollouts.words import counted, quoted
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def rollouts_of(
         weighed = weights if isinstance(weights, Mapping) else ()
         asked = (*(dump.prompt or ()), *(dump.reward or ()), *map(str, weighed))
         tables = {
-            name: replace(scan, lazy=flatten(scan.lazy, asked))
+            name: replace(scan, lazy=before_the_answer(flatten(scan.lazy, asked)))
             for name, scan in dump.tables.items()
         }
         total = _total(tables, dump, weights, named=reward is not None)
@@ -63,6 +64,8 @@ def rollouts_of(
         at_hand = layout.lists if whole else layout.rewards  # texts stay unread if they can
         if layout.lists and len(at_hand) > 1:
             check_lengths(raw, at_hand, source=where)
+        if layout.lists and layout.rewards:
+            check_per_sample(raw, layout, source=where)
     table, layout = _table(raw, layout, where, total, whole=whole)
     return Rollouts(
         table,

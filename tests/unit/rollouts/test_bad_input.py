@@ -392,3 +392,19 @@ def test_long_texts_are_never_shown_whole(jsonl):
     assert len(message) < 1000
     wide = pl.DataFrame({f"column {i}" * 50: ["a"] for i in range(500)})
     assert len(says(wide, "no prompt key", "more")) < 2000
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "reward"),
+    [("prompt", "completion", "rewards"), ("input_prompt", "output_response", "score")],
+)
+def test_rewards_of_an_answers_tokens_are_not_samples(jsonl, prompt, text, reward):
+    rows = [{prompt: "a", text: answer, reward: [0.0, 0.0, 1.0]} for answer in ("x", "y")]
+    path = jsonl(rows)
+    says(path, f"row 1: reward '{reward}' has 3 entries beside one '{text}'", "sums", "--reward")
+    says(path, "tokens or turns", reward=reward)
+
+
+def test_a_conversation_of_answers_alone_names_no_prompt(jsonl):
+    rows = [{"messages": [{"role": "assistant", "content": "x"}], "rm": 0.5}] * 4
+    says(jsonl(rows), "prompt key messages is empty in every row")
