@@ -21,6 +21,7 @@ from klimit.rollouts.sources import run_config
 from klimit.rollouts.sources.shaping import Dump, shaped
 from klimit.rollouts.sources.values import summed
 from klimit.rollouts.sources.weights import Total, given
+from klimit.rollouts.steps import in_paths
 from klimit.rollouts.table import Table
 from klimit.rollouts.unify import flatten, one_table
 from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form
@@ -47,6 +48,8 @@ def rollouts_of(
             name: replace(scan, lazy=before_the_answer(flatten(scan.lazy, asked)))
             for name, scan in dump.tables.items()
         }
+        if not dump.read_as:
+            tables = _with_steps(tables)
         total = _total(tables, dump, weights, named=reward is not None)
         stated = _common([scan.metadata for scan in tables.values()])
         if dump.functions:
@@ -75,6 +78,20 @@ def rollouts_of(
         read_as=dump.read_as,
         total=str(total) if total else "",
     )
+
+
+def _with_steps(tables: dict[str, Scan]) -> dict[str, Scan]:
+    """With the steps that the files' names tell, where no column does: steps are never pooled."""
+    import polars as pl
+
+    columns = (name for scan in tables.values() for name in scan.lazy.collect_schema())
+    steps = in_paths(tables)
+    if not steps or names.spelling(columns, names.CANONICAL["step"]):
+        return tables
+    return {
+        name: replace(scan, lazy=scan.lazy.with_columns(step=pl.lit(steps[name], pl.Int64)))
+        for name, scan in tables.items()
+    }
 
 
 def _total(tables: Mapping[str, Scan], dump: Dump, weights: Any, *, named: bool) -> Total | None:

@@ -63,6 +63,8 @@ CANONICAL = {
         "model_name",
         "model_id",
         "model_type",
+        "model_path",
+        "generator",
     ),
 }
 """The canonical names beside the prompt's, and how others spell them, best first.
