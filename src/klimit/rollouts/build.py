@@ -15,7 +15,7 @@ from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.guard import reading
 from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
 from klimit.rollouts.layout import PER_TOKEN, Layout
-from klimit.rollouts.refusals import check_rewards
+from klimit.rollouts.refusals import check_key, check_rewards
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.sources import run_config
 from klimit.rollouts.sources.shaping import Dump, shaped
@@ -56,6 +56,7 @@ def rollouts_of(
             stated = run_config.drawn(next(iter(tables))) | stated
         wanted = tuple(total.weights) if total else dump.reward or _stated(stated, tables)
         raw, layout = one_table(tables, prompt=dump.prompt, reward=wanted)
+        check_key(raw, layout, where)
         if dump.unique:
             column = pl.col(dump.unique)
             raw = raw.filter(column.is_null() | column.is_first_distinct())

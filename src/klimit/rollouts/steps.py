@@ -12,7 +12,9 @@ _NUMBERED = re.compile(r"[^0-9]*([0-9]+)([._-][^0-9]*)?")
 _PLAIN = re.compile(r"[+-]?[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?", re.IGNORECASE)
 _LAST = ("final", "last")
 _IN_PATH = re.compile(
-    r"(?<![a-z])(?:step|checkpoint|ckpt|iteration)s?[ _=.-]?([0-9]+)", re.IGNORECASE
+    r"(?<![a-z])(?:step|checkpoint|ckpt|iteration)s?[ _=.-]?([0-9]+)"
+    r"|_([0-9]+)_[0-9a-f]{20}\.table\.json$",  # as trackers name their tables
+    re.IGNORECASE,
 )
 
 
@@ -81,6 +83,6 @@ def in_paths(paths: Iterable[str]) -> dict[str, int | None]:
     >>> in_paths(["step_20/a.jsonl", "step_20/b.jsonl"])
     {}
     """
-    found = {path: _IN_PATH.findall(path) for path in paths}
+    found = {path: ["".join(groups) for groups in _IN_PATH.findall(path)] for path in paths}
     steps = {path: int(numbers[-1]) if numbers else None for path, numbers in found.items()}
     return steps if len(set(steps.values())) > 1 else {}

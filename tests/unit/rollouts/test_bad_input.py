@@ -405,6 +405,22 @@ def test_rewards_of_an_answers_tokens_are_not_samples(jsonl, prompt, text, rewar
     says(path, "tokens or turns", reward=reward)
 
 
+@pytest.mark.parametrize(
+    "turns", ['[{"role": "user", "content": "why?"}, {"role": "assistant", "content": "%s"}]',
+              "User: why?\n\nAssistant: %s"],
+)  # fmt: skip
+def test_a_conversation_that_is_text_must_not_hold_the_answers(turns, jsonl):
+    rows = [
+        {"messages": turns % answer, "rm": rm}
+        for answer, rm in zip("xxyy", [1, 1, 0, 0], strict=True)
+    ]
+    path = jsonl(rows)
+    says(path, "'messages' is text that seems to hold the answers too (row 1)", "--prompt")
+    assert len(read(path, prompt="messages").ids) == 2
+    asked = jsonl([{"messages": "User: why?", "rm": rm} for rm in (0.0, 1.0)])
+    assert len(read(asked).ids) == 1
+
+
 def test_a_conversation_of_answers_alone_names_no_prompt(jsonl):
     rows = [{"messages": [{"role": "assistant", "content": "x"}], "rm": 0.5}] * 4
     says(jsonl(rows), "prompt key messages is empty in every row")

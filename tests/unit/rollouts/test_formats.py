@@ -142,6 +142,14 @@ def test_steps_that_only_the_names_of_files_tell_are_not_pooled(name, jsonl, tmp
     assert read(paths[1]).steps == ()  # one file is one step, whatever its name
 
 
+def test_tables_of_a_tracker_tell_their_steps(tmp_path):
+    for step in (0, 10):
+        table = {"columns": ["prompt", "score"], "data": [["a", 0.0], ["a", 1.0 + step]]}
+        name = f"rollouts_{step}_{'0f' * 10}.table.json"
+        (tmp_path / name).write_text(json.dumps(table))
+    assert read(tmp_path).steps == (0, 10)
+
+
 def test_parts_of_one_step_are_read_together(jsonl, tmp_path, as_dict):
     for part in (0, 1):
         jsonl([{"prompt": "a", "rm": part}], f"step_20/part_{part}.jsonl")
