@@ -95,7 +95,8 @@ def check_per_sample(lazy: pl.LazyFrame, layout: Layout, *, source: str) -> None
         raise DataError(
             f"{source}, row {row[ROW] + 1}: reward {quoted(reward)} has {row[reward]:,} entries beside "
             f"one {quoted(text)}; one number per answer was expected. If they belong to its tokens "
-            "or turns, add a column of their sums and name it with reward= (--reward)."
+            "or turns, add a column of their sums and name it with reward= (--reward); if they are of "
+            f"several answers, leave {quoted(text)} out."
         )
 
 
