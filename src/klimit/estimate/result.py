@@ -87,8 +87,8 @@ class Frontier:
     def __repr__(self) -> str:
         samples = self.samples
         return (
-            f"<Frontier of {self.reward}: {samples.prompts} prompts, {int(samples.counts.sum())} "
-            f"samples, trusted to {nats(self.trusted_kl)}>"
+            f"<Frontier of {safe(self.reward, longest=40)}: {samples.prompts} prompts, "
+            f"{int(samples.counts.sum())} samples, trusted to {nats(self.trusted_kl)}>"
         )
 
     @property

@@ -10,19 +10,21 @@ from klimit._errors import DataError
 from klimit._text import safe
 from klimit._warn import warn
 from klimit.rollouts import names, twins
+from klimit.rollouts.chats import before_the_answer
 from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.guard import reading
 from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
 from klimit.rollouts.layout import PER_TOKEN, Layout
-from klimit.rollouts.refusals import check_rewards
+from klimit.rollouts.refusals import check_key, check_rewards
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.sources import run_config
 from klimit.rollouts.sources.shaping import Dump, shaped
 from klimit.rollouts.sources.values import summed
 from klimit.rollouts.sources.weights import Total, given
+from klimit.rollouts.steps import in_paths
 from klimit.rollouts.table import Table
 from klimit.rollouts.unify import flatten, one_table
-from klimit.rollouts.wide import ROW, check_lengths, long_form
+from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form
 from klimit.rollouts.words import counted, quoted
 
 if TYPE_CHECKING:
@@ -43,15 +45,18 @@ def rollouts_of(
         weighed = weights if isinstance(weights, Mapping) else ()
         asked = (*(dump.prompt or ()), *(dump.reward or ()), *map(str, weighed))
         tables = {
-            name: replace(scan, lazy=flatten(scan.lazy, asked))
+            name: replace(scan, lazy=before_the_answer(flatten(scan.lazy, asked)))
             for name, scan in dump.tables.items()
         }
+        if not dump.read_as:
+            tables = _with_steps(tables)
         total = _total(tables, dump, weights, named=reward is not None)
         stated = _common([scan.metadata for scan in tables.values()])
         if dump.functions:
             stated = run_config.drawn(next(iter(tables))) | stated
         wanted = tuple(total.weights) if total else dump.reward or _stated(stated, tables)
         raw, layout = one_table(tables, prompt=dump.prompt, reward=wanted)
+        check_key(raw, layout, where)
         if dump.unique:
             column = pl.col(dump.unique)
             raw = raw.filter(column.is_null() | column.is_first_distinct())
@@ -63,6 +68,8 @@ def rollouts_of(
         at_hand = layout.lists if whole else layout.rewards  # texts stay unread if they can
         if layout.lists and len(at_hand) > 1:
             check_lengths(raw, at_hand, source=where)
+        if layout.lists and layout.rewards:
+            check_per_sample(raw, layout, source=where)
     table, layout = _table(raw, layout, where, total, whole=whole)
     return Rollouts(
         table,
@@ -72,6 +79,20 @@ def rollouts_of(
         read_as=dump.read_as,
         total=str(total) if total else "",
     )
+
+
+def _with_steps(tables: dict[str, Scan]) -> dict[str, Scan]:
+    """With the steps that the files' names tell, where no column does: steps are never pooled."""
+    import polars as pl
+
+    columns = (name for scan in tables.values() for name in scan.lazy.collect_schema())
+    steps = in_paths(tables)
+    if not steps or names.spelling(columns, names.CANONICAL["step"]):
+        return tables
+    return {
+        name: replace(scan, lazy=scan.lazy.with_columns(step=pl.lit(steps[name], pl.Int64)))
+        for name, scan in tables.items()
+    }
 
 
 def _total(tables: Mapping[str, Scan], dump: Dump, weights: Any, *, named: bool) -> Total | None:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._errors import ArgumentError
-from klimit.rollouts.grouped import group_arrays
+from klimit._text import safe
+from klimit.rollouts.grouped import group_arrays, of_tensor
 from klimit.rollouts.guard import reading
 from klimit.rollouts.names import CHATS, PROMPT_IDS, PROMPT_TEXTS, plain
 from klimit.rollouts.records import from_columns, from_records
+from klimit.rollouts.words import quoted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,6 +56,12 @@ def from_mapping(columns: Mapping[str, Any], keys: Sequence[str] = ()) -> pl.Dat
     >>> from_mapping({"rm": [[0.0, 1.0], [2.0, 3.0]]}).columns
     ['prompt_id', 'rm']
     """
+    for name, values in columns.items():
+        if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+            raise ArgumentError(
+                f"the dict has {safe(repr(values), longest=40)} under {quoted(name)}; a list with one "
+                "entry per row was expected."
+            )
     known = {*PROMPT_IDS, *PROMPT_TEXTS, *CHATS}
     key = any(name in keys or plain(str(name)) in known for name in columns)
     if key or all(_is_flat(values) for values in columns.values()):
@@ -93,7 +101,7 @@ def _is_flat(values: Any) -> bool:
 
 
 def _plain_list(values: Any) -> list[Any]:
-    return list(np.asarray(values).tolist() if hasattr(values, "__array__") else values)
+    return list(np.asarray(of_tensor(values)).tolist() if hasattr(values, "__array__") else values)
 
 
 def _from_pandas(frame: Any) -> pl.DataFrame:

@@ -140,7 +140,9 @@ def _flat(values: Any, name: str) -> tuple[Floats, Integers]:
             f"a table ({type(values).__name__}) was given; an array, a sequence of arrays or Rollouts "
             "was expected. Read it first: klimit.read(table)."
         )
-    array = _rectangle(values)
+    if isinstance(values, list | tuple):
+        values = [of_tensor(row) for row in values]
+    array = _rectangle(of_tensor(values))
     if array is not None:
         if array.ndim != 2:
             raise ArgumentError(
@@ -156,6 +158,11 @@ def _flat(values: Any, name: str) -> tuple[Floats, Integers]:
     if not flat.size:
         raise DataError(f"reward {quoted(name)} has no samples; (prompts, samples) was expected.")
     return flat, lengths
+
+
+def of_tensor(values: Any) -> Any:
+    """A tensor as numbers: numpy takes none on a GPU, with a gradient, or in bfloat16."""
+    return values.detach().cpu().double().numpy() if hasattr(values, "detach") else values
 
 
 def _rectangle(values: Any) -> NDArray[Any] | None:

@@ -19,7 +19,7 @@ PROMPT_IDS = (
 
 PROMPT_TEXTS = (
     *("prompt", "prompt_text", "question", "query", "instruction", "problem", "input", "context"),
-    *("src", "document", "article", "post"),
+    *("src", "document", "article", "post", "input_prompt"),
 )
 """Columns that hold the prompt itself."""
 
@@ -32,11 +32,14 @@ TEMPLATES = ("prompt_type", "prompt_template")
 WEAK_IDS = ("id", "uid", "custom_id", "key", "idx", "index", "doc", "example", "item")
 """Columns that may number prompts as well as rows: keys only where they repeat."""
 
+ANSWERS = (
+    *("completion", "response", "output", "generation", "generated_text", "model_completion"),
+    *("completion_text", "response_text", "output_response"),
+)
+"""Columns that hold what the model wrote, whatever stands beside them."""
+
 CANONICAL = {
-    "completion": (
-        *("completion", "response", "output", "generation", "generated_text", "model_completion"),
-        *("completion_text", "response_text", "text", "answer", "summary", "sample", "reply"),
-    ),
+    "completion": (*ANSWERS, "text", "answer", "summary", "sample", "reply"),
     "logprob": (
         *("logprob", "log_prob", "logp", "logprob_policy", "policy_logprob", "sum_logprob"),
         *("sequence_logprob", "seq_logprob", "cumulative_logprob", "completion_logprob"),
@@ -60,6 +63,8 @@ CANONICAL = {
         "model_name",
         "model_id",
         "model_type",
+        "model_path",
+        "generator",
     ),
 }
 """The canonical names beside the prompt's, and how others spell them, best first.

@@ -28,6 +28,10 @@ def files(source: str | os.PathLike[str]) -> list[Path]:
         Where there is nothing to read; near names are suggested.
     """
     text = os.fspath(source)
+    if not text:
+        raise DataError(
+            "an empty path was given; a file, folder or glob was expected ('.' is here)."
+        )
     name = safe(text, longest=200)
     if "://" in text:
         raise DataError(f"{name} is an address; a path was expected. Download it first.")
@@ -47,7 +51,7 @@ def files(source: str | os.PathLike[str]) -> list[Path]:
         found += _in_folder(folder)
     if not found:
         raise DataError(f"no file matches {name}; check the pattern from {safe(Path.cwd())}.")
-    return found
+    return _once(found)
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -64,7 +68,27 @@ def _in_folder(folder: Path) -> list[Path]:
             f"was expected: {kinds}, {JSON.suffixes[0]}{PACKED[0]}, ..."
         )
     chosen = rollouts_in(folder, found)
-    return [path for path in chosen if suffix(path) != ".json"] or chosen
+    return _once([path for path in chosen if suffix(path) != ".json"] or chosen)
+
+
+def _once(found: list[Path]) -> list[Path]:
+    """The files, none of which may be another one in a second format: its samples would count twice."""
+    names: dict[Path, Path] = {}
+    for path in found:
+        other = names.setdefault(path.with_name(_stem(path)), path)
+        if other != path:
+            raise DataError(
+                f"{safe(other, longest=200)} and {safe(path.name, longest=120)} look like one table in "
+                "two formats, whose samples would count twice; name one of them, or both one by one."
+            )
+    return found
+
+
+def _stem(path: Path) -> str:
+    name = path.name.lower()
+    for ending in (*PACKED, suffix(path)):
+        name = name.removesuffix(ending)
+    return name
 
 
 def _missing(path: Path) -> DataError:

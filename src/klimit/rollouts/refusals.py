@@ -62,6 +62,31 @@ def check_rewards(raw: pl.LazyFrame, layout: Layout, where: str, *, given: bool)
     )
 
 
+def check_key(raw: pl.LazyFrame, layout: Layout, where: str) -> None:
+    """A conversation that was found as the key, and is text, does not hold the answers as well.
+
+    Raises
+    ------
+    DataError
+        With the row of a conversation in which the model speaks.
+    """
+    import polars as pl
+
+    schema = raw.collect_schema()
+    key = layout.prompt_key
+    found = layout.kind == "text" and names.spelling([key], names.CHATS)
+    if not found or not _is_text(schema[key]) or names.spelling(schema, names.ANSWERS):
+        return
+    spoken = pl.col(key).cast(pl.String).str.contains(r"(?i)\b(assistant|gpt)\b")
+    row = raw.select(key).with_row_index(_ROW).filter(spoken).head(1).collect()
+    if row.height:
+        raise DataError(
+            f"{where}: {quoted(key)} is text that seems to hold the answers too (row "
+            f"{row[_ROW][0] + 1:,}), so it tells samples apart, not prompts. Keep what comes before the "
+            f"answer in a column prompt, or give prompt={key!r} (--prompt) to take it as it stands."
+        )
+
+
 def _refuse_text(raw: pl.LazyFrame, name: str, where: str) -> None:
     import polars as pl
 

@@ -11,6 +11,11 @@ _DIGITS = re.compile(r"([0-9]+)")
 _NUMBERED = re.compile(r"[^0-9]*([0-9]+)([._-][^0-9]*)?")
 _PLAIN = re.compile(r"[+-]?[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?", re.IGNORECASE)
 _LAST = ("final", "last")
+_IN_PATH = re.compile(
+    r"(?<![a-z])(?:step|checkpoint|ckpt|iteration)s?[ _=.-]?([0-9]+)"
+    r"|_([0-9]+)_[0-9a-f]{20}\.table\.json$",  # as trackers name their tables
+    re.IGNORECASE,
+)
 
 
 def in_order(steps: Iterable[Any]) -> list[Any]:
@@ -66,3 +71,18 @@ def _place(text: str) -> tuple[Any, ...]:
     plain = _PLAIN.fullmatch(text) is not None
     value = number(text) if plain else 0.0
     return (0 if plain else 2 if text.lower() in _LAST else 1), value, parts, text
+
+
+def in_paths(paths: Iterable[str]) -> dict[str, int | None]:
+    """The step that each path names, None where it names none; empty where they do not differ.
+
+    Examples
+    --------
+    >>> in_paths(["run/step_20/a.jsonl", "run/step_100/a.jsonl"])
+    {'run/step_20/a.jsonl': 20, 'run/step_100/a.jsonl': 100}
+    >>> in_paths(["step_20/a.jsonl", "step_20/b.jsonl"])
+    {}
+    """
+    found = {path: ["".join(groups) for groups in _IN_PATH.findall(path)] for path in paths}
+    steps = {path: int(numbers[-1]) if numbers else None for path, numbers in found.items()}
+    return steps if len(set(steps.values())) > 1 else {}

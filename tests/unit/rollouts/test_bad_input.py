@@ -392,3 +392,61 @@ def test_long_texts_are_never_shown_whole(jsonl):
     assert len(message) < 1000
     wide = pl.DataFrame({f"column {i}" * 50: ["a"] for i in range(500)})
     assert len(says(wide, "no prompt key", "more")) < 2000
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "reward"),
+    [("prompt", "completion", "rewards"), ("input_prompt", "output_response", "score")],
+)
+def test_rewards_of_an_answers_tokens_are_not_samples(jsonl, prompt, text, reward):
+    rows = [{prompt: "a", text: answer, reward: [0.0, 0.0, 1.0]} for answer in ("x", "y")]
+    path = jsonl(rows)
+    says(path, f"row 1: reward '{reward}' has 3 entries beside one '{text}'", "sums", "--reward")
+    says(path, "tokens or turns", reward=reward)
+
+
+@pytest.mark.parametrize(
+    "turns", ['[{"role": "user", "content": "why?"}, {"role": "assistant", "content": "%s"}]',
+              "User: why?\n\nAssistant: %s"],
+)  # fmt: skip
+def test_a_conversation_that_is_text_must_not_hold_the_answers(turns, jsonl):
+    rows = [
+        {"messages": turns % answer, "rm": rm}
+        for answer, rm in zip("xxyy", [1, 1, 0, 0], strict=True)
+    ]
+    path = jsonl(rows)
+    says(path, "'messages' is text that seems to hold the answers too (row 1)", "--prompt")
+    assert len(read(path, prompt="messages").ids) == 2
+    asked = jsonl([{"messages": "User: why?", "rm": rm} for rm in (0.0, 1.0)])
+    assert len(read(asked).ids) == 1
+
+
+def test_a_conversation_of_answers_alone_names_no_prompt(jsonl):
+    rows = [{"messages": [{"role": "assistant", "content": "x"}], "rm": 0.5}] * 4
+    says(jsonl(rows), "prompt key messages is empty in every row")
+
+
+@pytest.mark.parametrize("second", ["a.parquet", "a.jsonl.gz"])
+def test_one_table_in_two_formats_is_not_counted_twice(second, jsonl, tmp_path):
+    path = jsonl(GOOD, "a.jsonl")
+    if second.endswith("gz"):
+        (tmp_path / second).write_bytes(gzip.compress(path.read_bytes()))
+    else:
+        pl.DataFrame(GOOD).write_parquet(tmp_path / second)
+    for source in (tmp_path, str(tmp_path / "a*")):
+        says(source, f"a.jsonl and {second}", "count twice", "name one of them")
+    (tmp_path / second).rename(tmp_path / f"b{second}")
+    assert len(read(tmp_path)) == 4
+
+
+def test_an_empty_path_is_not_the_folder_at_hand(jsonl, tmp_path, monkeypatch):
+    jsonl(GOOD)
+    monkeypatch.chdir(tmp_path)
+    says("", "an empty path")
+    assert len(read(".")) == 2
+
+
+@pytest.mark.parametrize(("name", "value"), [("reward", 1.0), ("prompt", "ab")])
+def test_a_dict_of_columns_holds_a_list_for_each(name, value):
+    columns = {"prompt": ["a", "b"], "reward": [0.0, 1.0]} | {name: value}
+    says(columns, f"under '{name}'", "one entry per row", error=ArgumentError)

@@ -127,6 +127,47 @@ def test_a_file_that_is_named_twice_is_read_once(samples, tmp_path):
     assert len(read([tmp_path / "a.parquet", str(tmp_path / "*.parquet")])) == 9
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["step_{}.jsonl", "checkpoint-{}/a.jsonl", "global_step_{}/rank_0.jsonl", "step={}/a.jsonl"],
+)
+def test_steps_that_only_the_names_of_files_tell_are_not_pooled(name, jsonl, tmp_path, as_dict):
+    rows = [{"prompt": "a", "rm": 0.0}, {"prompt": "a", "rm": 1.0}]
+    paths = [jsonl(rows, name.format(step)) for step in (0, 20, 100)]
+    run = read(tmp_path)
+    assert run.steps == (0, 20, 100)
+    with pytest.raises(DataError, match="3 steps"):
+        run.grouped("rm")
+    assert as_dict(run.filter(step=20)) == {"a": [0.0, 1.0]}
+    assert read(paths[1]).steps == ()  # one file is one step, whatever its name
+
+
+def test_tables_of_a_tracker_tell_their_steps(tmp_path):
+    for step in (0, 10):
+        table = {"columns": ["prompt", "score"], "data": [["a", 0.0], ["a", 1.0 + step]]}
+        name = f"rollouts_{step}_{'0f' * 10}.table.json"
+        (tmp_path / name).write_text(json.dumps(table))
+    assert read(tmp_path).steps == (0, 10)
+
+
+def test_parts_of_one_step_are_read_together(jsonl, tmp_path, as_dict):
+    for part in (0, 1):
+        jsonl([{"prompt": "a", "rm": part}], f"step_20/part_{part}.jsonl")
+    assert as_dict(read(tmp_path)) == {"a": [0.0, 1.0]}
+
+
+def test_a_column_of_steps_goes_before_the_names_of_files(jsonl, tmp_path):
+    for step in (1, 2):
+        jsonl([{"prompt": "a", "rm": step, "global_step": 7}], f"step_{step}.jsonl")
+    assert read(tmp_path).steps == (7,)
+
+
+@pytest.mark.parametrize("column", ["model_path", "generator"])
+def test_models_are_told_apart_by_the_column_that_names_them(column, jsonl):
+    path = jsonl([{"prompt": "a", "rm": 0.5, column: model} for model in ("base", "ppo")])
+    assert read(path).policies == ("base", "ppo")
+
+
 def test_formats_may_be_mixed(samples, expected, as_dict, tmp_path):
     samples.head(4).write_csv(tmp_path / "one.csv")
     samples.tail(5).write_ndjson(tmp_path / "two.jsonl")

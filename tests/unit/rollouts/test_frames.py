@@ -102,3 +102,15 @@ def test_numbers_of_every_width_are_rewards(as_dict):
         pl.col("prompt").cast(pl.Categorical)
     )
     assert read(categories).grouped().ids == ["a", "b"]
+
+
+@pytest.mark.extras("torch")
+def test_tensors_of_a_reward_model_are_rewards(as_dict):
+    torch = pytest.importorskip("torch")
+    rewards = torch.tensor([[0.5, 1.0], [2.0, -1.0]])
+    expected = {"0": [0.5, 1.0], "1": [2.0, -1.0]}
+    for found in (rewards, rewards.bfloat16(), rewards.clone().requires_grad_()):
+        assert as_dict(read(found), "reward") == expected
+        assert as_dict(read(list(found)), "reward") == expected
+        columns = {"prompt": ["0", "0", "1", "1"], "reward": found.reshape(-1)}
+        assert as_dict(read(columns), "reward") == expected

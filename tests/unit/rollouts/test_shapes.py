@@ -100,6 +100,48 @@ def test_lists_of_fixed_size_are_lists(as_dict):
     assert as_dict(read(table), "rewards") == {"a": [0.5, 1.0]}
 
 
+def test_one_reward_in_a_list_is_the_reward_of_its_answer(as_dict):
+    table = pl.DataFrame(
+        {"prompt": ["a", "a"], "completion": ["x", "y"], "rewards": [[0.5], [1.0]]}
+    )
+    assert as_dict(read(table), "rewards") == {"a": [0.5, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("name", "who", "what", "model"),
+    [("messages", "role", "content", "assistant"), ("conversations", "from", "value", "gpt")],
+)
+def test_the_answer_at_the_end_of_a_conversation_is_no_part_of_the_prompt(name, who, what, model):
+    def chat(*turns):
+        return [{who: role, what: text} for role, text in turns]
+
+    asked = [("system", "Be brief."), ("user", "hi"), (model, "yes?")]
+    table = pl.DataFrame(
+        {
+            name: [
+                chat(*asked, ("user", "why?"), (model, "so")),
+                chat(*asked, ("user", "why?"), (model, "look"), ("tool", "42"), (model, "42")),
+                chat(*asked, ("user", "how?"), (model, "so")),
+                chat(*asked, ("user", "how?"), (model, "so")),
+            ],
+            "rm": [0.0, 1.0, 0.5, 0.5],
+        }
+    )
+    base = read(table)
+    assert base.shape.prompts == 2
+    frame = base.frame()
+    assert frame["completion"].to_list() == ["so", "42", "so", "so"]
+    assert frame["prompt"][1].to_list() == chat(*asked, ("user", "why?"))
+    with_ids = table.with_columns(prompt_id=pl.Series([7, 7, 8, 8]))
+    assert read(with_ids).ids == ["7", "8"]
+
+
+def test_a_conversation_beside_its_answer_is_the_prompt_as_it_stands():
+    chat = [{"role": "user", "content": "why?"}, {"role": "assistant", "content": "Because"}]
+    base = read(pl.DataFrame({"messages": [chat] * 2, "response": ["so", "no"], "rm": [0.0, 1.0]}))
+    assert base.frame()["prompt"][0].to_list() == chat
+
+
 def test_lists_that_differ_in_length_are_refused_with_their_row():
     table = pl.DataFrame(
         {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from klimit._text import safe
 from klimit.estimate.bridge.draws import Pool
 from klimit.estimate.kernel import Floats
 from klimit.estimate.result import Frontier, nats
@@ -50,8 +51,9 @@ class Bridged(Frontier):
     left_out: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        with_ = " and ".join(self.policies) if self.used else "nothing else"
-        return f"<Bridged of {self.reward}: base and {with_}, trusted to {nats(self.trusted_kl)}>"
+        with_ = safe(" and ".join(self.policies)) if self.used else "nothing else"
+        name = safe(self.reward, longest=40)
+        return f"<Bridged of {name}: base and {with_}, trusted to {nats(self.trusted_kl)}>"
 
     @property
     def alone(self) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from klimit._estimate import Estimate
 from klimit._notebook import InNotebooks
+from klimit._text import safe
 from klimit.estimate.checks import positive
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.powered import Powered
@@ -140,8 +141,9 @@ class Sparse(ABC, InNotebooks):
         return self._cache[kl, seeing]
 
     def __repr__(self) -> str:
+        proxy, gold = (safe(name, longest=40) for name in self.names[:2])
         return (
-            f"<{type(self).__name__} of {self.names[0]} judged by {self.names[1]}: "
+            f"<{type(self).__name__} of {proxy} judged by {gold}: "
             f"{self.number:,} {self._what} in {self.labelled_prompts:,} of "
             f"{self.known.rows.prompts:,} prompts, trusted to {nats(self.trusted_kl)}>"
         )

@@ -11,6 +11,7 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate, beyond
 from klimit._notebook import InNotebooks
+from klimit._text import safe
 from klimit.estimate.kernel import Floats
 from klimit.estimate.proxy.bands import PAST_TRUST, GoldBands, by_chance, moves_along
 from klimit.estimate.proxy.correction import TiltedRead
@@ -73,8 +74,9 @@ class Hacking(InNotebooks):
     run: Any = None
 
     def __repr__(self) -> str:
+        proxy, gold = (safe(name, longest=40) for name in self.pairs.names[:2])
         return (
-            f"<Hacking of {self.pairs.names[0]} judged by {self.pairs.names[1]}: "
+            f"<Hacking of {proxy} judged by {gold}: "
             f"{self.pairs.prompts} prompts, {len(self.pairs.gold)} samples, "
             f"trusted to {self.trusted_kl:.3g} nats>"
         )

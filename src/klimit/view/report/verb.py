@@ -32,7 +32,7 @@ class Report(InNotebooks):
 
     def __repr__(self) -> str:
         limit = self.findings.limit
-        return f"<Report on {limit.reward}: {len(self.html.encode()) / 1000:,.0f} kB>"
+        return f"<Report on {safe(limit.reward, longest=40)}: {len(self.html.encode()) / 1000:,.0f} kB>"
 
     def __str__(self) -> str:
         """The verdict in words, as it stands at the top of the page."""
