@@ -87,3 +87,15 @@ def test_a_loss_is_no_larger_share_of_a_limit_that_is_higher():
     assert_allclose(
         [within.efficiency.low, within.efficiency.high], [-0.5 / best.low, -0.5 / best.high]
     )
+
+
+@pytest.mark.filterwarnings("ignore:.*lies below 0")
+def test_a_policy_that_has_hardly_moved_is_not_accused_for_an_interval_that_chance_puts_below_0():
+    below = accused = 0
+    for seed in range(200):
+        moved = np.random.default_rng(seed).normal(1e-4, np.sqrt(2e-4), size=(20, 16))
+        columns = {"logprob": moved - 50, "ref_logprob": np.full(moved.shape, -50.0)}
+        found = measured_kl(read(np.zeros(moved.shape), **columns))
+        below += found.kl.high < 0
+        accused += not found.kl.trusted
+    assert accused <= 1 < below

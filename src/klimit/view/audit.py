@@ -74,7 +74,7 @@ def _sentences(audit: Audit) -> list[str]:
         return [f"{len(audit.kl)} points are placed."]
     known = math.isfinite(audit.kl.value)
     lines = [_gained(audit)]
-    if audit.kl.high < 0:
+    if audit.kl.high < 0 and not audit.kl.trusted:
         lines += [
             "A KL below 0 does not exist, so no limit belongs to it (see the note).",
             _least(audit),
