@@ -46,16 +46,21 @@ _MEANS = (
 _CUT = "the k3 of each token is cut at 10, just where k3 has its mass when policies are far apart"
 _UPDATE = "it compares the policy with itself before an update, not with the base"
 _TEMPERED = "both models are at the training temperature"
+_ENDED = (
+    "with mask_truncated_completions it is of completions that ended alone, and its tokens are "
+    "completions/mean_terminated_length"
+)
 
 LOGGED = (
     LoggedKL(
         "trl-grpo", "kl", _BASE, "k3", "token", also=("train/kl", "eval/kl"),
-        caveat=f"absent with beta = 0; {_TEMPERED}; with use_bias_correction_kl it is weighted by the "
-        "ratio to the policy that sampled",
+        caveat="absent with beta = 0; with gradient accumulation a mean of its micro-batches' means, exact "
+        f"only if those are about as long; {_TEMPERED}; with use_bias_correction_kl it is weighted by the "
+        f"ratio to the policy that sampled; {_ENDED}",
     ),
     LoggedKL(
         "trl-rloo", "kl", _BASE, "k1", "token", also=("train/kl", "eval/kl"),
-        caveat=f"a mean over tokens, though the penalty is of the sum; {_TEMPERED}",
+        caveat=f"a mean over tokens, though the penalty is of the sum; {_TEMPERED}; {_ENDED}",
     ),
     LoggedKL(
         "trl-ppo", "objective/kl", _BASE, "k1 (or k3)", "sequence",
@@ -126,8 +131,9 @@ def logged_kl(
     framework : "trl-grpo", "trl-rloo", "trl-ppo", "verl", "openrlhf", "open-instruct", "nemo-rl" or
         "prime-rl"
     metric : its name in the log; by default the framework's KL to the base
-    tokens : mean tokens of a completion in the same batches (TRL: completions/mean_length), needed
-        where the metric is a mean over tokens
+    tokens : mean tokens of a completion in the same batches (TRL: completions/mean_length; with
+        mask_truncated_completions completions/mean_terminated_length), needed where the metric is a
+        mean over tokens
     level : stated on the result; a logged mean has no interval of its own
 
     Returns
@@ -145,7 +151,7 @@ def logged_kl(
     Notes
     -----
     ``sum of k over tokens / number of tokens * tokens / completion = sum of k / completion``: exact
-    where both means are of the same batch and one mean runs over all its tokens.
+    where both means are of the same completions and one mean runs over all their tokens.
 
     Examples
     --------
