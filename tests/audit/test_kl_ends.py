@@ -5,9 +5,11 @@ import pytest
 from numpy.testing import assert_allclose
 
 import klimit
-from klimit import Estimate
-from klimit.audit.kl import measured_kl
+from klimit import ArgumentError, Estimate
+from klimit.audit.kl import logged_kl, measured_kl
 from tests.audit.tables import read, shifted
+
+STEPS = np.arange(320.0).reshape(20, 16) % 7
 
 
 def test_a_kl_that_was_measured_on_more_prompts_counts_on_those_that_are_compared():
@@ -99,3 +101,30 @@ def test_a_policy_that_has_hardly_moved_is_not_accused_for_an_interval_that_chan
         below += found.kl.high < 0
         accused += not found.kl.trusted
     assert accused <= 1 < below
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (
+            lambda: logged_kl([0.1, 0.2, 0.3], framework="trl-grpo", tokens=[9, 9]),
+            "one mean length for",
+        ),
+        (lambda: logged_kl("much", framework="trl-ppo"), "value=much was given; finite nats"),
+        (lambda: logged_kl(0.1, framework="trl-grpo", tokens="long"), "tokens=long was given"),
+        (lambda: klimit.frontier(STEPS).place(kl="much", gain=0.1), "kl=much was given; numbers"),
+        (lambda: klimit.frontier(STEPS).place(kl=1.0, gain=np.inf), "gain must be finite"),
+        (
+            lambda: klimit.audit(STEPS, STEPS, kl=Estimate([1.0, 2.0], 0.5, 3.0)),
+            "Estimate of 2 numbers",
+        ),
+    ],
+)
+def test_what_is_no_kl_is_refused_in_one_line(asked, message):
+    with pytest.raises(ArgumentError, match=message) as refused:
+        asked()
+    assert "\n" not in str(refused.value)
+
+
+def test_a_kl_in_an_array_without_axes_is_a_number():
+    assert klimit.audit(STEPS, STEPS, kl=np.array(0.1)).kl.value == 0.1

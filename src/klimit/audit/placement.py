@@ -11,6 +11,7 @@ from klimit._estimate import Estimate
 from klimit.audit.result import Audit
 from klimit.audit.spent import at_level
 from klimit.audit.wording import IMPOSSIBLE, NO_SHARE, UPPER, flat, surely_above
+from klimit.estimate.checks import numbers
 
 if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
     """Where does a policy of this KL and gain stand? Numbers, arrays or `Estimate`s."""
-    spent, won = _estimate(kl, limit), _estimate(gain, limit)
+    spent, won = _estimate("kl", kl, limit), _estimate("gain", gain, limit)
+    if np.isinf(won.value).any():
+        raise ArgumentError("gain must be finite, in reward units; got infinity.")
     if np.shape(spent.value) != np.shape(won.value):
         raise ArgumentError(
             f"kl of shape {np.shape(spent.value)} and gain of shape {np.shape(won.value)} were given; "
@@ -131,10 +134,10 @@ def difference(best: Estimate, won: Estimate) -> Estimate:
     return Estimate.of(value, low, high, level=best.level, trusted=trusted, note=note)
 
 
-def _estimate(x: Any, limit: Frontier) -> Estimate:
+def _estimate(name: str, x: Any, limit: Frontier) -> Estimate:
     if isinstance(x, Estimate):
         return at_level(x, limit.settings.level)
-    value = np.asarray(x, dtype=float)
+    value = numbers(name, x, "numbers, or an Estimate,")
     known = np.ones(value.shape, dtype=bool)
     return Estimate.of(value, value, value, level=limit.settings.level, trusted=known)
 

@@ -61,7 +61,9 @@ def stated(kl: Any, found: Sequence[Part]) -> list[Any]:
             known = listing([part.name if part.step is None else part.step for part in found])
             raise ArgumentError(f"kl= names {unknown[0]!r}; there are {known}.")
         return [next((kl[key] for key in kl if key in own), None) for own in labels]
-    if not isinstance(kl, (list, tuple, np.ndarray)):
+    if not isinstance(kl, (list, tuple, np.ndarray)) or (
+        isinstance(kl, np.ndarray) and not kl.ndim
+    ):
         kl = [kl]
     if len(kl) != len(found):
         raise ArgumentError(
@@ -147,6 +149,11 @@ def _sentence(note: str) -> str:
 
 def _estimate(kl: Any, level: float) -> Estimate:
     if isinstance(kl, Estimate):
+        if np.ndim(kl.value):
+            raise ArgumentError(
+                f"kl= holds an Estimate of {counted(len(kl), 'number')} for one policy; one KL for each "
+                "policy or step was expected: a list, such as [*estimate]."
+            )
         return at_level(kl, level)
     try:
         value = float(kl)

@@ -9,6 +9,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError, DataError
 from klimit._estimate import Estimate
+from klimit.estimate.checks import numbers
 from klimit.rollouts.words import close_to, listing, quoted
 
 
@@ -170,11 +171,16 @@ def logged_kl(
         )
     given = value if isinstance(value, Estimate) else None
     parts = (given.value, given.low, given.high) if given else (value, value, value)
-    numbers = [np.asarray(x, dtype=float) for x in parts]
-    if not np.isfinite(numbers[0]).all():
+    logged = [numbers("value", x, "finite nats, as logged,") for x in parts]
+    if not np.isfinite(logged[0]).all():
         raise ArgumentError(f"value={value!r} was given; finite nats, as logged, were expected.")
     factor = _factor(record, tokens)
-    negative = bool(np.any(numbers[0] < 0))
+    if np.ndim(factor) and np.shape(factor) != logged[0].shape:
+        raise ArgumentError(
+            f"value of shape {logged[0].shape} and tokens of shape {np.shape(factor)} were given; one "
+            "mean length for each value, or one for all, was expected."
+        )
+    negative = bool(np.any(logged[0] < 0))
     sentences = [
         f"{record.framework} logs {record.metric} ({record.estimator}, "
         + ("sum over tokens)" if record.reduction == "sequence" else "mean over tokens)"),
@@ -182,7 +188,7 @@ def logged_kl(
         "below 0 by chance, or sampled from another policy than scored" if negative else "",
         "" if given else "a logged mean, without an interval",
     ]
-    value, low, high = (x * factor for x in numbers)
+    value, low, high = (x * factor for x in logged)
     note = "; ".join(part for part in sentences if part)
     return Estimate.of(value, low, high, level=given.level if given else level, note=note)
 
@@ -195,7 +201,7 @@ def _factor(record: LoggedKL, tokens: Any) -> Any:
             f"{record.metric} of {record.framework} is a mean over tokens: the mean length in the same "
             "batches makes it a KL of completions; pass tokens= (TRL logs it as completions/mean_length)."
         )
-    lengths = np.asarray(tokens, dtype=float)
+    lengths = numbers("tokens", tokens, "mean tokens of a completion")
     if not (np.isfinite(lengths).all() and (lengths >= 1).all()):
         raise ArgumentError(
             f"tokens={tokens!r} was given; mean tokens of a completion, 1 or more, were expected."
