@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose
 
 from klimit import ArgumentError, DataError, Estimate
 from klimit.audit.kl import LOGGED, logged_kl
+from klimit.integrations._trainer_kl import from_log
 
 
 def logs(rng, *, rows=64, longest=40):
@@ -84,3 +85,26 @@ def test_every_record_says_why_it_is_refused_or_what_it_is():
     for one in LOGGED:
         assert bool(one.refused) or one.reduction in ("sequence", "token")
         assert one.between == "policy || base" or one.refused
+
+
+def test_a_mean_that_leaves_out_cut_completions_is_times_the_tokens_of_those_that_ended():
+    class Config:
+        mask_truncated_completions = True
+
+    values, mask, lengths = logs(np.random.default_rng(1))
+    cut = lengths == lengths.max()
+    mask[cut] = False
+    log = {
+        "kl": values["k3"][~cut].sum() / mask.sum(),
+        "completions/mean_length": lengths.mean(),
+        "completions/mean_terminated_length": lengths[~cut].mean(),
+    }
+    found = from_log(Config, log, 0.95)
+    assert_allclose(float(found), values["k3"][~cut].sum(axis=1).mean(), rtol=1e-12)
+    assert "completions/mean_terminated_length" in found.note
+    none_ended = {
+        "kl": 0.0,
+        "completions/mean_length": 40.0,
+        "completions/mean_terminated_length": 0.0,
+    }
+    assert from_log(Config, none_ended, 0.95) is None

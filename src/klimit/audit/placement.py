@@ -9,7 +9,9 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
 from klimit.audit.result import Audit
+from klimit.audit.spent import at_level
 from klimit.audit.wording import IMPOSSIBLE, NO_SHARE, UPPER, flat, surely_above
+from klimit.estimate.checks import numbers
 
 if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 
 def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
     """Where does a policy of this KL and gain stand? Numbers, arrays or `Estimate`s."""
-    spent, won = _estimate(kl, limit), _estimate(gain, limit)
+    spent, won = _estimate("kl", kl, limit), _estimate("gain", gain, limit)
+    if np.isinf(won.value).any():
+        raise ArgumentError("gain must be finite, in reward units; got infinity.")
     if np.shape(spent.value) != np.shape(won.value):
         raise ArgumentError(
             f"kl of shape {np.shape(spent.value)} and gain of shape {np.shape(won.value)} were given; "
@@ -26,12 +30,16 @@ def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
     best = _limit(limit, spent)
     gap = difference(best, won)
     most = np.where(np.asarray(best.value) > 0, best.value, np.nan)
-    ratio = np.asarray(won.value) / most
-    up = np.hypot(
-        (np.asarray(won.high) - won.value) / most, ratio * (1 - np.asarray(best.low) / most)
-    )
-    fall = np.where(np.isfinite(best.high), np.asarray(best.high) / most - 1, np.inf)
-    down = np.hypot((np.asarray(won.value) - won.low) / most, ratio * np.minimum(fall, 1.0))
+    ratio, size = np.asarray(won.value) / most, np.abs(won.value) / most
+    lowest, highest = np.asarray(best.low), np.asarray(best.high)
+    with np.errstate(
+        divide="ignore", invalid="ignore"
+    ):  # a share of what may be nothing has no end
+        away = np.where(lowest > 0, size * (most / lowest - 1), np.where(size > 0, np.inf, 0.0))
+    nearer = size * np.where(np.isfinite(highest), 1 - most / highest, 1.0)  # to 0, not past it
+    above, below = np.where(ratio >= 0, [away, nearer], [nearer, away])
+    up = np.hypot((np.asarray(won.high) - won.value) / most, above)
+    down = np.hypot((np.asarray(won.value) - won.low) / most, below)
     level = limit.settings.level
     note = NO_SHARE if bool(np.any(np.isnan(most))) else "" if np.all(best.trusted) else UPPER
     trusted, note = _possible(
@@ -64,9 +72,10 @@ def _limit(limit: Frontier, spent: Estimate) -> Estimate:
     ends = np.asarray(spent.low), np.asarray(spent.high)
     if all((end == spent.value).all() for end in ends):
         return best
-    reach = [limit.gain(np.maximum(end, 0.0)).value for end in ends]
-    low = best.value - np.hypot(best.value - best.low, best.value - reach[0])
-    high = best.value + np.hypot(best.high - best.value, reach[1] - best.value)
+    less, more = (limit.gain(np.maximum(end, 0.0)) for end in ends)
+    most = np.where(more.trusted, more.value, more.high)  # beyond trust the value is a lower bound
+    low = np.maximum(best.value - np.hypot(best.value - best.low, best.value - less.value), 0.0)
+    high = best.value + np.hypot(best.high - best.value, most - best.value)
     return Estimate.of(
         best.value, low, high, level=best.level, trusted=best.trusted, note=best.note
     )
@@ -125,10 +134,10 @@ def difference(best: Estimate, won: Estimate) -> Estimate:
     return Estimate.of(value, low, high, level=best.level, trusted=trusted, note=note)
 
 
-def _estimate(x: Any, limit: Frontier) -> Estimate:
+def _estimate(name: str, x: Any, limit: Frontier) -> Estimate:
     if isinstance(x, Estimate):
-        return x
-    value = np.asarray(x, dtype=float)
+        return at_level(x, limit.settings.level)
+    value = numbers(name, x, "numbers, or an Estimate,")
     known = np.ones(value.shape, dtype=bool)
     return Estimate.of(value, value, value, level=limit.settings.level, trusted=known)
 

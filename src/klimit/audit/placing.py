@@ -109,15 +109,36 @@ def joint_reach(case: Case, full: Floats) -> Reach:
         from klimit.audit.fixed import narrowed
 
         found = narrowed(case, full, found)
-    if case.kl is None or case.joint_kl is not None:
+    if case.kl is None:
         return found
     ends = np.array([case.kl.low, case.kl.high], dtype=float)
-    ends = np.where(np.isfinite(ends), ends, case.kl.value)
+    ends = np.where(np.isfinite(ends), ends, [0.0, case.kl.value])
     gains = np.full(2, case.gain)
     moved = numbers(np.stack([members.chosen] * 2), members.grid, gains, ends) - full[:, None]
     moved = np.nan_to_num(moved)
-    below = np.hypot(found.below, np.maximum(-moved.min(axis=1), 0.0))
-    return Reach(below, np.hypot(found.above, np.maximum(moved.max(axis=1), 0.0)))
+    less, more = np.maximum(-moved.min(axis=1), 0.0), np.maximum(moved.max(axis=1), 0.0)
+    if case.joint_kl is None:
+        _open(case, case.kl, full, less, more)
+        return Reach(np.hypot(found.below, less), np.hypot(found.above, more))
+    # The limit starts as a root of the KL: groups left out of a KL about 0 do not move it as far.
+    at, gap = NUMBERS.index("limit"), NUMBERS.index("gap_reward")
+    below, above = found.below.copy(), found.above.copy()
+    below[at], above[at] = max(below[at], less[at]), max(above[at], more[at])
+    if not case.spent > 0:
+        above[gap] = np.hypot(above[gap], more[at])
+    return Reach(below, above)
+
+
+def _open(case: Case, kl: Estimate, full: Floats, less: Floats, more: Floats) -> None:
+    """Open the ends that a stated KL leaves open: it may lie beyond what samples show, or be 0."""
+    share, won = NUMBERS.index("efficiency"), case.gain >= 0
+    if not case.limit.gain(np.fmax(kl.high, 0.0)).trusted:
+        more[np.isin(NUMBERS, ("limit", "gap_reward", "gap_nats"))] = np.inf
+        (less if won else more)[share] = abs(np.nan_to_num(full[share]))
+    if kl.low <= 0 < case.spent:
+        (more if won else less)[share] = np.inf
+    if kl.high == np.inf:
+        more[NUMBERS.index("excess")] = np.inf
 
 
 def _least(
@@ -150,7 +171,7 @@ def _efficiency(
 ) -> Estimate:
     """Gain over limit; where the limit is a lower bound this is an upper one."""
     if not best.value > 0:
-        return missing(wording.NO_SHARE, best.level)
+        return missing(_no_share(best), best.level)
     note = best.note if best.trusted else wording.UPPER
     reached = _with(spread.of("efficiency"), slack["efficiency"])
     value = case.gain / float(best.value)
@@ -170,7 +191,7 @@ def _nats(
     if not slope > 0:
         return missing(wording.flat(case.limit, case.spent), level)
     if not np.isfinite(slope):
-        return missing(wording.NO_SHARE, level)
+        return missing(_no_share(best), level)
     reached = _with(spread.of("gap_nats"), slack["gap_nats"])
     found = _around(gap / slope, *reached, level, trusted=bool(best.trusted), note=best.note)
     if found.trusted and wording.surely_above(
@@ -178,6 +199,10 @@ def _nats(
     ):  # a divergence below 0
         return replace(found, trusted=False, note=wording.IMPOSSIBLE)
     return found
+
+
+def _no_share(best: Estimate) -> str:
+    return wording.ABOUT_ZERO if best.high > 0 else wording.NO_SHARE
 
 
 def _excess(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
 from klimit.audit.runs import Part
 from klimit.audit.sides import Side
+from klimit.estimate.intervals import normal
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers
 from klimit.rollouts.words import counted, listing
@@ -60,7 +61,9 @@ def stated(kl: Any, found: Sequence[Part]) -> list[Any]:
             known = listing([part.name if part.step is None else part.step for part in found])
             raise ArgumentError(f"kl= names {unknown[0]!r}; there are {known}.")
         return [next((kl[key] for key in kl if key in own), None) for own in labels]
-    if not isinstance(kl, (list, tuple, np.ndarray)):
+    if not isinstance(kl, (list, tuple, np.ndarray)) or (
+        isinstance(kl, np.ndarray) and not kl.ndim
+    ):
         kl = [kl]
     if len(kl) != len(found):
         raise ArgumentError(
@@ -80,7 +83,7 @@ def spent(kl: Any, policy: Side, at: Integers, *, level: float, prompts: Any) ->
     at : places of the prompts that count
     """
     if len(getattr(kl, "ids", ())):
-        return _of_measured(kl, policy, at)
+        return _of_measured(kl, policy, at, level=level, prompts=prompts)
     if kl is not None:
         return Spent(_estimate(getattr(kl, "kl", kl), level), notes=tuple(getattr(kl, "notes", ())))
     rollouts = policy.rollouts
@@ -90,7 +93,8 @@ def spent(kl: Any, policy: Side, at: Integers, *, level: float, prompts: Any) ->
         return Spent()
     from klimit.audit.kl import measured_kl
 
-    return _of_measured(measured_kl(rollouts, level=level, prompts=prompts), policy, at)
+    found = measured_kl(rollouts, level=level, prompts=prompts)
+    return _of_measured(found, policy, at, level=level, prompts=prompts)
 
 
 def measurable(rollouts: Rollouts) -> bool:
@@ -104,18 +108,39 @@ def measurable(rollouts: Rollouts) -> bool:
     return bool(np.isfinite([found.log_ratio, found.kl_rb]).any())
 
 
-def _of_measured(found: MeasuredKL, policy: Side, at: Integers) -> Spent:
+def _of_measured(
+    found: MeasuredKL, policy: Side, at: Integers, *, level: float, prompts: Any
+) -> Spent:
+    """What was measured, on the prompts that count: gain and limit are those of these prompts alone."""
     places = {name: place for place, name in enumerate(found.ids)}
     order = np.array([places.get(policy.ids[i], -1) for i in at], dtype=np.int64)
+    there = order[order >= 0]
 
     def pick(values: Any) -> Floats:
         taken = np.asarray(values, dtype=float)[np.maximum(order, 0)]
         return np.where(order >= 0, taken, np.nan)
 
+    kl, notes = found.kl, tuple(_sentence(note) for note in found.notes)
+    if 0 < len(there) < len(found.ids):
+        from klimit.audit.kl.means import over_prompts
+
+        own = over_prompts(
+            found.by_prompt[there], found.variance_within[there], found.counts[there],
+            level=kl.level, prompts=prompts, least=-np.inf if found.estimator == "k1" else 0.0,
+        )  # fmt: skip
+        high = own.high if np.isfinite(kl.high) else kl.high
+        kl = replace(own, high=high, trusted=kl.trusted, note=kl.note)
+        notes += (
+            f"the KL is that of the {counted(len(there), 'prompt')} that are compared, of "
+            f"{len(found.ids):,} that it was measured on.",
+        )
     return Spent(
-        found.kl, pick(found.by_prompt), pick(found.variance_within), found.estimator,
-        tuple(_sentence(note) for note in found.notes),
-    )  # fmt: skip
+        at_level(kl, level),
+        pick(found.by_prompt),
+        pick(found.variance_within),
+        found.estimator,
+        notes,
+    )
 
 
 def _sentence(note: str) -> str:
@@ -124,7 +149,12 @@ def _sentence(note: str) -> str:
 
 def _estimate(kl: Any, level: float) -> Estimate:
     if isinstance(kl, Estimate):
-        return kl
+        if np.ndim(kl.value):
+            raise ArgumentError(
+                f"kl= holds an Estimate of {counted(len(kl), 'number')} for one policy; one KL for each "
+                "policy or step was expected: a list, such as [*estimate]."
+            )
+        return at_level(kl, level)
     try:
         value = float(kl)
     except (TypeError, ValueError):
@@ -138,3 +168,19 @@ def _estimate(kl: Any, level: float) -> Estimate:
             "below zero is noise around zero: give its Estimate, or kl=0."
         )
     return Estimate(value, value, value, level)
+
+
+def at_level(stated: Estimate, level: float) -> Estimate:
+    """An estimate whose interval was made for another coverage, as if its error were normal.
+
+    Examples
+    --------
+    >>> print(at_level(Estimate(1.0, 0.9, 1.1, level=0.6827), 0.9545))
+    1.00 [0.80, 1.20]
+    """
+    if stated.level == level:
+        return stated
+    times, value = normal(level) / normal(stated.level), np.asarray(stated.value)
+    with np.errstate(invalid="ignore"):  # what has no end keeps none
+        low, high = (value + times * (np.asarray(end) - value) for end in (stated.low, stated.high))
+    return Estimate.of(value, low, high, level=level, trusted=stated.trusted, note=stated.note)

@@ -14,6 +14,9 @@ NO_KL = (
     "(klimit rescore) or state it (kl=, --kl)"
 )
 NO_SHARE = "nothing can be gained at this KL: a share of it is not defined"
+ABOUT_ZERO = (
+    "the KL is not told from 0: what it could gain, and how near the policy comes, is not known"
+)
 FLAT = "the frontier is flat at this KL (beta = 0): nats from the optimum are not defined; see least_kl"
 UNSEEN = (
     "the frontier is flat at this KL as far as these samples show (beta = 0): nats from the optimum "

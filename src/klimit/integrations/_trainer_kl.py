@@ -12,13 +12,19 @@ PPO = "objective/kl"  # what marks a log of the PPO trainer
 
 
 def from_log(args: Any, logs: dict[str, Any], level: float) -> Estimate | None:
-    """KL of completions in nats, where this log has one to the base; no interval comes with it."""
+    """KL of completions in nats, where this log has one to the base; no interval comes with it.
+
+    Where completions that were cut are masked, mean and tokens are of those that ended; of a batch
+    without any there is none.
+    """
     from klimit.audit.kl import logged_kl
 
     if PPO in logs:
         return logged_kl(float(logs[PPO]), framework="trl-ppo", level=level)
-    kl, tokens = logs.get("kl"), logs.get("completions/mean_length")
-    if kl is None or tokens is None:
+    masked = getattr(args, "mask_truncated_completions", False)
+    kl = logs.get("kl")
+    tokens = logs.get(f"completions/mean_{'terminated_' if masked else ''}length")
+    if kl is None or not tokens:
         return None
     framework = "trl-rloo" if "RLOO" in type(args).__name__ else "trl-grpo"
     return logged_kl(float(kl), framework=framework, tokens=float(tokens), level=level)

@@ -74,7 +74,7 @@ def _sentences(audit: Audit) -> list[str]:
         return [f"{len(audit.kl)} points are placed."]
     known = math.isfinite(audit.kl.value)
     lines = [_gained(audit)]
-    if audit.kl.high < 0:
+    if audit.kl.high < 0 and not audit.kl.trusted:
         lines += [
             "A KL below 0 does not exist, so no limit belongs to it (see the note).",
             _least(audit),
@@ -107,6 +107,12 @@ def _limit(audit: Audit) -> str:
                 "The base's rewards are all equal within every prompt, so its samples show no limit: draw "
                 "more of them, or score them with a finer reward."
             )
+        if audit.limit.high > 0:
+            most = (
+                "Its KL is not told from 0: the best any method can do at that KL is "
+                f"{words.signed(audit.limit)}"
+            )
+            return f"{most}, and it did more: {_WRONG}." if _impossible(audit) else f"{most}."
         if _impossible(audit):
             return f"No KL was spent, so nothing can be gained, and yet it did: {_WRONG}."
         return "No KL was spent, so there is nothing to gain: no share of it is defined."

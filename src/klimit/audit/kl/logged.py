@@ -9,6 +9,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError, DataError
 from klimit._estimate import Estimate
+from klimit.estimate.checks import numbers
 from klimit.rollouts.words import close_to, listing, quoted
 
 
@@ -46,16 +47,21 @@ _MEANS = (
 _CUT = "the k3 of each token is cut at 10, just where k3 has its mass when policies are far apart"
 _UPDATE = "it compares the policy with itself before an update, not with the base"
 _TEMPERED = "both models are at the training temperature"
+_ENDED = (
+    "with mask_truncated_completions it is of completions that ended alone, and its tokens are "
+    "completions/mean_terminated_length"
+)
 
 LOGGED = (
     LoggedKL(
         "trl-grpo", "kl", _BASE, "k3", "token", also=("train/kl", "eval/kl"),
-        caveat=f"absent with beta = 0; {_TEMPERED}; with use_bias_correction_kl it is weighted by the "
-        "ratio to the policy that sampled",
+        caveat="absent with beta = 0; with gradient accumulation a mean of its micro-batches' means, exact "
+        f"only if those are about as long; {_TEMPERED}; with use_bias_correction_kl it is weighted by the "
+        f"ratio to the policy that sampled; {_ENDED}",
     ),
     LoggedKL(
         "trl-rloo", "kl", _BASE, "k1", "token", also=("train/kl", "eval/kl"),
-        caveat=f"a mean over tokens, though the penalty is of the sum; {_TEMPERED}",
+        caveat=f"a mean over tokens, though the penalty is of the sum; {_TEMPERED}; {_ENDED}",
     ),
     LoggedKL(
         "trl-ppo", "objective/kl", _BASE, "k1 (or k3)", "sequence",
@@ -126,8 +132,9 @@ def logged_kl(
     framework : "trl-grpo", "trl-rloo", "trl-ppo", "verl", "openrlhf", "open-instruct", "nemo-rl" or
         "prime-rl"
     metric : its name in the log; by default the framework's KL to the base
-    tokens : mean tokens of a completion in the same batches (TRL: completions/mean_length), needed
-        where the metric is a mean over tokens
+    tokens : mean tokens of a completion in the same batches (TRL: completions/mean_length; with
+        mask_truncated_completions completions/mean_terminated_length), needed where the metric is a
+        mean over tokens
     level : stated on the result; a logged mean has no interval of its own
 
     Returns
@@ -145,7 +152,7 @@ def logged_kl(
     Notes
     -----
     ``sum of k over tokens / number of tokens * tokens / completion = sum of k / completion``: exact
-    where both means are of the same batch and one mean runs over all its tokens.
+    where both means are of the same completions and one mean runs over all their tokens.
 
     Examples
     --------
@@ -164,11 +171,16 @@ def logged_kl(
         )
     given = value if isinstance(value, Estimate) else None
     parts = (given.value, given.low, given.high) if given else (value, value, value)
-    numbers = [np.asarray(x, dtype=float) for x in parts]
-    if not np.isfinite(numbers[0]).all():
+    logged = [numbers("value", x, "finite nats, as logged,") for x in parts]
+    if not np.isfinite(logged[0]).all():
         raise ArgumentError(f"value={value!r} was given; finite nats, as logged, were expected.")
     factor = _factor(record, tokens)
-    negative = bool(np.any(numbers[0] < 0))
+    if np.ndim(factor) and np.shape(factor) != logged[0].shape:
+        raise ArgumentError(
+            f"value of shape {logged[0].shape} and tokens of shape {np.shape(factor)} were given; one "
+            "mean length for each value, or one for all, was expected."
+        )
+    negative = bool(np.any(logged[0] < 0))
     sentences = [
         f"{record.framework} logs {record.metric} ({record.estimator}, "
         + ("sum over tokens)" if record.reduction == "sequence" else "mean over tokens)"),
@@ -176,7 +188,7 @@ def logged_kl(
         "below 0 by chance, or sampled from another policy than scored" if negative else "",
         "" if given else "a logged mean, without an interval",
     ]
-    value, low, high = (x * factor for x in numbers)
+    value, low, high = (x * factor for x in logged)
     note = "; ".join(part for part in sentences if part)
     return Estimate.of(value, low, high, level=given.level if given else level, note=note)
 
@@ -189,7 +201,7 @@ def _factor(record: LoggedKL, tokens: Any) -> Any:
             f"{record.metric} of {record.framework} is a mean over tokens: the mean length in the same "
             "batches makes it a KL of completions; pass tokens= (TRL logs it as completions/mean_length)."
         )
-    lengths = np.asarray(tokens, dtype=float)
+    lengths = numbers("tokens", tokens, "mean tokens of a completion")
     if not (np.isfinite(lengths).all() and (lengths >= 1).all()):
         raise ArgumentError(
             f"tokens={tokens!r} was given; mean tokens of a completion, 1 or more, were expected."

@@ -55,33 +55,48 @@ class ByPrompt:
         return found
 
     def estimate(self, *, level: float, prompts: Prompts, least: float = -np.inf) -> Estimate:
-        """Mean over prompts of their means.
+        """Mean over prompts of their means; see `over_prompts`."""
+        return over_prompts(
+            self.means, self.variances, self.counts, level=level, prompts=prompts, least=least
+        )
 
-        For drawn prompts a t interval over prompts, corrected for skewness (Hall 1992); for fixed
-        ones the variance within prompts alone, with Satterthwaite's degrees of freedom.
-        """
-        if prompts == "drawn":
-            return mean_of_prompts(self.means[None], level, least=least)[0]
-        mean = float(np.sort(self.means).mean())
-        error, freedom = self._within()
-        from scipy.special import stdtrit
 
-        reach = float(stdtrit(freedom, (1 + level) / 2)) * error if error else 0.0
-        return Estimate(mean, max(mean - reach, min(least, mean)), mean + reach, level)
+def over_prompts(
+    means: Floats, variances: Floats, counts: Integers, *, level: float, prompts: Prompts,
+    least: float = -np.inf,
+) -> Estimate:  # fmt: skip
+    """Mean over prompts of their means.
 
-    def _within(self) -> tuple[float, float]:
-        """Standard error from samples alone, and its degrees of freedom.
+    For drawn prompts a t interval over prompts, corrected for skewness (Hall 1992); for fixed ones the
+    variance within prompts alone, with Satterthwaite's degrees of freedom.
 
-        Prompts with one sample are given the mean variance of the others. Where no prompt has two,
-        the spread between prompts stands in, which is never less in expectation.
-        """
-        variances = self.variances
-        known = np.isfinite(variances)
-        size = len(variances)
-        if not known.any():
-            spread = self.means.std(ddof=1) if size > 1 else np.inf
-            return float(spread / np.sqrt(size)), max(size - 1, 1)
-        shares = np.where(known, variances, variances[known].mean()) / self.counts
-        below = (shares[known] ** 2 / (self.counts[known] - 1)).sum()
-        freedom = shares[known].sum() ** 2 / below if below > 0 else 1.0
-        return float(np.sqrt(shares.sum()) / size), max(float(freedom), 1.0)
+    Parameters
+    ----------
+    means, variances, counts : (prompts,) mean, variance of one sample (nan of a single one), samples
+    least : what the truth can be
+    """
+    if prompts == "drawn":
+        return mean_of_prompts(means[None], level, least=least)[0]
+    mean = float(np.sort(means).mean())
+    error, freedom = _within(means, variances, counts)
+    from scipy.special import stdtrit
+
+    reach = float(stdtrit(freedom, (1 + level) / 2)) * error if error else 0.0
+    return Estimate(mean, max(mean - reach, min(least, mean)), mean + reach, level)
+
+
+def _within(means: Floats, variances: Floats, counts: Integers) -> tuple[float, float]:
+    """Standard error from samples alone, and its degrees of freedom.
+
+    Prompts with one sample are given the mean variance of the others. Where no prompt has two,
+    the spread between prompts stands in, which is never less in expectation.
+    """
+    known = np.isfinite(variances)
+    size = len(variances)
+    if not known.any():
+        spread = means.std(ddof=1) if size > 1 else np.inf
+        return float(spread / np.sqrt(size)), max(size - 1, 1)
+    shares = np.where(known, variances, variances[known].mean()) / counts
+    below = (shares[known] ** 2 / (counts[known] - 1)).sum()
+    freedom = shares[known].sum() ** 2 / below if below > 0 else 1.0
+    return float(np.sqrt(shares.sum()) / size), max(float(freedom), 1.0)
