@@ -40,9 +40,9 @@ class Split:
     samples : share from which samples were drawn, which only more samples shrink
     labels : share from samples without a label, which more labels shrink
     saved : how much shorter the interval is than from the labels alone, a share of their length
-    allowed : how much shorter this split allows for a proxy that correlates as this one does: the
-        part that labels add to the variance without it falls by the squared correlation (arXiv
-        2301.09633, section 2); nan where the correlation is not known
+    allowed : how much shorter this split allows for a proxy that correlates so with gold among the
+        labels, as they lie: the part that labels add to the variance without it falls by the squared
+        correlation (arXiv 2301.09633, section 2); nan where that is not known
     possible : how much shorter it would be if every sample had a label
     """
 
@@ -101,6 +101,11 @@ class Sparse(ABC, InNotebooks):
     def correlation(self) -> Estimate:
         """Correlation of proxy and gold within prompts; nan where it is not known."""
         return Estimate(math.nan, -1.0, 1.0, self.proxy.settings.level, trusted=False)
+
+    @property
+    def among_labels(self) -> float:
+        """The same of the labels alone, as they lie; nan where it is not known."""
+        return math.nan
 
     @property
     @abstractmethod
@@ -194,7 +199,7 @@ class Sparse(ABC, InNotebooks):
         if not total > 0 or not before > 0:
             return Split(float(kl), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
         added = min(without.labels / (without.drawn if drawn else without.fixed), 1.0)
-        allowed = 1 - math.sqrt(1 - float(self.correlation.value) ** 2 * added)
+        allowed = 1 - math.sqrt(1 - self.among_labels**2 * added)
         samples = min(with_.samples, total)
         return Split(
             float(kl), prompts / total, samples / total, max(total - prompts - samples, 0) / total,
