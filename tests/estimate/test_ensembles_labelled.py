@@ -159,6 +159,14 @@ def test_labels_that_were_chosen_are_weighed_by_their_chances():
     gain = found.gold_gain(0.25)
     assert gain.low < EFFICIENCY * np.sqrt(0.5) < gain.high
     assert any("that klimit labels chose" in note for note in found.notes)
+    errors = (
+        found.errors
+    )  # among such answers the endless mean would seem to reach 92 % of the limit
+    assert errors.error_variance.low < 1 < errors.error_variance.high
+    assert errors.correlation.low < 0.36 < errors.correlation.high
+    assert errors.efficiency_limit.low < 1.36**-0.5 < errors.efficiency_limit.high
+    assert not found.limit.gain(0.25).trusted
+    assert np.isnan(found.bounds(0.25)["limit"][0])
     following = found.hacking("mean").next(10)
     assert len(following) == 10
     places = [(int(p), int(s)) for p, s in following["prompt_id", "sample"].rows()]
