@@ -108,6 +108,11 @@ def test_equal_rewards_are_kept_alike():
     )
 
 
+def test_prompts_with_too_few_samples_for_the_best_of_n_do_not_count_as_gaining_nothing():
+    rows = Rows.of(np.arange(20.0), np.array([6, 6, 6, 2]))
+    assert_allclose(rows.mean(_coefficient(rows, 6) * rows.proxy).mean() * 6, 2.5 * 4 * 3 / 4 / 3)
+
+
 def test_prompts_without_any_label_help_too():
     data = labelled(3, labels=10)
     data["gold"][::2] = np.nan
