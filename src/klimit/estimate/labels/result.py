@@ -19,7 +19,7 @@ from klimit.estimate.labels.reading import Known
 from klimit.estimate.labels.tilting import Tilting, tilting
 from klimit.estimate.proxy.bands import DOUBT, PAST_TRUST
 from klimit.estimate.proxy.peak import Peak, peak, stop_at
-from klimit.estimate.result import Frontier, _budgets, nats
+from klimit.estimate.result import Frontier, _budgets, _one_budget, nats
 
 if TYPE_CHECKING:
     import polars as pl
@@ -188,7 +188,8 @@ class Sparse(ABC, InNotebooks):
 
     def split(self, kl: float) -> Split:
         """Where the variance at `kl` nats comes from, and what predictions and labels save of it."""
-        with_, without = self._at(float(kl), seeing=True), self._at(float(kl), seeing=False)
+        kl = _one_budget(kl)
+        with_, without = self._at(kl, seeing=True), self._at(kl, seeing=False)
         drawn = self._drawn
         total = with_.drawn if drawn else with_.fixed
         before = self._length(without)
@@ -197,12 +198,12 @@ class Sparse(ABC, InNotebooks):
         width = quantile(self.proxy.settings.level, with_.freedom_drawn if drawn else np.inf)
         least = 2 * width * math.sqrt(everything)
         if not total > 0 or not before > 0:
-            return Split(float(kl), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+            return Split(kl, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
         added = min(without.labels / (without.drawn if drawn else without.fixed), 1.0)
         allowed = 1 - math.sqrt(1 - self.among_labels**2 * added)
         samples = min(with_.samples, total)
         return Split(
-            float(kl), prompts / total, samples / total, max(total - prompts - samples, 0) / total,
+            kl, prompts / total, samples / total, max(total - prompts - samples, 0) / total,
             1 - self._length(with_) / before, allowed, 1 - least / before,
         )  # fmt: skip
 
