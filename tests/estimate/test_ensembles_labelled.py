@@ -108,6 +108,11 @@ def test_equal_rewards_are_kept_alike():
     )
 
 
+def test_prompts_with_too_few_samples_for_the_best_of_n_do_not_count_as_gaining_nothing():
+    rows = Rows.of(np.arange(20.0), np.array([6, 6, 6, 2]))
+    assert_allclose(rows.mean(_coefficient(rows, 6) * rows.proxy).mean() * 6, 2.5 * 4 * 3 / 4 / 3)
+
+
 def test_prompts_without_any_label_help_too():
     data = labelled(3, labels=10)
     data["gold"][::2] = np.nan
@@ -159,6 +164,14 @@ def test_labels_that_were_chosen_are_weighed_by_their_chances():
     gain = found.gold_gain(0.25)
     assert gain.low < EFFICIENCY * np.sqrt(0.5) < gain.high
     assert any("that klimit labels chose" in note for note in found.notes)
+    errors = (
+        found.errors
+    )  # among such answers the endless mean would seem to reach 92 % of the limit
+    assert errors.error_variance.low < 1 < errors.error_variance.high
+    assert errors.correlation.low < 0.36 < errors.correlation.high
+    assert errors.efficiency_limit.low < 1.36**-0.5 < errors.efficiency_limit.high
+    assert not found.limit.gain(0.25).trusted
+    assert np.isnan(found.bounds(0.25)["limit"][0])
     following = found.hacking("mean").next(10)
     assert len(following) == 10
     places = [(int(p), int(s)) for p, s in following["prompt_id", "sample"].rows()]

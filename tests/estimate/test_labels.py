@@ -376,3 +376,32 @@ def test_a_proxy_that_never_differs_is_refused_and_odd_scales_are_told():
         klimit.hacking(uneven, gold=few)
     with pytest.warns(klimit.DataWarning, match="hold the same numbers"):
         klimit.hacking(gold, gold=few)
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_the_correlation_is_that_of_all_samples_also_where_labels_were_chosen(chosen):
+    """Chosen labels lie at both ends of the proxy, and correlate by .9 where the samples do by .8."""
+    found = []
+    for seed in range(5):
+        rng, proxy, gold = pair([31, seed], prompts=40, samples=32)
+        if chosen:
+            labels = klimit.first_labels(proxy, n=200, kl=0.3, seed=seed)
+            places = labels.select("prompt_id", "sample").cast(pl.Int64).to_numpy().T
+            few = few_labels(proxy, gold=labels.with_columns(gold=pl.Series(gold[*places])))
+        else:
+            few = few_labels(proxy, gold=at_random(rng, gold, 5))
+        found.append(few.correlation)
+    assert np.mean([one.value for one in found]) == pytest.approx(0.8, abs=0.02)
+    assert sum(one.low < 0.8 < one.high for one in found) >= 4
+    assert few.among_labels > 0.85 or not chosen
+
+
+def test_the_interval_of_the_correlation_knows_how_much_prompts_differ():
+    """Errors of few degrees of freedom: Fisher's law for normal rewards held .8 in two of three."""
+    held = 0
+    for seed in range(12):
+        rng, proxy, _ = pair([32, seed], prompts=40, samples=32)
+        heavy = rng.standard_t(3, size=proxy.shape) / 3**0.5
+        few = few_labels(proxy + 0.75 * heavy, gold=at_random(rng, proxy, 5))
+        held += few.correlation.low < 0.8 < few.correlation.high
+    assert held >= 11

@@ -225,6 +225,21 @@ def test_the_certified_gain_is_below_the_measured_one_and_the_error_without_size
     assert (sure.looseness > 0).all()
 
 
+def test_the_chi_square_of_few_samples_does_not_certify_what_is_not_certain():
+    """Of normal rewards it is ``exp(2 KL) - 1``; that of the samples' own weights is half of it."""
+    truth = 2**0.5 * np.sqrt(2 * 0.6) - np.sqrt(np.exp(1.2) - 1)
+    found = []
+    for seed in range(3):
+        gold, error = np.random.default_rng([16, seed]).normal(size=(2, 60, 64))
+        found.append(both(gold + error, gold).certified(0.6).variance)
+    assert np.mean([one.value for one in found]) == pytest.approx(truth, abs=0.08)
+    assert all(one.low < truth for one in found)
+    few = both((gold + error)[:, :16], gold[:, :16]).certified(1.0)
+    assert few.moment.trusted
+    assert not few.variance.trusted  # twice this tilt is beyond what 16 samples show
+    assert few.variance.low == -np.inf
+
+
 def test_a_peak_is_found_where_gold_turns_down_and_none_where_it_rises():
     rng = np.random.default_rng(13)
     proxy = rng.normal(size=(150, 64))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import klimit
-from klimit import DataError
+from klimit import ArgumentError, DataError
 from klimit.estimate.proxy import hacking
 
 
@@ -34,3 +34,14 @@ def test_gold_too_large_to_compute_with_is_refused_before_its_first_use(known):
         hacking({"rm": proxy, "human": 1e200 * gold}, proxy="rm", gold="human")
     with pytest.raises(DataError, match="can be computed with"):
         klimit.ensemble({"rm": proxy, "other": -(proxy**2), "human": 1e200 * gold}, gold="human")
+
+
+def test_where_one_budget_is_asked_for_several_are_refused_in_words():
+    proxy, gold, length = np.random.default_rng(3).normal(size=(3, 20, 16))
+    hack = klimit.hacking({"rm": proxy, "g": gold, "n": length}, proxy="rm", gold="g", nuisance="n")
+    team = klimit.ensemble({"a": proxy + gold, "b": length + gold, "g": gold}, gold="g")
+    gold[:, 6:] = np.nan
+    few = klimit.hacking(proxy, gold=gold)
+    for ask in (hack.nuisance, team.members_needed, team.by_size, few.split):
+        with pytest.raises(ArgumentError, match="one number of nats was expected"):
+            ask([0.1, 0.2])

@@ -87,7 +87,7 @@ def saved(few: Sparse, kl: float) -> str:
         return f"{said}."
     if math.isfinite(split.allowed):
         said += (
-            f", where the split below and a correlation of {few.correlation.value:.2f} promise "
+            f", where the split below and a correlation of {few.among_labels:.2f} among them promise "
             f"{_percent(split.allowed)}"
         )
     return f"{said}; a label on every sample would make it {_percent(split.possible)} shorter."

@@ -71,7 +71,10 @@ def kept_by_labels(few: FewLabels, size: int) -> Powered:
 
 
 def _coefficient(rows: Rows, size: int) -> Floats:
-    """(samples,) chance to be the best of `size` of the prompt's samples, less that of a plain draw."""
+    """(samples,) chance to be the best of `size` of the prompt's samples, less that of a plain draw.
+
+    Prompts with fewer samples show nothing of it: the others stand for them.
+    """
     out = np.zeros(len(rows.proxy))
     for start, length in zip(rows.starts.tolist(), rows.lengths.tolist(), strict=True):
         if length < size:
@@ -84,7 +87,7 @@ def _coefficient(rows: Rows, size: int) -> Floats:
             np.add.reduceat(weight, np.cumsum(number) - number) / number
         )  # equals are drawn alike
         out[start : start + length] = shared[group] - 1 / length
-    return out
+    return out * (rows.prompts / max(int((rows.lengths >= size).sum()), 1))
 
 
 def _reach(kept: Powered, level: float) -> float:

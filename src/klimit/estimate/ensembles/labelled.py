@@ -17,7 +17,7 @@ import numpy as np
 from klimit._estimate import Estimate, beyond
 from klimit.estimate.ensembles.blend import Sum, add_up
 from klimit.estimate.ensembles.gains import Course, Curve, course
-from klimit.estimate.ensembles.moments import moments
+from klimit.estimate.ensembles.moments import Moments, moments
 from klimit.estimate.ensembles.panel import Panel
 from klimit.estimate.ensembles.sizes import plugin_tilt, subsets
 from klimit.estimate.inputs import RewardColumn
@@ -28,6 +28,7 @@ from klimit.estimate.labels.minded import minding
 from klimit.estimate.labels.prediction import Labels, Predictions, predict
 from klimit.estimate.labels.reading import Known, proxy_frontier, read_known
 from klimit.estimate.labels.tilting import Rows, Tilting, tilting
+from klimit.estimate.labels.together import with_gold
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Integers, collect
 
@@ -56,8 +57,17 @@ class LabelledCourse:
 
     @cached_property
     def limit(self) -> Frontier:
-        """Gold's own frontier, from labelled samples alone: it needs gold of what it tilts."""
-        return course(self.panel, self.settings).limit
+        """Gold's own frontier, from labelled samples alone: it needs gold of what it tilts.
+
+        Labels that were chosen for another tilt are no draw of the base, and nowhere trusted.
+        """
+        found = course(self.panel, self.settings).limit
+        return replace(found, bands=replace(found.bands, trusted_kl=0.0)) if self.chosen else found
+
+    @property
+    def chosen(self) -> bool:
+        """Whether any label was chosen, and not at random."""
+        return bool((self.design.round > 0).any())
 
     @property
     def told(self) -> str:
@@ -224,6 +234,20 @@ def labelled_course(
     index = Labels.of(known.rows, known.gold)
     design = Design.of(index, known.chance[index.place], known.round[index.place])
     return LabelledCourse(found, order, known, index, design, settings)
+
+
+def weighed_moments(track: LabelledCourse) -> Moments:
+    """Covariances of all samples where labels were chosen: those of such labels alone are no draw's."""
+    rows = track.known.rows
+    members = np.array([rows.centred(row) for row in track.panel.members[:, track.order]])
+    together, gold = with_gold(track.index, track.design, track._predictions, members)
+    size, spare = len(members), np.maximum(rows.lengths - 1, 1)
+    out = np.empty((rows.prompts, size + 1, size + 1))
+    for i in range(size):
+        out[:, i, :size] = (rows.sum(members[i] * members) / spare).T
+    out[:, size, :size] = out[:, :size, size] = together.T
+    out[:, size, size] = gold
+    return Moments(track.index.prompts, out, True)
 
 
 def _as_proxy(known: Known, found: Panel, order: Integers, values: Floats, name: str) -> Known:

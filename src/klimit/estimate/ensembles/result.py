@@ -24,7 +24,7 @@ from klimit.estimate.ensembles.sizes import subsets
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.few import FewLabels
 from klimit.estimate.proxy.result import Hacking
-from klimit.estimate.result import Frontier, Settings, _budgets
+from klimit.estimate.result import Frontier, Settings, _budgets, _one_budget
 
 if TYPE_CHECKING:
     import polars as pl
@@ -183,7 +183,7 @@ class Ensemble(InNotebooks):
         import polars as pl
 
         rows = []
-        limit = self._trusted_limit(np.asarray(float(kl))).item()
+        limit = self._trusted_limit(np.asarray(_one_budget(kl))).item()
         for row in self.by_size(kl):
             found: dict[str, Any] = {"members": row.members, "subsets": row.subsets}
             for name in ("gold_gain", "gained"):
@@ -202,7 +202,7 @@ class Ensemble(InNotebooks):
 
     def by_size(self, kl: float) -> list[Size]:
         """The rows of `members_needed`, as Estimates."""
-        kl = float(_budgets(kl))
+        kl = _one_budget(kl)
         if kl not in self._sized:
             self._sized[kl] = self._by_size(kl)
         return self._sized[kl]

@@ -13,7 +13,7 @@ from klimit.estimate.checks import check_level, check_seed, known_range
 from klimit.estimate.ensembles.aggregates import aggregates, can_learn, informative
 from klimit.estimate.ensembles.errors import Errors, errors_with_gold, errors_without_gold
 from klimit.estimate.ensembles.gains import Course, course
-from klimit.estimate.ensembles.labelled import LabelledCourse, labelled_course
+from klimit.estimate.ensembles.labelled import LabelledCourse, labelled_course, weighed_moments
 from klimit.estimate.ensembles.moments import moments
 from klimit.estimate.ensembles.panel import Panel, panel
 from klimit.estimate.ensembles.result import Ensemble
@@ -101,28 +101,30 @@ def ensemble(
     made = aggregates(found, weights=weights, penalties=penalties, learn=learn, seed=seed)
     parts, more = informative(made, found)
     notes += more
-    errors = _errors(found, judged, level)
-    notes += _against(errors, found.gold_name)
     settings = _settings(found, reward_range, level, seed)
     track: Course | LabelledCourse | None = None
     if judged and _predicted(found):
         beside = [part.values for name, part in parts.items() if name == "learned"]
         track = labelled_course(found, settings, beside)
         notes += track.known.minded
-        if (track.design.round > 0).any():
+        if track.chosen:
             notes.append(
-                "labels that klimit labels chose lie where the policy goes: gains are weighed for that, "
-                "errors and learned weights are those of such answers."
+                "labels that klimit labels chose lie where the policy goes: gains and errors are weighed "
+                "for that, learned weights are those of such answers, and gold's own limit is not known."
             )
     elif judged:
         track = course(found, settings)
+    errors = _errors(found, track, level)
+    notes += _against(errors, found.gold_name)
     return Ensemble(found, parts, errors, track, settings, tuple(notes))
 
 
-def _errors(found: Panel, judged: bool, level: float) -> Errors:
+def _errors(found: Panel, track: Course | LabelledCourse | None, level: float) -> Errors:
     alone = errors_without_gold(moments(found, with_gold=False), found.names, level)
-    if not judged:
+    if track is None:
         return alone
+    if isinstance(track, LabelledCourse) and track.chosen:
+        return errors_with_gold(weighed_moments(track), alone, level)
     return errors_with_gold(moments(found, with_gold=True), alone, level)
 
 

@@ -18,8 +18,9 @@ from klimit.estimate.labels.next import frame_of
 from klimit.estimate.labels.powered import Powered, powered
 from klimit.estimate.labels.prediction import Labels, Predictions
 from klimit.estimate.labels.reading import Known
-from klimit.estimate.labels.result import Sparse, quantile
+from klimit.estimate.labels.result import Sparse
 from klimit.estimate.labels.spread import squares
+from klimit.estimate.labels.together import among_labels, correlation
 from klimit.estimate.result import Frontier
 
 if TYPE_CHECKING:
@@ -65,10 +66,16 @@ class FewLabels(Sparse):
     def _found(self, kl: float, *, seeing: bool) -> Powered:
         return powered(self._tilting(kl), self.index, self.design, self.predictions, seeing=seeing)
 
-    @property
+    @cached_property
     def correlation(self) -> Estimate:
-        """Correlation of proxy and gold within prompts, from the labels."""
-        return correlation(self.index, self.known.rows.proxy, self.proxy.settings.level)
+        """Correlation of proxy and gold within prompts, over all samples, for drawn prompts."""
+        level = self.proxy.settings.level
+        return correlation(self.index, self.design, self.predictions, level)
+
+    @cached_property
+    def among_labels(self) -> float:
+        """The same of the labels alone, as they lie, which is what they may gain by the proxy."""
+        return among_labels(self.index)
 
     def next(self, n: int, *, kl: float | None = None, seed: int | None = None) -> pl.DataFrame:
         """Which samples should be labelled next to know the gold gain at `kl` best?
@@ -154,20 +161,3 @@ def predicted_pairs(known: Known, predictions: Predictions) -> Pairs:
         rows.proxy, predictions.smooth, None, rows.lengths, known.ids, names, rows.prompts, size, 0, 0,
         0, 0,
     )  # fmt: skip
-
-
-def correlation(labels: Labels, proxy: Floats, level: float) -> Estimate:
-    """Correlation within prompts of labels' gold and proxy, by Fisher's z; nan with one a prompt."""
-    several = (labels.counts >= 2)[labels.group]
-    free = int((labels.counts - 1).sum())
-    x, y = proxy[labels.place], labels.gold
-    x = x - (labels.sum(x) / labels.counts)[labels.group]
-    y = y - (labels.sum(y) / labels.counts)[labels.group]
-    both = float(np.sqrt((x[several] ** 2).sum() * (y[several] ** 2).sum()))
-    if free < 4 or not both > 0:
-        note = "two labels of a prompt are needed to see how gold moves with the proxy within it"
-        return Estimate(math.nan, -1.0, 1.0, level, trusted=False, note=note)
-    found = float(np.clip((x[several] * y[several]).sum() / both, -1, 1))
-    reach = quantile(level, np.inf) / math.sqrt(free - 1)
-    middle = math.atanh(float(np.clip(found, -1 + 1e-9, 1 - 1e-9)))
-    return Estimate(found, math.tanh(middle - reach), math.tanh(middle + reach), level)

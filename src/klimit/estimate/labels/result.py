@@ -20,7 +20,7 @@ from klimit.estimate.labels.reading import Known
 from klimit.estimate.labels.tilting import Tilting, tilting
 from klimit.estimate.proxy.bands import DOUBT, PAST_TRUST
 from klimit.estimate.proxy.peak import Peak, peak, stop_at
-from klimit.estimate.result import Frontier, _budgets, nats
+from klimit.estimate.result import Frontier, _budgets, _one_budget, nats
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,9 +41,9 @@ class Split:
     samples : share from which samples were drawn, which only more samples shrink
     labels : share from samples without a label, which more labels shrink
     saved : how much shorter the interval is than from the labels alone, a share of their length
-    allowed : how much shorter this split allows for a proxy that correlates as this one does: the
-        part that labels add to the variance without it falls by the squared correlation (arXiv
-        2301.09633, section 2); nan where the correlation is not known
+    allowed : how much shorter this split allows for a proxy that correlates so with gold among the
+        labels, as they lie: the part that labels add to the variance without it falls by the squared
+        correlation (arXiv 2301.09633, section 2); nan where that is not known
     possible : how much shorter it would be if every sample had a label
     """
 
@@ -102,6 +102,11 @@ class Sparse(ABC, InNotebooks):
     def correlation(self) -> Estimate:
         """Correlation of proxy and gold within prompts; nan where it is not known."""
         return Estimate(math.nan, -1.0, 1.0, self.proxy.settings.level, trusted=False)
+
+    @property
+    def among_labels(self) -> float:
+        """The same of the labels alone, as they lie; nan where it is not known."""
+        return math.nan
 
     @property
     @abstractmethod
@@ -185,7 +190,8 @@ class Sparse(ABC, InNotebooks):
 
     def split(self, kl: float) -> Split:
         """Where the variance at `kl` nats comes from, and what predictions and labels save of it."""
-        with_, without = self._at(float(kl), seeing=True), self._at(float(kl), seeing=False)
+        kl = _one_budget(kl)
+        with_, without = self._at(kl, seeing=True), self._at(kl, seeing=False)
         drawn = self._drawn
         total = with_.drawn if drawn else with_.fixed
         before = self._length(without)
@@ -194,12 +200,12 @@ class Sparse(ABC, InNotebooks):
         width = quantile(self.proxy.settings.level, with_.freedom_drawn if drawn else np.inf)
         least = 2 * width * math.sqrt(everything)
         if not total > 0 or not before > 0:
-            return Split(float(kl), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+            return Split(kl, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
         added = min(without.labels / (without.drawn if drawn else without.fixed), 1.0)
-        allowed = 1 - math.sqrt(1 - float(self.correlation.value) ** 2 * added)
+        allowed = 1 - math.sqrt(1 - self.among_labels**2 * added)
         samples = min(with_.samples, total)
         return Split(
-            float(kl), prompts / total, samples / total, max(total - prompts - samples, 0) / total,
+            kl, prompts / total, samples / total, max(total - prompts - samples, 0) / total,
             1 - self._length(with_) / before, allowed, 1 - least / before,
         )  # fmt: skip
 

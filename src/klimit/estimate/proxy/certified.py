@@ -15,11 +15,14 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
+from klimit.estimate.members import front
 from klimit.estimate.proxy.gaps import frontier_at
 from klimit.estimate.samples import ordered_mean
 from klimit.estimate.tilted import tilt_prompts
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from klimit.estimate.proxy.result import Hacking
     from klimit.estimate.result import Frontier
 
@@ -37,7 +40,8 @@ class Certified:
     moment : ``scale * proxy gain - G(kl)``, G the error's own frontier: the best bound by moment
         generating functions, for any error with the law of tails that these samples show
     sub_gaussian : ``scale * proxy gain - sqrt(2 tau^2 kl)``, tau^2 the error's sub-Gaussian scale
-    variance : ``scale * proxy gain - sqrt(E Var(error) E chi^2)``, for any error of this variance
+    variance : ``scale * proxy gain - sqrt(E Var(error) E chi^2)``, for any error of this variance;
+        trusted as far as twice the proxy's tilt is, by which the chi-square is known
     sup_norm : ``scale * proxy gain - sqrt(E R^2 kl / 2)``, for any error within the range R that a
         prompt's samples show; the range itself may be larger, so this holds as far as R is right
     gold_gain : what was measured, beside them
@@ -79,14 +83,14 @@ def certified(hack: Hacking, kl: Floats) -> Certified:
         ranges[prompt] = row[-1] - row[0]
     wide = ordered_mean(ranges**2, samples) ** 0.5
     tau = _sub_gaussian(error)
-    chi = np.array([_chi_square(hack, float(x)) for x in safe])
+    chi, far = _chi_square(hack, safe)
     one_sided = quantiles(level, int((weights > 0).sum()))[0]
     seen = hack.proxy.gain(flat)
     of_error = error.gain(flat)
     trusted = np.atleast_1d(seen.trusted) & np.atleast_1d(of_error.trusted)
     doubt = np.abs(scale) * _beyond(seen, hack.proxy, flat)
 
-    def estimate(lost: Floats, extra: Floats) -> Estimate:
+    def estimate(lost: Floats, extra: Floats, trusted: NDArray[np.bool_] = trusted) -> Estimate:
         values = (proxy - lost) * np.sqrt(flat / safe)
         noise = one_sided * leave_out_error(values[1:], values[0], weights)
         sure = np.hypot(noise, np.hypot(doubt, extra))
@@ -104,7 +108,7 @@ def certified(hack: Hacking, kl: Floats) -> Certified:
         kl=kl if np.ndim(kl) else float(kl),
         moment=estimate(own, _beyond(of_error, error, flat)),
         sub_gaussian=estimate(rows * tau * np.sqrt(2 * safe), none),
-        variance=estimate(rows * spread * np.sqrt(chi), none),
+        variance=estimate(spread * np.sqrt(chi), none, trusted & far),
         sup_norm=estimate(rows * wide * np.sqrt(safe / 2), none),
         gold_gain=hack.gold_gain(kl),
         scale=scale, error_sd=spread, error_range=wide,
@@ -131,7 +135,8 @@ def error_of(hack: Hacking) -> tuple[float, Frontier]:
 def _beyond(seen: Estimate, limit: Frontier, kl: Floats) -> Floats:
     """How far a frontier's correction may be off, to the side that matters less or more."""
     high = np.atleast_1d(seen.high) - np.atleast_1d(seen.value)
-    error = limit.bands.share(limit.bands.error, kl) * np.atleast_1d(seen.value)
+    with np.errstate(invalid="ignore"):  # one prompt shows no error
+        error = limit.bands.share(limit.bands.error, kl) * np.atleast_1d(seen.value)
     known = np.isfinite(high) & np.isfinite(error)
     high, error = np.where(known, high, 0.0), np.where(known, error, 0.0)
     return np.asarray(np.sqrt(np.maximum(high**2 - (2 * error) ** 2, 0.0)))
@@ -148,7 +153,31 @@ def _sub_gaussian(error: Frontier) -> float:
     return float(np.sqrt(squares.max())) if seen.any() else 0.0
 
 
-def _chi_square(hack: Hacking, kl: float) -> float:
-    """Mean chi-square of the proxy's policy from the base, as far as these samples show it."""
-    tilt = min(float(hack.proxy.curve.at_kl(kl).tilt), float(hack.path.known[-1]))
-    return ordered_mean(tilt_prompts(hack.proxy.samples, tilt).chi_square, hack.proxy.samples)
+def _chi_square(hack: Hacking, kl: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Mean chi-square of the proxy's policy from the base, whole and left out; whether it is trusted.
+
+    ``log(1 + chi^2)`` is ``psi(2 tilt) - 2 psi(tilt)`` of a prompt's log-mgf psi. Few samples have hardly any
+    of what the double tilt weighs, so its mean over prompts is that of the corrected log-mgf, trusted as
+    far as that is; how prompts differ is seen without correction.
+    """
+    members = hack.proxy.members
+    if members is None:
+        return np.zeros((1, len(kl))), np.ones(len(kl), dtype=bool)
+    grid, rows = members.grid, np.vstack([members.chosen, members.chosen_without])
+    tilt = np.minimum(front(rows, grid, kl).tilt, grid.tilts[-1] / 2)
+
+    def log_mgf(at: Floats) -> Floats:
+        nodes = np.log(grid.tilts)
+        shares = zip(np.log(at), rows / grid.tilts**2, strict=True)
+        return np.stack([np.interp(x, nodes, row) for x, row in shares]) * at**2
+
+    samples = hack.proxy.samples
+    seen = [tilt_prompts(samples, min(float(t), float(hack.path.known[-1]))) for t in tilt[0]]
+    apart = np.array([
+        np.log1p(ordered_mean(one.chi_square, samples))
+        - ordered_mean(np.log1p(one.chi_square), samples)
+        for one in seen
+    ])  # fmt: skip
+    found = np.maximum(log_mgf(2 * tilt) - 2 * log_mgf(tilt) + apart, 0.0)
+    with np.errstate(over="ignore"):
+        return np.expm1(found), hack.proxy.curve.at_tilt(2 * tilt[0]).kl <= hack.proxy.trusted_kl

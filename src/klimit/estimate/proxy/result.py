@@ -18,7 +18,7 @@ from klimit.estimate.proxy.correction import TiltedRead
 from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.proxy.path import TINY, Path
 from klimit.estimate.proxy.statistics import Reads
-from klimit.estimate.result import Frontier, Settings, _budgets
+from klimit.estimate.result import Frontier, Settings, _budgets, _one_budget
 
 if TYPE_CHECKING:
     import polars as pl
@@ -348,7 +348,7 @@ class Hacking(InNotebooks):
         """How much of the proxy's gain is the nuisance, and what is gained at a fixed mean of it?"""
         from klimit.estimate.proxy.nuisance import nuisance
 
-        return nuisance(self, float(_budgets(kl)))
+        return nuisance(self, _one_budget(kl))
 
     # ---- saying it
 
