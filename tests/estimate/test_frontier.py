@@ -314,3 +314,20 @@ def test_a_gain_that_is_no_number_is_refused():
 def test_options_that_make_no_sense_are_refused_with_the_choices(option, said):
     with pytest.raises(ArgumentError, match=said):
         klimit.frontier(rewards_of("rubric"), **option)
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.7])
+def test_what_an_optimum_spends_errs_for_these_very_prompts_as_their_samples_drawn_again_say(beta):
+    rng = np.random.default_rng(6)
+    rewards = rng.normal(size=(100, 64)) * rng.uniform(0.5, 1.5, size=(100, 1))
+
+    def spent(rows):
+        weights = np.exp(rows / beta)
+        weights /= weights.sum(axis=1, keepdims=True)
+        return (weights * np.log(weights * rows.shape[1])).sum(axis=1)
+
+    left_out = np.stack([spent(np.delete(rewards, i, axis=1)) for i in range(64)])
+    error = np.sqrt(63 * left_out.var(axis=0).sum()) / 100  # the jackknife's
+    kl = klimit.frontier(rewards, prompts="fixed").at(beta=beta).kl
+    assert kl.trusted
+    assert kl.value - kl.low > 1.9 * error

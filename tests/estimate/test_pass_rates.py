@@ -208,6 +208,28 @@ def test_a_few_short_prompts_take_little_from_the_others():
         assert_allclose(found.gain(KL).value, whole.gain(KL).value, rtol=0.02)
 
 
+def test_where_every_prompt_spends_the_same_short_ones_do_not_hide_what_the_others_show():
+    rng = np.random.default_rng(13)
+    sizes = np.r_[np.full(30, 4), np.full(70, 16)]
+    errors = []
+    for _ in range(4):
+        rates = rng.beta(0.8, 1.5, size=100)
+        gain = klimit.frontier(coins(rng, rates, sizes), prompts="fixed", budget="per-prompt").gain(
+            KL
+        )
+        wanted = spent_alike(rates, KL)
+        assert ((gain.low <= wanted) & (wanted <= gain.high)).all()
+        errors.append(gain.value / wanted - 1)
+    assert np.abs(np.mean(errors, axis=0)).max() < 0.04
+
+
+def test_either_end_of_an_interval_is_two_sided_also_where_it_is_the_most_there_can_be():
+    rewards = np.stack(coins(np.random.default_rng(15), np.full(30, 0.5), 16))
+    means, gain = rewards.mean(axis=1), klimit.frontier(rewards).gain(20.0)
+    reach = stats.t(29).ppf(0.975) * means.std(ddof=1) / np.sqrt(30)
+    assert_allclose(gain.high, 1 - means.mean() + reach)
+
+
 def test_hard_prompts_that_lost_one_answer_are_not_left_out():
     rng = np.random.default_rng(0)
     rates = np.sort(rng.beta(0.5, 0.9, size=200))

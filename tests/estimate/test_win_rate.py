@@ -142,3 +142,28 @@ def test_verdicts_stay_so_where_their_convergence_is_asked_for(low):
     whole = klimit.frontier(rewards).convergence(1.0)
     assert_allclose(half.gain.value, whole.gain.value / 2)
     assert_allclose(half.plugin, whole.plugin / 2)
+
+
+def half_decided(rng, prompts=20):
+    """Continuous rewards of half of the prompts; those of the others are all equal and win nothing."""
+    return np.where(
+        (np.arange(prompts) < prompts / 2)[:, None], rng.normal(size=(prompts, 16)), 1.0
+    )
+
+
+def test_prompts_of_equal_rewards_spend_their_own_budget_for_nothing():
+    limit = wins(half_decided(np.random.default_rng(8)), budget="per-prompt")
+    truth = uniform_frontier(KL[:-1])
+    assert_allclose(limit.gain(KL[:-1]).value, truth.gain / 2, rtol=1e-5)
+    assert_allclose(limit.prompts(1.0)["gain"].mean(), uniform_frontier(1.0).gain / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("budget", ["average", "per-prompt"])
+def test_how_many_drawn_prompts_can_be_won_is_chance_at_every_budget(budget):
+    drawn, fixed = (
+        wins(half_decided(np.random.default_rng(9)), budget=budget, prompts=prompts).gain(3.0)
+        for prompts in ("drawn", "fixed")
+    )
+    error = 0.25 / np.sqrt(19)  # of .5 for half of the prompts and 0 for the others
+    assert drawn.high - drawn.value > 1.9 * error
+    assert fixed.high - fixed.value < error

@@ -15,8 +15,9 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate, beyond
 from klimit.estimate.checks import numbers
-from klimit.estimate.intervals import around, left_out_reach
+from klimit.estimate.intervals import around, left_out_reach, redrawn, redrawn_quantiles
 from klimit.estimate.kernel import Floats
+from klimit.estimate.tilted import redrawn_moments
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -102,13 +103,23 @@ def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
         return {"log_partition": value, "gain": gain, "kl": kl, "jeffreys": inside * gain}
 
     plugin, chosen = numbers(members.plugin), numbers(members.chosen)
-    without = numbers(members.chosen_without)
+    without, plain = numbers(members.chosen_without), numbers(members.plugin_without)
+    level = limit.settings.level
+    # of continuous rewards the win rate is known, and what samples show of it is no noise
+    fixed = limit.settings.prompts == "fixed" and limit.bands.narrowing > 0
+    moments = [redrawn_moments(limit.samples, float(x)) for x in inside] if fixed else []
     found = {}
     for name in _NAMES:
-        below, above = left_out_reach(
-            without[name], chosen[name], members.weights, limit.settings.level
-        )
-        sampling = below * limit.bands.narrowing, above * limit.bands.narrowing
+        sampling = left_out_reach(without[name], chosen[name], members.weights, level)
+        if fixed:
+            second, third, fourth = np.array([one[name] for one in moments]).T
+            _, sampling = redrawn(
+                np.sqrt(second), third / np.maximum(second, 1e-150) ** 1.5,
+                chosen[name] - plugin[name], without[name] - plain[name], members.weights,
+                redrawn_quantiles(second, fourth, level),
+            )  # fmt: skip
+        elif limit.settings.prompts == "fixed":
+            sampling = np.zeros(len(tilt)), np.zeros(len(tilt))
         correction = np.abs(chosen[name] - plugin[name])
         low, high = around(np.zeros(len(tilt)), sampling, correction, 0.5 * correction, limit.tail)
         small = short if name == "gain" else short**2

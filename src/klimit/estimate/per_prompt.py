@@ -37,6 +37,7 @@ from klimit.estimate.kernel import Floats, Grid, weight_sums
 from klimit.estimate.members import front, group_error, with_left_out
 from klimit.estimate.pass_rates import Bands as RateBands
 from klimit.estimate.pass_rates import gain_of_rate, pass_rate_bands
+from klimit.estimate.rates_by_prompt import likely_means
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Block, Integers, Samples
 from klimit.estimate.shape import PredictedBias, log_mean, predicted_bias
@@ -268,7 +269,12 @@ def _candidates(
 def _rates(
     successes: Floats, counts: Integers, kl: Floats, step: Floats | float, settings: Settings
 ) -> RateBands:
-    """What the mixture of pass rates says of the mean gain at every node; `step` is what passing gains."""
+    """What pass rates say of the mean gain at every node; `step` is what passing gains.
+
+    The interval is that of the mixtures which the counts allow. They read all prompts alike, so few
+    samples of some hide what others show; the value is the median of their middle and two means that read
+    each prompt by itself. An end moves along where the value leaves the middle towards it.
+    """
     from scipy.interpolate import PchipInterpolator
 
     points = np.geomspace(kl[0], kl[-1], _RATE_BUDGETS)
@@ -278,6 +284,11 @@ def _rates(
     )  # fmt: skip
     these = bands(fixed=True)
     found = these if settings.prompts == "fixed" else replace(bands(fixed=False), near=these.near)
+    likely = likely_means(successes, counts, gain_of_rate, points)
+    value = np.median([found.value, *likely], axis=0)
+    off = value - found.value
+    low, high = found.low + np.minimum(off, 0.0), found.high + np.maximum(off, 0.0)
+    found = replace(found, value=value, low=low, high=high)
     # a gain over the root of its KL hardly bends
     smooth = PchipInterpolator(np.log(points), np.stack(astuple(found)) / np.sqrt(points), axis=1)
     return RateBands(*(step * np.sqrt(kl) * smooth(np.log(kl))))

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from klimit.estimate import rate_law
 from klimit.estimate.kernel import Floats
 from klimit.estimate.pass_rates import RATES
 from klimit.estimate.samples import Integers, Samples
 
 _STEPS = 200  # of expectation maximisation, from all rates alike
+_OF_LAW = 1000  # prompts that the law is found from, at most
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,57 @@ class Passes:
 
     def expected(self, *functions: Callable[[Floats], Floats]) -> list[Floats]:
         """(prompts,) each: the mean of a function of a prompt's pass rate, given the counts."""
-        from scipy.stats import binom
-
         pairs = np.stack([self.successes, self.counts])
         seen, which, times = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
-        likelihood = binom.pmf(seen[0][:, None], seen[1][:, None], RATES)
-        prior = np.full(len(RATES), 1 / len(RATES))
-        for _ in range(_STEPS):
-            posterior = likelihood * prior
-            posterior /= posterior.sum(axis=1, keepdims=True)
-            prior = times @ posterior / times.sum()
-        posterior = likelihood * prior
-        posterior /= posterior.sum(axis=1, keepdims=True)
+        likelihood = _likelihood(seen, RATES)
+        posterior = _posterior(likelihood, _mixture(likelihood, times))
         return [(posterior @ function(RATES))[which.ravel()] for function in functions]
+
+
+def likely_means(
+    successes: Floats, counts: Integers, of_rate: Callable[[Floats, float], Floats], points: Floats
+) -> Floats:
+    """(2, points) mean over prompts of a function of the pass rate, as two priors have it.
+
+    The mean given each prompt's own count, where rates have the mixture that the counts of all prompts
+    show, and where they have the beta law of `rate_law`. Either reads every prompt by all of its samples,
+    however few others have.
+
+    Parameters
+    ----------
+    successes, counts : (prompts,) rewards of one, and rewards, in canonical order
+    of_rate : of pass rates and a point
+    """
+    pairs = np.stack([successes, counts])
+    seen, times = np.unique(pairs, axis=1, return_counts=True)
+    likelihood = _likelihood(seen, RATES)
+    law = rate_law.rate_chances(successes[:_OF_LAW], counts[:_OF_LAW].astype(float))
+    priors = (
+        (RATES, likelihood, _mixture(likelihood, times)),
+        (rate_law.RATES, _likelihood(seen, rate_law.RATES), law),
+    )
+    found = np.empty((2, len(points)))
+    for value, (rates, chance, prior) in zip(found, priors, strict=True):
+        share = times @ _posterior(chance, prior) / times.sum()
+        value[:] = [share @ of_rate(rates, float(point)) for point in points]
+    return found
+
+
+def _likelihood(seen: Floats | Integers, rates: Floats) -> Floats:
+    """(pairs, rates) chance of successes and counts, the two rows of `seen`."""
+    from scipy.stats import binom
+
+    return np.asarray(binom.pmf(seen[0][:, None], seen[1][:, None], rates))
+
+
+def _mixture(likelihood: Floats, times: Integers) -> Floats:
+    """Shares of the rates in a mixture that shows these counts, each so many times."""
+    prior = np.full(likelihood.shape[1], 1 / likelihood.shape[1])
+    for _ in range(_STEPS):
+        prior = times @ _posterior(likelihood, prior) / times.sum()
+    return prior
+
+
+def _posterior(likelihood: Floats, prior: Floats) -> Floats:
+    joint = likelihood * prior
+    return np.asarray(joint / np.maximum(joint.sum(axis=1, keepdims=True), 1e-300))

@@ -190,7 +190,7 @@ class Frontier:
             error = (spread / max(1 - 1 / samples.prompts, 0.5)) ** 0.5
         else:
             error = ordered_mean(samples.variances / (samples.counts - 1), samples) ** 0.5
-        quantile = quantiles(self.settings.level, samples.prompts)[1]
+        quantile = quantiles(self.settings.level, samples.prompts)[0]
         return float(self.cap + quantile * error / samples.prompts**0.5)
 
     @property

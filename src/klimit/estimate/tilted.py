@@ -74,6 +74,39 @@ def tilt_prompts(samples: Samples, tilt: ArrayLike) -> TiltedPrompts:
     return TiltedPrompts(tilts, *out)
 
 
+def redrawn_moments(samples: Samples, tilt: float) -> dict[str, Floats]:
+    """What means over prompts move by if their samples are drawn again: second to fourth moments, (3,) each.
+
+    Those of the jackknife, exact also for a sample that has much of the tilted weight.
+    """
+    names = ("log_partition", "gain", "kl", "jeffreys")
+    found = {name: np.zeros((3, samples.prompts)) for name in names}
+    for block in samples.blocks:
+        rows_at_once = max(1, 8 * BLOCK // block.rewards.shape[1])
+        for start in range(0, len(block.prompts), rows_at_once):
+            rows = slice(start, start + rows_at_once)
+            prompts, n = block.prompts[rows], block.counts[rows].astype(float)[:, None]
+            x = block.rewards[rows]
+            inside = x > -np.inf
+            x = np.where(inside, x, 0.0)
+            weight = np.exp(tilt * (x - x[:, -1:])) * inside
+            weight /= weight.sum(axis=1, keepdims=True)
+            rest = np.maximum(1 - weight, 1e-12)
+            mean = np.einsum("ij,ij->i", weight, x)[:, None]
+            log = -np.log(rest) - tilt * x / (n - 1)
+            gain = weight * (x - mean) / rest - x / (n - 1)
+            moves = dict(zip(names, (log, gain, tilt * gain - log, tilt * gain), strict=True))
+            for name, move in moves.items():
+                move = np.where(inside, move, 0.0)
+                move = np.where(inside, move - move.sum(axis=1, keepdims=True) / n, 0.0)
+                move *= np.sqrt((n - 1) / n) / samples.prompts
+                found[name][:, prompts] = [(move**power).sum(axis=1) for power in (2, 3, 4)]
+    return {
+        name: np.array([samples.prompts * ordered_mean(row, samples) for row in rows])
+        for name, rows in found.items()
+    }
+
+
 def tilt_to_kl(samples: Samples, kl: float) -> TiltedPrompts:
     """The tilt at which every prompt's own samples spend `kl` nats, by safeguarded Newton steps.
 

@@ -19,7 +19,7 @@ from klimit.estimate.curve import Curve
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.intervals import LIGHT
 from klimit.estimate.kernel import Floats, Grid
-from klimit.estimate.members import combine, plain
+from klimit.estimate.members import Members, combine, plain, with_left_out
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Block, Integers, Samples, collect, ordered_mean
 from klimit.estimate.shape import log_mean
@@ -48,10 +48,11 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontie
     ranked = ranked_samples(samples)
     if ranked.scale == 0:
         return Frontier.flat(column, ranked, known)
-    limit = _average(column, samples, ranked, known)
-    if settings.budget == "per-prompt" and not _continuous(samples):
-        return per_prompt.solve(column, ranked, known, limit)
-    return limit
+    # where all rewards are equal every draw is as good as can be: of a rate of 1 nothing is left to gain
+    ranked = replace(ranked, means=np.where(ranked.variances > 0, 0.5, 1.0))
+    if _continuous(samples) or settings.budget == "average":
+        return _from_ranks(column, samples, ranked, known)
+    return per_prompt.solve(column, ranked, known, _from_ranks(column, samples, ranked, known))
 
 
 def win_rates(rewards: Floats, counts: Integers) -> Floats:
@@ -103,25 +104,50 @@ def _continuous(samples: Samples) -> bool:
     return tied <= _FEW_TIES * total
 
 
-def _average(
+def _from_ranks(
     column: RewardColumn, samples: Samples, ranked: Samples, settings: Settings
 ) -> Frontier:
+    """Of the average budget; of continuous rewards, where no sample is needed, of either budget."""
     grid = Grid(average.START / ranked.scale, average.OCTAVES, average.PER_OCTAVE)
-    stats = _statistics(samples, ranked, grid, settings.seed, continuous=_continuous(samples))
+    continuous = _continuous(samples)
+    stats = _statistics(samples, ranked, grid, settings.seed, continuous=continuous)
     correct = settings.estimator == "corrected"
     members = combine(stats, None, None) if correct else plain(stats)
-    cap = 0.5 * float((ranked.variances > 0).mean())
+    flat_from = average.saturation(ranked)
+    if continuous and settings.budget == "per-prompt":
+        members = _spent_alike(ranked, members)
+        flat_from /= float(
+            (ranked.variances > 0).mean()
+        )  # prompts of equal rewards spend as much, for nothing
+    cap = average.reward_cap(ranked, settings)
     curve = Curve.convex(
         grid.tilts, members.chosen, ceiling_gain=ordered_mean(ranked.tops, ranked),
-        ceiling_kl=average.saturation(ranked), cap=cap,
+        ceiling_kl=flat_from, cap=cap,
     )  # fmt: skip
     bands = average_bands(
         stats, members, curve, LIGHT,
         level=settings.level, fixed=settings.prompts == "fixed",
         largest_kl=float(np.log(samples.counts.max())), horizon=average.horizon(samples),
-        saturation=average.saturation(ranked), correctable=correct and enough(samples),
+        saturation=flat_from, correctable=correct and enough(samples),
     )  # fmt: skip
     return Frontier(column.ids, column.name, ranked, settings, curve, members, bands, LIGHT, cap)
+
+
+def _spent_alike(ranked: Samples, members: Members) -> Members:
+    """Members of prompts that spend the same KL each, of which a share s can win and the others cannot.
+
+    The mean gain is s times the uniform law's, which is that of one prompt of log-mgf ``U(s tilt)``; where
+    one beta serves all, it is ``s U(tilt)``.
+    """
+    groups = len(members.weights)
+    moving = (ranked.variances > 0).astype(float)[:, None]
+    group = ranked.rank % groups
+    number = np.bincount(group, minlength=groups)[:, None]
+    shares = with_left_out(by_group(moving, group, groups) / np.maximum(number, 1), members.weights)
+    curves = uniform_log_mgf(shares * members.grid.tilts)
+    return Members(
+        members.grid, curves[0], curves[0], curves[:1], curves[1:], curves[1:], members.weights
+    )
 
 
 def _statistics(
