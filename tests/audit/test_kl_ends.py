@@ -7,6 +7,8 @@ from numpy.testing import assert_allclose
 import klimit
 from klimit import ArgumentError, Estimate
 from klimit.audit.kl import logged_kl, measured_kl
+from klimit.audit.measure import NUMBERS, numbers
+from klimit.estimate.kernel import Grid
 from tests.audit.tables import read, shifted
 
 STEPS = np.arange(320.0).reshape(20, 16) % 7
@@ -128,3 +130,24 @@ def test_what_is_no_kl_is_refused_in_one_line(asked, message):
 
 def test_a_kl_in_an_array_without_axes_is_a_number():
     assert klimit.audit(STEPS, STEPS, kl=np.array(0.1)).kl.value == 0.1
+
+
+@pytest.mark.parametrize("prompts", ["drawn", "fixed"])
+def test_the_least_kl_of_a_gain_about_0_reaches_as_far_as_the_gain_does(prompts):
+    found = []
+    for seed in range(15):
+        rng = np.random.default_rng(seed)
+        base, policy = (rng.normal(size=(40, m)) for m in (32, 8))
+        found.append(klimit.audit(base, policy - policy.mean() + base.mean(), prompts=prompts))
+    for audit in found:
+        assert abs(audit.gain.value) < 1e-12
+        assert audit.least_kl.high == pytest.approx(audit.gain.high**2 / 2, rel=0.5)
+
+
+def test_below_the_first_tilt_of_the_grid_a_limit_and_a_least_kl_are_those_of_a_parabola():
+    grid = Grid(0.03, 10, 8)
+    gain = np.array([1e-6, 1e-3, 0.02, -1e-3])
+    found = numbers(np.tile(2 * grid.tilts**2, (4, 1)), grid, gain, gain**2 / 8)
+    limit, root = found[NUMBERS.index("limit")], found[NUMBERS.index("root")]
+    assert_allclose(limit, abs(gain))
+    assert_allclose(root, gain / 2)

@@ -16,6 +16,8 @@ from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Samples, ordered_mean
 from klimit.estimate.tilted import tilt_prompts
 
+_TINY = 1e-12  # nats
+
 
 def narrowed(case: Case, full: Floats, drawn: Reach) -> Reach:
     """Reaches for fixed prompts; those for drawn prompts stand where samples cannot tell.
@@ -29,12 +31,14 @@ def narrowed(case: Case, full: Floats, drawn: Reach) -> Reach:
     at = dict(zip(NUMBERS, full.tolist(), strict=True))
     kl = 0.0 if case.kl is None else case.spent
     beta, best = _slope(case, kl), at["limit"]
-    least = float(case.least.value)
+    won = at["gain"] > 0
+    # a loss is as far from 0 as the gain of that size; at 0 the root still has a slope
+    least = float(case.least.value if won else limit.curve.at_gain(np.array(-at["gain"])).kl)
+    least = max(least, _TINY)
     slope = _slope(case, least)
     known = case.joint_kl is not None and policy.kl_variance is not None
     noise = policy.kl_variance if known else np.zeros(len(policy.reward))
     assert noise is not None
-    root = np.sqrt(2 * least) if least > 0 else np.inf
     share = best if best > 0 else np.inf
     # slopes of each number in: the policy's reward, its KL, the limit at its KL, the limit at least
     slopes = {
@@ -44,8 +48,8 @@ def narrowed(case: Case, full: Floats, drawn: Reach) -> Reach:
         "efficiency": (1 / share, -at["gain"] * beta / share**2, -at["gain"] / share**2, 0.0),
         "gap_reward": (-1.0, beta, 1.0, 0.0),
         "gap_nats": (-1 / beta, 1.0, 1 / beta, 0.0) if beta > 0 else (0.0, 0.0, 0.0, 0.0),
-        "root": _over((1.0, 0.0, 0.0, -1.0), slope * root),
-        "excess": (-1 / slope if slope > 0 else 0.0, 1.0, 0.0, 1 / slope if slope > 0 else 0.0),
+        "root": _over((1.0, 0.0, 0.0, -1.0 if won else 1.0), slope * np.sqrt(2 * least)),
+        "excess": (-1 / slope, 1.0, 0.0, 1 / slope) if won and slope > 0 else (0.0, 1.0, 0.0, 0.0),
     }
     quantile = quantiles(limit.settings.level, 10**6)[0]
     error = np.zeros(len(NUMBERS))

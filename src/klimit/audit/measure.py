@@ -37,13 +37,18 @@ def numbers(log_mgf: Floats, grid: Grid, gain: Floats, kl: Floats) -> Floats:
     >>> numbers(normal, grid, np.array([0.5]), np.array([0.5]))[2:, 0].round(3).tolist()
     [1.0, 0.5, 0.5, 0.5, 0.5, 0.375]
     """
-    spent = np.maximum(kl, 0.0)
+    spent, size, first = np.maximum(kl, 0.0), np.abs(gain), grid.tilts[0]
     limit, tilt = _touch((log_mgf + spent[:, None]) / grid.tilts, grid)
-    limit = np.where(spent > 0, limit, 0.0)
-    gap = limit - gain
-    negative, _ = _touch(log_mgf - np.abs(gain)[:, None] * grid.tilts, grid)
+    negative, _ = _touch(log_mgf - size[:, None] * grid.tilts, grid)
     least = np.maximum(-negative, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
+        variance = 2 * log_mgf[:, 0] / first**2  # below the first tilt the log-mgf is a parabola
+        start = np.sqrt(2 * spent / variance)
+        limit = np.where(start < first, variance * start, limit)
+        tilt = np.where((0 < start) & (start < first), start, tilt)
+        least = np.where(size < variance * first, size**2 / (2 * variance), least)
+        limit = np.where(spent > 0, limit, 0.0)
+        gap = limit - gain
         share = np.where(limit > 0, gain / limit, np.nan)
     root = np.sign(gain) * np.sqrt(2 * least)
     excess = kl - np.where(gain > 0, least, 0.0)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from klimit.estimate.result import Frontier
 
-_NAMES = ("log_partition", "gain", "kl", "jeffreys")
+_NAMES = ("log_partition", "gain", "kl")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
     members = limit.members
     if members is None:
         zero = np.zeros(len(tilt))
-        return dict.fromkeys(_NAMES, (zero, zero))
+        return dict.fromkeys((*_NAMES, "jeffreys"), (zero, zero))
     tilts = members.grid.tilts
     nodes, inside = np.log(tilts), np.clip(tilt, tilts[0], tilts[-1])
     at, short = np.log(inside), np.minimum(tilt / tilts[0], 1.0)
@@ -99,8 +99,7 @@ def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
     def numbers(curves: Floats) -> dict[str, Floats]:
         spline = CubicSpline(nodes, curves, axis=-1)
         value, gain = spline(at), spline(at, 1) / inside
-        kl = inside * gain - value
-        return {"log_partition": value, "gain": gain, "kl": kl, "jeffreys": inside * gain}
+        return {"log_partition": value, "gain": gain, "kl": inside * gain - value}
 
     plugin, chosen = numbers(members.plugin), numbers(members.chosen)
     without, plain = numbers(members.chosen_without), numbers(members.plugin_without)
@@ -126,4 +125,5 @@ def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
         with np.errstate(invalid="ignore"):  # at no tilt nothing is open, not even what has no end
             low, high = (np.where(small > 0, end * small, 0.0) for end in (-low, high))
         found[name] = (low, high)
+    found["jeffreys"] = tuple(tilt * end for end in found["gain"])
     return found

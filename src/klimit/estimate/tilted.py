@@ -79,10 +79,9 @@ def redrawn_moments(samples: Samples, tilt: float) -> dict[str, Floats]:
 
     Those of the jackknife, exact also for a sample that has much of the tilted weight.
     """
-    names = ("log_partition", "gain", "kl", "jeffreys")
-    found = {name: np.zeros((3, samples.prompts)) for name in names}
+    found = {name: np.zeros((3, samples.prompts)) for name in ("log_partition", "gain", "kl")}
     for block in samples.blocks:
-        rows_at_once = max(1, 8 * BLOCK // block.rewards.shape[1])
+        rows_at_once = max(1, BLOCK // block.rewards.shape[1])
         for start in range(0, len(block.prompts), rows_at_once):
             rows = slice(start, start + rows_at_once)
             prompts, n = block.prompts[rows], block.counts[rows].astype(float)[:, None]
@@ -95,12 +94,13 @@ def redrawn_moments(samples: Samples, tilt: float) -> dict[str, Floats]:
             mean = np.einsum("ij,ij->i", weight, x)[:, None]
             log = -np.log(rest) - tilt * x / (n - 1)
             gain = weight * (x - mean) / rest - x / (n - 1)
-            moves = dict(zip(names, (log, gain, tilt * gain - log, tilt * gain), strict=True))
-            for name, move in moves.items():
-                move = np.where(inside, move, 0.0)
-                move = np.where(inside, move - move.sum(axis=1, keepdims=True) / n, 0.0)
-                move *= np.sqrt((n - 1) / n) / samples.prompts
-                found[name][:, prompts] = [(move**power).sum(axis=1) for power in (2, 3, 4)]
+            for name, move in (("log_partition", log), ("gain", gain), ("kl", tilt * gain - log)):
+                move -= move.sum(axis=1, keepdims=True) / n
+                move *= inside * (np.sqrt((n - 1) / n) / samples.prompts)
+                square = move * move
+                found[name][:, prompts] = [
+                    np.einsum("ij,ij->i", move, other) for other in (move, square, square * move)
+                ]
     return {
         name: np.array([samples.prompts * ordered_mean(row, samples) for row in rows])
         for name, rows in found.items()
