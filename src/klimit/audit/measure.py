@@ -45,7 +45,7 @@ def numbers(log_mgf: Floats, grid: Grid, gain: Floats, kl: Floats) -> Floats:
         variance = 2 * log_mgf[:, 0] / first**2  # below the first tilt the log-mgf is a parabola
         start = np.sqrt(2 * spent / variance)
         limit = np.where(start < first, variance * start, limit)
-        tilt = np.where((0 < start) & (start < first), start, tilt)
+        tilt = np.where((start > 0) & (start < first), start, tilt)
         least = np.where(size < variance * first, size**2 / (2 * variance), least)
         limit = np.where(spent > 0, limit, 0.0)
         gap = limit - gain

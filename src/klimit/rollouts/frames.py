@@ -57,7 +57,8 @@ def from_mapping(columns: Mapping[str, Any], keys: Sequence[str] = ()) -> pl.Dat
     ['prompt_id', 'rm']
     """
     for name, values in columns.items():
-        if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+        alone = not hasattr(values, "__len__") or getattr(values, "ndim", 1) == 0
+        if alone or isinstance(values, str | bytes | Mapping):
             raise ArgumentError(
                 f"the dict has {safe(repr(values), longest=40)} under {quoted(name)}; a list with one "
                 "entry per row was expected."
@@ -97,7 +98,7 @@ def _library(thing: Any) -> str:
 
 def _is_flat(values: Any) -> bool:
     """Whether this is a column: one value per row, none of them a sequence."""
-    return len(values) > 0 and np.ndim(values[0]) == 0
+    return len(values) > 0 and np.ndim(next(iter(values))) == 0
 
 
 def _plain_list(values: Any) -> list[Any]:

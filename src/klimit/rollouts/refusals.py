@@ -63,7 +63,9 @@ def check_rewards(raw: pl.LazyFrame, layout: Layout, where: str, *, given: bool)
 
 
 def check_key(raw: pl.LazyFrame, layout: Layout, where: str) -> None:
-    """A conversation that was found as the key, and is text, does not hold the answers as well.
+    """A conversation that was found as the key, and is text, does not end with an answer.
+
+    It may name the model otherwise: in a system prompt, in earlier turns, where its answer is to start.
 
     Raises
     ------
@@ -77,7 +79,13 @@ def check_key(raw: pl.LazyFrame, layout: Layout, where: str) -> None:
     found = layout.kind == "text" and names.spelling([key], names.CHATS)
     if not found or not _is_text(schema[key]) or names.spelling(schema, names.ANSWERS):
         return
-    spoken = pl.col(key).cast(pl.String).str.contains(r"(?i)\b(assistant|gpt)\b")
+    text = pl.col(key).cast(pl.String)
+    rest = text.str.extract(f"(?is)^.*(?:{_turn('assistant|gpt')})(.*)$").fill_null("")
+    answered = rest.str.replace_all(r"<?\|\w+\|>|<[^>]*>|\b(?:content|value)\b", "").str.contains(
+        r"\w"
+    )
+    answered &= ~rest.str.contains(f"(?i){_turn('user|human|system')}")
+    spoken = answered | text.str.contains(r"""(?i)["'](?:assistant|gpt)["']\s*\}\s*\]?\s*$""")
     row = raw.select(key).with_row_index(_ROW).filter(spoken).head(1).collect()
     if row.height:
         raise DataError(
@@ -85,6 +93,13 @@ def check_key(raw: pl.LazyFrame, layout: Layout, where: str) -> None:
             f"{row[_ROW][0] + 1:,}), so it tells samples apart, not prompts. Keep what comes before the "
             f"answer in a column prompt, or give prompt={key!r} (--prompt) to take it as it stands."
         )
+
+
+def _turn(speakers: str) -> str:
+    """A pattern of how a turn starts: `user:`, `"role": "user",`, `<|user|>` or `<|im_start|>user`."""
+    return (
+        rf"""\b(?:{speakers})\s*:|["'](?:{speakers})["']\s*,|[|>\[<]\s*(?:{speakers})\s*[|>\]\n<]"""
+    )
 
 
 def _refuse_text(raw: pl.LazyFrame, name: str, where: str) -> None:

@@ -12,8 +12,8 @@ _NUMBERED = re.compile(r"[^0-9]*([0-9]+)([._-][^0-9]*)?")
 _PLAIN = re.compile(r"[+-]?[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?", re.IGNORECASE)
 _LAST = ("final", "last")
 _IN_PATH = re.compile(
-    r"(?<![a-z])(?:step|checkpoint|ckpt|iteration)s?[ _=.-]?([0-9]+)"
-    r"|_([0-9]+)_[0-9a-f]{20}\.table\.json$",  # as trackers name their tables
+    r"(?<![a-z])(?:step|checkpoint|ckpt|iteration)s?[ _=.-]?([0-9]{1,18})(?![a-z0-9])"
+    r"|_([0-9]{1,18})_[0-9a-f]{20}\.table\.json$",  # as trackers name their tables
     re.IGNORECASE,
 )
 

@@ -446,7 +446,30 @@ def test_an_empty_path_is_not_the_folder_at_hand(jsonl, tmp_path, monkeypatch):
     assert len(read(".")) == 2
 
 
-@pytest.mark.parametrize(("name", "value"), [("reward", 1.0), ("prompt", "ab")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("reward", 1.0),
+        ("prompt", "ab"),
+        ("reward", np.array(1.0)),
+        ("reward", {"a": 1.0, "b": 0.0}),
+    ],
+)
 def test_a_dict_of_columns_holds_a_list_for_each(name, value):
     columns = {"prompt": ["a", "b"], "reward": [0.0, 1.0]} | {name: value}
     says(columns, f"under '{name}'", "one entry per row", error=ArgumentError)
+
+
+@pytest.mark.parametrize(
+    "turns", [
+        "You are a helpful assistant. %s",
+        "<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n",
+        "<|start_header_id|>user<|end_header_id|>\n\n%s<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        "User: hi\nAssistant: ho\nUser: %s\nAssistant:",
+        '[{"role": "assistant", "content": "ho"}, {"role": "user", "content": "%s"}]',
+    ],
+)  # fmt: skip
+def test_a_conversation_that_is_text_may_name_the_model_before_it_answers(turns, jsonl):
+    rows = [{"messages": turns % asked, "rm": 0.5} for asked in "aabb"]
+    assert read(jsonl(rows)).shape.prompts == 2

@@ -156,6 +156,12 @@ def test_parts_of_one_step_are_read_together(jsonl, tmp_path, as_dict):
     assert as_dict(read(tmp_path)) == {"a": [0.0, 1.0]}
 
 
+def test_sizes_of_models_and_times_in_names_of_files_are_no_steps(jsonl, tmp_path):
+    for name in ("ckpt7B/a.jsonl", "ckpt8B/a.jsonl", f"step_{'9' * 20}/a.jsonl"):
+        jsonl([{"prompt": "a", "rm": 1.0}], name)
+    assert read(tmp_path).steps == ()
+
+
 def test_a_column_of_steps_goes_before_the_names_of_files(jsonl, tmp_path):
     for step in (1, 2):
         jsonl([{"prompt": "a", "rm": step, "global_step": 7}], f"step_{step}.jsonl")
