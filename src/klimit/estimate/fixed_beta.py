@@ -125,5 +125,6 @@ def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
         with np.errstate(invalid="ignore"):  # at no tilt nothing is open, not even what has no end
             low, high = (np.where(small > 0, end * small, 0.0) for end in (-low, high))
         found[name] = (low, high)
-    found["jeffreys"] = tuple(tilt * end for end in found["gain"])
+    low, high = found["gain"]
+    found["jeffreys"] = (tilt * low, tilt * high)
     return found
