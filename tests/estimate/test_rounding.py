@@ -62,7 +62,7 @@ def test_prompts_that_all_stand_at_the_best_leave_nothing_to_round():
     assert rounded_levels(collect(np.concatenate(rewards), lengths)) is None
 
 
-@pytest.mark.parametrize(("factor", "shift"), [(3.7, 0.0), (0.1, 11.0)])
+@pytest.mark.parametrize(("factor", "shift"), [(3.7, 0.0), (0.1, 11.0), (1e-6, 1e3)])
 def test_rounding_scales_and_shifts_with_the_rewards(factor, shift):
     rng = np.random.default_rng(4)
     chances, values = shares_of_tests(rng, 60)
