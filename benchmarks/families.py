@@ -4,7 +4,8 @@ A family turns coordinates ``u`` in the unit cube into the reward law of a promp
 drawn by drawing ``u``; the population is a low-discrepancy set of ``u``.  `DEV` are the thirteen
 families on which the estimators were tuned (and a truncated lognormal, on which all fail, left out
 of means), `HELDOUT` eight that were not, `RLVR` pass rates, `VERDICTS` pass rates and a
-remainder, `PARTIAL` partial credit up to a best value; fresh ones come from `benchmarks.generator.random_family`.
+remainder, `PARTIAL` partial credit up to a best value; fresh ones come from
+`benchmarks.generator.random_family`.
 """
 
 from __future__ import annotations
@@ -237,7 +238,7 @@ def verdicts(
     return law
 
 
-def tests_passed(
+def passing_tests(
     rate: Callable[[Array], Array], *, outright: Callable[[Array], Array] | None = None
 ) -> Callable[[Array], Laws]:
     """Share of tests passed, of 3 to 30 tests a prompt: an answer passes many of them, or few.
@@ -354,10 +355,10 @@ VERDICTS = (
 )
 
 PARTIAL = (
-    Family("tests", tests_passed(beta_rates(1.0, 1.5)), dims=3, discrete=True),
+    Family("tests", passing_tests(beta_rates(1.0, 1.5)), dims=3, discrete=True),
     Family(
         "outright",
-        tests_passed(beta_rates(2.0, 3.0), outright=beta_rates(0.6, 1.5)),
+        passing_tests(beta_rates(2.0, 3.0), outright=beta_rates(0.6, 1.5)),
         dims=3,
         discrete=True,
     ),

@@ -20,12 +20,14 @@ import click
 import numpy as np
 
 from benchmarks.proxy_laws import DEV, HELD_OUT, PairFamily, Truth
+from benchmarks.proxy_tests import TESTS, TestsFamily
 from benchmarks.tables import row, write_page
 
 BUDGETS = np.array([0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0])
 SETTINGS = ((50, 16, "drawn"), (100, 64, "drawn"), (200, 64, "drawn"), (30, 256, "drawn"),
             (200, 16, "fixed"), (60, 64, "fixed"))  # fmt: skip
 POPULATION = 300
+ALL = (*DEV, *HELD_OUT, *TESTS)
 HEAD = ("family", "data sets", "plug-in bias", "bias", "error", "trusted", "coverage", "below", "above",
         "past trust", "peak covered", "peak shown", "N covered")  # fmt: skip
 TEXT = """\
@@ -63,9 +65,9 @@ class Job:
         return folder / (name + ("" if self.labelled == 1 else f"_{self.labelled:g}") + ".jsonl")
 
 
-def family_named(name: str) -> PairFamily:
-    """A family of either set."""
-    return next(family for family in (*DEV, *HELD_OUT) if family.name == name)
+def family_named(name: str) -> PairFamily | TestsFamily:
+    """A family of any set."""
+    return next(family for family in ALL if family.name == name)
 
 
 @lru_cache
@@ -73,19 +75,6 @@ def whole_truth(name: str, seed: int) -> Truth:
     """Of the population that prompts are drawn from."""
     family = family_named(name)
     return Truth.of(family, family.prompts(np.random.default_rng([seed, 77]), POPULATION))
-
-
-def best_of_n_truth(family: PairFamily, prompts: object, sizes: np.ndarray) -> np.ndarray:
-    """Mean gold gain of best-of-N selected by the proxy, exactly."""
-    order = np.argsort(family.shape.nodes)
-    nodes, weights = family.shape.nodes[order], family.shape.weights[order]
-    mean = prompts.gold_scale * np.broadcast_to(
-        family.mean(nodes[None, :], prompts), (len(prompts.scale), len(nodes))
-    )
-    above = np.minimum(np.cumsum(weights), 1.0)
-    below = np.r_[0.0, above[:-1]]
-    chances = np.stack([above**n - below**n for n in sizes])
-    return (chances @ mean.T - weights @ mean.T).mean(axis=1)
 
 
 def run(job: Job, repeat: int) -> dict:
@@ -108,7 +97,7 @@ def run(job: Job, repeat: int) -> dict:
         return measured(hack, truth, family, about)
 
 
-def measured(hack: object, truth: Truth, family: PairFamily, prompts: object) -> dict:
+def measured(hack: object, truth: Truth, family: PairFamily | TestsFamily, prompts: object) -> dict:
     """What one data set said, beside the truth."""
     from klimit.estimate.labels.few import FewLabels
 
@@ -160,11 +149,11 @@ def _peak(hack: object, truth: Truth) -> dict:
     return found
 
 
-def _best_n(hack: object, family: PairFamily, prompts: object) -> dict:
+def _best_n(hack: object, family: PairFamily | TestsFamily, prompts: object) -> dict:
     """Whether the interval of the best N holds it."""
     found = {}
     sizes = hack.best_by_proxy.n
-    curve = best_of_n_truth(family, prompts, sizes)
+    curve = family.best_of_n(prompts, sizes)
     best, stop = int(sizes[np.argmax(curve)]), hack.stop_n
     if np.abs(curve).max() < 1e-9:
         found["n_covered"] = stop.low == 1 and not np.isfinite(stop.high)
@@ -221,7 +210,7 @@ def main(
     rounds = [  # so that every family meets every setting alike, wherever it stops
         Job(family.name, *SETTINGS[(place + turn) % len(SETTINGS)], seed, labelled)
         for turn in range(len(SETTINGS))
-        for place, family in enumerate((*DEV, *HELD_OUT))
+        for place, family in enumerate(ALL)
         for seed in seeds
         if not only or family.name in only
     ]
@@ -260,6 +249,7 @@ def page(done: dict[Job, list[dict]], command: str) -> str:
     for title, families in (
         ("Looked at while the estimator was made", DEV),
         ("Held out", HELD_OUT),
+        ("Shares of visible tests passed, judged by hidden ones", TESTS),
     ):
         names = [family.name for family in families]
         found = {name: pooled(lambda job, name=name: job.family == name) for name in names}

@@ -80,6 +80,18 @@ class PairFamily:
             gold[at] = ((tilted * mean).sum(axis=1) / total - base_gold).mean()
         return kl, proxy, gold
 
+    def best_of_n(self, prompts: Prompts, sizes: Array) -> Array:
+        """Mean gold gain of best-of-N selected by the proxy, at each N."""
+        order = np.argsort(self.shape.nodes)
+        nodes, weights = self.shape.nodes[order], self.shape.weights[order]
+        mean = prompts.gold_scale * np.broadcast_to(
+            self.mean(nodes[None, :], prompts), (len(prompts.scale), len(nodes))
+        )
+        above = np.minimum(np.cumsum(weights), 1.0)
+        below = np.r_[0.0, above[:-1]]
+        chances = np.stack([above**n - below**n for n in sizes])
+        return np.asarray((chances @ mean.T - weights @ mean.T).mean(axis=1))
+
 
 @dataclass(frozen=True)
 class Truth:

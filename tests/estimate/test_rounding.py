@@ -62,7 +62,7 @@ def test_prompts_that_all_stand_at_the_best_leave_nothing_to_round():
     assert rounded_levels(collect(np.concatenate(rewards), lengths)) is None
 
 
-@pytest.mark.parametrize(("factor", "shift"), [(3.7, 0.0), (0.1, 11.0)])
+@pytest.mark.parametrize(("factor", "shift"), [(3.7, 0.0), (0.1, 11.0), (1e-6, 1e3)])
 def test_rounding_scales_and_shifts_with_the_rewards(factor, shift):
     rng = np.random.default_rng(4)
     chances, values = shares_of_tests(rng, 60)
@@ -89,3 +89,24 @@ def test_sixteen_samples_of_tests_passed_are_trusted_to_a_nat_and_hold():
     assert np.mean(trusted) > 0.9
     assert np.mean(held) > 0.85
     assert np.abs(np.mean(off, axis=0)).max() < 0.015
+
+
+def test_gold_of_answers_that_pass_the_visible_tests_is_as_near_as_chance_allows():
+    """The proxy is visible tests passed, gold that all hidden ones are."""
+    kl, off = np.array([0.5, 1.0]), []
+    for seed in range(4):
+        rng = np.random.default_rng([9, seed])
+        chances, shares = shares_of_tests(rng, 100)
+        hidden = shares**4 * rng.uniform(0.6, 1.0, (100, 1))
+        hidden[shares == 1.0] *= 0.8
+        place = np.stack([rng.choice(31, 64, p=p) for p in chances])
+        proxy, rate = (np.take_along_axis(x, place, axis=1) for x in (shares, hidden))
+        found = klimit.hacking(
+            proxy, gold=(rng.random(rate.shape) < rate).astype(float), prompts="fixed"
+        )
+        spent = theory.frontier(chances, shares)
+        tilted = chances * np.exp(shares / np.array([spent.beta(x) for x in kl])[:, None, None])
+        tilted /= tilted.sum(axis=2, keepdims=True)
+        true = ((tilted - chances) * hidden).sum(axis=2).mean(axis=1)
+        off.append(found.gold_gain(kl).value / true - 1)
+    assert (np.sqrt(np.mean(np.square(off), axis=0)) < [0.12, 0.18]).all()

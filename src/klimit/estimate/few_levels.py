@@ -56,7 +56,7 @@ def shared_levels(values: Floats) -> Levels | None:
 
 
 def told_prompts(samples: Samples) -> Integers:
-    """The prompts that a law is told from: those with enough samples, in canonical order; 1,000 at most."""
+    """The prompts that a law is told from, in canonical order: a thousand with enough samples at most."""
     usable = np.flatnonzero(samples.counts >= FEWEST)
     return usable[np.argsort(samples.rank[usable])[:_PROMPTS]]
 

@@ -19,6 +19,10 @@ import numpy as np
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers
 
+_MORE, _PARTED = (
+    1.4,
+    30,
+)  # times the samples, and prompts, from which two mixtures tell more than one
 DEGREE = 32  # counts are thinned to so many draws; higher polynomials matter only far beyond trust
 _RATES = np.concatenate(([0.0], np.geomspace(1e-5, 0.04, 45), np.linspace(0.05, 0.5, 32)))
 RATES: Floats = np.concatenate((_RATES, 1 - _RATES[-2::-1]))
@@ -63,8 +67,8 @@ def pass_rate_bands(
 
     Notes
     -----
-    A few short prompts would lower the degree for all, and may be harder or easier than the others:
-    they are a mixture of their own.
+    Short prompts would lower the degree for all, and may be harder or easier than the others: they are
+    a mixture of their own.
     """
     found = [
         _bands_of(successes[part], counts[part], points, degree, quantile, fixed, of_rate)
@@ -95,15 +99,25 @@ def _together(parts: list[tuple[int, Bands]], prompts: int, quantile: float) -> 
         chance = (np.maximum(width - undecided, 0.0) ** 2).sum(axis=0) + errors**2 * between
         return np.asarray(np.minimum(width, undecided).sum(axis=0) + np.sqrt(chance))
 
-    low, high = middle - reach(value - low), middle + reach(high - value)
-    return Bands(middle, low, high, undecided.sum(axis=0), reach(near, 0.0))
+    down, up = value - low, high - value
+    # what reaches further up than down is no chance in large parts: rates that none shows add up
+    alike = np.where(share < 0.1, up, np.minimum(up, down))
+    above = reach(alike) + (up - alike).sum(axis=0)
+    return Bands(
+        middle, middle - reach(down), middle + above, undecided.sum(axis=0), reach(near, 0.0)
+    )
 
 
 def _alike(counts: Integers) -> Iterator[tuple[Integers, int]]:
-    """Prompts apart from a tenth that has fewer samples, then those of that tenth, and so on; degrees."""
+    """Prompts apart from those with fewer samples, then the first of these, and so on; and their degrees.
+
+    Up to a tenth may have fewer; where half have many more than that tenth, up to a half.
+    """
     left = np.arange(len(counts))
     while len(left):
-        degree = int(min(DEGREE, np.sort(counts[left])[len(left) // 10]))
+        ordered = np.minimum(np.sort(counts[left]), DEGREE)
+        tenth, half = (int(ordered[len(left) // part]) for part in (10, 2))
+        degree = half if half >= _MORE * tenth and len(left) >= _PARTED else tenth
         long = counts[left] >= degree
         yield left[long], degree
         left = left[~long]

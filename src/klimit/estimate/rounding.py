@@ -24,12 +24,13 @@ _EQUAL = 1e-9  # standard deviations
 def rounded_levels(samples: Samples) -> Levels | None:
     """The levels, if enough prompts and samples reach the best of all rewards."""
     best = samples.tops + samples.means
-    reached = best > best.max() - _EQUAL * samples.scale
+    equal = _EQUAL * samples.scale + 4 * float(np.spacing(np.abs(best).max()))
+    reached = best > best.max() - equal
     common = samples.ties[reached].sum() >= _SHARE * samples.counts.sum()
     if not common or reached.sum() < _PROMPTS * samples.prompts:
         return None
     pooled = _pool(samples)
-    new = np.diff(pooled) > _EQUAL * samples.scale
+    new = np.diff(pooled) > equal
     starts = np.concatenate(([0], np.flatnonzero(new) + 1))
     place = np.searchsorted(starts, np.arange(_LEVELS) * len(pooled) // _LEVELS, side="right") - 1
     again = place[1:][np.diff(place) == 0] + 1  # past a value as common as a whole level
