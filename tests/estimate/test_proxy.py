@@ -433,30 +433,6 @@ def test_bad_pairs_are_refused_in_one_line():
         both(np.repeat(proxy, 4, axis=1), np.concatenate([few, np.full((12, 24), np.nan)], axis=1))
 
 
-def test_bad_names_are_refused_in_one_line():
-    base = {"rm": [[0.0, 1.0]], "human": [[1.0, 0.0]]}
-    with pytest.raises(ArgumentError, match="named twice"):
-        hacking(base, proxy="rm", gold="rm")
-    with pytest.raises(ArgumentError, match="no reward 'judge'"):
-        hacking(base, proxy="rm", gold="judge")
-    with pytest.raises(ArgumentError, match="names a column"):
-        hacking([[0.0, 1.0]], gold="human")
-    with pytest.raises(ArgumentError, match="prompts must be one of"):
-        hacking(base, proxy="rm", gold="human", prompts="all")
-    with pytest.raises(ArgumentError, match="level must lie"):
-        hacking(base, proxy="rm", gold="human", level="high")
-    frame = klimit.read({"prompt": ["a", "a"], "rm": [0.5, 1.0], "gold": [0, 1]})
-    with pytest.raises(ArgumentError, match="no name of a reward"):
-        hacking(frame, gold="gold")
-    hack = both(*normal_pair(np.random.default_rng(25), prompts=10, samples=8))
-    with pytest.raises(ArgumentError, match="exactly one of them"):
-        hack.gaps()
-    with pytest.raises(ArgumentError, match="no nuisance was named"):
-        hack.nuisance(0.5)
-    with pytest.raises(ArgumentError, match="kl must be zero or more"):
-        hack.gold_gain(-1)
-
-
 def test_a_proxy_on_different_scales_is_warned_of():
     proxy, gold = normal_pair(np.random.default_rng(26), prompts=20, samples=16)
     proxy *= np.geomspace(1, 40, 20)[:, None]

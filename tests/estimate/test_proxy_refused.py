@@ -45,3 +45,28 @@ def test_where_one_budget_is_asked_for_several_are_refused_in_words():
     for ask in (hack.nuisance, team.members_needed, team.by_size, few.split):
         with pytest.raises(ArgumentError, match="one number of nats was expected"):
             ask([0.1, 0.2])
+
+
+def test_bad_names_are_refused_in_one_line():
+    base = {"rm": [[0.0, 1.0]], "human": [[1.0, 0.0]]}
+    with pytest.raises(ArgumentError, match="named twice"):
+        hacking(base, proxy="rm", gold="rm")
+    with pytest.raises(ArgumentError, match="no reward 'judge'"):
+        hacking(base, proxy="rm", gold="judge")
+    with pytest.raises(ArgumentError, match="names a column"):
+        hacking([[0.0, 1.0]], gold="human")
+    with pytest.raises(ArgumentError, match="prompts must be one of"):
+        hacking(base, proxy="rm", gold="human", prompts="all")
+    with pytest.raises(ArgumentError, match="level must lie"):
+        hacking(base, proxy="rm", gold="human", level="high")
+    frame = klimit.read({"prompt": ["a", "a"], "rm": [0.5, 1.0], "gold": [0, 1]})
+    with pytest.raises(ArgumentError, match="no name of a reward"):
+        hacking(frame, gold="gold")
+    proxy, gold = normal_pair(25)
+    hack = hacking({"rm": proxy, "human": gold}, proxy="rm", gold="human")
+    with pytest.raises(ArgumentError, match="exactly one of them"):
+        hack.gaps()
+    with pytest.raises(ArgumentError, match="no nuisance was named"):
+        hack.nuisance(0.5)
+    with pytest.raises(ArgumentError, match="kl must be zero or more"):
+        hack.gold_gain(-1)
