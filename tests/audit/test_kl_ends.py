@@ -151,3 +151,20 @@ def test_below_the_first_tilt_of_the_grid_a_limit_and_a_least_kl_are_those_of_a_
     limit, root = found[NUMBERS.index("limit")], found[NUMBERS.index("root")]
     assert_allclose(limit, abs(gain))
     assert_allclose(root, gain / 2)
+
+
+def test_the_share_of_a_limit_that_may_be_far_higher_has_the_sign_of_the_gain():
+    rng = np.random.default_rng(6)
+    base, policy = (rng.normal(shift, 1, size=(60, 32)) for shift in (0, 0.5))
+    said, limit = Estimate(1.0, 0.5, 50.0), klimit.frontier(base)
+    for found in (
+        klimit.audit(base, policy, kl=said),
+        limit.place(kl=said, gain=Estimate(0.5, 0.4, 0.6)),
+    ):
+        assert found.gain.low > 0 == found.efficiency.low
+    assert limit.place(kl=said, gain=Estimate(-0.5, -0.6, -0.4)).efficiency.high == 0
+
+
+def test_a_kl_between_certain_ends_stays_between_them():
+    found = klimit.frontier(STEPS[:, :8]).place(kl=Estimate(0.1, 0.05, 0.2, level=1.0), gain=0.5).kl
+    assert (found.low, found.high, found.level) == (0.05, 0.2, 0.95)

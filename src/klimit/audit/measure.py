@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from klimit._estimate import Estimate
 from klimit.estimate.intervals import leave_out_error, left_out_reach, quantiles
 from klimit.estimate.kernel import Floats, Grid
 
@@ -66,6 +67,12 @@ def _touch(values: Floats, grid: Grid) -> tuple[Floats, Floats]:
     least = np.where(inside, b - (a - c) ** 2 / (8 * safe), np.minimum(np.minimum(a, b), c))
     shift = np.where(inside, (a - c) / (2 * safe), np.where(a < c, -1.0, 1.0))
     return least, grid.tilts[0] * 2.0 ** ((best + shift) / grid.per_octave)
+
+
+def with_sign(gain: Estimate, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """The ends of a share of any limit, which has the sign of the gain where that is known."""
+    ends = np.where(np.asarray(gain.low) > 0, np.maximum(low, 0.0), low)
+    return ends, np.where(np.asarray(gain.high) < 0, np.minimum(high, 0.0), high)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
+from klimit.audit.measure import with_sign
 from klimit.audit.result import Audit
 from klimit.audit.spent import at_level
 from klimit.audit.wording import IMPOSSIBLE, NO_SHARE, UPPER, flat, surely_above
@@ -32,22 +33,17 @@ def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
     most = np.where(np.asarray(best.value) > 0, best.value, np.nan)
     ratio, size = np.asarray(won.value) / most, np.abs(won.value) / most
     lowest, highest = np.asarray(best.low), np.asarray(best.high)
-    with np.errstate(
-        divide="ignore", invalid="ignore"
-    ):  # a share of what may be nothing has no end
+    with np.errstate(divide="ignore", invalid="ignore"):  # of what may be nothing, without end
         away = np.where(lowest > 0, size * (most / lowest - 1), np.where(size > 0, np.inf, 0.0))
     nearer = size * np.where(np.isfinite(highest), 1 - most / highest, 1.0)  # to 0, not past it
     above, below = np.where(ratio >= 0, [away, nearer], [nearer, away])
     up = np.hypot((np.asarray(won.high) - won.value) / most, above)
     down = np.hypot((np.asarray(won.value) - won.low) / most, below)
+    low, high = with_sign(won, ratio - down, ratio + up)
     level = limit.settings.level
     note = NO_SHARE if bool(np.any(np.isnan(most))) else "" if np.all(best.trusted) else UPPER
-    trusted, note = _possible(
-        best.trusted & ~np.isnan(most), surely_above(ratio, ratio - down, 1.0), note
-    )
-    efficiency = Estimate.of(
-        ratio, ratio - down, ratio + up, level=level, trusted=trusted, note=note
-    )
+    trusted, note = _possible(best.trusted & ~np.isnan(most), surely_above(ratio, low, 1.0), note)
+    efficiency = Estimate.of(ratio, low, high, level=level, trusted=trusted, note=note)
     least = _least(limit, won)
     return Audit(
         kl=spent,

@@ -10,7 +10,7 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit.audit import wording
 from klimit.audit.case import Case
-from klimit.audit.measure import NUMBERS, Reach, numbers, reach
+from klimit.audit.measure import NUMBERS, Reach, numbers, reach, with_sign
 from klimit.audit.result import missing
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 from klimit.estimate.kernel import Floats
@@ -176,8 +176,8 @@ def _efficiency(
     reached = _with(spread.of("efficiency"), slack["efficiency"])
     value = case.gain / float(best.value)
     found = _around(value, *reached, best.level, trusted=bool(best.trusted), note=note)
-    if gain.high < 0:  # no share of any limit, however high that is
-        found = replace(found, high=min(float(found.high), 0.0))
+    low, high = with_sign(gain, found.low, found.high)
+    found = replace(found, low=float(low), high=float(high))
     if found.trusted and wording.surely_above(found.value, found.low, 1.0):
         return replace(found, trusted=False, note=wording.IMPOSSIBLE)
     return found

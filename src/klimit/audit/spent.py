@@ -173,13 +173,15 @@ def _estimate(kl: Any, level: float) -> Estimate:
 def at_level(stated: Estimate, level: float) -> Estimate:
     """An estimate whose interval was made for another coverage, as if its error were normal.
 
+    An interval that is certain (a level of 1) is one at any level.
+
     Examples
     --------
     >>> print(at_level(Estimate(1.0, 0.9, 1.1, level=0.6827), 0.9545))
     1.00 [0.80, 1.20]
     """
-    if stated.level == level:
-        return stated
+    if stated.level in (level, 1):
+        return replace(stated, level=level)
     times, value = normal(level) / normal(stated.level), np.asarray(stated.value)
     with np.errstate(invalid="ignore"):  # what has no end keeps none
         low, high = (value + times * (np.asarray(end) - value) for end in (stated.low, stated.high))
