@@ -46,7 +46,7 @@ RUNS = (
         "Partial credit up to a best value: tests passed, overlaps, scores cut off at a cap",
         "--families partial --prompts 200 --samples 8,16,64 --reps 20 --kl .1,.2,.5,1,2",
     ),
-    ("Few prompts", "--families dev --prompts 10,30 --samples 64,256 --reps 60"),
+    ("Few prompts", "--families dev --prompts 10,30 --samples 64,256 --reps 20"),
     (
         "Unequal samples per prompt, M/4 to M",
         "--families dev --prompts 100 --samples 16,64 --targets drawn --reps 40 --unequal",

@@ -273,7 +273,8 @@ def _rates(
 
     The interval is that of the mixtures which the counts allow. They read all prompts alike, so few
     samples of some hide what others show; the value is the median of their middle and two means that read
-    each prompt by itself. An end moves along where the value leaves the middle towards it.
+    each prompt by itself. Where prompts have unequal numbers of samples, an end moves along when the value
+    leaves the middle towards it.
     """
     from scipy.interpolate import PchipInterpolator
 
@@ -286,9 +287,9 @@ def _rates(
     found = these if settings.prompts == "fixed" else replace(bands(fixed=False), near=these.near)
     likely = likely_means(successes, counts, gain_of_rate, points)
     value = np.median([found.value, *likely], axis=0)
-    off = value - found.value
+    off = (value - found.value) * (counts.min() < counts.max())
     low, high = found.low + np.minimum(off, 0.0), found.high + np.maximum(off, 0.0)
-    found = replace(found, value=value, low=low, high=high)
+    found = replace(found, value=value, low=np.minimum(low, value), high=np.maximum(high, value))
     # a gain over the root of its KL hardly bends
     smooth = PchipInterpolator(np.log(points), np.stack(astuple(found)) / np.sqrt(points), axis=1)
     return RateBands(*(step * np.sqrt(kl) * smooth(np.log(kl))))
