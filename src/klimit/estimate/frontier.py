@@ -168,7 +168,9 @@ def corrected(
     levels = shared or rounded_levels(samples)
     if levels is not None:
         counts = few_levels.level_counts(samples, levels)
-        total, change = few_levels.predicted_bias(counts, levels.values, stats.grid, seed=settings.seed)
+        total, change = few_levels.predicted_bias(
+            counts, levels.values, stats.grid, seed=settings.seed
+        )
         if shared is None:  # a law of rounded rewards is one voice of three
             return combine(stats, total, change), LIGHT
         two = len(levels.values) == 2
