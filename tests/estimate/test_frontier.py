@@ -256,14 +256,44 @@ def test_an_infinite_budget_buys_the_ceiling():
 
 def test_past_trust_a_beta_gains_at_least_what_the_last_trusted_one_does():
     limit = klimit.frontier(np.random.default_rng(0).normal(size=(40, 16)))
-    edge = float(limit.beta(limit.trusted_kl).value)
-    inside, outside = limit.at(beta=1.01 * edge), limit.at(beta=[0.9 * edge, 0.3 * edge])
+    betas = np.geomspace(9.0, 0.3, 400)
+    trusted = limit.at(beta=betas).kl.trusted
+    edge = betas[trusted].min()
+    assert (trusted == (betas >= edge)).all()
+    inside, outside = limit.at(beta=edge), limit.at(beta=[0.9 * edge, 0.3 * edge])
     for name in ("kl", "gain", "jeffreys", "forward_kl", "log_partition"):
         near, far = getattr(inside, name), getattr(outside, name)
         assert near.trusted
         assert not far.trusted.any()
         assert_allclose(far.low, near.low, rtol=0.1)
         assert (far.high == math.inf).all()
+
+
+@pytest.mark.parametrize("wrong", [True, np.True_, [0.5, True], np.array([True, False])])
+def test_true_and_false_are_no_numbers(wrong):
+    limit = klimit.frontier(rewards_of("rubric"))
+    asks = [limit.gain, limit.kl, limit.beta, lambda x: limit.at(beta=x)]
+    asks += [lambda x: klimit.plan(rewards_of("rubric"), kl=x)]
+    asks += [lambda x: klimit.best_of_n(rewards_of("rubric"), n=x)]
+    asks += [lambda x: klimit.audit(rewards_of("rubric"), rewards_of("rubric"), kl=x)]
+    for ask in asks:
+        with pytest.raises(ArgumentError, match=r"True.* (was|were) (given|expected)|is no KL|KLs"):
+            ask(wrong)
+
+
+def test_a_beta_is_trusted_where_its_interval_holds_what_it_spends_though_a_bias_feeds_on_itself():
+    betas = 1 / np.sqrt(2 * np.array([0.54, 1.1, 2.1]))  # a normal law spends tilt^2 / 2
+    misses = trusted = 0
+    for seed in range(40):
+        limit = klimit.frontier(np.random.default_rng(seed).normal(size=(60, 32)))
+        at = limit.at(beta=betas)
+        for name, truth in (("kl", 0.5 / betas**2), ("gain", 1 / betas)):
+            found = getattr(at, name)
+            assert np.isfinite(found.high[found.trusted]).all()
+            misses += int((found.trusted & ((found.high < truth) | (truth < found.low))).sum())
+            trusted += int(found.trusted.sum())
+    assert trusted > 60
+    assert misses < 0.08 * trusted
 
 
 @pytest.mark.filterwarnings("error")
@@ -317,7 +347,7 @@ def test_options_that_make_no_sense_are_refused_with_the_choices(option, said):
         klimit.frontier(rewards_of("rubric"), **option)
 
 
-@pytest.mark.parametrize("beta", [1.0, 0.7])
+@pytest.mark.parametrize("beta", [1.2, 0.9])
 def test_what_an_optimum_spends_errs_for_these_very_prompts_as_their_samples_drawn_again_say(beta):
     rng = np.random.default_rng(6)
     rewards = rng.normal(size=(100, 64)) * rng.uniform(0.5, 1.5, size=(100, 1))

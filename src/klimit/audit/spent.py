@@ -12,6 +12,7 @@ from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
 from klimit.audit.runs import Part
 from klimit.audit.sides import Side
+from klimit.estimate.checks import numbers
 from klimit.estimate.intervals import normal
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers
@@ -156,7 +157,7 @@ def _estimate(kl: Any, level: float) -> Estimate:
             )
         return at_level(kl, level)
     try:
-        value = float(kl)
+        value = float(numbers("kl", kl, "numbers"))
     except (TypeError, ValueError):
         raise ArgumentError(
             f"kl={kl!r} is no KL; nats per sequence were expected: a number, an Estimate, or what "

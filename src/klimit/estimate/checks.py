@@ -30,7 +30,7 @@ def check_level(level: Any) -> None:
 
 def check_seed(seed: Any) -> None:
     """Refuse what no generator can start from."""
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ArgumentError(f"seed must be zero or a positive integer; got {safe(repr(seed))}.")
 
 
@@ -60,12 +60,21 @@ def whole(name: str, value: Any, what: str, *, least: int = 2) -> int:
 
 
 def numbers(name: str, given: Any, what: str) -> Floats:
-    """Numbers of any shape as floats."""
+    """Numbers of any shape as floats; True and False are none."""
     try:
-        return np.asarray(given, dtype=float)
+        found = np.asarray(given, dtype=float)
+        if not has_booleans(given):
+            return found
     except (TypeError, ValueError):
-        seen = safe(given, longest=40)
-        raise ArgumentError(f"{name}={seen} was given; {what} were expected.") from None
+        pass
+    raise ArgumentError(f"{name}={safe(given, longest=40)} was given; {what} were expected.")
+
+
+def has_booleans(given: Any) -> bool:
+    """Whether True or False stand where numbers do, also one among numbers."""
+    if isinstance(given, (list, tuple)):
+        return any(has_booleans(x) for x in given)
+    return np.asarray(given).dtype == bool
 
 
 def is_number(value: Any) -> bool:

@@ -13,6 +13,7 @@ from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
 from klimit._warn import warn
 from klimit.estimate.best_of_n.ranked import Ranked, ranked_pairs, ranked_samples
+from klimit.estimate.checks import has_booleans
 from klimit.estimate.inputs import beside, known_means, reward_column
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers, Samples
@@ -199,7 +200,7 @@ def sizes_asked(n: ArrayLike) -> Integers:
     except ValueError:
         asked = np.empty((), dtype=object)
     expected = "whole numbers of draws, 1 or more, were expected, such as n=[1, 4, 16]"
-    if asked.dtype.kind not in "iuf" or asked.ndim > 1:
+    if asked.dtype.kind not in "iuf" or asked.ndim > 1 or has_booleans(n):
         raise ArgumentError(f"n={safe(n)} was given; {expected}.")
     if not asked.size:
         raise ArgumentError(f"n is empty; {expected}.")

@@ -11,7 +11,7 @@ from klimit._errors import ArgumentError, DataError
 from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.estimate.best_of_n.equal_n import n_kl, n_spending, too_small
-from klimit.estimate.checks import is_number, whole
+from klimit.estimate.checks import is_number, numbers, whole
 from klimit.estimate.frontier import frontier
 from klimit.estimate.inputs import known_means, reward_column
 from klimit.estimate.plan.result import Plan
@@ -164,8 +164,8 @@ def _only_one(**options: float | None) -> tuple[str, float]:
         )
     ((name, value),) = given.items()
     try:
-        number = float(value)  # refuses text and arrays of several
-    except (TypeError, ValueError):
+        number = float(numbers(name, value, "numbers"))  # refuses arrays of several
+    except (TypeError, ValueError):  # and an ArgumentError is one
         number = math.nan
     fine = math.isfinite(number) and number > 0
     if not fine or (name == "n" and (number < 2 or number != int(number))):
