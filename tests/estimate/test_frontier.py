@@ -275,9 +275,10 @@ def test_true_and_false_are_no_numbers(wrong):
     asks = [limit.gain, limit.kl, limit.beta, lambda x: limit.at(beta=x)]
     asks += [lambda x: klimit.plan(rewards_of("rubric"), kl=x)]
     asks += [lambda x: klimit.best_of_n(rewards_of("rubric"), n=x)]
-    asks += [lambda x: klimit.audit(rewards_of("rubric"), rewards_of("rubric"), kl=x)]
+    if np.ndim(wrong) == 0:  # several are refused there because one policy has one KL
+        asks += [lambda x: klimit.audit(rewards_of("rubric"), rewards_of("rubric"), kl=x)]
     for ask in asks:
-        with pytest.raises(ArgumentError, match=r"True.* (was|were) (given|expected)|is no KL|KLs"):
+        with pytest.raises(ArgumentError, match=r"True.* (was|were) (given|expected)|is no KL"):
             ask(wrong)
 
 

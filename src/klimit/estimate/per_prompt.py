@@ -39,7 +39,7 @@ from klimit.estimate.pass_rates import Bands as RateBands
 from klimit.estimate.pass_rates import gain_of_rate, pass_rate_bands
 from klimit.estimate.rates_by_prompt import likely_means
 from klimit.estimate.result import Frontier, Settings
-from klimit.estimate.samples import Block, Integers, Samples
+from klimit.estimate.samples import Block, Integers, Samples, nearly_all
 from klimit.estimate.shape import PredictedBias, log_mean, predicted_bias
 from klimit.estimate.statistics import FEWEST, GROUPS, by_group, correctable, deal, slices
 
@@ -273,8 +273,8 @@ def _rates(
 
     The interval is that of the mixtures which the counts allow. They read all prompts alike, so few
     samples of some hide what others show; the value is the median of their middle and two means that read
-    each prompt by itself. Where prompts have unequal numbers of samples, an end moves along when the value
-    leaves the middle towards it.
+    each prompt by itself. Where more than one prompt in twenty has fewer samples than others, an end moves
+    along when the value leaves the middle towards it.
     """
     from scipy.interpolate import PchipInterpolator
 
@@ -287,7 +287,7 @@ def _rates(
     found = these if settings.prompts == "fixed" else replace(bands(fixed=False), near=these.near)
     likely = likely_means(successes, counts, gain_of_rate, points)
     value = np.median([found.value, *likely], axis=0)
-    off = (value - found.value) * (counts.min() < counts.max())
+    off = (value - found.value) * (nearly_all(counts) < counts.max())
     low, high = found.low + np.minimum(off, 0.0), found.high + np.maximum(off, 0.0)
     found = replace(found, value=value, low=np.minimum(low, value), high=np.maximum(high, value))
     # a gain over the root of its KL hardly bends
