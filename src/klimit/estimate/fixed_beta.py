@@ -58,10 +58,14 @@ def optimum(limit: Frontier, beta: ArrayLike) -> Tilted:
         )
     tilt = 1 / coefficient
     point = limit.curve.at_tilt(tilt)
-    spent, last = _spent_at_most(limit, point)
+    spent = _spent_at_most(limit, point)
     trusted = spent <= limit.trusted_kl
     note = "" if bool(np.all(trusted)) else beyond(limit.trusted_kl)
-    # the last tilt that is trusted bounds those beyond it
+    # a bias is low, so the tilt at the frontier's own end of trust bounds those beyond it from below
+    last = 0.0
+    if limit.members is not None and limit.trusted_kl > 0:
+        last = float(limit.curve.at_kl(limit.trusted_kl).tilt)
+        last = min(last, float(limit.members.grid.tilts[-1]))
     edge = limit.curve.at_tilt(np.array(last))
     known = {"kl": edge.kl, "gain": edge.gain, "log_partition": edge.log_partition,
              "jeffreys": edge.gain * last}  # fmt: skip
@@ -72,7 +76,7 @@ def optimum(limit: Frontier, beta: ArrayLike) -> Tilted:
         down, up = (x[:-1].reshape(value.shape) for x in limits[name])
         up = np.hypot(up, further[name])
         floor = np.minimum(known[name] - limits[name][0][-1], value)
-        low = np.maximum(np.where(trusted, value - down, floor), 0.0)
+        low = np.maximum(np.where(tilt <= last, value - down, floor), 0.0)
         high = np.where(trusted, value + up, np.inf)
         return Estimate.of(value, low, high, level=limit.settings.level, trusted=trusted, note=note)
 
@@ -87,13 +91,13 @@ def optimum(limit: Frontier, beta: ArrayLike) -> Tilted:
     )
 
 
-def _spent_at_most(limit: Frontier, point: Point) -> tuple[Floats, float]:
-    """KL as far as a bias of beta allows, inf past trust; and the last tilt at which that is trusted."""
+def _spent_at_most(limit: Frontier, point: Point) -> Floats:
+    """KL as far as a bias of beta allows, inf past trust."""
     members, bands = limit.members, limit.bands
     if members is None or not np.isfinite(limit.trusted_kl):
-        return point.kl, 0.0 if members is None else float(members.grid.tilts[-1])
+        return point.kl
     if limit.trusted_kl <= 0:
-        return np.full(point.kl.shape, np.inf), 0.0
+        return np.full(point.kl.shape, np.inf)
     kl = np.append(bands.kl[bands.kl < limit.trusted_kl], limit.trusted_kl)
     steep = np.minimum(limit.curve.at_kl(kl).tilt, members.grid.tilts[-1])
     uncorrected = front(members.plugin, members.grid, kl).tilt
@@ -101,8 +105,7 @@ def _spent_at_most(limit: Frontier, point: Point) -> tuple[Floats, float]:
     tilt = np.log(np.maximum.accumulate(steep * np.exp(-_unsure(limit) * gap)))
     asked = np.log(np.maximum(point.tilt, 1e-300))
     spent = np.exp(np.interp(asked, tilt, np.log(kl)) + 2 * np.minimum(asked - tilt[0], 0.0))
-    spent = np.where(asked > tilt[-1], np.inf, np.maximum(spent, point.kl))
-    return spent, float(np.exp(tilt[-1]))
+    return np.where(asked > tilt[-1], np.inf, np.maximum(spent, point.kl))
 
 
 def _unsure(limit: Frontier) -> float:
