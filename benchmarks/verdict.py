@@ -132,7 +132,9 @@ def _errors(points: Sequence[Point]) -> list[Line]:
             lines.append(_at_most(f"worst family {zone}, saturated too", found, WORST[zone], name))
         if cells:  # families differ in how far any estimate could get
             text = f"error over the noise floor {zone}"
-            lines.append(Line(text, score.geometric(p.rmse / p.floor for p in cells), "stated"))
+            lines.append(
+                Line(text, score.geometric(p.rmse / p.floor for p in cells if p.floor), "stated")
+            )
     off = [p for p in points if not _on_grid(p.config)]
     if off:
         excess = score.geometric(p.rmse / p.floor for p in off)
