@@ -21,7 +21,7 @@ CHANCES = (np.arange(60) + 0.5) / 60  # of passing a test
 
 @dataclass(frozen=True)
 class Prompts:
-    """Tables of prompts, (prompts, MOST + 1): shares passed, their chances, mean gold at each; scales."""
+    """Tables of prompts, (prompts, MOST + 1): shares passed, their chances, and mean gold at each."""
 
     shares: Array
     chances: Array
