@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
-from klimit.rollouts.steps import called, number
+from klimit.rollouts.steps import called, is_base, number
 from klimit.rollouts.words import listing
 
 if TYPE_CHECKING:
     from klimit.rollouts import Rollouts
-
-_BASE = re.compile(
-    r"(base|ref|reference|initial|init|pretrained|sft|untrained|start)([-_ ]?(model|policy))?"
-    r"|(step|checkpoint|ckpt|iter|iteration|global_step)[-_ ]?0+",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -85,7 +78,7 @@ def one_model(base: Any) -> None:
 def is_run(base: Any) -> bool:
     """Whether one dump holds a base and what was trained from it: several steps, or one base by name."""
     policies = _known(getattr(base, "policies", ()))
-    bases = [one for one in policies if _BASE.fullmatch(str(one))]
+    bases = [one for one in policies if is_base(str(one))]
     return len(getattr(base, "steps", ())) > 1 or (len(bases) == 1 and len(policies) > 1)
 
 
@@ -98,7 +91,7 @@ def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
         Where nothing in the dump is the base.
     """
     known = [str(one) for one in _known(run.policies)]
-    bases = [one for one in known if _BASE.fullmatch(one)]
+    bases = [one for one in known if is_base(one)]
     if len(bases) == 1 and len(known) > 1:
         base = run.filter(policy=bases[0])
         others = run.filter(policy=[one for one in known if one != bases[0]])

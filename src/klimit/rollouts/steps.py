@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 _DIGITS = re.compile(r"([0-9]+)")
 _NUMBERED = re.compile(r"[^0-9]*([0-9]+)([._-][^0-9]*)?")
 _PLAIN = re.compile(r"[+-]?[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?", re.IGNORECASE)
 _LAST = ("final", "last")
+_BASE = re.compile(
+    r"(base|ref|reference|initial|init|pretrained|sft|untrained|start)([-_ ]?(model|policy))?"
+    r"|(step|checkpoint|ckpt|iter|iteration|global_step)[-_ ]?0+",
+    re.IGNORECASE,
+)
 _IN_PATH = re.compile(
     r"(?<![a-z])(?:step|checkpoint|ckpt|iteration)s?[ _=.-]?([0-9]{1,18})(?![a-z0-9])"
     r"|_([0-9]{1,18})_[0-9a-f]{20}\.table\.json$",  # as trackers name their tables
@@ -63,6 +70,17 @@ def called(step: Any) -> str:
     return str(step) if "step" in str(step).lower() else f"step {step}"
 
 
+def is_base(name: str) -> bool:
+    """Whether a policy, a file or a folder of this name holds what training starts from.
+
+    Examples
+    --------
+    >>> is_base("base"), is_base("ref_policy"), is_base("step_0"), is_base("database")
+    (True, True, True, False)
+    """
+    return _BASE.fullmatch(name) is not None
+
+
 def _place(text: str) -> tuple[Any, ...]:
     parts: list[Any] = _DIGITS.split(text)
     for at in range(1, len(parts), 2):  # by length first: as numbers compare, however long they are
@@ -76,13 +94,29 @@ def _place(text: str) -> tuple[Any, ...]:
 def in_paths(paths: Iterable[str]) -> dict[str, int | None]:
     """The step that each path names, None where it names none; empty where they do not differ.
 
+    What lies beside numbered steps and is called base is step 0.
+
     Examples
     --------
     >>> in_paths(["run/step_20/a.jsonl", "run/step_100/a.jsonl"])
     {'run/step_20/a.jsonl': 20, 'run/step_100/a.jsonl': 100}
+    >>> in_paths(["run/base.jsonl", "run/checkpoint-100.jsonl"])
+    {'run/base.jsonl': 0, 'run/checkpoint-100.jsonl': 100}
     >>> in_paths(["step_20/a.jsonl", "step_20/b.jsonl"])
     {}
     """
-    found = {path: ["".join(groups) for groups in _IN_PATH.findall(path)] for path in paths}
-    steps = {path: int(numbers[-1]) if numbers else None for path, numbers in found.items()}
-    return steps if len(set(steps.values())) > 1 else {}
+    parts = {path: Path(path).parts for path in paths}
+    shared = len(list(itertools.takewhile(_alike, zip(*parts.values(), strict=False))))
+    own = {path: parts[shared:] for path, parts in parts.items()}
+    found = {path: _IN_PATH.findall("/".join(names)) for path, names in own.items()}
+    steps = {path: int("".join(tail[-1])) if tail else None for path, tail in found.items()}
+    if len(set(steps.values())) < 2:
+        return {}
+    if 0 not in steps.values():
+        bases = [path for path in own if any(is_base(name.split(".")[0]) for name in own[path])]
+        steps |= {path: 0 for path in bases if steps[path] is None}
+    return steps
+
+
+def _alike(names: tuple[str, ...]) -> bool:
+    return len(set(names)) == 1

@@ -142,6 +142,19 @@ def test_steps_that_only_the_names_of_files_tell_are_not_pooled(name, jsonl, tmp
     assert read(paths[1]).steps == ()  # one file is one step, whatever its name
 
 
+@pytest.mark.parametrize("base", ["base.jsonl", "base/rank_0.jsonl", "ref_policy.jsonl"])
+def test_what_is_called_base_beside_numbered_steps_is_step_0(base, jsonl, tmp_path):
+    for name in (base, "checkpoint-100.jsonl"):
+        jsonl([{"prompt": "a", "rm": 0.0}], name)
+    assert read(tmp_path).steps == (0, 100)
+
+
+def test_no_file_is_step_0_for_the_folder_that_holds_them_all(jsonl, tmp_path):
+    for name in ("base/final.jsonl", "base/checkpoint-100.jsonl"):
+        jsonl([{"prompt": "a", "rm": 0.0}], name)
+    assert read(tmp_path).steps == (100, None)
+
+
 def test_tables_of_a_tracker_tell_their_steps(tmp_path):
     for step in (0, 10):
         table = {"columns": ["prompt", "score"], "data": [["a", 0.0], ["a", 1.0 + step]]}
