@@ -15,6 +15,7 @@ from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.guard import reading
 from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
 from klimit.rollouts.layout import PER_TOKEN, Layout
+from klimit.rollouts.numbered import numbered
 from klimit.rollouts.refusals import check_key, check_rewards
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.sources import run_config
@@ -50,6 +51,10 @@ def rollouts_of(
         }
         if not dump.read_as:
             tables = _with_steps(tables)
+            tables = {
+                name: replace(scan, lazy=numbered(scan.lazy, asked))
+                for name, scan in tables.items()
+            }
         total = _total(tables, dump, weights, named=reward is not None)
         stated = _common([scan.metadata for scan in tables.values()])
         if dump.functions:
