@@ -109,6 +109,19 @@ def test_the_table_has_a_row_per_prompt_whose_parts_add_up(report):
     assert frame["policy_gain"].mean() == pytest.approx(found.audits[0].gain.value, rel=1e-3)
 
 
+@pytest.mark.parametrize("dump", [list, json.dumps], ids=["turns", "text"])
+def test_a_conversation_is_called_by_what_was_asked_last(dump):
+    texts = [f"What is {i} + {i}?" for i in range(20) for _ in range(16)]
+    chats = [
+        [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text}]
+        for text in texts
+    ]
+    chatty = rows().frame().drop("prompt_id").with_columns(prompt=pl.Series(map(dump, chats)))
+    table = data(klimit.report(klimit.read(chatty)).html)["prompts"]
+    assert {row[0] for row in table["rows"]} == set(texts)
+    assert table["texts"] == [None] * 20
+
+
 def test_the_best_of_n_that_is_shown_is_no_worse_than_the_draw_beside_it(report):
     texts = data(report.html)["texts"]
     assert len(texts["rows"]) == texts["total"] == 20

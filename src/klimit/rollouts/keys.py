@@ -101,7 +101,8 @@ def key_text(name: str, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.Struct):
         return pl.when(column.is_not_null()).then(column.struct.json_encode())
     if isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct):  # messages
-        return column.list.eval(pl.element().struct.json_encode()).list.join(",")
+        turns = column.list.eval(pl.element().struct.json_encode()).list.join(",")
+        return pl.when(turns != "").then(pl.format("[{}]", turns)).otherwise(turns)
     if isinstance(dtype, pl.List):
         return column.cast(pl.List(pl.String)).list.join("\x1f")
     return column.cast(pl.String)

@@ -231,7 +231,7 @@ def _wasted(audit: Audit) -> str:
 
 def _name(prompt: str) -> str:
     """An id, or the beginning of a prompt between quotes."""
-    name = safe(prompt, longest=30)
+    name = safe(words.asked(prompt), longest=30)
     return f'"{name}"' if " " in name else name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import textwrap
 from collections.abc import Sequence
@@ -223,3 +224,23 @@ def both(names: Sequence[str], longest: int = 40) -> tuple[str, str]:
 def footnotes(lines: Sequence[str]) -> str:
     """Notes under a result; empty where there are none."""
     return "\n".join(paragraph(line, lead="note: ") for line in lines)
+
+
+def asked(prompt: str) -> str:
+    """What a prompt is called: its id, or the last turn of a conversation that is its own id.
+
+    Examples
+    --------
+    >>> asked('[{"role":"system","content":"Be kind."},{"role":"user","content":"2 + 2?"}]')
+    '2 + 2?'
+    >>> asked("gsm8k-17")
+    'gsm8k-17'
+    """
+    if not prompt.startswith('[{"'):
+        return prompt
+    try:
+        last = json.loads(prompt)[-1]
+    except ValueError:
+        return prompt
+    said = last.get("content", last.get("value"))
+    return said if isinstance(said, str) and said.strip() else prompt

@@ -1,5 +1,7 @@
 """A row per sample, a row per prompt, and plain arrays."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
@@ -84,6 +86,12 @@ def test_lists_that_hold_a_prompt_per_sample_are_not_pooled(jsonl, as_dict):
     base = read(jsonl([line, {**line, "prompt": ["b", "b", "c"]}]))
     assert as_dict(base, "acc") == {"a": [1.0, 0.0], "b": [1.0, 1.0, 0.0], "c": [1.0]}
     assert base.frame()["prompt"].to_list() == ["a", "a", "b", "b", "b", "c"]
+
+
+def test_the_id_of_a_conversation_is_its_json():
+    chat = [{"role": "user", "content": "why?"}, {"role": "user", "content": "so?"}]
+    (found,) = read({"prompt": [chat, chat], "rm": [0.5, 1.0]}).ids
+    assert json.loads(found) == chat
 
 
 def test_messages_are_one_prompt():

@@ -10,6 +10,7 @@ import numpy as np
 from klimit._text import safe
 from klimit.estimate.prompt_lists import NEARLY, at_top
 from klimit.view.report.cleaning import cut, words_of
+from klimit.view.words import asked
 
 if TYPE_CHECKING:
     import polars as pl
@@ -122,7 +123,9 @@ def _snippets(base: Any, ids: Any, places: list[int]) -> list[str | None]:
     for place, whole in zip(places, lines, strict=True):
         line = f"...{whole[shared:]}" if shared else whole
         line = line if len(line) <= SNIPPET else f"{line[: SNIPPET - 3]}..."
-        found.append(line if line and not str(ids[place]).startswith(line[:20]) else None)
+        name = str(ids[place])
+        told = asked(name) != name or name.startswith(line[:20])
+        found.append(None if told else line)
     return found
 
 
@@ -142,7 +145,7 @@ def _shared_start(lines: list[str]) -> int:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
-        return cut(value, LONGEST_ID).replace("\n", " ")
+        return cut(asked(value), LONGEST_ID).replace("\n", " ")
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     return value
