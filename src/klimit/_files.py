@@ -12,6 +12,9 @@ from typing import IO
 from klimit._errors import DataError
 from klimit._text import safe
 
+unfinished: list[Path] = []
+"""Files that are being written, for who ends the program in between."""
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
@@ -24,20 +27,26 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """
     part: Path | None = None
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe would be gone
+            raise DataError(f"{safe(path, longest=200)} is no regular file; name another.")
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         part = Path(name)
+        unfinished.append(part)
         with os.fdopen(handle, "wb") as file:
             part.chmod(0o666 & ~_umask())  # mkstemp gives the file to its owner alone
             yield file
         os.replace(part, path)
-    except OSError as problem:
-        why = safe(problem.strerror or problem, longest=200).lower()
+    except Exception as problem:
+        if not isinstance(problem, OSError) and type(problem).__module__ != "polars.exceptions":
+            raise
+        why = safe(getattr(problem, "strerror", None) or problem, longest=200).lower()
         raise DataError(
             f"{safe(path, longest=200)} cannot be written: {why}. Name a file in a folder that is yours."
         ) from None
     finally:
         if part is not None:
             part.unlink(missing_ok=True)
+            unfinished.remove(part)
 
 
 def _umask() -> int:

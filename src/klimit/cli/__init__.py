@@ -7,8 +7,11 @@ An error is one line on stderr, and then nothing has been written.
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import NoReturn
 
+from klimit._files import unfinished
 from klimit.cli.audit import audit
 from klimit.cli.best_of_n import best_of_n
 from klimit.cli.choose import choose
@@ -48,7 +51,22 @@ for command in (
 
 def main() -> NoReturn:
     """Run the program with the arguments of the shell; this is the console script."""
+    for name in ("SIGTERM", "SIGHUP"):  # not every system has both
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores it
+            signal.signal(number, _end)
     program.main(prog_name="klimit")
+
+
+def _end(number: int, _frame: object) -> None:
+    """Take away what is half written, and end as the signal ends a program.
+
+    An exception would do it too, but for one that is raised while Python clears up: that is lost.
+    """
+    for part in unfinished:
+        part.unlink(missing_ok=True)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 __all__ = ["main", "program"]

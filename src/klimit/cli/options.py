@@ -111,8 +111,11 @@ class Target(_ParamType):
         if path.suffix.lower() not in self.suffixes:
             ends = f"{', '.join(self.suffixes[:-1])} or {self.suffixes[-1]}"
             self.fail(f"{given} was given; name a file that ends in {ends}", param, ctx)
-        if path.is_dir() or not path.parent.is_dir():
-            what = "a folder" if path.is_dir() else "a file in a folder that does not exist"
+        irregular = path.exists() and not path.is_file()
+        if irregular or not path.parent.is_dir():
+            what = "a file in a folder that does not exist"
+            if irregular:
+                what = "a folder" if path.is_dir() else "no regular file"
             self.fail(f"{given} is {what}; name a file in a folder that exists", param, ctx)
         return path
 

@@ -49,7 +49,10 @@ class Program(click.Group):
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         """Run a command and exit."""
-        for stream in (sys.stdout, sys.stderr):
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:  # closed by who started this: nobody reads it
+                setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+            stream = getattr(sys, name)
             if hasattr(
                 stream, "reconfigure"
             ):  # a terminal that cannot show a letter shows its code
@@ -58,8 +61,11 @@ class Program(click.Group):
         extra["obj"] = list(
             sys.argv[1:] if args is None else args
         )  # as typed, for reports to repeat
-        with one_line_warnings():
-            code = self._code(args, *rest, **extra)
+        try:
+            with one_line_warnings():
+                code = self._code(args, *rest, **extra)
+        except KeyboardInterrupt:  # polars raises one of its own, and then Python the other
+            code = 130
         sys.exit(code)
 
     def _code(self, args: Sequence[str] | None, *rest: Any, **extra: Any) -> int:

@@ -65,7 +65,7 @@ def fail(what: object, error: BaseException) -> NoReturn:
         raise DataError(f"{name} is not there any more; it was when reading began.") from None
     if isinstance(error, RecursionError):
         raise DataError(f"{name} is nested too deeply; flat records were expected.") from None
-    if isinstance(error, (MemoryError, OverflowError)):
+    if isinstance(error, MemoryError):
         raise DataError(f"{name} needs more memory than there is; read a part of it.") from None
     if "utf-8" in reason.lower():
         raise Unreadable(

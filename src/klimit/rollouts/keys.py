@@ -92,12 +92,8 @@ def key_text(name: str, dtype: pl.DataType) -> pl.Expr:
         return column.bin.encode("hex")
     if dtype.is_float():  # whole numbers that became floats beside missing ones
         column = column.fill_nan(None)
-        whole = column == column.round()
-        return (
-            pl.when(whole)
-            .then(column.cast(pl.Int64, strict=False).cast(pl.String))
-            .otherwise(column.cast(pl.String))
-        )
+        whole = pl.when(column == column.round()).then(column.cast(pl.Int64, strict=False))
+        return pl.coalesce(whole.cast(pl.String), column.cast(pl.String))  # some are past 64 bits
     if isinstance(dtype, pl.Struct):
         return pl.when(column.is_not_null()).then(column.struct.json_encode())
     if isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct):  # messages
@@ -127,7 +123,9 @@ def the_key(core: pl.DataFrame, layout: Layout, *, source: str) -> pl.Series:
     keys = [core[KEY.format(at)] for at in range(sum(name[:5] == KEY[:5] for name in core.columns))]
     found = [groups(key) for key in keys]
     name = listing(layout.keys)
-    if not len(found[0]) and len(keys[0]):
+    blank = [keys[0][int(at)] for at in found[0].first[:2]] == [""]
+    named = layout.kind == "given"  # who names a key may mean an empty prompt by it
+    if (not len(found[0]) or (blank and not named)) and len(keys[0]):
         raise DataError(
             f"{source}: prompt key {name} is empty in every row; name another with prompt=."
         )

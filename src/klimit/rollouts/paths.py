@@ -54,6 +54,21 @@ def files(source: str | os.PathLike[str]) -> list[Path]:
     return _once(found)
 
 
+def once_each(found: Iterable[Path]) -> list[Path]:
+    """The files, of which none is there again by a link: its samples would count twice.
+
+    A file that is there by its own name goes by it, since names may tell the step.
+    """
+    names: dict[Path, Path] = {}
+    for path in sorted(found, key=_links):
+        names.setdefault(path.resolve(), path)
+    return list(names.values())
+
+
+def _links(path: Path) -> int:
+    return sum(part.is_symlink() for part in (path, *path.parents))
+
+
 def _in_folder(folder: Path) -> list[Path]:
     found = []
     for path in sorted(folder.rglob("*")):
@@ -92,6 +107,13 @@ def _stem(path: Path) -> str:
 
 
 def _missing(path: Path) -> DataError:
+    for part in (path, *path.parents):
+        if part.is_symlink() and not part.exists():
+            return DataError(
+                f"{safe(part, longest=200)} is a link that leads nowhere; mend it, or name the file itself."
+            )
+        if part.is_file():
+            return DataError(f"no file {safe(path, longest=200)}: {safe(part.name)} is no folder.")
     folder = path.parent
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent

@@ -16,7 +16,7 @@ from klimit.rollouts.build import rollouts_of
 from klimit.rollouts.formats import CAREFUL, scan_file
 from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.guard import Unreadable
-from klimit.rollouts.paths import files
+from klimit.rollouts.paths import files, once_each
 from klimit.rollouts.rollouts import Rollouts
 
 Names = str | Sequence[str] | None
@@ -91,7 +91,7 @@ def with_care(
         in_memory = _in_memory(source, keys)
         if in_memory is not None:
             return use(in_memory)
-        paths = [path for one in _paths(source) for path in files(one)]
+        paths = once_each(path for one in _paths(source) for path in files(one))
     except Unreadable as error:
         raise DataError(str(error)) from None
     for care in range(CAREFUL):

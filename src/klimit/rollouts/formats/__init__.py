@@ -94,6 +94,11 @@ def scan_file(path: Path, *, care: int = 0, keys: tuple[str, ...] = ()) -> Scan:
     refused.check(path, head)
     if not head.strip():
         raise DataError(f"{safe(path, longest=200)} is empty; rollouts were expected.")
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise DataError(
+            f"{safe(path, longest=200)} is UTF-16; UTF-8 was expected. "
+            "Convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW."
+        )
     found = _by_content(head) or by_suffix(path)
     if found is None:
         known = ", ".join(word for one in FORMATS for word in one.suffixes)

@@ -9,8 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from klimit._errors import DataError
-from klimit._text import safe
 from klimit.rollouts import names
 from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.formats.streams import opening
@@ -20,6 +18,8 @@ if TYPE_CHECKING:
 
 _SMALL = 64 << 20  # bytes; up to here every row decides on the types
 _SAMPLE = 20_000  # rows; above, these
+
+_FLAGS = {"true": True, "false": False}  # another word, below the rows looked at, is an error
 
 _KEYS = {"plain": r"^(0|-?[1-9]\d{0,17})$", "missing": r"^(0|-?[1-9]\d{0,14})\.0$"}
 """Keys that may be numbers: whole ones, also as pandas writes them beside missing ones."""
@@ -34,11 +34,6 @@ def scan(path: Path, care: int = 0, keys: tuple[str, ...] = ()) -> Scan:
     import polars as pl
 
     head = opening(path)
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(
-            f"{safe(path, longest=200)} is UTF-16; UTF-8 was expected. "
-            "Convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW."
-        )
     raw = pl.scan_csv(path, infer_schema=False, separator=_separator(head), glob=False)
     some = raw if care or path.stat().st_size <= _SMALL else raw.head(_SAMPLE)
     columns = raw.collect_schema().names()
@@ -88,7 +83,7 @@ def _typed(name: str, seen: dict[str, int]) -> pl.Expr:
     if seen["lists"] == values > 0:  # one entry per sample
         return text.str.json_decode(pl.List(pl.Float64)).alias(name)
     if seen["booleans"] == values > 0:
-        return (text.str.to_lowercase() == "true").alias(name)
+        return text.str.to_lowercase().replace_strict(_FLAGS, return_dtype=pl.Boolean).alias(name)
     if seen["numbers"] < values or seen["padded"]:
         return pl.col(name)
     if seen["whole"] == values > 0:  # a number too long for 64 bits is an id

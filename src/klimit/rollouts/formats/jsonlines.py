@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from klimit.rollouts.formats.streams import lines, packed
 from klimit.rollouts.records import from_columns, from_records
 from klimit.rollouts.sources import inspect_log, recognise
 from klimit.rollouts.sources.source import Source
+from klimit.rollouts.words import quoted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,13 +53,26 @@ def _is_lines(path: Path) -> bool:
     if first[:1] == b"[":
         return False
     try:
-        record = json.loads(first)
+        record = json.loads(first, object_pairs_hook=partial(_each_once, path))
     except ValueError:  # a broken line, or the first one of an indented document
         return ".json" not in [part.lower() for part in path.suffixes] and first != b"{"
     if not isinstance(record, dict):
         return True
     columns = all(isinstance(value, list) for value in record.values())
     return bool(more) or not (columns or _is_log(record))
+
+
+def _each_once(path: Path, entries: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The dict of these entries; of one name twice, parsers differ in which of the two they keep."""
+    found: dict[str, Any] = {}
+    for name, value in entries:
+        if name in found:
+            raise DataError(
+                f"{safe(path, longest=200)}: the first record has {quoted(name)} twice, and which of the two "
+                "counts is open. Rename or remove one of them."
+            )
+        found[name] = value
+    return found
 
 
 def _sampled(path: Path) -> pl.Schema | None:
@@ -124,10 +139,10 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
                     f'{{"prompt": ..., "reward": ...}} was expected; got {safe(text, longest=40)}.'
                 )
             yield record
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = (
-            getattr(error, "msg", None) or getattr(error, "reason", None) or "nested too deeply"
-        )
+    except (ValueError, RecursionError) as error:
+        deep = isinstance(error, RecursionError)
+        other = "nested too deeply" if deep else "a number of thousands of digits"
+        reason = getattr(error, "msg", None) or getattr(error, "reason", None) or other
         raise DataError(
             f"{safe(path, longest=200)}, line {number}: broken JSON ({reason}). "
             "Mend or remove that line; if it is the last one, the file was cut short."
@@ -156,9 +171,10 @@ def _document(path: Path) -> Scan:
             f"{safe(path, longest=200)}, line {error.lineno}, column {error.colno}: "
             f"broken JSON ({error.msg}). Mend the file; one record per line (.jsonl) is safer."
         ) from None
-    except (UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise DataError(
-            f"{safe(path, longest=200)} is no readable JSON: not UTF-8, or nested too deeply."
+            f"{safe(path, longest=200)} is no readable JSON: not UTF-8, nested too deeply, or with "
+            "numbers of thousands of digits."
         ) from None
     if isinstance(found, dict) and _is_log(found):
         rows = inspect_log.samples(found["samples"], found)
