@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import klimit
-from klimit import ArgumentError, DataError
+from klimit import ArgumentError, DataError, select
 from klimit.estimate.labels import few_labels
 from klimit.estimate.labels.choosing import choose
 from klimit.estimate.labels.tilting import Rows, tilting
@@ -231,3 +231,18 @@ def test_labels_that_follow_the_proxy_are_told_and_labels_at_random_are_not():
     at_random = np.random.default_rng(0).random(gold.shape) < 0.2
     flat = np.round(proxy)  # ties are no ranks of their own
     assert "scores" not in str(klimit.hacking(flat, gold=np.where(at_random, gold, np.nan)))
+
+
+@pytest.mark.parametrize("asked", [
+    lambda proxy, gold: klimit.hacking(proxy, gold=gold),
+    lambda proxy, gold: select.compare(proxy, gold=gold),
+    lambda proxy, gold: klimit.best_of_n(proxy, judge=gold, n=[4]),
+    lambda proxy, gold: klimit.ensemble({"a": proxy, "b": proxy**3, "human": gold}, gold="human"),
+], ids=["hacking", "choose", "best-of-n", "ensemble"])  # fmt: skip
+def test_a_few_answers_without_gold_are_told_where_they_are_those_that_the_proxy_likes(asked):
+    proxy, gold = pair(5, prompts=30, samples=16)
+    with pytest.warns(klimit.DataWarning, match="scores low"):
+        found = asked(proxy, np.where(proxy > np.quantile(proxy, 0.94), np.nan, gold))
+    assert "intervals hold only for labels at random" in " ".join(str(found).split())
+    at_random = np.random.default_rng(0).random(gold.shape) < 0.06
+    assert "scores low" not in str(asked(proxy, np.where(at_random, np.nan, gold)))

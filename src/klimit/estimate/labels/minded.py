@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from klimit.estimate.labels.reading import Known
+    from klimit.estimate.samples import Integers
 
 _FAR = 5.0  # standard errors that labels at random never lie off
 
@@ -62,6 +63,26 @@ def minding(known: Known) -> Known:
     for line in known.minded:
         warn(line)
     return known
+
+
+def lacking(proxy: Floats, gold: Floats, lengths: Integers, names: tuple[str, str]) -> str:
+    """What to say, and is warned of, where the samples that lack gold lie at one end of the proxy.
+
+    Parameters
+    ----------
+    proxy, gold : (samples,) prompt after prompt, NaN where missing
+    lengths : (prompts,) samples of each
+    """
+    scored = ~np.isnan(proxy)
+    known = ~np.isnan(gold[scored])
+    if known.all() or not known.any():
+        return ""
+    prompt = np.repeat(np.arange(len(lengths)), lengths)[scored]
+    number = np.bincount(prompt)
+    said = follows(Rows.of(proxy[scored], number[number > 0]), known, names)
+    if said:
+        warn(said)
+    return said
 
 
 def follows(rows: Rows, labelled: NDArray[np.bool_], names: tuple[str, str]) -> str:
