@@ -16,7 +16,7 @@ from klimit.estimate.best_of_n.ranked import Ranked, ranked_pairs, ranked_sample
 from klimit.estimate.checks import has_booleans
 from klimit.estimate.inputs import beside, known_means, reward_column
 from klimit.estimate.kernel import Floats
-from klimit.estimate.labels.minded import lacking
+from klimit.estimate.missing import lacking
 from klimit.estimate.samples import Integers, Samples
 from klimit.rollouts.words import counted
 

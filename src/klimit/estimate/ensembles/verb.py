@@ -19,7 +19,7 @@ from klimit.estimate.ensembles.panel import Panel, panel
 from klimit.estimate.ensembles.result import Ensemble
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.labels.entry import LEAST, LEAST_PROMPTS, known_of_few
-from klimit.estimate.labels.minded import lacking
+from klimit.estimate.missing import lacking
 from klimit.estimate.result import Settings
 from klimit.rollouts.words import counted
 

@@ -53,7 +53,10 @@ def choose(
     size = np.abs(coefficient) * spread * free
     left, gains = free.astype(bool), coefficient > 0
     # where one side has all its labels the other pairs up: no label stands for what is never asked for
-    either = np.stack([rows.sum(1.0 * (left & side)) for side in (gains, ~gains)]).min(axis=0) > 0
+    either = (
+        np.stack([rows.sum((left & side).astype(float)) for side in (gains, ~gains)]).min(axis=0)
+        > 0
+    )
     lone = left & ~either[rows.prompt]
     gains = np.where(lone, np.cumsum(lone) % 2 == 1, gains)
     sides = [gains & left, ~gains & left]

@@ -16,7 +16,7 @@ import numpy as np
 from klimit.estimate.best_of_n.prompt_means import pairing_rank
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.kernel import BLOCK, Floats
-from klimit.estimate.labels.minded import lacking
+from klimit.estimate.missing import lacking
 from klimit.estimate.samples import Integers, collect
 
 
@@ -126,7 +126,7 @@ def complete(
         proxy[there], gold[there], None if nuisance is None else nuisance[there], number[kept],
         [column.ids[i] for i in kept], names,
         len(lengths), len(proxy), missing, *(int(x.sum()) for x in gone),
-        lacking(proxy, gold, lengths, names[:2]),
+        minded=lacking(proxy, gold, lengths, names[:2]),
     )  # fmt: skip
     if not pairs.prompts:
         return pairs
