@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import klimit
+from klimit import select
 from klimit.estimate.best_of_n.candidates import candidates
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 
@@ -67,7 +68,7 @@ def test_two_prompts_that_happen_to_be_alike_are_not_known_exactly():
     rewards = [[1.0] * 7 + [0.0]] * 2
     passed = klimit.best_of_n(rewards, n=[1]).pass_at_k[0]
     assert passed.low < 0.2
-    assert passed.high > 0.99
+    assert passed.high > 0.97
 
 
 def test_few_prompts_that_seldom_pass_are_covered():
@@ -79,6 +80,22 @@ def test_few_prompts_that_seldom_pass_are_covered():
     wanted = population.mean()
     assert np.mean((found.low <= wanted) & (wanted <= found.high)) > 0.95
     assert np.mean((alone.low <= wanted) & (wanted <= alone.high)) < 0.75
+
+
+def test_a_judge_that_sees_no_difference_anywhere_may_see_one_elsewhere_to_either_side():
+    chosen = np.tile([[1.0, 2, 3, 4]], (12, 1))
+    judge = np.tile([[0.0, 1, 1, 0], [1, 0, 0, 1]], (6, 1))  # as often right for either of two
+    gain = klimit.best_of_n(chosen, judge=judge, n=[2]).gain[0]
+    assert gain.value == pytest.approx(0.0, abs=1e-12)
+    hack = klimit.hacking(chosen, gold=judge)
+    found = hack.best_by_proxy.gold_gain[1]
+    kept = select.compare(chosen, gold=judge, n=[2], beta=[1.0]).gold[0]
+    for one in (gain, found, kept):
+        assert -0.5 < one.low < -0.1
+        assert 0.1 < one.high < 0.5  # in one of 12 such studies a prompt in five is not seen
+    first = np.tile([[0.0, 0, 0, 0]], (12, 1))
+    first[0] = [0, 0, 0, 1]
+    assert klimit.best_of_n(chosen, judge=first, n=[4]).gain[0].low < 0  # the judge may disagree
 
 
 def test_no_success_at_all_does_not_prove_that_none_is_possible():

@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import klimit
-from klimit import ArgumentError, DataError
+from klimit import ArgumentError, DataError, select
 from klimit.estimate.labels import few_labels
 from klimit.estimate.labels.choosing import choose
 from klimit.estimate.labels.tilting import Rows, tilting
@@ -45,6 +45,21 @@ def test_samples_are_chosen_as_often_as_their_chance_says(pairs):
     seen = times > 0
     error = np.sqrt(np.maximum(chance * (1 - chance), 1e-12) / draws)
     assert (np.abs(times / draws - chance)[seen] < 5 * error[seen] + 1e-3).all()
+
+
+def test_where_one_side_of_the_tilt_has_all_its_labels_the_other_is_still_asked_for():
+    rows = Rows.of(np.tile([0.0, 0.1, 0.2, 3.0], 12), np.full(12, 4))
+    tilted = tilting(rows, 1.0)
+    free = np.ones(48)
+    free[3:24:4] = 0  # half of the prompts: the one sample that gains weight has its label
+    gold = np.random.default_rng(1).normal(size=48)
+    wanted = float((tilted.coefficient * gold * free).sum())
+    found = [
+        choose(rows, tilted.coefficient, np.ones(48), free, 6, seed=seed) for seed in range(600)
+    ]
+    assert max(len(one.place) for one in found) <= 12
+    seen = [float((tilted.coefficient * gold)[one.place] @ (1 / one.chance)) for one in found]
+    assert abs(np.mean(seen) - wanted) < 4 * np.std(seen) / 600**0.5
 
 
 def test_first_labels_come_in_pairs_within_prompts_and_know_their_chance():
@@ -100,6 +115,23 @@ def test_rounds_are_mixed_without_bias_and_shorten_the_interval():
     assert np.median(lengths) < 0.7
     assert abs(np.mean(errors)) < 3 / 12**0.5
     assert 0.5 < np.std(errors) < 1.6
+
+
+def test_labels_at_random_of_prompts_that_the_proxy_does_not_tell_apart_leave_chosen_ones_their_weight():
+    rng = np.random.default_rng(0)
+    proxy = (rng.random((60, 8)) < 0.5).astype(float)
+    proxy[:20] = 1.0
+    gold = 0.2 + 0.6 * proxy + 0.1 * rng.normal(size=proxy.shape)
+    chosen = with_gold(klimit.first_labels(proxy, n=80, kl=0.1), gold)
+    at_random = chosen.head(40).with_columns(
+        prompt_id=pl.Series([str(at // 2) for at in range(40)]),
+        sample=pl.Series([str(at % 2) for at in range(40)]),
+        gold=pl.Series(gold[:20, :2].ravel()),
+        label_chance=None, label_round=None,
+    )  # fmt: skip
+    both = few_labels(proxy, gold=pl.concat([chosen, at_random], how="vertical_relaxed"))
+    alone = both.without_proxy(0.1)
+    assert alone.low > 0.5 * few_labels(proxy, gold=chosen).without_proxy(0.1).low > 0
 
 
 def test_labels_joined_to_the_base_bring_their_chances_along():
@@ -199,3 +231,18 @@ def test_labels_that_follow_the_proxy_are_told_and_labels_at_random_are_not():
     at_random = np.random.default_rng(0).random(gold.shape) < 0.2
     flat = np.round(proxy)  # ties are no ranks of their own
     assert "scores" not in str(klimit.hacking(flat, gold=np.where(at_random, gold, np.nan)))
+
+
+@pytest.mark.parametrize("asked", [
+    lambda proxy, gold: klimit.hacking(proxy, gold=gold),
+    lambda proxy, gold: select.compare(proxy, gold=gold),
+    lambda proxy, gold: klimit.best_of_n(proxy, judge=gold, n=[4]),
+    lambda proxy, gold: klimit.ensemble({"a": proxy, "b": proxy**3, "human": gold}, gold="human"),
+], ids=["hacking", "choose", "best-of-n", "ensemble"])  # fmt: skip
+def test_a_few_answers_without_gold_are_told_where_they_are_those_that_the_proxy_likes(asked):
+    proxy, gold = pair(5, prompts=30, samples=16)
+    with pytest.warns(klimit.DataWarning, match="scores low"):
+        found = asked(proxy, np.where(proxy > np.quantile(proxy, 0.94), np.nan, gold))
+    assert "intervals hold only for labels at random" in " ".join(str(found).split())
+    at_random = np.random.default_rng(0).random(gold.shape) < 0.06
+    assert "scores low" not in str(asked(proxy, np.where(at_random, np.nan, gold)))

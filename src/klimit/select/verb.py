@@ -12,7 +12,7 @@ from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.estimate.best_of_n.candidates import Candidates, candidates, sizes_asked
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
-from klimit.estimate.checks import check_level, check_seed, whole
+from klimit.estimate.checks import check_level, check_seed, only, whole
 from klimit.estimate.proxy.checks import check_scales, check_two, check_varies
 from klimit.estimate.samples import collect, nearly_all
 from klimit.estimate.tuning import tune, tuned_mean
@@ -116,7 +116,8 @@ def compare(
         betas = _betas(beta, pooled_scale(made), nearly_best[name])
         kept = kept + of_rule(rule, made, betas, drawn, prompts, seed=seed)
         settings += [Setting(name, drawn, price) for price in betas]
-    estimates = _estimates(kept, settings, best_of(made, [drawn], prompts), level)
+    width = 1.0 if only(data.read, 0.0, 1.0) else np.inf
+    estimates = _estimates(kept, settings, best_of(made, [drawn], prompts), level, width)
     order = np.concatenate([sheet.prompts for sheet in made])
     tunings = {
         name: tune(kept.gold[[s.rule == name for s in settings]], order, seed=seed)
@@ -195,16 +196,23 @@ def _betas(beta: Any, scale: float, strongest: float) -> list[float]:
 
 
 def _estimates(
-    kept: Kept, settings: Sequence[Setting], best: Kept, level: float
+    kept: Kept, settings: Sequence[Setting], best: Kept, level: float, width: float
 ) -> dict[str, Estimate]:
-    """Every estimate over settings; `best` is best-of-N of as many candidates as the other rules have."""
+    """Every estimate over settings.
+
+    Parameters
+    ----------
+    best : best-of-N of as many candidates as the other rules have
+    width : the widest difference of two gold rewards, if it is known
+    """
     number = np.array([s.n for s in settings], dtype=float)
     bound = np.array([s.beta is not None for s in settings])
     most = np.log(number) - (number - 1) / number
     kl = mean_of_prompts(kept.kl, level, least=0.0, most=most)
+    wide = np.where(number > 1, width, 0.0)
     coverage = mean_of_prompts(kept.coverage, level, least=1.0, most=number**2 / (2 * number - 1))
     return {
-        "gold": mean_of_prompts(kept.gold, level),
+        "gold": mean_of_prompts(kept.gold, level, span=(-wide, wide)),
         "proxy": mean_of_prompts(kept.proxy, level, least=0.0),
         "kl": _bounded(kl, bound, mean_of_prompts(best.kl, level, least=0.0, most=most[-1]), 0.0),
         "coverage": _bounded(coverage, bound, mean_of_prompts(best.coverage, level), 1.0),

@@ -316,6 +316,8 @@ def notes(hack: Hacking) -> list[str]:
         found.append(
             f"{pairs.missing:,} of {pairs.seen:,} samples are left out: {words.listed(parts)}."
         )
+    if pairs.minded:
+        found.append(pairs.minded)
     if pairs.left_out:
         verb = "is" if pairs.left_out == 1 else "are"
         found.append(

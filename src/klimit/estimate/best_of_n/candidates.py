@@ -16,6 +16,7 @@ from klimit.estimate.best_of_n.ranked import Ranked, ranked_pairs, ranked_sample
 from klimit.estimate.checks import has_booleans
 from klimit.estimate.inputs import beside, known_means, reward_column
 from klimit.estimate.kernel import Floats
+from klimit.estimate.missing import lacking
 from klimit.estimate.samples import Integers, Samples
 from klimit.rollouts.words import counted
 
@@ -42,6 +43,7 @@ class Candidates:
     total : prompts seen
     left_out, fewer : prompts with too few samples, and the most samples that one of them has
     missing : samples without reward
+    minded : what to mind of those without the judge's, in words
     """
 
     rewards: Floats
@@ -55,6 +57,7 @@ class Candidates:
     left_out: int = 0
     fewer: int = 0
     missing: int = 0
+    minded: str = ""
 
     def enough(self, most: int) -> Candidates:
         """Only prompts with `most` samples or more; one sample shows no spread, never enough."""
@@ -144,6 +147,8 @@ class Candidates:
         if self.missing:
             what = "reward is" if self.missing == 1 else "rewards are"
             found.append(f"{self.missing:,} {what} missing and left out.")
+        if self.minded:
+            found.append(self.minded)
         return tuple(found)
 
 
@@ -165,13 +170,15 @@ def candidates(base: Any, reward: str | None, judge: Any) -> Candidates:
             "Remove it, or write a missing reward as NaN."
         )
     missing = np.isnan(rewards) if judge is None else np.isnan(rewards) | np.isnan(read)
-    gone = int(missing.sum())
+    gone, minded = int(missing.sum()), ""
     if gone:
         if missing.all():
             raise DataError(
                 f"no sample has both rewards, {safe(column.name)} and {safe(read_name)}; score the same "
                 "samples with both."
             )
+        if judge is not None:
+            minded = lacking(rewards, read, lengths, (column.name, read_name))
         seen = np.concatenate(([0], np.cumsum(~missing)))
         ends = np.cumsum(lengths)
         lengths = seen[ends] - seen[ends - lengths]
@@ -180,7 +187,7 @@ def candidates(base: Any, reward: str | None, judge: Any) -> Candidates:
         tokens = None if tokens is None else tokens[~missing]
     return Candidates(
         rewards, read, lengths, tokens, column.name, read_name, judge is not None,
-        total=len(lengths), missing=gone,
+        total=len(lengths), missing=gone, minded=minded,
     )  # fmt: skip
 
 

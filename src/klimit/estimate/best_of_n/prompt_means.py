@@ -30,7 +30,8 @@ def mean_of_prompts(
     least, most : what the truth can be
     span : least and most that a prompt can show. No law between them varies more than that of
         prompts that show all or nothing, so the interval ends where the binomial's does (Clopper
-        and Pearson): of use where few prompts show anything, and where all show the same
+        and Pearson): of use where few prompts show anything. Where all show the same, another kind
+        of prompt may be as frequent as it may be and yet not be seen, and show either end
     doubt : bound on the bias, added in quadrature to either side
 
     Examples
@@ -48,8 +49,11 @@ def mean_of_prompts(
         below, above = skewed_quantiles(ordered - mean[:, None], quantiles(level, prompts)[0])
         down, up = _all_or_nothing(ordered, mean, span, level)
         alike = (error <= _ROUNDING * np.abs(mean)) & np.isfinite(down)
-        down = np.where(alike, down, np.fmin(above * error, down))
-        up = np.where(alike, up, np.fmin(below * error, up))
+        other = 1 - ((1 - level) / 2) ** (1 / prompts)  # chance of a prompt unlike all of so many
+        least_shown, most_shown = (np.asarray(end, dtype=float) for end in span)
+        with np.errstate(invalid="ignore"):
+            down = np.where(alike, other * (mean - least_shown), np.fmin(above * error, down))
+            up = np.where(alike, other * (most_shown - mean), np.fmin(below * error, up))
         low, high = mean - np.hypot(down, doubt), mean + np.hypot(up, doubt)
     value = np.clip(mean, least, most)
     low, high = np.clip(low, least, most), np.clip(high, least, most)

@@ -193,9 +193,9 @@ def _gain_kl_wins(
     """Means over prompts; `span` is the widest difference of two rewards, if it is known."""
     bound = np.log(number) - (number - 1) / number
     least = -np.inf if judged else 0.0
-    gain = mean_of_prompts(
-        found.gain, level, least=least, span=(0.0, np.where(number > 1, span, 0.0))
-    )
+    most = np.where(number > 1, span, 0.0)
+    shown = (-most if judged else 0.0, most)  # what judges otherwise than what selects may fall
+    gain = mean_of_prompts(found.gain, level, least=least, span=shown)
     doubt = found.kl_error * np.abs(np.sort(found.tied, axis=1).mean(axis=1))
     tied = (found.kl < bound[:, None] * (1 - 1e-12)).any(axis=1)  # without ties the KL is known
     span_of_kl = 0.0, np.where(tied, bound, np.inf)

@@ -19,6 +19,7 @@ from klimit.estimate.ensembles.panel import Panel, panel
 from klimit.estimate.ensembles.result import Ensemble
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.labels.entry import LEAST, LEAST_PROMPTS, known_of_few
+from klimit.estimate.missing import lacking
 from klimit.estimate.result import Settings
 from klimit.rollouts.words import counted
 
@@ -114,6 +115,11 @@ def ensemble(
             )
     elif judged:
         track = course(found, settings)
+        assert found.gold is not None
+        said = lacking(
+            found.members.mean(axis=0), found.gold, found.lengths, ("mean", found.gold_name)
+        )
+        notes += [said] if said else []
     errors = _errors(found, track, level)
     notes += _against(errors, found.gold_name)
     return Ensemble(found, parts, errors, track, settings, tuple(notes))

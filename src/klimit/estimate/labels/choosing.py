@@ -5,7 +5,8 @@ between where it adds weight and where it takes it away. Labels that come in suc
 proportion to the coefficient of gold times the spread of its residual (Neyman's allocation), have
 the least variance at this tilt, and what gold has in common within a prompt cancels in each pair.
 Pairs go to prompts in proportion to what they add to the variance. Both steps are systematic draws
-with known chances, so each estimate made from them stays unbiased.
+with known chances, and every sample that matters has one, so each estimate made from them stays
+unbiased.
 """
 
 from __future__ import annotations
@@ -45,15 +46,24 @@ def choose(
     coefficient : (samples,) of gold in the gain, at the KL of interest
     spread : (samples,) typical size of gold less its prediction
     free : (samples,) whether a sample is still without a label
-    pairs : how many; fewer where there are not enough samples
+    pairs : how many; fewer where there are not enough samples, and of one sample where a prompt has no
+        second without a label
     """
     rng = np.random.default_rng([seed, 11, pairs])
     size = np.abs(coefficient) * spread * free
-    sides = [(coefficient > 0) & free.astype(bool), (coefficient <= 0) & free.astype(bool)]
+    left, gains = free.astype(bool), coefficient > 0
+    # where one side has all its labels the other pairs up: no label stands for what is never asked for
+    either = (
+        np.stack([rows.sum((left & side).astype(float)) for side in (gains, ~gains)]).min(axis=0)
+        > 0
+    )
+    lone = left & ~either[rows.prompt]
+    gains = np.where(lone, np.cumsum(lone) % 2 == 1, gains)
+    sides = [gains & left, ~gains & left]
     counts = np.stack([rows.sum(side.astype(float)) for side in sides])
     sums = np.stack([rows.sum(size * side) for side in sides])
-    mass = np.sqrt((sums**2).sum(axis=0)) * (counts.min(axis=0) > 0)
-    wanted = shares(mass, counts.min(axis=0), float(pairs))
+    most = np.maximum(counts.min(axis=0), counts.max(axis=0) > 0)
+    wanted = shares(np.sqrt((sums**2).sum(axis=0)), most, float(pairs))
     hits = systematic(wanted, rng)
     low = np.floor(wanted + 1e-12)
     upper = wanted - low

@@ -73,12 +73,16 @@ class Design:
         rounds = np.unique(self.round)
         noise = self.inverse * (self.inverse - 1)
         each = np.array([(coefficient**2 * noise)[self.round == one].sum() for one in rounds])
-        if (each <= 0).any():  # everything labelled: it says all
-            share = (each <= 0).astype(float)
-        else:
-            share = 1 / each
+        everything = np.array([not noise[self.round == one].any() for one in rounds])
+        share = everything.astype(float) if everything.any() else inverse_to(each)
         share = share / share.sum()
         at = np.searchsorted(rounds, self.round)
         later = np.concatenate([np.cumsum(share[::-1])[::-1][1:], [0.0]])
         own = share[at] * self.inverse
         return Weighing(own + later[at], own, share[at] ** 2 * noise)
+
+
+def inverse_to(noise: Floats) -> Floats:
+    """Weights of rounds in inverse proportion to their noise; none to one whose labels bear on nothing."""
+    bearing = noise > 0
+    return np.where(bearing, 1 / np.where(bearing, noise, 1.0), 0.0 if bearing.any() else 1.0)

@@ -82,7 +82,8 @@ class FewLabels(Sparse):
 
         Parameters
         ----------
-        n : labels, in pairs within prompts: an odd number is rounded down
+        n : labels, in pairs within prompts: an odd number is rounded down, and a prompt's last sample
+            without a label comes alone
         kl : nats of interest; the trusted KL, or 1 nat if that is less, if not given
         seed : of the draw
 

@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from klimit._text import safe
 from klimit._warn import warn
 from klimit.estimate.kernel import Floats
-from klimit.estimate.labels.tilting import Rows
+from klimit.estimate.missing import follows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from klimit.estimate.labels.reading import Known
-
-_FAR = 5.0  # standard errors that labels at random never lie off
 
 
 def answered(
@@ -57,37 +54,9 @@ def answered(
 def minding(known: Known) -> Known:
     """Warn of all that is to be minded, labels at random among it, and keep it in words."""
     at_random = ~np.isnan(known.gold) & np.isnan(known.chance)
-    said = follows(known.rows, at_random, (known.column.name, known.gold_name))
+    rows, names = known.rows, (known.column.name, known.gold_name)
+    said = follows(rows.proxy, rows.lengths, at_random, names)
     known = replace(known, minded=(*known.minded, said) if said else known.minded)
     for line in known.minded:
         warn(line)
     return known
-
-
-def follows(rows: Rows, labelled: NDArray[np.bool_], names: tuple[str, str]) -> str:
-    """What to say where labels at random, as they are taken to be, lie at one end of the proxy.
-
-    Their ranks within prompts have a known mean and variance if they were drawn without replacement.
-
-    Parameters
-    ----------
-    labelled : (samples,) whether a sample has a label that nothing says the chance of
-    names : of proxy and gold
-    """
-    order = np.lexsort((rows.proxy, rows.prompt))
-    new = np.r_[True, (np.diff(rows.proxy[order]) != 0) | (np.diff(rows.prompt[order]) != 0)]
-    tie = np.cumsum(new) - 1
-    rank = np.empty(len(order))
-    rank[order] = (np.bincount(tie, np.arange(len(order))) / np.bincount(tie))[tie]
-    rank = rows.centred(rank)
-    number, size = rows.sum(labelled.astype(float)), rows.lengths
-    each = rows.sum(rank**2) / np.maximum(size - 1, 1) * number * (size - number) / size
-    total, error = float((rank * labelled).sum()), float(np.sqrt(each.sum()))
-    if not abs(total) > _FAR * error:
-        return ""
-    proxy, gold = (safe(name, longest=40) for name in names)
-    return (
-        f"labels of {gold} go to answers that {proxy} scores {'high' if total > 0 else 'low'} "
-        f"({abs(total) / error:.0f} standard errors off labels at random): intervals hold only for labels "
-        "at random within prompts. Label at random, or what klimit.first_labels (klimit labels) chooses."
-    )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit.estimate.kernel import Floats
+from klimit.estimate.labels.designs import inverse_to
 from klimit.estimate.labels.judged import Judgements
 from klimit.estimate.labels.powered import Powered, between_prompts, effective_number, ratio
 from klimit.estimate.labels.prediction import Labels, features, left_out, tuned_power
@@ -123,7 +124,7 @@ class Pairing:
         times = np.where(random, even, 1 / np.where(random, 1.0, judged.chance))
         rounds = np.unique(judged.round)
         each = [((coefficient * times) ** 2)[judged.round == one].sum() for one in rounds]
-        share = 1 / np.maximum(each, 1e-300)
+        share = inverse_to(np.array(each))
         share = (share / share.sum())[np.searchsorted(rounds, judged.round)]
         own = times * share
         return own, float(((coefficient * own) ** 2).sum())

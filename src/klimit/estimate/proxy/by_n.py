@@ -49,7 +49,10 @@ def best_by_proxy(hack: Hacking) -> BestByProxy:
 
     level, pairs = hack.settings.level, hack.pairs
     sizes, proxy, gold = gains_by_n(pairs)
-    found = mean_of_prompts(gold, level)
+    worst, most = hack._range_limits()
+    known = hack.settings.reward_range
+    span = np.where(sizes > 1, np.inf if known is None else known[1] - known[0], 0.0)
+    found = mean_of_prompts(gold, level, least=worst, most=most, span=(-span, span))
     prompts = gold.shape[1]
     groups = min(200, prompts)
     rest = gold - gold.mean(axis=1, keepdims=True)

@@ -16,6 +16,7 @@ import numpy as np
 from klimit.estimate.best_of_n.prompt_means import pairing_rank
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.kernel import BLOCK, Floats
+from klimit.estimate.missing import lacking
 from klimit.estimate.samples import Integers, collect
 
 
@@ -49,6 +50,7 @@ class Pairs:
     total : prompts seen; those without two complete samples are left out
     seen, missing : samples seen, and without one of the rewards
     no_proxy, no_gold, no_nuisance : without each
+    minded : what to mind of those without gold, in words
     """
 
     proxy: Floats
@@ -63,6 +65,7 @@ class Pairs:
     no_proxy: int
     no_gold: int
     no_nuisance: int
+    minded: str = ""
 
     @property
     def prompts(self) -> int:
@@ -123,6 +126,7 @@ def complete(
         proxy[there], gold[there], None if nuisance is None else nuisance[there], number[kept],
         [column.ids[i] for i in kept], names,
         len(lengths), len(proxy), missing, *(int(x.sum()) for x in gone),
+        minded=lacking(proxy, gold, lengths, names[:2]),
     )  # fmt: skip
     if not pairs.prompts:
         return pairs
@@ -137,7 +141,7 @@ def complete(
         pairs.proxy[where], pairs.gold[where],
         None if pairs.nuisance is None else pairs.nuisance[where], lengths,
         [pairs.ids[i] for i in order], names, pairs.total, pairs.seen, pairs.missing,
-        pairs.no_proxy, pairs.no_gold, pairs.no_nuisance,
+        pairs.no_proxy, pairs.no_gold, pairs.no_nuisance, pairs.minded,
     )  # fmt: skip
 
 

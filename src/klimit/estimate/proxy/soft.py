@@ -55,17 +55,22 @@ def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
     quantile, level = hack.readings.bands.quantile, hack.settings.level
     ratio = _narrowing(hack)
 
-    def estimate(values: Floats) -> Estimate:
+    def estimate(values: Floats, least: float, most_gained: float) -> Estimate:
         along = np.where(flat > 0, path.at(values, at), 0.0)
         error = np.sqrt((drawn_moves(along, reads.weights) ** 2).sum(axis=0)) * ratio
         error = np.where(np.isnan(error), np.inf, error)  # one prompt shows none
         value = np.where(flat <= most + 1e-9, along[0], np.nan)
-        parts = (value, value - quantile * error, value + quantile * error, flat <= most + 1e-9)
+        low = np.minimum(np.maximum(value - quantile * error, least), value)
+        high = np.maximum(np.minimum(value + quantile * error, most_gained), value)
+        parts = (value, low, high, flat <= most + 1e-9)
         value, low, high, known = (x.reshape(np.shape(kl)) for x in parts)
         note = "" if np.all(known) else f"beyond the {most:.2g} nats that these samples show"
         return Estimate.of(value, low, high, level=level, trusted=known, note=note)
 
-    return SoftBest(kl if np.ndim(kl) else float(kl), estimate(own), estimate(gold))
+    return SoftBest(
+        kl if np.ndim(kl) else float(kl), estimate(own, 0.0, hack.proxy.cap_limit()),
+        estimate(gold, *hack._range_limits()),
+    )  # fmt: skip
 
 
 def _narrowing(hack: Hacking) -> float:
