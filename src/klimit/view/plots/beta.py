@@ -48,7 +48,8 @@ def beta(found: Frontier, ax: Axes | None = None, *, kl: float | None = None) ->
         style.legend(ax)
     if (slope.value > 0).all():
         ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        narrow = slope.value.max() < 30 * slope.value.min()
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if narrow else (1, 2, 5)))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.yaxis.set_minor_locator(NullLocator())
     style.named(ax, x=colours.KL,
