@@ -136,7 +136,25 @@ def one():
     return klimit.report(klimit.read(np.random.default_rng(4).normal(size=(1, 64))))
 
 
-MAKERS = {"posts": posts, "gold": gold, "solved": solved, "flat": flat, "few": few, "one": one}
+def named():
+    """Names of rewards and of a policy that are longer than a phone is wide."""
+    rng = np.random.default_rng(5)
+    long = {name: f"Organisation/{name}-of-a-Reward-Model-V2-of-8B" for name in ("proxy", "gold")}
+    sides = []
+    for shift in 0.0, 0.5:
+        reward = rng.normal(shift, 1.0, size=(30, 16))
+        gold = reward + rng.normal(size=reward.shape)
+        ids = np.repeat(np.arange(30), 16)
+        columns = {long["proxy"]: reward.ravel(), long["gold"]: gold.ravel()}
+        sides.append(
+            klimit.read({"prompt_id": ids, "prompt": [f"prompt {i}" for i in ids], **columns})
+        )
+    policy = {"grpo_" + "with_a_long_name_" * 4: sides[1]}
+    return klimit.report(sides[0], policy, reward=long["proxy"], gold=long["gold"], kl=0.3)
+
+
+MAKERS = {"posts": posts, "gold": gold, "solved": solved, "flat": flat, "few": few, "one": one,
+          "named": named}  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ def test_everything_that_can_be_used_is_reached_with_tab(visit, pages):
     } <= reached
 
 
-@pytest.mark.parametrize("name", ["posts", "gold"])
+@pytest.mark.parametrize("name", ["posts", "gold", "solved", "one", "named"])
 def test_nothing_is_wider_than_a_phone(visit, pages, name):
     page = visit(pages(name)[0], width=360, height=740)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

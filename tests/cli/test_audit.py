@@ -128,7 +128,7 @@ def test_strangers_are_one_line_on_stderr_and_nothing_on_stdout(klimit, quality,
         (["--min-efficiency", "0.97"], 3, "falls short: grpo: share of the limit 0."),
         (["--max-kl", "0.1"], 3, "at most 0.1 asked"),
         (["--min-gain", "0.5", "--sure"], 0, "passes"),
-        (["--max-kl", "0.52", "--sure"], 3, "falls short"),
+        (["--max-kl", "0.52", "--sure"], 3, "at most 0.52 asked for sure"),
     ],
 )
 def test_the_gate_passes_or_says_why_not_in_one_line(klimit, quality, grpo, asked, code, said):

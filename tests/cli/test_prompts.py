@@ -27,6 +27,11 @@ def test_the_largest_headroom_comes_first(klimit, quality):
     assert done.err == "40 of 40 prompts by headroom, the largest first; the first 3 are listed\n"
 
 
+def test_a_single_one_is_listed(klimit, quality):
+    said = klimit("prompts", quality, "--kl", "0.5", "--top", "1").err
+    assert said == "40 of 40 prompts by headroom, the largest first; the first one is listed\n"
+
+
 def test_prompts_of_one_reward_give_no_signal(klimit, solved):
     done = klimit("prompts", solved, "--by", "zero-signal")
     table = pl.read_parquet(solved).group_by("prompt_id").agg(pl.col("correct").n_unique())

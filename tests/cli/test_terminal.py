@@ -96,6 +96,20 @@ def test_colour_in_a_terminal_unless_no_color_is_set(quality):
     assert "\x1b" not in shown
 
 
+def test_sentences_fit_a_narrow_terminal_and_tables_stay_as_they_are(quality, klimit_process):
+    wide = klimit_process("plan", quality, "--kl", "1").out
+    code, shown = in_a_terminal("plan", quality, "--kl", "1", NO_COLOR="1", COLUMNS="60")
+    shown = shown.replace("\r\n", "\n")
+    assert code == 0
+    assert shown.split() == wide.split()
+    said, table = (
+        {line for line in text.split("\n")[1:] if line.startswith("  ") is indented}
+        for text, indented in ((shown, False), (wide, True))
+    )
+    assert max(map(len, said)) <= 60
+    assert table <= set(shown.split("\n"))
+
+
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202ereward\r\n\x00\x7f"
 
 

@@ -35,6 +35,13 @@ def test_several_sizes_at_once_are_each_alone():
     assert tied_kl(few, sizes)[1:] == [n_kl(few, n) for n in sizes[1:]]
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_one_answer_spends_nothing_whether_rewards_tie_or_not(tied):
+    rows = np.random.default_rng(0).normal(size=640)
+    samples = collect(rows.round() if tied else rows, np.full(40, 16))
+    assert n_spending(samples, 0.0) == 1
+
+
 def test_a_budget_far_below_best_of_two_has_no_n():
     rows = np.random.default_rng(0).normal(size=(40, 16))
     plan = klimit.plan(rows, kl=0.02)

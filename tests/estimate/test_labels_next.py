@@ -152,6 +152,23 @@ def test_labels_joined_to_the_base_bring_their_chances_along():
     assert (one.value, one.low, one.high) == (other.value, other.low, other.high)
 
 
+def test_pairs_to_judge_bring_the_texts_that_are_to_be_compared():
+    proxy, _ = pair(4, prompts=30)
+    ids = np.repeat(np.arange(30), 32)
+    place = np.tile(np.arange(32), 30)
+    base = klimit.read({
+        "prompt_id": ids, "prompt": [f"question {i}" for i in ids], "rm": proxy.ravel(),
+        "completion": [f"{i}: answer {j}" for i, j in zip(ids, place, strict=True)],
+    })  # fmt: skip
+    frame = klimit.first_labels(base, proxy="rm", n=60, kl=0.3, pairs=True)
+    for row in frame.iter_rows(named=True):
+        assert row["prompt"] == f"question {row['prompt_id']}"
+        assert row["completion_a"] == f"{row['prompt_id']}: answer {row['sample_a']}"
+        assert row["completion_b"] == f"{row['prompt_id']}: answer {row['sample_b']}"
+    judged = frame.with_columns(preferred=pl.lit("a"))
+    assert klimit.hacking(base, proxy="rm", judgements=judged).number == 60
+
+
 def test_sample_ids_of_the_base_are_used_and_unknown_ones_refused():
     proxy, gold = pair(5, prompts=20)
     ids = [f"s{i}" for i in range(proxy.size)]

@@ -66,6 +66,14 @@ def test_a_prompt_that_nobody_solves_is_not_saturated_even_if_all_its_rewards_ar
     assert 0 not in ids(klimit.frontier(REWARDS).prompts(0.5, by="saturated", nearly=0.01))
 
 
+def test_nothing_is_saturated_where_all_rewards_are_one_and_no_range_says_that_it_is_the_best():
+    """Verdicts of -1 and 1 that all failed, say."""
+    failed = np.full((4, 8), -1.0)
+    assert ids(klimit.frontier(failed).prompts(0.5, by="saturated")) == []
+    known = klimit.frontier(failed, reward_range=(-2.0, -1.0))
+    assert ids(known.prompts(0.5, by="saturated")) == [0, 1, 2, 3]
+
+
 def test_a_stated_range_says_what_the_best_reward_is():
     limit = klimit.frontier(REWARDS * 0.5, reward_range=(0.0, 1.0))
     assert ids(limit.prompts(0.5, by="saturated")) == []

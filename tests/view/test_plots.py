@@ -304,3 +304,93 @@ def test_names_that_would_steer_a_formula_or_a_legend_are_shown_as_they_are(rewa
 def test_what_cannot_be_drawn_is_an_error_of_one_line(limit, ax):
     with pytest.raises(klimit.ArgumentError, match="what must be one of 'limit', 'beta'"):
         limit.plot(ax, "luck")
+
+
+LONG = "Organisation/A-Reward-Model-V2-of-8B-and-more"
+
+
+def places(ax):
+    """Everything written outside the axes and in the legend, as (left, bottom, right, top) of the picture."""
+    drawn(ax)
+    legend = ax.get_legend()
+    texts = [one.yaxis.label for one in ax.figure.axes] + [ax.xaxis.label]
+    whole = ax.figure.bbox
+    boxes = [one.get_window_extent() for one in (*texts, *([legend] if legend else []))]
+    return [(b.x0 / whole.width, b.y0 / whole.height, b.x1 / whole.width, b.y1 / whole.height)
+            for b in boxes]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+def test_long_names_stay_in_the_picture(rewards, ax):
+    gold = rewards + np.random.default_rng(7).normal(size=rewards.shape)
+    found = klimit.hacking({LONG: rewards, f"{LONG}-gold": gold}, proxy=LONG, gold=f"{LONG}-gold")
+    found.plot(ax)
+    assert np.min(places(ax)) >= 0
+    assert np.max(places(ax)) <= 1
+
+
+def test_a_line_above_the_picture_stands_above_all_that_it_has(klimit_plot):
+    ax = klimit_plot(
+        "--what", "allocation", "--kl", "0.5", "--title", "one title of many words " * 5
+    )
+    drawn(ax)
+    above = ax.figure._suptitle.get_window_extent()
+    left = ax._left_title.get_window_extent()
+    assert not above.overlaps(left)
+    assert 0 <= above.x0 < above.x1 <= ax.figure.bbox.width
+
+
+@pytest.fixture
+def klimit_plot(tmp_path, monkeypatch, rewards):
+    """Run `klimit plot` and return the axes that it drew into."""
+    import polars as pl
+
+    from klimit.cli import program
+    from klimit.view import plots
+
+    path = tmp_path / "base.parquet"
+    prompts, samples = rewards.shape
+    ids = np.repeat(np.arange(prompts), samples)
+    pl.DataFrame({"prompt_id": ids, "rm": rewards.ravel()}).write_parquet(path)
+
+    def run(*options):
+        kept = []
+        monkeypatch.setattr(plots, "save", lambda figure, *_: kept.append(figure.axes[0]))
+        with pytest.raises(SystemExit):
+            program.main(["plot", str(path), *options, "-o", str(tmp_path / "x.png")])
+        return kept[0]
+
+    return run
+
+
+def test_an_interval_without_an_upper_end_is_a_band_that_leaves_the_picture(ax):
+    limit = klimit.frontier(np.random.default_rng(6).normal(size=(1, 32)))
+    limit.plot(ax, kl=1.0)
+    assert not np.isfinite(limit.gain(0.5).high)
+    (shown,) = ax.collections
+    top = shown.get_paths()[0].vertices[:, 1].max()
+    assert top > 100 * ax.get_ylim()[1]
+    assert ax.get_ylim()[1] < 2 * limit.gain(1.0).value
+
+
+def test_a_beta_that_is_nowhere_trusted_is_dotted_and_says_so(ax):
+    few = klimit.frontier(np.random.default_rng(6).normal(size=(20, 4)))
+    assert few.trusted_kl == 0
+    few.plot(ax, "beta")
+    assert ax.lines[0].get_linestyle() != "-"
+    assert "not trusted" in drawn(ax)
+
+
+def test_hollow_dots_are_explained_where_there_are_no_others(ax):
+    few = klimit.frontier(np.random.default_rng(6).normal(size=(20, 4)))
+    few.plot(ax, "allocation", kl=0.5)
+    assert "the same" not in drawn(ax)
+    assert "its area is its part of the gain; its samples do not reach" in drawn(ax).replace(
+        "\n", " "
+    )
+
+
+def test_every_picture_of_win_rates_says_that_they_are(rewards, ax):
+    found = klimit.frontier(rewards, reward="rm", objective="win-rate")
+    found.plot(ax, "convergence", kl=0.5)
+    assert ax.get_ylabel() == "gain in win rate over 1/2, at 0.5 nats"

@@ -337,3 +337,46 @@ def test_where_no_policy_has_more_gold_than_the_base_none_is_to_be_used():
     base = rows(prompts=20, human=np.random.default_rng(20).normal(size=320))
     found = klimit.report(base, {"only": both(-0.9, 22)}, reward="rm", gold="human", kl=0.6)
     assert todo(found)[0][0] == "Use none of these: none shows more human than the base."
+
+
+def test_the_picture_of_a_single_prompt_holds_its_gains_in_an_interval_without_an_end():
+    from klimit.view.report.budget import grid
+    from klimit.view.report.frontier_chart import frontier_chart, largest_kl
+
+    found = klimit.report(rows(prompts=1, samples=64), reward="rm").findings
+    chart = frontier_chart(found, grid(found.limit, largest_kl(found), found.budgets), narrow=False)
+    most = found.limit.gain(found.limit.trusted_kl)
+    assert not np.isfinite(most.high)
+    assert chart.y.high > most.value > 0
+    assert any(band.kind == "limit" for band in chart.bands)
+
+
+def test_what_is_written_beside_a_line_stays_on_the_chart():
+    from klimit.view.report.axes import axis
+    from klimit.view.report.chart import Chart
+
+    chart = Chart(name="c", title="", said="", width=400, height=300, x=axis(0, 1, 46, 386),
+                  y=axis(0, 1, 256, 20), x_label="", y_label=f"gain in {'long' * 30}")  # fmt: skip
+    for place in (0.2, 0.9):
+        chart.aside(place, 1.0, "trusted to 0.0 nats", "quiet", 12)
+    assert [label.anchor for label in chart.labels] == ["start", "end"]
+    assert len(chart.y_name) < 60
+
+
+def test_the_verdict_of_a_report_is_in_lines_of_a_hundred_characters():
+    name = "a_reward_that_has_a_very_long_name"
+    reward = np.random.default_rng(1).normal(size=320)
+    ids = {"prompt_id": np.repeat(np.arange(20), 16)}
+    policy = klimit.read(
+        ids | {name: reward + 0.5, "logprob": -20 + 0.1 * reward, "ref_logprob": [-20.0] * 320}
+    )
+    found = klimit.report(ids | {name: reward}, {"ppo": policy}, kl=0.4).verdict
+    assert name in found
+    assert max(map(len, found.split("\n"))) <= 100
+
+
+def test_policies_are_read_as_the_base_is():
+    reward = np.random.default_rng(1).normal(size=(20, 16))
+    for policies in reward + 0.5, {"policy": reward + 0.5}, klimit.read(reward + 0.5):
+        found = klimit.report(reward, policies, kl=0.4)
+        assert found.verdict.startswith("policy gained +0.50")

@@ -26,6 +26,7 @@ class Check:
     asked : the bound
     found : the estimate; its note says where it is more than any method can do
     passed : whether it is kept
+    sure : whether it was asked of the whole interval
     """
 
     label: str
@@ -33,6 +34,7 @@ class Check:
     asked: float
     found: Estimate
     passed: bool
+    sure: bool = False
 
     def __str__(self) -> str:
         shown = str(self.found)
@@ -41,7 +43,8 @@ class Check:
         elif self.found.low == self.found.high:
             shown = _apart(float(self.found.value), self.asked, 3)
         bound = "at most" if self.number == "kl" else "at least"
-        said = f"{self.label}: {WORDS[self.number]} {shown}, {bound} {self.asked:g} asked"
+        asked = "asked for sure" if self.sure else "asked"
+        said = f"{self.label}: {WORDS[self.number]} {shown}, {bound} {self.asked:g} {asked}"
         return f"{said} ({UNLIKELY})" if self.found.note == UNLIKELY else said
 
 
@@ -102,7 +105,8 @@ def gate(
             )
         if number == "efficiency" and found.trusted and found.low > 1:
             found = replace(found, note=UNLIKELY)
-        checks.append(Check(audit.label, number, bound, found, _kept(number, found, bound, sure)))
+        kept = _kept(number, found, bound, sure)
+        checks.append(Check(audit.label, number, bound, found, kept, sure))
     if not checks:
         raise ArgumentError(
             "nothing was asked; give min_efficiency, max_kl or min_gain (--min-efficiency 0.7)."

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +36,42 @@ def answer(
 
 def print_text(read: str, result: str) -> None:
     """Print what was read and what came of it; the first line of that is bold, given colours."""
+    if sys.stdout.isatty():
+        result = fitted(result, shutil.get_terminal_size().columns)
     first, rest = result.partition("\n")[::2]
     if colours(sys.stdout):
         first = click.style(first, bold=True)
     say(f"{read}\n\n{first}\n{rest}".rstrip("\n"))
+
+
+def fitted(text: str, width: int) -> str:
+    r"""Sentences broken anew for a terminal narrower than `words.WIDTH`; tables are left as they are.
+
+    Examples
+    --------
+    >>> print(fitted("note: one two\n      three.\n\n  a    table of numbers", 16))
+    note: one two
+          three.
+    <BLANKLINE>
+      a    table of numbers
+    """
+    from klimit.view import words
+
+    def broken(lines: Iterable[str]) -> Iterator[str]:
+        for part in re.split(r"\n(?=note: )", "\n".join(lines)):
+            lead = "note: " if part.startswith("note: ") else ""
+            for line in words.sentences(part.removeprefix(lead)):
+                yield words.paragraph(line, lead=lead, width=width)
+
+    def lines(block: str) -> Iterator[str]:
+        notes = block.startswith("note: ")  # whose lines after the first stand further in
+        rows = groupby(block.split("\n"), lambda line: line.startswith("  ") and not notes)
+        for table, some in rows:
+            yield from some if table else broken(some)
+
+    if not 0 < width < words.WIDTH:
+        return text
+    return "\n\n".join("\n".join(lines(block)) for block in text.split("\n\n"))
 
 
 def print_json(document: Mapping[str, Any]) -> None:

@@ -89,7 +89,8 @@ def plot(
             read = str(base)
             _of_base(base, what, source, ax, plugin)
         if title:
-            ax.set_title(title, parse_math=False, color=ax.xaxis.label.get_color())
+            above = figure.suptitle("", color=ax.xaxis.label.get_color())
+            plots.write(above, title, longest=60)  # also above titles and legends of the axes
         job.next()
         with whole_file(output) as file:
             plots.save(figure, file, output.suffix.lower()[1:])

@@ -95,7 +95,8 @@ def prompts(
     frame = with_text(frame, base) if text else frame
     listed = LISTS[by].format(policy=said, nearly=f"{100 * nearly:g} %")
     line = f"{found:,} of {total:,} prompts {listed}"
-    cut = f"; the first {frame.height:,} are listed{at}" if frame.height < found else at
+    are = "one is" if frame.height == 1 else f"{frame.height:,} are"
+    cut = f"; the first {are} listed{at}" if frame.height < found else at
     if output is None:
         for row in rows(frame):
             say(row)

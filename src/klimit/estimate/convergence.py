@@ -35,7 +35,7 @@ class Convergence:
     parts : (sizes,) into how many disjoint parts the samples were dealt for each size
     gain : (sizes,) the estimate, with the ends of its interval, each averaged over the parts
     plugin : (sizes,) the papers' estimate, averaged likewise; it never falls
-    reward : what is gained
+    reward, objective : what is gained, and whether it is reward or win rate
     left_out : prompts with too few samples to be divided
     """
 
@@ -46,6 +46,7 @@ class Convergence:
     plugin: Floats
     reward: str
     left_out: int = 0
+    objective: str = "reward"
 
     def to_frame(self) -> pl.DataFrame:
         """A polars frame with a row per size; null where not finite."""
@@ -127,7 +128,7 @@ def convergence(limit: Frontier, kl: float, *, exact: bool = True) -> Convergenc
     gain = Estimate.of(value, low, high, level=level, trusted=trusted, note=note)
     return Convergence(
         float(kl), np.array(samples, dtype=float).round(9), sizes, gain, np.array(plugins), limit.reward,
-        known - len(rows),
+        known - len(rows), limit.settings.objective,
     )  # fmt: skip
 
 

@@ -41,9 +41,10 @@ def prompt_list(
     polars frame
         The columns of `Frontier.prompts`, and: at_top, the share of samples with the best possible
         reward (the upper end of `reward_range`, stated or implied by 0/1 rewards; else the best
-        reward seen); no_signal, the chance that `group` new samples have one reward. Of two-valued
-        rewards by what the pass rate of the prompt may be, given all prompts; else by drawing
-        `group` of its samples, without bias, and null where it has fewer.
+        reward seen, and 0 where all rewards are one); no_signal, the chance that `group` new
+        samples have one reward. Of two-valued rewards by what the pass rate of the prompt may be,
+        given all prompts; else by drawing `group` of its samples, without bias, and null where it
+        has fewer.
 
     Raises
     ------
@@ -84,9 +85,14 @@ def prompt_list(
 
 
 def at_top(limit: Frontier) -> Floats:
-    """(prompts,) share of samples with the best possible reward."""
+    """(prompts,) share of samples with the best possible reward.
+
+    Where no range says what that is, it is the best of all rewards; none is where all are equal.
+    """
     samples, stated = limit.samples, limit.settings.reward_range
     best = samples.means + samples.tops
+    if stated is None and samples.scale == 0 and np.ptp(best) == 0:
+        return np.zeros(samples.prompts)
     top = float(best.max()) if stated is None or not np.isfinite(stated[1]) else stated[1]
     width = max(samples.scale, abs(top) * 1e-3, 1e-300)
     found: Floats = np.where(best >= top - 1e-6 * width, samples.ties / samples.counts, 0.0)

@@ -304,7 +304,7 @@ def legend(audits: Sequence[Audit]) -> str:
     level = f"{100 * audits[0].gain.level:g} %"
     thin = ""
     if len(audits) > MANY:
-        thin = f" {MANY} of {len(audits)} placements are shown; --output writes all."
+        thin = f" {MANY} of {len(audits)} placements are shown; klimit audit --output writes all."
     return words.paragraph(
         "KL: distance from the base model, nats per answer; of the limit: share of what any method "
         "can gain at this KL; nats from optimal: KL from the best policy of the same KL; least KL: "

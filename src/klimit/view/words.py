@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ from klimit._text import safe
 from klimit.rollouts.words import counted as counted
 
 WIDTH = 100  # characters of a line
-
+_HELD = "\0"  # a space at which no line ends; no text has it
 
 _TRILLION = 1e12
 
@@ -177,8 +178,20 @@ def listed(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def paragraph(text: str, *, lead: str = "") -> str:
-    """Text in lines of `WIDTH` characters, those after the first as far in as `lead` is long.
+def together(text: str, space: str = "\u00a0") -> str:
+    """No line ends within an interval, or between a number and its unit.
+
+    Examples
+    --------
+    >>> together("+0.4 quality [0.3, 0.5] at 2 nats", "_")
+    '+0.4 quality [0.3,_0.5] at 2_nats'
+    """
+    text = re.sub(r"\[[^\[\]]{1,40}\]", lambda found: found[0].replace(" ", space), text)
+    return re.sub(r"(?<=\d) (?=(nats?|%)\b|%)", space, text)
+
+
+def paragraph(text: str, *, lead: str = "", width: int = WIDTH) -> str:
+    """Text in lines of `width` characters, those after the first as far in as `lead` is long.
 
     Examples
     --------
@@ -186,9 +199,9 @@ def paragraph(text: str, *, lead: str = "") -> str:
     'note: one two'
     """
     return textwrap.fill(
-        text, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_on_hyphens=False,
-        break_long_words=False,
-    )  # fmt: skip
+        together(text, _HELD), width, initial_indent=lead, subsequent_indent=" " * len(lead),
+        break_on_hyphens=False, break_long_words=False,
+    ).replace(_HELD, " ")  # fmt: skip
 
 
 def sentences(text: str) -> list[str]:
@@ -202,8 +215,11 @@ def sentences(text: str) -> list[str]:
     found: list[str] = []
     last = ""
     for line in text.split("\n"):
-        full = len(last) + len(line.split(" ", 1)[0]) >= WIDTH  # the next word had no room
-        if found and (not last.endswith((".", "?", "!", ":")) or (last.endswith(":") and full)):
+        word = together(line).split(" ", 1)[0]
+        full = len(last) + len(word) >= WIDTH  # the next word had no room
+        cut = last.endswith("...") and not last.endswith("....")  # a name, not the sentence
+        ends = last.endswith((".", "?", "!", ":")) and not cut
+        if found and (not ends or (last.endswith(":") and full)):
             found[-1] += f" {line.strip()}"
         else:
             found.append(line)

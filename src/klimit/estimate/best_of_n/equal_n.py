@@ -19,7 +19,7 @@ def n_spending(samples: Samples, kl: float) -> int | None:
     From ``log N - (N - 1) / N`` where no two rewards of a prompt tie, for any N. Where some do,
     from reward levels; then None if no N that the samples at hand can show spends so much.
     """
-    if not ties(samples):
+    if not (kl > 0 and ties(samples)):
         return distinct_n(kl)
     low = 1
     for high in _shown(samples):

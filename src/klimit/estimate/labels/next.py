@@ -16,6 +16,7 @@ from klimit.estimate.labels.reading import (
     proxy_frontier,
     read_known,
     sample_names,
+    texts,
 )
 from klimit.estimate.labels.tilting import tilting
 
@@ -51,8 +52,8 @@ def first_labels(
     polars frame, a row per sample
         prompt_id, sample (its id, or place within the prompt from 0), prompt and completion where
         known, the proxy, `label_chance` and `label_round`. Add a column with the labels and hand it to
-        `klimit.hacking` as `gold`. For pairs: sample_a and sample_b instead of sample; add `preferred`
-        and hand it over as `judgements`.
+        `klimit.hacking` as `gold`. For pairs: sample_a and sample_b, completion_a and completion_b; add
+        `preferred` and hand it over as `judgements`.
 
     Examples
     --------
@@ -94,12 +95,9 @@ def frame_of(known: Known, picked: Choice, round_: int) -> pl.DataFrame:
         "prompt_id": [str(known.whole.ids[at]) for at in prompt],
         "sample": [names[at] for at in origin],
     }
-    there = getattr(getattr(known.base, "table", None), "names", ())
-    texts = [name for name in ("prompt", "completion") if name in there]
-    if texts:
-        rows = np.argsort(known.base.groups.codes, kind="stable")[origin]
-        for name in texts:
-            columns[name] = known.base.table.columns([name])[name].cast(pl.String)[rows].to_list()
+    for name in ("prompt", "completion"):
+        said = texts(known.base, name, origin)
+        columns |= {} if said is None else {name: said}
     columns[known.column.name] = known.whole.values[origin]
     columns[CHANCE] = picked.chance[order]
     columns[ROUND] = np.full(len(origin), round_, dtype=np.int64)

@@ -17,7 +17,7 @@ from klimit.estimate.labels.entry import LEAST, LEAST_PROMPTS
 from klimit.estimate.labels.judged import read_judgements
 from klimit.estimate.labels.pairwise import Pairing
 from klimit.estimate.labels.powered import Powered
-from klimit.estimate.labels.reading import CHANCE, ROUND, Known, proxy_frontier, sample_names
+from klimit.estimate.labels.reading import CHANCE, ROUND, Known, proxy_frontier, sample_names, texts
 from klimit.estimate.labels.result import Sparse
 from klimit.estimate.proxy.checks import check_varies
 from klimit.estimate.result import Frontier
@@ -112,7 +112,8 @@ class FewJudgements(Sparse):
         -------
         polars frame, a row per pair
             prompt_id, sample_a and sample_b (ids, or places within the prompt from 0, in random order),
-            label_chance and label_round, to be kept beside `preferred`.
+            prompt, completion_a and completion_b where known, label_chance and label_round, to be kept
+            beside `preferred`.
         """
         n = whole("n", n, "judgements", least=1)
         seed = self.proxy.settings.seed if seed is None else seed
@@ -210,11 +211,17 @@ def pairs_frame(
     order = np.lexsort((b, a, np.searchsorted(np.cumsum(known.whole.lengths), a, side="right")))
     names = sample_names(known.base, known.whole)
     prompt_of = np.searchsorted(np.cumsum(known.whole.lengths), a[order], side="right")
+    said = {
+        "prompt": texts(known.base, "prompt", a[order]),
+        "completion_a": texts(known.base, "completion", a[order]),
+        "completion_b": texts(known.base, "completion", b[order]),
+    }
     return pl.DataFrame(
         {
             "prompt_id": [str(known.whole.ids[x]) for x in prompt_of],
             "sample_a": [names[x] for x in a[order]],
             "sample_b": [names[x] for x in b[order]],
+            **{name: rows for name, rows in said.items() if rows is not None},
             CHANCE: c[order],
             ROUND: np.full(len(a), round_, dtype=np.int64),
         }

@@ -237,6 +237,16 @@ def sample_names(base: Any, column: RewardColumn) -> list[str]:
     return [str(at) for length in column.lengths for at in range(int(length))]
 
 
+def texts(base: Any, name: str, origin: Integers) -> list[str | None] | None:
+    """A text of each of these samples, to be read by whoever labels; None where there is none."""
+    import polars as pl
+
+    if name not in getattr(getattr(base, "table", None), "names", ()):
+        return None
+    rows = np.argsort(base.groups.codes, kind="stable")[origin]
+    return list(base.table.columns([name])[name].cast(pl.String)[rows].to_list())
+
+
 def places(base: Any, column: RewardColumn, prompts: pl.Series, samples: pl.Series) -> Integers:
     """(rows,) index of each named sample in the caller's data, prompt after prompt."""
     import polars as pl

@@ -18,7 +18,7 @@ from klimit.view.plots.ensemble import ensemble
 from klimit.view.plots.frontier import limit
 from klimit.view.plots.hacking import few_labels, hacking
 from klimit.view.plots.path import path
-from klimit.view.plots.style import figure, save
+from klimit.view.plots.style import figure, save, write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,6 +40,7 @@ __all__ = [
     "limit",
     "path",
     "save",
+    "write",
 ]
 
 

@@ -42,12 +42,15 @@ def allocation(found: Frontier, ax: Axes | None = None, *, kl: float | None = No
     room, spent, gain, trusted = _dots(frame)
     mean = gain.mean()
     area = 40 * np.clip(gain / mean, 0.1, 6.0) if mean > 0 else np.full(len(gain), 20.0)
-    for which, face, label in (
-        (trusted, palette.limit, "a prompt; its area is its part of the gain"),
-        (~trusted, "none", "the same, but its samples do not reach this KL"),
-    ):
-        if which.any():
-            ax.scatter(room[which], spent[which], s=area[which], facecolor=face, alpha=0.6,
+    dot = "a prompt; its area is its part of the gain"
+    beyond = (
+        "the same, but its samples do not reach this KL"
+        if trusted.any()
+        else f"{dot}; its samples do not reach this KL"
+    )
+    for which, face, label in ((trusted, palette.limit, dot), (~trusted, "none", beyond)):
+        if which.any():  # one on an axis is drawn whole
+            ax.scatter(room[which], spent[which], s=area[which], facecolor=face, alpha=0.6, clip_on=False,
                        edgecolor=palette.limit, linewidth=1.0, label=label)  # fmt: skip
     middle = float(np.mean(frame["kl"].to_numpy()))
     ax.axhline(middle, color=palette.quiet, lw=0.9, ls="--", zorder=1,
@@ -63,7 +66,7 @@ def allocation(found: Frontier, ax: Axes | None = None, *, kl: float | None = No
             f"{words.counted(still, 'prompt')} show{'s' if still == 1 else ''} one reward only"
         )
     ax.set_title("; ".join(said), fontsize=9.5, color=palette.ink, loc="left")
-    style.legend(ax, "upper left")
+    style.legend(ax)
     return ax
 
 

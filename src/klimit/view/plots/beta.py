@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def beta(found: Frontier, ax: Axes | None = None, *, kl: float | None = None) -> Axes:
     """Which KL coefficient spends which budget, as far as these samples show?
 
+    Dotted where no budget is trusted: a guess.
+
     Parameters
     ----------
     ax : axes to draw into; new ones if not given
@@ -36,12 +38,18 @@ def beta(found: Frontier, ax: Axes | None = None, *, kl: float | None = None) ->
     end = min(end, found.trusted_kl) if found.trusted_kl > 0 else end
     budgets = np.linspace(0.02, 1.0, 100) * end
     slope = found.beta(budgets)
-    ax.plot(budgets, slope.value, color=palette.limit, lw=2.2, label="beta that spends this KL")
-    if np.isfinite(slope.high).all():
-        ax.fill_between(budgets, slope.low, slope.high, color=palette.limit, alpha=0.18, lw=0)
+    label = "beta that spends this KL"
+    if found.trusted_kl > 0:
+        ax.plot(budgets, slope.value, color=palette.limit, lw=2.2, label=label)
+        style.band(ax, budgets, slope.low, slope.high, color=palette.limit, alpha=0.18)
+    else:
+        ax.plot(budgets, slope.value, color=palette.limit, lw=1.1, ls=(0, (1, 1.5)),
+                label=f"{label} (not trusted)")  # fmt: skip
+        style.legend(ax)
     if (slope.value > 0).all():
         ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        narrow = slope.value.max() < 30 * slope.value.min()
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if narrow else (1, 2, 5)))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.yaxis.set_minor_locator(NullLocator())
     style.named(ax, x=colours.KL,

@@ -39,7 +39,8 @@ def convergence(found: Convergence, ax: Axes | None = None) -> Axes:
     ax.set_xscale("log", base=2)
     ax.set_xticks(samples, [f"{size:,.0f}" for size in samples])
     ax.minorticks_off()
-    where = f"{colours.gain(found.reward)}, at {words.nats(found.kl, exact=True)}"
+    gain = colours.gain(found.reward, objective=found.objective)
+    where = f"{gain}, at {words.nats(found.kl, exact=True)}"
     style.named(ax, x="samples per prompt", y=where)
     style.legend(ax, "lower right")
     return ax

@@ -58,16 +58,14 @@ def limit(
     lines = []
     if edge > 0:
         lines += ax.plot(kls[shown], gain.value[shown], color=color, lw=2.2, label=label)
-        ax.fill_between(kls[shown], gain.low[shown], gain.high[shown], color=color, alpha=0.18,
-                        lw=0)  # fmt: skip
+        style.band(ax, kls[shown], gain.low[shown], gain.high[shown], color=color, alpha=0.18)
     if edge < end:
         past = ~shown
         past[np.count_nonzero(shown) - 1] = edge > 0
         lines += ax.plot(kls[past], gain.low[past], color=color, lw=1.4, ls=(0, (4, 2)),
                          label=PAST if edge > 0 else f"{label}: at least that")  # fmt: skip
         if np.isfinite(gain.high[past]).all():
-            ax.fill_between(kls[past], gain.low[past], gain.high[past], color=color,
-                            alpha=0.07, lw=0)  # fmt: skip
+            style.band(ax, kls[past], gain.low[past], gain.high[past], color=color, alpha=0.07)
     if plugin:
         bands = found.bands
         within = kls[kls >= bands.kl[0]]
@@ -80,7 +78,9 @@ def limit(
     style.named(ax, x=colours.KL,
                 y=colours.gain(found.reward, objective=found.settings.objective))  # fmt: skip
     style.from_zero(ax, *lines)
-    style.legend(ax, "lower right")
+    bottom, top = ax.get_ylim()
+    room = any(line.get_ydata()[-1] > bottom + 0.4 * (top - bottom) for line in lines)
+    style.legend(ax, "lower right" if room else "best")
     return ax
 
 

@@ -118,9 +118,7 @@ def along(
     shown = kls <= edge
     if edge > 0:
         ax.plot(kls[shown], gain.value[shown], color=color, lw=1.9, ls=ls, label=style.entry(label))
-        ax.fill_between(
-            kls[shown], gain.low[shown], gain.high[shown], color=color, alpha=0.16, lw=0
-        )
+        style.band(ax, kls[shown], gain.low[shown], gain.high[shown], color=color, alpha=0.16)
     past = ~shown
     if past.any():
         past[np.count_nonzero(shown) - 1] = edge > 0

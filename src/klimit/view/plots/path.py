@@ -67,7 +67,7 @@ def path(found: TrainedPath, ax: Axes | None = None, *, proxy: bool = True) -> A
         ax.plot([], [], color=palette.limit, lw=1.1, ls="--", marker=".",
                 label=style.entry(f"{of_proxy}, at the right"))  # fmt: skip
         right.yaxis.label.set_color(palette.ink)
-        right.yaxis.label.set(text=colours.gain(of_proxy), parse_math=False)
+        style.write(right.yaxis.label, colours.gain(of_proxy), style.UP)
     _rooted(ax, furthest)
     style.named(ax, x=f"{colours.KL} (scale of square roots)", y=colours.gain(gold))
     style.legend(ax, "lower left", (0.0, 1.0), 2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,10 +23,12 @@ from klimit.view.colours import DARK, LIGHT, Palette
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     from klimit.estimate.kernel import Floats
 
 SIZE = (6.4, 4.0)  # inches
+ACROSS, UP = 76, 42  # characters that fit beside an axis of that size
 SMALL = 8.5  # points, of labels inside a picture
 MARKERS = ("o", "D", "^", "v", "P", "X")
 
@@ -90,9 +93,19 @@ def palette(ax: Axes) -> Palette:
 
 def named(ax: Axes, *, x: str, y: str) -> None:
     """Name both axes, where the caller has not."""
-    for label, text in ((ax.xaxis.label, x), (ax.yaxis.label, y)):
+    for label, text, longest in ((ax.xaxis.label, x, ACROSS), (ax.yaxis.label, y, UP)):
         if not label.get_text():
-            label.set(text=text, parse_math=False)  # dollar signs of names are no formulas
+            write(label, text, longest)
+
+
+def write(label: Text, text: str, longest: int = ACROSS) -> None:
+    """Write a label or a title, in lines of so many characters; dollar signs of names are no formulas."""
+    label.set(text=folded(text, longest), parse_math=False)
+
+
+def folded(text: str, longest: int) -> str:
+    """Text in lines that fit a picture."""
+    return textwrap.fill(text, longest, break_on_hyphens=False)
 
 
 def legend(
@@ -106,6 +119,7 @@ def legend(
     """
     handles, labels = ax.get_legend_handles_labels()
     if labels:
+        labels = [folded(label, 56 if columns == 1 else 42) for label in labels]
         found = ax.legend(handles, labels, loc=loc, bbox_to_anchor=at, ncols=columns, frameon=False,
                           fontsize=SMALL, labelcolor=palette(ax).ink)  # fmt: skip
         for text in found.get_texts():
@@ -174,6 +188,20 @@ def ends(estimate: Any) -> Floats:
     with np.errstate(invalid="ignore"):
         found = np.stack([value - low, high - value])
     return np.where(np.isfinite(found), np.maximum(found, 0.0), 0.0)
+
+
+def band(ax: Axes, x: Floats, low: Floats, high: Floats, *, color: str, alpha: float) -> None:
+    """Fill an interval; where an end is infinite, out of the picture, which it leaves as large as it is."""
+    from matplotlib.collections import PolyCollection
+
+    far = 1e3 * max(float(np.abs(ax.dataLim.intervaly).max()), 1e-300)
+    known = ~(np.isnan(low) | np.isnan(high))
+    x, low, high = x[known], np.clip(low[known], -far, far), np.clip(high[known], -far, far)
+    outline = np.stack([np.append(x, x[::-1]), np.append(low, high[::-1])], axis=1)
+    within = bool((np.maximum(-low, high) < far).all())
+    ax.add_collection(
+        PolyCollection([outline], color=color, alpha=alpha, lw=0), autolim=within
+    )  # fmt: skip
 
 
 def note(ax: Axes, text: str, x: float, y: float, offset: tuple[float, float], *, color: str = "",

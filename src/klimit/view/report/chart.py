@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from klimit._text import safe
 from klimit.view.report.axes import Axis
 
 SHAPES = ("circle", "square", "triangle", "diamond", "cross", "wedge")
@@ -18,6 +19,7 @@ _PATHS = {
     "wedge": "M0,6L5.6,-4.2H-5.6z",
     "dot": "M-2.6,0a2.6,2.6 0 1,0 5.2,0a2.6,2.6 0 1,0 -5.2,0z",
 }
+_PER_LETTER = 7.0  # pixels
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,19 @@ class Chart:
                 self.labels.append(moved)
                 return
 
+    def aside(self, x: float, y: float, text: str, kind: str, down: float) -> None:
+        """Words at the right of a line, or at its left where the chart would end in them."""
+        room = self.width - self.x.at(x) - 6
+        if _PER_LETTER * len(text) > room:
+            self.say(x, y, text, kind, anchor="end", right=-6, down=down)
+        else:
+            self.say(x, y, text, kind, right=6, down=down)
+
+    @property
+    def y_name(self) -> str:
+        """What stands above the axis of gains, as far as the chart has room for it."""
+        return safe(self.y_label, longest=int((self.width - self.x.start) / _PER_LETTER))
+
     def _through(self, xs: Sequence[float], ys: Sequence[float]) -> str:
         """Path through points; those off the chart above or below are held at its edge."""
         points = [
@@ -151,7 +166,7 @@ def _overlap(one: Label, other: Label) -> bool:
 
 
 def _span(label: Label) -> tuple[float, float]:
-    width = 7.0 * len(label.text)
+    width = _PER_LETTER * len(label.text)
     start = {"start": label.x, "end": label.x - width, "middle": label.x - width / 2}[label.anchor]
     return start, start + width
 

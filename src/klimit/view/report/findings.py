@@ -161,6 +161,7 @@ STAGES = (
 def _sides(base: Rollouts, policies: Any) -> tuple[Rollouts, dict[str, Rollouts], list[str]]:
     """The base, and every policy with the steps that are placed; both may be in one dump."""
     from klimit.audit.runs import within
+    from klimit.rollouts import read
 
     said: list[str] = []
     if policies is None and (len(base.policies) > 1 or len(base.steps) > 1):
@@ -178,7 +179,7 @@ def _sides(base: Rollouts, policies: Any) -> tuple[Rollouts, dict[str, Rollouts]
         policies = {"policy": policies}
     chosen = {}
     for name, samples in policies.items():
-        chosen[str(name)], left_out = _thinned(samples)
+        chosen[str(name)], left_out = _thinned(read(samples))
         if left_out:
             said.append(f"{STEPS} of {STEPS + left_out} steps are placed, evenly apart.")
     return base, chosen, said

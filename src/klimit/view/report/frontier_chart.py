@@ -67,12 +67,15 @@ def frontier_chart(found: Findings, grid: Mapping[str, Any], *, narrow: bool) ->
 
 
 def _reach(found: Findings, grid: Mapping[str, Any]) -> tuple[float, float]:
+    """Ends of the axis of gains: all that is drawn has room, ends of intervals as far as they are known."""
     edge = found.limit.trusted_kl
-    seen = [value for at, value in zip(grid["kl"], grid["high"], strict=True)
+    seen = [value for name in ("gain", "high")
+            for at, value in zip(grid["kl"], grid[name], strict=True)
             if value is not None and at <= edge]  # fmt: skip
     seen += [value for value in grid["low"] if value is not None]
     if found.best is not None:
-        seen += np.atleast_1d(found.best.gain.high).tolist()
+        gain = found.best.gain
+        seen += [*np.atleast_1d(gain.value).tolist(), *np.atleast_1d(gain.high).tolist()]
     low = [0.0]
     for one in found.audits:
         if math.isfinite(one.kl.value):
@@ -89,8 +92,10 @@ def _limit(chart: Chart, found: Findings, grid: Mapping[str, Any], *, narrow: bo
         for name in ("gain", "low", "high")
     )
     inside = kl <= edge
-    if inside.sum() > 1:
-        chart.band(kl[inside].tolist(), low[inside].tolist(), high[inside].tolist(), "limit")
+    if inside.sum() > 1:  # of one prompt the interval has no ends
+        least = np.where(np.isnan(low), chart.y.low, low)[inside]
+        most = np.where(np.isnan(high), chart.y.high, high)[inside]
+        chart.band(kl[inside].tolist(), least.tolist(), most.tolist(), "limit")
     beyond = ~inside
     if (
         np.isfinite(high[beyond]).sum() > 1
@@ -104,8 +109,7 @@ def _limit(chart: Chart, found: Findings, grid: Mapping[str, Any], *, narrow: bo
     if 0 < edge < kl[-1]:
         chart.upright(edge, "edge")
         reach = words.nats(edge, down=True)
-        chart.say(edge, chart.y.high, f"trusted to {reach}" if narrow else f"trusted up to {reach}",
-                  "quiet", right=6, down=12)  # fmt: skip
+        chart.aside(edge, chart.y.high, f"trusted {'' if narrow else 'up '}to {reach}", "quiet", 12)
     if beyond.any() and np.isfinite(low[beyond]).any() and low[-1] > 0:
         chart.say(kl[-1], float(low[-1]), "at least this", "limit", anchor="end", right=-2, down=18)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -132,7 +131,12 @@ def _environment() -> Environment:
         loader=FunctionLoader(template), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
-    found.filters |= {"px": pixels, "cell": _cell, "kilobytes": _kilobytes, "together": _together}
+    found.filters |= {
+        "px": pixels,
+        "cell": _cell,
+        "kilobytes": _kilobytes,
+        "together": words.together,
+    }
     return found
 
 
@@ -148,18 +152,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     return str(value)
-
-
-def _together(text: str) -> str:
-    """No line ends within an interval, or between a number and its unit.
-
-    Examples
-    --------
-    >>> _together("+0.4 quality [0.3, 0.5] at 2 nats").count(chr(0xA0))
-    2
-    """
-    text = re.sub(r"\[[^\[\]]{1,40}\]", lambda found: found[0].replace(" ", "\u00a0"), text)
-    return re.sub(r"(?<=\d) (?=(nats?|%)\b|%)", "\u00a0", text)
 
 
 def _kilobytes(size: int) -> str:

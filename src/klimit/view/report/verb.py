@@ -41,9 +41,11 @@ class Report(InNotebooks):
     @property
     def verdict(self) -> str:
         """What the policies did, if there are any, and what there is to gain."""
+        from klimit.view import words
         from klimit.view.report.findings import verdicts
 
-        return "\n\n".join(text for _, text in verdicts(self.findings))
+        parts = (words.sentences(text) for _, text in verdicts(self.findings))
+        return "\n\n".join("\n".join(map(words.paragraph, part)) for part in parts)
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Save the page; the file is whole or not there.
@@ -83,7 +85,7 @@ def report(
     ----------
     base : Rollouts of the base, or whatever `klimit.read` takes; with no `policies`, a run that
         holds base and policies is taken apart
-    policies : Rollouts of a trained policy, or ``{name: Rollouts}``
+    policies : the same of a trained policy, or of several by name
     reward : which reward, where there are several
     gold : another reward of the same samples, the one that is really wanted: how much of the gain
         is real

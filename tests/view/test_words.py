@@ -1,0 +1,25 @@
+"""Lines of a verdict: where they end, and how they are made whole again."""
+
+import pytest
+
+from klimit.view.words import WIDTH, paragraph, sentences
+
+SAID = "gains +0.0640 of it at a KL [0.0360, 0.0850], and that is 60 % of it for 2.5 nats"
+
+
+@pytest.mark.parametrize("start", range(60, 90))
+def test_no_line_ends_within_an_interval_or_between_a_number_and_its_unit(start):
+    lines = paragraph("x" * start + " " + SAID).split("\n")
+    assert len(lines) == 2
+    assert max(map(len, lines)) <= WIDTH
+    assert lines[0].count("[") == lines[0].count("]")
+    assert not lines[1].startswith(("%", "nats"))
+    assert " ".join(lines) == "x" * start + " " + SAID
+
+
+@pytest.mark.parametrize("start", range(60, 90))
+def test_a_sentence_is_whole_again_wherever_its_lines_end(start):
+    said = (
+        "x" * start + " and a_name_that_was_c... gains [0.1, 0.2], which it confirms: 20 % of it..."
+    )
+    assert sentences(f"{paragraph(said)}.\nAnother.") == [f"{said}.", "Another."]
