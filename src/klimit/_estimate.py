@@ -68,13 +68,16 @@ class Estimate:
         >>> both[0].note, both[1].note
         ('', 'few')
         """
-        whole = np.broadcast_arrays(self.value, self.low, self.high, self.trusted, self._notes())
+        whole = np.broadcast_arrays(
+            self.value, self.low, self.high, self.trusted, self.notes_by_place()
+        )
         value, low, high, trusted, notes = (_scalar(x[index]) for x in whole)
         note = "; ".join(dict.fromkeys(filter(None, np.ravel(notes).tolist())))
         by_place = notes if np.ndim(notes) else None
         return Estimate(value, low, high, self.level, trusted, note, by_place)
 
-    def _notes(self) -> Any:
+    def notes_by_place(self) -> Any:
+        """The note of each place, empty where nothing limits the estimate there."""
         if self.by_place is not None:
             return self.by_place
         limited = ~np.asarray(self.trusted, dtype=bool)

@@ -35,6 +35,26 @@ def test_a_base_without_spread_shows_no_limit_and_is_not_called_unspent():
     assert "No KL was spent" not in said
 
 
+def test_a_base_without_spread_leaves_the_gap_as_open_as_the_limit_is():
+    """No sample of the base passes, half of the policy's do: what could be gained is not nothing."""
+    rng = np.random.default_rng(6)
+    unsolved, solved = np.zeros((40, 16)), (rng.random((40, 8)) < 0.5).astype(float)
+    found = klimit.audit(unsolved, solved, kl=2.0)
+    assert (found.limit.low, found.limit.high) == (0.0, 1.0)
+    assert found.gap_reward.low < -0.4 < 0.5 < found.gap_reward.high
+    for name in ("efficiency", "gap_nats"):
+        assert "nothing can be gained" not in getattr(found, name).note
+    wasted = klimit.audit(unsolved + 1, solved, kl=2.0)
+    assert float(wasted.least_kl) == 0
+    assert float(wasted.excess_kl) == 2.0
+
+
+def test_the_price_of_a_gain_that_one_prompt_does_not_bound_has_an_open_end():
+    rng = np.random.default_rng(13)
+    found = klimit.audit(rng.normal(size=(1, 64)), rng.normal(-3, 1, size=(1, 8)), kl=0.5)
+    assert (found.least_kl.low, found.least_kl.high) == (0.0, np.inf)
+
+
 def test_a_later_step_as_the_base_is_another_base_than_the_one_of_the_kl():
     rng = np.random.default_rng(7)
     steps = [
@@ -119,6 +139,27 @@ def test_a_gate_says_so_where_a_share_is_above_what_any_method_can_do():
     assert "more than any method" in above.found.to_dict()["reason"]
     (chance,) = gate(share_of(1.1, 0.98, 1.22), min_efficiency=0.7)
     assert "more than any method" not in str(chance)
+
+
+@pytest.mark.parametrize(
+    "share",
+    [
+        share_of(2.0, -28.0, 7.0),
+        share_of(0.3, -7.0, 19.0),
+        share_of(2.1, 0.0, np.inf),
+        share_of(0.9, 0.0, np.inf, trusted=False),
+    ],
+)
+def test_no_gate_judges_a_share_that_may_be_anything(share):
+    """The verdict calls it an unknown share; a step whose KL is hardly told from 0 has such a one."""
+    for sure in (False, True):
+        with pytest.raises(DataError, match="is not known: its interval is open"):
+            gate(share, min_efficiency=0.7, sure=sure)
+
+
+def test_a_gate_judges_an_open_share_that_lies_below_what_is_asked():
+    (short,) = gate(share_of(-9.0, -28.0, 0.2), min_efficiency=0.7)
+    assert not short.passed
 
 
 def test_a_gate_shows_on_which_side_of_what_is_asked_a_number_lies():

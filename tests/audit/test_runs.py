@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 import klimit
-from klimit import Audits, DataError, EstimateWarning
+from klimit import ArgumentError, Audits, DataError, DataWarning, EstimateWarning
 from klimit.audit.runs import within
 from tests.audit.tables import rows
 
@@ -47,6 +47,27 @@ def test_steps_are_paired_where_prompts_recur():
     assert np.isfinite(found[-1].allocation.value)
     assert found.compare("step 2", "step 1").paired
     assert not apart.compare("step 2", "step 1").paired
+
+
+def test_samples_without_a_step_or_a_policy_are_left_out_and_counted():
+    frame = run([0, 1, 2], recur=True).frame()
+    lost = klimit.read(frame.with_columns(step=pl.col("step").replace(2, None)))
+    with pytest.warns(DataWarning, match="240 samples of .* without a step left out"):
+        assert [one.step for one in klimit.audit(lost)] == [1]
+    named = frame.with_columns(policy=pl.when(pl.col("step") < 2).then(pl.lit("a")))
+    base = klimit.read(frame.filter(pl.col("step") == 0).drop("step"))
+    with pytest.warns(DataWarning, match="240 samples of .* without a policy left out"):
+        klimit.audit(base, klimit.read(named.filter(pl.col("step") > 0)))
+
+
+def test_a_stated_kl_is_that_of_one_policy_at_one_step():
+    base = run([0], recur=True)
+    frame = run([0, 1, 2], recur=True).frame().filter(pl.col("step") > 0)
+    policy = {"grpo": klimit.read(frame.drop("logprob", "ref_logprob"))}
+    with pytest.raises(ArgumentError, match=r"'grpo', which stands for 2 placements \(1, 2\)"):
+        klimit.audit(base, policy, kl={"grpo": 0.5})
+    for said in ({1: 0.1, 2: 0.2}, {"grpo step 1": 0.1, "step 2": 0.2}):
+        assert [float(one.kl) for one in klimit.audit(base, policy, kl=said)] == [0.1, 0.2]
 
 
 def test_step_1_was_sampled_before_the_first_update():

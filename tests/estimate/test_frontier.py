@@ -377,3 +377,13 @@ def test_many_betas_for_these_very_prompts_cost_about_what_the_limit_does():
     clock.append(time.process_time())
     once, betas = np.diff(clock)
     assert betas < 3 * once
+
+
+def test_the_price_of_all_there_is_has_no_upper_end_however_many_prompts_there_are():
+    rng = np.random.default_rng(0)
+    passed = (rng.random((1000, 32)) < rng.beta(2, 2, size=(1000, 1))).astype(float)
+    limit = klimit.frontier(passed)
+    found = limit.kl(0.9999 * (1 - passed.mean()))
+    assert found.high == np.inf
+    assert "few prompts" not in found.note
+    assert "stays below this gain" in found.note

@@ -73,6 +73,18 @@ def test_arrays_are_placed_at_once():
             assert_allclose(getattr(many, name)[i].low, getattr(one, name).low, rtol=1e-9)
 
 
+def test_each_place_of_an_array_has_the_note_of_the_number_alone():
+    rng = np.random.default_rng(2)
+    for base in (normal_prompts(rng, 40, 64)[0], (rng.random((40, 16)) < 0.3).astype(float)):
+        limit = klimit.frontier(base)
+        kl, gain = np.array([0.0, 0.1, 0.1, 5.0, 40.0]), np.array([0.1, 0.02, 3.0, 0.5, 9.0])
+        many = limit.place(kl, gain)
+        for i in range(len(kl)):
+            one = limit.place(float(kl[i]), float(gain[i]))
+            for name in ("efficiency", "gap_nats", "excess_kl"):
+                assert getattr(many, name)[i].note == getattr(one, name).note
+
+
 def test_what_is_not_known_of_the_policy_widens_what_is_said_of_it():
     limit = klimit.frontier(normal_prompts(np.random.default_rng(3), 60, 64)[0])
     sure = limit.place(0.5, 0.6)

@@ -10,7 +10,7 @@ import numpy as np
 from klimit._errors import ArgumentError, DataError
 from klimit._estimate import Estimate
 from klimit.audit.result import Audit
-from klimit.audit.wording import IMPOSSIBLE, UNLIKELY
+from klimit.audit.wording import IMPOSSIBLE, OPEN_SHARE, UNLIKELY, open_share
 
 WORDS = {"efficiency": "share of the limit", "kl": "KL in nats", "gain": "gain"}
 
@@ -71,7 +71,8 @@ def gate(
     ArgumentError
         Where nothing is asked, or what cannot be: a share above 1, a negative KL, nan.
     DataError
-        Where a number that is asked for is not known, or cannot be.
+        Where a number that is asked for is not known, or cannot be; a share is not where its interval is
+        open and holds what is asked.
 
     Examples
     --------
@@ -103,6 +104,8 @@ def gate(
                 f"{audit.label}: {WORDS[number]} is not known: so few prompts set no bound to it "
                 "(--prompts fixed asks of these very prompts)."
             )
+        if number == "efficiency" and open_share(found) and not found.high < bound:
+            raise DataError(f"{audit.label}: {WORDS[number]} is not known: {OPEN_SHARE}.")
         if number == "efficiency" and found.trusted and found.low > 1:
             found = replace(found, note=UNLIKELY)
         kept = _kept(number, found, bound, sure)

@@ -40,10 +40,12 @@ def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
     up = np.hypot((np.asarray(won.high) - won.value) / most, above)
     down = np.hypot((np.asarray(won.value) - won.low) / most, below)
     low, high = with_sign(won, ratio - down, ratio + up)
-    level = limit.settings.level
-    note = NO_SHARE if bool(np.any(np.isnan(most))) else "" if np.all(best.trusted) else UPPER
-    trusted, note = _possible(best.trusted & ~np.isnan(most), surely_above(ratio, low, 1.0), note)
-    efficiency = Estimate.of(ratio, low, high, level=level, trusted=trusted, note=note)
+    known = np.asarray(best.trusted) & ~np.isnan(most)
+    wrong = known & surely_above(ratio, low, 1.0)
+    efficiency = Estimate.of(
+        ratio, low, high, level=limit.settings.level, trusted=known & ~wrong,
+        **_because((wrong, IMPOSSIBLE), (np.isnan(most), NO_SHARE), (~known, UPPER)),
+    )  # fmt: skip
     least = _least(limit, won)
     return Audit(
         kl=spent,
@@ -81,27 +83,22 @@ def _nats(limit: Frontier, spent: Estimate, gap: Estimate, best: Estimate) -> Es
     beta = np.asarray(limit.beta(spent.value).value)
     still, unspent = beta <= 0, np.isinf(beta)
     safe = np.where(still | unspent, np.nan, beta)
-    note = NO_SHARE if bool(np.any(unspent)) else gap.note
-    if bool(np.any(still)):
-        note = flat(limit, float(np.max(np.asarray(spent.value)[still])))
     known = np.asarray(best.trusted) & ~still & ~unspent
-    trusted, note = _possible(
-        known, surely_above(-np.asarray(gap.value), -np.asarray(gap.high), 0.0), note
-    )
+    wrong = known & surely_above(-np.asarray(gap.value), -np.asarray(gap.high), 0.0)
+    ends = np.vectorize(lambda kl: flat(limit, kl), otypes=[str])(spent.value)
     return Estimate.of(
-        np.asarray(gap.value) / safe,
-        np.asarray(gap.low) / safe,
-        np.asarray(gap.high) / safe,
-        level=gap.level,
-        trusted=trusted,
-        note=note,
-    )
+        np.asarray(gap.value) / safe, np.asarray(gap.low) / safe, np.asarray(gap.high) / safe,
+        level=gap.level, trusted=known & ~wrong,
+        **_because((wrong, IMPOSSIBLE), (still, ends), (unspent, NO_SHARE), (True, gap.notes_by_place())),
+    )  # fmt: skip
 
 
-def _possible(trusted: Any, impossible: Any, note: str) -> tuple[Any, str]:
-    """What is trusted of placements some of which cannot be, and why."""
-    wrong = np.asarray(trusted) & np.asarray(impossible)
-    return np.asarray(trusted) & ~wrong, IMPOSSIBLE if bool(wrong.any()) else note
+def _because(*reasons: tuple[Any, Any]) -> dict[str, Any]:
+    """The note of each place, which is the first reason that holds there, and one for all places."""
+    where = np.broadcast_arrays(*(place for place, _ in reasons))
+    words = [np.broadcast_to(np.asarray(word, dtype=str), where[0].shape) for _, word in reasons]
+    first = (str(word[place][0]) for place, word in zip(where, words, strict=True) if place.any())
+    return {"note": next(filter(None, first), ""), "by_place": np.select(where, words, default="")}
 
 
 def _least(limit: Frontier, won: Estimate) -> Estimate:
@@ -126,8 +123,11 @@ def difference(best: Estimate, won: Estimate) -> Estimate:
         low = value - np.hypot(np.asarray(best.value) - best.low, np.asarray(won.high) - won.value)
         high = value + np.hypot(np.asarray(best.high) - best.value, np.asarray(won.value) - won.low)
     trusted = np.asarray(best.trusted) & np.asarray(won.trusted)
-    note = best.note or won.note
-    return Estimate.of(value, low, high, level=best.level, trusted=trusted, note=note)
+    notes = best.notes_by_place(), won.notes_by_place()
+    return Estimate.of(
+        value, low, high, level=best.level, trusted=trusted,
+        note=best.note or won.note, by_place=np.where(notes[0] != "", *notes),
+    )  # fmt: skip
 
 
 def _estimate(name: str, x: Any, limit: Frontier) -> Estimate:

@@ -11,6 +11,7 @@ from klimit._estimate import Estimate
 from klimit.audit import wording
 from klimit.audit.case import Case
 from klimit.audit.measure import NUMBERS, Reach, numbers, reach, with_sign
+from klimit.audit.placement import difference
 from klimit.audit.result import missing
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 from klimit.estimate.kernel import Floats
@@ -161,7 +162,7 @@ def _least(
         root = root if np.isfinite(root) else -np.inf
     below, above = _with(spread.of("root"), slack["root"])
     low_kl, high_kl = (max(end, 0.0) ** 2 / 2 for end in (root - below, root + above))
-    if high_kl > limit.bands.kl[-1]:  # past all that any sample shows
+    if not high_kl <= limit.bands.kl[-1]:  # past all that any sample shows
         high_kl = np.inf
     return Estimate(value, min(low_kl, value), max(high_kl, value), found.level, True, found.note)
 
@@ -251,16 +252,15 @@ def _on_nothing(case: Case) -> Placed:
     differences = case.policy.reward - (limit.samples.means if case.paired else limit.base_reward)
     gain = mean_of_prompts(differences[None], level)[0]
     least = limit.kl(float(gain.value))
-    nothing = missing(wording.NO_SHARE, level)
     if case.kl is None:
-        unknown = missing(wording.NO_KL, level)
+        unknown, nothing = (missing(why, level) for why in (wording.NO_KL, wording.NO_SHARE))
         return Placed(unknown, gain, unknown, nothing, unknown, nothing, least, unknown)
-    best = limit.gain(max(float(case.kl.value), 0.0))
-    gap = float(best.value) - float(gain.value)
-    reward = _around(gap, float(gain.high - gain.value), float(gain.value - gain.low), level,
-                     trusted=bool(best.trusted), note=best.note)  # fmt: skip
-    excess = missing(least.note or wording.NO_SHARE, level)
-    return Placed(case.kl, gain, best, nothing, reward, nothing, least, excess)
+    best = limit.gain(case.spent)
+    nothing = missing(wording.UNSEEN_GAIN if best.high > 0 else wording.NO_SHARE, level)
+    excess = difference(case.kl, least)
+    if not np.isfinite(excess.value):
+        excess = missing(least.note, level)
+    return Placed(case.kl, gain, best, nothing, difference(best, gain), nothing, least, excess)
 
 
 def _around(

@@ -16,6 +16,7 @@ from klimit.estimate.checks import numbers
 from klimit.estimate.intervals import normal
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers
+from klimit.rollouts.steps import called
 from klimit.rollouts.words import counted, listing
 
 if TYPE_CHECKING:
@@ -56,12 +57,7 @@ def stated(kl: Any, found: Sequence[Part]) -> list[Any]:
     if kl is None:
         return [None] * len(found)
     if isinstance(kl, Mapping):
-        labels = [{part.name, part.step, str(part.step)} for part in found]
-        unknown = [key for key in kl if not any(key in own for own in labels)]
-        if unknown:
-            known = listing([part.name if part.step is None else part.step for part in found])
-            raise ArgumentError(f"kl= names {unknown[0]!r}; there are {known}.")
-        return [next((kl[key] for key in kl if key in own), None) for own in labels]
+        return _by_name(kl, found)
     if not isinstance(kl, (list, tuple, np.ndarray)) or (
         isinstance(kl, np.ndarray) and not kl.ndim
     ):
@@ -72,6 +68,32 @@ def stated(kl: Any, found: Sequence[Part]) -> list[Any]:
             "each was expected, in their order or as {name: kl}."
         )
     return list(kl)
+
+
+def _by_name(kl: Mapping[Any, Any], found: Sequence[Part]) -> list[Any]:
+    """KLs by name, by step, or by both as tables call it; each of one policy at one step."""
+    labels = [
+        {
+            part.name,
+            part.step,
+            str(part.step),
+            called(part.step),
+            f"{part.name} {called(part.step)}",
+        }
+        for part in found
+    ]
+    for key in kl:
+        named = [part for part, own in zip(found, labels, strict=True) if key in own]
+        if len(named) == 1:
+            continue
+        known = listing(part.name if part.step is None else part.step for part in named or found)
+        raise ArgumentError(
+            f"kl= names {key!r}, which stands for {len(named)} placements ({known}); one KL for each "
+            "was expected: name the step, or both as 'grpo step 100'."
+            if named
+            else f"kl= names {key!r}; there are {known}."
+        )
+    return [next((kl[key] for key in kl if key in own), None) for own in labels]
 
 
 def spent(kl: Any, policy: Side, at: Integers, *, level: float, prompts: Any) -> Spent:

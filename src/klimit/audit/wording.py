@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from klimit._estimate import Estimate
     from klimit.estimate.result import Frontier
 
 NO_KL = (
@@ -21,6 +23,10 @@ FLAT = "the frontier is flat at this KL (beta = 0): nats from the optimum are no
 UNSEEN = (
     "the frontier is flat at this KL as far as these samples show (beta = 0): nats from the optimum "
     "are not known; see least_kl"
+)
+UNSEEN_GAIN = (
+    "the base's rewards are all equal within every prompt: what could be gained at this KL, and so a share "
+    "of it, is not known"
 )
 UPPER = "the limit is known from below only at this KL: this is an upper bound"
 
@@ -37,6 +43,17 @@ SURE = 1.6  # times the half of a 95 % interval: one optimal policy in a thousan
 def surely_above(value: Any, low: Any, bound: float) -> Any:
     """Whether it lies above the bound by more than chance explains, once in a thousand."""
     return np.asarray(value) - SURE * (np.asarray(value) - np.asarray(low)) > bound
+
+
+OPEN = 10.0  # width of the interval of a share that says nothing
+OPEN_SHARE = "its interval is open: the KL is hardly told from 0, or prompts are few"
+
+
+def open_share(share: Estimate) -> bool:
+    """Whether a share of the limit may be any, as where the KL is not told from 0 or prompts are few."""
+    if share.trusted:
+        return not share.high - share.low < OPEN
+    return not share.high < math.inf
 
 
 def flat(limit: Frontier, kl: float) -> str:

@@ -265,7 +265,7 @@ class Frontier:
             (impossible, "the range of rewards does not allow this gain"),
             (lost, "no sample of these prompts shows such a gain"),
             (value > self.trusted_kl, beyond(self.trusted_kl)),
-            (~trusted, "so few prompts set no upper end"),
+            (~trusted, "the lower end of the limit stays below this gain: no upper end"),
         ]
         places, words = zip(*reasons, strict=True)
         notes = np.select(list(places), list(words), default="")

@@ -10,7 +10,7 @@ import numpy as np
 
 from klimit._estimate import Estimate
 from klimit._text import safe
-from klimit.audit.wording import UNLIKELY, surely_above
+from klimit.audit.wording import UNLIKELY, open_share, surely_above
 from klimit.view import limit as limit_view
 from klimit.view import words
 from klimit.view.table import table
@@ -28,7 +28,6 @@ _WRONG = "its KL, its rewards or the base are not those of this comparison"
 PLACED = ("kl", "gain", "limit", "efficiency", "gap_reward", "gap_nats", "least_kl", "excess_kl")
 SHOWN = 3  # prompts that are named
 UNEVEN = 0.3  # share of the loss in a tenth of the prompts from which it is called uneven
-OPEN = 10.0  # width of the interval of a share that says nothing
 MANY = 12  # rows of a path that are shown in full
 
 
@@ -274,7 +273,7 @@ def _gain(gain: Estimate) -> str:
 
 def _share(share: Estimate) -> tuple[str, str]:
     """A share and its interval; a few prompts may leave it open by any factor."""
-    if share.trusted and not share.high - share.low < OPEN:
+    if share.trusted and open_share(share):
         return "an unknown share", ""
     return words.share(share)
 
