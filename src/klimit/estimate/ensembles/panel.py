@@ -211,10 +211,8 @@ def _informative(found: Panel) -> Panel:
                 f"gold {safe(found.gold_name)!r} is constant: nothing can be gained, and no error "
                 "be measured. Check which column holds it."
             )
-        gold = found.gold[known]
-        collect(
-            gold, np.array([len(gold)])
-        )  # refuses numbers too large or too small to compute with
+        # refuses numbers too large or too small to compute with
+        collect(found.gold[known], np.array([known.sum()]))
         _check_gold_varies(found, known)
     return found
 

@@ -8,7 +8,7 @@ rewards alone, so that no digit follows the order of a file.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -133,11 +133,10 @@ def complete(
     lengths = pairs.lengths[order]
     where = np.repeat(starts[order] - (np.cumsum(lengths) - lengths), lengths)
     where += np.arange(len(where))
-    return Pairs(
-        pairs.proxy[where], pairs.gold[where],
-        None if pairs.nuisance is None else pairs.nuisance[where], lengths,
-        [pairs.ids[i] for i in order], names, pairs.total, pairs.seen, pairs.missing,
-        pairs.no_proxy, pairs.no_gold, pairs.no_nuisance,
+    return replace(
+        pairs, proxy=pairs.proxy[where], gold=pairs.gold[where], lengths=lengths,
+        nuisance=None if pairs.nuisance is None else pairs.nuisance[where],
+        ids=[pairs.ids[i] for i in order],
     )  # fmt: skip
 
 
