@@ -49,17 +49,14 @@ class Convergence:
 
     def to_frame(self) -> pl.DataFrame:
         """A polars frame with a row per size; null where not finite."""
-        import polars as pl
-
-        from klimit.view.records import columns
+        from klimit.view.records import columns, framed
 
         rows = [
             {"samples": float(size), "parts": parts, "kl": self.kl, **columns("gain", self.gain[at]),
              "plugin": float(self.plugin[at]), "trusted": bool(self.gain[at].trusted)}
             for at, (size, parts) in enumerate(zip(self.samples, self.parts, strict=True))
         ]  # fmt: skip
-        types = dict.fromkeys(rows[0], pl.Float64) | {"parts": pl.Int64, "trusted": pl.Boolean}
-        return pl.DataFrame(rows, schema=types)
+        return framed(rows, whole=["parts"])
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw it; see `klimit.view.plots.convergence`."""

@@ -82,6 +82,14 @@ class Samples:
             below[block.prompts] = block.rewards[np.arange(len(place)), place]
         return below
 
+    def ranges(self) -> Floats:
+        """(prompts,) from each prompt's worst reward to its best."""
+        found = np.empty(self.prompts)
+        for block in self.blocks:
+            lowest = block.rewards[np.arange(len(block.counts)), -block.counts]
+            found[block.prompts] = block.rewards[:, -1] - lowest
+        return found
+
     def paired(self) -> bool:
         """Whether every reward of every prompt comes an even number of times, as copies would.
 

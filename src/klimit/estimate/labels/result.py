@@ -21,7 +21,7 @@ from klimit.estimate.labels.reading import Known
 from klimit.estimate.labels.tilting import Tilting, tilting
 from klimit.estimate.proxy.bands import DOUBT, PAST_TRUST
 from klimit.estimate.proxy.peak import Peak, peak, stop_at
-from klimit.estimate.result import Frontier, _budgets, _one_budget, nats
+from klimit.estimate.result import Frontier, _asked, _budgets, _one_budget, nats
 
 if TYPE_CHECKING:
     import polars as pl
@@ -233,7 +233,7 @@ class Sparse(ABC, InNotebooks):
         """A row per KL: proxy gain, gold gain and its limits, the interval saved."""
         from klimit.view.labels import frame
 
-        return frame(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
+        return frame(self, _asked(kl))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, schema ``klimit.labels/1``."""
