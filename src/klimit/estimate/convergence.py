@@ -136,17 +136,19 @@ def _dealt(limit: Frontier) -> list[Floats]:
         rng = np.random.default_rng([settings.seed, 17, block.rewards.shape[1]])
         for prompt, row, count in zip(block.prompts, block.rewards, block.counts, strict=True):
             mixed = rng.permutation(row[len(row) - count :])
-            rows[prompt] = _restored(mixed + samples.means[prompt], limit)
+            rows[prompt] = restored(mixed + samples.means[prompt], limit)
     return rows
 
 
-def _restored(rewards: Floats, limit: Frontier) -> Floats:
-    """Rewards as they were before they were centred, where their range or ties matter."""
-    settings = limit.settings
+def restored(rewards: Floats, limit: Frontier) -> Floats:
+    """Rewards as they were before they were centred, so that equal ones of two prompts are equal again."""
+    settings, samples = limit.settings, limit.samples
     if settings.objective == "win-rate":
         return rewards.round(9)
     if settings.range_implied:
         return np.round(rewards)  # 0 and 1
+    largest = float(np.abs(samples.means).max() + samples.ranges().max()) or 1.0
+    rewards = np.round(rewards, 15 - int(np.ceil(np.log10(largest))))
     return rewards if settings.reward_range is None else np.clip(rewards, *settings.reward_range)
 
 
