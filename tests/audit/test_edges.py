@@ -179,3 +179,22 @@ def test_a_policy_that_lost_has_no_share_of_a_limit_known_from_below():
     assert found.gain.high < 0
     assert found.efficiency.high == 0
     assert "at most 0 %" in str(found)
+
+
+def test_prompts_that_only_some_policies_answered_keep_the_levels_and_the_range_of_rewards():
+    rng = np.random.default_rng(10)
+    base, one, other = (
+        {"prompt_id": np.arange(start, end).repeat(7).astype(str)}
+        for start, end in ((0, 40), (0, 30), (10, 40))
+    )
+    for rows in (base, one, other):
+        rows["reward"] = rng.integers(-10, 3, size=len(rows["prompt_id"])) / 10
+    reads = [klimit.read(rows) for rows in (base, one, other)]
+    audits = klimit.audit(
+        reads[0], dict(zip("ab", reads[1:], strict=True)), kl=[0.3, 0.2], reward_range=(-1, 0.2)
+    )
+    assert np.isfinite(audits.compare("a", "b").gain.value)
+    assert np.isfinite(audits.best_of_n([2]).gain.value).all()
+    case = audits["a"].case
+    answered = np.concatenate(case.samples())
+    assert set(answered) == set(base["reward"][: 30 * 7])

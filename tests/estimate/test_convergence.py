@@ -76,6 +76,16 @@ def test_solved_or_not_rewards_stay_so():
     assert (found.gain.high <= 0.7).all()
 
 
+@pytest.mark.parametrize("offset", [0, -1000])
+def test_rewards_on_shared_levels_stay_on_them_and_in_their_range(offset):
+    rewards = offset + np.random.default_rng(6).integers(-10, 3, size=(40, 7)) / 10
+    ends = rewards.min(), rewards.max()
+    dealt = module._dealt(klimit.frontier(rewards, reward_range=ends))
+    assert len(set(np.concatenate(dealt))) == 13
+    assert np.concatenate(dealt).min() == ends[0]
+    assert np.concatenate(dealt).max() == ends[1]
+
+
 def test_the_corrected_estimate_moves_less_than_the_plug_in():
     found = convergence(klimit.frontier(normal(200, 64)), 1.0)
     moved = abs(found.gain.value[0] / found.gain.value[-1] - 1)

@@ -151,9 +151,11 @@ class Case:
 
     def samples(self) -> list[Floats]:
         """Rewards of the base on the limit's prompts, as `klimit.frontier` takes them."""
+        from klimit.estimate.convergence import restored
+
         means = self.limit.samples.means
         rows = dict(self.limit.samples.rewards_by_prompt())
-        return [rows[at] + means[at] for at in range(len(means))]
+        return [restored(rows[at] + means[at], self.limit) for at in range(len(means))]
 
 
 def common_rank(*cases: Case) -> Integers:

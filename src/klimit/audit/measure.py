@@ -15,6 +15,7 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit.estimate.intervals import leave_out_error, left_out_reach, quantiles
 from klimit.estimate.kernel import Floats, Grid
+from klimit.estimate.members import lowest
 
 NUMBERS = ("gain", "kl", "limit", "efficiency", "gap_reward", "gap_nats", "root", "excess")
 """Rows of `numbers`; `root` is ``sqrt(2 least_kl)``, in which small gains have symmetric errors."""
@@ -39,8 +40,8 @@ def numbers(log_mgf: Floats, grid: Grid, gain: Floats, kl: Floats) -> Floats:
     [1.0, 0.5, 0.5, 0.5, 0.5, 0.375]
     """
     spent, size, first = np.maximum(kl, 0.0), np.abs(gain), grid.tilts[0]
-    limit, tilt = _touch((log_mgf + spent[:, None]) / grid.tilts, grid)
-    negative, _ = _touch(log_mgf - size[:, None] * grid.tilts, grid)
+    limit, tilt = lowest((log_mgf + spent[:, None]) / grid.tilts, grid)
+    negative, _ = lowest(log_mgf - size[:, None] * grid.tilts, grid)
     least = np.maximum(-negative, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = 2 * log_mgf[:, 0] / first**2  # below the first tilt the log-mgf is a parabola
@@ -54,19 +55,6 @@ def numbers(log_mgf: Floats, grid: Grid, gain: Floats, kl: Floats) -> Floats:
     root = np.sign(gain) * np.sqrt(2 * least)
     excess = kl - np.where(gain > 0, least, 0.0)
     return np.stack([gain, kl, limit, share, gap, gap * tilt, root, excess])
-
-
-def _touch(values: Floats, grid: Grid) -> tuple[Floats, Floats]:
-    """Least value of each row and the tilt it stands at, by a parabola in log tilt."""
-    best = np.clip(values.argmin(axis=1), 1, values.shape[1] - 2)
-    index = np.arange(len(values))
-    a, b, c = values[index, best - 1], values[index, best], values[index, best + 1]
-    bend = a - 2 * b + c
-    inside = (b <= a) & (b <= c) & (bend > 0)
-    safe = np.where(inside, bend, 1.0)
-    least = np.where(inside, b - (a - c) ** 2 / (8 * safe), np.minimum(np.minimum(a, b), c))
-    shift = np.where(inside, (a - c) / (2 * safe), np.where(a < c, -1.0, 1.0))
-    return least, grid.tilts[0] * 2.0 ** ((best + shift) / grid.per_octave)
 
 
 def with_sign(gain: Estimate, low: Floats, high: Floats) -> tuple[Floats, Floats]:

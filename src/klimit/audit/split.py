@@ -30,6 +30,7 @@ from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats, Grid, weight_sums
 from klimit.estimate.members import front, with_left_out
 from klimit.estimate.samples import Integers, Samples
+from klimit.estimate.statistics import shuffled
 
 _NEAR = 0.1  # share of K*_x at which the bend of A_x is read, where K_x is nearer than that
 
@@ -177,9 +178,7 @@ def _halves(samples: Samples, grid: Grid, seed: int) -> list[_Law]:
     tops = np.empty((2, samples.prompts))
     for block in samples.blocks:
         rng = np.random.default_rng([seed, 13, block.rewards.shape[1]])
-        key = rng.random(block.rewards.shape)  # rows stand in canonical order
-        key[block.rewards == -np.inf] = 2.0
-        dealt = np.take_along_axis(block.rewards, np.argsort(key, axis=1), axis=1)
+        dealt = shuffled(block.rewards, rng)  # rows stand in canonical order
         place, half = np.arange(dealt.shape[1]), (block.counts // 2)[:, None]
         for side, low in enumerate((0 * half, half)):
             own = (place >= low) & (place < low + half)

@@ -21,6 +21,7 @@ from klimit.audit.runs import Part, named, one_model, within
 from klimit.audit.sides import Side, comparable, one_reward, side
 from klimit.audit.spent import Spent, spent, stated
 from klimit.audit.split import split
+from klimit.estimate.checks import check_choice
 from klimit.estimate.result import Frontier
 from klimit.rollouts.steps import number
 from klimit.rollouts.words import counted
@@ -99,8 +100,7 @@ def audit(
     >>> round(found.efficiency.value, 1), round(found.least_kl.value, 1)
     (0.8, 0.3)
     """
-    if prompts not in ("drawn", "fixed"):
-        raise ArgumentError(f"prompts must be one of 'drawn', 'fixed'; got {prompts!r}.")
+    check_choice("prompts", prompts, ("drawn", "fixed"))
     notes: tuple[str, ...] = ()
     several = policy is None or isinstance(policy, Mapping)
     if policy is None:

@@ -103,15 +103,10 @@ def _from_divergences(
 
 
 def _ranges(limit: Frontier) -> Floats:
-    stated = limit.settings.reward_range
-    samples = limit.samples
+    stated, samples = limit.settings.reward_range, limit.samples
     if stated is not None:
         return np.full(samples.prompts, stated[1] - stated[0])
-    lowest = np.empty(samples.prompts)
-    for block in samples.blocks:
-        rows = np.arange(len(block.prompts))
-        lowest[block.prompts] = block.rewards[rows, block.rewards.shape[1] - block.counts]
-    return samples.tops - lowest
+    return samples.ranges()
 
 
 def _bennett(variance: float, above: float, kl: float) -> float:

@@ -50,17 +50,14 @@ class Convergence:
 
     def to_frame(self) -> pl.DataFrame:
         """A polars frame with a row per size; null where not finite."""
-        import polars as pl
-
-        from klimit.view.records import columns
+        from klimit.view.records import columns, framed
 
         rows = [
             {"samples": float(size), "parts": parts, "kl": self.kl, **columns("gain", self.gain[at]),
              "plugin": float(self.plugin[at]), "trusted": bool(self.gain[at].trusted)}
             for at, (size, parts) in enumerate(zip(self.samples, self.parts, strict=True))
         ]  # fmt: skip
-        types = dict.fromkeys(rows[0], pl.Float64) | {"parts": pl.Int64, "trusted": pl.Boolean}
-        return pl.DataFrame(rows, schema=types)
+        return framed(rows, whole=["parts"])
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw it; see `klimit.view.plots.convergence`."""
@@ -140,17 +137,19 @@ def _dealt(limit: Frontier) -> list[Floats]:
         rng = np.random.default_rng([settings.seed, 17, block.rewards.shape[1]])
         for prompt, row, count in zip(block.prompts, block.rewards, block.counts, strict=True):
             mixed = rng.permutation(row[len(row) - count :])
-            rows[prompt] = _restored(mixed + samples.means[prompt], limit)
+            rows[prompt] = restored(mixed + samples.means[prompt], limit)
     return rows
 
 
-def _restored(rewards: Floats, limit: Frontier) -> Floats:
-    """Rewards as they were before they were centred, where their range or ties matter."""
-    settings = limit.settings
+def restored(rewards: Floats, limit: Frontier) -> Floats:
+    """Rewards as they were before they were centred, so that equal ones of two prompts are equal again."""
+    settings, samples = limit.settings, limit.samples
     if settings.objective == "win-rate":
         return rewards.round(9)
     if settings.range_implied:
         return np.round(rewards)  # 0 and 1
+    largest = float(np.abs(samples.means).max() + samples.ranges().max()) or 1.0
+    rewards = np.round(rewards, 15 - int(np.ceil(np.log10(largest))))
     return rewards if settings.reward_range is None else np.clip(rewards, *settings.reward_range)
 
 

@@ -123,12 +123,9 @@ def _log_mgf(chances: Floats, weights: Floats, above: Floats, grid: Grid) -> Flo
     """Log-mgf of each prompt, about the best level; of levels that it lacks at the top by its own best."""
     best = np.where(chances > 0, above, -np.inf).max(axis=1)[:, None]
     value = np.einsum("ij,jt->it", chances, weights)
-    floor = np.log(np.maximum(chances[np.arange(len(chances)), _place(above, best)], 1e-300))
+    place = np.searchsorted(above, best[:, 0])
+    floor = np.log(np.maximum(chances[np.arange(len(chances)), place], 1e-300))
     log: Floats = np.where(
         value > 1e-250, np.log(np.maximum(value, 1e-300)), floor[:, None] + grid.tilts * best
     )
     return log
-
-
-def _place(above: Floats, best: Floats) -> Integers:
-    return np.searchsorted(above, best[:, 0])

@@ -20,9 +20,7 @@ BLOCK = 32_768  # numbers: 256 kB, the second-level cache of today's cores
 _SUMMED = 4 * BLOCK  # where every weight is read three times, fewer and longer calls are faster
 _FAINT = 60.0  # columns whose weights are all below exp(-60) of the best one's add no digit
 _RESTART = 12  # octaves that are squared in a row: each doubles the rounding error
-_FLUSH = (
-    1e-140  # squares of smaller weights would become subnormal, which is slow and never matters
-)
+_FLUSH = 1e-140  # squares of smaller weights would be subnormal, which is slow and never matters
 
 
 @dataclass(frozen=True)

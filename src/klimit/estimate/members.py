@@ -140,6 +140,24 @@ def _aitken(half: Floats, quarter: Floats, sizes: Sizes) -> Floats:
     return remaining
 
 
+def lowest(values: Floats, grid: Grid) -> tuple[Floats, Floats]:
+    """Least value of each row, and the tilt it stands at, by a parabola in log tilt.
+
+    Parameters
+    ----------
+    values : (rows, tilts) at the tilts of the grid
+    """
+    best = np.clip(values.argmin(axis=1), 1, values.shape[1] - 2)
+    index = np.arange(len(values))
+    a, b, c = values[index, best - 1], values[index, best], values[index, best + 1]
+    bend = a - 2 * b + c
+    inside = (b <= a) & (b <= c) & (bend > 0)
+    safe = np.where(inside, bend, 1.0)
+    least = np.where(inside, b - (a - c) ** 2 / (8 * safe), np.minimum(np.minimum(a, b), c))
+    shift = np.where(inside, (a - c) / (2 * safe), np.where(a < c, -1.0, 1.0))
+    return least, grid.tilts[0] * 2.0 ** ((best + shift) / grid.per_octave)
+
+
 @dataclass(frozen=True)
 class Front:
     """Gain at KL budgets, and the tilt that attains it; (..., budgets)."""

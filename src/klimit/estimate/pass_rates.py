@@ -13,16 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers
 
-_MORE, _PARTED = (
-    1.4,
-    30,
-)  # times the samples, and prompts, from which two mixtures tell more than one
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+# times the samples, and prompts, from which two mixtures tell more than one
+_MORE, _PARTED = 1.4, 30
 DEGREE = 32  # counts are thinned to so many draws; higher polynomials matter only far beyond trust
 _RATES = np.concatenate(([0.0], np.geomspace(1e-5, 0.04, 45), np.linspace(0.05, 0.5, 32)))
 RATES: Floats = np.concatenate((_RATES, 1 - _RATES[-2::-1]))
@@ -74,11 +76,9 @@ def pass_rate_bands(
         _bands_of(successes[part], counts[part], points, degree, quantile, fixed, of_rate)
         for part, degree in _alike(counts)
     ]
-    return (
-        found[0][1]
-        if len(found) == 1
-        else _together(found, len(counts), 0.0 if fixed else quantile)
-    )
+    if len(found) == 1:
+        return found[0][1]
+    return _together(found, len(counts), 0.0 if fixed else quantile)
 
 
 def _together(parts: list[tuple[int, Bands]], prompts: int, quantile: float) -> Bands:
@@ -144,7 +144,8 @@ def _bands_of(
         seen += shown @ thin[index] / len(counts)
     share = np.bincount(size_of) / len(counts)
     pmfs = [_binomial(int(size), RATES) for size in sizes]
-    weights = _fit(likelihood, seen, np.maximum(seen, 0.5 / len(counts)))
+    root = 1 / np.sqrt(np.maximum(seen, 0.5 / len(counts)))
+    weights = _simplex_nnls(likelihood.T * root[:, None], seen * root)
     for _ in range(2):
         square = sum(
             part * (hands.T * (weights @ pmf)) @ hands
@@ -224,7 +225,7 @@ def _binomial(size: int, rates: Floats) -> Floats:
 
     count = np.arange(size + 1)
     log = (
-        _log_choose(size, count)
+        log_choose(size, count)
         + xlogy(count, rates[:, None])
         + xlog1py(size - count, -rates[:, None])
     )
@@ -237,12 +238,12 @@ def _hypergeometric(size: int, draws: int) -> Floats:
     if size == draws:
         return np.eye(size + 1)
     good, hit = np.arange(size + 1)[:, None], np.arange(draws + 1)
-    log = _log_choose(good, hit) + _log_choose(size - good, draws - hit) - _log_choose(size, draws)
+    log = log_choose(good, hit) + log_choose(size - good, draws - hit) - log_choose(size, draws)
     pmf: Floats = np.exp(log)
     return pmf
 
 
-def _log_choose(whole: Integers | int, part: Integers | int) -> Floats:
+def log_choose(whole: ArrayLike, part: ArrayLike) -> Floats:
     """Logarithm of the binomial coefficient; -inf where the part is more than the whole."""
     from scipy.special import gammaln
 
@@ -257,11 +258,6 @@ def _whitener(covariance: Floats, prompts: int) -> Floats:
     floor = max(0.3 / prompts**2, 1e-7 * float(values[-1]))
     whiten: Floats = (vectors / np.sqrt(np.maximum(values, floor))).T
     return whiten
-
-
-def _fit(likelihood: Floats, seen: Floats, variance: Floats) -> Floats:
-    root = 1 / np.sqrt(variance)
-    return _simplex_nnls(likelihood.T * root[:, None], seen * root)
 
 
 def _simplex_nnls(a: Floats, b: Floats) -> Floats:

@@ -43,9 +43,7 @@ from klimit.estimate.samples import Block, Integers, Samples, nearly_all
 from klimit.estimate.shape import PredictedBias, log_mean, predicted_bias
 from klimit.estimate.statistics import FEWEST, GROUPS, by_group, correctable, deal, slices
 
-_BIAS_PROMPTS = (
-    2048  # fronts of subsets cost more than their sums: fewer prompts carry the correction
-)
+_BIAS_PROMPTS = 2048  # fewer than elsewhere: fronts of subsets cost more than their sums
 _RATE_BUDGETS = 26
 _LEFT = 0.5  # a correction at fixed KL leaves about half the bias that one at fixed tilts does
 _NEAR = 0.5  # as much of what mixtures near the best differ by is likely bias

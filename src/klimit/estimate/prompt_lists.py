@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit._errors import ArgumentError, DataError
+from klimit.estimate.best_of_n.order_weights import chance_below
 from klimit.estimate.checks import check_choice, is_number, whole
 from klimit.estimate.kernel import Floats
 from klimit.estimate.rates_by_prompt import Passes
@@ -109,18 +110,9 @@ def _no_signal(samples: Samples, group: int) -> Floats:
 
 def no_signal(samples: Samples, group: int) -> Floats:
     """(prompts,) chance that so many samples, without replacement, are equal; nan where there are fewer."""
-    from scipy.special import gammaln
-
-    def log_ways(count: Floats) -> Floats:  # of choosing a group
-        with np.errstate(invalid="ignore"):
-            found = gammaln(count + 1) - gammaln(count - group + 1) - gammaln(group + 1)
-        return np.where(count >= group, found, -np.inf)
-
     chance = np.full(samples.prompts, np.nan)
     for prompt, rewards in samples.rewards_by_prompt():
         if len(rewards) >= group:
             runs = np.diff(np.flatnonzero(np.diff(rewards, prepend=-np.inf, append=np.inf)))
-            equal = log_ways(np.asarray(runs, dtype=float))
-            whole = log_ways(np.array([float(len(rewards))]))
-            chance[prompt] = np.exp(equal - whole).sum()
+            chance[prompt] = chance_below(group, len(rewards))[runs].sum()
     return chance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,7 +58,7 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
             gain = _shared_out(found.gain, share, mean, samples, room)
         else:
             gains, spends = passes.expected(
-                lambda q: gain_of_rate(q, kl), lambda q: kl_of_rate(q, kl)
+                partial(gain_of_rate, kl=kl), partial(kl_of_rate, kl=kl)
             )
             gain = _shared_out(none, gains, mean, samples, room)
             spent = np.where(samples.variances > 0, spent, spends)
@@ -70,21 +71,17 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
             spent = _shared_out(found.kl, share, budget, samples)
         else:
             tilt = float(point.tilt) * passes.step
-            gains, spends = passes.expected(
-                lambda q: gain_at_tilt(q, tilt), lambda q: kl_at_tilt(q, tilt)
-            )
-            most = passes.step * np.tanh(
-                tilt / 4
-            )  # no rate gains more; estimates of few prompts may
+            at_tilt = (partial(found, tilt=tilt) for found in (gain_at_tilt, kl_at_tilt))
+            gains, spends = passes.expected(*at_tilt)
+            # no rate gains more; estimates of few prompts may
+            most = passes.step * np.tanh(tilt / 4)
             gain = _shared_out(none, gains, mean, samples, np.minimum(room, most))
             gain = _shared_out(gain, gains, mean, samples, room)
             spent = _shared_out(none, spends, budget, samples)
     told = samples.variances > 0  # by the prompt's own samples
-    keep = samples.kept
-    ids = limit.ids
     return pl.DataFrame(
         {
-            "prompt_id": [ids[i] for i in keep],
+            "prompt_id": [limit.ids[i] for i in samples.kept],
             "samples": samples.counts,
             "mean_reward": means,
             "gain": gain,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit.estimate.kernel import Floats
-from klimit.estimate.pass_rates import log_mgf_of_rate
+from klimit.estimate.pass_rates import log_choose, log_mgf_of_rate
 
 # finer than those of `pass_rates`, which a least-squares fit would not tell apart
 _RATES = np.concatenate(([0.0], np.geomspace(1e-5, 0.02, 50)[:-1], np.linspace(0.02, 0.5, 80)))
@@ -158,15 +158,11 @@ def _beta(free: Floats) -> Floats:
 
 def _misfit(free: Floats, x: Floats, n: Floats, times: Floats) -> float:
     """Negative log-likelihood of the logarithms of the law's parameters, held at 0."""
-    from scipy.special import (
-        betaln,
-        gammaln,
-    )  # much faster than scipy.stats, hundreds of times a fit
+    from scipy.special import betaln  # much faster than scipy.stats, hundreds of times a fit
 
     a, b = _beta(free)
     never, always, rest = _shares(free[2:])
-    choose = gammaln(n + 1) - gammaln(x + 1) - gammaln(n - x + 1)
-    inside = np.exp(choose + betaln(x + a, n - x + b) - betaln(a, b))
+    inside = np.exp(log_choose(n, x) + betaln(x + a, n - x + b) - betaln(a, b))
     chance = rest * inside + never * (x == 0) + always * (x == n)
     held = _HELD * float((free[:2] ** 2).sum())
     return held - float((times * np.log(np.maximum(chance, 1e-300))).sum())

@@ -298,10 +298,8 @@ class Frontier:
         high = np.where(factor < _NO_END, value * factor, np.inf)
         trusted = budget <= bands.trusted_kl
         low = np.where(trusted & (factor < _NO_END), low, 0.0)
-        with np.errstate(
-            divide="ignore", invalid="ignore"
-        ):  # no concave curve is steeper than its chord
-            chord = np.asarray(self.gain(budget).high) / budget
+        with np.errstate(divide="ignore", invalid="ignore"):
+            chord = np.asarray(self.gain(budget).high) / budget  # no concave curve is steeper
         high = np.where(trusted, np.fmax(np.fmin(high, chord), value), np.inf)
         note = "" if bool(np.all(trusted)) else beyond(self.trusted_kl)
         return Estimate.of(value, low, high, level=self.settings.level, trusted=trusted, note=note)
@@ -374,13 +372,13 @@ class Frontier:
         """Plain values for JSON, schema ``klimit.limit/1`` (docs/cli.md); budgets are chosen if not given."""
         from klimit.view.records import limit_record
 
-        return limit_record(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
+        return limit_record(self, _asked(kl))
 
     def to_frame(self, kl: ArrayLike | None = None) -> pl.DataFrame:
         """A polars frame with a row per budget: gain and beta with their limits; null where not finite."""
         from klimit.view.records import limit_frame
 
-        return limit_frame(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
+        return limit_frame(self, _asked(kl))
 
 
 def nats(kl: float) -> str:
@@ -399,6 +397,11 @@ def _budgets(kl: ArrayLike) -> Floats:
             "A measured KL below zero is noise around zero: ask for kl=0."
         )
     return budget
+
+
+def _asked(kl: ArrayLike | None) -> list[float] | None:
+    """Budgets as a list; None where they are left to be chosen."""
+    return None if kl is None else np.atleast_1d(_budgets(kl)).tolist()
 
 
 def _one_budget(kl: ArrayLike) -> float:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from klimit._errors import DataError
+from klimit.estimate.kernel import Floats
 
-Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _MOST = 1e75
@@ -81,6 +81,14 @@ class Samples:
             )
             below[block.prompts] = block.rewards[np.arange(len(place)), place]
         return below
+
+    def ranges(self) -> Floats:
+        """(prompts,) from each prompt's worst reward to its best."""
+        found = np.empty(self.prompts)
+        for block in self.blocks:
+            lowest = block.rewards[np.arange(len(block.counts)), -block.counts]
+            found[block.prompts] = block.rewards[:, -1] - lowest
+        return found
 
     def paired(self) -> bool:
         """Whether every reward of every prompt comes an even number of times, as copies would.
@@ -286,6 +294,24 @@ def _permute_rows(matrix: Floats, order: Integers) -> None:
     strip = max(1, 2**22 // len(matrix))
     for start in range(0, matrix.shape[1], strip):
         matrix[:, start : start + strip] = matrix[order, start : start + strip]
+
+
+def level_ends(ascending: Floats) -> tuple[Integers, Integers]:
+    """Of each value in (rows, width): the places of the first and of the last that equal it.
+
+    Examples
+    --------
+    >>> [ends.tolist() for ends in level_ends(np.array([[1.0, 2.0, 2.0]]))]
+    [[[0, 1, 1]], [[0, 2, 2]]]
+    """
+    width = ascending.shape[1]
+    place = np.broadcast_to(np.arange(width), ascending.shape)
+    begins, ends = np.ones((2, *ascending.shape), dtype=bool)
+    begins[:, 1:] = ascending[:, 1:] != ascending[:, :-1]
+    ends[:, :-1] = begins[:, 1:]
+    first = np.maximum.accumulate(np.where(begins, place, 0), axis=1)
+    last = np.minimum.accumulate(np.where(ends, place, width)[:, ::-1], axis=1)[:, ::-1]
+    return first, last
 
 
 def nearly_all(counts: Integers) -> int:

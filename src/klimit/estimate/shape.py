@@ -14,13 +14,11 @@ import numpy as np
 
 from klimit.estimate.kernel import BLOCK, Floats, Grid, weight_sums
 from klimit.estimate.samples import Integers, Samples
-from klimit.estimate.statistics import slices
+from klimit.estimate.statistics import shuffled, slices
 
 _POOL = 2**20  # residuals kept
 _HANDS = 400  # simulated prompts, at least
-_SIMULATED = (
-    2**21
-)  # samples simulated, at most: where hands are that large there is no bias to find
+_SIMULATED = 2**21  # samples simulated, at most: with larger hands there is no bias to find
 _SCALES = 1000  # scales that the average over prompts is made of, at most
 
 
@@ -91,16 +89,9 @@ def _pool(samples: Samples, seed: int) -> tuple[Floats, Floats, Floats]:
 
 def _half_variances(rewards: Floats, size: int, rng: np.random.Generator) -> Floats:
     """(2, rows) squared scales of two random halves of every row: how noisy a scale is."""
-    keys = rng.random(rewards.shape)
-    keys[rewards == -np.inf] = 2.0
-    dealt = np.take_along_axis(rewards, np.argsort(keys, axis=1), axis=1)
-    sizes = np.full(len(rewards), size)
-    return np.stack(
-        [
-            gini_variance(np.sort(dealt[:, i * size : (i + 1) * size], axis=1), sizes)
-            for i in range(2)
-        ]
-    )
+    dealt, sizes = shuffled(rewards, rng), np.full(len(rewards), size)
+    halves = dealt[:, :size], dealt[:, size : 2 * size]
+    return np.stack([gini_variance(np.sort(half, axis=1), sizes) for half in halves])
 
 
 def gini_variance(rewards: Floats, counts: Integers) -> Floats:
@@ -176,5 +167,5 @@ def _average(
     share = (place - left)[:, None]
     rows = np.arange(len(pick))
     right = np.minimum(left + 1, len(anchors) - 1)
-    mixed: Floats = (1 - share) * curves[left, rows] + share * curves[right, rows]
+    mixed = (1 - share) * curves[left, rows] + share * curves[right, rows]
     return np.asarray(mixed.mean(axis=0))

@@ -19,9 +19,7 @@ from klimit.estimate.kernel import BLOCK, Floats, Grid, tilted_moments, weight_s
 from klimit.estimate.samples import Block, Integers, Samples
 
 GROUPS = 200  # prompts are spread over at most so many groups; up to here a group is one prompt
-BIAS_PROMPTS = (
-    16_384  # prompts whose halves are looked at; more would not make the correction better
-)
+BIAS_PROMPTS = 16_384  # prompts whose halves are looked at; more would not correct any better
 FEWEST = 4  # samples a prompt needs for the corrected estimate
 _TOP = 8  # samples whose removal is computed exactly; the rest are below 1/9 of the sum each
 
@@ -44,6 +42,9 @@ class Sizes:
     full: Floats
     half: Floats
     quarter: Floats
+
+
+NO_SIZES = Sizes(*np.empty((3, 0)))
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,11 @@ class Statistics:
 
 def statistics(samples: Samples, grid: Grid, *, seed: int, workers: int = 2) -> Statistics:
     """Read every reward once; see `Statistics`."""
-    longer = grid.longer(
-        2
-    )  # sums at 2 and 4 times a tilt give the second and fourth powers of its weights
+    longer = grid.longer(2)  # sums at 2 and 4 times a tilt are those of its weights' powers
     groups = min(GROUPS, samples.prompts)
     parts = list(slices(samples))
 
-    def work(part: tuple[Block, bool]) -> _Sums:
+    def work(part: tuple[Block, bool]) -> tuple[_Sums, Sizes]:
         block, with_bias = part
         first = int(samples.rank[block.prompts[0]])
         rng = np.random.default_rng([seed, first, block.rewards.shape[1]])
@@ -148,7 +147,7 @@ def plugin_statistics(samples: Samples, grid: Grid) -> tuple[Statistics, Floats,
     weights = prompts / prompts.sum()
     stats = Statistics(
         grid, weights, full / counts, noise / samples.prompts**2, np.zeros(shape[1]),
-        np.zeros(shape[1]), np.zeros(groups), none, none, none, Sizes(*3 * (np.empty(0),)),
+        np.zeros(shape[1]), np.zeros(groups), none, none, none, NO_SIZES,
     )  # fmt: skip
     slope, second = (np.einsum("i,ij->j", weights, x / counts) for x in (mean, variance))
     return stats, slope, second
@@ -178,28 +177,18 @@ class _Sums:
     jackknife: Floats
     half: Floats
     quarter: Floats
-    sizes: tuple[Floats, Floats, Floats]
 
     def __add__(self, other: _Sums) -> _Sums:
         return _Sums(
-            self.prompts + other.prompts,
-            self.full + other.full,
-            self.noise + other.noise,
-            self.skew + other.skew,
-            self.fourth + other.fourth,
-            self.biased + other.biased,
-            self.jackknife + other.jackknife,
-            self.half + other.half,
-            self.quarter + other.quarter,
-            (np.empty(0), np.empty(0), np.empty(0)),
+            *(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True))
         )
 
 
-def _total(found: Iterable[_Sums]) -> tuple[_Sums, Sizes]:
+def _total(found: Iterable[tuple[_Sums, Sizes]]) -> tuple[_Sums, Sizes]:
     """The sum of all slices as they come, so that no more than a few are held."""
     total, sizes = None, []
-    for sums in found:
-        sizes.append(sums.sizes)
+    for sums, own in found:
+        sizes.append(vars(own).values())
         total = sums if total is None else total + sums
     assert total is not None
     return total, Sizes(*(np.concatenate(part) for part in zip(*sizes, strict=True)))
@@ -208,21 +197,19 @@ def _total(found: Iterable[_Sums]) -> tuple[_Sums, Sizes]:
 def _block_sums(
     block: Block, samples: Samples, longer: Grid, groups: int, with_bias: bool,
     rng: np.random.Generator,
-) -> _Sums:  # fmt: skip
+) -> tuple[_Sums, Sizes]:  # fmt: skip
     tilts = longer.tilts[: -2 * longer.per_octave]
     group = samples.rank[block.prompts] % groups
     variance = samples.variances[block.prompts]
     tops = block.rewards[:, -1:]
     gaps = block.rewards - tops
-    shape = (groups, len(tilts))
-    empty = np.empty(0)
+    number = np.bincount(group, minlength=groups).astype(float)
     if not with_bias:
         sums = weight_sums(gaps, longer)
         full, noise = _log_mgf_and_noise(sums, tops, block.counts, variance, longer)
-        zero = np.broadcast_to(0.0, shape)
-        return _Sums(np.bincount(group, minlength=groups).astype(float), by_group(full, group, groups),
-                     noise, np.zeros(len(tilts)), np.zeros(len(tilts)), np.zeros(groups), zero, zero, zero,
-                     (empty, empty, empty))  # fmt: skip
+        none, zero = np.zeros(len(tilts)), np.broadcast_to(0.0, (groups, len(tilts)))
+        return _Sums(number, by_group(full, group, groups), noise, none, none, np.zeros(groups), zero,
+                     zero, zero), NO_SIZES  # fmt: skip
     segments, sizes = deal(gaps, block.counts, rng)
     rows, parts, width = segments.shape
     pieces = weight_sums(segments.reshape(rows * parts, width), longer).reshape(rows, parts, -1)
@@ -236,8 +223,7 @@ def _block_sums(
     )  # fmt: skip
     half, half_size = _subset_means(hands, parts // 2, tilts, prompts=samples.prompts)
     quarter, quarter_size = _subset_means(hands, parts // 4, tilts, prompts=samples.prompts)
-    number = np.bincount(group, minlength=groups).astype(float)
-    return _Sums(
+    sums_ = _Sums(
         number,
         by_group(full, group, groups),
         np.maximum(noise + more[variance > 0].sum(axis=0), noise),
@@ -247,8 +233,8 @@ def _block_sums(
         by_group(jackknife, group, groups),
         by_group(full - half, group, groups),
         by_group(half - quarter, group, groups),
-        (block.counts.astype(float), half_size, quarter_size),
     )
+    return sums_, Sizes(block.counts.astype(float), half_size, quarter_size)
 
 
 def by_group(values: Floats, group: Integers, groups: int) -> Floats:
@@ -322,10 +308,8 @@ def _jackknife(
             without = np.log1p(-share)
             removed += without
             moves.add(share, without, top[:, j : j + 1] + tops)
-    others = np.maximum(
-        n - top.shape[1], 0
-    )  # none above the last of the largest, whatever rounding left
-    rest = {
+    others = np.maximum(n - top.shape[1], 0)
+    rest = {  # none above the last of the largest, whatever rounding left
         power: np.clip(value, 0.0, others * weight**power) / total**power
         for power, value in rest.items()
     }
@@ -392,13 +376,18 @@ class _Removals:
         return np.asarray(np.maximum(powers + self.n * mean**4, 0.0))
 
 
+def shuffled(rows: Floats, rng: np.random.Generator) -> Floats:
+    """Each row's samples in random order, padding (-inf) last."""
+    keys = rng.random(rows.shape)
+    keys[rows == -np.inf] = 2.0
+    return np.take_along_axis(rows, np.argsort(keys, axis=1), axis=1)
+
+
 def deal(gaps: Floats, counts: Integers, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Deal each row's samples at random into 8 hands (4 where M < 8) of equal size, give or take one."""
     rows, width = gaps.shape
     parts = 8 if width >= 8 else 4
-    keys = rng.random((rows, width))
-    keys[gaps == -np.inf] = 2.0
-    dealt = np.take_along_axis(gaps, np.argsort(keys, axis=1), axis=1)
+    dealt = shuffled(gaps, rng)
     deep = -(-width // parts)
     if deep * parts > width:
         padding = np.full((rows, deep * parts - width), -np.inf)

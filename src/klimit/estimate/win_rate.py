@@ -21,7 +21,7 @@ from klimit.estimate.intervals import LIGHT
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import Members, combine, plain, with_left_out
 from klimit.estimate.result import Frontier, Settings
-from klimit.estimate.samples import Block, Integers, Samples, collect, ordered_mean
+from klimit.estimate.samples import Block, Integers, Samples, collect, level_ends, ordered_mean
 from klimit.estimate.shape import log_mean
 from klimit.estimate.statistics import FEWEST, GROUPS, Sizes, Statistics, by_group, enough
 
@@ -63,13 +63,7 @@ def win_rates(rewards: Floats, counts: Integers) -> Floats:
     rewards : (rows, width) ascending, -inf padding in front
     """
     width = rewards.shape[1]
-    place = np.broadcast_to(np.arange(width), rewards.shape)
-    changes = np.ones(rewards.shape, dtype=bool)
-    changes[:, 1:] = rewards[:, 1:] != rewards[:, :-1]
-    first = np.maximum.accumulate(np.where(changes, place, 0), axis=1)
-    ends = np.ones(rewards.shape, dtype=bool)
-    ends[:, :-1] = changes[:, 1:]
-    last = np.minimum.accumulate(np.where(ends, place, width)[:, ::-1], axis=1)[:, ::-1]
+    first, last = level_ends(rewards)
     pad = width - counts[:, None]
     rate = (first + last + 1 - 2 * pad) / (2 * counts[:, None]) - 0.5
     return np.where(rewards > -np.inf, rate, -np.inf)
@@ -116,9 +110,8 @@ def _from_ranks(
     flat_from = average.saturation(ranked)
     if continuous and settings.budget == "per-prompt":
         members = _spent_alike(ranked, members)
-        flat_from /= float(
-            (ranked.variances > 0).mean()
-        )  # prompts of equal rewards spend as much, for nothing
+        # prompts of equal rewards spend as much, for nothing
+        flat_from /= float((ranked.variances > 0).mean())
     cap = average.reward_cap(ranked, settings)
     curve = Curve.convex(
         grid.tilts, members.chosen, ceiling_gain=ordered_mean(ranked.tops, ranked),

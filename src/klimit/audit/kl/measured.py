@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from klimit._errors import ArgumentError, DataError, EstimateWarning
+from klimit._errors import DataError, EstimateWarning
 from klimit._estimate import Estimate
 from klimit._notebook import InNotebooks
 from klimit._warn import warn
@@ -18,6 +18,7 @@ from klimit.audit.kl.means import ByPrompt, Prompts
 from klimit.audit.kl.ratio import heavy, proves_mismatch
 from klimit.audit.kl.sampling import sampling_notes, truncated_share
 from klimit.audit.kl.units import in_nats
+from klimit.estimate.checks import check_choice, check_level
 from klimit.estimate.kernel import Floats
 from klimit.rollouts.grouped import Integers
 from klimit.rollouts.rollouts import Rollouts
@@ -159,7 +160,10 @@ def measured_kl(
     >>> print(measured_kl(run, prompts="fixed"))
     KL(policy || base) = 0.9 [-0.9, 2.6] nats (k1, 2 prompts)
     """
-    _check_options(level, prompts, estimator)
+    check_level(level)
+    check_choice("prompts", prompts, get_args(Prompts))
+    if estimator is not None:
+        check_choice("estimator", estimator, (*ESTIMATORS, RAO_BLACKWELL))
     found, odd = in_nats(scores(policy), units)
     chosen = estimator or _default(found)
     usable = np.isfinite(found.log_ratio)
@@ -195,18 +199,6 @@ def measured_kl(
         tuple(one for one in every if one.estimator != chosen),
         (*serious, *_remarks(policy, own, negative=float(own.kl) < 0 and not impossible)),
     )
-
-
-def _check_options(level: float, prompts: str, estimator: str | None) -> None:
-    if not 0 < level < 1:
-        raise ArgumentError(f"level={level!r} was given; a coverage between 0 and 1 was expected.")
-    if prompts not in get_args(Prompts):
-        raise ArgumentError(f"prompts={prompts!r} was given; 'drawn' or 'fixed' was expected.")
-    known = (*ESTIMATORS, RAO_BLACKWELL)
-    if estimator is not None and estimator not in known:
-        raise ArgumentError(
-            f"estimator={estimator!r} is not known; one of {', '.join(known)} was expected."
-        )
 
 
 def _default(found: Scores) -> str:

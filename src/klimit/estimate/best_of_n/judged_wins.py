@@ -7,6 +7,7 @@ import numpy as np
 from klimit.estimate.best_of_n.order_weights import chance_below
 from klimit.estimate.best_of_n.ranked import Ranked, runs_of_ties
 from klimit.estimate.kernel import Floats
+from klimit.estimate.samples import level_ends
 
 
 class JudgedWins:
@@ -60,14 +61,7 @@ def _wins_over_all(values: Floats) -> Floats:
     """For each value, how many others of its row it exceeds, ties half."""
     order = np.argsort(values, axis=1, kind="stable")
     ascending = np.take_along_axis(values, order, axis=1)
-    place = np.broadcast_to(np.arange(values.shape[1]), values.shape)
-    begins = np.ones(values.shape, dtype=bool)
-    begins[:, 1:] = ascending[:, 1:] != ascending[:, :-1]
-    ends = np.ones(values.shape, dtype=bool)
-    ends[:, :-1] = begins[:, 1:]
-    first = np.maximum.accumulate(np.where(begins, place, 0), axis=1)
-    last = np.where(ends, place, values.shape[1])
-    last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+    first, last = level_ends(ascending)
     wins = np.empty(values.shape)
     np.put_along_axis(wins, order, (first + last) / 2, axis=1)
     return wins

@@ -18,6 +18,7 @@ import numpy as np
 
 from klimit.estimate.best_of_n.order_weights import chance_below, order_weights
 from klimit.estimate.kernel import Floats
+from klimit.estimate.pass_rates import log_choose
 from klimit.estimate.samples import Integers
 
 _FITTED = 64  # beyond so many ties the score is a difference of harmonic numbers
@@ -97,10 +98,9 @@ def tie_scores(n: int, depth: int) -> TieScores:
 
 def _binomial(ties: Integers, depth: int, rate: Floats) -> Floats:
     """Chance of so many of `depth`; scipy.stats would take longer to import than all else here."""
-    from scipy.special import gammaln
-
-    choose = gammaln(depth + 1.0) - gammaln(ties + 1.0) - gammaln(depth - ties + 1.0)
-    found: Floats = np.exp(choose + ties * np.log(rate) + (depth - ties) * np.log1p(-rate))
+    found: Floats = np.exp(
+        log_choose(depth, ties) + ties * np.log(rate) + (depth - ties) * np.log1p(-rate)
+    )
     return found
 
 
@@ -179,8 +179,6 @@ def _depth(n: int) -> int:
 
 def _thinned(scores: TieScores, top: Integers, ties: Integers) -> Floats:
     """Mean score when `scores.depth` are drawn from `top` samples, `ties` of them at the top."""
-    from scipy.special import gammaln
-
     depth = scores.depth
     share = ties / top
     spread = np.sqrt(depth * share * (1 - share) * (top - depth) / np.maximum(top - 1, 1))
@@ -191,10 +189,6 @@ def _thinned(scores: TieScores, top: Integers, ties: Integers) -> Floats:
     first = np.cumsum(terms) - terms
     drawn = np.arange(int(terms.sum())) - np.repeat(first - low, terms)
     n, rest = np.repeat(ties, terms), np.repeat(top - ties, terms)
-
-    def log_choose(a: Integers, b: Integers) -> Floats:
-        found: Floats = gammaln(a + 1.0) - gammaln(b + 1.0) - gammaln(a - b + 1.0)
-        return found
 
     log_chance = log_choose(n, drawn) + log_choose(rest, depth - drawn)
     log_chance -= np.repeat(np.maximum.reduceat(log_chance, first), terms)

@@ -16,8 +16,8 @@ import numpy as np
 
 from klimit.estimate.best_of_n.ranked import Ranked
 from klimit.estimate.kernel import Floats, Grid
-from klimit.estimate.members import front
-from klimit.estimate.samples import Integers
+from klimit.estimate.members import front, lowest
+from klimit.estimate.samples import Integers, level_ends
 from klimit.estimate.shape import log_mean
 
 MOST = 2**17  # rewards looked at: a ratio needs no more
@@ -85,15 +85,7 @@ def _ratio(parts: Sequence[Ranked], sizes: Sequence[int], grid: Grid) -> Floats:
 
 def own_front(log_mgf: Floats, grid: Grid, kl: Floats) -> Floats:
     """``min over tilts of (kl + C) / tilt``, each row at its own KL."""
-    values = (log_mgf + kl[:, None]) / grid.tilts
-    best = np.clip(values.argmin(axis=1), 1, values.shape[1] - 2)
-    index = np.arange(len(values))
-    a, b, c = values[index, best - 1], values[index, best], values[index, best + 1]
-    bend = a - 2 * b + c
-    inside = (b <= a) & (b <= c) & (bend > 0)
-    lowest = b - (a - c) ** 2 / (8 * np.where(inside, bend, 1.0))
-    found: Floats = np.where(inside, lowest, np.minimum(np.minimum(a, b), c))
-    return found
+    return lowest((log_mgf + kl[:, None]) / grid.tilts, grid)[0]
 
 
 def _sample_kl(rewards: Floats, sizes: Sequence[int]) -> Floats:
@@ -101,14 +93,8 @@ def _sample_kl(rewards: Floats, sizes: Sequence[int]) -> Floats:
     from scipy.special import xlogy
 
     rows, samples = rewards.shape
-    place = np.broadcast_to(np.arange(samples), rewards.shape)
-    begins = np.ones(rewards.shape, dtype=bool)
-    begins[:, 1:] = rewards[:, 1:] != rewards[:, :-1]
-    low = np.maximum.accumulate(np.where(begins, place, 0), axis=1) / samples
-    ends = np.ones(rewards.shape, dtype=bool)
-    ends[:, :-1] = begins[:, 1:]
-    last = np.where(ends, place + 1, samples)
-    high = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1] / samples
+    first, last = level_ends(rewards)
+    low, high = first / samples, (last + 1) / samples
     found = np.zeros((len(sizes), rows))
     for i, n in enumerate(sizes):
         if n > 1:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _ROWS = ("gain", "kl", "kl_bound", "win_rate", "efficiency", "limit", "own_limit", "per_doubling",
          "kept_reward", "tokens")  # fmt: skip
+_NONE = Estimate(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -81,20 +82,17 @@ class BestOfN:
 
     def to_frame(self) -> pl.DataFrame:
         """A polars frame, a row per N: each estimate with its limits, null where there is none."""
-        import polars as pl
+        from klimit.view.records import columns, framed
 
-        columns: dict[str, list[Any]] = {"n": np.atleast_1d(self.n).tolist()}
-        for name in _ROWS:
-            estimate = getattr(self, name)
-            for part in ("value", "low", "high"):
-                label = name if part == "value" else f"{name}_{part}"
-                columns[label] = _column(estimate, part, len(columns["n"]))
-        columns["efficiency_trusted"] = np.atleast_1d(self.efficiency.trusted).tolist()
-        types = dict.fromkeys(columns, pl.Float64) | {
-            "n": pl.Int64,
-            "efficiency_trusted": pl.Boolean,
-        }
-        return pl.DataFrame(columns, schema=types)
+        trusted = np.atleast_1d(self.efficiency.trusted).tolist()
+        rows = []
+        for at, n in enumerate(np.atleast_1d(self.n).tolist()):
+            row: dict[str, Any] = {"n": n}
+            for name in _ROWS:
+                estimate = getattr(self, name) or _NONE
+                row |= columns(name, estimate[at] if np.ndim(estimate.value) else estimate)
+            rows.append(row | {"efficiency_trusted": trusted[at]})
+        return framed(rows, whole=["n"], truth=["efficiency_trusted"])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, schema ``klimit.best-of-n/1`` (docs/cli.md): a record per N."""
@@ -118,10 +116,3 @@ class BestOfN:
         from klimit.view.best_of_n import verdict
 
         return "\n".join([verdict(self), *(f"note: {line}" for line in self.notes)])
-
-
-def _column(estimate: Estimate | None, part: str, rows: int) -> list[float | None]:
-    if estimate is None:
-        return [None] * rows
-    values = np.atleast_1d(getattr(estimate, part)).astype(float)
-    return [float(x) if math.isfinite(x) else None for x in values]

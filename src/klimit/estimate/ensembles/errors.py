@@ -139,10 +139,10 @@ def errors_with_gold(found: Moments, alone: Errors, level: float) -> Errors:
     part = found.estimate(_with_gold, level)
     reached = _shares(found, _efficiencies, level)
     return replace(
-        alone, disagreement=_at_least_zero(part[0]), error_variance=_at_least_zero(part[1]),
+        alone, disagreement=_within(part[0], 0.0), error_variance=_within(part[1], 0.0),
         correlation=_shares(found, _correlation, level, members)[0], floor=part[2],
-        gold_variance=_at_least_zero(part[3]), efficiency=reached[0],
-        efficiency_limit=_at_most_one(part[4]), efficiency_one=reached[1],
+        gold_variance=_within(part[3], 0.0), efficiency=reached[0],
+        efficiency_limit=_within(part[4], -1.0, 1.0), efficiency_one=reached[1],
         accuracy=_shares(found, _accuracy, level), slope=found.estimate(_slope, level),
         pairs=_square(_shares(found, _pairs, level), members), prompts=len(found.prompts),
     )  # fmt: skip
@@ -151,7 +151,7 @@ def errors_with_gold(found: Moments, alone: Errors, level: float) -> Errors:
 def errors_without_gold(found: Moments, names: tuple[str, ...], level: float) -> Errors:
     """What members alone can tell."""
     agreed = _shares(found, _agreed, level, found.members)[0]
-    apart = _at_least_zero(found.estimate(_disagreement, level)[0])
+    apart = _within(found.estimate(_disagreement, level)[0], 0.0)
     return Errors(
         apart, agreed, _multiplier(agreed, found.members), _endless(agreed), None, None, None, None, None,
         None, None, names, None, None, None, len(found.prompts),
@@ -274,16 +274,10 @@ def _own_and_shared(s: Floats) -> tuple[Floats, Floats]:
     return own, (every * members - own) / (members - 1)
 
 
-def _at_least_zero(estimate: Estimate) -> Estimate:
-    value, low, high = (max(float(x), 0.0) for x in (estimate.value, estimate.low, estimate.high))
-    return Estimate(value, low, high, estimate.level, estimate.trusted, estimate.note)
-
-
-def _at_most_one(estimate: Estimate) -> Estimate:
-    value, low, high = (
-        float(np.clip(x, -1.0, 1.0)) for x in (estimate.value, estimate.low, estimate.high)
-    )
-    return Estimate(value, low, high, estimate.level, estimate.trusted, estimate.note)
+def _within(estimate: Estimate, least: float, most: float = np.inf) -> Estimate:
+    ends = (estimate.value, estimate.low, estimate.high)
+    value, low, high = (float(np.clip(x, least, most)) for x in ends)
+    return replace(estimate, value=value, low=low, high=high)
 
 
 def _square(estimate: Estimate, members: int) -> Estimate:

@@ -135,18 +135,10 @@ class Curve:
 
     def only(self, kl: float) -> Curve:
         """The same at one budget alone."""
-        rows = np.stack([self.value, self.wrong, self.bend, self.signed, *self.moves])
-        root = np.sqrt(self.kl)
-        found = np.array([np.interp(np.sqrt(kl), root, row / root) for row in rows]) * np.sqrt(kl)
-        return replace(
-            self,
-            kl=np.array([kl]),
-            value=found[:1],
-            wrong=found[1:2],
-            bend=found[2:3],
-            signed=found[3:4],
-            moves=found[4:, None],
-        )
+        at, names = np.array([kl]), ("value", "wrong", "bend", "signed")
+        rest: dict[str, Any] = {name: self._between(getattr(self, name), at) for name in names}
+        moves = np.stack([self._between(row, at) for row in self.moves])
+        return replace(self, kl=at, moves=moves, **rest)
 
     @classmethod
     def mean(cls, curves: Sequence[Curve]) -> Curve:

@@ -83,9 +83,8 @@ def _coefficient(rows: Rows, size: int) -> Floats:
             rows.proxy[start : start + length], return_inverse=True, return_counts=True
         )
         weight = order_weights(size, length)
-        shared = (
-            np.add.reduceat(weight, np.cumsum(number) - number) / number
-        )  # equals are drawn alike
+        # equals are drawn alike
+        shared = np.add.reduceat(weight, np.cumsum(number) - number) / number
         out[start : start + length] = shared[group] - 1 / length
     return out * (rows.prompts / max(int((rows.lengths >= size).sum()), 1))
 

@@ -16,6 +16,7 @@ import numpy as np
 from klimit._errors import ArgumentError, DataError, EstimateWarning
 from klimit._text import safe
 from klimit._warn import warn
+from klimit.estimate.checks import check_choice
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers, collect
 from klimit.rollouts.grouped import Grouped, group_arrays
@@ -83,10 +84,7 @@ class Panel:
 
 def panel(base: Any, proxies: Sequence[str] | None, gold: str | None, scale: str) -> Panel:
     """Read members and gold, leave out what is incomplete, and bring members to one scale."""
-    if scale not in SCALES:
-        raise ArgumentError(
-            f"scale must be one of {', '.join(map(repr, SCALES))}; got {safe(repr(scale))}."
-        )
+    check_choice("scale", scale, SCALES)
     grouped, names, gold_name = _columns(base, proxies, gold)
     values = np.stack([grouped.columns[name] for name in names])
     read = grouped.columns[gold_name] if gold_name else None
@@ -211,10 +209,8 @@ def _informative(found: Panel) -> Panel:
                 f"gold {safe(found.gold_name)!r} is constant: nothing can be gained, and no error "
                 "be measured. Check which column holds it."
             )
-        gold = found.gold[known]
-        collect(
-            gold, np.array([len(gold)])
-        )  # refuses numbers too large or too small to compute with
+        # refuses numbers too large or too small to compute with
+        collect(found.gold[known], np.array([known.sum()]))
         _check_gold_varies(found, known)
     return found
 

@@ -24,7 +24,7 @@ from klimit.estimate.ensembles.sizes import subsets
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.few import FewLabels
 from klimit.estimate.proxy.result import Hacking
-from klimit.estimate.result import Frontier, Settings, _budgets, _one_budget
+from klimit.estimate.result import Frontier, Settings, _asked, _budgets, _one_budget
 
 if TYPE_CHECKING:
     import polars as pl
@@ -180,25 +180,22 @@ class Ensemble(InNotebooks):
         ArgumentError
             Without gold.
         """
-        import polars as pl
+        from klimit.view.records import columns, framed
 
-        rows = []
         limit = self._trusted_limit(np.asarray(_one_budget(kl))).item()
-        for row in self.by_size(kl):
-            found: dict[str, Any] = {"members": row.members, "subsets": row.subsets}
-            for name in ("gold_gain", "gained"):
-                estimate: Estimate = getattr(row, name)
-                for part in ("value", "low", "high"):
-                    x = float(getattr(estimate, part))
-                    label = name if part == "value" else f"{name}_{part}"
-                    found[label] = x if math.isfinite(x) else None
-            share = float(row.gold_gain.value) / limit if limit > 0 else None
-            normal = row.normal if math.isfinite(row.normal) else None
-            trusted = bool(row.gold_gain.trusted)
-            rows.append(found | {"normal": normal, "share": share, "trusted": trusted})
-        types: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64)
-        types |= {"members": pl.Int64, "subsets": pl.Int64, "trusted": pl.Boolean}
-        return pl.DataFrame(rows, schema=types)
+        rows = [
+            {
+                "members": row.members,
+                "subsets": row.subsets,
+                **columns("gold_gain", row.gold_gain),
+                **columns("gained", row.gained),
+                "normal": row.normal if math.isfinite(row.normal) else None,
+                "share": float(row.gold_gain.value) / limit if limit > 0 else None,
+                "trusted": bool(row.gold_gain.trusted),
+            }
+            for row in self.by_size(kl)
+        ]
+        return framed(rows, whole=["members", "subsets"])
 
     def by_size(self, kl: float) -> list[Size]:
         """The rows of `members_needed`, as Estimates."""
@@ -296,13 +293,13 @@ class Ensemble(InNotebooks):
         """Plain values for JSON, schema ``klimit.ensemble/1`` (docs/cli.md)."""
         from klimit.view.ensemble_record import record
 
-        return record(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
+        return record(self, _asked(kl))
 
     def to_frame(self, kl: ArrayLike | None = None) -> pl.DataFrame:
         """A polars frame, a row per aggregate and budget."""
         from klimit.view.ensemble_record import frame
 
-        return frame(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
+        return frame(self, _asked(kl))
 
     # ---- helpers
 

@@ -17,17 +17,8 @@ from klimit.estimate.samples import Integers
 from klimit.rollouts.words import quoted
 
 _KEYS = ("prompt_id", "sample_a", "sample_b", "preferred")
-_WORDS = {
-    "a": 1.0,
-    "b": 0.0,
-    "tie": 0.5,
-    "1": 1.0,
-    "0": 0.0,
-    "0.5": 0.5,
-    "1.0": 1.0,
-    "0.0": 0.0,
-    ".5": 0.5,
-}
+_WORDS = {"a": 1.0, "b": 0.0, "tie": 0.5}
+_WORDS |= {number: float(number) for number in ("1", "1.0", "0", "0.0", "0.5", ".5")}
 
 
 @dataclass(frozen=True)

@@ -113,11 +113,7 @@ def _stored_chances(base: Any, column: RewardColumn) -> tuple[Floats, Floats]:
 def proxy_frontier(known: Known, *, prompts: Any, level: float, seed: int) -> Frontier:
     """The proxy's own frontier, over all samples."""
     rows = np.split(known.rows.proxy, known.rows.starts[1:])
-    same = len({len(row) for row in rows}) == 1
-    return frontier(
-        np.stack(rows) if same else rows, reward=known.column.name, prompts=prompts, level=level,
-        seed=seed,
-    )  # fmt: skip
+    return frontier(rows, reward=known.column.name, prompts=prompts, level=level, seed=seed)
 
 
 def proxy_column(base: Any, proxy: Any, others: tuple[str, ...] = ()) -> RewardColumn:

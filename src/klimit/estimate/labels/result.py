@@ -14,13 +14,14 @@ from klimit._estimate import Estimate
 from klimit._notebook import InNotebooks
 from klimit._text import safe
 from klimit.estimate.checks import positive
+from klimit.estimate.intervals import skewed_reach
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.powered import Powered
 from klimit.estimate.labels.reading import Known
 from klimit.estimate.labels.tilting import Tilting, tilting
 from klimit.estimate.proxy.bands import DOUBT, PAST_TRUST
 from klimit.estimate.proxy.peak import Peak, peak, stop_at
-from klimit.estimate.result import Frontier, _budgets, _one_budget, nats
+from klimit.estimate.result import Frontier, _asked, _budgets, _one_budget, nats
 
 if TYPE_CHECKING:
     import polars as pl
@@ -232,7 +233,7 @@ class Sparse(ABC, InNotebooks):
         """A row per KL: proxy gain, gold gain and its limits, the interval saved."""
         from klimit.view.labels import frame
 
-        return frame(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
+        return frame(self, _asked(kl))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, schema ``klimit.labels/1``."""
@@ -325,14 +326,10 @@ def interval(
     Society B 54, 1992).
     """
     error = math.sqrt(found.drawn if drawn else found.fixed)
-    times = quantile(level, found.freedom_drawn if drawn else found.freedom_fixed)
-    down = up = times
+    down = up = quantile(level, found.freedom_drawn if drawn else found.freedom_fixed)
     if not drawn and abs(found.skew_fixed) > 1e-6:
-        skew = found.skew_fixed
-        first, second = (
-            float(3 / skew * (np.cbrt(1 + skew * (x - skew / 6)) - 1)) for x in (times, -times)
-        )
-        down, up = max(times, first), max(times, -second)
+        above_, below_ = skewed_reach(np.asarray(found.skew_fixed), up)
+        down, up = max(down, float(below_)), max(up, float(above_))
     low, high = math.hypot(down * error, below), math.hypot(up * error, above)
     return found.gain, found.gain - low, found.gain + high
 

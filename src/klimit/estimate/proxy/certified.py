@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._estimate import Estimate
+from klimit._estimate import Estimate, _scalar
 from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
@@ -64,8 +64,7 @@ class Certified:
         """Share of the measured gold gain that `moment` leaves open; over 1 where nothing is certain."""
         gold, sure = np.asarray(self.gold_gain.value), np.asarray(self.moment.value)
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = np.where(gold > 0, (gold - sure) / gold, np.nan)
-        return found.item() if found.ndim == 0 else found
+            return _scalar(np.where(gold > 0, (gold - sure) / gold, np.nan))
 
 
 def certified(hack: Hacking, kl: Floats) -> Certified:
@@ -78,10 +77,7 @@ def certified(hack: Hacking, kl: Floats) -> Certified:
     proxy = scale * frontier_at(hack.proxy, safe)
     own = frontier_at(error, safe)
     spread = ordered_mean(samples.variances * samples.counts / (samples.counts - 1), samples) ** 0.5
-    ranges = np.empty(samples.prompts)
-    for prompt, row in samples.rewards_by_prompt():
-        ranges[prompt] = row[-1] - row[0]
-    wide = ordered_mean(ranges**2, samples) ** 0.5
+    wide = ordered_mean(samples.ranges() ** 2, samples) ** 0.5
     tau = _sub_gaussian(error)
     chi, far = _chi_square(hack, safe)
     one_sided = quantiles(level, int((weights > 0).sum()))[0]

@@ -8,7 +8,7 @@ rewards alone, so that no digit follows the order of a file.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -117,6 +117,7 @@ def complete(
     gone = [np.isnan(x) for x in (proxy, gold)]
     gone.append(np.isnan(nuisance) if nuisance is not None else np.zeros(len(proxy), dtype=bool))
     there = ~(gone[0] | gone[1] | gone[2])
+    no_proxy, no_gold, no_nuisance = (int(x.sum()) for x in gone)
     prompt = np.repeat(np.arange(len(lengths)), lengths)
     number = np.bincount(prompt[there], minlength=len(lengths))
     missing = int((~there).sum())
@@ -125,8 +126,8 @@ def complete(
     pairs = Pairs(
         proxy[there], gold[there], None if nuisance is None else nuisance[there], number[kept],
         [column.ids[i] for i in kept], names,
-        len(lengths), len(proxy), missing, *(int(x.sum()) for x in gone),
-        minded=lacking(proxy, gold, lengths, names[:2]),
+        len(lengths), len(proxy), missing, no_proxy, no_gold, no_nuisance,
+        lacking(proxy, gold, lengths, names[:2]),
     )  # fmt: skip
     if not pairs.prompts:
         return pairs
@@ -137,11 +138,10 @@ def complete(
     lengths = pairs.lengths[order]
     where = np.repeat(starts[order] - (np.cumsum(lengths) - lengths), lengths)
     where += np.arange(len(where))
-    return Pairs(
-        pairs.proxy[where], pairs.gold[where],
-        None if pairs.nuisance is None else pairs.nuisance[where], lengths,
-        [pairs.ids[i] for i in order], names, pairs.total, pairs.seen, pairs.missing,
-        pairs.no_proxy, pairs.no_gold, pairs.no_nuisance, pairs.minded,
+    return replace(
+        pairs, proxy=pairs.proxy[where], gold=pairs.gold[where], lengths=lengths,
+        nuisance=None if pairs.nuisance is None else pairs.nuisance[where],
+        ids=[pairs.ids[i] for i in order],
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._errors import ArgumentError
-from klimit._estimate import Estimate, beyond
+from klimit._estimate import Estimate, _scalar, beyond
 from klimit._notebook import InNotebooks
 from klimit._text import safe
 from klimit.estimate.kernel import Floats
@@ -18,7 +18,7 @@ from klimit.estimate.proxy.correction import TiltedRead
 from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.proxy.path import TINY, Path
 from klimit.estimate.proxy.statistics import Reads
-from klimit.estimate.result import Frontier, Settings, _budgets, _one_budget
+from klimit.estimate.result import Frontier, Settings, _asked, _budgets, _one_budget
 
 if TYPE_CHECKING:
     import polars as pl
@@ -260,8 +260,7 @@ class Hacking(InNotebooks):
         budget = _budgets(kl)
         bands = self.readings.bands
         if not bands.trusted_kl > 0 or self.pairs.prompts < 2:
-            found = np.full(budget.shape, np.nan)
-            return found.item() if found.ndim == 0 else found
+            return _scalar(np.full(budget.shape, np.nan))
         inside = bands.kl <= bands.trusted_kl * (1 + 1e-9)
         place = np.r_[0.0, bands.kl[inside]]
         place[-1] = max(place[-1], bands.trusted_kl)  # the last one stands for the end of the range
@@ -271,8 +270,7 @@ class Hacking(InNotebooks):
         pulls = np.pad((1 - weights)[:, None] * (along[0] - along[1:]), ((0, 0), (1, 0)))
         found = share_below(place, value, pulls[weights > 0], np.atleast_1d(budget).ravel(),
                             seed=self.settings.seed)  # fmt: skip
-        found = np.where(np.isfinite(found), found, np.nan).reshape(budget.shape)
-        return found.item() if found.ndim == 0 else found
+        return _scalar(np.where(np.isfinite(found), found, np.nan).reshape(budget.shape))
 
     # ---- against gold's own optimum
 
@@ -368,13 +366,13 @@ class Hacking(InNotebooks):
         """Plain values for JSON, schema ``klimit.hacking/1`` (docs/cli.md)."""
         from klimit.view.hacking import record
 
-        return record(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
+        return record(self, _asked(kl))
 
     def to_frame(self, kl: ArrayLike | None = None) -> pl.DataFrame:
         """A polars frame with a row per budget: every number with its limits, null where not finite."""
         from klimit.view.hacking import frame
 
-        return frame(self, None if kl is None else np.atleast_1d(_budgets(kl)).tolist())
+        return frame(self, _asked(kl))
 
 
 @dataclass(frozen=True)

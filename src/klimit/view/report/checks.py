@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit.audit.kl.sampling import sampling_notes, truncated_share
+from klimit.estimate.best_of_n.ranked import ranked_samples
 from klimit.view import words
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def _missing(limit: Frontier) -> Check:
 
 
 def _ties(base: Rollouts, limit: Frontier) -> Check:
-    tied = _tied_share(limit)
+    samples = limit.samples
+    tied = sum(int(part.runs.ties.sum()) for part in ranked_samples(samples)) / samples.counts.sum()
     levels = base.table.column(limit.reward).n_unique()
     said = f"{_percent(tied)} of the samples share their reward with another of the same prompt"
     if limit.settings.range_implied:
@@ -99,19 +101,6 @@ def _ties(base: Rollouts, limit: Frontier) -> Check:
         why = "Ties among many levels: check that the reward is not rounded or clipped."
         return Check("Ties", said, MIND, why)
     return Check("Ties", "none" if tied == 0 else said)
-
-
-def _tied_share(limit: Frontier) -> float:
-    tied = total = 0
-    for block in limit.samples.blocks:
-        x = block.rewards
-        same = (x[:, 1:] == x[:, :-1]) & (x[:, 1:] > -np.inf)
-        either = np.zeros(x.shape, dtype=bool)
-        either[:, 1:] |= same
-        either[:, :-1] |= same
-        tied += int((either & (x > -np.inf)).sum())
-        total += int(block.counts.sum())
-    return tied / total if total else 0.0
 
 
 def _sampling(base: Rollouts) -> Check:
