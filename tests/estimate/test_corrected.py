@@ -199,3 +199,15 @@ def test_repeating_a_question_with_more_prompts_narrows_the_interval():
     rng = np.random.default_rng(15)
     few, many = (klimit.frontier(rng.normal(size=(k, 64))).gain(0.3) for k in (20, 500))
     assert many.value - many.low < 0.5 * (few.value - few.low)
+
+
+def test_what_a_few_prompts_gain_far_beyond_their_samples_is_not_trusted():
+    errors = []
+    for seed in (0, 3, 7):
+        rng = np.random.default_rng(seed)
+        scales = np.exp(1.5 * rng.normal(size=30))
+        rewards = scales[:, None] * rng.normal(size=(30, 64))
+        gain = klimit.frontier(rewards, prompts="fixed").gain(np.array([0.02, 2.0]))
+        assert gain.trusted.tolist() == [True, False]  # at 2 nats the widest spend over ten
+        errors.append(gain.value[1] / np.sqrt(4 * (scales**2).mean()) - 1)
+    assert np.max(errors) < -0.1

@@ -140,6 +140,14 @@ def test_constant_prompts_gain_nothing_and_spend_nothing():
         assert_array_equal(table["kl"].to_numpy(), 0.0)
 
 
+def test_a_constant_prompt_leaves_the_others_in_their_order_in_any_unit():
+    rewards = np.random.default_rng(6).integers(0, 4, size=(40, 8)) * np.linspace(1, 3, 40)[:, None]
+    rewards[0] = 2.0
+    sizes = np.full(40, 8)
+    one, tiny = (collect((unit * rewards).ravel(), sizes) for unit in (1.0, 1e-12))
+    assert one.rank.tolist() == tiny.rank.tolist()
+
+
 def test_a_constant_prompt_halves_the_gain_of_the_other_at_twice_its_kl():
     row = [0.0, 1.0, 2.0, 3.0]
     alone = klimit.frontier([row], estimator="plugin")

@@ -147,3 +147,24 @@ def test_past_the_reach_of_verdicts_the_remainder_is_still_gained():
     wanted = truth(rates, np.array([3.0, 4.5]))
     assert wanted[1] > wanted[0]
     assert ((gain.low <= wanted) & (wanted <= gain.high)).all()
+
+
+def test_a_tail_of_the_upper_mode_is_no_small_remainder():
+    # scores with a long tail above, and -5 for answers that break off
+    kl, shape = np.array([0.25, 1.5, 3.0]), 2.0
+    tilts = np.geomspace(1e-3, 0.999, 4000)
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        lost, scale = rng.uniform(0.05, 0.25, (150, 1)), rng.uniform(0.2, 0.5, (150, 1))
+        kept = rng.random((150, 16)) >= lost
+        rewards = np.where(kept, rng.gamma(shape, scale, kept.shape), -5.0)
+        assert modes_of(rewards) is not None
+        tilt = tilts / scale.max()
+        mean = (1 - lost) * shape * scale - 5 * lost
+        log_mgf = np.log((1 - lost) * (1 - tilt * scale) ** -shape + lost * np.exp(-5 * tilt))
+        log_mgf = (log_mgf - tilt * mean).mean(axis=0)
+        wanted = ((kl[:, None] + log_mgf) / tilt).min(axis=1)
+        gain = klimit.frontier(rewards, prompts="fixed").gain(kl)
+        assert gain.trusted.tolist() == [True, False, False]
+        assert (gain.high[1:] >= wanted[1:]).all()
+        assert np.isinf(gain.high[2])

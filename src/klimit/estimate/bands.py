@@ -148,7 +148,12 @@ def average_bands(
     if members.middle is not None:
         leap = np.maximum(point.gain - front(members.middle, grid, kl).gain, 0.0)
     low, high = around(point.gain, sampling, correction, spread, tail, leap)
-    shaky = doubt(point.gain, correction, spread, tail, lost * plugin * small(kl, horizon))
+    beyond: Floats | float = 0.0
+    if members.beyond is not None:
+        tilts = np.log(np.maximum(point.tilt, 1e-300))
+        beyond = np.interp(tilts, np.log(grid.tilts), members.beyond)
+    certain = lost * plugin * small(kl, horizon)
+    shaky = doubt(point.gain, correction, spread, tail, certain, beyond)
     wall, rate = min(horizon, saturation), _rate(stats, grid, plain.tilt)
     if rates is not None:
         theirs = _rate_bands(*rates, kl, point.gain, error, two_sided)
@@ -158,6 +163,7 @@ def average_bands(
         low, high = (np.where(shorter, x, y) for x, y in zip((low, high), theirs, strict=False))
         shaky = np.where(sure, np.minimum(shaky, theirs[2]), theirs[2])
         wall, rate = horizon, np.maximum(rate, _MIXED_RATE)
+        high = past_reach(kl, high, horizon, tail)
     unsure = (shaky > DOUBT) | (kl > wall) | (not correctable)
     first = int(np.argmax(unsure)) if unsure.any() else len(kl)
     trusted_kl = edge_of_trust(kl, shaky, first, wall) if correctable else 0.0
@@ -217,6 +223,11 @@ def rate_limits(
     excess = np.maximum(reach - quantile * np.minimum.accumulate(error / safe), 0.0)
     shaky: NDArray[np.float64] = np.maximum(np.maximum(undecided, 0.0) / safe, 0.6 * excess)
     return np.minimum(low, gain), np.maximum(high, gain), shaky
+
+
+def past_reach(kl: Floats, high: Floats, horizon: float, tail: Tail) -> Floats:
+    """Upper limits from pass rates: none past the samples' reach where a remainder has a tail."""
+    return np.where((kl > horizon) & (tail.long > 0), np.inf, high)
 
 
 def unseen_gain(samples: Samples, span: float, *, level: float, fixed: bool) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -177,7 +178,8 @@ def corrected(
         return combine(stats, total, change, halfway=two, law=not two), LIGHT
     model = predicted_bias(samples, stats.grid, seed=settings.seed)
     tail = tail_of(model.residuals)
-    return combine(stats, model.total, model.change), tail
+    members = combine(stats, model.total, model.change)
+    return replace(members, beyond=model.beyond), tail
 
 
 def plugin(samples: Samples, ceiling_gain: float, ceiling_kl: float) -> tuple[Statistics, Curve]:
@@ -224,7 +226,7 @@ def _by_pass_rates(
     quantile = rate_quantile(settings, samples.prompts)
     return (
         members,
-        LIGHT,
+        modes.tail,
         two_modes.whole_bands(modes, rest, stats.grid, _RATE_TILTS, quantile, verdicts),
     )
 

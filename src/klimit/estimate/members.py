@@ -31,6 +31,7 @@ class Members:
     plugin_without, chosen_without : (groups, tilts) the same, each group of prompts left out
     weights : (groups,) share of the prompts in each
     middle : (tilts,) the candidates' middle, where a law took the final curve away from it
+    beyond : (tilts,) see `shape.PredictedBias`
     """
 
     grid: Grid
@@ -41,6 +42,7 @@ class Members:
     chosen_without: Floats
     weights: Floats
     middle: Floats | None = None
+    beyond: Floats | None = None
 
 
 def combine(

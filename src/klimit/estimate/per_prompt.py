@@ -16,7 +16,7 @@ import numpy as np
 
 from klimit.estimate import frontier as average
 from klimit.estimate import two_modes
-from klimit.estimate.bands import Bands, edge_of_trust, kl_nodes, rate_limits
+from klimit.estimate.bands import Bands, edge_of_trust, kl_nodes, past_reach, rate_limits
 from klimit.estimate.curve import Curve
 from klimit.estimate.few_levels import shared_levels
 from klimit.estimate.inputs import RewardColumn
@@ -100,7 +100,8 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
             rates = _rates(successes, number, kl, step, settings)
         elif modes is not None:
             jack = with_left_out(eighth, bias_weights)
-            rates, tail = _rates_and_rest(modes, full, jack, weights, kl, shared, settings), LIGHT
+            rates = _rates_and_rest(modes, full, jack, weights, kl, shared, settings)
+            tail = modes.tail
     middle = np.argsort(candidates[:, 0], axis=0)[(len(candidates) - 1) // 2]
     chosen = np.take_along_axis(candidates, middle[None, None, :], axis=0)[0]
     if rates is not None:
@@ -308,7 +309,9 @@ def _rates_and_rest(
         own.eighth / np.maximum(own.biased, 1)[:, None], own.biased / own.biased.sum()
     )
     own_full = with_left_out(modes.group_means(gain_of_rate, kl), weights)
-    rest = two_modes.Rest.of(full - step * own_full, jackknife - step * own_jack, weights)
+    rest = two_modes.Rest.of(
+        full - step * own_full, jackknife - step * own_jack, weights, modes.tail
+    )
     quantile = average.rate_quantile(settings, verdicts.prompts)
     return rest.added_to(_rates(*modes.counted(), kl, step, settings), quantile)
 
@@ -360,6 +363,7 @@ def _bands(
         low, high, shaky = rate_limits(
             rates.low, rates.high, _NEAR * rates.near, gain, error, two_sided
         )
+        high = past_reach(kl, high, wall, tail)
     unsure = (shaky > DOUBT) | (kl > wall) | (not correct)
     first = int(np.argmax(unsure)) if unsure.any() else len(kl)
     bound = np.maximum.accumulate(np.maximum(full[0] - one_sided * plain_error, 0.0))

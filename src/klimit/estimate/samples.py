@@ -261,13 +261,14 @@ def _rank(
 
     What these keys leave open is settled by the digits themselves, never by the order of the file.
     """
-    spread = np.sqrt(np.where(variances > 0, variances, 1.0))
+    spread = np.sqrt(variances)
+    largest = spread.max(initial=0.0) or 1.0
+    unit = np.where(spread > 0, spread, largest)
     middle = np.empty(len(counts))
     for block in blocks:
         place = block.rewards.shape[1] - 1 - (block.counts - 1) // 3
         middle[block.prompts] = block.rewards[np.arange(len(place)), place]
-    largest = spread.max(initial=0.0) or 1.0
-    shapes = (marks / spread, spread / largest, middle / spread, tops / spread)
+    shapes = (marks / unit, spread / largest, middle / unit, tops / unit)
     # means before marks, whose last digits an offset or a scale changes
     order = np.lexsort((marks, means, *map(_rounded, shapes), ties, counts))
     rank = np.empty(len(counts), dtype=np.int64)

@@ -26,11 +26,14 @@ _SCALES = 1000  # scales that the average over prompts is made of, at most
 class PredictedBias:
     """Bias of the mean log-mgf at M samples, and its change from M/2 to M; both (tilts,).
 
-    And what was pooled: all residuals on a common scale, and the scales of prompts.
+    And what was pooled: all residuals on a common scale, and the scales of prompts. `beyond`, (tilts,), is
+    the share of the gain at prompts that spend more than log M: no sample shows their rewards, however
+    little the others spend.
     """
 
     total: Floats
     change: Floats
+    beyond: Floats
     residuals: Floats
     scales: Floats
 
@@ -46,11 +49,12 @@ def predicted_bias(samples: Samples, grid: Grid, *, seed: int) -> PredictedBias:
     start = 2.0 ** np.floor(low)
     u_grid = Grid(start, int(np.ceil(high - np.log2(start))) + 1, grid.per_octave)
     rng = np.random.default_rng([seed, 1, len(residuals)])
-    bias = _simulate(residuals, anchors, u_grid, rng, hands=_HANDS)
+    bias, level = _simulate(residuals, anchors, u_grid, rng, hands=_HANDS)
     full, half = (
         _average(bias, anchors, u_grid, grid, scales, sizes / divisor) for divisor in (1, 2)
     )
-    return PredictedBias(full, half - full, residuals, scales)
+    beyond = _beyond(level, u_grid, grid, scales, sizes)
+    return PredictedBias(full, half - full, beyond, residuals, scales)
 
 
 def _pool(samples: Samples, seed: int) -> tuple[Floats, Floats, Floats]:
@@ -114,12 +118,12 @@ def _anchors(fewest: int, most: int) -> Floats:
 
 def _simulate(
     residuals: Floats, anchors: Floats, grid: Grid, rng: np.random.Generator, *, hands: int
-) -> Floats:
-    """(anchors, tilts) bias of a log-mean of so many exponentials of the pooled residuals."""
+) -> tuple[Floats, Floats]:
+    """(anchors, tilts) bias of a log-mean of so many exponentials of the pooled residuals; and theirs."""
     most = int(anchors[-1])
     per_deal = max(1, len(residuals) // most)
     deals = max(1, min(round(hands / per_deal), _SIMULATED // (per_deal * most)))
-    total = np.zeros((len(anchors), len(grid.tilts)))
+    total, whole = np.zeros((len(anchors), len(grid.tilts))), np.zeros(len(grid.tilts))
     number = np.zeros(len(anchors))
     at_once = max(1, BLOCK // (per_deal * most))
     for first in range(0, deals, at_once):
@@ -129,6 +133,7 @@ def _simulate(
             for _ in range(first, min(first + at_once, deals))
         ])  # fmt: skip
         level = _centred_log_mean(dealt, grid).sum(axis=0)
+        whole += level / deals
         for i, size in enumerate(anchors):
             if number[i] >= 2 * hands:  # small hands need few deals
                 continue
@@ -136,7 +141,7 @@ def _simulate(
             rows = dealt[:, : each * size].reshape(-1, size)
             total[i] += each * level - _centred_log_mean(rows, grid).sum(axis=0)
             number[i] += len(rows)
-    return np.maximum(total / number[:, None], 0.0)
+    return np.maximum(total / number[:, None], 0.0), whole
 
 
 def _centred_log_mean(rows: Floats, grid: Grid) -> Floats:
@@ -151,12 +156,28 @@ def log_mean(rows: Floats, grid: Grid) -> Floats:
     return value
 
 
+def _beyond(level: Floats, u_grid: Grid, grid: Grid, scales: Floats, sizes: Floats) -> Floats:
+    """See `PredictedBias`; `level` is the log-mgf of the pooled residuals."""
+    pick = _picked(scales)
+    logs = np.log(u_grid.tilts)
+    rise = np.gradient(level, logs)  # the gain times the tilt
+    where = np.log(grid.tilts)[None, :] + np.log(scales[pick])[:, None]
+    gained, spent = (np.interp(where, logs, x) for x in (rise, rise - level))
+    above = np.clip(spent - np.log(sizes[pick])[:, None] + 0.5, 0.0, 1.0)
+    return np.asarray((gained * above).sum(axis=0) / np.maximum(gained.sum(axis=0), 1e-300))
+
+
+def _picked(scales: Floats) -> Integers:
+    """Prompts that stand for all, from the smallest scale to the largest."""
+    order = np.argsort(scales)
+    return np.asarray(order[np.linspace(0, len(order) - 1, min(len(order), _SCALES)).astype(int)])
+
+
 def _average(
     bias: Floats, anchors: Floats, u_grid: Grid, grid: Grid, scales: Floats, sizes: Floats
 ) -> Floats:
     """Mean over prompts of the bias at (tilt * scale, size), interpolated in logarithms."""
-    order = np.argsort(scales)
-    pick = order[np.linspace(0, len(order) - 1, min(len(order), _SCALES)).astype(int)]
+    pick = _picked(scales)
     logs = np.log(u_grid.tilts)
     where = np.log(grid.tilts)[None, :] + np.log(scales[pick])[:, None]
     curves = np.stack([np.interp(where, logs, row) for row in bias])

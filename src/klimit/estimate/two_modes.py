@@ -18,7 +18,7 @@ from dataclasses import astuple, dataclass, replace
 import numpy as np
 
 from klimit.estimate import few_levels
-from klimit.estimate.intervals import leave_out_error
+from klimit.estimate.intervals import LIGHT, Tail, leave_out_error, tail_of
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import Members, combine, with_left_out
 from klimit.estimate.pass_rates import Bands as RateBands
@@ -45,11 +45,13 @@ class Modes:
     ----------
     verdicts : samples of 0 and 1 in the order of the rewards' own; blocks of the first prompts only
     low, high : rewards of the two modes, of all prompts, ascending
+    tail : of the rewards of the upper mode, which the verdicts know nothing of
     """
 
     verdicts: Samples
     low: Floats
     high: Floats
+    tail: Tail
 
     def felt(self, tilts: Floats) -> Floats:
         """The tilt that a verdict feels at tilts of the rewards."""
@@ -90,7 +92,11 @@ def find(samples: Samples) -> Modes | None:
         return None
     verdicts = _verdicts(samples, float(low[-1] + high[0]) / 2)
     across = (verdicts.scale * way) ** 2
-    return Modes(verdicts, _thin(low), _thin(high)) if across > _OWN * samples.scale**2 else None
+    if across <= _OWN * samples.scale**2:
+        return None
+    spread = float(high.std())
+    tail = tail_of((high - high.mean()) / spread) if spread > 0 else LIGHT
+    return Modes(verdicts, _thin(low), _thin(high), tail)
 
 
 @dataclass(frozen=True)
@@ -102,32 +108,36 @@ class Rest:
     value : (1 + groups, points) the sum's; then without each group of prompts
     correction : (points,) what a jackknife added to it
     weights : (groups,) share of the prompts in each
+    tail : of the rewards of the upper mode
     """
 
     value: Floats
     correction: Floats
     weights: Floats
+    tail: Tail
 
     @classmethod
-    def of(cls, plain: Floats, jackknife: Floats, weights: Floats) -> Rest:
+    def of(cls, plain: Floats, jackknife: Floats, weights: Floats, tail: Tail) -> Rest:
         """From what the rewards have and verdicts lack: plug-in, and its jackknife correction."""
-        return cls(plain + jackknife, jackknife[0], weights)
+        return cls(plain + jackknife, jackknife[0], weights, tail)
 
     def at(self, move: Callable[[Floats], Floats]) -> Rest:
         """The same at other points."""
-        return Rest(move(self.value), move(self.correction), self.weights)
+        return replace(self, value=move(self.value), correction=move(self.correction))
 
     def added_to(self, rates: RateBands, quantile: float) -> RateBands:
         """Bands of the whole from those of the verdicts at the same points.
 
-        The rest errs by the choice of prompts and, as any correction may, by a part of its own.
+        The rest errs by the choice of prompts and, as any correction may, by a part of its own: by more above
+        where the upper mode has a tail, and long limits end trust (`bands.rate_limits`).
         """
         error = leave_out_error(self.value[1:], self.value[0], self.weights)
         error = quantile * np.where(np.isfinite(error), error, np.abs(self.value[0]))
         doubt = np.abs(self.correction)
         value = rates.value + self.value[0]
         low = value - np.hypot(rates.value - rates.low, error) - 0.15 * doubt
-        high = value + np.hypot(rates.high - rates.value, error) + 0.5 * doubt
+        high = value + np.hypot(rates.high - rates.value, error)
+        high += 0.5 * doubt + 3 * self.tail.long * np.maximum(self.correction, 0.0)
         return RateBands(value, low, high, rates.open + 0.25 * doubt, rates.near + 0.25 * doubt)
 
 
@@ -155,7 +165,9 @@ def split(modes: Modes, stats: Statistics, *, seed: int) -> tuple[Members, Rest]
         (with_left_out(x.full, x.weights), with_left_out(x.jackknife, x.bias_weights))
         for x in (stats, own)
     )
-    rest = Rest.of(full - where_felt(own_full), jack - where_felt(own_jack), stats.weights)
+    rest = Rest.of(
+        full - where_felt(own_full), jack - where_felt(own_jack), stats.weights, modes.tail
+    )
     chosen = where_felt(np.vstack([members.chosen, members.chosen_without])) + rest.value
     chosen = np.maximum(chosen, full)
     candidates = where_felt(members.candidates) + rest.value[0]
