@@ -122,11 +122,11 @@ def complete(
     missing = int((~there).sum())
     there &= number[prompt] >= 2
     kept = np.flatnonzero(number >= 2)
+    no_proxy, no_gold, no_nuisance = (int(x.sum()) for x in gone)
     pairs = Pairs(
         proxy[there], gold[there], None if nuisance is None else nuisance[there], number[kept],
-        [column.ids[i] for i in kept], names,
-        len(lengths), len(proxy), missing, *(int(x.sum()) for x in gone),
-        minded=lacking(proxy, gold, lengths, names[:2]),
+        [column.ids[i] for i in kept], names, len(lengths), len(proxy), missing,
+        no_proxy, no_gold, no_nuisance, lacking(proxy, gold, lengths, names[:2]),
     )  # fmt: skip
     if not pairs.prompts:
         return pairs
