@@ -508,3 +508,14 @@ def test_where_one_prompt_alone_has_gold_that_varies_its_correlation_is_not_know
         gain = both(proxy, gold, prompts=asked).gold_gain(0.3)
         assert gain.low >= -1  # no 0/1 reward can lose more
         assert gain.high <= 1
+
+
+def test_soft_best_of_two_is_as_unsure_for_these_very_prompts_as_their_samples_are():
+    found = []
+    for seed in range(8):
+        proxy, noise = np.random.default_rng([seed, 31]).normal(size=(2, 40, 2))
+        found.append(both(proxy, proxy + noise, prompts="fixed").soft_best(0.4).gold_gain)
+    value = np.array([float(one.value) for one in found])
+    half = np.array([one.high - one.low for one in found]) / 2
+    assert np.mean(np.abs(value - value.mean()) < half) > 0.8
+    assert np.median(half) > 1.2 * value.std()
