@@ -252,14 +252,19 @@ def test_a_peak_is_found_where_gold_turns_down_and_none_where_it_rises():
     assert rising.stop_n.high == np.inf
 
 
-def test_the_share_of_bootstrap_curves_rises_from_none_to_all():
+def test_the_share_of_bootstrap_curves_rises_from_none_to_all_and_is_not_known_past_trust():
     rng = np.random.default_rng(14)
     proxy = rng.normal(size=(60, 64))
     hack = both(proxy, proxy - 0.7 * proxy**2 + rng.normal(size=proxy.shape))
-    share = hack.share_peaking_below([0.0, 0.1, 0.25, 0.5, 100.0])
+    share = hack.share_peaking_below([0.0, 0.1, 0.25, hack.trusted_kl, 100.0])
     assert share[0] == 0
-    assert share[-1] == 1
-    assert (np.diff(share) >= 0).all()
+    assert share[-2] == 1
+    assert (np.diff(share[:-1]) >= 0).all()
+    assert np.isnan(share[-1])
+    rising = both(proxy, proxy + rng.normal(size=proxy.shape))
+    below = rising.share_peaking_below(np.array([1.0, 2.0]) * rising.trusted_kl)
+    assert below[0] < 0.5
+    assert np.isnan(below[1])
 
 
 def test_best_of_n_by_the_proxy_is_the_judged_best_of_n():

@@ -180,8 +180,8 @@ class Frontier:
         samples = self.samples
         if not np.isfinite(self.cap):
             return float("inf")
+        low, high = self.settings.reward_range or (0.0, 0.0)
         if self.cap <= 0:
-            low, high = self.settings.reward_range or (0.0, 0.0)
             fixed = self.settings.prompts == "fixed"
             return unseen_gain(samples, high - low, level=self.settings.level, fixed=fixed)
         if self.settings.prompts == "drawn":
@@ -191,7 +191,7 @@ class Frontier:
         else:
             error = ordered_mean(samples.variances / (samples.counts - 1), samples) ** 0.5
         quantile = quantiles(self.settings.level, samples.prompts)[0]
-        return float(self.cap + quantile * error / samples.prompts**0.5)
+        return float(min(self.cap + quantile * error / samples.prompts**0.5, high - low))
 
     @property
     def ceilings(self) -> tuple[float, float] | None:

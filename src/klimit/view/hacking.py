@@ -400,7 +400,8 @@ def _row(hack: Hacking, kl: float) -> dict[str, Any]:
     row: dict[str, Any] = {"kl": kl}
     row |= {name: getattr(hack, name)(kl).to_dict() for name in ALONG}
     row["share_of_bootstrap_curves_peaking_below"] = number(
-        hack.share_peaking_below(kl), NO_CURVES if hack.pairs.prompts < 2 else "nothing is trusted"
+        hack.share_peaking_below(kl),
+        NO_CURVES if hack.pairs.prompts < 2 else "beyond what is trusted",
     )
     row["gaps"] = {name: getattr(gaps, name).to_dict() for name in GAPS}
     row["certified_gold_gain"] = {name: getattr(sure, name).to_dict() for name in BOUNDS}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._estimate import Estimate
-from klimit.estimate.intervals import leave_out_error
+from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
 from klimit.estimate.proxy.path import TINY
@@ -141,16 +141,27 @@ def correlation(hack: Hacking) -> Estimate:
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.clip(every[0] / np.sqrt(every[1] * every[2]), -1, 1)
         z = np.arctanh(np.clip(found, -1 + 1e-12, 1 - 1e-12))
-    error = float(leave_out_error(z[1:], z[0], hack.reads.weights))
     if hack.settings.prompts == "fixed":
-        error = _redrawn(hack, *moments[:, 0])
-    reach = hack.readings.bands.quantile * error
+        spare = len(pairs.gold) - pairs.prompts
+        error = _redrawn(hack, *moments[:, 0]) if spare > 2 else np.inf  # Fisher's own least
+        quantile = quantiles(hack.settings.level, spare + 1)[0]
+    else:
+        error = float(leave_out_error(z[1:], z[0], hack.reads.weights))
+        error = (
+            np.inf if np.isnan(error) else error
+        )  # without some prompt, gold or proxy never varies
+        quantile = hack.readings.bands.quantile
+    reach = quantile * error
     low, high = np.tanh(z[0] - reach), np.tanh(z[0] + reach)
     return Estimate(float(found[0]), float(low), float(high), hack.settings.level)
 
 
 def _redrawn(hack: Hacking, together: float, proxy: float, gold: float) -> float:
-    """Standard error of the correlation's Fisher transform if these prompts' samples are drawn again."""
+    """Standard error of the correlation's Fisher transform if these prompts' samples are drawn again.
+
+    Around their own mean a few samples vary less than they do: by (M - 1) (M - 2) / M^2 for normal ones. Two
+    do not at all, and of these what prompts show stands for the noise that makes most of it.
+    """
     pairs = hack.pairs
     rho = together / (proxy * gold) ** 0.5
     total = 0.0
@@ -158,7 +169,10 @@ def _redrawn(hack: Hacking, together: float, proxy: float, gold: float) -> float
         one, other = chunk.reads[0] / proxy**0.5, chunk.reads[1] / gold**0.5
         pull = one * other - rho * (one**2 + other**2) / 2  # the influence of a sample
         count = pull.shape[1]
-        total += float(pull.var(axis=1).sum()) / (count - 1)
+        if count > 2:
+            total += float(pull.var(axis=1).sum()) * count**2 / ((count - 1) ** 2 * (count - 2))
+        else:
+            total += float((pull.sum(axis=1) ** 2).sum())
     return float(total**0.5 / pairs.prompts / max(1 - rho**2, 1e-12))
 
 

@@ -123,6 +123,7 @@ def complete(
     missing = int((~there).sum())
     there &= number[prompt] >= 2
     kept = np.flatnonzero(number >= 2)
+    no_proxy, no_gold, no_nuisance = (int(x.sum()) for x in gone)
     pairs = Pairs(
         proxy[there], gold[there], None if nuisance is None else nuisance[there], number[kept],
         [column.ids[i] for i in kept], names,

@@ -251,9 +251,9 @@ class Hacking(InNotebooks):
     def share_peaking_below(self, kl: ArrayLike) -> Any:
         """Share of prompt-bootstrap curves whose maximum lies below `kl`.
 
-        Curves of prompts drawn again with replacement, within the trusted range; nan where nothing is
-        trusted, and of one prompt, which is the same whenever it is drawn. It is no probability that
-        gold has its peak there.
+        Curves of prompts drawn again with replacement, within the trusted range; nan beyond it, where a
+        curve that still rises at its end may have its maximum or not, and of one prompt, which is the
+        same whenever it is drawn. It is no probability that gold has its peak there.
         """
         from klimit.estimate.proxy.peak import share_below
 
@@ -270,7 +270,8 @@ class Hacking(InNotebooks):
         pulls = np.pad((1 - weights)[:, None] * (along[0] - along[1:]), ((0, 0), (1, 0)))
         found = share_below(place, value, pulls[weights > 0], np.atleast_1d(budget).ravel(),
                             seed=self.settings.seed)  # fmt: skip
-        return _scalar(np.where(np.isfinite(found), found, np.nan).reshape(budget.shape))
+        found = np.where(budget <= place[-1] * (1 + 1e-9), found.reshape(budget.shape), np.nan)
+        return _scalar(found)
 
     # ---- against gold's own optimum
 

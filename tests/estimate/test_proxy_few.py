@@ -1,0 +1,43 @@
+"""Proxy and gold of two to four samples a prompt: little is known, and is said to be."""
+
+import numpy as np
+import pytest
+
+from klimit.estimate.proxy import hacking
+
+
+def both(proxy, gold, **options):
+    return hacking({"rm": proxy, "human": gold}, proxy="rm", gold="human", **options)
+
+
+@pytest.mark.parametrize("samples", [2, 3])
+def test_the_correlation_of_few_samples_is_covered_for_these_very_prompts(samples):
+    hits = 0
+    for seed in range(12):
+        proxy, noise = np.random.default_rng([seed, samples]).normal(size=(2, 30, samples))
+        found = both(proxy, 0.6 * proxy + 0.8 * noise, prompts="fixed").correlation
+        hits += found.low <= 0.6 <= found.high
+    assert hits >= 10  # 19 in 20 are wanted; it was none, and two in three
+
+
+def test_where_one_prompt_alone_has_gold_that_varies_its_correlation_is_not_known():
+    proxy = np.random.default_rng(0).normal(size=(5, 2))
+    gold = np.zeros((5, 2))
+    gold[0] = [0, 1]
+    found = both(proxy, gold)
+    assert (found.correlation.low, found.correlation.high) == (-1, 1)
+    for asked in ("drawn", "fixed"):
+        gain = both(proxy, gold, prompts=asked).gold_gain(0.3)
+        assert gain.low >= -1  # no 0/1 reward can lose more
+        assert gain.high <= 1
+
+
+def test_soft_best_of_two_is_as_unsure_for_these_very_prompts_as_their_samples_are():
+    found = []
+    for seed in range(8):
+        proxy, noise = np.random.default_rng([seed, 31]).normal(size=(2, 40, 2))
+        found.append(both(proxy, proxy + noise, prompts="fixed").soft_best(0.4).gold_gain)
+    value = np.array([float(one.value) for one in found])
+    half = np.array([one.high - one.low for one in found]) / 2
+    assert np.mean(np.abs(value - value.mean()) < half) > 0.8
+    assert np.median(half) > 1.2 * value.std()
