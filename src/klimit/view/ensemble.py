@@ -269,7 +269,7 @@ def member_rows(found: Ensemble, at: float) -> str:
         lines.append([
             called[place],
             words.plain(errors.accuracy[place]),
-            f"{others.mean():.2f}" if _follow(found) else "-",
+            words.fixed(float(others.mean()), 2) if _follow(found) else "-",
             cell(found.member(name).gold_gain(at)),
         ])  # fmt: skip
     head = ["proxy", "correlation with gold", "shared error", f"alone at {words.nats(at)}"]
