@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 _UNSEEN = {
     "Cc",
@@ -36,3 +37,24 @@ def safe(text: object, *, longest: int = 80) -> str:
         for char in whole[: longest + 1]
     )
     return shown if len(shown) <= longest else shown[: longest - 3] + "..."
+
+
+def distinct(names: Sequence[object], *, longest: int = 80) -> list[str]:
+    """Names as `safe` shows them; where a cut would make two of them alike, it falls in the middle.
+
+    Examples
+    --------
+    >>> distinct(["reward-v2-short", "reward-v2-long", "gold"], longest=10)
+    ['rew...hort', 'rew...long', 'gold']
+    """
+    cut = [safe(name, longest=longest) for name in names]
+    return [
+        one if cut.count(one) == 1 else _middle(str(name), longest)
+        for one, name in zip(cut, names, strict=True)
+    ]
+
+
+def _middle(name: str, longest: int) -> str:
+    shown = safe(name, longest=len(name) * 10)
+    begin, end = (longest - 3) // 2, (longest - 2) // 2
+    return shown if len(shown) <= longest else f"{shown[:begin]}...{shown[-end:]}"

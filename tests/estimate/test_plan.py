@@ -262,7 +262,7 @@ def test_no_coefficient_is_needed_where_the_gain_is_flat():
 def test_the_verdict_says_what_to_set_what_to_expect_and_what_to_buy(normal):
     lines = str(klimit.plan(normal, kl=1.0)).split("\n")
     starts = (
-        "To spend 1 nats, train with beta = ",
+        "To spend 1 nat, train with beta = ",
         "The most that any method can gain there is ",
         "To know that to 5 %, take ",
         "More ",

@@ -380,3 +380,17 @@ def test_policies_are_read_as_the_base_is():
     for policies in reward + 0.5, {"policy": reward + 0.5}, klimit.read(reward + 0.5):
         found = klimit.report(reward, policies, kl=0.4)
         assert found.verdict.startswith("policy gained +0.50")
+
+
+def test_rewards_that_the_page_has_no_room_for_are_named_and_curves_are_told_apart():
+    rng = np.random.default_rng(1)
+    many = {f"a_reward_of_many_{i}": rng.normal(size=320) for i in range(9)}
+    found = klimit.report(rows(**many), reward="rm")
+    assert "Not shown: a_reward_of_many_6, a_reward_of_many_7 and a_reward_of_many_8." in told(
+        found.html
+    )
+    labels = re.findall(r'strong"[^>]*>(a_[^<]*)<', found.html)
+    assert len(labels) == len(set(labels)) > 3
+    assert "Not shown" not in told(
+        klimit.report(rows(other=many["a_reward_of_many_0"]), reward="rm").html
+    )

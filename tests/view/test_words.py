@@ -2,7 +2,7 @@
 
 import pytest
 
-from klimit.view.words import WIDTH, paragraph, sentences
+from klimit.view.words import WIDTH, both, paragraph, sentences
 
 SAID = "gains +0.0640 of it at a KL [0.0360, 0.0850], and that is 60 % of it for 2.5 nats"
 
@@ -23,3 +23,12 @@ def test_a_sentence_is_whole_again_wherever_its_lines_end(start):
         "x" * start + " and a_name_that_was_c... gains [0.1, 0.2], which it confirms: 20 % of it..."
     )
     assert sentences(f"{paragraph(said)}.\nAnother.") == [f"{said}.", "Another."]
+
+
+def test_names_that_begin_alike_are_told_apart_when_they_are_cut():
+    names = ("a_reward_model_of_two_layers", "a_reward_model_of_ten_layers")
+    assert both(names, 40) == names
+    proxy, gold = both(names, 20)
+    assert proxy != gold
+    assert max(len(proxy), len(gold)) <= 20
+    assert both(("short", names[0]), 20) == ("short", "a_reward_model_of...")

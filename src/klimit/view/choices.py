@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from klimit._estimate import Estimate
-from klimit._text import safe
 from klimit.view import words
 from klimit.view.table import table
 
@@ -22,10 +21,10 @@ def text(found: Choices) -> str:
 
 def verdict(found: Choices) -> str:
     """The best tuned rule, and how much more it keeps than best-of-N at its best N."""
-    gold = safe(found.gold_name, longest=40)
+    proxy, gold = words.both((found.proxy_name, found.gold_name))
     ranked = sorted(found.tuned, key=lambda name: -float(found.tuned[name].gold.value))
     first = found.tuned[ranked[0]]
-    chosen = f"Chosen by {safe(found.proxy_name, longest=40)},"
+    chosen = f"Chosen by {proxy},"
     gain = words.signed(first.gold, unit=gold)
     lines = [f"{chosen} {first.setting} keeps the best answers: {gain} over the base model."]
     if first.gold.low <= 0:
@@ -70,7 +69,7 @@ def rows(found: Choices) -> str:
             words.plain(found.proxy[at]),
             f"{bound}{float(found.kl[at].value):.2f}",
         ])  # fmt: skip
-    names = (safe(name, longest=20) for name in (found.gold_name, found.proxy_name))
+    names = words.both((found.gold_name, found.proxy_name), 20)
     return table(["rule", "N", "beta", *names, "KL"], lines)
 
 

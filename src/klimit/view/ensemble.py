@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit._estimate import Estimate
-from klimit._text import safe
+from klimit._text import distinct, safe
 from klimit.estimate.ensembles.gains import Course
 from klimit.view import words
 from klimit.view.hacking import cell
@@ -263,12 +263,13 @@ def member_rows(found: Ensemble, at: float) -> str:
     assert errors.accuracy is not None
     assert errors.pairs is not None
     lines = []
+    called = distinct(found.names, longest=30)
     for place, name in enumerate(found.names):
         others = np.delete(np.asarray(errors.pairs.value)[place], place)
         lines.append([
-            safe(name, longest=30),
+            called[place],
             words.plain(errors.accuracy[place]),
-            f"{others.mean():.2f}" if _follow(found) else "-",
+            words.fixed(float(others.mean()), 2) if _follow(found) else "-",
             cell(found.member(name).gold_gain(at)),
         ])  # fmt: skip
     head = ["proxy", "correlation with gold", "shared error", f"alone at {words.nats(at)}"]

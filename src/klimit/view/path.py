@@ -42,8 +42,9 @@ def _sentences(path: TrainedPath, run: str, turn: Turn) -> list[str]:
 
 
 def _ended(path: TrainedPath, last: Checkpoint) -> str:
-    proxy = words.signed(last.proxy_gain, unit=_name(path.proxy))
-    gold = words.signed(last.gold_gain, unit=_name(path.gold))
+    names = words.both((path.proxy, path.gold))
+    proxy = words.signed(last.proxy_gain, unit=names[0])
+    gold = words.signed(last.gold_gain, unit=names[1])
     spent = f" at {_nats(last.kl)}" if math.isfinite(last.kl.value) else ""
     return f"{_name(last.label, 60)} gained {proxy} and {gold}{spent}."
 
@@ -92,7 +93,7 @@ def _turned(turn: Turn) -> str:
 
 def cells(path: TrainedPath) -> tuple[list[str], list[list[str]]]:
     """Headings, and a row per checkpoint."""
-    names = _name(path.proxy), _name(path.gold)
+    names = words.both((path.proxy, path.gold))
     headings = ["checkpoint", "KL", *names, "predicted", "at this proxy"]
     return headings, [_row(one) for one in path]
 

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 
 from klimit._estimate import Estimate
-from klimit._text import safe
+from klimit._text import distinct
 from klimit.rollouts.words import counted as counted
 
 WIDTH = 100  # characters of a line
@@ -234,7 +234,8 @@ def blocks(*parts: str) -> str:
 
 def both(names: Sequence[str], longest: int = 40) -> tuple[str, str]:
     """Names of a proxy and of gold, fit for a line."""
-    return safe(names[0], longest=longest), safe(names[1], longest=longest)
+    proxy, gold = distinct(names[:2], longest=longest)
+    return proxy, gold
 
 
 def footnotes(lines: Sequence[str]) -> str:

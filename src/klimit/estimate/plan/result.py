@@ -67,10 +67,12 @@ class Plan:
     def _lines(self) -> list[str]:
         unit = safe(self.reward, longest=40)
         split = self.split
+        nats = f"{float(self.kl):.3g}"
+        budget = "1 nat" if nats == "1" else f"{nats} nats"
         kinds = ("prompts", "samples of each")
         better, worse = kinds if self.next == "prompts" else kinds[::-1]
         lines = [
-            f"To spend {float(self.kl):.3g} nats, train with beta = {float(self.beta):.3g} {unit} "
+            f"To spend {budget}, train with beta = {float(self.beta):.3g} {unit} "
             f"per nat{f', or keep the best of {self.n:,} answers' if self.n else ''}.",
             f"The most that any method can gain there is {_range(self.gain)}, "
             f"in {unit} over the base.",

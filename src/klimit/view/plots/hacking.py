@@ -43,7 +43,7 @@ def hacking(
     matplotlib Axes
     """
     end = end_of(found.proxy) if kl is None else asked(kl)
-    proxy, gold = (colours.unit(one.reward) for one in (found.proxy, found.gold))
+    proxy, gold = words.both((found.proxy.reward, found.gold.reward))
     ax = limit(
         found.gold, ax, kl=end, label=f"the most {gold} that any method can gain", mark=False
     )
@@ -78,7 +78,7 @@ def few_labels(found: Sparse, ax: Axes | None = None, *, kl: float | None = None
     """
     end = (found.trusted_kl or end_of(found.proxy)) if kl is None else asked(kl)
     edge = min(found.trusted_kl, end)
-    proxy, gold = map(colours.unit, found.names)
+    proxy, gold = words.both(found.names)
     ax = style.axes(ax)
     palette = style.palette(ax)
     if edge > 0:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit._text import safe
-from klimit.view import colours
+from klimit.view import colours, words
 from klimit.view.plots import style
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def path(found: TrainedPath, ax: Axes | None = None, *, proxy: bool = True) -> A
     palette = style.palette(ax)
     runs = {run: [one for one in found if one.run == run] for run in found.turns}
     furthest = max((_spent(one) for one in found), default=0.0)
-    gold, of_proxy = colours.unit(found.gold), colours.unit(found.proxy)
+    of_proxy, gold = words.both((found.proxy, found.gold))
     ax.axhline(0.0, color=palette.quiet, lw=0.8)
     told = [one for one in found if one.predicted.trusted]
     if told:

@@ -98,13 +98,14 @@ def _chart(hack: Hacking) -> Chart | None:
         around(seen, zero=True), "KL from the base, nats",
         "gain, standard deviations", right=96,
     )  # fmt: skip
-    for name, gain, scale, kind in curves:
+    names = words.both([name for name, *_ in curves], 16)
+    for name, (_, gain, scale, kind) in zip(names, curves, strict=True):
         value, low, high = (np.atleast_1d(x) / scale for x in (gain.value, gain.low, gain.high))
         chart.band(kl.tolist(), low.tolist(), high.tolist(), kind)
         chart.line(kl.tolist(), value.tolist(), kind)
         end = float(kl[-1]), float(value[-1])
         chart.mark(*end, "dot", kind)
-        chart.say(*end, safe(name, longest=16), f"{kind} strong", right=8, down=4)
+        chart.say(*end, name, f"{kind} strong", right=8, down=4)
     stop = hack.stop_kl
     if stop.trusted and math.isfinite(stop.high) and stop.value > 0:
         chart.upright(float(stop.value), "stop")

@@ -73,6 +73,7 @@ def page(found: Findings, made: Made) -> str:
         "audit_table": audit_view.cells(found.audits, _few(found.best)) if found.audits else None,
         "audit_legend": audit_view.legend(found.audits) if found.audits else "",
         "rewards": _reward_rows(found),
+        "unshown": _unshown(found),
         "gold": gold,
         "prompts": rows,
         "first": rows["rows"][:20],
@@ -247,6 +248,13 @@ def _reward_rows(found: Findings) -> list[list[str]]:
         own = "-" if one.limit.samples.scale == 0 else words.plain(one.limit.gain(kl))
         rows.append(_reward_row(one.name, one.limit, own, moved))
     return [[f"best-of-{n:,}" if n else "best-of-N"], *rows]
+
+
+def _unshown(found: Findings) -> str:
+    """Names of the rewards that do not stand side by side, where some do."""
+    shown = {found.limit.reward, *(one.name for one in found.others)}
+    left = [safe(name, longest=40) for name in found.base.rewards if name not in shown]
+    return words.listed(left) if found.others else ""
 
 
 def _reward_row(name: str, limit: Frontier, gain: str, moved: str) -> list[str]:

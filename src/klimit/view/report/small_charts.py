@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from klimit._text import safe
+from klimit._text import distinct, safe
 from klimit.rollouts import steps as training
 from klimit.view import colours, words
 from klimit.view.audit import by_name
@@ -183,7 +183,8 @@ def reward_lines(limit: Frontier, others: Sequence[OtherReward], top: float) -> 
         "rewards", "The limit of each reward", said, (0.0, 1.02 * longest), around([most], zero=True),
         "KL from the base, nats", "gain, standard deviations", right=96,
     )  # fmt: skip
-    for place, (name, kl, gain) in enumerate(curves):
+    names = distinct([name for name, *_ in curves], longest=16)
+    for place, (name, (_, kl, gain)) in enumerate(zip(names, curves, strict=True)):
         kind = "limit" if place == 0 else f"policy-{(place - 1) % 4}"
         chart.line(kl.tolist(), gain.tolist(), kind)
         if kl[-1] > 0:
@@ -191,7 +192,7 @@ def reward_lines(limit: Frontier, others: Sequence[OtherReward], top: float) -> 
             chart.say(
                 float(kl[-1]),
                 float(gain[-1]),
-                safe(name, longest=16),
+                name,
                 f"{kind} strong",
                 right=7,
                 down=4,
