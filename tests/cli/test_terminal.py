@@ -190,6 +190,25 @@ def test_the_bar_waits_for_patience_and_needs_a_terminal(monkeypatch, capsys):
         assert shown.wait(5)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["describe"],
+        ["gate", "quality.parquet", "--max-kl", "2"],
+        ["labels", "--proxy", "quality", "-n", "20", "-o", "next.csv"],
+        ["limit", "--kl", "1"],
+    ],
+)
+def test_whatever_reads_rollouts_has_a_bar(command, klimit, quality, monkeypatch, tmp_path):
+    shown = threading.Event()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Steps, "show", lambda job: shown.set())
+    monkeypatch.setattr("klimit._progress.PATIENCE", 0.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    klimit(command[0], quality, *command[1:])
+    assert shown.wait(5)
+
+
 def test_the_bar_shows_the_step_and_leaves_nothing_behind(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     job = Steps(["reading", "the limit"])

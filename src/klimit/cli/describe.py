@@ -14,12 +14,16 @@ from klimit.cli.source import Source, from_source, reading
 @from_source
 def describe(source: Source, as_json: bool) -> None:
     """What does klimit read in these files: prompts, samples, rewards, and how they were drawn?"""
+    from klimit._progress import steps
     from klimit.cli.output import print_json, print_text
     from klimit.view import records
 
-    rollouts = source.load(base=False)
-    if as_json:
-        print_json(records.rollouts_record(rollouts))
-    else:
-        first, _, rest = str(rollouts.describe()).partition("\n")
+    with steps("reading", "describing") as job:
+        rollouts = source.load(base=False)
+        job.next()
+        found = records.rollouts_record(rollouts) if as_json else str(rollouts.describe())
+    if isinstance(found, str):
+        first, _, rest = found.partition("\n")
         print_text(first, rest)
+    else:
+        print_json(found)

@@ -35,6 +35,7 @@ def gate(
     \b
     klimit gate base.parquet grpo.parquet --min-efficiency 0.7 --max-kl 10
     """
+    from klimit._progress import steps
     from klimit.audit.gate import gate as held
     from klimit.cli.output import print_json
     from klimit.cli.program import one_line, say
@@ -42,7 +43,8 @@ def gate(
 
     if min_efficiency is None and max_kl is None and min_gain is None:
         raise click.UsageError("nothing is asked; give --min-efficiency, --max-kl or --min-gain")
-    audits, read = source.audits()
+    with steps("reading and placing"):
+        audits, read = source.audits()
     checks = [
         check
         for audit in audits

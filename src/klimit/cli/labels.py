@@ -39,6 +39,7 @@ def labels(
     klimit labels rollouts.parquet --proxy rm -n 100 --kl 1 --labels labelled.csv --output next.csv
     """
     import klimit
+    from klimit._progress import steps
     from klimit.cli.output import print_text, write_table
     from klimit.view import words
 
@@ -50,21 +51,25 @@ def labels(
             "labels do not say which pairs to judge; with --pairs give --judgements"
         )
     source.keep(output, labels, judgements)
-    rollouts = source.load(rewards=[x for x in (proxy, gold) if x is not None])
-    if not known:
-        frame = klimit.first_labels(rollouts, proxy=proxy, n=number, kl=kl, pairs=pairs, seed=seed)
-    else:
-        found: Any = klimit.hacking(
-            rollouts,
-            proxy=proxy,
-            gold=gold if labels is None else Path(labels),
-            judgements=judgements,
-        )
-        if isinstance(found, klimit.Hacking):
-            raise click.UsageError(
-                f"{gold} is known of so many samples, or prompts are so few, that these are read alone"
+    with steps("reading", "choosing") as job:
+        rollouts = source.load(rewards=[x for x in (proxy, gold) if x is not None])
+        job.next()
+        if not known:
+            frame = klimit.first_labels(
+                rollouts, proxy=proxy, n=number, kl=kl, pairs=pairs, seed=seed
             )
-        frame = found.next(number, kl=kl, seed=seed)
+        else:
+            found: Any = klimit.hacking(
+                rollouts,
+                proxy=proxy,
+                gold=gold if labels is None else Path(labels),
+                judgements=judgements,
+            )
+            if isinstance(found, klimit.Hacking):
+                raise click.UsageError(
+                    f"{gold} is known of so many samples, or prompts are so few, that these are read alone"
+                )
+            frame = found.next(number, kl=kl, seed=seed)
     if not frame.height:
         raise klimit.DataError(
             f"no sample of {proxy} is worth a label: within every prompt all its rewards are equal."

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _MORE, _PARTED = 1.4, 30
 DEGREE = 32  # counts are thinned to so many draws; higher polynomials matter only far beyond trust
 _RATES = np.concatenate(([0.0], np.geomspace(1e-5, 0.04, 45), np.linspace(0.05, 0.5, 32)))
+_STRIP = 1 << 14  # counts at a time
 RATES: Floats = np.concatenate((_RATES, 1 - _RATES[-2::-1]))
 
 
@@ -135,21 +136,19 @@ def _bands_of(
     """How many prompts, and their bands; all have as many samples as the degree, or more."""
     observed, times = np.unique(successes / counts, return_counts=True)
     sizes, size_of = np.unique(counts.astype(int), return_inverse=True)
-    likelihood = _binomial(degree, RATES)
-    thin = [_hypergeometric(int(size), degree) for size in sizes]
+    likelihood = _binomial(degree, RATES, np.arange(degree + 1))
     seen = np.zeros(degree + 1)
     for index, size in enumerate(sizes):
         # how many prompts show each count: sums of whole numbers do not depend on their order
-        shown = np.bincount(successes[size_of == index].astype(int), minlength=size + 1)
-        seen += shown @ thin[index] / len(counts)
+        count, shown = np.unique(successes[size_of == index].astype(int), return_counts=True)
+        seen += shown @ _hypergeometric(int(size), degree, count) / len(counts)
     share = np.bincount(size_of) / len(counts)
-    pmfs = [_binomial(int(size), RATES) for size in sizes]
     root = 1 / np.sqrt(np.maximum(seen, 0.5 / len(counts)))
     weights = _simplex_nnls(likelihood.T * root[:, None], seen * root)
     for _ in range(2):
         square = sum(
-            part * (hands.T * (weights @ pmf)) @ hands
-            for part, pmf, hands in zip(share, pmfs, thin, strict=True)
+            part * _square(int(size), degree, weights)
+            for part, size in zip(share, sizes, strict=True)
         )
         mean = weights @ likelihood
         known = (likelihood.T * weights) @ likelihood if fixed else np.outer(mean, mean)
@@ -219,11 +218,25 @@ def kl_of_rate(rate: Floats, kl: float) -> Floats:
     return np.asarray(np.where(rate > 0, np.minimum(kl, most), 0.0))
 
 
-def _binomial(size: int, rates: Floats) -> Floats:
-    """(rates, size + 1) chance of each count; `scipy.stats` takes ten times as long for ragged prompts."""
+def _square(size: int, degree: int, weights: Floats) -> Floats:
+    """(degree + 1, degree + 1) mean product of the chances of two counts among so many of `size` samples.
+
+    The mean is over how many of the samples pass, strip by strip: all counts at every rate would take
+    a hundred times the memory of a prompt's rewards.
+    """
+    total = np.zeros((degree + 1, degree + 1))
+    likely = weights > 0  # few of the rates: the fit is sparse
+    for start in range(0, size + 1, _STRIP):
+        count = np.arange(start, min(start + _STRIP, size + 1))
+        hands = _hypergeometric(size, degree, count)
+        total += (hands.T * (weights[likely] @ _binomial(size, RATES[likely], count))) @ hands
+    return total
+
+
+def _binomial(size: int, rates: Floats, count: Integers) -> Floats:
+    """(rates, counts) chance of each count; `scipy.stats` takes ten times as long for ragged prompts."""
     from scipy.special import xlog1py, xlogy
 
-    count = np.arange(size + 1)
     log = (
         log_choose(size, count)
         + xlogy(count, rates[:, None])
@@ -233,11 +246,11 @@ def _binomial(size: int, rates: Floats) -> Floats:
     return pmf
 
 
-def _hypergeometric(size: int, draws: int) -> Floats:
-    """(size + 1, draws + 1) chance of each count among `draws` of `size` samples with so many successes."""
+def _hypergeometric(size: int, draws: int, good: Integers) -> Floats:
+    """(counts, draws + 1) chance of each count among `draws` of `size` samples with `good` successes."""
+    good, hit = good[:, None], np.arange(draws + 1)
     if size == draws:
-        return np.eye(size + 1)
-    good, hit = np.arange(size + 1)[:, None], np.arange(draws + 1)
+        return (good == hit).astype(float)
     log = log_choose(good, hit) + log_choose(size - good, draws - hit) - log_choose(size, draws)
     pmf: Floats = np.exp(log)
     return pmf
