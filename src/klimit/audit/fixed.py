@@ -1,8 +1,9 @@
 """Errors for these very prompts: what another draw of the samples, not of the prompts, would move.
 
-To first order a number moves with the policy's samples by its slopes in gain and KL, and with the
-base's by ``w_i - 1`` (the weight of the tilt over its mean): in ``gap = min over tilts of (kl + log
-E exp(tilt r)) / tilt - E reward`` the base's mean drops out. Nats from the optimum are the gap times that
+To first order a number moves with the policy's samples by its slopes in gain and KL (which move
+together: an answer that the policy likes has a high log ratio, and mostly a high reward), and with the
+base's by ``w_i - 1`` (the weight of the tilt over its mean): in ``gap = min over tilts of (kl + log E
+exp(tilt r)) / tilt - E reward`` the base's mean drops out. Nats from the optimum are the gap times that
 tilt, which moves as well: by what the policy's KL moves less what the KL at the old tilt does, over tilt
 times the variance of the tilted reward.
 """
@@ -41,6 +42,7 @@ def narrowed(case: Case, full: Floats, drawn: Reach) -> Reach:
     known = case.joint_kl is not None and policy.kl_variance is not None
     noise = policy.kl_variance if known else np.zeros(len(policy.reward))
     assert noise is not None
+    joint = 0.0 if policy.covariance is None else policy.covariance
     share = best if best > 0 else np.inf
     turn = at["gap_reward"] * _turn(samples, _tilt(beta))
     # slopes of each number in: the policy's reward, its KL, the limit at its KL, the limit at least
@@ -59,6 +61,7 @@ def narrowed(case: Case, full: Floats, drawn: Reach) -> Reach:
     for i, name in enumerate(NUMBERS):
         reward, spent, here, there = np.nan_to_num(slopes[name])
         own = reward**2 * policy.variance + spent**2 * np.nan_to_num(noise)
+        own = np.maximum(own + 2 * reward * spent * joint, 0.0)
         bend = -turn if name == "gap_nats" else 0.0
         ours = _base_variance(samples, _tilt(beta), _tilt(slope), here, there, -reward, bend)
         mean = ordered_mean(own / policy.counts + ours, samples) / samples.prompts
