@@ -242,7 +242,7 @@ def test_where_every_prompt_is_constant_nothing_is_to_be_gained():
     found = klimit.audit(np.zeros((10, 8)), np.zeros((10, 4)), kl=0.5)
     assert found.gain.value == 0
     assert math.isnan(found.efficiency.value)
-    assert "nothing can be gained" in found.efficiency.note
+    assert "rewards are all equal within every prompt" in found.efficiency.note
 
 
 def test_one_sample_a_prompt_places_a_policy_but_does_not_split_its_gap(base):
@@ -368,6 +368,11 @@ def test_different_rewards_are_no_comparison(base):
     solved = read((rng.random((100, 16)) < 0.4).astype(float))
     with pytest.raises(ArgumentError, match="0 or 1 in the base"):
         klimit.audit(solved, base)
+    score = read(rng.random((100, 16)))
+    with pytest.raises(ArgumentError, match="0 or 1 in the policy"):
+        klimit.audit(score, solved)
+    partial = read(rng.integers(0, 9, size=(100, 16)) / 8)
+    assert np.isfinite(klimit.audit(partial, solved).gain.value)
 
 
 def test_strangers_are_refused_unless_the_user_says_otherwise(base):
@@ -435,19 +440,6 @@ def test_a_share_that_is_open_by_any_factor_is_not_shown(found):
     open_ = dataclasses.replace(found, efficiency=Estimate(0.5, -60.0, 61.0))
     assert "it reached an unknown share of it" in " ".join(str(open_).split())
     assert "000 %" not in str(open_)
-
-
-def test_samples_without_a_step_belong_to_no_step():
-    import polars as pl
-
-    rng = np.random.default_rng(19)
-    frame = pl.DataFrame(
-        {"prompt_id": np.tile(np.repeat(np.arange(12), 4), 3), "rm": rng.normal(size=144),
-         "step": [0] * 48 + [1] * 48 + [None] * 48}
-    )  # fmt: skip
-    found = klimit.audit(klimit.read(frame))
-    assert [one.step for one in found] == [1]
-    assert found[0].samples == (4, 4)
 
 
 def test_the_room_is_called_by_its_name_and_shows_the_signature_of_the_verb():

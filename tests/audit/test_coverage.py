@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import klimit
+from klimit.audit.kl import measured_kl
 from tests.audit.tables import read, shifted
 
 
@@ -35,3 +36,25 @@ def test_two_samples_of_prompts_hold_the_truth_too():
         )
         held += found.efficiency.low <= 0.8 <= found.efficiency.high
     assert held >= 34
+
+
+def test_nats_of_a_policy_far_from_the_optimum_cover_for_these_very_prompts():
+    """Their error is also that of the slope: without it intervals held the truth in half of the draws."""
+    rng = np.random.default_rng(10)
+    held = 0
+    for _ in range(30):
+        base, lost = read(rng.normal(size=(20, 32))), shifted(rng, 20, 8, shift=-0.6)
+        found = klimit.audit(base, lost, prompts="fixed")
+        held += found.gap_nats.low <= 0.72 <= found.gap_nats.high
+    assert held >= 27
+
+
+def test_rewards_and_log_ratios_of_the_same_answers_move_together():
+    """Where a policy goes against the reward, noise that lowers its gain raises its KL and so its limit."""
+    rng = np.random.default_rng(11)
+    base, lost = read(rng.normal(size=(40, 64))), shifted(rng, 40, 8, shift=-0.6)
+    found = klimit.audit(base, lost, prompts="fixed")
+    apart = klimit.audit(base, lost, prompts="fixed", kl=measured_kl(lost))
+    for name in ("gap_reward", "gap_nats"):
+        one, other = getattr(found, name), getattr(apart, name)
+        assert one.high - one.low > 1.1 * (other.high - other.low)

@@ -53,11 +53,14 @@ def test_samples_without_a_step_or_a_policy_are_left_out_and_counted():
     frame = run([0, 1, 2], recur=True).frame()
     lost = klimit.read(frame.with_columns(step=pl.col("step").replace(2, None)))
     with pytest.warns(DataWarning, match="240 samples of .* without a step left out"):
-        assert [one.step for one in klimit.audit(lost)] == [1]
+        (found,) = klimit.audit(lost)
+    assert (found.step, found.samples) == (1, (12, 12))
     named = frame.with_columns(policy=pl.when(pl.col("step") < 2).then(pl.lit("a")))
     base = klimit.read(frame.filter(pl.col("step") == 0).drop("step"))
     with pytest.warns(DataWarning, match="240 samples of .* without a policy left out"):
         klimit.audit(base, klimit.read(named.filter(pl.col("step") > 0)))
+    assert "over 2 steps (0 to 1) and at none that is named" in str(lost)
+    assert "of a and of none that is named over 3 steps" in str(klimit.read(named))
 
 
 def test_a_stated_kl_is_that_of_one_policy_at_one_step():

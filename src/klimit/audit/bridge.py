@@ -92,7 +92,7 @@ def bridged(
     ours = side(base, reward)
     theirs = {name: side(one, reward) for name, one in named.items()}
     for name, one in theirs.items():
-        if np.isnan(_own_ratios(one)).all():
+        if np.isnan(own_ratios(one)).all():
             raise DataError(
                 f"{name} has no log-probabilities under itself and the base (logprob, ref_logprob); "
                 "the limit is carried by them. Score both checkpoints: klimit rescore."
@@ -162,19 +162,19 @@ def draws(model: Side, at: Integers, names: Sequence[str], own: str | None = Non
     rows = np.arange(int(lengths.sum())) + np.repeat(model.starts[at] - before, lengths)
     ratios = []
     for name in names:
-        ratio = _own_ratios(model) if name == own else _ratios_under(model, name, base=own is None)
+        ratio = own_ratios(model) if name == own else _ratios_under(model, name, base=own is None)
         if ratio is None:
             ratio = np.full(len(model.values), np.nan)
             if own is None and len(names) == 1:
                 with suppress(
                     DataError
                 ):  # what is wrong with scores that are not needed is no error
-                    ratio = _own_ratios(model)
+                    ratio = own_ratios(model)
         ratios.append(ratio[rows])
     return Draws(model.values[rows], lengths, np.stack(ratios))
 
 
-def _own_ratios(model: Side) -> Floats:
+def own_ratios(model: Side) -> Floats:
     """(samples,) logprob - ref_logprob, prompt after prompt; NaN where it is not stored."""
     from klimit.audit.kl.columns import scores
     from klimit.audit.kl.units import in_nats

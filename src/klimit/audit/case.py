@@ -30,6 +30,7 @@ class Policy:
     kl : (prompts,) KL from the base in nats, None where it is not known by prompt
     kl_variance : (prompts,) variance of one sample's log ratio, nan of a single one; None where
         unknown
+    covariance : (prompts,) of one sample's reward and log ratio; None where unknown
     """
 
     reward: Floats
@@ -37,6 +38,7 @@ class Policy:
     variance: Floats
     kl: Floats | None = None
     kl_variance: Floats | None = None
+    covariance: Floats | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,11 @@
 """Errors for these very prompts: what another draw of the samples, not of the prompts, would move.
 
-To first order a number moves with the policy's samples by its slopes in gain and KL, and with the
-base's by ``w_i - 1`` (the weight of the tilt over its mean): in ``gap = min over tilts of (kl + log
-E exp(tilt r)) / tilt - E reward`` the base's mean drops out.
+To first order a number moves with the policy's samples by its slopes in gain and KL (which move
+together: an answer that the policy likes has a high log ratio, and mostly a high reward), and with the
+base's by ``w_i - 1`` (the weight of the tilt over its mean): in ``gap = min over tilts of (kl + log E
+exp(tilt r)) / tilt - E reward`` the base's mean drops out. Nats from the optimum are the gap times that
+tilt, which moves as well: by what the policy's KL moves less what the KL at the old tilt does, over tilt
+times the variance of the tilted reward.
 """
 
 from __future__ import annotations
@@ -39,7 +42,9 @@ def narrowed(case: Case, full: Floats, drawn: Reach) -> Reach:
     known = case.joint_kl is not None and policy.kl_variance is not None
     noise = policy.kl_variance if known else np.zeros(len(policy.reward))
     assert noise is not None
+    joint = 0.0 if policy.covariance is None else policy.covariance
     share = best if best > 0 else np.inf
+    turn = at["gap_reward"] * _turn(samples, _tilt(beta))
     # slopes of each number in: the policy's reward, its KL, the limit at its KL, the limit at least
     slopes = {
         "gain": (1.0, 0.0, 0.0, 0.0),
@@ -47,7 +52,7 @@ def narrowed(case: Case, full: Floats, drawn: Reach) -> Reach:
         "limit": (0.0, beta, 1.0, 0.0),
         "efficiency": (1 / share, -at["gain"] * beta / share**2, -at["gain"] / share**2, 0.0),
         "gap_reward": (-1.0, beta, 1.0, 0.0),
-        "gap_nats": (-1 / beta, 1.0, 1 / beta, 0.0) if beta > 0 else (0.0, 0.0, 0.0, 0.0),
+        "gap_nats": (-1 / beta, 1.0 + turn, 1 / beta, 0.0) if beta > 0 else (0.0, 0.0, 0.0, 0.0),
         "root": _over((1.0, 0.0, 0.0, -1.0 if won else 1.0), slope * np.sqrt(2 * least)),
         "excess": (-1 / slope, 1.0, 0.0, 1 / slope) if won and slope > 0 else (0.0, 1.0, 0.0, 0.0),
     }
@@ -56,7 +61,9 @@ def narrowed(case: Case, full: Floats, drawn: Reach) -> Reach:
     for i, name in enumerate(NUMBERS):
         reward, spent, here, there = np.nan_to_num(slopes[name])
         own = reward**2 * policy.variance + spent**2 * np.nan_to_num(noise)
-        ours = _base_variance(samples, _tilt(beta), _tilt(slope), here, there, -reward)
+        own = np.maximum(own + 2 * reward * spent * joint, 0.0)
+        bend = -turn if name == "gap_nats" else 0.0
+        ours = _base_variance(samples, _tilt(beta), _tilt(slope), here, there, -reward, bend)
         mean = ordered_mean(own / policy.counts + ours, samples) / samples.prompts
         extra = here**2 * _correction_error(case, kl, beta)
         extra += there**2 * _correction_error(case, least, slope)
@@ -81,12 +88,19 @@ def _tilt(beta: float) -> float:
     return 1 / beta if beta > 0 else 0.0
 
 
+def _turn(samples: Samples, tilt: float) -> float:
+    """How much another nat moves the tilt that spends it."""
+    variance = ordered_mean(tilt_prompts(samples, tilt).variance, samples)
+    return float(1 / (tilt * variance)) if tilt * variance > 0 else 0.0
+
+
 def _base_variance(
-    samples: Samples, tilt: float, other: float, here: float, there: float, mean: float
+    samples: Samples, tilt: float, other: float, here: float, there: float, mean: float, bend: float
 ) -> Floats:
     """(prompts,) variance of a prompt's part by its base samples.
 
-    A sample moves the limit by ``(w - 1) / tilt - x`` and the base's mean by ``x``.
+    A sample moves the limit by ``(w - 1) / tilt - x``, the base's mean by ``x``, and the KL at this
+    tilt, which counts `bend` times, by ``tilt w (x - mean of w x) - (w - 1)``.
     """
     found = np.zeros(samples.prompts)
     for block in samples.blocks:
@@ -98,6 +112,9 @@ def _base_variance(
                 weight = np.where(inside, np.exp(at * (x - x[:, -1:])), 0.0)
                 ratio = weight * (block.counts / weight.sum(axis=1))[:, None]
                 move = move + share * np.where(inside, (ratio - 1) / at - x, 0.0)
+                if bend and at == tilt:
+                    far = x - ((ratio * x).sum(axis=1) / block.counts)[:, None]
+                    move += bend * np.where(inside, at * ratio * far - (ratio - 1), 0.0)
         counts = block.counts.astype(float)
         found[block.prompts] = (move**2).sum(axis=1) / (counts - 1) / counts
     return found

@@ -37,12 +37,12 @@ def parts(policy: Any, name: str = "") -> list[Part]:
         return [Part(name or "policy", None, policy)]
     found = []
     policies = _known(policy.policies) or [None]
-    _say_nameless(policy, "policy")
+    say_nameless(policy, "policy")
     for one in policies:
         own = policy if len(policy.policies) < 2 else policy.filter(policy=one)
         called = name if len(policies) == 1 else f"{name} {one}".strip()
         steps = _known(own.steps) or [None]
-        _say_nameless(own, "step")
+        say_nameless(own, "step")
         for step in steps:
             rows = own if len(own.steps) < 2 else own.filter(step=step)
             found.append(Part(called or str(one or "policy"), step, rows))
@@ -96,7 +96,7 @@ def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
     known = [str(one) for one in _known(run.policies)]
     bases = [one for one in known if is_base(one)]
     if len(bases) == 1 and len(known) > 1:
-        _say_nameless(run, "policy")
+        say_nameless(run, "policy")
         base = run.filter(policy=bases[0])
         others = run.filter(policy=[one for one in known if one != bases[0]])
         base = _first_step(base) if len(base.steps) > 1 else base
@@ -118,7 +118,7 @@ def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
             f"{run.source}: one policy at one step was found; base and policy were expected in it. "
             "Give the base as another file: klimit audit BASE POLICY."
         )
-    _say_nameless(run, "step")
+    say_nameless(run, "step")
     base = _first_step(run)
     said = "step 0 of the run is the base."
     if number(steps[0]) != 0:
@@ -141,7 +141,7 @@ def _first_step(run: Rollouts) -> Rollouts:
     return run.filter(step=steps[0])
 
 
-def _say_nameless(rows: Rollouts, column: str) -> None:
+def say_nameless(rows: Rollouts, column: str) -> None:
     """Warn of samples that stand among named ones and name no policy or step."""
     if None in (rows.policies if column == "policy" else rows.steps):
         number = rows.table.column(column).null_count()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DATASETS = ("dataset", "data_source", "env_name", "task", "task_name", "benchmark")
 """Columns that say which collection a prompt is from."""
 
+_MANY = 20  # rewards that differ, without a 0 or 1 among them: no partial credit of a verdict
 _WIDER = 10.0  # times the base's standard deviation that no training explains
 
 
@@ -156,7 +157,8 @@ def comparable(base: Side, policy: Side) -> None:
         seen = one.values[~np.isnan(one.values)]
         rest = other.values[~np.isnan(other.values)]
         binary = bool(np.isin(seen, (0.0, 1.0)).all()) and len(np.unique(seen)) == 2
-        if binary and len(rest) and (rest.min() < 0 or rest.max() > 1):
+        score = len(np.unique(rest)) >= _MANY and not np.isin(rest, (0.0, 1.0)).any()
+        if binary and len(rest) and (score or rest.min() < 0 or rest.max() > 1):
             raise ArgumentError(
                 f"reward {quoted(one.reward)} is 0 or 1 in the {names[0]} and runs from "
                 f"{rest.min():.3g} to {rest.max():.3g} in the {names[1]}; the same reward on both "

@@ -166,6 +166,20 @@ def _of_measured(
     )
 
 
+def covariance(policy: Side) -> Floats:
+    """(prompts,) covariance of one sample's reward and log ratio, 0 where fewer than two have both."""
+    from klimit.audit.bridge import own_ratios
+
+    ratio, number = own_ratios(policy), len(policy.lengths)
+    prompt = np.repeat(np.arange(number), policy.lengths)
+    both = np.isfinite(ratio) & np.isfinite(policy.values)
+    prompt, pair = prompt[both], [policy.values[both], ratio[both]]
+    counts = np.bincount(prompt, minlength=number)
+    off = [x - (np.bincount(prompt, x, number) / np.maximum(counts, 1))[prompt] for x in pair]
+    found: Floats = np.bincount(prompt, off[0] * off[1], number) / np.maximum(counts - 1, 1)
+    return found
+
+
 def _sentence(note: str) -> str:
     return note if note.endswith(".") else f"{note}."
 

@@ -19,7 +19,7 @@ from klimit.audit.placing import placed
 from klimit.audit.result import Audit
 from klimit.audit.runs import Part, named, one_model, within
 from klimit.audit.sides import Side, comparable, one_reward, side
-from klimit.audit.spent import Spent, spent, stated
+from klimit.audit.spent import Spent, covariance, spent, stated
 from klimit.audit.split import split
 from klimit.estimate.checks import check_choice
 from klimit.estimate.result import Frontier
@@ -159,9 +159,12 @@ class _How:
             if len(at) < len(found.policy):
                 known = self._spent(kl, policy, Match(found.base, at, paired=True))
         ids = [base.ids[i] for i in found.base[limit.samples.kept]]
+        joint = None  # drawn prompts are left out whole, and need no such thing
+        if self.prompts == "fixed" and kl is None and known.estimator == "k1":
+            joint = covariance(policy)[at]
         case = Case(
             limit, ids,
-            Policy(mean[at], counts[at], variance[at], known.by_prompt, known.variance),
+            Policy(mean[at], counts[at], variance[at], known.by_prompt, known.variance, joint),
             known.kl, found.paired,
         )  # fmt: skip
         return Draft(part, base, policy, found, known, kl is None, case)

@@ -99,21 +99,30 @@ def shape(core: pl.DataFrame, found: Groups) -> Shape:
 def summary(rollouts: Rollouts) -> str:
     """One line: how much of what."""
     parts = [str(rollouts.shape)]
-    if len(rollouts.policies) == 1:
-        parts.append(f"of {safe(rollouts.policies[0], longest=60)}")
-    elif rollouts.policies:
-        parts.append(f"of {len(rollouts.policies)} policies ({listing(rollouts.policies, most=4)})")
+    policies, steps = _named(rollouts.policies), _named(rollouts.steps)
+    if len(policies) == 1:
+        parts.append(f"of {safe(policies[0], longest=60)}")
+    elif policies:
+        parts.append(f"of {len(policies)} policies ({listing(policies, most=4)})")
+    if len(policies) < len(rollouts.policies):
+        parts.append("and of none that is named")
     if "temperature" in rollouts.metadata:
         parts.append(f"(temperature {_cell(rollouts.metadata['temperature'])})")
-    steps = rollouts.steps
     if len(steps) == 1:
         parts.append(f"at {safe(called(steps[0]))}")
     elif steps:
         parts.append(f"over {len(steps):,} steps ({safe(steps[0])} to {safe(steps[-1])})")
+    if len(steps) < len(rollouts.steps):
+        parts.append("and at none that is named")
     names = rollouts.rewards
     what = "reward" if len(names) == 1 else "rewards"
     made_of = f" = {safe(rollouts.total, longest=200)}" if rollouts.total else ""
     return f"{' '.join(parts)}, {what}: {listing(names)}{made_of}"
+
+
+def _named(values: tuple[Any, ...]) -> list[Any]:
+    """Policies or steps; None stands for samples that name none."""
+    return [value for value in values if value is not None]
 
 
 def described(rollouts: Rollouts) -> Description:
