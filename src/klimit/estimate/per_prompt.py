@@ -21,7 +21,6 @@ from klimit.estimate.curve import Curve
 from klimit.estimate.few_levels import shared_levels
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.intervals import (
-    DOUBT,
     LIGHT,
     Tail,
     around,
@@ -360,15 +359,13 @@ def _bands(
         low, high, shaky = rate_limits(
             rates.low, rates.high, _NEAR * rates.near, gain, error, two_sided
         )
-    unsure = (shaky > DOUBT) | (kl > wall) | (not correct)
-    first = int(np.argmax(unsure)) if unsure.any() else len(kl)
     bound = np.maximum.accumulate(np.maximum(full[0] - one_sided * plain_error, 0.0))
     relative = error / np.maximum(gain, 1e-300)
     with np.errstate(over="ignore"):
         factor = np.exp(
             np.minimum(two_sided * relative + correction / np.maximum(gain, 1e-300), 50)
         )
-    trusted = edge_of_trust(kl, shaky, first, wall) if correct else 0.0
+    trusted = edge_of_trust(kl, shaky, wall) if correct else 0.0
     return Bands(
         kl, gain, np.minimum(full[0], gain), np.maximum.accumulate(np.maximum(low, 0.0)), high,
         1 / factor, factor, *sampling, error, bound, shaky, trusted, np.ones(len(kl)), 1.0, rates is not None,
