@@ -316,17 +316,14 @@ def _curve(kl: Floats, gain: Floats, grid: Grid, cap: float) -> Curve:
     """The concave curve through the nodes, as the convex function it is the transform of."""
     tilts = Grid(grid.start, grid.octaves, 8).tilts
     values = tilts[:, None] * gain - kl
-    best = np.clip(values.argmax(axis=1), 1, len(kl) - 2)
-    index = np.arange(len(tilts))
-    a, b, c = values[index, best - 1], values[index, best], values[index, best + 1]
+    best = values.argmax(axis=1)
+    inside = np.flatnonzero((best > 0) & (best < len(kl) - 1))
+    a, b, c = (values[inside, best[inside] + step] for step in (-1, 0, 1))
     bend = a - 2 * b + c
-    top = np.where(bend < 0, b - (a - c) ** 2 / (8 * np.where(bend < 0, bend, -1.0)), b)
-    inside = values.argmax(axis=1) == best
-    convex = np.where(inside, top, values.max(axis=1))
-    ends = (values.argmax(axis=1) > 0) & (values.argmax(axis=1) < len(kl) - 1)
+    convex = np.where(bend < 0, b - (a - c) ** 2 / (8 * np.where(bend < 0, bend, -1.0)), b)
     most = float(gain.max())  # a parabola across a bend may pass it
     return Curve.convex(
-        tilts[ends], np.maximum(convex[ends], 0.0), ceiling_gain=most, cap=min(cap, most),
+        tilts[inside], np.maximum(convex, 0.0), ceiling_gain=most, cap=min(cap, most),
         ceiling_kl=float(kl[min(int(np.argmax(gain >= most * (1 - 1e-12))), len(kl) - 1)]),
     )  # fmt: skip
 
