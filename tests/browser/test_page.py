@@ -280,6 +280,8 @@ def test_what_is_folded_is_printed(visit, pages):
 def test_on_a_phone_an_open_prompt_is_read_without_scrolling_sideways(visit, pages):
     page = visit(pages("posts")[0], width=390)
     page.locator("#prompt-table tbody button").first.click()
-    for box in [one.bounding_box() for one in page.locator(".behind .text").all()]:
+    boxes = [one.bounding_box() for one in page.locator(".behind .text").all()]
+    assert boxes
+    for box in boxes:
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 390

@@ -136,6 +136,3 @@ def _estimate(name: str, x: Any, limit: Frontier) -> Estimate:
     value = numbers(name, x, "numbers, or an Estimate,")
     known = np.ones(value.shape, dtype=bool)
     return Estimate.of(value, value, value, level=limit.settings.level, trusted=known)
-
-
-__all__ = ["Audit", "place"]

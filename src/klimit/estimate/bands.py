@@ -164,9 +164,7 @@ def average_bands(
         shaky = np.where(sure, np.minimum(shaky, theirs[2]), theirs[2])
         wall, rate = horizon, np.maximum(rate, _MIXED_RATE)
         high = past_reach(kl, high, horizon, tail)
-    unsure = (shaky > DOUBT) | (kl > wall) | (not correctable)
-    first = int(np.argmax(unsure)) if unsure.any() else len(kl)
-    trusted_kl = edge_of_trust(kl, shaky, first, wall) if correctable else 0.0
+    trusted_kl = edge_of_trust(kl, shaky, wall) if correctable else 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         plain_beta, beta = 1 / plain.tilt, 1 / point.tilt
         gap = np.abs(np.log(np.where(beta > 0, beta, plain_beta) / plain_beta))
@@ -178,8 +176,10 @@ def average_bands(
     )  # fmt: skip
 
 
-def edge_of_trust(kl: Floats, shaky: Floats, first: int, wall: float) -> float:
-    """Where doubt crosses its limit, between the last trusted node and the next."""
+def edge_of_trust(kl: Floats, shaky: Floats, wall: float) -> float:
+    """Where doubt first crosses its limit, between the last trusted node and the next."""
+    unsure = (shaky > DOUBT) | (kl > wall)
+    first = int(np.argmax(unsure)) if unsure.any() else len(kl)
     if first == 0:
         return 0.0
     if first == len(kl):

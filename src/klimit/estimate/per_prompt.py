@@ -21,7 +21,6 @@ from klimit.estimate.curve import Curve
 from klimit.estimate.few_levels import shared_levels
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.intervals import (
-    DOUBT,
     LIGHT,
     Tail,
     around,
@@ -320,17 +319,14 @@ def _curve(kl: Floats, gain: Floats, grid: Grid, cap: float) -> Curve:
     """The concave curve through the nodes, as the convex function it is the transform of."""
     tilts = Grid(grid.start, grid.octaves, 8).tilts
     values = tilts[:, None] * gain - kl
-    best = np.clip(values.argmax(axis=1), 1, len(kl) - 2)
-    index = np.arange(len(tilts))
-    a, b, c = values[index, best - 1], values[index, best], values[index, best + 1]
+    best = values.argmax(axis=1)
+    inside = np.flatnonzero((best > 0) & (best < len(kl) - 1))
+    a, b, c = (values[inside, best[inside] + step] for step in (-1, 0, 1))
     bend = a - 2 * b + c
-    top = np.where(bend < 0, b - (a - c) ** 2 / (8 * np.where(bend < 0, bend, -1.0)), b)
-    inside = values.argmax(axis=1) == best
-    convex = np.where(inside, top, values.max(axis=1))
-    ends = (values.argmax(axis=1) > 0) & (values.argmax(axis=1) < len(kl) - 1)
+    convex = np.where(bend < 0, b - (a - c) ** 2 / (8 * np.where(bend < 0, bend, -1.0)), b)
     most = float(gain.max())  # a parabola across a bend may pass it
     return Curve.convex(
-        tilts[ends], np.maximum(convex[ends], 0.0), ceiling_gain=most, cap=min(cap, most),
+        tilts[inside], np.maximum(convex, 0.0), ceiling_gain=most, cap=min(cap, most),
         ceiling_kl=float(kl[min(int(np.argmax(gain >= most * (1 - 1e-12))), len(kl) - 1)]),
     )  # fmt: skip
 
@@ -364,15 +360,13 @@ def _bands(
             rates.low, rates.high, _NEAR * rates.near, gain, error, two_sided
         )
         high = past_reach(kl, high, wall, tail)
-    unsure = (shaky > DOUBT) | (kl > wall) | (not correct)
-    first = int(np.argmax(unsure)) if unsure.any() else len(kl)
     bound = np.maximum.accumulate(np.maximum(full[0] - one_sided * plain_error, 0.0))
     relative = error / np.maximum(gain, 1e-300)
     with np.errstate(over="ignore"):
         factor = np.exp(
             np.minimum(two_sided * relative + correction / np.maximum(gain, 1e-300), 50)
         )
-    trusted = edge_of_trust(kl, shaky, first, wall) if correct else 0.0
+    trusted = edge_of_trust(kl, shaky, wall) if correct else 0.0
     return Bands(
         kl, gain, np.minimum(full[0], gain), np.maximum.accumulate(np.maximum(low, 0.0)), high,
         1 / factor, factor, *sampling, error, bound, shaky, trusted, np.ones(len(kl)), 1.0, rates is not None,

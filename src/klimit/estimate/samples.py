@@ -37,6 +37,12 @@ class Block:
     rewards: Floats
     counts: Integers
 
+    def parts(self, cells: int) -> Iterator[slice]:
+        """Rows that hold about `cells` rewards together, one part after the other."""
+        step = max(1, cells // self.rewards.shape[1])
+        for start in range(0, len(self.prompts), step):
+            yield slice(start, start + step)
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -282,19 +288,23 @@ def _rounded(key: Floats) -> Floats:
 
 def _by_rank(block: Block, rank: Integers) -> Block:
     order = np.argsort(rank[block.prompts], kind="stable")
-    if len(order) > 1 and (np.diff(order) != 1).any():
-        step = max(1, 2**22 // block.rewards.shape[1])
-        if len(order) <= step:
-            return Block(block.prompts[order], block.rewards[order], block.counts[order])
-        _permute_rows(block.rewards, order)
-    return Block(block.prompts[order], block.rewards, block.counts[order])
+    matrix = block.rewards
+    if (np.diff(order) != 1).any():
+        strip = max(1, 2**22 // len(matrix))  # so that a huge array is never held twice
+        for start in range(0, matrix.shape[1], strip):
+            matrix[:, start : start + strip] = matrix[order, start : start + strip]
+    return Block(block.prompts[order], matrix, block.counts[order])
 
 
-def _permute_rows(matrix: Floats, order: Integers) -> None:
-    """`matrix[:] = matrix[order]` in column strips, so that a huge array is never held twice."""
-    strip = max(1, 2**22 // len(matrix))
-    for start in range(0, matrix.shape[1], strip):
-        matrix[:, start : start + strip] = matrix[order, start : start + strip]
+def equally_long(lengths: Integers, cells: int) -> Iterator[tuple[Integers, Integers]]:
+    """Prompts with equally many samples, and where these stand (prompts, samples), about `cells` at once."""
+    starts = np.cumsum(lengths) - lengths
+    for size in np.unique(lengths):
+        rows = np.flatnonzero(lengths == size)
+        step = max(1, cells // int(size))
+        for begin in range(0, len(rows), step):
+            prompts = rows[begin : begin + step]
+            yield prompts, starts[prompts][:, None] + np.arange(size)
 
 
 def level_ends(ascending: Floats) -> tuple[Integers, Integers]:

@@ -43,9 +43,7 @@ def tilt_prompts(samples: Samples, tilt: ArrayLike) -> TiltedPrompts:
     tilts = np.broadcast_to(np.asarray(tilt, dtype=float), (samples.prompts,))
     out = np.zeros((8, samples.prompts))
     for block in samples.blocks:
-        rows_at_once = max(1, 8 * BLOCK // block.rewards.shape[1])
-        for start in range(0, len(block.prompts), rows_at_once):
-            rows = slice(start, start + rows_at_once)
+        for rows in block.parts(8 * BLOCK):
             prompts, n = block.prompts[rows], block.counts[rows].astype(float)
             x = block.rewards[rows]
             here = tilts[prompts][:, None]
@@ -81,9 +79,7 @@ def redrawn_moments(samples: Samples, tilt: float) -> dict[str, Floats]:
     """
     found = {name: np.zeros((3, samples.prompts)) for name in ("log_partition", "gain", "kl")}
     for block in samples.blocks:
-        rows_at_once = max(1, BLOCK // block.rewards.shape[1])
-        for start in range(0, len(block.prompts), rows_at_once):
-            rows = slice(start, start + rows_at_once)
+        for rows in block.parts(BLOCK):
             prompts, n = block.prompts[rows], block.counts[rows].astype(float)[:, None]
             x = block.rewards[rows]
             inside = x > -np.inf

@@ -12,7 +12,6 @@ from klimit._estimate import Estimate
 from klimit._text import distinct, safe
 from klimit.estimate.ensembles.gains import Course
 from klimit.view import words
-from klimit.view.hacking import cell
 from klimit.view.table import table
 
 if TYPE_CHECKING:
@@ -233,7 +232,7 @@ def rows(found: Ensemble, at: float) -> str:
         )
         serve = "-" if best.n is None else f"N = {best.n:,}: {words.plain(best.best_of_n)}"
         over = "-" if name == "mean" or not apart.trusted else words.plain(apart)
-        lines.append([name, cell(found.gold_gain(at, name)), over, train, serve])
+        lines.append([name, words.plain(found.gold_gain(at, name)), over, train, serve])
     gold = safe(found.gold, longest=20)
     return table(
         ["aggregate", f"{gold} at {words.nats(at)}", "over the mean", "beta (KL)", "best-of-N"],
@@ -270,7 +269,7 @@ def member_rows(found: Ensemble, at: float) -> str:
             called[place],
             words.plain(errors.accuracy[place]),
             words.fixed(float(others.mean()), 2) if _follow(found) else "-",
-            cell(found.member(name).gold_gain(at)),
+            words.plain(found.member(name).gold_gain(at)),
         ])  # fmt: skip
     head = ["proxy", "correlation with gold", "shared error", f"alone at {words.nats(at)}"]
     return table(head, lines)
@@ -280,7 +279,9 @@ def size_rows(found: Ensemble, at: float) -> str:
     """A row per number of members; what normal rewards would gain only where gold's limit is trusted."""
     sizes = found.by_size(at)
     normal = [row.normal for row in sizes] + [float(found.bounds(at)["endless"][0])]
-    lines = [[f"{row.members}", cell(row.gold_gain), words.plain(row.gained)] for row in sizes]
+    lines = [
+        [f"{row.members}", words.plain(row.gold_gain), words.plain(row.gained)] for row in sizes
+    ]
     lines[0][2] = "-"
     heads = ["members", "gold gain of their mean", "over one"]
     if _follow(found) and math.isfinite(normal[-1]):

@@ -200,7 +200,7 @@ def rows(hack: Hacking, kl: Sequence[float]) -> str:
         slope, real = hack.beta(budget), hack.gold_gain(budget)
         lines.append([
             shown, words.short(float(slope.value)) if slope.trusted and budget > 0 else "-",
-            words.plain(hack.proxy_gain(budget)), cell(real),
+            words.plain(hack.proxy_gain(budget)), words.plain(real),
             "".join(words.share(hack.efficiency(budget))) if real.trusted and budget > 0 else "-",
         ])  # fmt: skip
     return table(headings, lines)
@@ -273,14 +273,6 @@ def certain(hack: Hacking, kl: float) -> str:
         f"The size of the error alone makes {words.plain(found.moment)} of what {proxy} brings there "
         f"certain and leaves {100 * max(found.looseness, 0.0):.0f} % of it open."
     )
-
-
-def cell(estimate: Estimate) -> str:
-    """A gain that may be negative: what is sure of it."""
-    low, high = float(estimate.low), float(estimate.high)
-    if not estimate.trusted and math.isfinite(high) and not math.isfinite(low):
-        return f"at most {words.fixed(high, words.decimals(abs(high)))}"
-    return words.plain(estimate)
 
 
 def legend(hack: Hacking) -> str:

@@ -109,10 +109,6 @@ def _row(one: Checkpoint) -> list[str]:
 def _predicted(estimate: Estimate) -> str:
     if math.isnan(estimate.value) and math.isnan(estimate.low):
         return "-"
-    if math.isinf(estimate.low) and math.isinf(estimate.high):
-        return "not known"
-    if math.isinf(estimate.low):
-        return f"at most {words.fixed(float(estimate.high), 2)}"
     return words.plain(estimate)
 
 

@@ -227,8 +227,6 @@ def gate_record(checks: Sequence[Check], *, read: str = "") -> dict[str, Any]:
 
 def audit_frame(audits: Sequence[Audit], beside: BestOfN | None = None) -> pl.DataFrame:
     """Return a row per placement, then per N: each number with its limits, null where missing."""
-    import polars as pl
-
     from klimit.view.audit import points
 
     rows = []
@@ -238,15 +236,12 @@ def audit_frame(audits: Sequence[Audit], beside: BestOfN | None = None) -> pl.Da
             row |= columns(name, getattr(audit, name))
         rows.append(row | {"trusted": bool(audit.limit.trusted), "paired": audit.paired})
     rows += _beside(beside, list(rows[0]))
-    types: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64)
-    types |= {"policy": pl.String, "trusted": pl.Boolean, "paired": pl.Boolean}
     steps = {type(row["step"]) for row in rows} - {type(None)}
-    types["step"] = (
-        pl.Int64 if steps <= {int} else pl.Float64 if steps <= {int, float} else pl.String
-    )
-    if types["step"] == pl.String:
+    text, whole = ["policy"], ["step"] if steps <= {int} else []
+    if not steps <= {int, float}:
+        text.append("step")
         rows = [row | {"step": None if row["step"] is None else str(row["step"])} for row in rows]
-    return pl.DataFrame(rows, schema=types)
+    return framed(rows, text=text, whole=whole, truth=["trusted", "paired"])
 
 
 def _beside(best: BestOfN | None, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ def places(estimate: Estimate) -> int:
     value, low, high = float(estimate.value), float(estimate.low), float(estimate.high)
     size = abs(low if math.isnan(value) else value)
     shown = decimals(high - low if math.isfinite(high - low) else size)
-    return min(shown, max(3 - math.floor(math.log10(size)), 0)) if size > 0 else shown
+    return min(shown, max(3 - math.floor(math.log10(size)), 0)) if 0 < size < math.inf else shown
 
 
 def decimals(width: float) -> int:
@@ -50,6 +50,8 @@ def signed(estimate: Estimate, *, unit: str = "") -> str:
     'at least +0.60'
     >>> signed(Estimate(0.9, -float("inf"), float("inf")))  # of one prompt
     'about +0.90'
+    >>> signed(Estimate(0.9, -float("inf"), 1.2, trusted=False))
+    'at most +1.2'
     """
     digits = places(estimate)
     name = f" {unit}" if unit else ""
@@ -60,6 +62,8 @@ def signed(estimate: Estimate, *, unit: str = "") -> str:
         return f"about {plus(value, digits)}{name}"
     if not math.isfinite(high):
         return f"at least {plus(low, digits)}{name}" if low > 0 else "not known"
+    if not estimate.trusted and not math.isfinite(low):
+        return f"at most {plus(high, decimals(abs(high)))}{name}"
     if not estimate.trusted:
         return f"between {plus(low, digits)} and {plus(high, digits)}{name}"
     return f"{plus(value, digits)}{name} [{fixed(low, digits)}, {fixed(high, digits)}]"

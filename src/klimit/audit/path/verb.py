@@ -174,6 +174,3 @@ def _error(kl: Estimate, level: float) -> float:
 
     width = float(kl.high) - float(kl.low)
     return float(width / (2 * ndtri(0.5 + level / 2))) if np.isfinite(width) else 0.0
-
-
-__all__ = ["trained_path"]

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import Integers, Samples
+from klimit.estimate.samples import Integers, Samples, equally_long
 
 _CHUNK = 2**18  # numbers handled at once: a few caches
 
@@ -83,14 +83,8 @@ def ranked_samples(samples: Samples) -> Iterator[Ranked]:
 
 def ranked_pairs(rewards: Floats, read: Floats, lengths: Integers) -> Iterator[Ranked]:
     """Chunks of prompts that are selected by `rewards` and read by `read`, nothing missing."""
-    starts = np.cumsum(lengths) - lengths
-    for size in np.unique(lengths):
-        rows = np.flatnonzero(lengths == size)
-        step = max(1, _CHUNK // int(size))
-        for begin in range(0, len(rows), step):
-            prompts = rows[begin : begin + step]
-            where = starts[prompts][:, None] + np.arange(size)
-            x, y = rewards[where], read[where]
-            order = np.lexsort((y, x), axis=-1)
-            x, y = np.take_along_axis(x, order, axis=1), np.take_along_axis(y, order, axis=1)
-            yield Ranked(prompts, x, y - np.sort(y, axis=1).mean(axis=1, keepdims=True))
+    for prompts, where in equally_long(lengths, _CHUNK):
+        x, y = rewards[where], read[where]
+        order = np.lexsort((y, x), axis=-1)
+        x, y = np.take_along_axis(x, order, axis=1), np.take_along_axis(y, order, axis=1)
+        yield Ranked(prompts, x, y - np.sort(y, axis=1).mean(axis=1, keepdims=True))

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-__all__ = ["BestOfN", "best_of_n"]
-
 
 def best_of_n(
     base: Any,

@@ -11,7 +11,6 @@ from klimit.estimate.bands import Bands, edge_of_trust
 from klimit.estimate.bridge.draws import Pool
 from klimit.estimate.bridge.sums import Bridge
 from klimit.estimate.bridge.weights import centred, log_weights
-from klimit.estimate.intervals import DOUBT
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import front
 
@@ -190,9 +189,7 @@ def doubted(bands: Bands, hidden: Floats, wall: float, *, two_levels: bool) -> B
         corrected too much, those with none not at all
     """
     shaky = np.hypot(bands.doubt, 0.5 * hidden)
-    unsure = (shaky > DOUBT) | (bands.kl > min(wall, bands.trusted_kl))
-    first = int(unsure.argmax()) if unsure.any() else len(shaky)
-    trusted = edge_of_trust(bands.kl, shaky, first, min(wall, bands.trusted_kl))
+    trusted = edge_of_trust(bands.kl, shaky, min(wall, bands.trusted_kl))
     slack = 0.5 * (bands.gain - bands.plugin) if two_levels else np.zeros(len(shaky))
     low = np.maximum(bands.gain - np.hypot(bands.gain - bands.low, slack), 0.0)
     high = bands.gain + np.hypot(bands.high - bands.gain, np.hypot(slack, hidden * bands.gain))

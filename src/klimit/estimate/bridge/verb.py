@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -139,5 +139,4 @@ def _too_little(limit: Frontier, counts: Any) -> str:
 
 
 def _fields(limit: Frontier) -> dict[str, Any]:
-    names = ("ids", "reward", "samples", "settings", "curve", "members", "bands", "tail", "cap")
-    return {name: getattr(limit, name) for name in names}
+    return {field.name: getattr(limit, field.name) for field in fields(Frontier)}

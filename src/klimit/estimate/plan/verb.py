@@ -27,8 +27,6 @@ from klimit.estimate.samples_needed import (
     up,
 )
 
-__all__ = ["Plan", "plan"]
-
 
 def plan(
     base: Any,

@@ -17,7 +17,7 @@ from klimit.estimate.best_of_n.prompt_means import pairing_rank
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.kernel import BLOCK, Floats
 from klimit.estimate.missing import lacking
-from klimit.estimate.samples import Integers, collect
+from klimit.estimate.samples import Integers, collect, equally_long
 
 
 @dataclass(frozen=True)
@@ -87,18 +87,12 @@ class Pairs:
 
     def chunks(self, *reads: Floats) -> Iterator[Chunk]:
         """Pieces that fit a cache; `reads` are (samples,) each."""
-        starts = np.cumsum(self.lengths) - self.lengths
-        for size in np.unique(self.lengths):
-            rows = np.flatnonzero(self.lengths == size)
-            step = max(1, 2 * BLOCK // int(size))
-            for begin in range(0, len(rows), step):
-                prompts = rows[begin : begin + step]
-                where = starts[prompts][:, None] + np.arange(size)
-                proxy = self.proxy[where]
-                others = [values[where] for values in reads]
-                order = np.lexsort((*others[::-1], proxy), axis=-1)
-                proxy, *others = (np.take_along_axis(x, order, axis=1) for x in (proxy, *others))
-                yield Chunk(prompts, _centred(proxy), np.stack([_centred(x) for x in others]))
+        for prompts, where in equally_long(self.lengths, 2 * BLOCK):
+            proxy = self.proxy[where]
+            others = [values[where] for values in reads]
+            order = np.lexsort((*others[::-1], proxy), axis=-1)
+            proxy, *others = (np.take_along_axis(x, order, axis=1) for x in (proxy, *others))
+            yield Chunk(prompts, _centred(proxy), np.stack([_centred(x) for x in others]))
 
 
 def _centred(values: Floats) -> Floats:

@@ -138,7 +138,7 @@ def _spending(found: Findings, audit: Audit) -> Iterator[Step]:
 
 def _serving(found: Findings, audit: Audit, name: str) -> Iterator[Step]:
     """Best-of-N that gains as much as the policy, from the base that there is."""
-    best = found.best
+    best = found.beside.best
     if best is None:
         return
     gains, sizes = np.atleast_1d(best.gain.value), np.atleast_1d(best.n)
@@ -241,7 +241,7 @@ def _training(found: Findings, source: str) -> Iterator[Step]:
 
 def _instead(found: Findings) -> Iterator[Step]:
     """Best-of-N that spends about as much as the budget that is worth its KL."""
-    best, n = found.best, found.beside.sizes.get(found.focus)
+    best, n = found.beside.best, found.beside.sizes.get(found.focus)
     sizes = [] if best is None else np.atleast_1d(best.n).tolist()
     within = [at for at, size in enumerate(sizes) if n is None or size <= max(n, 2)]
     if best is None or not within:

@@ -23,7 +23,6 @@ from klimit.view.report.rewards import OtherReward, other_rewards
 if TYPE_CHECKING:
     from klimit.audit import Audit
     from klimit.audit.path import TrainedPath
-    from klimit.estimate.best_of_n import BestOfN
     from klimit.estimate.convergence import Convergence
     from klimit.estimate.labels.result import Sparse
     from klimit.estimate.proxy import Hacking
@@ -44,7 +43,7 @@ class Findings:
     base : samples of the base, of the prompts that are compared
     limit : their frontier
     budgets, focus : budgets of the table, and the one that the page starts at, nats
-    beside, best : best-of-N at those budgets in words, and at powers of 2 among others
+    beside : best-of-N at those budgets, in words and at powers of 2
     audits : a placement per policy and step, in the order in which they were given
     policies : name of a policy -> its samples at the last step
     others : further rewards of the base
@@ -61,7 +60,6 @@ class Findings:
     budgets: list[float]
     focus: float
     beside: Beside
-    best: BestOfN | None
     audits: tuple[Audit, ...]
     policies: Mapping[str, Rollouts]
     others: tuple[OtherReward, ...]
@@ -135,13 +133,12 @@ def gather(
     done()
     stated = how.get("reward_range")
     beside = best_of_n_beside(base, limit, budgets, reward_range=stated, also=_sizes(limit))
-    best = beside.best
     done()
-    others = other_rewards(base, limit, best, gold=gold, how=how)
+    others = other_rewards(base, limit, beside.best, gold=gold, how=how)
     done()
     found = _last_steps(policies)
     return Findings(
-        base=base, limit=limit, budgets=budgets, focus=main, beside=beside, best=best,
+        base=base, limit=limit, budgets=budgets, focus=main, beside=beside,
         audits=tuple(audits), policies=found, others=others, gold=gold,
         hack=_hacking(base, limit, gold, policies, audits, kl, paired),
         convergence=_convergence(limit, main),

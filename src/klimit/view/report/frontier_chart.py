@@ -28,8 +28,8 @@ def largest_kl(found: Findings) -> float:
     limit = found.limit
     edge = limit.trusted_kl
     ends = [1.25 * edge if math.isfinite(edge) else 0.0, 1.05 * max(found.budgets, default=1.0)]
-    if found.best is not None:
-        ends.append(1.04 * float(np.atleast_1d(found.best.kl.value).max()))
+    if found.beside.best is not None:
+        ends.append(1.04 * float(np.atleast_1d(found.beside.best.kl.value).max()))
     ends += [1.06 * _end(one) for one in found.audits if math.isfinite(one.kl.value)]
     return max(ends)
 
@@ -73,8 +73,8 @@ def _reach(found: Findings, grid: Mapping[str, Any]) -> tuple[float, float]:
             for at, value in zip(grid["kl"], grid[name], strict=True)
             if value is not None and at <= edge]  # fmt: skip
     seen += [value for value in grid["low"] if value is not None]
-    if found.best is not None:
-        gain = found.best.gain
+    if found.beside.best is not None:
+        gain = found.beside.best.gain
         seen += [*np.atleast_1d(gain.value).tolist(), *np.atleast_1d(gain.high).tolist()]
     low = [0.0]
     for one in found.audits:
@@ -126,16 +126,16 @@ def _bound(chart: Chart, bounds: Mapping[str, Any]) -> None:
 
 
 def _best_of_n(chart: Chart, found: Findings, *, narrow: bool) -> None:
-    if found.best is None:
+    if found.beside.best is None:
         return
-    kl, gain = np.atleast_1d(found.best.kl.value), found.best.gain
+    kl, gain = np.atleast_1d(found.beside.best.kl.value), found.beside.best.gain
     values = np.atleast_1d(gain.value)
     chart.line([0.0, *kl.tolist()], [0.0, *values.tolist()], "best")
-    for at, n in enumerate(np.atleast_1d(found.best.n).tolist()):
+    for at, n in enumerate(np.atleast_1d(found.beside.best.n).tolist()):
         said = f"best-of-{n:,}: {words.signed(gain[at])} for {words.nats(float(kl[at]))}"
         ends = float(gain[at].low), float(gain[at].high)
         chart.mark(float(kl[at]), float(values[at]), "circle", "best", along=ends, said=said)
-    for at, n in enumerate(np.atleast_1d(found.best.n).tolist()):
+    for at, n in enumerate(np.atleast_1d(found.beside.best.n).tolist()):
         if n in LABELLED and not (narrow and n == 4):
             name = f"best-of-{n:,}" if n == 4 or (narrow and n == 16) else f"{n:,}"
             chart.say(float(kl[at]), float(values[at]), name, "best", right=9, down=15)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._text import safe
+from klimit.audit.audits import SIZES
 from klimit.view import audit as audit_view
 from klimit.view import colours, words
 from klimit.view import hacking as hacking_view
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from klimit.view.report.verb import Made
 
 SCRIPTS = ("words.js", "budget.js", "prompts.js", "folded.js")
-SIZES = (4, 16, 64)  # best-of-N that stand beside policies
 
 
 def page(found: Findings, made: Made) -> str:
@@ -70,7 +70,9 @@ def page(found: Findings, made: Made) -> str:
         if flat
         else limit_view.cells(found.limit, found.budgets, found.beside.shown),
         "limit_legend": limit_view.legend(limit),
-        "audit_table": audit_view.cells(found.audits, _few(found.best)) if found.audits else None,
+        "audit_table": audit_view.cells(found.audits, _few(found.beside.best))
+        if found.audits
+        else None,
         "audit_legend": audit_view.legend(found.audits) if found.audits else "",
         "rewards": _reward_rows(found),
         "unshown": _unshown(found),
@@ -241,7 +243,9 @@ def _reward_rows(found: Findings) -> list[list[str]]:
         return []
     kl, limit = found.focus, found.limit
     n, at = _largest_common(found)
-    gained = "" if found.best is None or at is None else words.signed(found.best.gain[at])
+    gained = (
+        "" if found.beside.best is None or at is None else words.signed(found.beside.best.gain[at])
+    )
     rows = [_reward_row(limit.reward, limit, words.plain(limit.gain(kl)), gained)]
     for one in found.others:
         moved = "-" if one.moved is None or at is None else words.signed(one.moved.gain[at])
@@ -264,9 +268,9 @@ def _reward_row(name: str, limit: Frontier, gain: str, moved: str) -> list[str]:
 
 
 def _largest_common(found: Findings) -> tuple[int, int | None]:
-    if found.best is None:
+    if found.beside.best is None:
         return 0, None
-    sizes = np.atleast_1d(found.best.n).tolist()
+    sizes = np.atleast_1d(found.beside.best.n).tolist()
     at = max((i for i, n in enumerate(sizes) if n <= 16), default=0)
     return int(sizes[at]), at
 
