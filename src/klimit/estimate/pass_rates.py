@@ -249,7 +249,7 @@ def _hypergeometric(size: int, draws: int, good: Integers) -> Floats:
     """(counts, draws + 1) chance of each count among `draws` of `size` samples with `good` successes."""
     good, hit = good[:, None], np.arange(draws + 1)
     if size == draws:
-        return (good == hit).astype(float)
+        return np.asarray(good == hit, dtype=float)
     log = _log_choose(good, hit) + _log_choose(size - good, draws - hit) - _log_choose(size, draws)
     pmf: Floats = np.exp(log)
     return pmf
