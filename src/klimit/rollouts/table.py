@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from klimit._errors import DataError
 from klimit.rollouts.guard import reading
 
 if TYPE_CHECKING:
@@ -50,8 +51,13 @@ class Table:
             return self.core.select(names)
         with reading(self.source):
             found = self.lazy.select(missing).collect()
-        if self.rows is not None:
-            found = found[self.rows]
+        last = len(self) if self.rows is None else int(self.rows.max(initial=-1)) + 1
+        if found.height < last:
+            raise DataError(
+                f"{self.source} has fewer rows than when it was read ({found.height:,}, at least {last:,} "
+                "before): it was written over. Read it again."
+            )
+        found = found.head(len(self)) if self.rows is None else found[self.rows]
         return pl.concat([self.core, found], how="horizontal").select(names)
 
     def column(self, name: str) -> pl.Series:

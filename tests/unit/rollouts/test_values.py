@@ -118,3 +118,15 @@ def test_flags_of_the_first_rows_make_no_flags_of_the_others(tmp_path, monkeypat
     path.write_text("prompt,rm\na,true\na,False\na,half\n")
     with pytest.raises(DataError, match="'rm' holds text: 'true'"):
         read(path, reward="rm")
+
+
+@pytest.mark.parametrize("kept", [["a", "b"], ["b"]])
+def test_a_file_that_changes_after_it_was_read_makes_no_missing_texts(kept, jsonl):
+    rows = [{"prompt": key, "completion": f"{key}{i}", "rm": i} for key in "ab" for i in range(2)]
+    base = read(jsonl(rows)).filter(prompts=kept)
+    expected = [row["completion"] for row in rows if row["prompt"] in kept]
+    jsonl([*rows, *rows])  # a run that goes on
+    assert base.frame()["completion"].to_list() == expected
+    jsonl(rows[:3])
+    with pytest.raises(DataError, match="fewer rows than when it was read"):
+        base.frame()
