@@ -1,5 +1,7 @@
 """Intervals of audits hold the truth as often as they say; benchmarks/audit_check.py has the families."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,7 +56,18 @@ def test_rewards_and_log_ratios_of_the_same_answers_move_together():
     rng = np.random.default_rng(11)
     base, lost = read(rng.normal(size=(40, 64))), shifted(rng, 40, 8, shift=-0.6)
     found = klimit.audit(base, lost, prompts="fixed")
-    apart = klimit.audit(base, lost, prompts="fixed", kl=measured_kl(lost))
+    of_others = replace(measured_kl(lost), estimator="logged")
+    apart = klimit.audit(base, lost, prompts="fixed", kl=of_others)
     for name in ("gap_reward", "gap_nats"):
         one, other = getattr(found, name), getattr(apart, name)
         assert one.high - one.low > 1.1 * (other.high - other.low)
+
+
+def test_a_kl_in_stated_units_is_taken_for_these_very_prompts_too():
+    rng = np.random.default_rng(12)
+    z, tokens = rng.normal(0.6, 1, size=(40, 8)), rng.integers(10, 200, size=(40, 8))
+    logs = {"logprob": -((z - 0.6) ** 2) / 2 - 2 * tokens, "ref_logprob": -(z**2) / 2 - 2 * tokens}
+    means = {name: values / tokens for name, values in logs.items()}
+    base, policy = read(rng.normal(size=(40, 32))), read(z, tokens=tokens, **means)
+    kl = measured_kl(policy, units="nats per token")
+    assert klimit.audit(base, policy, kl=kl, prompts="fixed").gap_nats.trusted

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._errors import ArgumentError
+from klimit._errors import ArgumentError, DataError
 from klimit._estimate import Estimate
 from klimit.audit.runs import Part
 from klimit.audit.sides import Side
@@ -166,18 +166,28 @@ def _of_measured(
     )
 
 
-def covariance(policy: Side) -> Floats:
-    """(prompts,) covariance of one sample's reward and log ratio, 0 where fewer than two have both."""
+def covariance(policy: Side, at: Integers, known: Spent) -> Floats | None:
+    """(prompts,) of one sample's reward and log ratio; None where the KL is not that of these samples."""
     from klimit.audit.bridge import own_ratios
 
-    ratio, number = own_ratios(policy), len(policy.lengths)
+    if known.by_prompt is None or known.estimator != "k1":
+        return None
+    try:
+        ratio, number = own_ratios(policy), len(policy.lengths)
+    except DataError:  # in units that were stated, say
+        return None
     prompt = np.repeat(np.arange(number), policy.lengths)
+
+    def mean(values: Floats, used: Any) -> Floats:
+        counts = np.bincount(prompt[used], minlength=number)
+        return np.bincount(prompt[used], values[used], number) / np.maximum(counts, 1)
+
+    if not np.allclose(mean(ratio, np.isfinite(ratio))[at], known.by_prompt, atol=1e-6):
+        return None
     both = np.isfinite(ratio) & np.isfinite(policy.values)
-    prompt, pair = prompt[both], [policy.values[both], ratio[both]]
-    counts = np.bincount(prompt, minlength=number)
-    off = [x - (np.bincount(prompt, x, number) / np.maximum(counts, 1))[prompt] for x in pair]
-    found: Floats = np.bincount(prompt, off[0] * off[1], number) / np.maximum(counts - 1, 1)
-    return found
+    off = [values - mean(values, both)[prompt] for values in (policy.values, ratio)]
+    counts = np.bincount(prompt[both], minlength=number)
+    return (mean(off[0] * off[1], both) * counts / np.maximum(counts - 1, 1))[at]
 
 
 def _sentence(note: str) -> str:

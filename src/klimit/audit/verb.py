@@ -159,9 +159,8 @@ class _How:
             if len(at) < len(found.policy):
                 known = self._spent(kl, policy, Match(found.base, at, paired=True))
         ids = [base.ids[i] for i in found.base[limit.samples.kept]]
-        joint = None  # drawn prompts are left out whole, and need no such thing
-        if self.prompts == "fixed" and kl is None and known.estimator == "k1":
-            joint = covariance(policy)[at]
+        fixed = self.prompts == "fixed"  # drawn prompts are left out whole, and need no such thing
+        joint = covariance(policy, at, known) if fixed else None
         case = Case(
             limit, ids,
             Policy(mean[at], counts[at], variance[at], known.by_prompt, known.variance, joint),
