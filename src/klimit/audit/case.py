@@ -157,7 +157,7 @@ class Case:
 
         means = self.limit.samples.means
         rows = dict(self.limit.samples.rewards_by_prompt())
-        return [restored(rows[at] + means[at], self.limit) for at in range(len(means))]
+        return restored([rows[at] + means[at] for at in range(len(means))], self.limit)
 
 
 def common_rank(*cases: Case) -> Integers:

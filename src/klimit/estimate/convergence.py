@@ -137,20 +137,29 @@ def _dealt(limit: Frontier) -> list[Floats]:
         rng = np.random.default_rng([settings.seed, 17, block.rewards.shape[1]])
         for prompt, row, count in zip(block.prompts, block.rewards, block.counts, strict=True):
             mixed = rng.permutation(row[len(row) - count :])
-            rows[prompt] = restored(mixed + samples.means[prompt], limit)
-    return rows
+            rows[prompt] = mixed + samples.means[prompt]
+    return restored(rows, limit)
 
 
-def restored(rewards: Floats, limit: Frontier) -> Floats:
-    """Rewards as they were before they were centred, so that equal ones of two prompts are equal again."""
+def restored(rows: list[Floats], limit: Frontier) -> list[Floats]:
+    """Every prompt's rewards as they were before they were centred, in their range and on their levels.
+
+    Adding the mean again moves the last digit, which makes two levels of one where prompts share it.
+    """
     settings, samples = limit.settings, limit.samples
+    rewards = np.concatenate(rows)
     if settings.objective == "win-rate":
-        return rewards.round(9)
-    if settings.range_implied:
-        return np.round(rewards)  # 0 and 1
-    largest = float(np.abs(samples.means).max() + samples.ranges().max()) or 1.0
-    rewards = np.round(rewards, 15 - int(np.ceil(np.log10(largest))))
-    return rewards if settings.reward_range is None else np.clip(rewards, *settings.reward_range)
+        rewards = rewards.round(9)
+    elif settings.range_implied:
+        rewards = rewards.round()  # 0 and 1
+    else:
+        largest = float(np.abs(samples.means).max() + samples.ranges().max()) or 1.0
+        round_ones = rewards.round(15 - int(np.ceil(np.log10(largest))))
+        if len(np.unique(round_ones)) < len(np.unique(rewards)):
+            rewards = round_ones
+    if settings.reward_range is not None:
+        rewards = np.clip(rewards, *settings.reward_range)
+    return np.split(rewards, np.cumsum([len(row) for row in rows])[:-1])
 
 
 def _divided(rows: list[Floats], parts: int) -> Iterator[list[Floats]]:
