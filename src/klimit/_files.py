@@ -20,6 +20,8 @@ unfinished: list[Path] = []
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """A file to write into, which takes its name when all of it is written.
 
+    A link stays, and leads to the new file; a file that was there before keeps its mode.
+
     Raises
     ------
     DataError
@@ -29,13 +31,15 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     try:
         if path.exists() and not path.is_file():  # a device or a pipe would be gone
             raise DataError(f"{safe(path, longest=200)} is no regular file; name another.")
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        target = path.resolve()
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=target.parent)
         part = Path(name)
         unfinished.append(part)
         with os.fdopen(handle, "wb") as file:
-            part.chmod(0o666 & ~_umask())  # mkstemp gives the file to its owner alone
+            # mkstemp gives the file to its owner alone
+            part.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
             yield file
-        os.replace(part, path)
+        os.replace(part, target)
     except Exception as problem:
         if not isinstance(problem, OSError) and type(problem).__module__ != "polars.exceptions":
             raise

@@ -78,3 +78,14 @@ def test_a_pipe_is_not_replaced_by_a_file(klimit, quality, tmp_path):
     with pytest.raises(DataError, match="is no regular file"):
         write_table(pl.DataFrame({"a": [1]}), pipe)
     assert pipe.is_fifo()
+
+
+@posix
+def test_a_link_leads_to_the_new_file_which_keeps_the_mode_of_the_old_one(tmp_path):
+    file, link = tmp_path / "run-3.csv", tmp_path / "latest.csv"
+    file.touch(mode=0o600)
+    link.symlink_to(file.name)
+    write_table(pl.DataFrame({"kl": [1.0]}), link)
+    assert link.is_symlink()
+    assert file.read_text() == "kl\n1.0\n"
+    assert file.stat().st_mode & 0o777 == 0o600

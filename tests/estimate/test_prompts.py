@@ -113,13 +113,17 @@ def test_no_prompt_wins_more_often_than_always():
     assert_allclose(table["gain"].mean(), limit.gain(2.0).value, rtol=1e-9)
 
 
-def test_a_solved_prompt_spends_no_more_than_always_passing_costs():
+@pytest.mark.parametrize("budget", ["average", "per-prompt"])
+@pytest.mark.parametrize("kl", [0.1, 2.0])
+def test_a_prompt_that_is_always_solved_gains_and_spends_nothing(kl, budget):
     rng = np.random.default_rng(11)
-    rates = np.r_[np.full(100, 0.98), np.full(50, 0.3)]
-    rewards = (rng.random((150, 16)) < rates[:, None]) * 1.0
-    table = klimit.frontier(rewards, budget="per-prompt").prompts(2.0)
-    solved = rewards.mean(axis=1) == 1
-    assert 0 < table["kl"].to_numpy()[solved].max() < 0.1
+    rewards = (rng.random((150, 16)) < np.r_[np.full(100, 0.98), np.full(50, 0.3)][:, None]) * 1.0
+    table = klimit.frontier(rewards, budget=budget).prompts(kl)
+    solved = table["mean_reward"] == 1
+    assert solved.sum() > 50
+    assert (table["gain"].filter(solved) == 0).all()
+    assert (table["kl"].filter(solved) == 0).all()
+    assert (table["kl"].filter(~solved) > 0).all()
 
 
 def test_two_rewards_alone_are_told_from_three():

@@ -39,7 +39,7 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
     (a bias falls as 1/M, theory.md H-1), up to the end of `reward_range`: how its own weights fell tells
     of luck rather than of what it lacks. Of two rewards alone, such as 0 and 1, a prompt has what the
     mixture of all prompts' pass rates says of its count of successes: unsolved prompts have a part
-    too, which is not trusted.
+    too, which is not trusted. Where nothing is gained nothing is spent.
     """
     import polars as pl
 
@@ -61,7 +61,7 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
                 partial(gain_of_rate, kl=kl), partial(kl_of_rate, kl=kl)
             )
             gain = _shared_out(none, gains, mean, samples, room)
-            spent = np.where(samples.variances > 0, spent, spends)
+            spent = np.where(samples.variances > 0, spent, np.where(gain > 0, spends, 0.0))
     else:
         point = limit.curve.at_kl(kl)
         mean, budget = float(point.gain), min(kl, limit.curve.ceiling_kl)
@@ -77,7 +77,7 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
             most = passes.step * np.tanh(tilt / 4)
             gain = _shared_out(none, gains, mean, samples, np.minimum(room, most))
             gain = _shared_out(gain, gains, mean, samples, room)
-            spent = _shared_out(none, spends, budget, samples)
+            spent = _shared_out(none, np.where(gain > 0, spends, 0.0), budget, samples)
     told = samples.variances > 0  # by the prompt's own samples
     return pl.DataFrame(
         {

@@ -116,6 +116,8 @@ def _table(
     raw: pl.LazyFrame, layout: Layout, where: str, total: Total | None, *, whole: bool
 ) -> tuple[Table, Layout]:
     """The rows that have a prompt, with their key in memory."""
+    import polars as pl
+
     given_layout = layout
     with reading(where):
         long = long_form(raw, layout.lists) if layout.lists else raw
@@ -124,7 +126,12 @@ def _table(
             long = long.with_columns(total.column().alias(name))
             layout = replace(layout, rewards=(name,))
         lazy = _canonical(long, layout)
-        core = long.select(_in_core(long, layout, whole=whole)).collect(engine="streaming")
+        try:
+            core = long.select(_in_core(long, layout, whole=whole)).collect(engine="streaming")
+        except pl.exceptions.PolarsError:
+            if len(layout.lists) > 1:  # texts are among the lists only now
+                check_lengths(raw, layout.lists, source=where)
+            raise
     if not core.height:
         raise DataError(f"{where} holds no rows; samples with rewards were expected.")
     key = the_key(core, layout, source=where)

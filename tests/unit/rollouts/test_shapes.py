@@ -25,6 +25,14 @@ def test_a_row_per_prompt_with_lists_is_unrolled(jsonl, as_dict):
     assert base.frame()["completion"].to_list() == ["x", "y", "z", "w"]
 
 
+def test_lists_of_unequal_length_are_named_with_their_row(tmp_path):
+    path = tmp_path / "wide.parquet"
+    lists = {"responses": [["x", "y"], ["z", "w", "v"]], "rewards": [[0.1, 0.2], [0.3, 0.4]]}
+    pl.DataFrame({"prompt": ["a", "b"], **lists}).write_parquet(path)
+    with pytest.raises(DataError, match="row 2: 'rewards' has 2 entries and 'responses' 3"):
+        read(path)
+
+
 def test_reward_finds_the_lone_column_rewards(jsonl):
     base = read(jsonl([{"prompt": "a", "rewards": [0.5, 1.0]}]), reward="reward")
     assert base.one_reward("reward") == base.one_reward("score") == "rewards"
