@@ -45,7 +45,8 @@ def _words(_: Any, __: Any, text: str) -> tuple[str, ...]:
     default="dev",
     show_default=True,
     callback=_words,
-    help="dev, heldout, rlvr, verdicts, generated, dev/normal, real/FILE.parquet#REWARD; commas between.",
+    help="dev, heldout, rlvr, verdicts, partial, answers, generated, dev/normal, "
+    "real/FILE.parquet#REWARD; commas between.",
 )
 @click.option("--count", default=16, show_default=True, help="How many generated families.")
 @click.option("--prompts", default="50,200", show_default=True, callback=_numbers)

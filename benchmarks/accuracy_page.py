@@ -46,6 +46,10 @@ RUNS = (
         "Partial credit up to a best value: tests passed, overlaps, scores cut off at a cap",
         "--families partial --prompts 200 --samples 8,16,64 --reps 20 --kl .1,.2,.5,1,2",
     ),
+    (
+        "Short answers that come back, each prompt with rewards of its own",
+        "--families answers --prompts 100 --samples 8,16,64 --reps 20 --kl .1,.2,.5,1,2",
+    ),
     ("Few prompts", "--families dev --prompts 10,30 --samples 64,256 --reps 20"),
     (
         "Unequal samples per prompt, M/4 to M",

@@ -4,8 +4,8 @@ A family turns coordinates ``u`` in the unit cube into the reward law of a promp
 drawn by drawing ``u``; the population is a low-discrepancy set of ``u``.  `DEV` are the thirteen
 families on which the estimators were tuned (and a truncated lognormal, on which all fail, left out
 of means), `HELDOUT` eight that were not, `RLVR` pass rates, `VERDICTS` pass rates and a
-remainder, `PARTIAL` partial credit up to a best value; fresh ones come from
-`benchmarks.generator.random_family`.
+remainder, `PARTIAL` partial credit up to a best value, `ANSWERS` short answers that come back; fresh
+ones come from `benchmarks.generator.random_family`.
 """
 
 from __future__ import annotations
@@ -368,6 +368,46 @@ PARTIAL = (
 )
 
 
+def answers(number: int, chances: Callable[[Array], Array]) -> Family:
+    """So many answers to a prompt, each with a reward of its own; `chances` come of one coordinate each."""
+
+    def law(u: Array) -> Laws:
+        scale = 0.5 + u[:, -1:]
+        weights = chances(u[:, number:-1])
+        values = stats.norm.ppf(u[:, :number]) * scale
+        return Levels(values, weights / weights.sum(axis=1, keepdims=True))
+
+    return Family(f"{number} answers", law, dims=2 * number + 1, discrete=True)
+
+
+def _weighted(u: Array) -> Laws:
+    """A verdict that counts as much as the prompt is worth."""
+    rate = 0.02 + 0.96 * stats.beta.ppf(u[:, :1], 0.6, 1.2)
+    worth = np.concatenate([0 * rate, 0.5 + 1.5 * u[:, 1:2]], axis=1)
+    return Levels(worth, np.concatenate([1 - rate, rate], axis=1))
+
+
+def _points(u: Array) -> Laws:
+    """Points of a prompt's own maximum, in units of its own."""
+    most = np.floor(4 + 5 * u[:, 1:2])
+    got = np.arange(9.0)
+    probs = stats.binom.pmf(got, most, stats.beta.ppf(u[:, :1], 1.5, 2.0))
+    return Levels((0.5 + 1.5 * u[:, 2:3]) * np.minimum(got / most, 1.0), probs)
+
+
+ANSWERS = (
+    answers(3, lambda u: -np.log(u)),
+    answers(5, lambda u: -np.log(u)),
+    answers(10, lambda u: -np.log(u)),
+    answers(20, lambda u: (np.arange(20) + 1.0) ** -(1 + u[:, :1])),  # a few of them frequent
+    Family("weighted", _weighted, dims=2, discrete=True),
+    Family("points", _points, dims=3, discrete=True),
+)
+
+
 def family_sets() -> dict[str, tuple[Family, ...]]:
     """The named sets; fresh families come from `benchmarks.generator`."""
-    return {"dev": DEV, "heldout": HELDOUT, "rlvr": RLVR, "verdicts": VERDICTS, "partial": PARTIAL}
+    return {
+        "dev": DEV, "heldout": HELDOUT, "rlvr": RLVR, "verdicts": VERDICTS, "partial": PARTIAL,
+        "answers": ANSWERS,
+    }  # fmt: skip

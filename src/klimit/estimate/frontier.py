@@ -19,6 +19,7 @@ from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import Members, combine, plain
 from klimit.estimate.pass_rates import Bands as RateBands
 from klimit.estimate.pass_rates import log_mgf_of_rate, pass_rate_bands
+from klimit.estimate.repeats import repeats
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.rounding import rounded_levels
 from klimit.estimate.samples import Integers, Samples, collect, nearly_all, ordered_mean
@@ -177,7 +178,9 @@ def corrected(
         two = len(levels.values) == 2
         return combine(stats, total, change, halfway=two, law=not two), LIGHT
     model = predicted_bias(samples, stats.grid, seed=settings.seed)
-    tail = tail_of(model.residuals)
+    tail, again = tail_of(model.residuals), repeats(samples)
+    if again > 0:
+        return combine(stats, None, None), tail.lighter(again)
     members = combine(stats, model.total, model.change)
     return replace(members, beyond=model.beyond), tail
 

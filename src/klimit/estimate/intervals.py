@@ -7,7 +7,7 @@ its own, long upwards because every estimator misses high rewards that were not 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,6 +43,12 @@ class Tail:
     def settled(self) -> float:
         """How far the mean variance is known: 1, and 0 for power tails, whose few extremes make it up."""
         return 1.0 if np.isnan(self.shape) else float(np.clip((0.05 - self.shape) / 0.1, 0.0, 1.0))
+
+    def lighter(self, by: float) -> Tail:
+        """The same on the way to no tail at all, which it is at 1."""
+        if by >= 1:
+            return LIGHT
+        return replace(self, long=self.long * (1 - by), wary=self.wary * (1 - by))
 
 
 LIGHT = Tail(float("nan"), 0.0, 0.0)

@@ -16,6 +16,7 @@ from klimit.estimate.few_levels import shared_levels
 from klimit.estimate.kernel import BLOCK, Floats, Grid
 from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.proxy.path import Path
+from klimit.estimate.repeats import repeats
 from klimit.estimate.rounding import rounded_levels
 from klimit.estimate.samples import Samples
 from klimit.estimate.shape import predicted_bias
@@ -46,9 +47,12 @@ class ModelBias:
 def model_bias(
     pairs: Pairs, samples: Samples, path: Path, *reads: Floats, seed: int
 ) -> ModelBias | None:
-    """See `ModelBias`; None for a proxy of few levels or with a common best, whose prompts share no shape."""
+    """See `ModelBias`; None where prompts share no shape.
+
+    That is of a proxy of few levels, with a best that is common, or with one of its own that comes back.
+    """
     usual = (samples.counts >= FEWEST) & (samples.variances > 0)
-    if not usual.any() or shared_levels(pairs.proxy) or rounded_levels(samples):
+    if not usual.any() or shared_levels(pairs.proxy) or rounded_levels(samples) or repeats(samples):
         return None
     pooled = predicted_bias(samples, path.grid, seed=seed)
     scale = np.zeros(samples.prompts)
