@@ -44,21 +44,24 @@ def test_prompts_whose_samples_all_differ_keep_the_model_for_all():
     assert 0.0 < of([*few, *few[:15], *rng.exponential(size=(10, 16))]) < 1.0
 
 
+@pytest.mark.parametrize("budget", ["average", "per-prompt"])
 @pytest.mark.parametrize("number", [2, 4])
-def test_few_answers_a_prompt_are_trusted_and_nearer_the_truth_than_the_plug_in(number):
+def test_few_answers_a_prompt_are_trusted_and_nearer_the_truth_than_the_plug_in(number, budget):
     rng, kls = np.random.default_rng(2), np.array([0.1, 0.25, 0.5])
     values, chances = answers(rng, 100, number)
-    known = theory.frontier(chances, values)
+    known = theory.frontier(chances, values, budget=budget)
     truth = np.array([known.gain(kl) for kl in kls])
     errors, plain = [], []
     for _ in range(6):
         rewards = np.take_along_axis(values, drawn(rng, chances, 16), 1)
-        limit = klimit.frontier(rewards, prompts="fixed")
+        limit = klimit.frontier(rewards, prompts="fixed", budget=budget)
         gain = limit.gain(kls)
         assert limit.trusted_kl > 0.5
         assert ((gain.low < truth) & (truth < gain.high)).all()
         errors.append(gain.value / truth - 1)
-        plain.append(klimit.frontier(rewards, estimator="plugin").gain(kls).value / truth - 1)
+        plain.append(
+            klimit.frontier(rewards, estimator="plugin", budget=budget).gain(kls).value / truth - 1
+        )
     assert abs(np.mean(errors, axis=0)).max() < 0.02
     assert (np.std(errors, axis=0) < 0.05).all()
     assert (abs(np.mean(errors, axis=0)) < abs(np.mean(plain, axis=0))).all()

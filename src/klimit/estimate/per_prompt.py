@@ -37,6 +37,7 @@ from klimit.estimate.members import front, group_error, with_left_out
 from klimit.estimate.pass_rates import Bands as RateBands
 from klimit.estimate.pass_rates import gain_of_rate, pass_rate_bands
 from klimit.estimate.rates_by_prompt import likely_means
+from klimit.estimate.repeats import repeats
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Block, Integers, Samples, nearly_all
 from klimit.estimate.shape import PredictedBias, log_mean, predicted_bias
@@ -87,10 +88,13 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
         bias_weights = sums.biased / max(sums.biased.sum(), 1)
         model = predicted_bias(samples, grid, seed=settings.seed)
         discrete = shared_levels(column.values) is not None
-        tail = LIGHT if discrete else tail_of(model.residuals)
+        again = 0.0 if discrete else repeats(samples)
+        tail = LIGHT if discrete else tail_of(model.residuals).lighter(again)
         total, change = _model_bias(samples, model, kl, settings.seed)
         eighth, half, quarter = (x / biased for x in (sums.eighth, sums.half, sums.quarter))
         candidates = _candidates(full, eighth, half, quarter, bias_weights, total, change)
+        if again > 0:  # the model has no voice
+            candidates = candidates[:2]
         mixes = average.shows_mixture(samples, settings)
         binary = average.two_levels(column, samples) if mixes else None
         modes = two_modes.find(samples) if mixes and binary is None else None
@@ -103,6 +107,8 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
             tail = modes.tail
     middle = np.argsort(candidates[:, 0], axis=0)[(len(candidates) - 1) // 2]
     chosen = np.take_along_axis(candidates, middle[None, None, :], axis=0)[0]
+    if len(candidates) == 2:
+        chosen = candidates.mean(axis=0)
     if rates is not None:
         chosen += rates.value - chosen[0]
     chosen = np.maximum(chosen, full)
