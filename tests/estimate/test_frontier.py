@@ -209,6 +209,18 @@ def test_beyond_trust_the_answer_is_a_bound_that_says_how_many_samples_it_would_
     assert limit.samples_needed(4.0) > limit.samples_needed(3.0) > 16
 
 
+def test_where_every_prompt_is_at_its_best_no_number_of_samples_is_promised():
+    rewards = np.random.default_rng(0).choice([0.0, 1.0, 2.0], p=[0.5, 0.3, 0.2], size=(100, 64))
+    limit = klimit.frontier(rewards)
+    assert limit.trusted_kl == pytest.approx(np.log(1 / 0.2), rel=0.05)
+    assert [limit.exhausted(kl) for kl in (0.5, 1.5, 2.0, 3.0)] == [False, False, True, True]
+    assert limit.gain(2.0).note.endswith("every prompt is at its best sample")
+    assert "at 2 nats every prompt is at its best sample." in str(limit)
+    assert limit.samples_needed(2.0) > 1e6
+    rare, _ = normal_prompts(np.random.default_rng(5), 60, 16)
+    assert not klimit.frontier(rare).exhausted(4.0)
+
+
 def test_shapes_of_budgets_are_kept():
     limit = klimit.frontier(rewards_of("normal"))
     grid = np.array([[0.1, 0.5], [1.0, 2.0]])

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from klimit.audit import Audit
     from klimit.estimate.convergence import Convergence
 
+AT_THE_BEST = "every prompt is at its best sample"
 _NO_END = 1e9  # times beta: a slope as uncertain as that has no upper end
 
 
@@ -220,12 +221,27 @@ class Frontier:
         needed = self.samples_needed(first)
         some = f"about {needed:,}" if needed < 1_000_000 else "over a million"
         asked = f"{nats(first)} would take {some} samples a prompt"
+        if self.exhausted(first):
+            asked = AT_THE_BEST
         if self.trusted_kl <= 0:
             return f"no KL is trusted with these samples: a lower bound; {asked}"
         return f"{beyond(self.trusted_kl)}: a lower bound; {asked}"
 
+    def exhausted(self, kl: float) -> bool:
+        """Whether at `kl` nats every prompt is at the best that its samples show, time and again.
+
+        More samples of such rewards (grades, answers that come back) reach no further than these.
+        """
+        wall = ordered_mean(np.log(self.samples.counts), self.samples) - 0.5
+        return not self.bands.honest and max(self.curve.ceiling_kl, self.trusted_kl) < min(kl, wall)
+
     def samples_needed(self, kl: float) -> int:
-        """Samples a prompt that would bring `kl` nats into the trusted range (an extrapolation)."""
+        """Samples a prompt that would bring `kl` nats into the trusted range (an extrapolation).
+
+        1e15, more than anybody can draw, where no number would (`exhausted`).
+        """
+        if self.exhausted(kl):
+            return 10**15
         size = float(np.exp(ordered_mean(np.log(self.samples.counts), self.samples)))
         doubt, rate = bias_at(self.bands, kl)
         by_bias = size * max(doubt / DOUBT, 1.0) ** (1 / rate)

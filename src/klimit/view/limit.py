@@ -10,6 +10,7 @@ import numpy as np
 
 from klimit._estimate import Estimate
 from klimit.estimate.rates_by_prompt import Passes
+from klimit.estimate.result import AT_THE_BEST
 from klimit.view import colours, words
 from klimit.view.table import table
 
@@ -159,6 +160,8 @@ def trust(limit: Frontier, kl: Sequence[float]) -> str:
         return f"{reach}, so all of this is."
     budget = min(beyond)
     needed, asked = limit.samples_needed(budget), words.nats(budget, exact=True)
+    if limit.exhausted(budget):
+        return f"{reach}; at {asked} {AT_THE_BEST}."
     if needed > MOST_SAMPLES:
         return f"{reach}; {asked} would take more samples than anybody can draw."
     return f"{reach}; {asked} would take about {needed:,}."

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._estimate import Estimate
+from klimit.estimate.result import AT_THE_BEST
 from klimit.view.audit import notes as audit_notes
 from klimit.view.audit import verdict as audit_verdict
 from klimit.view.best_of_n import notes as best_of_n_notes
@@ -101,6 +102,8 @@ def settings_record(limit: Frontier) -> dict[str, Any]:
 def _needed(limit: Frontier, kl: float) -> dict[str, Any]:
     if kl <= limit.trusted_kl:
         return {"value": None, "reason": "these samples reach this KL"}
+    if limit.exhausted(kl):
+        return {"value": None, "reason": AT_THE_BEST}
     return number(limit.samples_needed(kl), FEW)
 
 

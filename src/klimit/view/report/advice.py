@@ -12,6 +12,7 @@ import numpy as np
 from klimit._text import safe
 from klimit.audit.wording import surely_above
 from klimit.estimate.plan.verb import plannable
+from klimit.estimate.result import AT_THE_BEST
 from klimit.view import words
 from klimit.view.limit import worthwhile
 from klimit.view.report.checks import BAD
@@ -72,6 +73,7 @@ def _data(found: Findings) -> Iterator[Step]:
     elif limit.trusted_kl == 0:
         needed = limit.samples_needed(found.focus)
         price = f"{words.nats(found.focus)} would take about {needed:,} samples a prompt"
+        price = AT_THE_BEST if limit.exhausted(found.focus) else price
         why = f"No KL is trusted yet; {price}."
         yield Step("Draw more samples of every prompt.", why)
 
