@@ -115,6 +115,8 @@ _PAIRS = (
 _ALONE = _words("n k m sample samples row number run") | {""}
 _NUMBERS = _words("id idx index uid uuid hash")
 _SAMPLES = ("sample", "sample_a", "sample_b")  # as tables of labels have them
+DRAWS = _words("sample attempt try trial draw rollout generation completion response answer")
+"""What a column per sample is called, a number after it."""
 _GROUND_TRUTH = _words("target reference truth ground_truth gt solution")
 
 

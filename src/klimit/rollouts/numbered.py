@@ -16,20 +16,6 @@ FEWEST = 4
 """Columns that make a row of samples; two or three scores may well be three scorers'."""
 
 _NUMBERED = re.compile(r"(.*?)[ _.#-]?([0-9]{1,6})")
-_SAMPLES = frozenset(
-    [
-        "sample",
-        "attempt",
-        "try",
-        "trial",
-        "draw",
-        "rollout",
-        "generation",
-        "completion",
-        "response",
-        "answer",
-    ]
-)
 
 
 def numbered(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
@@ -77,11 +63,11 @@ def numbered(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
 def _says_reward(stem: str) -> bool:
     """Whether a stem names no scorer of its own, as ``rm_1`` and ``rouge_1`` do."""
     last = names.plain(stem).split("_")[-1]
-    return last in (*names.REWARDS, "") or last in _SAMPLES
+    return last in (*names.REWARDS, "") or last in names.DRAWS
 
 
 def _called(stem: str) -> str:
-    words = [word for word in re.split(r"[ _.#-]+", stem) if word.lower() not in _SAMPLES]
+    words = [word for word in re.split(r"[ _.#-]+", stem) if word.lower() not in names.DRAWS]
     return "_".join(filter(None, words)) or "reward"
 
 
