@@ -141,6 +141,14 @@ def test_of_many_prompts_some_have_texts_and_the_page_says_how_many():
     assert f"Texts of {len(texts['rows']):,} of 1,000 prompts are in this file." in told(page)
 
 
+def test_no_number_of_samples_is_promised_where_every_prompt_is_at_its_best():
+    grades = np.random.default_rng(0).choice([0.0, 1.0, 2.0], p=[0.5, 0.3, 0.2], size=640)
+    grid = data(klimit.report(rows(prompts=20, samples=32, rm=grades)).html)["grid"]
+    past = [needed for kl, needed in zip(grid["kl"], grid["needed"], strict=True) if kl > 1.7]
+    assert past
+    assert set(past) == {0}  # which the page words as "none would do"
+
+
 def test_forty_prompts_with_texts_stay_under_a_megabyte_and_a_half():
     base = rows(prompts=40, samples=64, completion=["word " * 1500] * 2560)
     assert len(klimit.report(base).html.encode()) < 1_500_000

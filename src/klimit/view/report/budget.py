@@ -51,9 +51,9 @@ def grid(
     gain, beta = limit.gain(kl), limit.beta(kl)
     trusted = np.atleast_1d(gain.trusted)
     sure = trusted & (kl > 0)
-    needed = [
-        None if within else limit.samples_needed(float(at))
-        for at, within in zip(kl, trusted, strict=True)
+    needed = [  # 0 where no number would do
+        None if within else limit.samples_needed(at) * (not limit.exhausted(at))
+        for at, within in zip(kl.tolist(), trusted, strict=True)
     ]
     return {
         "kl": _numbers(kl, 9),

@@ -214,6 +214,7 @@ def _now(found: Findings) -> dict[str, str]:
     else:
         samples = limit.samples_needed(kl)
         needed = f"about {samples:,}" if samples <= limit_view.MOST_SAMPLES else "over a million"
+        needed = "none would do" if limit.exhausted(kl) else needed
         trust = f"trusted up to {_reach(limit)}" if limit.trusted_kl > 0 else "no KL is trusted yet"
     return {
         "gain": words.plain(gain),

@@ -72,6 +72,7 @@ function sayTrust(at) {
 
 function sayNeeded(at) {
   if (at.trusted) return "enough";
+  if (at.needed === 0) return "none would do";
   if (!known(at.needed) || at.needed > 1e6) return "over a million";
   return `about ${at.needed.toLocaleString("en-US")}`;
 }
