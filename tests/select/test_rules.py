@@ -151,7 +151,9 @@ def test_draw_keeps_candidates_as_often_as_their_probability_says():
         (lambda: select.pessimism([1.0], beta="x"), "beta must be a positive number"),
         (lambda: select.soft_best_of_n([1.0], beta=np.nan), "beta must be a positive number"),
         (lambda: select.rejection([1.0], beta=1.0, bound=0.5), "a finite bound"),
+        (lambda: select.rejection([1.0], beta=1.0, bound=None), "a finite bound"),
         (lambda: select.draw([0.2, 0.2]), "sum to one"),
+        (lambda: select.draw([[0.5, 0.5], [1.0]]), "sum to one"),
         (lambda: select.draw([1.5, -0.5]), "sum to one"),
     ],
 )

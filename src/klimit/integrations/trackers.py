@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -91,18 +91,17 @@ def scalars(result: Any) -> list[tuple[int | None, dict[str, float]]]:
     """
     import klimit
 
-    if isinstance(result, klimit.Frontier):
-        return [(None, _finite(_limit(result)))]
-    if isinstance(result, klimit.BestOfN):
-        return [(None, _finite(_best_of_n(result)))]
-    if isinstance(result, klimit.Plan):
-        return [(None, _finite(_plan(result)))]
-    if isinstance(result, klimit.Hacking):
-        return [(None, _finite(_hacking(result)))]
-    if isinstance(result, klimit.Audit):
-        return _placements([result])
-    if isinstance(result, klimit.Audits):
-        return _placements(list(result))
+    readers: dict[type, Callable[[Any], dict[str, float]]] = {
+        klimit.Frontier: _limit,
+        klimit.BestOfN: _best_of_n,
+        klimit.Plan: _plan,
+        klimit.Hacking: _hacking,
+    }
+    for kind, read in readers.items():
+        if isinstance(result, kind):
+            return [(None, _finite(read(result)))]
+    if isinstance(result, klimit.Audit | klimit.Audits):
+        return _placements([result] if isinstance(result, klimit.Audit) else list(result))
     raise ArgumentError(
         f"{type(result).__name__} was given; a Frontier, BestOfN, Plan, Hacking, Audit or Audits was "
         "expected."

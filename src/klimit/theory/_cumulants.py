@@ -62,9 +62,8 @@ def own(law: Outcomes) -> Cumulants:
         spent = spend(flat, 1.0 / tilts)
         return np.reshape(tilts * spent.gain - spent.kl, (-1, *law.top.shape))
 
-    second, third = (law.total(law.prob * law.centred**k) for k in (2, 3))
-    width = -law.below_top.min(axis=-1)
-    return Cumulants(psi, second, third, width, law.top, law.saturation_kl())
+    third = law.total(law.prob * law.centred**3)
+    return Cumulants(psi, law.variance(), third, law.width(), law.top, law.saturation_kl())
 
 
 def averaged(law: Outcomes, weights: Floats) -> Cumulants:

@@ -31,19 +31,15 @@ class Custom(Generator):
     scale: float = 1.0
 
     def anchor(self, log_ratio: Floats) -> Floats:
-        """The slope at that ratio."""
         return self._slope(log_ratio)
 
     def slope(self, anchor: Floats) -> Floats:
-        """The anchor itself."""
         return anchor
 
     def rise(self, anchor: Floats) -> Floats:
-        """One."""
         return np.ones_like(anchor)
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
-        """Invert the derivative."""
         wanted = (anchor - drop).ravel()
         low, high = self._slope(np.array([-_END, _END]))
         y = np.where(wanted <= low, -np.inf, _END)
@@ -65,7 +61,6 @@ class Custom(Generator):
         return np.where(held, weight / np.where(held, bend, 1.0), 0.0)
 
     def divergence(self, pair: Pair) -> Floats:
-        """Sum of base f(w), at least 0."""
         reached = (pair.q > 0) & (pair.u > -np.inf)
         w = np.exp(np.clip(np.where(reached, pair.u, 0.0), -_END, _END))
         terms = np.where(

@@ -117,7 +117,7 @@ class Ladder:
 
 def _cut(known: Outcomes) -> list["_Block"]:
     """Prompts in blocks of one rung above their ranges of rewards, and of similar lengths."""
-    span = -np.minimum.reduceat(known.below_top, np.asarray(known.starts))
+    span = known.width()
     rung = np.ceil(_PER_OCTAVE * np.log2(np.where(span > 0, span, 1.0))).astype(np.intp)
     parts = ((r, np.flatnonzero(rung == r)) for r in np.unique(rung))
     return [

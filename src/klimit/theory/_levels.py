@@ -1,11 +1,14 @@
 """Where each outcome's reward stands among the rewards of its prompt, tiny tails included."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from klimit.theory._check import Floats
 from klimit.theory._outcomes import Outcomes
+
+Ties = Literal["uniform", "fixed"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,14 +33,14 @@ class Levels:
     win: Floats
 
 
-def levels(law: Outcomes, *, merged: bool = True) -> Levels:
-    """Rank outcomes by reward; equal rewards form one level, or (not merged) rank by index."""
+def levels(law: Outcomes, ties: Ties = "uniform") -> Levels:
+    """Rank outcomes by reward; equal rewards form one level or, with fixed ties, rank by index."""
     order = np.argsort(law.below_top, axis=-1, kind="stable")
     reward = np.take_along_axis(law.below_top, order, axis=-1)
     prob = np.take_along_axis(law.prob, order, axis=-1)
     position = np.broadcast_to(np.arange(prob.shape[-1]), prob.shape)
     begins = np.ones(prob.shape, dtype=bool)
-    if merged:
+    if ties == "uniform":
         begins[..., 1:] = reward[..., 1:] != reward[..., :-1]
     starts = np.flatnonzero(begins)
     sums = np.add.reduceat(prob.ravel(), starts)

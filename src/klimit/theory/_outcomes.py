@@ -19,7 +19,7 @@ _SERIES = [1.0 / np.prod(np.arange(1.0, k + 3)) for k in range(12)]
 
 T = TypeVar("T", bound=np.generic)
 
-_LARGE = 700.0  # e^700 is still a float
+LARGE = 700.0  # e^700 is still a float
 
 
 def exp_excess(x: Floats) -> Floats:
@@ -29,6 +29,13 @@ def exp_excess(x: Floats) -> Floats:
     series = np.polynomial.polynomial.polyval(near, _SERIES) * near * near
     with np.errstate(over="ignore", invalid="ignore"):
         return np.where(small, series, np.expm1(x) - x)
+
+
+def log_sum(logs: Floats, axis: int = -1) -> Floats:
+    """Return what `np.logaddexp.reduce` would, in a fraction of its time."""
+    highest = logs.max(axis=axis, keepdims=True, initial=-np.inf)
+    highest = np.where(np.isfinite(highest), highest, 0.0)
+    return np.asarray(np.log(np.exp(logs - highest).sum(axis=axis)) + np.squeeze(highest, axis))
 
 
 def reweighted(base: Floats, log_base: Floats, log_ratio: Floats) -> Floats:
@@ -88,14 +95,29 @@ class Outcomes:
             return values
         if self.starts is None:
             return values[..., None]
-        return np.repeat(values, np.diff(self.starts, append=self.prob.size))
+        return np.repeat(values, self.lengths)
+
+    @property
+    def lengths(self) -> NDArray[np.intp]:
+        """How many outcomes each prompt of a flat layout has."""
+        return np.diff(np.asarray(self.starts), append=self.prob.size)
+
+    def variance(self) -> Floats:
+        """Return the reward's variance per prompt."""
+        return self.total(self.prob * self.centred**2)
+
+    def width(self) -> Floats:
+        """Return the highest minus the lowest possible reward per prompt."""
+        if self.starts is None:
+            return np.asarray(-self.below_top.min(axis=-1))
+        return np.asarray(-np.minimum.reduceat(self.below_top, self.starts))
 
     def take(self, prompts: NDArray[np.intp]) -> "Outcomes":
         """Keep some prompts of a flat layout; one asked for twice is there twice."""
-        starts = np.asarray(self.starts)
-        lengths = np.diff(starts, append=self.prob.size)[prompts]
+        lengths = self.lengths[prompts]
         begins = np.cumsum(lengths) - lengths
-        index = np.arange(lengths.sum()) + np.repeat(starts[prompts] - begins, lengths)
+        moved = np.asarray(self.starts)[prompts] - begins
+        index = np.arange(lengths.sum()) + np.repeat(moved, lengths)
         return Outcomes(
             self.prob[index],
             self.log_prob[index],
@@ -169,11 +191,11 @@ def measure(known: Outcomes, beta: Floats) -> Measured:
         scale = known.each(beta)
         from_mean = known.centred / scale
         from_top = known.below_top / scale
-        psi = np.log1p(known.total(known.prob * exp_excess(np.minimum(from_mean, _LARGE))))
+        psi = np.log1p(known.total(known.prob * exp_excess(np.minimum(from_mean, LARGE))))
         z = known.total(np.exp(known.log_prob + from_top))
         log_z = np.where(z > 0.5, np.log1p(known.total(known.prob * np.expm1(from_top))), np.log(z))
         reach = known.top / beta
-        near_top = (-log_z < psi) | (reach > _LARGE)
+        near_top = (-log_z < psi) | (reach > LARGE)
         u = np.where(
             known.each(near_top), from_top - known.each(log_z), from_mean - known.each(psi)
         )

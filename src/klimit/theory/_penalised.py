@@ -7,13 +7,12 @@ from numpy.typing import NDArray
 
 from klimit.theory._check import Floats
 from klimit.theory._generators import Generator
-from klimit.theory._outcomes import Outcomes, change_terms, reweighted
+from klimit.theory._outcomes import LARGE, Outcomes, change_terms, reweighted
 from klimit.theory._pair import Pair
 from klimit.theory._root import increasing_root
-from klimit.theory._spend import Spent, rows
+from klimit.theory._spend import Spent, by_rows, rows
 
 _FAR = 1e300  # drops beyond this are as good as infinite
-_STEEP = 700.0  # e^700 is still a float
 _OFF = 1e-9  # a sum that misses one by more has jumped across it
 _SIDE = 4e-15  # how far apart, relative to the anchor, both sides of a jump are looked at
 
@@ -38,17 +37,17 @@ def optimum(f: Generator, prob: Floats, below: Floats, top: Floats, beta: Floats
         log_prob = np.log(prob)
         drop = np.where(below < 0, np.minimum(-below / (beta * f.scale)[:, None], _FAR), 0.0)
 
+        rows = (prob, log_prob, drop)
+
         def excess(anchor: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
-            whole = index.size == beta.size
-            p, d = (prob, drop) if whole else (prob[index], drop[index])
-            if anchor.max() < _STEEP:
-                rise, moves = f.step(anchor[:, None], d)
-                more = np.einsum("ij,ij->i", p, rise)
+            everyone = index.size == beta.size
+            p, log_p, d = rows if everyone else (part[index] for part in rows)
+            u = f.log_ratio(anchor[:, None], d)
+            if anchor.max() < LARGE:
+                more = np.einsum("ij,ij->i", p, np.expm1(u))
             else:
-                u, log_p = f.log_ratio(anchor[:, None], d), log_prob if whole else log_prob[index]
                 more = change_terms(p, reweighted(p, log_p, u), u).sum(axis=-1)
-                moves = f.motion(u, anchor[:, None], d)
-            moves = np.einsum("ij,ij->i", p, moves)
+            moves = np.einsum("ij,ij->i", p, f.motion(u, anchor[:, None], d))
             return np.log1p(more), moves / (1.0 + more)
 
         least = -np.log1p((prob * np.expm1(-drop)).sum(axis=-1))  # exact for KL
@@ -128,14 +127,12 @@ class Penalised:
 
     def policy(self, known: Outcomes, beta: Floats) -> Floats:
         """Return the optima of all prompts, laid end to end."""
-        policy = np.empty_like(known.prob)
-        lengths = np.diff(np.asarray(known.starts), append=known.prob.size)
-        for some, prob, below in rows(known, np.arange(beta.size)):
-            best = optimum(self.f, prob, below, known.top[some], beta[some]).policy
-            for k, row in zip(some, best, strict=True):
-                start = np.asarray(known.starts)[k]
-                policy[start : start + lengths[k]] = row[: lengths[k]]
-        return policy
+        return by_rows(
+            known,
+            lambda some, prob, below: (
+                optimum(self.f, prob, below, known.top[some], beta[some]).policy
+            ),
+        )
 
     def limit(self, known: Outcomes) -> Floats:
         """Return what a policy on the best outcomes alone costs, per prompt."""

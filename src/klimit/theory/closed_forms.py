@@ -367,7 +367,7 @@ def small_kl_expansion(base: ArrayLike, reward: ArrayLike, kl: ArrayLike) -> Flo
     """
     law, d = known(base, reward), budget(kl)
     same_leading(law.prob, d, "kl")
-    variance = law.total(law.prob * law.centred**2)
+    variance = law.variance()
     third = law.total(law.prob * law.centred**3)
     with np.errstate(divide="ignore", invalid="ignore"):
         skew = np.where(variance > 0, third / (3.0 * variance), 0.0)

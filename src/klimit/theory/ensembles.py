@@ -1,8 +1,6 @@
 """Ensembles of reward models: what averaging removes, and what shared error leaves.
 
 Member i reports gold plus an error of its own; errors have variance tau^2 and correlate by rho.
-Averaging k members leaves ``tau^2 (rho + (1 - rho) / k)``: the shared part ``rho tau^2`` stays
-however many members there are, and no comparison between members shows it.
 """
 
 from dataclasses import dataclass
@@ -103,8 +101,7 @@ def member_disagreement(members: ArrayLike, base: ArrayLike) -> Floats:
 
     The variance between members (dividing by their number less one) of the rewards centred under
     the base, averaged over the base. Where errors have variance tau^2 and correlation rho it is
-    ``tau^2 (1 - rho)`` on average, an upper part of the error variance; it says nothing about
-    ``rho tau^2``. An error that all members share may be as large as it likes and not change it.
+    ``tau^2 (1 - rho)`` on average; it says nothing about the shared error, ``rho tau^2``.
 
     Parameters
     ----------
@@ -151,10 +148,10 @@ class EnsembleError:
     Attributes
     ----------
     members : (...) k
-    variance : (...) ``tau^2 (rho + (1 - rho) / k)``, reward units squared
+    variance : (...) reward units squared
     floor : (...) ``rho tau^2``: the shared error, which any number of members leaves and no
         disagreement shows
-    disagreement : (...) ``tau^2 (1 - rho)``: the variance between members, all they can identify
+    disagreement : (...) ``tau^2 (1 - rho)``: the variance between members
     """
 
     members: Floats
@@ -186,8 +183,8 @@ def ensemble_error(
 ) -> EnsembleError:
     """How much error is left after averaging this many reward models?
 
-    ``v_k = tau^2 (rho + (1 - rho) / k)`` falls towards ``rho tau^2``, not to zero: averaging
-    mitigates over-optimisation and does not remove it.
+    ``tau^2 (rho + (1 - rho) / k)`` falls towards ``rho tau^2``, not to zero: averaging mitigates
+    over-optimisation and does not remove it.
 
     Parameters
     ----------
@@ -200,7 +197,6 @@ def ensemble_error(
     Returns
     -------
     EnsembleError
-        With variance, floor, disagreement, regret(beta=) and efficiency(gold_variance=).
 
     Raises
     ------

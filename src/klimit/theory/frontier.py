@@ -46,8 +46,10 @@ class FrontierPoint:
 
     @property
     def forward_kl(self) -> Floats:
-        """KL(base || policy), nats: jeffreys - kl."""
-        return self.jeffreys - self.kl
+        """KL(base || policy), nats: jeffreys - kl; infinite where jeffreys is."""
+        both = self.jeffreys
+        with np.errstate(invalid="ignore"):  # both may be infinite
+            return np.where(both < np.inf, both - self.kl, np.inf)
 
     @property
     def log_partition(self) -> Floats:
@@ -65,15 +67,14 @@ class FrontierPoint:
 class KnownFrontier:
     """The most reward that any policy can gain for a KL budget, exactly.
 
-    Methods take scalars or arrays of any shape and return arrays of that shape; `kl_by_prompt` and
-    `gain_by_prompt` add an axis of prompts at the end. Gains are in reward units over the base's
-    mean, KL in nats per sequence, averages over prompts use `weights`.
+    Methods take scalars or arrays of any shape and return arrays of that shape; those by prompt add
+    an axis of prompts at the end. Gains are in reward units over the base's mean, KL in nats.
 
     Attributes
     ----------
     weights : (prompts,) what each prompt counts for; sums to one
-    budget : "average" (one shared beta, KL averaged over prompts) or "per-prompt" (each prompt
-        spends the same KL, or less where it saturates)
+    budget : "average" (one shared beta) or "per-prompt" (each prompt spends the same KL, or less
+        where it saturates)
     """
 
     weights: Floats
@@ -132,8 +133,7 @@ class KnownFrontier:
     def at(self, *, beta: ArrayLike) -> FrontierPoint:
         """Where on the frontier does this KL coefficient lead? Average budget only.
 
-        The prompts' optimal tilts at one beta, averaged: kl, gain, variance, and through them
-        jeffreys, forward_kl, log_partition (of the centred reward) and curvature.
+        The prompts' optimal tilts at one beta, averaged.
         """
         b = coefficient(beta)
         spent, gained, variance = self._curve.at(b)
@@ -164,8 +164,7 @@ class KnownFrontier:
             raise ArgumentError("gap_nats needs one beta for all prompts: budget='average'.")
         kl, gain = _check.broadcast(kl=_check.budget(kl), gain=_check.rewards(gain))
         if beta is None:
-            b = self.beta(kl)
-            best = self.gain(kl)
+            b, best = self.beta(kl), self.gain(kl)
         else:
             kl, gain, b = _check.broadcast(kl=kl, gain=gain, beta=coefficient(beta))
             best = self._curve.dual_bound(kl, b)
@@ -225,8 +224,6 @@ def frontier(
     Returns
     -------
     KnownFrontier
-        With gain(kl), kl(gain), beta(kl), curvature(kl), at(beta=), dual_bound(kl, beta=),
-        policies(kl), kl_by_prompt(kl), gain_by_prompt(kl), gap_nats(kl, gain=) and saturation.
 
     Raises
     ------

@@ -1,9 +1,7 @@
 """The memoryless model: independent tokens, and a reward that is the sum of the tokens' rewards.
 
-The base draws every token from one law p, and ``R = r(y_1) + ... + r(y_m)``. Then the optimal
-policy is again memoryless: each token tilted by ``exp(r / beta)``, at a KL of m times the token's.
-Everything here is per token. With Lambda(s) = log E_p exp(s r) and l = 1 / beta, the tilted token
-has the mean reward Lambda'(l).
+The base draws every token from one law p, and ``R = r(y_1) + ... + r(y_m)``. Everything here is
+per token, with Lambda(s) = log E_p exp(s r) and l = 1 / beta.
 """
 
 from dataclasses import dataclass, field
@@ -118,7 +116,6 @@ def memoryless(base: ArrayLike, reward: ArrayLike, *, kl: ArrayLike) -> Memoryle
     Returns
     -------
     Memoryless
-        With rate(average) and scaled_cumulant(s).
 
     Raises
     ------

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,9 +14,7 @@ from klimit.theory._generators import Power
 from klimit.theory._ladder import spender
 from klimit.theory._penalised import Penalised
 from klimit.theory._prompts import lay_flat, read_rows, read_weights
-from klimit.theory.references import arithmetic, geometric, read_mixture
-
-Direction = Literal["reverse", "forward"]
+from klimit.theory.references import Direction, arithmetic, geometric, read_mixture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +120,6 @@ def reference_frontier(
     Returns
     -------
     ReferenceFrontier
-        With gain(kl), gamma(kl), kl(gain), at(gamma=), unavoidable_kl and mean_reward.
 
     Raises
     ------

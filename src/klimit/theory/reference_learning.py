@@ -1,7 +1,5 @@
 """Learning against several references: how many samples it takes, and the DPO loss."""
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -16,9 +14,7 @@ from klimit.theory._check import (
     positive,
     require,
 )
-from klimit.theory.references import read_mixture
-
-Direction = Literal["reverse", "forward"]
+from klimit.theory.references import Direction, read_mixture
 
 
 def reference_gap_bound(

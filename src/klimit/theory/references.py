@@ -1,24 +1,25 @@
 """Alignment against several reference models: the optimum under reverse and under forward KL.
 
-Charging ``sum_i a_i KL(policy || p_i)`` is charging the KL to one base, the normalised geometric
-mean of the references, plus a cost that no policy avoids. Charging ``sum_i a_i KL(p_i || policy)``
-is charging the forward KL to their arithmetic mean, plus another such cost. Mixing references token
-by token is neither of the two.
+Under reverse KL the normalised geometric mean of the references is the one base that stands for
+them, under forward KL their arithmetic mean; each leaves a cost that no policy avoids. Mixing
+references token by token is neither of the two.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from klimit._errors import ArgumentError
 from klimit.theory._check import Floats, distribution, numbers, positive, same_leading
-from klimit.theory._outcomes import kl_terms, reweighted
+from klimit.theory._outcomes import kl_terms, log_sum, reweighted
 from klimit.theory._pair import pair
 from klimit.theory._prompts import filled_stack
 from klimit.theory.f_tilt import f_tilt
 from klimit.theory.tilt import known, tilt
+
+Direction = Literal["reverse", "forward"]
 
 
 class GeometricMean(NamedTuple):
@@ -266,9 +267,7 @@ def geometric(
     mixed = np.tensordot(share, ratios, axes=1)
     with np.errstate(divide="ignore", over="ignore"):
         log_first = np.log(first)
-        log_terms = np.where(shared, log_first + mixed, -np.inf)
-        top = log_terms.max(axis=-1)
-        far = top + np.log(np.exp(log_terms - top[..., None]).sum(axis=-1))
+        far = log_sum(np.where(shared, log_first + mixed, -np.inf))
         change = np.where(shared, first * np.expm1(mixed), -first).sum(axis=-1)
     near = np.abs(change) < 0.5
     log_total = np.where(near, np.log1p(np.where(near, change, 0.0)), far)[..., None]

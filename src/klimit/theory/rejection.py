@@ -81,7 +81,6 @@ def rejection_sampling(
     Returns
     -------
     RejectionSampling
-        With log_expected_draws, expected_draws, acceptance_rate and draws(failure=).
 
     Raises
     ------

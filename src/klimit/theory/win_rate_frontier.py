@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from klimit.theory._check import choice
@@ -10,7 +9,7 @@ from klimit.theory._curve import Budget
 from klimit.theory._levels import levels
 from klimit.theory._outcomes import outcomes
 from klimit.theory._prompts import lay_flat, read_rows, read_weights
-from klimit.theory._spend import rows
+from klimit.theory._spend import by_rows
 from klimit.theory.frontier import KnownFrontier
 
 
@@ -57,11 +56,6 @@ def win_rate_frontier(
     """
     choice(budget, "budget", ("average", "per-prompt"))
     law = lay_flat(read_rows(base, "base"), read_rows(reward, "reward"))
-    starts = np.asarray(law.starts)
-    lengths, win = np.diff(starts, append=law.prob.size), np.empty_like(law.prob)
-    for some, prob, below in rows(law, np.arange(lengths.size)):
-        column = np.arange(prob.shape[1])
-        inside = column < lengths[some, None]
-        win[(starts[some, None] + column)[inside]] = levels(outcomes(prob, below)).win[inside]
-    won = outcomes(law.prob, win, starts)
-    return KnownFrontier(read_weights(weights, lengths.size), budget, won)
+    win = by_rows(law, lambda _, prob, below: levels(outcomes(prob, below)).win)
+    won = outcomes(law.prob, win, law.starts)
+    return KnownFrontier(read_weights(weights, law.top.size), budget, won)
