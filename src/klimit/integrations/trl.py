@@ -195,9 +195,8 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
                 f"training goes on at step {state.global_step}, whose rollouts are not the base's; pass "
                 "base= samples of the base model."
             )
-        model = getattr(
-            given.get("model"), "policy", given.get("model")
-        )  # PPO pairs it with values
+        model = given.get("model")
+        model = getattr(model, "policy", model)  # PPO pairs it with values
         self._now = {"args": args, "state": state, **given, "model": model}
         self._against = None if model is None else base_of(model, self._base_model)
         self._clock.start()

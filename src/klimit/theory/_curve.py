@@ -64,6 +64,15 @@ class Curve:
             return self.mean(self.known.top), self.mean(self.limit)
         return self.mean(self.known.top), self.limit[self.weights > 0].max()
 
+    def described(self, what: str, unit: str = "") -> str:
+        """Say how far this frontier reaches."""
+        gain, most = self.saturation()
+        prompts = "1 prompt" if self.weights.size == 1 else f"{self.weights.size} prompts"
+        return (
+            f"exact {what} of {prompts}, {self.budget} budget: "
+            f"at most {gain:+.4g}, reached at {most:.4g}{unit}"
+        )
+
     def solved(self, cost: Floats, guess: Floats | None = None) -> Solved:
         """Slopes that spend these costs: (costs, prompts), or (costs, 1) for all prompts.
 

@@ -37,11 +37,11 @@ def optimum(f: Generator, prob: Floats, below: Floats, top: Floats, beta: Floats
         log_prob = np.log(prob)
         drop = np.where(below < 0, np.minimum(-below / (beta * f.scale)[:, None], _FAR), 0.0)
 
-        rows = (prob, log_prob, drop)
+        every = (prob, log_prob, drop)
 
         def excess(anchor: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
-            everyone = index.size == beta.size
-            p, log_p, d = rows if everyone else (part[index] for part in rows)
+            whole = index.size == beta.size
+            p, log_p, d = every if whole else (part[index] for part in every)
             u = f.log_ratio(anchor[:, None], d)
             if anchor.max() < LARGE:
                 more = np.einsum("ij,ij->i", p, np.expm1(u))
@@ -103,27 +103,26 @@ class Penalised:
         self, known: Outcomes, beta: Floats, prompts: NDArray[np.intp] | None = None
     ) -> Spent:
         """Say what the optima cost and gain."""
-        count = known.top.size
-        if prompts is None:
-            shape = np.broadcast_shapes(beta.shape, (count,))
-            beta = np.broadcast_to(beta, shape).ravel()
-            prompts = np.tile(np.arange(count), beta.size // count)
-        else:
-            shape = prompts.shape
-        found = np.empty((3, prompts.size))
-        for some, prob, below in rows(known, prompts):
-            best = optimum(self.f, prob, below, known.top[prompts[some]], beta[some])
-            found[:, some] = best.divergence, best.gain, best.variance
-        return Spent(*found.reshape(3, *shape))
+        return Spent(*self._found(known, beta, prompts, "divergence", "gain", "variance"))
 
     def anchors(self, known: Outcomes, beta: Floats) -> Floats:
         """Return the log ratio of the best outcome, (..., prompts) as `beta`."""
-        prompts = np.tile(np.arange(known.top.size), beta.size // known.top.size)
-        flat, found = beta.ravel(), np.empty(beta.size)
+        (found,) = self._found(known, beta, None, "anchor")
+        return np.asarray(found)
+
+    def _found(
+        self, known: Outcomes, beta: Floats, prompts: NDArray[np.intp] | None, *names: str
+    ) -> Floats:
+        """These fields of the optima, (fields, ...)."""
+        count = known.top.size
+        if prompts is None:
+            beta = np.broadcast_to(beta, np.broadcast_shapes(beta.shape, (count,)))
+            prompts = np.tile(np.arange(count), beta.size // count)
+        flat, found = beta.ravel(), np.empty((len(names), beta.size))
         for some, prob, below in rows(known, prompts):
-            top = known.top[prompts[some]]
-            found[some] = optimum(self.f, prob, below, top, flat[some]).anchor
-        return found.reshape(beta.shape)
+            best = optimum(self.f, prob, below, known.top[prompts[some]], flat[some])
+            found[:, some] = [getattr(best, name) for name in names]
+        return found.reshape(len(names), *beta.shape)
 
     def policy(self, known: Outcomes, beta: Floats) -> Floats:
         """Return the optima of all prompts, laid end to end."""

@@ -47,15 +47,7 @@ class Spend(Protocol):
 
 
 def spend(known: Outcomes, beta: Floats, prompts: NDArray[np.intp] | None = None) -> Spent:
-    """Say what tilts cost and gain, for prompts in a flat layout.
-
-    Parameters
-    ----------
-    known : the prompts
-    beta : positive, possibly infinite; broadcast against (..., prompts), or with `prompts` one for
-        each of these
-    prompts : (pairs,) which prompt each coefficient is for
-    """
+    """Say what tilts cost and gain, for prompts in a flat layout; `beta` may be infinite."""
     if prompts is not None:
         found = np.empty((3, prompts.size))
 

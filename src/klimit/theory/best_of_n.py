@@ -58,8 +58,7 @@ def best_of_n(
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, a reward is not finite, `n` is below one or not finite, or
-        shapes do not broadcast.
+        Where an argument is not as above.
 
     Notes
     -----
@@ -111,7 +110,7 @@ def win_probability(base: ArrayLike, reward: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution or a reward is not finite.
+        Where an argument is not as above.
 
     References
     ----------
@@ -142,7 +141,7 @@ def pass_at_k(pass_rate: ArrayLike, k: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where `pass_rate` is no probability or `k` is below one.
+        Where an argument is not as above.
 
     References
     ----------

@@ -60,8 +60,7 @@ def best_of_poisson(
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, a reward is not finite, `mu` is negative or not finite, or
-        shapes do not broadcast.
+        Where an argument is not as above.
 
     References
     ----------
@@ -164,7 +163,7 @@ def continuous_best_of_poisson(mu: ArrayLike) -> ContinuousBestOfPoisson:
     Raises
     ------
     ArgumentError
-        Where `mu` is negative or not finite.
+        Where an argument is not as above.
 
     Notes
     -----

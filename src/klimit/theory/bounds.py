@@ -151,8 +151,7 @@ def bounds(
     Raises
     ------
     ArgumentError
-        Where a base is no distribution, a reward is not finite, lengths differ, weights are
-        unusable or a budget is negative.
+        Where an argument is not as above.
 
     Notes
     -----

@@ -70,7 +70,7 @@ def gaussian_frontier(
     Raises
     ------
     ArgumentError
-        Where not exactly one of kl, gain and beta is given, or one is out of range.
+        Where an argument is not as above.
 
     References
     ----------
@@ -118,7 +118,7 @@ def exponential_frontier(
     Raises
     ------
     ArgumentError
-        Where not exactly one of kl, gain and beta is given, or one is out of range.
+        Where an argument is not as above.
 
     References
     ----------
@@ -183,7 +183,7 @@ def uniform_frontier(
     Raises
     ------
     ArgumentError
-        Where not exactly one of kl, gain and beta is given, or one is out of range.
+        Where an argument is not as above.
 
     Notes
     -----
@@ -288,7 +288,7 @@ def bernoulli_frontier(
     Raises
     ------
     ArgumentError
-        Where not exactly one of kl, gain and beta is given, or one is out of range.
+        Where an argument is not as above.
 
     References
     ----------
@@ -354,7 +354,7 @@ def small_kl_expansion(base: ArrayLike, reward: ArrayLike, kl: ArrayLike) -> Flo
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, a reward is not finite or `kl` is negative.
+        Where an argument is not as above.
 
     References
     ----------

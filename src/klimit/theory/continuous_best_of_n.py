@@ -150,7 +150,7 @@ def continuous_best_of_n(n: ArrayLike) -> ContinuousBestOfN:
 
     Parameters
     ----------
-    n : (...) draws, at least 1, not necessarily whole
+    n : (...) draws, finite, at least 1, not necessarily whole
 
     Returns
     -------
@@ -159,7 +159,7 @@ def continuous_best_of_n(n: ArrayLike) -> ContinuousBestOfN:
     Raises
     ------
     ArgumentError
-        Where `n` is below one or not finite.
+        Where an argument is not as above.
 
     References
     ----------

@@ -39,7 +39,7 @@ def ensemble_reward(
 
     Parameters
     ----------
-    members : (members, ..., outcomes) rewards, one reward model per row of the first axis; ragged
+    members : (members, ..., outcomes) finite rewards, one reward model per row of the first axis; ragged
         prompts as for `tilt`
     how : "mean"; "minimum", the worst case over members; "uncertainty", the mean minus `penalty`
         times the variance between members
@@ -59,8 +59,7 @@ def ensemble_reward(
     Raises
     ------
     ArgumentError
-        Where a reward is not finite, `weights` or `penalty` do not fit `how`, or shapes do not
-        broadcast.
+        Where an argument is not as above.
 
     References
     ----------
@@ -105,7 +104,7 @@ def member_disagreement(members: ArrayLike, base: ArrayLike) -> Floats:
 
     Parameters
     ----------
-    members : (members, ..., outcomes) rewards of at least two members
+    members : (members, ..., outcomes) finite rewards of at least two members
     base : (..., outcomes) as for `tilt`
 
     Returns
@@ -115,8 +114,7 @@ def member_disagreement(members: ArrayLike, base: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where there are fewer than two members, a reward is not finite, `base` is no distribution,
-        or shapes do not broadcast.
+        Where an argument is not as above.
 
     References
     ----------
@@ -201,8 +199,7 @@ def ensemble_error(
     Raises
     ------
     ArgumentError
-        Where `members` is below one, `error_variance` is not positive, `correlation` is not between
-        0 and 1, or shapes do not broadcast.
+        Where an argument is not as above.
 
     References
     ----------
@@ -244,7 +241,7 @@ def members_needed(share: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where `share` is not between 0 and 1.
+        Where an argument is not as above.
 
     References
     ----------

@@ -77,12 +77,7 @@ class FFrontier:
     _known: Outcomes = field(repr=False)
 
     def __str__(self) -> str:
-        gain, most = self.saturation
-        prompts = "1 prompt" if self.weights.size == 1 else f"{self.weights.size} prompts"
-        return (
-            f"exact {self.name} frontier of {prompts}, {self.budget} budget: "
-            f"at most {gain:+.4g}, reached at {most:.4g}"
-        )
+        return self._curve.described(f"{self.name} frontier")
 
     @property
     def saturation(self) -> FCeiling:
@@ -235,9 +230,7 @@ def f_frontier(
     Raises
     ------
     ArgumentError
-        Where a base is no distribution, a reward is not finite, lengths differ, weights are
-        unusable, the divergence is not one of these, or f is not smooth and convex with
-        this derivative.
+        Where an argument is not as above.
 
     Notes
     -----

@@ -16,8 +16,10 @@ from klimit.theory import _check
 from klimit.theory._check import Floats, choice, coefficient
 from klimit.theory._curve import Budget, Curve
 from klimit.theory._ladder import spender
-from klimit.theory._outcomes import Outcomes, measure
+from klimit.theory._levels import levels
+from klimit.theory._outcomes import Outcomes, measure, outcomes
 from klimit.theory._prompts import lay_flat, read_rows, read_weights
+from klimit.theory._spend import by_rows
 from klimit.theory.tilt import Ceiling
 
 
@@ -82,12 +84,7 @@ class KnownFrontier:
     _known: Outcomes = field(repr=False)
 
     def __str__(self) -> str:
-        gain, kl = self.saturation
-        prompts = "1 prompt" if self.weights.size == 1 else f"{self.weights.size} prompts"
-        return (
-            f"exact frontier of {prompts}, {self.budget} budget: "
-            f"at most {gain:+.4g}, reached at {kl:.4g} nats"
-        )
+        return self._curve.described("frontier", " nats")
 
     @property
     def saturation(self) -> Ceiling:
@@ -215,7 +212,7 @@ def frontier(
     base : (outcomes,) for one prompt, (prompts, outcomes), or a sequence of 1-D arrays of any
         lengths: probabilities that sum to one (within 1e-6); zeros are allowed, and the rewards
         there are never read. One 1-D base serves any number of reward rows of its length.
-    reward : reward units, in the shape of `base`
+    reward : finite numbers, reward units, in the shape of `base`
     weights : (prompts,) what each prompt counts for, not negative, rescaled to sum to one; equal by
         default
     budget : "average" for one shared beta, what a KL penalty trains; "per-prompt" for the same KL
@@ -228,8 +225,7 @@ def frontier(
     Raises
     ------
     ArgumentError
-        Where a base is no distribution, a reward is not finite, lengths differ, or weights are
-        unusable.
+        Where an argument is not as above.
 
     References
     ----------
@@ -252,3 +248,51 @@ def frontier(
     choice(budget, "budget", ("average", "per-prompt"))
     known = lay_flat(read_rows(base, "base"), read_rows(reward, "reward"))
     return KnownFrontier(read_weights(weights, known.top.size), budget, known)
+
+
+def win_rate_frontier(
+    base: ArrayLike | Sequence[ArrayLike],
+    reward: ArrayLike | Sequence[ArrayLike],
+    *,
+    weights: ArrayLike | None = None,
+    budget: Budget = "average",
+) -> KnownFrontier:
+    """How often can any policy beat the base for a KL budget, ties counting half?
+
+    The frontier of `win_probability`: gains are win rates over the base's own one half. Without
+    ties it is that of the uniform law, `uniform_frontier`, for every reward; with ties it is lower.
+
+    Parameters
+    ----------
+    base, reward, weights, budget : as for `frontier`; only the order of a prompt's rewards counts
+
+    Returns
+    -------
+    KnownFrontier
+        Gains between 0 and 1/2.
+
+    Raises
+    ------
+    ArgumentError
+        As `frontier`.
+
+    References
+    ----------
+    An objective that arXiv 2605.07105 leaves open.
+
+    Examples
+    --------
+    The best win rate that half a nat buys with three grades, and without ties:
+
+    >>> from klimit.theory import uniform_frontier
+    >>> limit = win_rate_frontier([0.5, 0.3, 0.2], [0, 1, 4])
+    >>> float((0.5 + limit.gain(0.5)).round(4))
+    0.7605
+    >>> float((0.5 + uniform_frontier(0.5).gain).round(4))
+    0.7737
+    """
+    choice(budget, "budget", ("average", "per-prompt"))
+    law = lay_flat(read_rows(base, "base"), read_rows(reward, "reward"))
+    win = by_rows(law, lambda _, prob, below: levels(outcomes(prob, below)).win)
+    won = outcomes(law.prob, win, law.starts)
+    return KnownFrontier(read_weights(weights, law.top.size), budget, won)

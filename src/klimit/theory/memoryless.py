@@ -110,7 +110,7 @@ def memoryless(base: ArrayLike, reward: ArrayLike, *, kl: ArrayLike) -> Memoryle
     Parameters
     ----------
     base : (letters,) law of a token, sums to one (within 1e-6)
-    reward : (letters,) a token's reward, reward units
+    reward : (letters,) a token's reward, finite, reward units
     kl : (...) budgets, nats per token, at least 0
 
     Returns
@@ -120,7 +120,7 @@ def memoryless(base: ArrayLike, reward: ArrayLike, *, kl: ArrayLike) -> Memoryle
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, a reward is not finite or `kl` is negative.
+        Where an argument is not as above.
 
     References
     ----------
@@ -161,7 +161,7 @@ def rate_function(base: ArrayLike, reward: ArrayLike, average: ArrayLike) -> Flo
     Parameters
     ----------
     base, reward : (letters,) as for `memoryless`
-    average : (...) t, reward per token
+    average : (...) t, reward per token, finite
 
     Returns
     -------
@@ -170,7 +170,7 @@ def rate_function(base: ArrayLike, reward: ArrayLike, average: ArrayLike) -> Flo
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, or a number is not finite.
+        Where an argument is not as above.
 
     References
     ----------
@@ -210,7 +210,7 @@ def renyi_cross_entropy(base: ArrayLike, other: ArrayLike, *, alpha: ArrayLike) 
     Raises
     ------
     ArgumentError
-        Where either is no distribution, `alpha` is not finite, or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------

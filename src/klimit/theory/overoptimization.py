@@ -97,7 +97,7 @@ def overoptimization_curve(method: Method, *, a: ArrayLike, b: ArrayLike) -> Ove
     Raises
     ------
     ArgumentError
-        Where `method` is another word or a coefficient is not finite.
+        Where an argument is not as above.
 
     References
     ----------
@@ -183,8 +183,8 @@ def fit_overoptimization(
     Raises
     ------
     ArgumentError
-        Where numbers are not finite or negative KL, there are fewer than three points above 0 nats
-        (two with standard errors) or they share one KL.
+        Where an argument is not as above, there are fewer than three points above 0 nats (two with
+        standard errors) or they share one KL.
 
     Notes
     -----

@@ -220,8 +220,8 @@ def proxy_gold(
     Parameters
     ----------
     base, weights : as for `frontier`: one prompt, an array of prompts, or a sequence of 1-D arrays
-    proxy, gold : reward units, in the shape of `base`; adding a constant on a prompt to either
-        changes nothing
+    proxy, gold : finite, reward units, in the shape of `base`; adding a constant on a prompt to
+        either changes nothing
 
     Returns
     -------
@@ -230,8 +230,7 @@ def proxy_gold(
     Raises
     ------
     ArgumentError
-        Where a base is no distribution, a reward is not finite, lengths differ, or weights are
-        unusable.
+        Where an argument is not as above.
 
     References
     ----------

@@ -111,7 +111,7 @@ def reference_frontier(
     Parameters
     ----------
     references : one entry per reference, each as `base` for `frontier`
-    reward : reward units, in the shape of one reference; never read where the mean of the
+    reward : finite, reward units, in the shape of one reference; never read where the mean of the
         references is zero
     direction : "reverse" or "forward"
     mixture : (references,) as for `geometric_mean`
@@ -124,9 +124,8 @@ def reference_frontier(
     Raises
     ------
     ArgumentError
-        Where a reference is no distribution, references of a prompt share no outcome (reverse), a
-        reward is not finite, or lengths differ; and in `gain` and `gamma` for budgets below
-        `unavoidable_kl`.
+        Where an argument is not as above, or references of a prompt share no outcome (reverse); and
+        in `gain` and `gamma` for budgets below `unavoidable_kl`.
 
     References
     ----------

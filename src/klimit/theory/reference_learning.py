@@ -50,8 +50,7 @@ def reference_gap_bound(
     Raises
     ------
     ArgumentError
-        Where a number is out of its range, `gamma` does not fit `direction`, or the bound exceeds
-        what a float holds.
+        Where an argument is not as above, or the bound exceeds what a float holds.
 
     References
     ----------
@@ -99,7 +98,7 @@ def reference_samples_needed(
     Raises
     ------
     ArgumentError
-        As `reference_gap_bound`, and where `gap` is not positive.
+        As `reference_gap_bound`.
 
     References
     ----------
@@ -167,7 +166,8 @@ def reference_dpo_margin(
 
     Parameters
     ----------
-    policy : (..., 2) log-probabilities of the chosen and of the rejected answer, nats
+    policy : (..., 2) log-probabilities of the chosen and of the rejected answer, finite and at most
+        0, nats
     references : (references, ..., 2) the same under each reference
     beta : (...) reward units per nat, positive
     mixture : (references,) weights a_i, not negative, sum one; equal by default. A reference of
@@ -180,8 +180,7 @@ def reference_dpo_margin(
     Raises
     ------
     ArgumentError
-        Where a log-probability is above 0 or not finite, `beta` is not positive, or shapes do not
-        fit.
+        Where an argument is not as above.
 
     References
     ----------

@@ -82,8 +82,8 @@ def geometric_mean(references: ArrayLike, *, mixture: ArrayLike | None = None) -
     Raises
     ------
     ArgumentError
-        Where a reference is no distribution, `mixture` does not fit, or the references share no
-        outcome: then every policy is infinitely far from one of them.
+        Where an argument is not as above, or the references share no outcome: then every policy is
+        infinitely far from one of them.
 
     References
     ----------
@@ -114,7 +114,7 @@ def reverse_kl_tilt(
     Parameters
     ----------
     references, mixture : (references, ..., outcomes) and (references,), as for `geometric_mean`
-    reward : (..., outcomes) reward units, broadcast against one reference
+    reward : (..., outcomes) finite, reward units, broadcast against one reference
     gamma : (...) nats per reward unit, positive; broadcast against the axes before the outcomes
 
     Returns
@@ -125,8 +125,7 @@ def reverse_kl_tilt(
     Raises
     ------
     ArgumentError
-        Where a reference is no distribution, the references share no outcome, a reward is not
-        finite, `gamma` is not positive, or shapes do not fit.
+        Where an argument is not as above, or the references share no outcome.
 
     References
     ----------
@@ -163,7 +162,7 @@ def forward_kl_tilt(
     Parameters
     ----------
     references, gamma, mixture : as for `reverse_kl_tilt`
-    reward : (..., outcomes) reward units, broadcast against one reference; never read where no
+    reward : (..., outcomes) finite, reward units, broadcast against one reference; never read where no
         reference (of positive weight) goes
 
     Returns
@@ -175,8 +174,7 @@ def forward_kl_tilt(
     Raises
     ------
     ArgumentError
-        Where a reference is no distribution, a reward is not finite, `gamma` is not positive, or
-        shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------

@@ -73,8 +73,7 @@ def soft_best_of_n(
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, a reward is not finite, `n` is no whole number of at least
-        one, `beta` is not positive, or shapes do not broadcast.
+        Where an argument is not as above.
 
     Notes
     -----
