@@ -292,7 +292,8 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
             row = self._base.place(self._base.gain(names, rewards), kl)
         if self.gold is not None:
             gold = every[self._recorder.names.index(self.gold)]
-            mean = float(np.mean(gold[~np.isnan(gold)])) if not np.isnan(gold).all() else np.nan
+            gold = gold[~np.isnan(gold)]
+            mean = float(gold.mean()) if gold.size else np.nan
             if np.isnan(self._gold_at_first):
                 self._gold_at_first = mean
             row["gold_gain"] = mean - self._gold_at_first

@@ -45,16 +45,10 @@ class Cumulants:
 
 def own(law: Outcomes) -> Cumulants:
     """Each prompt's own psi; outcomes on the last axis."""
-    flat = Outcomes(
-        prob=law.prob.ravel(),
-        log_prob=law.log_prob.ravel(),
-        below_top=law.below_top.ravel(),
-        centred=law.centred.ravel(),
-        mean=law.mean.ravel(),
-        top=law.top.ravel(),
-        starts=np.arange(0, law.prob.size, law.prob.shape[-1]),
-    )
-
+    parts = (law.prob, law.log_prob, law.below_top, law.centred, law.mean, law.top)
+    starts = np.arange(0, law.prob.size, law.prob.shape[-1])
+    prob, log_prob, below, centred, mean, top = (part.ravel() for part in parts)
+    flat = Outcomes(prob, log_prob, below, centred, mean, top, starts)
     spend = spender(flat)
 
     def psi(tilts: Floats) -> Floats:

@@ -5,7 +5,7 @@ coefficient of 1e-12 keep their digits: divergences are sums of ``e^u - 1 - u`` 
 over the log ratios u, and gains are sums of ``(reward - mean) * (policy - base)``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -118,15 +118,17 @@ class Outcomes:
         begins = np.cumsum(lengths) - lengths
         moved = np.asarray(self.starts)[prompts] - begins
         index = np.arange(lengths.sum()) + np.repeat(moved, lengths)
-        return Outcomes(
-            self.prob[index],
-            self.log_prob[index],
-            self.below_top[index],
-            self.centred[index],
-            self.mean[prompts],
-            self.top[prompts],
-            begins,
-        )
+        by_outcome = (self.prob, self.log_prob, self.below_top, self.centred)
+        prob, log_prob, below, centred = (part[index] for part in by_outcome)
+        mean, top = self.mean[prompts], self.top[prompts]
+        return Outcomes(prob, log_prob, below, centred, mean, top, begins)
+
+    def recentred(self) -> "Outcomes":
+        """Take the mean under `prob`, in a second pass to full precision, and centre at it."""
+        top = -self.total(self.prob * self.below_top)
+        top += self.total(self.prob * -(self.below_top + self.each(top)))
+        mean = self.mean + self.top - top
+        return replace(self, centred=self.below_top + self.each(top), mean=mean, top=top + 0.0)
 
     def saturation_kl(self) -> Floats:
         """Return -log P(reward = highest) per prompt, nats: the KL where the frontier flattens."""
@@ -150,20 +152,16 @@ def outcomes(prob: Floats, reward: Floats, starts: NDArray[np.intp] | None = Non
         highest = reward.max(axis=-1)
     else:
         highest = np.maximum.reduceat(reward, starts)
-    blank = np.zeros_like(highest)
+    none = np.zeros_like(highest)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        log_prob = np.log(prob)
-        draft = Outcomes(prob, log_prob, reward, reward, blank, blank, starts)
+        draft = Outcomes(prob, np.log(prob), reward, reward, highest, none, starts)
         below = np.where(possible, reward - draft.each(highest), 0.0)
     if not np.isfinite(below).all():
         raise ArgumentError(
             "rewards of one prompt must lie within 1.8e308 of each other; these do not. "
             "Rescale them (and beta with them)."
         )
-    top = -draft.total(prob * below)
-    top += draft.total(prob * -(below + draft.each(top)))  # second pass: the mean to full precision
-    centred = below + draft.each(top)
-    return Outcomes(prob, log_prob, below, centred, highest - top, top + 0.0, starts)
+    return replace(draft, below_top=below).recentred()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

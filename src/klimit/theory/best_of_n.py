@@ -15,10 +15,8 @@ from klimit.theory.tilt import known
 class KnownBestOfN(Reweighted):
     """The policy of best-of-N on a known base, and what it costs and gains.
 
-    Also has kl, forward_kl, jeffreys, chi_square, forward_chi_square, total_variation,
-    hellinger_squared, jensen_shannon, renyi(alpha=), forward_renyi(alpha=) and
-    cressie_read(alpha=), exact with ties, and over_prompts(weights=), their averages. Under uniform
-    tie-breaking each divergence is at most that of `continuous_best_of_n`.
+    The divergences from the base are exact with ties, and under uniform tie-breaking each is at
+    most that of `continuous_best_of_n`.
 
     Attributes
     ----------

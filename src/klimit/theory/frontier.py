@@ -150,9 +150,8 @@ class KnownFrontier:
 
         The mean over prompts of KL(its policy || optimal tilt), from two numbers and no density of
         the method: ``(dual_bound(kl, beta) - gain) / beta``, with the tilt at `beta` or, by default,
-        at its own KL, where it is the shortfall ``gain(kl) - gain`` in units of the slope. A method
-        within eps of the frontier is therefore within ``eps / beta`` nats of the optimal policy:
-        whatever reaches a comparable trade-off is close to the tilt (arXiv 2404.01730).
+        at its own KL, where it is the shortfall ``gain(kl) - gain`` in units of the slope: whatever
+        reaches a comparable trade-off is close to the tilt (arXiv 2404.01730).
 
         Average budget only; NaN where the slope is 0 (no tilt has this KL) or infinite (kl is 0),
         and negative where no policy has such a kl and gain.

@@ -210,10 +210,8 @@ def fit_overoptimization(
     scaled = design(method, x) / error[:, None]
     target = y / error
     scale = np.sqrt((scaled**2).sum(axis=0))  # columns of one size, for a safe factorisation
-    q, r = np.linalg.qr(scaled / scale)
-    theta = np.linalg.solve(r, q.T @ target) / scale
-    half = np.linalg.inv(r) / scale[:, None]
-    covariance = half @ half.T
+    half = np.linalg.pinv(scaled / scale) / scale[:, None]
+    theta, covariance = half @ target, half @ half.T
     squares = float(((target - scaled @ theta) ** 2).sum())
     left = x.size - 2
     known = standard_error is not None

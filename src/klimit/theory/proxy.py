@@ -281,18 +281,8 @@ def one_of(beta: ArrayLike | None, kl: ArrayLike | None) -> tuple[bool, Floats]:
 
 def _drawn_from(policy: Measured, known: Outcomes) -> Outcomes:
     """The same outcomes and rewards, drawn from a policy instead of the base."""
-    prob = policy.policy
-    top = -known.total(prob * known.below_top)
-    top += known.total(prob * -(known.below_top + known.each(top)))
-    return Outcomes(
-        prob,
-        known.log_prob + policy.log_ratio,
-        known.below_top,
-        known.below_top + known.each(top),
-        known.mean + known.top - top,
-        top + 0.0,
-        known.starts,
-    )
+    drawn = replace(known, prob=policy.policy, log_prob=known.log_prob + policy.log_ratio)
+    return drawn.recentred()
 
 
 def _chi_square(known: Outcomes, policy: Measured) -> Floats:

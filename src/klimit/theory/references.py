@@ -140,7 +140,8 @@ def reverse_kl_tilt(
     """
     references, reward = filled_stack(references, "references", reward=reward)
     base, log_overlap = geometric_mean(references, mixture=mixture)
-    scale = _gamma(gamma, base)
+    scale = positive(gamma, "gamma")
+    same_leading(base, scale, "gamma")
     best = tilt(base, reward, beta=1.0 / scale)
     return _against_all(best.policy, best.gain, best.kl, -log_overlap, base, reward, scale)
 
@@ -191,15 +192,10 @@ def forward_kl_tilt(
     """
     references, reward = filled_stack(references, "references", reward=reward)
     base, cost = arithmetic(*_references(references, mixture))
-    scale = _gamma(gamma, base)
-    best = f_tilt(base, reward, divergence="forward-kl", beta=1.0 / scale)
-    return _against_all(best.policy, best.gain, best.divergence, cost, base, reward, scale)
-
-
-def _gamma(gamma: ArrayLike, base: Floats) -> Floats:
     scale = positive(gamma, "gamma")
     same_leading(base, scale, "gamma")
-    return scale
+    best = f_tilt(base, reward, divergence="forward-kl", beta=1.0 / scale)
+    return _against_all(best.policy, best.gain, best.divergence, cost, base, reward, scale)
 
 
 def _against_all(
