@@ -114,9 +114,8 @@ def _limit(limit: Frontier) -> dict[str, float]:
     found = {"limit/trusted_kl": limit.trusted_kl, "limit/base_reward": limit.base_reward}
     for kl in budgets(limit):
         at = f"at_{kl:g}_nats"
-        gain, beta = limit.gain(kl), limit.beta(kl)
-        found |= {f"limit/gain_{at}": gain.value, f"limit/gain_low_{at}": gain.low,
-                  f"limit/gain_high_{at}": gain.high}  # fmt: skip
+        found |= _three("limit/gain", limit.gain(kl), f"_{at}")
+        beta = limit.beta(kl)
         if beta.trusted:
             found[f"limit/beta_{at}"] = beta.value
     return found
@@ -126,10 +125,10 @@ def _best_of_n(best: BestOfN) -> dict[str, float]:
     found: dict[str, float] = {}
     for place, n in enumerate(np.atleast_1d(best.n).tolist()):
         for name in ("gain", "kl", "efficiency", "win_rate"):
-            estimate = getattr(best, name)
-            value = np.atleast_1d(estimate.value)[place]
-            if np.broadcast_to(estimate.trusted, np.shape(np.atleast_1d(estimate.value)))[place]:
-                found[f"best_of_n/{name}_at_{n}"] = value
+            every = getattr(best, name)
+            estimate = every[place] if np.ndim(best.n) else every
+            if estimate.trusted:
+                found[f"best_of_n/{name}_at_{n}"] = estimate.value
     return found
 
 
@@ -150,8 +149,7 @@ def _hacking(hack: Hacking) -> dict[str, float]:
         for name in ("proxy_gain", "gold_gain"):
             gain = getattr(hack, name)(kl)
             if gain.trusted:
-                found |= {f"hacking/{name}_{at}": gain.value, f"hacking/{name}_low_{at}": gain.low,
-                          f"hacking/{name}_high_{at}": gain.high}  # fmt: skip
+                found |= _three(f"hacking/{name}", gain, f"_{at}")
     return found
 
 
@@ -166,12 +164,16 @@ def _placements(audits: list[Audit]) -> list[tuple[int | None, dict[str, float]]
         prefix = f"frontier/{safe(one.name)}/" if several else "frontier/"
         numbers: dict[str, float] = {"trusted": float(bool(one.limit.trusted))}
         for name, called in _PLACED.items():
-            estimate = getattr(one, name)
-            numbers |= {called: estimate.value, f"{called}_low": estimate.low,
-                        f"{called}_high": estimate.high}  # fmt: skip
+            numbers |= _three(called, getattr(one, name))
         row = rows.setdefault(_whole(one.step), {})
         row |= {f"{prefix}{name}": value for name, value in _finite(numbers).items()}
     return sorted(rows.items(), key=lambda row: -1 if row[0] is None else row[0])
+
+
+def _three(name: str, estimate: Any, at: str = "") -> dict[str, Any]:
+    """The value of an estimate, and its limits."""
+    ends = {"": estimate.value, "_low": estimate.low, "_high": estimate.high}
+    return {f"{name}{end}{at}": found for end, found in ends.items()}
 
 
 def _whole(step: Any) -> int | None:
