@@ -163,6 +163,12 @@ def test_a_wrong_argument_is_said_on_one_line(call, words):
     assert "\n" not in str(raised.value)
 
 
+def test_no_prompts_keep_nothing():
+    none = np.empty((0, 4))
+    assert select.best_of_n(none).shape == none.shape
+    assert select.rejection(none, beta=1.0, bound=1.0).shape == none.shape
+
+
 def test_infinite_rewards_and_prompts_without_any_are_refused():
     with pytest.raises(DataError, match="infinite"):
         select.best_of_n([1.0, np.inf])

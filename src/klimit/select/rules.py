@@ -148,10 +148,11 @@ def rejection(rewards: ArrayLike, *, beta: float, bound: float) -> Floats:
     below, present = _below_the_best(rewards)
     price, highest = _positive(beta), _number(bound)
     best = np.nanmax(np.asarray(rewards, dtype=float), axis=-1)
-    if not (np.isfinite(price) and np.isfinite(highest) and highest >= best.max()):
+    most = best.max(initial=-np.inf)
+    if not (np.isfinite(price) and np.isfinite(highest) and highest >= most):
         raise ArgumentError(
             "rejection needs a finite beta, and a finite bound that no reward exceeds; got "
-            f"beta={price:g}, bound={highest:g} and a reward of {best.max():g}."
+            f"beta={price:g}, bound={highest:g} and a reward of {most:g}."
         )
     room = (highest - best)[..., None]
     with np.errstate(under="ignore"):

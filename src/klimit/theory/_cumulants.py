@@ -7,6 +7,7 @@ log l, however sudden its rise. The highest point of a logarithmic grid is there
 peak, or on one all but as high, and zooming in on it finds that peak.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -52,9 +53,9 @@ def own(law: Outcomes) -> Cumulants:
     spend = spender(flat)
 
     def psi(tilts: Floats) -> Floats:
-        tilts = tilts.reshape(len(tilts), -1)
+        tilts = tilts.reshape(len(tilts), math.prod(tilts.shape[1:]))
         spent = spend(flat, 1.0 / tilts)
-        return np.reshape(tilts * spent.gain - spent.kl, (-1, *law.top.shape))
+        return np.reshape(tilts * spent.gain - spent.kl, (len(tilts), *law.top.shape))
 
     third = law.total(law.prob * law.centred**3)
     return Cumulants(psi, law.variance(), third, law.width(), law.top, law.saturation_kl())

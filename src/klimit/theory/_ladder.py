@@ -46,7 +46,7 @@ _BUSY = 1 << 15  # outcomes times tilts per block from which they do, once they 
 
 def spender(known: Outcomes) -> Spend:
     """Return the fastest `spend` for many tilts of these prompts."""
-    return Ladder(known) if known.prob.size >= _WIDE * known.top.size else spend
+    return Ladder(known) if known.prob.size >= _WIDE * max(known.top.size, 1) else spend
 
 
 class Ladder:

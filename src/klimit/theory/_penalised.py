@@ -43,7 +43,7 @@ def optimum(f: Generator, prob: Floats, below: Floats, top: Floats, beta: Floats
             whole = index.size == beta.size
             p, log_p, d = every if whole else (part[index] for part in every)
             u = f.log_ratio(anchor[:, None], d)
-            if anchor.max() < LARGE:
+            if anchor.max(initial=0.0) < LARGE:
                 more = np.einsum("ij,ij->i", p, np.expm1(u))
             else:
                 more = change_terms(p, reweighted(p, log_p, u), u).sum(axis=-1)

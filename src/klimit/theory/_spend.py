@@ -5,6 +5,7 @@ one, the power series of the cumulant generating function in the reward's centra
 the textbook sums of ``exp((reward - highest) / beta)``; where those cancel, `measure`.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
@@ -59,7 +60,7 @@ def spend(known: Outcomes, beta: Floats, prompts: NDArray[np.intp] | None = None
         return Spent(*found)
     count = known.top.size
     shape = np.broadcast_shapes(beta.shape, (count,))
-    table = np.broadcast_to(beta, shape).reshape(-1, count)
+    table = np.broadcast_to(beta, shape).reshape(math.prod(shape[:-1]), count)
     found = np.empty((3, *table.shape))
     longest = int(known.lengths.max(initial=1))
     step = max(1, _BLOCK // longest)  # coefficients at once

@@ -61,8 +61,8 @@ def optimal_member_weights(
     covariance = _covariance(error_covariance)
     size = covariance.shape[-1]
     flat = covariance.reshape(-1, size, size)
-    weights = np.stack([_least_variance(matrix, nonnegative) for matrix in flat])
-    weights = weights.reshape(covariance.shape[:-1])
+    each = [_least_variance(matrix, nonnegative) for matrix in flat]
+    weights = np.reshape(each, covariance.shape[:-1])
     left = np.einsum("...i,...ij,...j->...", weights, covariance, weights)
     return MemberWeights(weights, np.maximum(left, 0.0))
 
