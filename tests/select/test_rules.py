@@ -151,7 +151,9 @@ def test_draw_keeps_candidates_as_often_as_their_probability_says():
         (lambda: select.pessimism([1.0], beta="x"), "beta must be a positive number"),
         (lambda: select.soft_best_of_n([1.0], beta=np.nan), "beta must be a positive number"),
         (lambda: select.rejection([1.0], beta=1.0, bound=0.5), "a finite bound"),
+        (lambda: select.rejection([1.0], beta=1.0, bound=None), "a finite bound"),
         (lambda: select.draw([0.2, 0.2]), "sum to one"),
+        (lambda: select.draw([[0.5, 0.5], [1.0]]), "sum to one"),
         (lambda: select.draw([1.5, -0.5]), "sum to one"),
     ],
 )
@@ -159,6 +161,12 @@ def test_a_wrong_argument_is_said_on_one_line(call, words):
     with pytest.raises(ArgumentError, match=words) as raised:
         call()
     assert "\n" not in str(raised.value)
+
+
+def test_no_prompts_keep_nothing():
+    none = np.empty((0, 4))
+    assert select.best_of_n(none).shape == none.shape
+    assert select.rejection(none, beta=1.0, bound=1.0).shape == none.shape
 
 
 def test_infinite_rewards_and_prompts_without_any_are_refused():

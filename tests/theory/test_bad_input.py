@@ -254,3 +254,15 @@ def test_budgets_that_no_policy_meets_are_named_and_gains_out_of_reach_cost_infi
     assert theory.frontier(P, R).kl(3.0) == np.inf
     assert theory.f_frontier(P, R, divergence="chi-square").divergence(3.0) == np.inf
     assert limit.kl(9.0) == np.inf
+
+
+def test_no_budgets_and_no_prompts_are_answered_by_nothing():
+    none, laws = np.empty(0), np.empty((0, 3))
+    assert theory.f_tilt(P, R, divergence="jeffreys", beta=none).gain.shape == (0,)
+    assert theory.f_tilt(laws, laws, divergence="kl", beta=1.0).gain.shape == (0,)
+    assert theory.bernoulli_frontier(none, pass_rate=0.1).gain.shape == (0,)
+    assert theory.variance_proxy(P, R, scale=none).shape == (0,)
+    assert theory.variance_proxy(laws, laws).shape == (0,)
+    assert theory.optimal_member_weights(np.empty((0, 2, 2))).weights.shape == (0, 2)
+    with pytest.raises(_errors.ArgumentError, match="base must hold at least one prompt"):
+        theory.frontier(laws, laws)

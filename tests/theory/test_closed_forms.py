@@ -80,6 +80,12 @@ def test_the_curvature_of_a_closed_form_is_the_slope_of_its_beta(closed, law):
     assert_allclose((ends[1] - ends[0]) / (2e-5 * at), closed(at, **law).curvature, rtol=1e-6)
 
 
+@pytest.mark.parametrize("law", [gaussian_frontier, exponential_frontier, uniform_frontier])
+def test_without_a_budget_the_base_is_infinitely_far_both_ways(law):
+    point = law(np.inf)
+    assert point.jeffreys == point.forward_kl == point.log_partition == np.inf
+
+
 def test_gains_that_no_policy_reaches_cost_infinitely_much_and_no_gain_costs_nothing():
     for closed, law in LAWS:
         nothing = closed(gain=[-1.0, 0.0], **law)

@@ -41,7 +41,12 @@ class Base:
         """
         level = self.limit.settings.level
         found = by_prompt(names, rewards)
-        base = np.array([self._mean(one) for one in found])
+        base = np.array(
+            [
+                next((self.means[one] for one in every if one in self.means), np.nan)
+                for every in found
+            ]
+        )
         mean = np.array([values.mean() for values in found.values()])
         known = ~np.isnan(base)
         if known.sum() >= max(len(base) / 2, 1):
@@ -65,9 +70,6 @@ class Base:
         if kl.low < kl.high:  # a trainer's own number comes without an interval
             found |= {"kl_low": kl.low, "kl_high": kl.high}
         return {name: float(x) for name, x in found.items()}
-
-    def _mean(self, names: tuple[str, ...]) -> float:
-        return next((self.means[name] for name in names if name in self.means), np.nan)
 
 
 def from_rollouts(data: Any, reward: str | None, functions: Sequence[str], how: Any) -> Base:

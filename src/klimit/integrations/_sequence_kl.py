@@ -13,6 +13,7 @@ from klimit.audit.rescore.checkpoints import Pair, load_one
 from klimit.audit.rescore.scoring import score
 from klimit.audit.rescore.tokens import Row
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
+from klimit.integrations._base import by_prompt
 from klimit.integrations._batch import Batch
 
 
@@ -94,8 +95,6 @@ def _undisturbed(model: Any) -> Any:
 
 def mean_kl(found: Sequence[tuple[tuple[str, ...], float]], level: float) -> Estimate:
     """The mean over prompts, with an interval."""
-    grouped: dict[tuple[str, ...], list[float]] = {}
-    for name, nats in found:
-        grouped.setdefault(name, []).append(nats)
-    means = np.array([[np.mean(values) for values in grouped.values()]])
+    grouped = by_prompt([name for name, _ in found], np.array([nats for _, nats in found]))
+    means = np.array([[values.mean() for values in grouped.values()]])
     return mean_of_prompts(means, level, least=0.0)[0]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -91,18 +91,17 @@ def scalars(result: Any) -> list[tuple[int | None, dict[str, float]]]:
     """
     import klimit
 
-    if isinstance(result, klimit.Frontier):
-        return [(None, _finite(_limit(result)))]
-    if isinstance(result, klimit.BestOfN):
-        return [(None, _finite(_best_of_n(result)))]
-    if isinstance(result, klimit.Plan):
-        return [(None, _finite(_plan(result)))]
-    if isinstance(result, klimit.Hacking):
-        return [(None, _finite(_hacking(result)))]
-    if isinstance(result, klimit.Audit):
-        return _placements([result])
-    if isinstance(result, klimit.Audits):
-        return _placements(list(result))
+    readers: dict[type, Callable[[Any], dict[str, float]]] = {
+        klimit.Frontier: _limit,
+        klimit.BestOfN: _best_of_n,
+        klimit.Plan: _plan,
+        klimit.Hacking: _hacking,
+    }
+    for kind, read in readers.items():
+        if isinstance(result, kind):
+            return [(None, _finite(read(result)))]
+    if isinstance(result, klimit.Audit | klimit.Audits):
+        return _placements([result] if isinstance(result, klimit.Audit) else list(result))
     raise ArgumentError(
         f"{type(result).__name__} was given; a Frontier, BestOfN, Plan, Hacking, Audit or Audits was "
         "expected."
@@ -115,9 +114,8 @@ def _limit(limit: Frontier) -> dict[str, float]:
     found = {"limit/trusted_kl": limit.trusted_kl, "limit/base_reward": limit.base_reward}
     for kl in budgets(limit):
         at = f"at_{kl:g}_nats"
-        gain, beta = limit.gain(kl), limit.beta(kl)
-        found |= {f"limit/gain_{at}": gain.value, f"limit/gain_low_{at}": gain.low,
-                  f"limit/gain_high_{at}": gain.high}  # fmt: skip
+        found |= _three("limit/gain", limit.gain(kl), f"_{at}")
+        beta = limit.beta(kl)
         if beta.trusted:
             found[f"limit/beta_{at}"] = beta.value
     return found
@@ -127,10 +125,10 @@ def _best_of_n(best: BestOfN) -> dict[str, float]:
     found: dict[str, float] = {}
     for place, n in enumerate(np.atleast_1d(best.n).tolist()):
         for name in ("gain", "kl", "efficiency", "win_rate"):
-            estimate = getattr(best, name)
-            value = np.atleast_1d(estimate.value)[place]
-            if np.broadcast_to(estimate.trusted, np.shape(np.atleast_1d(estimate.value)))[place]:
-                found[f"best_of_n/{name}_at_{n}"] = value
+            every = getattr(best, name)
+            estimate = every[place] if np.ndim(best.n) else every
+            if estimate.trusted:
+                found[f"best_of_n/{name}_at_{n}"] = estimate.value
     return found
 
 
@@ -151,8 +149,7 @@ def _hacking(hack: Hacking) -> dict[str, float]:
         for name in ("proxy_gain", "gold_gain"):
             gain = getattr(hack, name)(kl)
             if gain.trusted:
-                found |= {f"hacking/{name}_{at}": gain.value, f"hacking/{name}_low_{at}": gain.low,
-                          f"hacking/{name}_high_{at}": gain.high}  # fmt: skip
+                found |= _three(f"hacking/{name}", gain, f"_{at}")
     return found
 
 
@@ -167,12 +164,16 @@ def _placements(audits: list[Audit]) -> list[tuple[int | None, dict[str, float]]
         prefix = f"frontier/{safe(one.name)}/" if several else "frontier/"
         numbers: dict[str, float] = {"trusted": float(bool(one.limit.trusted))}
         for name, called in _PLACED.items():
-            estimate = getattr(one, name)
-            numbers |= {called: estimate.value, f"{called}_low": estimate.low,
-                        f"{called}_high": estimate.high}  # fmt: skip
+            numbers |= _three(called, getattr(one, name))
         row = rows.setdefault(_whole(one.step), {})
         row |= {f"{prefix}{name}": value for name, value in _finite(numbers).items()}
     return sorted(rows.items(), key=lambda row: -1 if row[0] is None else row[0])
+
+
+def _three(name: str, estimate: Any, at: str = "") -> dict[str, Any]:
+    """The value of an estimate, and its limits."""
+    ends = {"": estimate.value, "_low": estimate.low, "_high": estimate.high}
+    return {f"{name}{end}{at}": found for end, found in ends.items()}
 
 
 def _whole(step: Any) -> int | None:

@@ -195,9 +195,8 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
                 f"training goes on at step {state.global_step}, whose rollouts are not the base's; pass "
                 "base= samples of the base model."
             )
-        model = getattr(
-            given.get("model"), "policy", given.get("model")
-        )  # PPO pairs it with values
+        model = given.get("model")
+        model = getattr(model, "policy", model)  # PPO pairs it with values
         self._now = {"args": args, "state": state, **given, "model": model}
         self._against = None if model is None else base_of(model, self._base_model)
         self._clock.start()
@@ -293,7 +292,8 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
             row = self._base.place(self._base.gain(names, rewards), kl)
         if self.gold is not None:
             gold = every[self._recorder.names.index(self.gold)]
-            mean = float(np.mean(gold[~np.isnan(gold)])) if not np.isnan(gold).all() else np.nan
+            gold = gold[~np.isnan(gold)]
+            mean = float(gold.mean()) if gold.size else np.nan
             if np.isnan(self._gold_at_first):
                 self._gold_at_first = mean
             row["gold_gain"] = mean - self._gold_at_first

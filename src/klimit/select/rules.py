@@ -146,14 +146,15 @@ def rejection(rewards: ArrayLike, *, beta: float, bound: float) -> Floats:
     [0.3679, 0.6321, 0.0]
     """
     below, present = _below_the_best(rewards)
-    price = _positive(beta)
+    price, highest = _positive(beta), _number(bound)
     best = np.nanmax(np.asarray(rewards, dtype=float), axis=-1)
-    if not (np.isfinite(price) and np.isfinite(bound) and bound >= best.max()):
+    most = best.max(initial=-np.inf)
+    if not (np.isfinite(price) and np.isfinite(highest) and highest >= most):
         raise ArgumentError(
             "rejection needs a finite beta, and a finite bound that no reward exceeds; got "
-            f"beta={price:g}, bound={bound:g} and a reward of {best.max():g}."
+            f"beta={price:g}, bound={highest:g} and a reward of {most:g}."
         )
-    room = (np.asarray(bound) - best)[..., None]
+    room = (highest - best)[..., None]
     with np.errstate(under="ignore"):
         accepted = np.where(present, np.exp((below - room) / price), 0.0)
     missed = np.cumprod(1.0 - accepted, axis=-1)
@@ -183,7 +184,7 @@ def draw(probabilities: ArrayLike, *, seed: int = 0) -> NDArray[np.int64]:
     >>> draw(best_of_n([[0.0, 2.0, 1.0], [5.0, 1.0, 0.0]])).tolist()
     [1, 0]
     """
-    chance = np.asarray(probabilities, dtype=float)
+    chance = _array(probabilities)
     total = chance.sum(axis=-1) if chance.ndim else np.zeros(1)
     if not (np.all(chance >= 0) and np.all(np.abs(total - 1) < 1e-6)):
         raise ArgumentError(
@@ -226,10 +227,7 @@ def pessimistic_weights(below: Floats, present: Any, beta: float) -> Floats:
 
 def _below_the_best(rewards: ArrayLike) -> tuple[Floats, Any]:
     """Rewards less the prompt's best (0 where missing), and which are there."""
-    try:
-        values = np.asarray(rewards, dtype=float)
-    except (TypeError, ValueError):
-        values = np.empty(())
+    values = _array(rewards)
     if values.ndim == 0 or values.shape[-1] == 0:
         raise ArgumentError(
             "rewards must be numbers in an array of (..., candidates), NaN where one is missing; "
@@ -248,10 +246,23 @@ def _below_the_best(rewards: ArrayLike) -> tuple[Floats, Any]:
 
 
 def _positive(beta: Any) -> float:
-    try:
-        price = float(beta)
-    except (TypeError, ValueError):
-        price = np.nan
+    price = _number(beta)
     if not price > 0:
         raise ArgumentError(f"beta must be a positive number (reward units); got {beta!r}.")
     return price
+
+
+def _number(value: Any) -> float:
+    """The number that is meant, nan if none is."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def _array(values: Any) -> Floats:
+    """The numbers that are meant, an array without axes if none are."""
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        return np.empty(())

@@ -47,7 +47,7 @@ from klimit.theory.ensembles import (
 from klimit.theory.f_divergence import f_divergence
 from klimit.theory.f_frontier import FCeiling, FFrontier, FFrontierPoint, f_frontier
 from klimit.theory.f_tilt import FTilt, f_tilt
-from klimit.theory.frontier import FrontierPoint, KnownFrontier, frontier
+from klimit.theory.frontier import FrontierPoint, KnownFrontier, frontier, win_rate_frontier
 from klimit.theory.gain import covariance_gain, gain, jeffreys_gain
 from klimit.theory.importance import importance_draws, importance_error
 from klimit.theory.member_weights import MemberWeights, optimal_member_weights
@@ -102,7 +102,6 @@ from klimit.theory.tail_bounds import (
 )
 from klimit.theory.tails import bernoulli_variance_proxy, sub_gamma_scale, variance_proxy
 from klimit.theory.tilt import Ceiling, Tilt, ceiling, tilt
-from klimit.theory.win_rate_frontier import win_rate_frontier
 
 __all__ = [
     "BestOfNBounds",

@@ -4,6 +4,8 @@ Each check returns float64 and raises an `ArgumentError` that names the argument
 what is allowed.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,72 +48,36 @@ def require(values: Floats, usable: NDArray[np.bool_], rule: str) -> Floats:
     return values
 
 
-def rewards(values: ArrayLike, name: str = "gain") -> Floats:
-    """Return numbers in reward units, infinite ones included; NaN is an error."""
-    array = numbers(values, name)
-    return require(array, ~np.isnan(array), f"{name} must be a number in reward units")
+@dataclass(frozen=True)
+class Check:
+    """A check of every number by one rule, for an argument that is called `usual` if not said."""
+
+    usable: Callable[[Floats], NDArray[np.bool_]]
+    rule: str
+    usual: str = ""
+
+    def __call__(self, values: ArrayLike, name: str = "") -> Floats:
+        """Return the numbers as float64."""
+        called = name or self.usual
+        array = numbers(values, called)
+        return require(array, self.usable(array), f"{called} must {self.rule}")
 
 
-def finite(values: ArrayLike, name: str) -> Floats:
-    """Return finite numbers of either sign."""
-    array = numbers(values, name)
-    return require(array, np.isfinite(array), f"{name} must be finite")
-
-
-def coefficient(values: ArrayLike, name: str = "beta") -> Floats:
-    """Return KL coefficients: positive, possibly infinite (the base itself)."""
-    beta = numbers(values, name)
-    return require(
-        beta,
-        beta > 0,
-        f"{name} must be positive (reward units per nat); for the limit of no KL cost ask for "
-        "klimit.theory.ceiling(base, reward)",
-    )
-
-
-def budget(values: ArrayLike, name: str = "kl") -> Floats:
-    """Return KL budgets in nats: not negative, possibly infinite."""
-    kl = numbers(values, name)
-    return require(kl, kl >= 0, f"{name} must be a KL budget in nats, at least 0")
-
-
-def count(values: ArrayLike, name: str = "n") -> Floats:
-    """Return numbers of draws: finite, at least one, not necessarily whole."""
-    n = numbers(values, name)
-    usable = (n >= 1) & (n < np.inf)
-    return require(n, usable, f"{name} must be a finite number of draws, at least 1")
-
-
-def positive(values: ArrayLike, name: str) -> Floats:
-    """Return finite positive numbers."""
-    array = numbers(values, name)
-    return require(array, (array > 0) & (array < np.inf), f"{name} must be positive and finite")
-
-
-def not_negative(values: ArrayLike, name: str) -> Floats:
-    """Return numbers of at least 0, possibly infinite."""
-    array = numbers(values, name)
-    return require(array, array >= 0, f"{name} must be at least 0")
-
-
-def size(values: ArrayLike, name: str) -> Floats:
-    """Return finite numbers of at least 0."""
-    array = numbers(values, name)
-    usable = (array >= 0) & (array < np.inf)
-    return require(array, usable, f"{name} must be at least 0 and finite")
-
-
-def fraction(values: ArrayLike, name: str) -> Floats:
-    """Return numbers between 0 and 1."""
-    array = numbers(values, name)
-    return require(array, (array >= 0) & (array <= 1), f"{name} must lie between 0 and 1")
-
-
-def interior(values: ArrayLike, name: str) -> Floats:
-    """Return numbers strictly between 0 and 1."""
-    array = numbers(values, name)
-    usable = (array > 0) & (array < 1)
-    return require(array, usable, f"{name} must lie strictly between 0 and 1")
+rewards = Check(lambda x: ~np.isnan(x), "be a number in reward units", "gain")
+finite = Check(np.isfinite, "be finite")
+coefficient = Check(
+    lambda x: x > 0,
+    "be positive (reward units per nat); for the limit of no KL cost ask for "
+    "klimit.theory.ceiling(base, reward)",
+    "beta",
+)
+budget = Check(lambda x: x >= 0, "be a KL budget in nats, at least 0", "kl")
+count = Check(lambda x: (x >= 1) & (x < np.inf), "be a finite number of draws, at least 1", "n")
+positive = Check(lambda x: (x > 0) & (x < np.inf), "be positive and finite")
+not_negative = Check(lambda x: x >= 0, "be at least 0")
+size = Check(lambda x: (x >= 0) & (x < np.inf), "be at least 0 and finite")
+fraction = Check(lambda x: (x >= 0) & (x <= 1), "lie between 0 and 1")
+interior = Check(lambda x: (x > 0) & (x < 1), "lie strictly between 0 and 1")
 
 
 def scalar(values: Floats, name: str) -> Floats:

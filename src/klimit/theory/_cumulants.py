@@ -7,6 +7,7 @@ log l, however sudden its rise. The highest point of a logarithmic grid is there
 peak, or on one all but as high, and zooming in on it finds that peak.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -45,26 +46,19 @@ class Cumulants:
 
 def own(law: Outcomes) -> Cumulants:
     """Each prompt's own psi; outcomes on the last axis."""
-    flat = Outcomes(
-        prob=law.prob.ravel(),
-        log_prob=law.log_prob.ravel(),
-        below_top=law.below_top.ravel(),
-        centred=law.centred.ravel(),
-        mean=law.mean.ravel(),
-        top=law.top.ravel(),
-        starts=np.arange(0, law.prob.size, law.prob.shape[-1]),
-    )
-
+    parts = (law.prob, law.log_prob, law.below_top, law.centred, law.mean, law.top)
+    starts = np.arange(0, law.prob.size, law.prob.shape[-1])
+    prob, log_prob, below, centred, mean, top = (part.ravel() for part in parts)
+    flat = Outcomes(prob, log_prob, below, centred, mean, top, starts)
     spend = spender(flat)
 
     def psi(tilts: Floats) -> Floats:
-        tilts = tilts.reshape(len(tilts), -1)
+        tilts = tilts.reshape(len(tilts), math.prod(tilts.shape[1:]))
         spent = spend(flat, 1.0 / tilts)
-        return np.reshape(tilts * spent.gain - spent.kl, (-1, *law.top.shape))
+        return np.reshape(tilts * spent.gain - spent.kl, (len(tilts), *law.top.shape))
 
-    second, third = (law.total(law.prob * law.centred**k) for k in (2, 3))
-    width = -law.below_top.min(axis=-1)
-    return Cumulants(psi, second, third, width, law.top, law.saturation_kl())
+    third = law.total(law.prob * law.centred**3)
+    return Cumulants(psi, law.variance(), third, law.width(), law.top, law.saturation_kl())
 
 
 def averaged(law: Outcomes, weights: Floats) -> Cumulants:

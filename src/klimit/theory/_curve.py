@@ -6,7 +6,7 @@ frontier and ``-beta^3 / V`` its curvature, whatever the divergence.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,12 +19,11 @@ from klimit.theory._root import increasing_root
 from klimit.theory._solve import (
     NODES,
     Solved,
+    What,
     between,
     mean,
     own_betas,
     shared_betas,
-    shared_betas_for_gain,
-    variance,
 )
 from klimit.theory._spend import Spend, Spent
 
@@ -65,14 +64,22 @@ class Curve:
             return self.mean(self.known.top), self.mean(self.limit)
         return self.mean(self.known.top), self.limit[self.weights > 0].max()
 
+    def described(self, what: str, unit: str = "") -> str:
+        """Say how far this frontier reaches."""
+        gain, most = self.saturation()
+        prompts = "1 prompt" if self.weights.size == 1 else f"{self.weights.size} prompts"
+        return (
+            f"exact {what} of {prompts}, {self.budget} budget: "
+            f"at most {gain:+.4g}, reached at {most:.4g}{unit}"
+        )
+
     def solved(self, cost: Floats, guess: Floats | None = None) -> Solved:
         """Slopes that spend these costs: (costs, prompts), or (costs, 1) for all prompts.
 
         Zero where saturated, infinite where nothing is to be spent.
         """
         if self.budget == "average":
-            shared = shared_betas(self.known, self.weights, cost, self.spend, self.limit)
-            return Solved(*(part[:, None] for part in shared))
+            return Solved(*(part[:, None] for part in self._shared(cost, "kl")))
         each = np.repeat(cost[:, None], self.weights.size, axis=1)
         return own_betas(self.known, each, self.spend, self.limit, guess)
 
@@ -130,9 +137,7 @@ class Curve:
 
     def dual_bound(self, cost: Floats, beta: Floats) -> Floats:
         """Return the bound on the gain at `cost` that a slope, right or wrong, proves."""
-        spent, gained, _ = Curve(self.known, self.weights, "average", self.spend, self.limit).at(
-            beta
-        )
+        spent, gained, _ = replace(self, budget="average").at(beta)
         with np.errstate(invalid="ignore"):  # an infinite beta proves nothing unless the cost is 0
             return np.where(cost == spent, gained, gained + beta * (cost - spent))
 
@@ -146,11 +151,9 @@ class Curve:
         at_top = np.where(known.below_top == 0, known.prob, 0.0)
         at_top /= known.each(known.total(at_top))
         found = np.empty((len(betas), at_top.size))
-        for row, beta in zip(
-            found, np.broadcast_to(betas, (len(betas), known.top.size)), strict=True
-        ):
-            row[:] = tilted(known, np.where(beta > 0, beta, 1.0))
-            row[:] = np.where(known.each(beta) > 0, row, at_top)
+        for k, beta in enumerate(np.broadcast_to(betas, (len(betas), known.top.size))):
+            row = tilted(known, np.where(beta > 0, beta, 1.0))
+            found[k] = np.where(known.each(beta) > 0, row, at_top)
         return found
 
     def by_row(self, flat: Floats, shape: tuple[int, ...]) -> list[Floats]:
@@ -164,17 +167,19 @@ class Curve:
         least = np.where(gain <= 0, 0.0, np.where(gain > most * (1 + 1e-14), np.inf, limit))
         inside = (gain > 0) & (gain < most * (1 - 1e-14))
         if inside.any():
-            solve = self._least_average if self.budget == "average" else self._least_per_prompt
-            least[inside] = solve(gain[inside])
+            wanted = gain[inside]
+            if self.budget == "average":
+                least[inside] = self._shared(wanted, "gain").cost_at(wanted)
+            else:
+                least[inside] = self._least_per_prompt(wanted)
         return least
 
-    def _least_average(self, gain: Floats) -> Floats:
-        solved = shared_betas_for_gain(self.known, self.weights, gain, self.spend, self.limit)
-        return solved.cost_at(gain)
+    def _shared(self, wanted: Floats, what: What) -> Solved:
+        return shared_betas(self.known, self.weights, wanted, what, self.spend, self.limit)
 
     def _least_per_prompt(self, gain: Floats) -> Floats:
         betas = np.full((gain.size, self.weights.size), np.nan)
-        start = 2 * np.log(gain / self.mean(np.sqrt(variance(self.known)))) - np.log(2)
+        start = 2 * np.log(gain / self.mean(np.sqrt(self.known.variance()))) - np.log(2)
 
         def reached(log_cost: Floats, guess: Floats | None = None) -> tuple[Floats, Floats, Floats]:
             cost = np.exp(log_cost)

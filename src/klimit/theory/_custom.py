@@ -11,7 +11,7 @@ from klimit.theory._check import Floats
 from klimit.theory._generators import Generator
 from klimit.theory._pair import Pair
 from klimit.theory._root import increasing_root
-from klimit.theory.f_divergence import limit_at_zero, values_of
+from klimit.theory.f_divergence import limit, values_of
 
 Function = Callable[[Floats], ArrayLike]
 
@@ -31,19 +31,15 @@ class Custom(Generator):
     scale: float = 1.0
 
     def anchor(self, log_ratio: Floats) -> Floats:
-        """The slope at that ratio."""
         return self._slope(log_ratio)
 
     def slope(self, anchor: Floats) -> Floats:
-        """The anchor itself."""
         return anchor
 
     def rise(self, anchor: Floats) -> Floats:
-        """One."""
         return np.ones_like(anchor)
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
-        """Invert the derivative."""
         wanted = (anchor - drop).ravel()
         low, high = self._slope(np.array([-_END, _END]))
         y = np.where(wanted <= low, -np.inf, _END)
@@ -65,7 +61,6 @@ class Custom(Generator):
         return np.where(held, weight / np.where(held, bend, 1.0), 0.0)
 
     def divergence(self, pair: Pair) -> Floats:
-        """Sum of base f(w), at least 0."""
         reached = (pair.q > 0) & (pair.u > -np.inf)
         w = np.exp(np.clip(np.where(reached, pair.u, 0.0), -_END, _END))
         terms = np.where(
@@ -94,8 +89,9 @@ def custom(f: Function, derivative: Function, at_zero: float | None) -> Custom:
     """
     value, slope = values_of(f, _GRID, "f"), values_of(derivative, _GRID, "derivative")
     one = np.ones(1)
-    if abs(values_of(f, one, "f")[0]) > 1e-12 * np.abs(value).max():
-        raise ArgumentError(f"f must be 0 at 1; got {float(values_of(f, one, 'f')[0])!r}.")
+    at_one = float(values_of(f, one, "f")[0])
+    if abs(at_one) > 1e-12 * np.abs(value).max():
+        raise ArgumentError(f"f must be 0 at 1; got {at_one!r}.")
     chord = np.diff(value) / np.diff(_GRID)
     slack = 1e-9 * np.abs(chord).max() + 1e-9 * np.abs(chord)
     bad = ~((slope[:-1] <= chord + slack) & (chord <= slope[1:] + slack))
@@ -115,17 +111,14 @@ def custom(f: Function, derivative: Function, at_zero: float | None) -> Custom:
             f"f must be smooth; its derivative jumps near a ratio of {kink:.4g}. For the total "
             'variation distance ask for divergence="total-variation".'
         )
-    at_one = float(values_of(derivative, one, "derivative")[0])
-    return Custom(f, derivative, at_one, limit_at_zero(f, at_zero))
+    slope_at_one = float(values_of(derivative, one, "derivative")[0])
+    return Custom(f, derivative, slope_at_one, limit("at_zero", at_zero, f))
 
 
 def _largest_jump(derivative: Function) -> float | None:
     """Halve the grid's intervals towards where the derivative rises most; is all of it left?"""
     low, high = _GRID[:-1], _GRID[1:]
-    at_low, at_high = (
-        values_of(derivative, low, "derivative"),
-        values_of(derivative, high, "derivative"),
-    )
+    at_low, at_high = (values_of(derivative, ends, "derivative") for ends in (low, high))
     rise = at_high - at_low
     for _ in range(24):
         middle = 0.5 * (low + high)

@@ -12,9 +12,8 @@ from typing import Protocol
 import numpy as np
 
 from klimit.theory._check import Floats
+from klimit.theory._outcomes import LARGE
 from klimit.theory._pair import Pair
-
-_LARGE = 700.0  # e^700 is still a float
 
 
 class Generator(Protocol):
@@ -40,11 +39,6 @@ class Generator(Protocol):
     def motion(self, log_ratio: Floats, anchor: Floats, drop: Floats) -> Floats:
         """Return dw / d anchor, that is `rise` over f''(w): never much above w, 0 where clipped."""
 
-    def step(self, anchor: Floats, drop: Floats) -> tuple[Floats, Floats]:
-        """Return w - 1 and `motion`, as quickly as may be: a search asks many times."""
-        u = self.log_ratio(anchor, drop)
-        return np.expm1(u), self.motion(u, anchor, drop)
-
     def divergence(self, pair: Pair) -> Floats:
         """Return the divergence itself, `scale` included."""
 
@@ -61,12 +55,10 @@ class Power(Generator):
     scale: float = 1.0
 
     def slope(self, anchor: Floats) -> Floats:
-        """(w^b - 1) / b."""
         b = self.alpha - 1.0
         return anchor if b == 0 else np.expm1(b * anchor) / b
 
     def rise(self, anchor: Floats) -> Floats:
-        """w^b."""
         return np.exp((self.alpha - 1.0) * anchor)
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
@@ -90,20 +82,7 @@ class Power(Generator):
         log_motion = log_ratio + (self.alpha - 1.0) * (anchor - log_ratio)
         return np.where(log_ratio > -np.inf, np.exp(log_motion), 0.0)
 
-    def step(self, anchor: Floats, drop: Floats) -> tuple[Floats, Floats]:
-        """By y = w^b, without logarithms where b allows."""
-        b = self.alpha - 1.0
-        if b not in {-1.0, -0.5, 1.0}:
-            return Generator.step(self, anchor, drop)
-        best, less = np.exp(b * anchor), b * drop - np.expm1(b * anchor)  # less is 1 - y
-        y = best - b * drop
-        if b == 1.0:
-            return np.maximum(-less, -1.0), np.where(y > 0, best, 0.0)
-        more = less / y if b == -1.0 else less * (1.0 + y) / (y * y)
-        return more, (1.0 + more) * (best / y)
-
     def divergence(self, pair: Pair) -> Floats:
-        """By the pair, which keeps the digits of neighbours."""
         return self.scale * pair.cressie_read(self.alpha)
 
 
@@ -114,17 +93,15 @@ class JensenShannon(Generator):
     scale: float = 0.25
 
     def slope(self, anchor: Floats) -> Floats:
-        """2 log(2 w / (1 + w)), from 1 / w."""
         return -2.0 * np.log1p(0.5 * np.expm1(-anchor))
 
     def rise(self, anchor: Floats) -> Floats:
-        """2 / (1 + w)."""
         return np.asarray(2.0 / (1.0 + np.exp(anchor)))
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
         """The weight W q / (1 + W (1 - q)) with W = e^anchor and q = e^(-drop / 2)."""
         lost = -np.expm1(-0.5 * drop)
-        if (anchor < _LARGE).all():
+        if (anchor < LARGE).all():
             away = np.log1p(np.exp(anchor) * lost)
         else:
             with np.errstate(divide="ignore"):
@@ -137,7 +114,6 @@ class JensenShannon(Generator):
         return w * ((1.0 + w) / (1.0 + np.exp(anchor)))
 
     def divergence(self, pair: Pair) -> Floats:
-        """Nats."""
         return pair.jensen_shannon()
 
 
@@ -148,11 +124,9 @@ class Jeffreys(Generator):
     scale: float = 2.0
 
     def slope(self, anchor: Floats) -> Floats:
-        """(log w + 1 - 1 / w) / 2."""
         return 0.5 * (anchor - np.expm1(-anchor))
 
     def rise(self, anchor: Floats) -> Floats:
-        """(1 + 1 / w) / 2."""
         return np.asarray(0.5 * (1.0 + np.exp(-anchor)))
 
     def log_ratio(self, anchor: Floats, drop: Floats) -> Floats:
@@ -168,7 +142,6 @@ class Jeffreys(Generator):
         return np.exp(log_ratio) * (1.0 + np.exp(-anchor)) / (1.0 + np.exp(-log_ratio))
 
     def divergence(self, pair: Pair) -> Floats:
-        """Nats."""
         return pair.jeffreys()
 
 
@@ -195,5 +168,4 @@ class TotalVariation(Generator):
         return np.where(drop == 0, np.exp(log_ratio), 0.0)
 
     def divergence(self, pair: Pair) -> Floats:
-        """Half the L1 distance."""
         return pair.total_variation()

@@ -46,7 +46,7 @@ _BUSY = 1 << 15  # outcomes times tilts per block from which they do, once they 
 
 def spender(known: Outcomes) -> Spend:
     """Return the fastest `spend` for many tilts of these prompts."""
-    return Ladder(known) if known.prob.size >= _WIDE * known.top.size else spend
+    return Ladder(known) if known.prob.size >= _WIDE * max(known.top.size, 1) else spend
 
 
 class Ladder:
@@ -117,7 +117,7 @@ class Ladder:
 
 def _cut(known: Outcomes) -> list["_Block"]:
     """Prompts in blocks of one rung above their ranges of rewards, and of similar lengths."""
-    span = -np.minimum.reduceat(known.below_top, np.asarray(known.starts))
+    span = known.width()
     rung = np.ceil(_PER_OCTAVE * np.log2(np.where(span > 0, span, 1.0))).astype(np.intp)
     parts = ((r, np.flatnonzero(rung == r)) for r in np.unique(rung))
     return [

@@ -1,11 +1,14 @@
 """Where each outcome's reward stands among the rewards of its prompt, tiny tails included."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from klimit.theory._check import Floats
 from klimit.theory._outcomes import Outcomes
+
+Ties = Literal["uniform", "fixed"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,30 +33,27 @@ class Levels:
     win: Floats
 
 
-def levels(law: Outcomes, *, merged: bool = True) -> Levels:
-    """Rank outcomes by reward; equal rewards form one level, or (not merged) rank by index."""
+def levels(law: Outcomes, ties: Ties = "uniform") -> Levels:
+    """Rank outcomes by reward; equal rewards form one level or, with fixed ties, rank by index."""
     order = np.argsort(law.below_top, axis=-1, kind="stable")
     reward = np.take_along_axis(law.below_top, order, axis=-1)
     prob = np.take_along_axis(law.prob, order, axis=-1)
-    position = np.broadcast_to(np.arange(prob.shape[-1]), prob.shape)
     begins = np.ones(prob.shape, dtype=bool)
-    if merged:
+    if ties == "uniform":
         begins[..., 1:] = reward[..., 1:] != reward[..., :-1]
     starts = np.flatnonzero(begins)
-    sums = np.add.reduceat(prob.ravel(), starts)
-    mass = np.repeat(sums, np.diff(starts, append=prob.size)).reshape(prob.shape)
-    ends = np.ones(prob.shape, dtype=bool)
-    ends[..., :-1] = begins[..., 1:]
-    last = np.where(ends, position, prob.shape[-1])
-    end = np.minimum.accumulate(last[..., ::-1], axis=-1)[..., ::-1]
-    begin = np.maximum.accumulate(np.where(begins, position, 0), axis=-1)
+    sizes, sums = np.diff(starts, append=prob.size), np.add.reduceat(prob.ravel(), starts)
+    begin = starts % prob.shape[-1]
+    mass, begin, end = (
+        np.repeat(part, sizes).reshape(prob.shape) for part in (sums, begin, begin + sizes)
+    )
     # The lower tail is summed from below and the upper tail from above, so that both keep their
     # digits when they are tiny.
     none = np.zeros_like(prob[..., :1])
     from_below = np.concatenate([none, np.cumsum(prob, axis=-1)], axis=-1)
     from_above = np.concatenate([np.cumsum(prob[..., ::-1], axis=-1)[..., ::-1], none], axis=-1)
     lower = np.take_along_axis(from_below, begin, axis=-1)
-    upper = np.take_along_axis(from_above, end + 1, axis=-1)
+    upper = np.take_along_axis(from_above, end, axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         log_cdf = np.where(upper < 0.5, np.log1p(-np.minimum(upper, 0.5)), np.log(lower + mass))
         share = np.minimum(mass / np.exp(log_cdf), 0.5)

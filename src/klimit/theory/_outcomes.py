@@ -5,7 +5,7 @@ coefficient of 1e-12 keep their digits: divergences are sums of ``e^u - 1 - u`` 
 over the log ratios u, and gains are sums of ``(reward - mean) * (policy - base)``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -19,7 +19,7 @@ _SERIES = [1.0 / np.prod(np.arange(1.0, k + 3)) for k in range(12)]
 
 T = TypeVar("T", bound=np.generic)
 
-_LARGE = 700.0  # e^700 is still a float
+LARGE = 700.0  # e^700 is still a float
 
 
 def exp_excess(x: Floats) -> Floats:
@@ -29,6 +29,13 @@ def exp_excess(x: Floats) -> Floats:
     series = np.polynomial.polynomial.polyval(near, _SERIES) * near * near
     with np.errstate(over="ignore", invalid="ignore"):
         return np.where(small, series, np.expm1(x) - x)
+
+
+def log_sum(logs: Floats, axis: int = -1) -> Floats:
+    """Return what `np.logaddexp.reduce` would, in a fraction of its time."""
+    highest = logs.max(axis=axis, keepdims=True, initial=-np.inf)
+    highest = np.where(np.isfinite(highest), highest, 0.0)
+    return np.asarray(np.log(np.exp(logs - highest).sum(axis=axis)) + np.squeeze(highest, axis))
 
 
 def reweighted(base: Floats, log_base: Floats, log_ratio: Floats) -> Floats:
@@ -88,23 +95,40 @@ class Outcomes:
             return values
         if self.starts is None:
             return values[..., None]
-        return np.repeat(values, np.diff(self.starts, append=self.prob.size))
+        return np.repeat(values, self.lengths)
+
+    @property
+    def lengths(self) -> NDArray[np.intp]:
+        """How many outcomes each prompt of a flat layout has."""
+        return np.diff(np.asarray(self.starts), append=self.prob.size)
+
+    def variance(self) -> Floats:
+        """Return the reward's variance per prompt."""
+        return self.total(self.prob * self.centred**2)
+
+    def width(self) -> Floats:
+        """Return the highest minus the lowest possible reward per prompt."""
+        if self.starts is None:
+            return np.asarray(-self.below_top.min(axis=-1))
+        return np.asarray(-np.minimum.reduceat(self.below_top, self.starts))
 
     def take(self, prompts: NDArray[np.intp]) -> "Outcomes":
         """Keep some prompts of a flat layout; one asked for twice is there twice."""
-        starts = np.asarray(self.starts)
-        lengths = np.diff(starts, append=self.prob.size)[prompts]
+        lengths = self.lengths[prompts]
         begins = np.cumsum(lengths) - lengths
-        index = np.arange(lengths.sum()) + np.repeat(starts[prompts] - begins, lengths)
-        return Outcomes(
-            self.prob[index],
-            self.log_prob[index],
-            self.below_top[index],
-            self.centred[index],
-            self.mean[prompts],
-            self.top[prompts],
-            begins,
-        )
+        moved = np.asarray(self.starts)[prompts] - begins
+        index = np.arange(lengths.sum()) + np.repeat(moved, lengths)
+        by_outcome = (self.prob, self.log_prob, self.below_top, self.centred)
+        prob, log_prob, below, centred = (part[index] for part in by_outcome)
+        mean, top = self.mean[prompts], self.top[prompts]
+        return Outcomes(prob, log_prob, below, centred, mean, top, begins)
+
+    def recentred(self) -> "Outcomes":
+        """Take the mean under `prob`, in a second pass to full precision, and centre at it."""
+        top = -self.total(self.prob * self.below_top)
+        top += self.total(self.prob * -(self.below_top + self.each(top)))
+        mean = self.mean + self.top - top
+        return replace(self, centred=self.below_top + self.each(top), mean=mean, top=top + 0.0)
 
     def saturation_kl(self) -> Floats:
         """Return -log P(reward = highest) per prompt, nats: the KL where the frontier flattens."""
@@ -128,20 +152,16 @@ def outcomes(prob: Floats, reward: Floats, starts: NDArray[np.intp] | None = Non
         highest = reward.max(axis=-1)
     else:
         highest = np.maximum.reduceat(reward, starts)
-    blank = np.zeros_like(highest)
+    none = np.zeros_like(highest)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        log_prob = np.log(prob)
-        draft = Outcomes(prob, log_prob, reward, reward, blank, blank, starts)
+        draft = Outcomes(prob, np.log(prob), reward, reward, highest, none, starts)
         below = np.where(possible, reward - draft.each(highest), 0.0)
     if not np.isfinite(below).all():
         raise ArgumentError(
             "rewards of one prompt must lie within 1.8e308 of each other; these do not. "
             "Rescale them (and beta with them)."
         )
-    top = -draft.total(prob * below)
-    top += draft.total(prob * -(below + draft.each(top)))  # second pass: the mean to full precision
-    centred = below + draft.each(top)
-    return Outcomes(prob, log_prob, below, centred, highest - top, top + 0.0, starts)
+    return replace(draft, below_top=below).recentred()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,11 +189,11 @@ def measure(known: Outcomes, beta: Floats) -> Measured:
         scale = known.each(beta)
         from_mean = known.centred / scale
         from_top = known.below_top / scale
-        psi = np.log1p(known.total(known.prob * exp_excess(np.minimum(from_mean, _LARGE))))
+        psi = np.log1p(known.total(known.prob * exp_excess(np.minimum(from_mean, LARGE))))
         z = known.total(np.exp(known.log_prob + from_top))
         log_z = np.where(z > 0.5, np.log1p(known.total(known.prob * np.expm1(from_top))), np.log(z))
         reach = known.top / beta
-        near_top = (-log_z < psi) | (reach > _LARGE)
+        near_top = (-log_z < psi) | (reach > LARGE)
         u = np.where(
             known.each(near_top), from_top - known.each(log_z), from_mean - known.each(psi)
         )

@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from klimit.theory._check import Floats, broadcast, distribution
-from klimit.theory._outcomes import change_terms, exp_excess, kl_terms
+from klimit.theory._outcomes import LARGE, change_terms, exp_excess, kl_terms, log_sum
 from klimit.theory._prompts import filled
-
-_LARGE = 700.0  # e^700 is still a float
 
 
 def log_ratio(p: Floats, q: Floats) -> Floats:
@@ -28,7 +26,7 @@ def _times_expm1(p: Floats, x: Floats) -> Floats:
     """Return p (e^x - 1), also where e^x alone would overflow; 0 where p is."""
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         far = np.exp(np.log(p) + x)
-        return np.where(p == 0, 0.0, np.where(x < _LARGE, p * np.expm1(np.minimum(x, _LARGE)), far))
+        return np.where(p == 0, 0.0, np.where(x < LARGE, p * np.expm1(np.minimum(x, LARGE)), far))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +100,7 @@ class Pair:
         if a == 1.0:
             return self.kl()
         b = a - 1.0
-        u = np.clip(self.u, -_LARGE, 1.0)
+        u = np.clip(self.u, -LARGE, 1.0)
         with np.errstate(over="ignore"):
             near = (
                 kl_terms(self.q, self.p, np.minimum(self.u, 1.0)) + self.p * exp_excess(b * u) / b
@@ -123,10 +121,7 @@ class Pair:
             moved = a * (a - 1.0) * self.cressie_read(a)
             from_p, from_q = np.log(self.p) + (a - 1.0) * self.u, np.log(self.q) + a * self.u
             logs = np.where(apart, np.where(self.u > 0, from_p, from_q), -np.inf)
-            highest = logs.max(axis=-1)
-            anchor = np.where(np.isfinite(highest), highest, 0.0)
-            far = anchor + np.log(np.exp(logs - anchor[..., None]).sum(axis=-1))
-            return np.where(np.abs(moved) < 0.5, np.log1p(moved), far) / (a - 1.0)
+            return np.where(np.abs(moved) < 0.5, np.log1p(moved), log_sum(logs)) / (a - 1.0)
 
 
 def pair(policy: ArrayLike, base: ArrayLike) -> Pair:

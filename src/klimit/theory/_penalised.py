@@ -7,13 +7,12 @@ from numpy.typing import NDArray
 
 from klimit.theory._check import Floats
 from klimit.theory._generators import Generator
-from klimit.theory._outcomes import Outcomes, change_terms, reweighted
+from klimit.theory._outcomes import LARGE, Outcomes, change_terms, reweighted
 from klimit.theory._pair import Pair
 from klimit.theory._root import increasing_root
-from klimit.theory._spend import Spent, rows
+from klimit.theory._spend import Spent, by_rows, rows
 
 _FAR = 1e300  # drops beyond this are as good as infinite
-_STEEP = 700.0  # e^700 is still a float
 _OFF = 1e-9  # a sum that misses one by more has jumped across it
 _SIDE = 4e-15  # how far apart, relative to the anchor, both sides of a jump are looked at
 
@@ -38,17 +37,17 @@ def optimum(f: Generator, prob: Floats, below: Floats, top: Floats, beta: Floats
         log_prob = np.log(prob)
         drop = np.where(below < 0, np.minimum(-below / (beta * f.scale)[:, None], _FAR), 0.0)
 
+        every = (prob, log_prob, drop)
+
         def excess(anchor: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
             whole = index.size == beta.size
-            p, d = (prob, drop) if whole else (prob[index], drop[index])
-            if anchor.max() < _STEEP:
-                rise, moves = f.step(anchor[:, None], d)
-                more = np.einsum("ij,ij->i", p, rise)
+            p, log_p, d = every if whole else (part[index] for part in every)
+            u = f.log_ratio(anchor[:, None], d)
+            if anchor.max(initial=0.0) < LARGE:
+                more = np.einsum("ij,ij->i", p, np.expm1(u))
             else:
-                u, log_p = f.log_ratio(anchor[:, None], d), log_prob if whole else log_prob[index]
                 more = change_terms(p, reweighted(p, log_p, u), u).sum(axis=-1)
-                moves = f.motion(u, anchor[:, None], d)
-            moves = np.einsum("ij,ij->i", p, moves)
+            moves = np.einsum("ij,ij->i", p, f.motion(u, anchor[:, None], d))
             return np.log1p(more), moves / (1.0 + more)
 
         least = -np.log1p((prob * np.expm1(-drop)).sum(axis=-1))  # exact for KL
@@ -104,38 +103,35 @@ class Penalised:
         self, known: Outcomes, beta: Floats, prompts: NDArray[np.intp] | None = None
     ) -> Spent:
         """Say what the optima cost and gain."""
-        count = known.top.size
-        if prompts is None:
-            shape = np.broadcast_shapes(beta.shape, (count,))
-            beta = np.broadcast_to(beta, shape).ravel()
-            prompts = np.tile(np.arange(count), beta.size // count)
-        else:
-            shape = prompts.shape
-        found = np.empty((3, prompts.size))
-        for some, prob, below in rows(known, prompts):
-            best = optimum(self.f, prob, below, known.top[prompts[some]], beta[some])
-            found[:, some] = best.divergence, best.gain, best.variance
-        return Spent(*found.reshape(3, *shape))
+        return Spent(*self._found(known, beta, prompts, "divergence", "gain", "variance"))
 
     def anchors(self, known: Outcomes, beta: Floats) -> Floats:
         """Return the log ratio of the best outcome, (..., prompts) as `beta`."""
-        prompts = np.tile(np.arange(known.top.size), beta.size // known.top.size)
-        flat, found = beta.ravel(), np.empty(beta.size)
+        (found,) = self._found(known, beta, None, "anchor")
+        return np.asarray(found)
+
+    def _found(
+        self, known: Outcomes, beta: Floats, prompts: NDArray[np.intp] | None, *names: str
+    ) -> Floats:
+        """These fields of the optima, (fields, ...)."""
+        count = known.top.size
+        if prompts is None:
+            beta = np.broadcast_to(beta, np.broadcast_shapes(beta.shape, (count,)))
+            prompts = np.tile(np.arange(count), beta.size // count)
+        flat, found = beta.ravel(), np.empty((len(names), beta.size))
         for some, prob, below in rows(known, prompts):
-            top = known.top[prompts[some]]
-            found[some] = optimum(self.f, prob, below, top, flat[some]).anchor
-        return found.reshape(beta.shape)
+            best = optimum(self.f, prob, below, known.top[prompts[some]], flat[some])
+            found[:, some] = [getattr(best, name) for name in names]
+        return found.reshape(len(names), *beta.shape)
 
     def policy(self, known: Outcomes, beta: Floats) -> Floats:
         """Return the optima of all prompts, laid end to end."""
-        policy = np.empty_like(known.prob)
-        lengths = np.diff(np.asarray(known.starts), append=known.prob.size)
-        for some, prob, below in rows(known, np.arange(beta.size)):
-            best = optimum(self.f, prob, below, known.top[some], beta[some]).policy
-            for k, row in zip(some, best, strict=True):
-                start = np.asarray(known.starts)[k]
-                policy[start : start + lengths[k]] = row[: lengths[k]]
-        return policy
+        return by_rows(
+            known,
+            lambda some, prob, below: (
+                optimum(self.f, prob, below, known.top[some], beta[some]).policy
+            ),
+        )
 
     def limit(self, known: Outcomes) -> Floats:
         """Return what a policy on the best outcomes alone costs, per prompt."""

@@ -21,6 +21,8 @@ def read_rows(values: Any, name: str) -> list[Floats]:
     rows = [numbers(row, name) for row in values] if nested else [numbers(values, name)]
     if not nested and rows[0].ndim == 2:
         rows = list(rows[0])
+    if not rows:
+        raise ArgumentError(f"{name} must hold at least one prompt; got none.")
     for k, row in enumerate(rows):
         if row.ndim != 1 or row.size == 0:
             raise ArgumentError(

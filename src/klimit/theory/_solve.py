@@ -23,11 +23,6 @@ _BEYOND = 2.0  # how much further, in log(1 / beta), than small KLs suggest
 What = Literal["kl", "gain"]
 
 
-def variance(known: Outcomes) -> Floats:
-    """Return the reward's variance per prompt under the base."""
-    return known.total(known.prob * known.centred**2)
-
-
 def mean(weights: Floats, by_prompt: Floats) -> Floats:
     """Average over prompts; one of weight 0 counts for nothing, even where it is infinite."""
     with np.errstate(invalid="ignore"):
@@ -99,7 +94,7 @@ def own_betas(
         return np.log(found.kl / wanted[index]), np.exp(2 * log_l) * found.variance / found.kl
 
     with np.errstate(all="ignore"):
-        unit = 0.5 * np.log(variance(known))
+        unit = 0.5 * np.log(known.variance())
         start = 0.5 * np.log(2 * kl) - unit
         if guess is not None:
             start = np.where(np.isfinite(np.log(guess)), -np.log(guess), start)
@@ -114,41 +109,38 @@ def own_betas(
     return solved
 
 
-def _shared(
-    known: Outcomes,
-    weights: Floats,
-    wanted: Floats,
-    solved: Solved,
-    searched: NDArray[np.intp],
-    start: Floats,
-    what: What,
-    spend: Spend,
+def shared_betas(
+    known: Outcomes, weights: Floats, wanted: Floats, what: What, spend: Spend, limit: Floats
 ) -> Solved:
-    """Search for the betas at which the prompts' mean KL or gain is as wanted."""
-    wanted = wanted[searched]
+    """Return the one beta of all prompts at which their mean KL or gain is as wanted, (wanted,)."""
+    most = {"kl": mean(weights, limit), "gain": mean(weights, known.top)}
+    solved, searched = _settled(wanted, most[what], most["kl"], most["gain"])
+    if searched.size == 0:
+        return solved
+    goal = np.log(wanted[searched])
+    power = 2 if what == "kl" else 1  # dKL / dlog l = l^2 Var, dgain / dlog l = l Var
+
+    def at(log_l: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        found = spend(known, np.exp(-log_l[:, None]))
+        cost, gain, bend = (mean(weights, part) for part in found)
+        value = cost if what == "kl" else gain
+        with np.errstate(all="ignore"):  # nothing spent yet, or a tilt beyond all rewards
+            return cost, gain, np.log(value), np.exp(power * log_l) * bend / value
 
     def mismatch(log_l: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
         where = searched[index]
         solved.near[where] = np.exp(-log_l)
-        found = spend(known, solved.near[where, None])
-        solved.cost[where], solved.gain[where] = mean(weights, found.kl), mean(weights, found.gain)
-        value, slope = _log_value(found, weights, log_l, what)
-        return value - np.log(wanted[index]), slope
+        solved.cost[where], solved.gain[where], value, slope = at(log_l)
+        return value - goal[index], slope
 
-    if wanted.size >= NODES:
+    spread = np.log(mean(weights, known.variance()))
+    start = 0.5 * (np.log(2.0) + goal - spread) if what == "kl" else goal - spread
+    if goal.size >= NODES:
         nodes = _spread(start)
-        value, slope = _log_value(spend(known, np.exp(-nodes[:, None])), weights, nodes, what)
-        start = between(np.log(wanted), value, nodes, slope, start)
+        _, _, value, slope = at(nodes)
+        start = between(goal, value, nodes, slope, start)
     solved.beta[searched] = np.exp(-increasing_root(mismatch, start, _RESOLUTION))
     return solved
-
-
-def _log_value(found: Spent, weights: Floats, log_l: Floats, what: What) -> tuple[Floats, Floats]:
-    """Log of the mean KL or gain and its slope: dKL / dlog l = l^2 Var, dgain / dlog l = l Var."""
-    value = mean(weights, found.kl if what == "kl" else found.gain)
-    power = 2 if what == "kl" else 1
-    with np.errstate(all="ignore"):  # nothing spent yet, or a tilt beyond all rewards
-        return np.log(value), np.exp(power * log_l) * mean(weights, found.variance) / value
 
 
 def _spread(start: Floats) -> Floats:
@@ -174,27 +166,3 @@ def between(x: Floats, value: Floats, nodes: Floats, slope: Floats, start: Float
         outside = np.where(t < 0, a + np.maximum(t * da, -1.0), b + np.minimum((t - 1.0) * db, 1.0))
         found = np.where((t < 0) | (t > 1), outside, np.clip(inside, a, b))
         return np.where((high > low) & np.isfinite(found), found, start)
-
-
-def shared_betas(
-    known: Outcomes, weights: Floats, kl: Floats, spend: Spend, limit: Floats
-) -> Solved:
-    """Return the one beta of all prompts at each average KL budget, (budgets,)."""
-    most = mean(weights, limit)
-    solved, searched = _settled(kl, most, most, mean(weights, known.top))
-    if searched.size == 0:
-        return solved
-    start = 0.5 * (np.log(2 * kl[searched]) - np.log(mean(weights, variance(known))))
-    return _shared(known, weights, kl, solved, searched, start, "kl", spend)
-
-
-def shared_betas_for_gain(
-    known: Outcomes, weights: Floats, gain: Floats, spend: Spend, limit: Floats
-) -> Solved:
-    """Return the one beta of all prompts at each average gain, between 0 and the ceiling."""
-    most = mean(weights, known.top)
-    solved, searched = _settled(gain, most, mean(weights, limit), most)
-    if searched.size == 0:
-        return solved
-    start = np.log(gain[searched]) - np.log(mean(weights, variance(known)))
-    return _shared(known, weights, gain, solved, searched, start, "gain", spend)

@@ -5,7 +5,8 @@ one, the power series of the cumulant generating function in the reward's centra
 the textbook sums of ``exp((reward - highest) / beta)``; where those cancel, `measure`.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -47,15 +48,7 @@ class Spend(Protocol):
 
 
 def spend(known: Outcomes, beta: Floats, prompts: NDArray[np.intp] | None = None) -> Spent:
-    """Say what tilts cost and gain, for prompts in a flat layout.
-
-    Parameters
-    ----------
-    known : the prompts
-    beta : positive, possibly infinite; broadcast against (..., prompts), or with `prompts` one for
-        each of these
-    prompts : (pairs,) which prompt each coefficient is for
-    """
+    """Say what tilts cost and gain, for prompts in a flat layout; `beta` may be infinite."""
     if prompts is not None:
         found = np.empty((3, prompts.size))
 
@@ -67,9 +60,9 @@ def spend(known: Outcomes, beta: Floats, prompts: NDArray[np.intp] | None = None
         return Spent(*found)
     count = known.top.size
     shape = np.broadcast_shapes(beta.shape, (count,))
-    table = np.broadcast_to(beta, shape).reshape(-1, count)
+    table = np.broadcast_to(beta, shape).reshape(math.prod(shape[:-1]), count)
     found = np.empty((3, *table.shape))
-    longest = int(_lengths(known).max(initial=1))
+    longest = int(known.lengths.max(initial=1))
     step = max(1, _BLOCK // longest)  # coefficients at once
 
     def whole(part: tuple[int, NDArray[np.intp]]) -> None:
@@ -85,10 +78,6 @@ def spend(known: Outcomes, beta: Floats, prompts: NDArray[np.intp] | None = None
     return Spent(*found.reshape(3, *shape))
 
 
-def _lengths(known: Outcomes) -> NDArray[np.intp]:
-    return np.diff(np.asarray(known.starts), append=known.prob.size)
-
-
 def blocks(
     known: Outcomes, prompts: NDArray[np.intp], copies: int = 1, most: int | None = None
 ) -> Iterator[NDArray[np.intp]]:
@@ -96,7 +85,7 @@ def blocks(
 
     Rows of similar length share a block.
     """
-    lengths = _lengths(known)[prompts]
+    lengths = known.lengths[prompts]
     order = np.argsort(-lengths, kind="stable")
     at = 0
     while at < order.size:
@@ -107,7 +96,7 @@ def blocks(
 
 def padded(known: Outcomes, prompts: NDArray[np.intp]) -> tuple[Floats, Floats]:
     """Return (rows, outcomes) prob and below_top, filled up with outcomes of probability 0."""
-    lengths = _lengths(known)
+    lengths = known.lengths
     width = int(lengths.max(initial=1))
     if known.prob.size == width * known.top.size:  # all of one length
         return known.prob.reshape(-1, width)[prompts], known.below_top.reshape(-1, width)[prompts]
@@ -125,6 +114,16 @@ def rows(
     """Yield blocks of rows: which of `prompts` they are, (rows, outcomes) prob and below_top."""
     for some in blocks(known, prompts):
         yield some, *padded(known, prompts[some])
+
+
+def by_rows(known: Outcomes, work: Callable[[NDArray[np.intp], Floats, Floats], Floats]) -> Floats:
+    """Ask `work` for a number of each outcome, rows at once as from `rows`, and lay them end to end."""
+    flat, starts, lengths = np.empty_like(known.prob), np.asarray(known.starts), known.lengths
+    for some, prob, below in rows(known, np.arange(lengths.size)):
+        column = np.arange(prob.shape[1])
+        inside = column < lengths[some, None]
+        flat[(starts[some, None] + column)[inside]] = work(some, prob, below)[inside]
+    return flat
 
 
 def _measured(known: Outcomes, prompts: NDArray[np.intp], beta: Floats) -> Floats:

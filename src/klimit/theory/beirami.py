@@ -44,7 +44,7 @@ def beirami_estimator(n: ArrayLike, probability: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where `n` is below one, `probability` is none, or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------
@@ -88,7 +88,7 @@ def best_of_n_bounds(n: ArrayLike, top_probability: ArrayLike) -> BestOfNBounds:
     Raises
     ------
     ArgumentError
-        Where `n` is below one, `top_probability` is none, or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------

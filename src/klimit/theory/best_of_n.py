@@ -1,13 +1,12 @@
 """Best-of-N: draw N answers, keep the one of highest reward; exactly, ties included."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from klimit.theory._check import Floats, broadcast, choice, count, fraction, same_leading
-from klimit.theory._levels import levels
+from klimit.theory._levels import Ties, levels
 from klimit.theory._reweighted import Reweighted, measured
 from klimit.theory.tilt import known
 
@@ -16,10 +15,8 @@ from klimit.theory.tilt import known
 class KnownBestOfN(Reweighted):
     """The policy of best-of-N on a known base, and what it costs and gains.
 
-    Also has kl, forward_kl, jeffreys, chi_square, forward_chi_square, total_variation,
-    hellinger_squared, jensen_shannon, renyi(alpha=), forward_renyi(alpha=) and
-    cressie_read(alpha=), exact with ties, and over_prompts(weights=), their averages. Under uniform
-    tie-breaking each divergence is at most that of `continuous_best_of_n`.
+    The divergences from the base are exact with ties, and under uniform tie-breaking each is at
+    most that of `continuous_best_of_n`.
 
     Attributes
     ----------
@@ -37,7 +34,7 @@ def best_of_n(
     reward: ArrayLike,
     n: ArrayLike,
     *,
-    ties: Literal["uniform", "fixed"] = "uniform",
+    ties: Ties = "uniform",
 ) -> KnownBestOfN:
     """What does best-of-N do to a base that is known exactly, ties included?
 
@@ -59,8 +56,7 @@ def best_of_n(
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, a reward is not finite, `n` is below one or not finite, or
-        shapes do not broadcast.
+        Where an argument is not as above.
 
     Notes
     -----
@@ -81,8 +77,8 @@ def best_of_n(
     choice(ties, "ties", ("uniform", "fixed"))
     law, draws = known(base, reward), count(n)
     same_leading(law.prob, draws, "n")
-    merged = levels(law)
-    ranked = merged if ties == "uniform" else levels(law, merged=False)
+    ranked = levels(law, ties)
+    win = ranked.win if ties == "uniform" else levels(law).win
     more = draws[..., None] - 1.0
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         # q / m = F^(n-1) (1 + F- / m (1 - (F- / F)^(n-1))): no power is ever formed, so that n may
@@ -90,7 +86,7 @@ def best_of_n(
         spared = ranked.lower / ranked.mass * -np.expm1(more * ranked.log_below)
         u = more * ranked.log_cdf + np.log1p(spared)
     u = np.where((law.prob > 0) & (more > 0), u, 0.0)
-    return KnownBestOfN(**measured(law, u, merged.win), n=np.broadcast_to(draws, u.shape[:-1]))
+    return KnownBestOfN(**measured(law, u, win), n=np.broadcast_to(draws, u.shape[:-1]))
 
 
 def win_probability(base: ArrayLike, reward: ArrayLike) -> Floats:
@@ -112,7 +108,7 @@ def win_probability(base: ArrayLike, reward: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution or a reward is not finite.
+        Where an argument is not as above.
 
     References
     ----------
@@ -143,7 +139,7 @@ def pass_at_k(pass_rate: ArrayLike, k: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where `pass_rate` is no probability or `k` is below one.
+        Where an argument is not as above.
 
     References
     ----------

@@ -1,13 +1,12 @@
 """Best-of-Poisson: best-of-N with a random N, all but optimal in the rank of the reward."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from klimit.theory._check import Floats, choice, same_leading, size
-from klimit.theory._levels import levels
+from klimit.theory._levels import Ties, levels
 from klimit.theory._outcomes import exp_excess
 from klimit.theory._reweighted import Reweighted, measured
 from klimit.theory.tilt import known
@@ -20,13 +19,10 @@ _FAR = 50.0
 class KnownBestOfPoisson(Reweighted):
     """The policy of best-of-Poisson on a known base, and what it costs and gains.
 
-    Also has the divergences and `over_prompts` of `KnownBestOfN`.
+    Also has all that `KnownBestOfN` has but `n`.
 
     Attributes
     ----------
-    policy : (..., outcomes) probabilities
-    gain : (...) mean reward over the base's, reward units
-    win_rate : (...) chance to beat one draw of the base, ties counting half
     mu : (...) mean number of draws beyond the first
     """
 
@@ -43,7 +39,7 @@ def best_of_poisson(
     reward: ArrayLike,
     mu: ArrayLike,
     *,
-    ties: Literal["uniform", "fixed"] = "uniform",
+    ties: Ties = "uniform",
 ) -> KnownBestOfPoisson:
     """What does best-of-N do to a known base if N is drawn as 1 + Poisson(mu)?
 
@@ -64,8 +60,7 @@ def best_of_poisson(
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, a reward is not finite, `mu` is negative or not finite, or
-        shapes do not broadcast.
+        Where an argument is not as above.
 
     References
     ----------
@@ -80,24 +75,21 @@ def best_of_poisson(
     choice(ties, "ties", ("uniform", "fixed"))
     law, mean = known(base, reward), size(mu, "mu")
     same_leading(law.prob, mean, "mu")
-    merged = levels(law)
-    ranked = merged if ties == "uniform" else levels(law, merged=False)
+    ranked = levels(law, ties)
+    win = ranked.win if ties == "uniform" else levels(law).win
     extra = mean[..., None]
     with np.errstate(divide="ignore", invalid="ignore"):
         spared = ranked.lower / ranked.mass * -np.expm1(-extra * ranked.mass)
         u = np.log1p(spared) - extra * ranked.upper
     u = np.where((law.prob > 0) & (extra > 0), u, 0.0)
-    return KnownBestOfPoisson(
-        **measured(law, u, merged.win), mu=np.broadcast_to(mean, u.shape[:-1])
-    )
+    return KnownBestOfPoisson(**measured(law, u, win), mu=np.broadcast_to(mean, u.shape[:-1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContinuousBestOfPoisson:
     """Divergences of best-of-Poisson from its base for any reward without ties.
 
-    They depend on mu alone: the density against the base is ``(mu u + 1) e^(mu (u - 1))`` in the
-    reward's quantile u. With ties each is an upper bound. Nats where there is a unit.
+    With ties each is an upper bound. Nats where there is a unit.
 
     Attributes
     ----------
@@ -167,12 +159,11 @@ def continuous_best_of_poisson(mu: ArrayLike) -> ContinuousBestOfPoisson:
     Returns
     -------
     ContinuousBestOfPoisson
-        With kl, forward_kl, jeffreys, chi_square, win_rate and draws.
 
     Raises
     ------
     ArgumentError
-        Where `mu` is negative or not finite.
+        Where an argument is not as above.
 
     Notes
     -----

@@ -17,6 +17,7 @@ from klimit.theory._check import Floats
 from klimit.theory._cumulants import Cumulants
 from klimit.theory._outcomes import Outcomes, measure, outcomes
 from klimit.theory._pair import Pair
+from klimit.theory._spend import padded
 from klimit.theory.divergence_bounds import (
     chi_square_bound,
     hellinger_bound,
@@ -150,8 +151,7 @@ def bounds(
     Raises
     ------
     ArgumentError
-        Where a base is no distribution, a reward is not finite, lengths differ, weights are
-        unusable or a budget is negative.
+        Where an argument is not as above.
 
     Notes
     -----
@@ -199,13 +199,8 @@ def bounds(
 
 def _rectangular(limit: KnownFrontier) -> tuple[Outcomes, Floats]:
     """Lay the prompts that count side by side, shorter ones filled up with probability 0."""
-    flat, counted = limit._known, limit.weights > 0
-    starts = np.asarray(flat.starts)
-    lengths = np.diff(starts, append=flat.prob.size)
-    column = np.arange(lengths.max())
-    inside = (column < lengths[:, None])[counted]
-    index = np.where(inside, starts[counted, None] + column, 0)
-    law = outcomes(np.where(inside, flat.prob[index], 0.0), flat.below_top[index])
+    counted = limit.weights > 0
+    law = outcomes(*padded(limit._known, np.flatnonzero(counted)))
     return law, limit.weights[counted]
 
 
@@ -214,11 +209,10 @@ def _from_kl(
 ) -> Floats:
     """Return the bounds that need nothing but the KL, (bounds, ...)."""
     v, above = together.variance, law.top.max()
-    own_widths = _cumulants.own(law).width
     return np.stack(
         [
             sub_gaussian_bound(kl, variance_proxy=proxy),
-            hoeffding_bound(kl, width=np.sqrt(own_widths**2 @ weights)),
+            hoeffding_bound(kl, width=np.sqrt(law.width() ** 2 @ weights)),
             bernstein_bound(kl, variance=v, above=above),
             bennett_bound(kl, variance=v, above=above),
             sub_gamma_bound(kl, variance=v, scale=_cumulants.sub_gamma_scale(together)),
@@ -235,14 +229,12 @@ def _from_divergences(
     """Return the bounds in other divergences of the optimum at this beta, each a scalar."""
     best = measure(law, beta)
     pair = Pair(best.policy, law.prob, best.log_ratio)
-    variance = law.total(law.prob * law.centred**2)
+    variance = law.variance()
     mirrored = outcomes(pair.p, np.where(pair.p > 0, -law.below_top, 0.0))
     lower = _cumulants.averaged(mirrored, weights)
     renyi = np.array([pair.renyi(a) @ weights for a in _ORDERS])
     by_prompt = [
-        total_variation_bound(
-            np.minimum(pair.total_variation(), 1.0), width=_cumulants.own(law).width
-        ),
+        total_variation_bound(np.minimum(pair.total_variation(), 1.0), width=law.width()),
         hellinger_bound(
             np.minimum(pair.hellinger_squared(), 1.0),
             policy_moment=law.total(pair.p * law.centred**2),

@@ -70,7 +70,7 @@ def gaussian_frontier(
     Raises
     ------
     ArgumentError
-        Where not exactly one of kl, gain and beta is given, or one is out of range.
+        Where an argument is not as above.
 
     References
     ----------
@@ -118,7 +118,7 @@ def exponential_frontier(
     Raises
     ------
     ArgumentError
-        Where not exactly one of kl, gain and beta is given, or one is out of range.
+        Where an argument is not as above.
 
     References
     ----------
@@ -183,7 +183,7 @@ def uniform_frontier(
     Raises
     ------
     ArgumentError
-        Where not exactly one of kl, gain and beta is given, or one is out of range.
+        Where an argument is not as above.
 
     Notes
     -----
@@ -288,7 +288,7 @@ def bernoulli_frontier(
     Raises
     ------
     ArgumentError
-        Where not exactly one of kl, gain and beta is given, or one is out of range.
+        Where an argument is not as above.
 
     References
     ----------
@@ -354,7 +354,7 @@ def small_kl_expansion(base: ArrayLike, reward: ArrayLike, kl: ArrayLike) -> Flo
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, a reward is not finite or `kl` is negative.
+        Where an argument is not as above.
 
     References
     ----------
@@ -367,7 +367,7 @@ def small_kl_expansion(base: ArrayLike, reward: ArrayLike, kl: ArrayLike) -> Flo
     """
     law, d = known(base, reward), budget(kl)
     same_leading(law.prob, d, "kl")
-    variance = law.total(law.prob * law.centred**2)
+    variance = law.variance()
     third = law.total(law.prob * law.centred**3)
     with np.errstate(divide="ignore", invalid="ignore"):
         skew = np.where(variance > 0, third / (3.0 * variance), 0.0)

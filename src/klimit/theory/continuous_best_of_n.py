@@ -13,9 +13,8 @@ from klimit.theory._outcomes import exp_excess, kl_terms
 class ContinuousBestOfN:
     """Divergences of best-of-N from its base for any reward without ties.
 
-    They depend on n alone: the density against the base is ``n u^(n-1)`` in the reward's quantile
-    u. With ties each is an upper bound (`renyi` for alpha > 0). Nats where there is a unit. They
-    keep their digits from n = 1 + 1e-12 to n = 1e300.
+    With ties each is an upper bound (`renyi` for alpha > 0). Nats where there is a unit. They keep
+    their digits from n = 1 + 1e-12 to n = 1e300.
 
     Attributes
     ----------
@@ -151,19 +150,16 @@ def continuous_best_of_n(n: ArrayLike) -> ContinuousBestOfN:
 
     Parameters
     ----------
-    n : (...) draws, at least 1, not necessarily whole
+    n : (...) draws, finite, at least 1, not necessarily whole
 
     Returns
     -------
     ContinuousBestOfN
-        With kl, jeffreys, chi_square, total_variation, hellinger_squared, jensen_shannon,
-        win_rate, renyi(alpha=), cressie_read(alpha=), and, base first, forward_kl,
-        forward_chi_square and forward_renyi(alpha=).
 
     Raises
     ------
     ArgumentError
-        Where `n` is below one or not finite.
+        Where an argument is not as above.
 
     References
     ----------

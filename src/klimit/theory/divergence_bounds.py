@@ -35,8 +35,7 @@ def renyi_bound(
     Raises
     ------
     ArgumentError
-        Where `alpha` is outside (0, 1], another argument is negative or NaN, or the shapes do not
-        fit.
+        Where an argument is not as above.
 
     Notes
     -----
@@ -87,7 +86,7 @@ def chi_square_bound(chi_square: ArrayLike, *, sd: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where an argument is negative or NaN, or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------
@@ -125,8 +124,7 @@ def total_variation_bound(total_variation: ArrayLike, *, width: ArrayLike) -> Fl
     Raises
     ------
     ArgumentError
-        Where `total_variation` is not in [0, 1], `width` is negative or NaN, or the shapes do not
-        fit.
+        Where an argument is not as above.
 
     References
     ----------
@@ -164,8 +162,7 @@ def hellinger_bound(
     Raises
     ------
     ArgumentError
-        Where `hellinger_squared` is not in [0, 1], a moment is negative or NaN, or the shapes do
-        not fit.
+        Where an argument is not as above.
 
     References
     ----------

@@ -31,7 +31,7 @@ def kl(policy: ArrayLike, base: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where either is no distribution or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------
@@ -63,7 +63,7 @@ def jeffreys(policy: ArrayLike, base: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where either is no distribution or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------
@@ -94,7 +94,7 @@ def chi_square(policy: ArrayLike, base: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where either is no distribution or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------
@@ -124,7 +124,7 @@ def total_variation(policy: ArrayLike, base: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where either is no distribution or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------
@@ -152,7 +152,7 @@ def hellinger_squared(policy: ArrayLike, base: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where either is no distribution or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------
@@ -182,7 +182,7 @@ def jensen_shannon(policy: ArrayLike, base: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where either is no distribution or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------
@@ -215,7 +215,7 @@ def cressie_read(policy: ArrayLike, base: ArrayLike, *, alpha: float) -> Floats:
     Raises
     ------
     ArgumentError
-        Where either is no distribution, the shapes do not fit or `alpha` is not finite.
+        Where an argument is not as above.
 
     References
     ----------
@@ -249,7 +249,7 @@ def renyi(policy: ArrayLike, base: ArrayLike, *, alpha: float) -> Floats:
     Raises
     ------
     ArgumentError
-        Where either is no distribution, the shapes do not fit or `alpha` is not positive.
+        Where an argument is not as above.
 
     References
     ----------

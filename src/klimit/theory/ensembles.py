@@ -1,8 +1,6 @@
 """Ensembles of reward models: what averaging removes, and what shared error leaves.
 
 Member i reports gold plus an error of its own; errors have variance tau^2 and correlate by rho.
-Averaging k members leaves ``tau^2 (rho + (1 - rho) / k)``: the shared part ``rho tau^2`` stays
-however many members there are, and no comparison between members shows it.
 """
 
 from dataclasses import dataclass
@@ -41,7 +39,7 @@ def ensemble_reward(
 
     Parameters
     ----------
-    members : (members, ..., outcomes) rewards, one reward model per row of the first axis; ragged
+    members : (members, ..., outcomes) finite rewards, one reward model per row of the first axis; ragged
         prompts as for `tilt`
     how : "mean"; "minimum", the worst case over members; "uncertainty", the mean minus `penalty`
         times the variance between members
@@ -61,8 +59,7 @@ def ensemble_reward(
     Raises
     ------
     ArgumentError
-        Where a reward is not finite, `weights` or `penalty` do not fit `how`, or shapes do not
-        broadcast.
+        Where an argument is not as above.
 
     References
     ----------
@@ -103,12 +100,11 @@ def member_disagreement(members: ArrayLike, base: ArrayLike) -> Floats:
 
     The variance between members (dividing by their number less one) of the rewards centred under
     the base, averaged over the base. Where errors have variance tau^2 and correlation rho it is
-    ``tau^2 (1 - rho)`` on average, an upper part of the error variance; it says nothing about
-    ``rho tau^2``. An error that all members share may be as large as it likes and not change it.
+    ``tau^2 (1 - rho)`` on average; it says nothing about the shared error, ``rho tau^2``.
 
     Parameters
     ----------
-    members : (members, ..., outcomes) rewards of at least two members
+    members : (members, ..., outcomes) finite rewards of at least two members
     base : (..., outcomes) as for `tilt`
 
     Returns
@@ -118,8 +114,7 @@ def member_disagreement(members: ArrayLike, base: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where there are fewer than two members, a reward is not finite, `base` is no distribution,
-        or shapes do not broadcast.
+        Where an argument is not as above.
 
     References
     ----------
@@ -151,10 +146,10 @@ class EnsembleError:
     Attributes
     ----------
     members : (...) k
-    variance : (...) ``tau^2 (rho + (1 - rho) / k)``, reward units squared
+    variance : (...) reward units squared
     floor : (...) ``rho tau^2``: the shared error, which any number of members leaves and no
         disagreement shows
-    disagreement : (...) ``tau^2 (1 - rho)``: the variance between members, all they can identify
+    disagreement : (...) ``tau^2 (1 - rho)``: the variance between members
     """
 
     members: Floats
@@ -186,8 +181,8 @@ def ensemble_error(
 ) -> EnsembleError:
     """How much error is left after averaging this many reward models?
 
-    ``v_k = tau^2 (rho + (1 - rho) / k)`` falls towards ``rho tau^2``, not to zero: averaging
-    mitigates over-optimisation and does not remove it.
+    ``tau^2 (rho + (1 - rho) / k)`` falls towards ``rho tau^2``, not to zero: averaging mitigates
+    over-optimisation and does not remove it.
 
     Parameters
     ----------
@@ -200,13 +195,11 @@ def ensemble_error(
     Returns
     -------
     EnsembleError
-        With variance, floor, disagreement, regret(beta=) and efficiency(gold_variance=).
 
     Raises
     ------
     ArgumentError
-        Where `members` is below one, `error_variance` is not positive, `correlation` is not between
-        0 and 1, or shapes do not broadcast.
+        Where an argument is not as above.
 
     References
     ----------
@@ -248,7 +241,7 @@ def members_needed(share: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where `share` is not between 0 and 1.
+        Where an argument is not as above.
 
     References
     ----------

@@ -1,6 +1,7 @@
 """Any f-divergence, from the convex function that defines it."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -44,9 +45,8 @@ def f_divergence(
     Raises
     ------
     ArgumentError
-        Where either is no distribution, the shapes do not fit, f is not convex with f(1) = 0,
-        returns something else than numbers of the shape it was given or overflows, or where a limit
-        that is needed cannot be told from f (as with ``t**0.99``, which settles too late).
+        Where an argument is not as above, f overflows, or a limit that is needed cannot be told
+        from f (as with ``t**0.99``, which settles too late).
 
     Notes
     -----
@@ -77,9 +77,9 @@ def f_divergence(
     if shared.any():
         terms[shared] = q[shared] * values_of(f, _ratio(p[shared], q[shared]), overflow=False)
     if missed.any():
-        terms[missed] = q[missed] * _limit("at_zero", at_zero, _at_zero, f)
+        terms[missed] = q[missed] * limit("at_zero", at_zero, f)
     if new.any():
-        terms[new] = p[new] * _limit("slope_at_infinity", slope_at_infinity, _slope, f)
+        terms[new] = p[new] * limit("slope_at_infinity", slope_at_infinity, f)
     return np.asarray(np.maximum(terms.sum(axis=-1), 0.0))
 
 
@@ -130,36 +130,23 @@ def _convex(values: Floats) -> None:
         raise ArgumentError(f"f must be convex; it is not near a ratio of {where:g}.")
 
 
-def _slope(f: Callable[[Floats], ArrayLike]) -> Floats:
-    return np.asarray(values_of(f, _FAR) / _FAR)
-
-
-def _at_zero(f: Callable[[Floats], ArrayLike]) -> Floats:
-    return values_of(f, 1.0 / _FAR)
-
-
-def limit_at_zero(f: Callable[[Floats], ArrayLike], given: float | None) -> float:
-    """Return f(0), as given or as f itself tells."""
-    return _limit("at_zero", given, _at_zero, f)
-
-
-def _limit(
-    name: str,
+def limit(
+    name: Literal["at_zero", "slope_at_infinity"],
     given: float | None,
-    approach: Callable[[Callable[[Floats], ArrayLike]], Floats],
     f: Callable[[Floats], ArrayLike],
 ) -> float:
-    """Return the limit given, or the one that three far values settle on.
+    """Return f at 0 or f(t) / t at infinity: as given, or what three far values settle on.
 
     Both quantities rise with distance, to a constant or without end, since f is convex. Where they
     settle, the distance from the limit is about squared at each step.
     """
     if given is not None:
-        limit = numbers(given, name)
-        if limit.ndim or np.isnan(limit) or limit == -np.inf:
+        found = numbers(given, name)
+        if found.ndim or np.isnan(found) or found == -np.inf:
             raise ArgumentError(f"{name} must be a number or infinity; got {str(given)[:40]!r}.")
-        return float(limit)
-    near, far, farthest = (float(value) for value in approach(f))
+        return float(found)
+    values = values_of(f, 1.0 / _FAR) if name == "at_zero" else values_of(f, _FAR) / _FAR
+    near, far, farthest = (float(value) for value in values)
     if near == np.inf:
         return np.inf
     scale = float(np.abs(values_of(f, np.array([0.5, 2.0]))).max())

@@ -77,12 +77,7 @@ class FFrontier:
     _known: Outcomes = field(repr=False)
 
     def __str__(self) -> str:
-        gain, most = self.saturation
-        prompts = "1 prompt" if self.weights.size == 1 else f"{self.weights.size} prompts"
-        return (
-            f"exact {self.name} frontier of {prompts}, {self.budget} budget: "
-            f"at most {gain:+.4g}, reached at {most:.4g}"
-        )
+        return self._curve.described(f"{self.name} frontier")
 
     @property
     def saturation(self) -> FCeiling:
@@ -96,9 +91,9 @@ class FFrontier:
     def gain(self, divergence: ArrayLike) -> Floats:
         """How much can at most be gained for this much divergence? Flat beyond `saturation`."""
         # Tangents would lose the digits of small gains where the curve consists of straight pieces.
-        straight = isinstance(self._f, TotalVariation)
-        ask = self._mixed_gain if straight else self._curve.gain
-        return self._curve.in_parts(ask, _budget(divergence))
+        if isinstance(self._f, TotalVariation):
+            return self._curve.mean(self.gain_by_prompt(divergence))
+        return self._curve.in_parts(self._curve.gain, _budget(divergence))
 
     def divergence(self, gain: ArrayLike) -> Floats:
         """How much divergence does this gain take at least?
@@ -150,7 +145,7 @@ class FFrontier:
         with_less, with_more = (
             curve.policies(betas, self._penalised.policy) for betas in (near, far)
         )
-        lengths = np.diff(np.asarray(self._known.starts), append=self._known.prob.size)
+        lengths = self._known.lengths
         mix = np.repeat(np.broadcast_to(share, (d.size, lengths.size)), lengths, axis=1)
         return curve.by_row(with_less + mix * (with_more - with_less), d.shape)
 
@@ -174,14 +169,11 @@ class FFrontier:
         less, more = self._curve.spent(near), self._curve.spent(far)
         return Spent(*(a + share * (b - a) for a, b in zip(less, more, strict=True)))
 
-    def _mixed_gain(self, d: Floats) -> Floats:
-        return self._curve.mean(self._mixed(d).gain)
-
     def _sides(self, d: Floats) -> tuple[Floats, Floats, Floats]:
         """Return slopes on both sides of a jump, and how much of the far side fills the budget.
 
-        Where f has straight pieces the cost jumps at single slopes, and mixtures of the policies on
-        both sides are as good as either; elsewhere the two sides agree to rounding.
+        Where f has straight pieces the cost jumps at single slopes, and the policies on both sides
+        are mixed; elsewhere the two sides agree to rounding.
         """
         betas = self._curve.solved(d).beta
         with np.errstate(all="ignore"):
@@ -234,15 +226,11 @@ def f_frontier(
     Returns
     -------
     FFrontier
-        With gain(d), divergence(gain), beta(d), policies(d), normalisers(d), at(beta=),
-        dual_bound(d, beta=), divergence_by_prompt(d), gain_by_prompt(d) and saturation.
 
     Raises
     ------
     ArgumentError
-        Where a base is no distribution, a reward is not finite, lengths differ, weights are
-        unusable, the divergence is not one of these, or f is not smooth and convex with
-        this derivative.
+        Where an argument is not as above.
 
     Notes
     -----

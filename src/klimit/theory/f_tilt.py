@@ -115,9 +115,7 @@ def f_tilt(
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, a reward is not finite, `beta` is not positive, shapes do
-        not broadcast, the divergence is not one of these, or f is not smooth and convex with
-        this derivative.
+        Where an argument is not as above.
 
     References
     ----------

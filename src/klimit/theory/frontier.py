@@ -16,8 +16,10 @@ from klimit.theory import _check
 from klimit.theory._check import Floats, choice, coefficient
 from klimit.theory._curve import Budget, Curve
 from klimit.theory._ladder import spender
-from klimit.theory._outcomes import Outcomes, measure
+from klimit.theory._levels import levels
+from klimit.theory._outcomes import Outcomes, measure, outcomes
 from klimit.theory._prompts import lay_flat, read_rows, read_weights
+from klimit.theory._spend import by_rows
 from klimit.theory.tilt import Ceiling
 
 
@@ -46,8 +48,10 @@ class FrontierPoint:
 
     @property
     def forward_kl(self) -> Floats:
-        """KL(base || policy), nats: jeffreys - kl."""
-        return self.jeffreys - self.kl
+        """KL(base || policy), nats: jeffreys - kl; infinite where jeffreys is."""
+        both = self.jeffreys
+        with np.errstate(invalid="ignore"):  # both may be infinite
+            return np.where(both < np.inf, both - self.kl, np.inf)
 
     @property
     def log_partition(self) -> Floats:
@@ -65,15 +69,14 @@ class FrontierPoint:
 class KnownFrontier:
     """The most reward that any policy can gain for a KL budget, exactly.
 
-    Methods take scalars or arrays of any shape and return arrays of that shape; `kl_by_prompt` and
-    `gain_by_prompt` add an axis of prompts at the end. Gains are in reward units over the base's
-    mean, KL in nats per sequence, averages over prompts use `weights`.
+    Methods take scalars or arrays of any shape and return arrays of that shape; those by prompt add
+    an axis of prompts at the end. Gains are in reward units over the base's mean, KL in nats.
 
     Attributes
     ----------
     weights : (prompts,) what each prompt counts for; sums to one
-    budget : "average" (one shared beta, KL averaged over prompts) or "per-prompt" (each prompt
-        spends the same KL, or less where it saturates)
+    budget : "average" (one shared beta) or "per-prompt" (each prompt spends the same KL, or less
+        where it saturates)
     """
 
     weights: Floats
@@ -81,12 +84,7 @@ class KnownFrontier:
     _known: Outcomes = field(repr=False)
 
     def __str__(self) -> str:
-        gain, kl = self.saturation
-        prompts = "1 prompt" if self.weights.size == 1 else f"{self.weights.size} prompts"
-        return (
-            f"exact frontier of {prompts}, {self.budget} budget: "
-            f"at most {gain:+.4g}, reached at {kl:.4g} nats"
-        )
+        return self._curve.described("frontier", " nats")
 
     @property
     def saturation(self) -> Ceiling:
@@ -132,8 +130,7 @@ class KnownFrontier:
     def at(self, *, beta: ArrayLike) -> FrontierPoint:
         """Where on the frontier does this KL coefficient lead? Average budget only.
 
-        The prompts' optimal tilts at one beta, averaged: kl, gain, variance, and through them
-        jeffreys, forward_kl, log_partition (of the centred reward) and curvature.
+        The prompts' optimal tilts at one beta, averaged.
         """
         b = coefficient(beta)
         spent, gained, variance = self._curve.at(b)
@@ -153,9 +150,8 @@ class KnownFrontier:
 
         The mean over prompts of KL(its policy || optimal tilt), from two numbers and no density of
         the method: ``(dual_bound(kl, beta) - gain) / beta``, with the tilt at `beta` or, by default,
-        at its own KL, where it is the shortfall ``gain(kl) - gain`` in units of the slope. A method
-        within eps of the frontier is therefore within ``eps / beta`` nats of the optimal policy:
-        whatever reaches a comparable trade-off is close to the tilt (arXiv 2404.01730).
+        at its own KL, where it is the shortfall ``gain(kl) - gain`` in units of the slope: whatever
+        reaches a comparable trade-off is close to the tilt (arXiv 2404.01730).
 
         Average budget only; NaN where the slope is 0 (no tilt has this KL) or infinite (kl is 0),
         and negative where no policy has such a kl and gain.
@@ -164,8 +160,7 @@ class KnownFrontier:
             raise ArgumentError("gap_nats needs one beta for all prompts: budget='average'.")
         kl, gain = _check.broadcast(kl=_check.budget(kl), gain=_check.rewards(gain))
         if beta is None:
-            b = self.beta(kl)
-            best = self.gain(kl)
+            b, best = self.beta(kl), self.gain(kl)
         else:
             kl, gain, b = _check.broadcast(kl=kl, gain=gain, beta=coefficient(beta))
             best = self._curve.dual_bound(kl, b)
@@ -216,7 +211,7 @@ def frontier(
     base : (outcomes,) for one prompt, (prompts, outcomes), or a sequence of 1-D arrays of any
         lengths: probabilities that sum to one (within 1e-6); zeros are allowed, and the rewards
         there are never read. One 1-D base serves any number of reward rows of its length.
-    reward : reward units, in the shape of `base`
+    reward : finite numbers, reward units, in the shape of `base`
     weights : (prompts,) what each prompt counts for, not negative, rescaled to sum to one; equal by
         default
     budget : "average" for one shared beta, what a KL penalty trains; "per-prompt" for the same KL
@@ -225,14 +220,11 @@ def frontier(
     Returns
     -------
     KnownFrontier
-        With gain(kl), kl(gain), beta(kl), curvature(kl), at(beta=), dual_bound(kl, beta=),
-        policies(kl), kl_by_prompt(kl), gain_by_prompt(kl), gap_nats(kl, gain=) and saturation.
 
     Raises
     ------
     ArgumentError
-        Where a base is no distribution, a reward is not finite, lengths differ, or weights are
-        unusable.
+        Where an argument is not as above.
 
     References
     ----------
@@ -255,3 +247,51 @@ def frontier(
     choice(budget, "budget", ("average", "per-prompt"))
     known = lay_flat(read_rows(base, "base"), read_rows(reward, "reward"))
     return KnownFrontier(read_weights(weights, known.top.size), budget, known)
+
+
+def win_rate_frontier(
+    base: ArrayLike | Sequence[ArrayLike],
+    reward: ArrayLike | Sequence[ArrayLike],
+    *,
+    weights: ArrayLike | None = None,
+    budget: Budget = "average",
+) -> KnownFrontier:
+    """How often can any policy beat the base for a KL budget, ties counting half?
+
+    The frontier of `win_probability`: gains are win rates over the base's own one half. Without
+    ties it is that of the uniform law, `uniform_frontier`, for every reward; with ties it is lower.
+
+    Parameters
+    ----------
+    base, reward, weights, budget : as for `frontier`; only the order of a prompt's rewards counts
+
+    Returns
+    -------
+    KnownFrontier
+        Gains between 0 and 1/2.
+
+    Raises
+    ------
+    ArgumentError
+        As `frontier`.
+
+    References
+    ----------
+    An objective that arXiv 2605.07105 leaves open.
+
+    Examples
+    --------
+    The best win rate that half a nat buys with three grades, and without ties:
+
+    >>> from klimit.theory import uniform_frontier
+    >>> limit = win_rate_frontier([0.5, 0.3, 0.2], [0, 1, 4])
+    >>> float((0.5 + limit.gain(0.5)).round(4))
+    0.7605
+    >>> float((0.5 + uniform_frontier(0.5).gain).round(4))
+    0.7737
+    """
+    choice(budget, "budget", ("average", "per-prompt"))
+    law = lay_flat(read_rows(base, "base"), read_rows(reward, "reward"))
+    win = by_rows(law, lambda _, prob, below: levels(outcomes(prob, below)).win)
+    won = outcomes(law.prob, win, law.starts)
+    return KnownFrontier(read_weights(weights, law.top.size), budget, won)

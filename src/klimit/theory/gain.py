@@ -22,7 +22,7 @@ def gain(policy: ArrayLike, base: ArrayLike, reward: ArrayLike) -> Floats:
     Parameters
     ----------
     policy, base : (..., outcomes) as for `kl`
-    reward : (..., outcomes) reward units; not read where both have probability 0
+    reward : (..., outcomes) finite, reward units; not read where both have probability 0
 
     Returns
     -------
@@ -31,7 +31,7 @@ def gain(policy: ArrayLike, base: ArrayLike, reward: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where either is no distribution, a reward is not finite or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------
@@ -76,8 +76,7 @@ def covariance_gain(base: ArrayLike, reward: ArrayLike, *, log_weight: ArrayLike
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, a reward is not finite, a weight is NaN or infinite, all
-        weights of a prompt are 0, or the shapes do not fit.
+        Where an argument is not as above, or all weights of a prompt are 0.
 
     References
     ----------
@@ -128,7 +127,7 @@ def jeffreys_gain(policy: ArrayLike, base: ArrayLike, *, beta: ArrayLike) -> Flo
     Raises
     ------
     ArgumentError
-        Where either is no distribution, `beta` is not positive or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------

@@ -30,7 +30,7 @@ def importance_draws(
     Raises
     ------
     ArgumentError
-        Where either is no distribution, `sds` is negative or the shapes do not fit.
+        Where an argument is not as above.
 
     Notes
     -----
@@ -76,7 +76,7 @@ def importance_error(policy: ArrayLike, base: ArrayLike, n: ArrayLike) -> Floats
     Raises
     ------
     ArgumentError
-        Where either is no distribution, `n` is below one or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------

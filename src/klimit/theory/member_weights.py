@@ -46,8 +46,7 @@ def optimal_member_weights(
     Raises
     ------
     ArgumentError
-        Where `error_covariance` is not square, not finite, not symmetric or not positive
-        semidefinite.
+        Where an argument is not as above.
 
     References
     ----------
@@ -62,8 +61,8 @@ def optimal_member_weights(
     covariance = _covariance(error_covariance)
     size = covariance.shape[-1]
     flat = covariance.reshape(-1, size, size)
-    weights = np.stack([_least_variance(matrix, nonnegative) for matrix in flat])
-    weights = weights.reshape(covariance.shape[:-1])
+    each = [_least_variance(matrix, nonnegative) for matrix in flat]
+    weights = np.reshape(each, covariance.shape[:-1])
     left = np.einsum("...i,...ij,...j->...", weights, covariance, weights)
     return MemberWeights(weights, np.maximum(left, 0.0))
 
@@ -79,9 +78,8 @@ def _least_variance(covariance: Floats, nonnegative: bool) -> Floats:
     scale = np.abs(covariance).max()
     unit = covariance / scale if scale > 0 else covariance
     values, vectors = np.linalg.eigh(unit)
-    rounding = (
-        8 * len(unit) * np.finfo(float).eps * values[-1]
-    )  # what an eigenvalue of 0 comes out as
+    # what an eigenvalue of 0 comes out as
+    rounding = 8 * len(unit) * np.finfo(float).eps * values[-1]
     root = np.sqrt(np.where(values > rounding, values, 0.0))[:, None] * vectors.T
     stacked = np.vstack([root, np.ones(len(unit))])
     target = np.zeros(len(stacked))

@@ -1,9 +1,7 @@
 """The memoryless model: independent tokens, and a reward that is the sum of the tokens' rewards.
 
-The base draws every token from one law p, and ``R = r(y_1) + ... + r(y_m)``. Then the optimal
-policy is again memoryless: each token tilted by ``exp(r / beta)``, at a KL of m times the token's.
-Everything here is per token. With Lambda(s) = log E_p exp(s r) and l = 1 / beta, the tilted token
-has the mean reward Lambda'(l).
+The base draws every token from one law p, and ``R = r(y_1) + ... + r(y_m)``. Everything here is
+per token, with Lambda(s) = log E_p exp(s r) and l = 1 / beta.
 """
 
 from dataclasses import dataclass, field
@@ -112,18 +110,17 @@ def memoryless(base: ArrayLike, reward: ArrayLike, *, kl: ArrayLike) -> Memoryle
     Parameters
     ----------
     base : (letters,) law of a token, sums to one (within 1e-6)
-    reward : (letters,) a token's reward, reward units
+    reward : (letters,) a token's reward, finite, reward units
     kl : (...) budgets, nats per token, at least 0
 
     Returns
     -------
     Memoryless
-        With rate(average) and scaled_cumulant(s).
 
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, a reward is not finite or `kl` is negative.
+        Where an argument is not as above.
 
     References
     ----------
@@ -164,7 +161,7 @@ def rate_function(base: ArrayLike, reward: ArrayLike, average: ArrayLike) -> Flo
     Parameters
     ----------
     base, reward : (letters,) as for `memoryless`
-    average : (...) t, reward per token
+    average : (...) t, reward per token, finite
 
     Returns
     -------
@@ -173,7 +170,7 @@ def rate_function(base: ArrayLike, reward: ArrayLike, average: ArrayLike) -> Flo
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, or a number is not finite.
+        Where an argument is not as above.
 
     References
     ----------
@@ -213,7 +210,7 @@ def renyi_cross_entropy(base: ArrayLike, other: ArrayLike, *, alpha: ArrayLike) 
     Raises
     ------
     ArgumentError
-        Where either is no distribution, `alpha` is not finite, or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------

@@ -69,8 +69,7 @@ def memoryless_best_of_n(
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, a reward is not finite, `length` is no whole number or
-        gives too many types, or `kl` is negative or infinite.
+        Where an argument is not as above.
 
     Notes
     -----

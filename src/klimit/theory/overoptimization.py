@@ -1,9 +1,7 @@
 """Over-optimisation curves: gold reward as a function of the KL that optimising a proxy has spent.
 
-Gao et al. (arXiv 2210.10760) describe the gold gain, with d = sqrt(KL), by ``d (a - b d)`` for
-best-of-N and by ``d (a - b log d)`` for reinforcement learning. Both are linear in a and b, so that
-fits are weighted least squares, their intervals exact under normal errors, and the place of the
-peak, a function of a / b alone, has Fieller's interval, which may be unbounded.
+Both forms are linear in a and b, so that fits are weighted least squares, their intervals exact
+under normal errors, and the place of the peak, a function of a / b alone, has Fieller's interval.
 """
 
 from dataclasses import dataclass, field
@@ -47,7 +45,7 @@ class OveroptimizationCurve:
 
     Attributes
     ----------
-    method : "best-of-n" for ``d (a - b d)``, "rl" for ``d (a - b log d)``, with d = sqrt(KL)
+    method : "best-of-n" or "rl"
     a, b : (...) reward units per root nat (b for best-of-N: per nat); b > 0 is over-optimisation
     """
 
@@ -95,12 +93,11 @@ def overoptimization_curve(method: Method, *, a: ArrayLike, b: ArrayLike) -> Ove
     Returns
     -------
     OveroptimizationCurve
-        With gain(kl) and peak.
 
     Raises
     ------
     ArgumentError
-        Where `method` is another word or a coefficient is not finite.
+        Where an argument is not as above.
 
     References
     ----------
@@ -186,14 +183,12 @@ def fit_overoptimization(
     Raises
     ------
     ArgumentError
-        Where numbers are not finite or negative KL, there are fewer than three points above 0 nats
-        (two with standard errors) or they share one KL.
+        Where an argument is not as above, there are fewer than three points above 0 nats (two with
+        standard errors) or they share one KL.
 
     Notes
     -----
-    The peak of a fitted curve is a ratio; where b is not clearly positive its interval has no upper
-    end, which no symmetric error bar can say. Steps of one training run share their noise: fit runs,
-    or points of different seeds.
+    Steps of one training run share their noise: fit runs, or points of different seeds.
 
     References
     ----------
@@ -215,10 +210,8 @@ def fit_overoptimization(
     scaled = design(method, x) / error[:, None]
     target = y / error
     scale = np.sqrt((scaled**2).sum(axis=0))  # columns of one size, for a safe factorisation
-    q, r = np.linalg.qr(scaled / scale)
-    theta = np.linalg.solve(r, q.T @ target) / scale
-    half = np.linalg.inv(r) / scale[:, None]
-    covariance = half @ half.T
+    half = np.linalg.pinv(scaled / scale) / scale[:, None]
+    theta, covariance = half @ target, half @ half.T
     squares = float(((target - scaled @ theta) ** 2).sum())
     left = x.size - 2
     known = standard_error is not None
@@ -308,6 +301,11 @@ def _peak_interval(
     The slope vanishes where a / b is some rho; ``(a - rho b)^2 <= t^2 Var(a - rho b)`` reads
     ``A rho^2 - 2 B rho + C <= 0``. Where b is not clearly positive (A <= 0) there is no upper end.
     """
+
+    def kl_at(ratio: float) -> float:
+        """The KL of the peak where a / b is this."""
+        return float(OveroptimizationCurve(method, np.asarray(ratio), np.ones(())).peak.kl)
+
     a, b = theta
     v_aa, v_ab, v_bb = covariance[0, 0], covariance[0, 1], covariance[1, 1]
     big_a, big_b, big_c = b * b - t * t * v_bb, a * b - t * t * v_ab, a * a - t * t * v_aa
@@ -317,20 +315,12 @@ def _peak_interval(
             return np.inf, np.inf
         far = big_b + np.copysign(root, big_b)
         ends = sorted([far / big_a, big_c / far]) if far else [0.0, 0.0]
-        return _peak_kl(method, ends[0]), _peak_kl(method, ends[1])
+        return kl_at(ends[0]), kl_at(ends[1])
     if a <= 0 or big_c <= 0:  # not even clearly rising at first
         return 0.0, np.inf
     if big_b > 0:
-        return _peak_kl(method, big_c / (big_b + root)), np.inf
-    return (_peak_kl(method, (root - big_b) / -big_a) if big_a < 0 else np.inf), np.inf
-
-
-def _peak_kl(method: Method, ratio: float) -> float:
-    """The KL of the peak where a / b is this."""
-    with np.errstate(over="ignore"):
-        if method == "best-of-n":
-            return float(np.square(np.maximum(ratio, 0.0) / 2.0))
-        return float(np.exp(2.0 * (np.float64(ratio) - 1.0)))
+        return kl_at(big_c / (big_b + root)), np.inf
+    return (kl_at((root - big_b) / -big_a) if big_a < 0 else np.inf), np.inf
 
 
 def _peak_gain_interval(

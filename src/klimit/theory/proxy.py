@@ -1,8 +1,7 @@
 """A proxy reward in place of the gold one, on known distributions: what is lost, and what is sure.
 
-With gold g, proxy g + e and one beta for all prompts, write pi* for the gold tilt and pi^ for the
-proxy tilt of the base p. Three gaps answer three questions: at the same beta, at the same KL, and
-in the regularised objective E[g] - beta KL. Only the last has an exact form, beta KL(pi^ || pi*).
+Three gaps answer three questions: what is lost at the same beta, at the same KL, and in the
+regularised objective E[gold] - beta KL.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +33,7 @@ class ProxyPoint:
     fixed_beta_gap : (...) gold gain of the gold tilt at the same beta, minus `gold_gain`; it may be
         zero or negative
     fixed_kl_gap : (...) gold gain that the same KL could buy, minus `gold_gain`; at least 0
-    regret : (...) what is lost of E[gold] - beta KL: beta KL(proxy tilt || gold tilt); at least 0
+    regret : (...) what is lost of E[gold] - beta KL; at least 0
     """
 
     beta: Floats
@@ -125,8 +124,8 @@ class ProxyGold:
         """How do error and gold covary on the way from the gold tilt (s = 0) to the proxy's (s = 1)?
 
         The mean over prompts of Cov(gold, error) under the tilt of ``gold + s error``, reward units
-        squared. Its integral over s, times -1 / beta, is the gap at fixed beta exactly: the gap has
-        the sign of this covariance and vanishes for an error independent of gold.
+        squared. Its integral over s, times -1 / beta, is the gap at fixed beta, which vanishes for
+        an error independent of gold.
         """
         b, along = broadcast(beta=coefficient(beta), s=fraction(s, "s"))
         found = np.empty(b.shape)
@@ -184,13 +183,13 @@ class ProxyGold:
 
     def _bound(self, beta: Floats) -> tuple[Floats, ...]:
         error, gold = self.error._known, self.gold._known
-        error_range, gold_range = _ranges(error), _ranges(gold)
+        error_range, gold_range = error.width(), gold.width()
         chosen, best = measure(self.proxy._known, beta), measure(gold, beta)
         proxy_chi2, gold_chi2 = _chi_square(gold, chosen), _chi_square(gold, best)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             regret = np.where(error_range > 0, error_range * (error_range / beta) / 8, 0.0)
             apart = np.where(error_range > 0, np.tanh(error_range / (4 * beta)), 0.0)
-        sd = np.sqrt(self._mean(error.total(error.prob * error.centred**2)))
+        sd = np.sqrt(self._mean(error.variance()))
         proxy_root, gold_root = np.sqrt(self._mean(proxy_chi2)), np.sqrt(self._mean(gold_chi2))
         l2, moment = sd * proxy_root, self.error.gain(self._mean(chosen.kl))
         return (
@@ -221,20 +220,17 @@ def proxy_gold(
     Parameters
     ----------
     base, weights : as for `frontier`: one prompt, an array of prompts, or a sequence of 1-D arrays
-    proxy, gold : reward units, in the shape of `base`; adding a constant on a prompt to either
-        changes nothing
+    proxy, gold : finite, reward units, in the shape of `base`; adding a constant on a prompt to
+        either changes nothing
 
     Returns
     -------
     ProxyGold
-        With at(beta= or kl=), gold_gain(kl), bounds(beta= or kl=), error_covariance(beta=, s=) and
-        the frontiers `proxy`, `gold` and `error`.
 
     Raises
     ------
     ArgumentError
-        Where a base is no distribution, a reward is not finite, lengths differ, or weights are
-        unusable.
+        Where an argument is not as above.
 
     References
     ----------
@@ -285,23 +281,8 @@ def one_of(beta: ArrayLike | None, kl: ArrayLike | None) -> tuple[bool, Floats]:
 
 def _drawn_from(policy: Measured, known: Outcomes) -> Outcomes:
     """The same outcomes and rewards, drawn from a policy instead of the base."""
-    prob = policy.policy
-    top = -known.total(prob * known.below_top)
-    top += known.total(prob * -(known.below_top + known.each(top)))
-    return Outcomes(
-        prob,
-        known.log_prob + policy.log_ratio,
-        known.below_top,
-        known.below_top + known.each(top),
-        known.mean + known.top - top,
-        top + 0.0,
-        known.starts,
-    )
-
-
-def _ranges(known: Outcomes) -> Floats:
-    """Highest minus lowest possible reward of each prompt."""
-    return -np.minimum.reduceat(known.below_top, np.asarray(known.starts))
+    drawn = replace(known, prob=policy.policy, log_prob=known.log_prob + policy.log_ratio)
+    return drawn.recentred()
 
 
 def _chi_square(known: Outcomes, policy: Measured) -> Floats:

@@ -18,7 +18,7 @@ def sup_norm_regret_bound(error_range: ArrayLike, *, beta: ArrayLike) -> Floats:
 
     Parameters
     ----------
-    error_range : (...) largest minus smallest error, reward units, at least 0. For many prompts
+    error_range : (...) largest minus smallest error, reward units, at least 0 and finite. For many prompts
         average the bounds, not the ranges.
     beta : (...) reward units per nat, positive
 
@@ -29,7 +29,7 @@ def sup_norm_regret_bound(error_range: ArrayLike, *, beta: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where `error_range` is negative or not finite, or `beta` is not positive.
+        Where an argument is not as above.
 
     References
     ----------
@@ -52,7 +52,7 @@ def sup_norm_total_variation_bound(error_range: ArrayLike, *, beta: ArrayLike) -
 
     Parameters
     ----------
-    error_range : (...) largest minus smallest error on a prompt, reward units, at least 0
+    error_range : (...) largest minus smallest error on a prompt, reward units, at least 0 and finite
     beta : (...) reward units per nat, positive
 
     Returns
@@ -62,7 +62,7 @@ def sup_norm_total_variation_bound(error_range: ArrayLike, *, beta: ArrayLike) -
     Raises
     ------
     ArgumentError
-        Where `error_range` is negative or not finite, or `beta` is not positive.
+        Where an argument is not as above.
 
     References
     ----------

@@ -41,8 +41,7 @@ def gaussian_proxy(
     Raises
     ------
     ArgumentError
-        Where a standard deviation or `beta` is not positive, `correlation` is none, `kl` is
-        negative, not exactly one of `beta` and `kl` is given, or the proxy is constant.
+        Where an argument is not as above, or the proxy is constant.
 
     References
     ----------
@@ -116,8 +115,7 @@ def exponential_error_proxy(
     Raises
     ------
     ArgumentError
-        Where a scale is not positive, `beta` is not above `error_scale`, `kl` is negative, or not
-        exactly one of `beta` and `kl` is given.
+        Where an argument is not as above.
 
     References
     ----------

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,9 +14,7 @@ from klimit.theory._generators import Power
 from klimit.theory._ladder import spender
 from klimit.theory._penalised import Penalised
 from klimit.theory._prompts import lay_flat, read_rows, read_weights
-from klimit.theory.references import arithmetic, geometric, read_mixture
-
-Direction = Literal["reverse", "forward"]
+from klimit.theory.references import Direction, arithmetic, geometric, read_mixture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,7 +111,7 @@ def reference_frontier(
     Parameters
     ----------
     references : one entry per reference, each as `base` for `frontier`
-    reward : reward units, in the shape of one reference; never read where the mean of the
+    reward : finite, reward units, in the shape of one reference; never read where the mean of the
         references is zero
     direction : "reverse" or "forward"
     mixture : (references,) as for `geometric_mean`
@@ -123,14 +120,12 @@ def reference_frontier(
     Returns
     -------
     ReferenceFrontier
-        With gain(kl), gamma(kl), kl(gain), at(gamma=), unavoidable_kl and mean_reward.
 
     Raises
     ------
     ArgumentError
-        Where a reference is no distribution, references of a prompt share no outcome (reverse), a
-        reward is not finite, or lengths differ; and in `gain` and `gamma` for budgets below
-        `unavoidable_kl`.
+        Where an argument is not as above, or references of a prompt share no outcome (reverse); and
+        in `gain` and `gamma` for budgets below `unavoidable_kl`.
 
     References
     ----------

@@ -1,7 +1,5 @@
 """Learning against several references: how many samples it takes, and the DPO loss."""
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -16,9 +14,7 @@ from klimit.theory._check import (
     positive,
     require,
 )
-from klimit.theory.references import read_mixture
-
-Direction = Literal["reverse", "forward"]
+from klimit.theory.references import Direction, read_mixture
 
 
 def reference_gap_bound(
@@ -54,8 +50,7 @@ def reference_gap_bound(
     Raises
     ------
     ArgumentError
-        Where a number is out of its range, `gamma` does not fit `direction`, or the bound exceeds
-        what a float holds.
+        Where an argument is not as above, or the bound exceeds what a float holds.
 
     References
     ----------
@@ -103,7 +98,7 @@ def reference_samples_needed(
     Raises
     ------
     ArgumentError
-        As `reference_gap_bound`, and where `gap` is not positive.
+        As `reference_gap_bound`.
 
     References
     ----------
@@ -171,7 +166,8 @@ def reference_dpo_margin(
 
     Parameters
     ----------
-    policy : (..., 2) log-probabilities of the chosen and of the rejected answer, nats
+    policy : (..., 2) log-probabilities of the chosen and of the rejected answer, finite and at most
+        0, nats
     references : (references, ..., 2) the same under each reference
     beta : (...) reward units per nat, positive
     mixture : (references,) weights a_i, not negative, sum one; equal by default. A reference of
@@ -184,8 +180,7 @@ def reference_dpo_margin(
     Raises
     ------
     ArgumentError
-        Where a log-probability is above 0 or not finite, `beta` is not positive, or shapes do not
-        fit.
+        Where an argument is not as above.
 
     References
     ----------

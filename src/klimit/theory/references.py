@@ -1,24 +1,25 @@
 """Alignment against several reference models: the optimum under reverse and under forward KL.
 
-Charging ``sum_i a_i KL(policy || p_i)`` is charging the KL to one base, the normalised geometric
-mean of the references, plus a cost that no policy avoids. Charging ``sum_i a_i KL(p_i || policy)``
-is charging the forward KL to their arithmetic mean, plus another such cost. Mixing references token
-by token is neither of the two.
+Under reverse KL the normalised geometric mean of the references is the one base that stands for
+them, under forward KL their arithmetic mean; each leaves a cost that no policy avoids. Mixing
+references token by token is neither of the two.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from klimit._errors import ArgumentError
 from klimit.theory._check import Floats, distribution, numbers, positive, same_leading
-from klimit.theory._outcomes import kl_terms, reweighted
+from klimit.theory._outcomes import kl_terms, log_sum, reweighted
 from klimit.theory._pair import pair
 from klimit.theory._prompts import filled_stack
 from klimit.theory.f_tilt import f_tilt
 from klimit.theory.tilt import known, tilt
+
+Direction = Literal["reverse", "forward"]
 
 
 class GeometricMean(NamedTuple):
@@ -81,8 +82,8 @@ def geometric_mean(references: ArrayLike, *, mixture: ArrayLike | None = None) -
     Raises
     ------
     ArgumentError
-        Where a reference is no distribution, `mixture` does not fit, or the references share no
-        outcome: then every policy is infinitely far from one of them.
+        Where an argument is not as above, or the references share no outcome: then every policy is
+        infinitely far from one of them.
 
     References
     ----------
@@ -113,7 +114,7 @@ def reverse_kl_tilt(
     Parameters
     ----------
     references, mixture : (references, ..., outcomes) and (references,), as for `geometric_mean`
-    reward : (..., outcomes) reward units, broadcast against one reference
+    reward : (..., outcomes) finite, reward units, broadcast against one reference
     gamma : (...) nats per reward unit, positive; broadcast against the axes before the outcomes
 
     Returns
@@ -124,8 +125,7 @@ def reverse_kl_tilt(
     Raises
     ------
     ArgumentError
-        Where a reference is no distribution, the references share no outcome, a reward is not
-        finite, `gamma` is not positive, or shapes do not fit.
+        Where an argument is not as above, or the references share no outcome.
 
     References
     ----------
@@ -140,7 +140,8 @@ def reverse_kl_tilt(
     """
     references, reward = filled_stack(references, "references", reward=reward)
     base, log_overlap = geometric_mean(references, mixture=mixture)
-    scale = _gamma(gamma, base)
+    scale = positive(gamma, "gamma")
+    same_leading(base, scale, "gamma")
     best = tilt(base, reward, beta=1.0 / scale)
     return _against_all(best.policy, best.gain, best.kl, -log_overlap, base, reward, scale)
 
@@ -162,7 +163,7 @@ def forward_kl_tilt(
     Parameters
     ----------
     references, gamma, mixture : as for `reverse_kl_tilt`
-    reward : (..., outcomes) reward units, broadcast against one reference; never read where no
+    reward : (..., outcomes) finite, reward units, broadcast against one reference; never read where no
         reference (of positive weight) goes
 
     Returns
@@ -174,8 +175,7 @@ def forward_kl_tilt(
     Raises
     ------
     ArgumentError
-        Where a reference is no distribution, a reward is not finite, `gamma` is not positive, or
-        shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------
@@ -192,15 +192,10 @@ def forward_kl_tilt(
     """
     references, reward = filled_stack(references, "references", reward=reward)
     base, cost = arithmetic(*_references(references, mixture))
-    scale = _gamma(gamma, base)
-    best = f_tilt(base, reward, divergence="forward-kl", beta=1.0 / scale)
-    return _against_all(best.policy, best.gain, best.divergence, cost, base, reward, scale)
-
-
-def _gamma(gamma: ArrayLike, base: Floats) -> Floats:
     scale = positive(gamma, "gamma")
     same_leading(base, scale, "gamma")
-    return scale
+    best = f_tilt(base, reward, divergence="forward-kl", beta=1.0 / scale)
+    return _against_all(best.policy, best.gain, best.divergence, cost, base, reward, scale)
 
 
 def _against_all(
@@ -266,9 +261,7 @@ def geometric(
     mixed = np.tensordot(share, ratios, axes=1)
     with np.errstate(divide="ignore", over="ignore"):
         log_first = np.log(first)
-        log_terms = np.where(shared, log_first + mixed, -np.inf)
-        top = log_terms.max(axis=-1)
-        far = top + np.log(np.exp(log_terms - top[..., None]).sum(axis=-1))
+        far = log_sum(np.where(shared, log_first + mixed, -np.inf))
         change = np.where(shared, first * np.expm1(mixed), -first).sum(axis=-1)
     near = np.abs(change) < 0.5
     log_total = np.where(near, np.log1p(np.where(near, change, 0.0)), far)[..., None]

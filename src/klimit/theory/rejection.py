@@ -81,13 +81,11 @@ def rejection_sampling(
     Returns
     -------
     RejectionSampling
-        With log_expected_draws, expected_draws, acceptance_rate and draws(failure=).
 
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, a reward is not finite, `beta` is not positive, a possible
-        reward exceeds its bound, or shapes do not broadcast.
+        Where an argument is not as above.
 
     References
     ----------
@@ -140,7 +138,7 @@ def approximate_rejection_draws(kl: ArrayLike, *, error: ArrayLike, log: bool = 
     Raises
     ------
     ArgumentError
-        Where `kl` is negative, `error` is not between 0 and 1, or the shapes do not fit.
+        Where an argument is not as above.
 
     Notes
     -----

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from klimit.theory._check import Floats, coefficient, count, require, same_leading
 from klimit.theory._levels import levels
-from klimit.theory._outcomes import Outcomes, measure
+from klimit.theory._outcomes import Outcomes, log_sum, measure
 from klimit.theory._pair import Pair
 from klimit.theory._reweighted import Reweighted, measured
 from klimit.theory.tilt import known
@@ -33,14 +33,10 @@ _BLOCK = 256  # nodes at once
 class KnownSoftBestOfN(Reweighted):
     """The policy of soft best-of-N on a known base, what it costs and gains, and what it misses.
 
-    Also has the divergences and `over_prompts` of `KnownBestOfN`.
+    Also has all that `KnownBestOfN` has.
 
     Attributes
     ----------
-    policy : (..., outcomes) probabilities
-    gain : (...) mean reward over the base's, reward units; also the mean plug-in gain of the tilt
-        (self-normalised weights at this beta) from n samples of the base
-    win_rate : (...) chance to beat one draw of the base, ties counting half
     n : (...) numbers of draws
     beta : (...) temperature of the choice, reward units per nat
     kl_from_tilt : (...) KL(optimal tilt at beta || policy), nats: what more draws would still bring
@@ -77,14 +73,13 @@ def soft_best_of_n(
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, a reward is not finite, `n` is no whole number of at least
-        one, `beta` is not positive, or shapes do not broadcast.
+        Where an argument is not as above.
 
     Notes
     -----
-    ``gain`` is exactly what the plug-in estimate of the tilt's gain from n samples has as its
-    expectation, so that the plug-in point at fixed beta is, on average, one that can be reached;
-    its expected KL is no less than ``kl``.
+    ``gain`` is exactly the expectation of the plug-in estimate (self-normalised weights) of the
+    tilt's gain from n samples, so that the plug-in point at fixed beta is, on average, one that can
+    be reached; its expected KL is no less than ``kl``.
 
     References
     ----------
@@ -96,7 +91,8 @@ def soft_best_of_n(
     >>> best.gain.round(4).tolist(), best.kl_from_tilt.round(6).tolist()
     ([0.0, 0.6806, 1.0641], [0.915475, 0.177351, 0.0])
     """
-    law, draws, b = known(base, reward), _whole(n), coefficient(beta)
+    law, draws, b = known(base, reward), count(n), coefficient(beta)
+    require(draws, draws == np.floor(draws), "n must be a whole number of draws")
     same_leading(law.prob, draws, "n")
     same_leading(law.prob, b, "beta")
     shape = np.broadcast_shapes(law.mean.shape, draws.shape, b.shape)
@@ -111,11 +107,6 @@ def soft_best_of_n(
     return KnownSoftBestOfN(
         **fields, n=draws, beta=b, kl_from_tilt=missed, kl_from_tilt_bound=bound
     )
-
-
-def _whole(n: ArrayLike) -> Floats:
-    draws = count(n)
-    return require(draws, draws == np.floor(draws), "n must be a whole number of draws")
 
 
 def _from_tilt(law: Outcomes, pair: Pair, n: Floats, beta: Floats) -> tuple[Floats, Floats]:
@@ -192,7 +183,7 @@ def _block(
         exponent = log_t[:, None] + up  # log(t w)
         damped = np.exp(exponent)
         lost = np.expm1(-damped) @ mass - above  # M - 1
-        kept = np.logaddexp(np.log(below), _log_sum(np.log(mass) - damped, axis=1))
+        kept = np.logaddexp(np.log(below), log_sum(np.log(mass) - damped, axis=1))
         log_m = np.where(lost > -0.5, np.log1p(np.maximum(lost, -0.5)), kept)
         spread = (n - 1.0) * log_m + np.log(n * _STEP)
         log_terms = exponent - damped + spread[:, None]
@@ -202,11 +193,4 @@ def _block(
             step = up - up[centre]
             grown = step - damped[:, [centre]] * np.expm1(step)
             change = np.where(np.abs(grown) < 1.0, at_centre * np.expm1(grown), terms - at_centre)
-        return _log_sum(log_terms, axis=0), change.sum(axis=0)
-
-
-def _log_sum(logs: Floats, *, axis: int) -> Floats:
-    """Return what `np.logaddexp.reduce` would, in a fraction of its time."""
-    highest = logs.max(axis=axis, keepdims=True, initial=-np.inf)
-    highest = np.where(highest == -np.inf, 0.0, highest)
-    return np.asarray(np.log(np.exp(logs - highest).sum(axis=axis)) + np.squeeze(highest, axis))
+        return log_sum(log_terms, axis=0), change.sum(axis=0)

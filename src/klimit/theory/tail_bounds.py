@@ -33,7 +33,7 @@ def sub_gaussian_bound(kl: ArrayLike, *, variance_proxy: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where an argument is negative or NaN, or the shapes do not fit.
+        Where an argument is not as above.
 
     Notes
     -----
@@ -71,7 +71,7 @@ def hoeffding_bound(kl: ArrayLike, *, width: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where an argument is negative or NaN, or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------
@@ -104,7 +104,7 @@ def sub_gamma_bound(kl: ArrayLike, *, variance: ArrayLike, scale: ArrayLike) -> 
     Raises
     ------
     ArgumentError
-        Where an argument is negative or NaN, or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------
@@ -146,7 +146,7 @@ def bernstein_bound(kl: ArrayLike, *, variance: ArrayLike, above: ArrayLike) -> 
     Raises
     ------
     ArgumentError
-        Where an argument is negative or NaN, or the shapes do not fit.
+        Where an argument is not as above.
 
     Notes
     -----
@@ -182,7 +182,7 @@ def bennett_bound(kl: ArrayLike, *, variance: ArrayLike, above: ArrayLike) -> Fl
     Raises
     ------
     ArgumentError
-        Where an argument is negative or NaN, or the shapes do not fit.
+        Where an argument is not as above.
 
     Notes
     -----
@@ -234,7 +234,7 @@ def sub_exponential_bound(kl: ArrayLike, *, variance_proxy: ArrayLike, scale: Ar
     Raises
     ------
     ArgumentError
-        Where an argument is negative or NaN, or the shapes do not fit.
+        Where an argument is not as above.
 
     References
     ----------

@@ -36,8 +36,7 @@ def variance_proxy(
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, a reward is not finite, `scale` is negative, or `tail` is
-        none of the three words.
+        Where an argument is not as above.
 
     References
     ----------
@@ -79,7 +78,7 @@ def sub_gamma_scale(base: ArrayLike, reward: ArrayLike) -> Floats:
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution or a reward is not finite.
+        Where an argument is not as above.
 
     References
     ----------
@@ -113,7 +112,7 @@ def bernoulli_variance_proxy(pass_rate: ArrayLike, *, tail: Tail = "upper") -> F
     Raises
     ------
     ArgumentError
-        Where `pass_rate` is no probability or `tail` is none of the three words.
+        Where an argument is not as above.
 
     References
     ----------

@@ -73,7 +73,7 @@ def tilt(base: ArrayLike, reward: ArrayLike, *, beta: ArrayLike) -> Tilt:
     base : (..., outcomes) probabilities that sum to one along the last axis (within 1e-6), or a
         sequence of 1-D arrays of any lengths, one per prompt: results over outcomes are then filled
         up with zeros. Rewards of outcomes of probability 0 are never read
-    reward : (..., outcomes) reward units, broadcast against `base`
+    reward : (..., outcomes) finite numbers, reward units, broadcast against `base`
     beta : (...) reward units per nat, positive; broadcast against the axes before the outcomes, so
         that betas of shape (b, 1) and prompts of shape (k, outcomes) give results of shape (b, k).
         Infinity leaves the base as it is.
@@ -87,8 +87,7 @@ def tilt(base: ArrayLike, reward: ArrayLike, *, beta: ArrayLike) -> Tilt:
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution, a reward is not finite, `beta` is not positive, or shapes
-        do not broadcast.
+        Where an argument is not as above.
 
     References
     ----------
@@ -142,7 +141,7 @@ def ceiling(base: ArrayLike, reward: ArrayLike) -> Ceiling:
     Raises
     ------
     ArgumentError
-        Where `base` is no distribution or a reward is not finite.
+        Where an argument is not as above.
 
     References
     ----------
