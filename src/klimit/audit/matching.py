@@ -41,14 +41,6 @@ def match(base: Side, policy: Side, paired: bool | None) -> Match:
     paired : True: only shared prompts; False: two samples from one population of prompts; None:
         paired where most of the policy's prompts recur, two samples where both come from one run,
         folder or data set
-
-    Raises
-    ------
-    ArgumentError
-        Where arrays differ in their number of prompts.
-    DataError
-        Where they share no prompt and nothing says that they come from one population, or one id
-        stands for two texts.
     """
     whole = Match(np.arange(len(base.ids)), np.arange(len(policy.ids)), paired=False)
     if paired is False:

@@ -59,13 +59,7 @@ def named(policy: Any) -> list[Part]:
 
 
 def one_model(base: Any) -> None:
-    """Refuse a base that holds samples of several policies or steps.
-
-    Raises
-    ------
-    DataError
-        Which says how to choose.
-    """
+    """Refuse a base that holds samples of several policies or steps."""
     if not hasattr(base, "grouped"):
         return
     for column, known in (("policy", base.policies), ("step", base.steps)):
@@ -86,13 +80,7 @@ def is_run(base: Any) -> bool:
 
 
 def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
-    """Base and policies of one dump, and a note on which rows are taken for the base.
-
-    Raises
-    ------
-    DataError
-        Where nothing in the dump is the base.
-    """
+    """Base and policies of one dump, and a note on which rows are taken for the base."""
     known = [str(one) for one in _known(run.policies)]
     bases = [one for one in known if is_base(one)]
     if len(bases) == 1 and len(known) > 1:

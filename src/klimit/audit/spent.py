@@ -47,13 +47,7 @@ class Spent:
 
 
 def stated(kl: Any, found: Sequence[Part]) -> list[Any]:
-    """What the caller said of each policy's KL: one for all is only right for one policy.
-
-    Raises
-    ------
-    ArgumentError
-        Where it cannot be told whose KL is whose.
-    """
+    """What the caller said of each policy's KL: one for all is only right for one policy."""
     if kl is None:
         return [None] * len(found)
     if isinstance(kl, Mapping):

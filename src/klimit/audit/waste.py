@@ -66,13 +66,7 @@ def prompts(audit: Audit) -> pl.DataFrame:
 
 
 def wasteful(audit: Audit) -> pl.DataFrame:
-    """Of these prompts those that are paid too much: more KL than the optimum spends, and a loss by it.
-
-    Raises
-    ------
-    ArgumentError
-        Where the policy's KL is not known by prompt.
-    """
+    """Of these prompts those that are paid too much: more KL than the optimum spends, and a loss by it."""
     import polars as pl
 
     frame = prompts(audit)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import polars as pl
 
 from klimit._errors import DataError
 from klimit._text import safe
@@ -15,31 +17,23 @@ from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.guard import reading
 from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
 from klimit.rollouts.layout import PER_TOKEN, Layout
-from klimit.rollouts.numbered import numbered
 from klimit.rollouts.refusals import check_key, check_rewards
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.sources import run_config
-from klimit.rollouts.sources.shaping import Dump, shaped
+from klimit.rollouts.sources.shaping import Dump, Given, shaped
 from klimit.rollouts.sources.values import summed
 from klimit.rollouts.sources.weights import Total, given
 from klimit.rollouts.steps import in_paths
 from klimit.rollouts.table import Table
 from klimit.rollouts.unify import flatten, one_table
-from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form
+from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form, numbered
 from klimit.rollouts.words import counted, quoted
-
-if TYPE_CHECKING:
-    import polars as pl
-
-Given = tuple[str, ...] | None
 
 
 def rollouts_of(
     scans: Mapping[str, Scan], prompt: Given, reward: Given, weights: Any = None
 ) -> Rollouts:
     """Find the columns, tell the prompts apart, and keep in memory what is small."""
-    import polars as pl
-
     where = _where(list(scans))
     with reading(where):
         dump = shaped(scans, prompt, reward)
@@ -50,10 +44,9 @@ def rollouts_of(
             for name, scan in dump.tables.items()
         }
         if not dump.read_as:
-            tables = _with_steps(tables)
             tables = {
                 name: replace(scan, lazy=numbered(scan.lazy, asked))
-                for name, scan in tables.items()
+                for name, scan in _with_steps(tables).items()
             }
         total = _total(tables, dump, weights, named=reward is not None)
         stated = _common([scan.metadata for scan in tables.values()])
@@ -76,20 +69,12 @@ def rollouts_of(
         if layout.lists and layout.rewards:
             check_per_sample(raw, layout, source=where)
     table, layout = _table(raw, layout, where, total, whole=whole)
-    return Rollouts(
-        table,
-        layout.rewards,
-        layout.prompt_key,
-        stated,
-        read_as=dump.read_as,
-        total=str(total) if total else "",
-    )
+    said = str(total) if total else ""
+    return Rollouts(table, layout.rewards, layout.prompt_key, stated, dump.read_as, said)
 
 
 def _with_steps(tables: dict[str, Scan]) -> dict[str, Scan]:
     """With the steps that the files' names tell, where no column does: steps are never pooled."""
-    import polars as pl
-
     columns = (name for scan in tables.values() for name in scan.lazy.collect_schema())
     steps = in_paths(tables)
     if not steps or names.spelling(columns, names.CANONICAL["step"]):
@@ -116,8 +101,6 @@ def _table(
     raw: pl.LazyFrame, layout: Layout, where: str, total: Total | None, *, whole: bool
 ) -> tuple[Table, Layout]:
     """The rows that have a prompt, with their key in memory."""
-    import polars as pl
-
     given_layout = layout
     with reading(where):
         long = long_form(raw, layout.lists) if layout.lists else raw
@@ -183,8 +166,6 @@ def _one_id_each(
 
 def _canonical(long: pl.LazyFrame, layout: Layout) -> pl.LazyFrame:
     """Every column under its canonical name, rewards as floats; what else there is stays."""
-    import polars as pl
-
     schema = long.collect_schema()
     metadata = _metadata(schema, layout)
     columns = {
@@ -206,8 +187,6 @@ def _canonical(long: pl.LazyFrame, layout: Layout) -> pl.LazyFrame:
 
 def _in_core(long: pl.LazyFrame, layout: Layout, *, whole: bool) -> list[pl.Expr]:
     """What is read at once: keys, and all small columns where the file is parsed anyway."""
-    import polars as pl
-
     schema = dict(long.collect_schema())
     columns = key_columns(layout, schema)
     if not columns:
@@ -230,8 +209,6 @@ def _in_core(long: pl.LazyFrame, layout: Layout, *, whole: bool) -> list[pl.Expr
 
 
 def _typed(canonical: str, name: str, dtype: pl.DataType) -> pl.Expr:
-    import polars as pl
-
     column = pl.col(name)
     if canonical in PER_TOKEN:
         return summed(name) if isinstance(dtype, pl.List) else column.cast(pl.Float64)
@@ -250,8 +227,6 @@ def _metadata(schema: Mapping[str, pl.DataType], layout: Layout) -> dict[str, st
 
 def _policies_meet(policy: pl.Series, found: Groups) -> bool:
     """Whether samples of one prompt carry more than one policy."""
-    import polars as pl
-
     each = pl.DataFrame([policy, pl.Series("__code", found.codes)]).unique()
     return each["__code"].n_unique() < each.height
 

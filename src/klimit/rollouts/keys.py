@@ -113,13 +113,7 @@ def agree(one: Groups, other: Groups) -> bool:
 
 
 def the_key(core: pl.DataFrame, layout: Layout, *, source: str) -> pl.Series:
-    """The one key of all candidates.
-
-    Raises
-    ------
-    DataError
-        Where candidates group the rows differently, or none is filled.
-    """
+    """The one key of all candidates."""
     keys = [core[KEY.format(at)] for at in range(sum(name[:5] == KEY[:5] for name in core.columns))]
     found = [groups(key) for key in keys]
     name = listing(layout.keys)

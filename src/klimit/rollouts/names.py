@@ -56,15 +56,8 @@ CANONICAL = {
     ),
     "step": ("step", "global_step", "training_step", "train_step", "trainer_step", "iteration"),
     "policy": (
-        "policy",
-        "policy_name",
-        "checkpoint",
-        "model",
-        "model_name",
-        "model_id",
-        "model_type",
-        "model_path",
-        "generator",
+        *("policy", "policy_name", "checkpoint", "model", "model_name", "model_id", "model_type"),
+        *("model_path", "generator"),
     ),
 }
 """The canonical names beside the prompt's, and how others spell them, best first.
@@ -105,15 +98,15 @@ _NEVER = _words(
     shard version adversarial
     """
 )
-# ... unless one of these stands beside it ("reward_len" of TRL's own examples is a reward).
-_ALWAYS = frozenset(("reward", "rewards", "score", "scores"))
-_EVEN_SO = frozenset(["id", "ids", "idx", "index", "std", "step", "advantage", "advantages"])
+# ... unless one of REWARDS stands beside it ("reward_len" of TRL's own examples is a reward).
+_EVEN_SO = _words("id ids idx index std step advantage advantages")
 _PAIRS = (
     *("log_prob", "log_probs", "log_likelihood", "top_p", "top_k", "n_samples", "num_samples"),
     *("sample_number", "max_new", "min_p", "created_at", "learning_rate", "grad_norm"),
 )
 _ALONE = _words("n k m sample samples row number run") | {""}
-_NUMBERS = _words("id idx index uid uuid hash")
+NUMBERS = _words("id idx index uid uuid hash")
+"""Words of columns that number something."""
 _SAMPLES = ("sample", "sample_a", "sample_b")  # as tables of labels have them
 DRAWS = _words("sample attempt try trial draw rollout generation completion response answer")
 """What a column per sample is called, a number after it."""
@@ -142,13 +135,11 @@ def never_reward(name: str) -> bool:
     """
     low = plain(name)
     words = set(low.split("_"))
-    if words & _ALWAYS:
+    if words.intersection(REWARDS):
         return bool(words & _EVEN_SO)
-    known = any(low in spellings for spellings in (*CANONICAL.values(), *METADATA.values()))
-    keys = low in PROMPT_IDS or low in PROMPT_TEXTS or low in WEAK_IDS
+    known = (*CANONICAL.values(), *METADATA.values(), PROMPT_IDS, PROMPT_TEXTS, WEAK_IDS)
     return (
-        known
-        or keys
+        any(low in spellings for spellings in known)
         or low in _ALONE | _GROUND_TRUTH
         or bool(words & _NEVER)
         or any(f"_{pair}_" in f"_{low}_" for pair in _PAIRS)
@@ -165,13 +156,15 @@ def is_key(name: str) -> bool:
     """
     low = plain(name)
     known = low in (*PROMPT_IDS, *PROMPT_TEXTS, *WEAK_IDS, *TEMPLATES, *_SAMPLES)
-    return known or bool(_NUMBERS & set(low.split("_")))
+    return known or bool(NUMBERS & set(low.split("_")))
 
 
 def names_reward(name: str) -> bool:
     """Whether the name itself says that this is a reward."""
     low = plain(name)
-    return low in REWARDS or (bool(set(low.split("_")) & _ALWAYS) and not never_reward(name))
+    return low in REWARDS or (
+        not never_reward(name) and not set(REWARDS).isdisjoint(low.split("_"))
+    )
 
 
 def spelling(columns: Iterable[str], spellings: tuple[str, ...]) -> list[str]:

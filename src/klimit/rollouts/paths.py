@@ -21,11 +21,6 @@ def files(source: str | os.PathLike[str]) -> list[Path]:
     A folder stands for the data files in it and below; hidden ones are left out, and `.json` files
     (configurations, mostly) count only where there is nothing else. Of a framework's output folder
     only the rollouts count, where they are known by name.
-
-    Raises
-    ------
-    DataError
-        Where there is nothing to read; near names are suggested.
     """
     text = os.fspath(source)
     if not text:

@@ -160,7 +160,9 @@ class Rollouts:
         if alias:
             return alias
         if name in self.table.names:
-            if self._is_number(name):
+            core = self.table.core
+            there = core.schema if name in core.columns else self.table.lazy.collect_schema()
+            if is_number(there[name]):
                 return name  # asked for by name: a length may be somebody's reward
             raise DataError(
                 f"column {quoted(name)} of {self.source} holds no numbers; "
@@ -198,12 +200,10 @@ class Rollouts:
         """Everything as a polars frame, a row per sample, under the canonical names."""
         import polars as pl
 
-        wanted = ["prompt_id", "prompt", "completion", *self.rewards]
-        wanted += ["logprob", "ref_logprob", "kl_rb", "tokens", "step", "policy"]
+        first = ["prompt_id", "prompt", "completion", *self.rewards, *names.CANONICAL]
         there = self.table.names
-        ordered = [name for name in dict.fromkeys([*wanted, *there]) if name in there]
-        frame = self.table.columns(ordered)
-        return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
+        ordered = [name for name in dict.fromkeys([*first, *there]) if name in there]
+        return self.table.columns(ordered).with_columns(pl.col(pl.Categorical).cast(pl.String))
 
     # ---- other rollouts
 
@@ -218,9 +218,8 @@ class Rollouts:
 
         Parameters
         ----------
-        prompts : one prompt id or several
-        step : one step or several
-        policy : one policy or several
+        prompts : one id or several
+        step, policy : one or several
 
         Raises
         ------
@@ -252,8 +251,7 @@ class Rollouts:
             unknown = [value for value in _several(asked) if value not in known]
             if unknown:
                 raise ArgumentError(
-                    f"no {column} {quoted(unknown[0])} in {self.source}; "
-                    f"there are {listing(known) if known else 'none'}."
+                    f"no {column} {quoted(unknown[0])} in {self.source}; there are {listing(known)}."
                 )
             keep &= self.table.core[column].is_in(_several(asked)).fill_null(value=False).to_numpy()
         if not keep.any():
@@ -293,12 +291,6 @@ class Rollouts:
         values = self.table.core[column]
         known = tuple(in_order(values.drop_nulls().unique().to_list()))
         return (*known, None) if known and values.null_count() else known
-
-    def _is_number(self, name: str) -> bool:
-        core = self.table.core
-        return is_number(
-            core.schema[name] if name in core.columns else self.table.lazy.collect_schema()[name]
-        )
 
     def check_one_policy(self, option: str = "--") -> None:
         """Raise a `DataError` where samples of several policies or steps stand together.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from klimit._errors import DataError
@@ -13,9 +13,6 @@ from klimit._warn import warn
 from klimit.rollouts import names
 from klimit.rollouts.keys import Groups
 from klimit.rollouts.words import counted, quoted
-
-if TYPE_CHECKING:
-    import polars as pl
 
 Integers = NDArray[np.int64]
 
@@ -43,8 +40,6 @@ def other_texts(found: Groups, text: pl.Series) -> Integers:
 
 def recycled(found: Groups, core: pl.DataFrame, text: str) -> bool:
     """Whether ids name one prompt each within a step (or policy), and another in the next."""
-    import polars as pl
-
     within = [name for name in ("policy", "step") if name in core.columns]
     if not within:
         return False
@@ -69,13 +64,7 @@ def check_alike(
     *,
     source: str,
 ) -> None:
-    """Twins may be merged only if what is known of the prompts does not differ.
-
-    Raises
-    ------
-    DataError
-        Naming the column in which two ids of one text differ.
-    """
+    """Twins may be merged only if what is known of the prompts does not differ."""
     together = np.concatenate(twins)
     starts = np.cumsum([0, *(len(several) for several in twins[:-1])])
     involved = np.isin(found.codes, together)

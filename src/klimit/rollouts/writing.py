@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+import polars as pl
+
 from klimit._errors import ArgumentError
 from klimit._files import whole_file
 from klimit._text import safe
@@ -14,8 +16,6 @@ from klimit.rollouts.formats import CSV, JSON, PARQUET, suffix
 from klimit.rollouts.formats.parquet import KEY
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from klimit.rollouts.rollouts import Rollouts
 
 
@@ -49,8 +49,6 @@ def write(rollouts: Rollouts, path: Path) -> Path:
 
 
 def _write_text(frame: pl.DataFrame, file: IO[bytes], kind: str) -> None:
-    import polars as pl
-
     if kind in JSON.suffixes:
         frame.write_ndjson(file)
         return
@@ -61,8 +59,6 @@ def _write_text(frame: pl.DataFrame, file: IO[bytes], kind: str) -> None:
 
 def _with_metadata(frame: pl.DataFrame, metadata: dict[str, Any]) -> pl.DataFrame:
     """Text files have no place for metadata but columns."""
-    import polars as pl
-
     return frame.with_columns(
         pl.lit(value).alias(name) for name, value in metadata.items() if name not in frame.columns
     )

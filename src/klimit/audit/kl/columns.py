@@ -49,14 +49,7 @@ class Scores:
 
 
 def scores(policy: Rollouts) -> Scores:
-    """Read and check the columns.
-
-    Raises
-    ------
-    DataError
-        Where samples of several steps or policies stand together; where neither both
-        log-probabilities nor `kl_rb` are there; where a value is infinite or on the wrong side of 0.
-    """
+    """Read and check the columns."""
     policy.check_one_policy()
     table, there = policy.table, policy.table.names
     logprob, ref = (_column(policy, name) for name in (LOGPROB, REF_LOGPROB))

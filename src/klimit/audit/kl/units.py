@@ -29,13 +29,6 @@ def in_nats(scores: Scores, units: str | None) -> tuple[Scores, list[str]]:
     ----------
     units : "nats", "bits", "log10" or "nats per token", believed; None looks for what cannot be
         nats per sequence
-
-    Raises
-    ------
-    ArgumentError
-        Where `units` is none of these, or per token without lengths.
-    DataError
-        Where the numbers are, beyond doubt, in other units.
     """
     if units is None:
         odd = [*_per_token(scores), *_against_exact(scores)]

@@ -42,13 +42,7 @@ class Parts:
 
     @classmethod
     def of(cls, output: Path, job: str) -> Parts:
-        """Those of this job; made if new.
-
-        Raises
-        ------
-        ArgumentError
-            Where the folder belongs to another job.
-        """
+        """Those of this job; made if new."""
         folder = output.with_name(f"{output.name}.parts")
         folder.mkdir(exist_ok=True)
         note = folder / _JOB

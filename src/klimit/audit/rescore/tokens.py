@@ -41,11 +41,6 @@ def token_rows(samples: Rollouts, tokenizer: Any, *, chat: bool | None) -> list[
     tokenizer : of transformers
     chat : None renders messages with the tokenizer's chat template and takes texts as they stand;
         True renders texts as one user message; False takes none
-
-    Raises
-    ------
-    DataError
-        Where prompts or completions are not stored.
     """
     prompts = _stored(samples, PROMPT_IDS) or _prompts(samples, tokenizer, chat=chat)
     completions = _stored(samples, COMPLETION_IDS) or _completions(samples, tokenizer)

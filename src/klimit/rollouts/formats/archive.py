@@ -26,13 +26,7 @@ _ENCRYPTED = 1
 
 
 class Archive:
-    """A zip file's members by name.
-
-    Raises
-    ------
-    DataError
-        Where the archive is cut short, holds a name twice or one that leaves it, or too many.
-    """
+    """A zip file's members by name."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, safe(path, longest=200)

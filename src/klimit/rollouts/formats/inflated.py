@@ -27,11 +27,6 @@ def check(path: Path) -> None:
     Blocks of zstd say how large they get. A gzip stream has to be unpacked to know, which is done
     only where it could be too large, piece by piece. What unpacks to hundreds of times its size holds
     no samples, and is refused before it takes minutes.
-
-    Raises
-    ------
-    DataError
-        Where the unpacked file is larger than this machine's memory, or far larger than the file.
     """
     packed, room = path.stat().st_size, memory()
     dense = max(_DENSEST * packed, _SMALL)

@@ -8,7 +8,9 @@ from functools import partial
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import polars as pl
 
 from klimit._errors import DataError
 from klimit._text import safe
@@ -19,9 +21,6 @@ from klimit.rollouts.sources import inspect_log, recognise
 from klimit.rollouts.sources.source import Source
 from klimit.rollouts.words import quoted
 
-if TYPE_CHECKING:
-    import polars as pl
-
 _SMALL = 64 << 20  # bytes; up to here every line decides on the types
 _BLOCKS, _BLOCK = 64, 1 << 16  # above, so many blocks of so many bytes, evenly spaced
 _FEW = 16  # lines that tell records from a document
@@ -30,8 +29,6 @@ _BATCH = 20_000  # lines parsed at a time where polars cannot
 
 def scan(path: Path, care: int = 0) -> Scan:
     """A lazy table of one file, whichever of the three it is."""
-    import polars as pl
-
     if not _is_lines(path):
         return _document(path)
     source = _nested(path)
@@ -77,8 +74,6 @@ def _each_once(path: Path, entries: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _sampled(path: Path) -> pl.Schema | None:
     """The columns of a big file from blocks of it; None where all of it has to be looked at."""
-    import polars as pl
-
     size = path.stat().st_size
     if size <= _SMALL or packed(path):
         return None
@@ -95,8 +90,6 @@ def _sampled(path: Path) -> pl.Schema | None:
 
 
 def _one_way_or_another(path: Path) -> pl.DataFrame:
-    import polars as pl
-
     try:
         return pl.read_ndjson(path, infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError):
@@ -116,8 +109,6 @@ def _nested(path: Path) -> Source | None:
 
 def in_batches(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     """Records as a table, so many at a time."""
-    import polars as pl
-
     left, parts = iter(rows), []
     while batch := list(islice(left, _BATCH)):
         parts.append(from_records(batch))
@@ -156,8 +147,6 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
 
 def _document(path: Path) -> Scan:
     """An array of records, a dict of lists, an array of arrays, a tracker's table, a log."""
-    import polars as pl
-
     data = b"".join(lines(path)).removeprefix(b"\xef\xbb\xbf")
     if data.lstrip()[:1] == b"[":
         try:

@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from klimit._errors import DataError
 from klimit._text import safe
 from klimit.rollouts.formats import footer
@@ -21,8 +23,6 @@ _ROW_BYTES = 12  # a prompt's number and one reward
 
 def scan(path: Path, care: int = 0) -> Scan:
     """A lazy table of one file, whose footer has been looked at."""
-    import polars as pl
-
     wrong = footer.problem(path)
     if wrong:
         raise DataError(
@@ -52,8 +52,6 @@ def check_rows(path: Path, rows: int) -> None:
 
 def metadata(path: Path) -> dict[str, Any]:
     """What klimit wrote about the samples; empty for files of others."""
-    import polars as pl
-
     try:
         known = json.loads(pl.read_parquet_metadata(path).get(KEY, "{}"))
     except ValueError:

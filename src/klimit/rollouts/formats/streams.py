@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import polars as pl
+
 from klimit.rollouts.formats.zstd import MAGIC as ZSTD
 
 GZIP = b"\x1f\x8b"
@@ -44,8 +46,6 @@ def lines(path: Path, most: int | None = None) -> Iterator[bytes]:
 
 def _unpacked_lines(path: Path, most: int | None = None) -> Iterator[bytes]:
     """Python before 3.14 has no zstd, polars has: a table of one column, a row per line."""
-    import polars as pl
-
     table = pl.scan_csv(
         path,
         has_header=False,

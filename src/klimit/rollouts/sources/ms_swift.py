@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import polars as pl
 
 from klimit._errors import DataError
 from klimit._text import safe
@@ -10,16 +10,11 @@ from klimit.rollouts import names
 from klimit.rollouts.sources.source import Shaped, Source, keyed
 from klimit.rollouts.wide import check_lengths
 
-if TYPE_CHECKING:
-    import polars as pl
-
 _BESIDE = ("prompt", "completion", "step", "gen_step", "entropy")
 
 
 def shape(lazy: pl.LazyFrame, path: str) -> Shaped:
     """A row per sample, of the columns that have an entry for each: text, step and rewards."""
-    import polars as pl
-
     schema = lazy.collect_schema()
     lists = {name: x for name, dtype in schema.items() if (x := getattr(dtype, "inner", None))}
     rewards = tuple(

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import polars as pl
 
 from klimit.rollouts.sources.source import Record, Shaped, Source, keyed
 from klimit.rollouts.sources.values import mapping, number, records, said, summed
 
-if TYPE_CHECKING:
-    import polars as pl
-
 
 def trace(lazy: pl.LazyFrame, _: str) -> Shaped:
     """The prompt's tokens are the key: `prompt_idx` counts from 0 in every step."""
-    import polars as pl
-
     schema = lazy.collect_schema()
     added = {
         "prompt": pl.col("prompt_tokens").cast(pl.List(pl.String)).list.join(" "),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import polars as pl
 
 from klimit.rollouts.sources.source import Record, Shaped, Source, keyed
 from klimit.rollouts.sources.values import mapping, number, records, said, total
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 def episodes(lines: Iterable[Record], _: str) -> Iterator[dict[str, Any]]:
@@ -67,8 +66,6 @@ def _text(nodes: list[Record]) -> dict[str, Any]:
 
 def samples(lazy: pl.LazyFrame, _: str) -> Shaped:
     """The environment and its problem are the key."""
-    import polars as pl
-
     key = pl.concat_str(pl.col("env_name"), pl.lit("/"), pl.col("problem_id").cast(pl.String))
     return Shaped(lazy.with_columns(key.alias("prompt_id")), ("prompt_id",), ("reward",))
 

@@ -39,13 +39,7 @@ class Dump:
 
 
 def shaped(scans: Mapping[str, Scan], prompt: Given, reward: Given) -> Dump:
-    """Every table by the one reader that knows them all; as they are where none does.
-
-    Raises
-    ------
-    DataError
-        Where two readers fit, or the files are of two dumps.
-    """
+    """Every table by the one reader that knows them all; as they are where none does."""
     decided = prompt is not None and reward is not None
     known = {name: _source(scan, name, decided=decided) for name, scan in scans.items()}
     (first, source), *others = known.items()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import polars as pl
+import polars as pl
 
 
 def number(value: Any) -> float | None:
@@ -88,8 +87,6 @@ def records(value: Any) -> list[Mapping[str, Any]]:
 
 def summed(name: str) -> pl.Expr:
     """Per-token numbers of each row as one; missing where one of them is, or where none is."""
-    import polars as pl
-
     column = pl.col(name)
     whole = (column.list.len() > 0) & (column.list.drop_nulls().list.len() == column.list.len())
     return pl.when(whole).then(column.list.sum()).cast(pl.Float64).fill_nan(None)
