@@ -221,9 +221,16 @@ def at_level(stated: Estimate, level: float) -> Estimate:
     >>> print(at_level(Estimate(1.0, 0.9, 1.1, level=0.6827), 0.9545))
     1.00 [0.80, 1.20]
     """
-    if stated.level in (level, 1):
-        return replace(stated, level=level)
-    times, value = normal(level) / normal(stated.level), np.asarray(stated.value)
-    with np.errstate(invalid="ignore"):  # what has no end keeps none
-        low, high = (value + times * (np.asarray(end) - value) for end in (stated.low, stated.high))
-    return Estimate.of(value, low, high, level=level, trusted=stated.trusted, note=stated.note)
+    value, *ends = (np.asarray(x) for x in (stated.value, stated.low, stated.high))
+    if stated.level not in (level, 1):
+        times = normal(level) / normal(stated.level)
+        with np.errstate(invalid="ignore"):  # what has no end keeps none
+            ends = [value + times * (end - value) for end in ends]
+    return Estimate.of(
+        value,
+        *ends,
+        level=level,
+        trusted=stated.trusted,
+        note=stated.note,
+        by_place=stated.by_place,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from klimit._errors import ArgumentError, EstimateWarning
 from klimit._text import safe
 from klimit._warn import warn
 from klimit.audit.audits import Audits
-from klimit.audit.carry import Draft, carried
+from klimit.audit.bridge import Draft, carried
 from klimit.audit.case import Case, Policy
 from klimit.audit.matching import Match, match
 from klimit.audit.placing import placed
@@ -190,11 +190,11 @@ class _How:
 
 def _placed(draft: Draft, case: Case, notes: tuple[str, ...]) -> Audit:
     part, limit, counts = draft.part, case.limit, case.policy.counts
-    values = placed(case)
-    allocation, shape = split(case, values)
+    found = placed(case)
+    allocation, shape = split(case, found)
     said = [*notes, *draft.match.notes, *limit.notes, *_notes(draft), *draft.known.notes]
-    return Audit(
-        **vars(values), allocation=allocation, shape=shape,
+    return replace(
+        found, allocation=allocation, shape=shape,
         name=safe(part.name, longest=60), step=part.step, reward=limit.reward,
         base_reward=limit.base_reward, trusted_kl=limit.trusted_kl, paired=case.paired,
         shared=len(counts), samples=(int(counts.min()), int(counts.max())),

@@ -9,7 +9,7 @@ import numpy as np
 
 from klimit._text import safe
 from klimit.rollouts.keys import Groups
-from klimit.rollouts.steps import called, named
+from klimit.rollouts.steps import called, present
 from klimit.rollouts.words import counted, listing
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def shape(core: pl.DataFrame, found: Groups) -> Shape:
 def summary(rollouts: Rollouts) -> str:
     """One line: how much of what."""
     parts = [str(rollouts.shape)]
-    policies, steps = named(rollouts.policies), named(rollouts.steps)
+    policies, steps = present(rollouts.policies), present(rollouts.steps)
     if len(policies) == 1:
         parts.append(f"of {safe(policies[0], longest=60)}")
     elif policies:

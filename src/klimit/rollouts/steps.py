@@ -70,7 +70,7 @@ def called(step: Any) -> str:
     return str(step) if "step" in str(step).lower() else f"step {step}"
 
 
-def named(values: Iterable[Any]) -> list[Any]:
+def present(values: Iterable[Any]) -> list[Any]:
     """Of steps or policies those that have a name; None stands for samples that name none."""
     return [value for value in values if value is not None]
 

@@ -30,8 +30,8 @@ class ByPrompt:
 
     @classmethod
     def of(cls, values: Floats, codes: Integers) -> ByPrompt:
-        """From samples in any order; `codes` says whose prompt's each is, 0, 1, 2, ... all used."""
-        return cls(values[np.lexsort((values, codes))], np.bincount(codes))
+        """From samples in any order; `codes` tell their prompts apart."""
+        return cls(values[np.lexsort((values, codes))], np.unique(codes, return_counts=True)[1])
 
     @property
     def starts(self) -> Integers:

@@ -13,9 +13,15 @@ from klimit._estimate import Estimate
 from klimit._notebook import InNotebooks
 from klimit._warn import warn
 from klimit.audit.kl.columns import KL_RB, Scores, scores
-from klimit.audit.kl.estimators import ESTIMATORS, MISLEADS, RAO_BLACKWELL, excess
+from klimit.audit.kl.estimators import (
+    ESTIMATORS,
+    MISLEADS,
+    RAO_BLACKWELL,
+    excess,
+    heavy,
+    proves_mismatch,
+)  # fmt: skip
 from klimit.audit.kl.means import ByPrompt, Prompts
-from klimit.audit.kl.ratio import heavy, proves_mismatch
 from klimit.audit.kl.sampling import sampling_notes, truncated_share
 from klimit.audit.kl.units import in_nats
 from klimit.estimate.checks import check_choice, check_level
@@ -179,8 +185,8 @@ def measured_kl(
     if exact.any():
         every.append(_by(RAO_BLACKWELL, found, exact, level, prompts))
     own = next(one for one in every if one.estimator == chosen)
-    keep, codes = np.unique(found.codes[used], return_inverse=True)
-    samples = ByPrompt.of(_values(chosen, found)[used], codes)
+    keep = np.unique(found.codes[used])
+    samples = ByPrompt.of(_values(chosen, found)[used], found.codes[used])
     serious = [*_left_out(policy, found, used, len(keep)), *sampling_notes(policy), *odd]
     impossible = _mismatch(own, samples, found.log_ratio[usable], prompts)
     serious += impossible
@@ -213,8 +219,7 @@ def _values(name: str, found: Scores) -> Floats:
 
 def _by(name: str, found: Scores, used: Used, level: float, prompts: Prompts) -> Alternative:
     """What one estimator says of the samples in `used`."""
-    _, codes = np.unique(found.codes[used], return_inverse=True)
-    samples = ByPrompt.of(_values(name, found)[used], codes)
+    samples = ByPrompt.of(_values(name, found)[used], found.codes[used])
     kl = samples.estimate(level=level, prompts=prompts, least=-np.inf if name == "k1" else 0.0)
     variances = samples.variances
     known = variances[np.isfinite(variances)]
@@ -222,7 +227,7 @@ def _by(name: str, found: Scores, used: Used, level: float, prompts: Prompts) ->
     if name == "k2":
         doubt = "k2 is right to second order only: the interval is that of its mean, not of the KL"
     elif name == "k3":
-        doubt = _doubt_k3(found.log_ratio[used], codes, level, prompts)
+        doubt = _doubt_k3(found.log_ratio[used], found.codes[used], level, prompts)
     if doubt:
         high = np.inf if name == "k3" else kl.high  # k3 misses what is rare and large
         kl = replace(kl, high=high, trusted=False, note=doubt)

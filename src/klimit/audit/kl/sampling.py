@@ -108,10 +108,10 @@ def start_notes(base: Rollouts) -> list[str]:
         return []
     found, _ = in_nats(scores(base), None)
     used = np.isfinite(found.log_ratio)
-    _, codes = np.unique(found.codes[used], return_inverse=True)
-    if len(np.unique(codes)) < 2:
+    samples = ByPrompt.of(found.log_ratio[used], found.codes[used])
+    if len(samples.counts) < 2:
         return []
-    kl = ByPrompt.of(found.log_ratio[used], codes).estimate(level=0.99, prompts="drawn")
+    kl = samples.estimate(level=0.99, prompts="drawn")
     later = [step for step in base.steps if number(step) > 1]
     if later and kl.low > 0:
         return [

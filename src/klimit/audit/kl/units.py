@@ -93,8 +93,7 @@ def _against_exact(scores: Scores) -> list[str]:
     both = np.isfinite(scores.log_ratio) & np.isfinite(scores.kl_rb)
     if both.sum() < 2:
         return []
-    _, codes = np.unique(scores.codes[both], return_inverse=True)
-    sampled, exact = scores.log_ratio[both], scores.kl_rb[both]
+    codes, sampled, exact = scores.codes[both], scores.log_ratio[both], scores.kl_rb[both]
     mean, true = (float(ByPrompt.of(values, codes).means.mean()) for values in (sampled, exact))
     if abs(mean - true) <= 0.01 * true or not _beyond_chance(sampled - exact, codes):
         return []

@@ -19,7 +19,6 @@ from pathlib import Path
 from klimit._errors import DataError
 from klimit._text import safe
 from klimit.rollouts.formats import (
-    arrow,
     delimited,
     inflated,
     inspect_file,
@@ -56,7 +55,7 @@ class Format:
 PARQUET = Format("Parquet", (".parquet", ".pq"), parquet.scan)
 JSON = Format("JSON", (".jsonl", ".ndjson", ".json"), jsonlines.scan, packed=True)
 CSV = Format("CSV", (".csv", ".tsv"), delimited.scan, packed=True)
-ARROW = Format("Arrow", (".arrow", ".feather", ".ipc"), arrow.scan)
+ARROW = Format("Arrow", (".arrow", ".feather", ".ipc"), parquet.scan_arrow)
 NUMPY = Format("NumPy", (".npy", ".npz"), numpy_.scan)
 INSPECT = Format("Inspect", (".eval",), inspect_file.scan)
 FORMATS = (PARQUET, JSON, CSV, ARROW, NUMPY, INSPECT)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,9 @@ import polars as pl
 from klimit._errors import DataError
 from klimit._text import safe
 from klimit.rollouts.formats.scan import Scan
-from klimit.rollouts.formats.streams import lines, packed
+from klimit.rollouts.formats.streams import lines, packing
 from klimit.rollouts.records import from_columns, from_records
 from klimit.rollouts.sources import inspect_log, recognise
-from klimit.rollouts.sources.source import Source
 from klimit.rollouts.words import quoted
 
 _SMALL = 64 << 20  # bytes; up to here every line decides on the types
@@ -29,34 +27,39 @@ _BATCH = 20_000  # lines parsed at a time where polars cannot
 
 def scan(path: Path, care: int = 0) -> Scan:
     """A lazy table of one file, whichever of the three it is."""
-    if not _is_lines(path):
+    first = _first_record(path)
+    if first is None:
         return _document(path)
-    source = _nested(path)
-    if source is not None and source.rows is not None:
+    source = recognise(first, str(path), decided=True) if first else None
+    if source and source.rows:
         flat = in_batches(source.rows(records(path), str(path)))
         return Scan(flat.lazy(), whole=True, source=source)
     if care == 2:
-        return Scan(_one_way_or_another(path).lazy())
+        try:
+            return Scan(pl.read_ndjson(path, infer_schema_length=None).lazy())
+        except (pl.exceptions.PolarsError, OSError):
+            return Scan(in_batches(records(path)).lazy())
     schema = _sampled(path) if care == 0 else None
     if schema is None:
         return Scan(pl.scan_ndjson(path, infer_schema_length=None), whole=True)
     return Scan(pl.scan_ndjson(path, schema=schema), whole=True)
 
 
-def _is_lines(path: Path) -> bool:
-    """Whether the first line is a record of its own, whatever the file is called."""
+def _first_record(path: Path) -> dict[str, Any] | None:
+    """The first line's, empty where that is broken; None where the file is one document."""
     first, *more = [line.strip() for line in lines(path, _FEW) if line.strip()] or [b"{"]
     first = first.removeprefix(b"\xef\xbb\xbf")
     if first[:1] == b"[":
-        return False
+        return None
     try:
         record = json.loads(first, object_pairs_hook=partial(_each_once, path))
     except ValueError:  # a broken line, or the first one of an indented document
-        return ".json" not in [part.lower() for part in path.suffixes] and first != b"{"
+        document = first == b"{" or ".json" in [part.lower() for part in path.suffixes]
+        return None if document else {}
     if not isinstance(record, dict):
-        return True
+        return {}
     columns = all(isinstance(value, list) for value in record.values())
-    return bool(more) or not (columns or _is_log(record))
+    return record if more or not (columns or _is_log(record)) else None
 
 
 def _each_once(path: Path, entries: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -75,43 +78,23 @@ def _each_once(path: Path, entries: list[tuple[str, Any]]) -> dict[str, Any]:
 def _sampled(path: Path) -> pl.Schema | None:
     """The columns of a big file from blocks of it; None where all of it has to be looked at."""
     size = path.stat().st_size
-    if size <= _SMALL or packed(path):
+    if size <= _SMALL or packing(path):
         return None
-    sample = BytesIO()
+    sample: list[bytes] = []
     with path.open("rb") as file:
         for at in range(0, size - _BLOCK, size // _BLOCKS):
             file.seek(at)
             if at:
                 file.readline()  # the rest of a line
-            sample.write(b"".join(file.readlines(_BLOCK)))
-            sample.write(b"\n")
-    schema = pl.read_ndjson(sample.getvalue(), infer_schema_length=None).schema
+            sample += [*file.readlines(_BLOCK), b"\n"]
+    schema = pl.read_ndjson(b"".join(sample), infer_schema_length=None).schema
     return None if "Null" in str(schema) else schema
-
-
-def _one_way_or_another(path: Path) -> pl.DataFrame:
-    try:
-        return pl.read_ndjson(path, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, OSError):
-        return in_batches(records(path))
-
-
-def _nested(path: Path) -> Source | None:
-    """The reader that takes this file record by record, if its first record is known to one."""
-    first = next((line for line in lines(path, _FEW) if line.strip()), b"")
-    try:
-        record = json.loads(first.removeprefix(b"\xef\xbb\xbf"))
-    except (ValueError, RecursionError):
-        return None  # broken: said later, by line
-    source = recognise(record, str(path), decided=True) if isinstance(record, dict) else None
-    return source if source and source.rows else None
 
 
 def in_batches(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     """Records as a table, so many at a time."""
-    left, parts = iter(rows), []
-    while batch := list(islice(left, _BATCH)):
-        parts.append(from_records(batch))
+    left = iter(rows)
+    parts = [from_records(batch) for batch in iter(lambda: list(islice(left, _BATCH)), [])]
     return pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame()
 
 
@@ -131,8 +114,9 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
                 )
             yield record
     except (ValueError, RecursionError) as error:
-        deep = isinstance(error, RecursionError)
-        other = "nested too deeply" if deep else "a number of thousands of digits"
+        other = "a number of thousands of digits"
+        if isinstance(error, RecursionError):
+            other = "nested too deeply"
         reason = getattr(error, "msg", None) or getattr(error, "reason", None) or other
         raise DataError(
             f"{safe(path, longest=200)}, line {number}: broken JSON ({reason}). "

@@ -1,7 +1,8 @@
-"""Parquet: columns are read when they are asked for, and only those."""
+"""Parquet and Arrow: columns are read when they are asked for, and only those."""
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -37,6 +38,15 @@ def scan(path: Path, care: int = 0) -> Scan:
             check_rows(path, int(claim[1]))
         raise
     return Scan(lazy, metadata(path))
+
+
+def scan_arrow(path: Path, care: int = 0) -> Scan:
+    """A lazy table of an Arrow file, memory-mapped, or of an Arrow stream, read whole."""
+    with path.open("rb") as file:
+        mapped = file.read(6) == b"ARROW1"
+    # Not every polars can be told that a path is no glob, so it is escaped.
+    named = glob.escape(str(path))
+    return Scan(pl.scan_ipc(named) if mapped else pl.read_ipc_stream(path).lazy())
 
 
 def check_rows(path: Path, rows: int) -> None:

@@ -9,43 +9,35 @@ from pathlib import Path
 
 import polars as pl
 
-from klimit.rollouts.formats.zstd import MAGIC as ZSTD
+from klimit.rollouts.formats import zstd
 
-GZIP = b"\x1f\x8b"
+GZIP, ZSTD = b"\x1f\x8b", zstd.MAGIC
+
+
+def packing(path: Path) -> bytes:
+    """By what the file is compressed as a whole, `GZIP` or `ZSTD`; empty where by nothing."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    return next((magic for magic in (GZIP, ZSTD) if head.startswith(magic)), b"")
 
 
 def opening(path: Path, size: int = 4096) -> bytes:
     """The first bytes, unpacked; fewer where the file is shorter."""
-    with path.open("rb") as file:
-        head = file.read(size)
-    if head[:2] == GZIP:
-        with gzip.open(path) as file:
-            return file.read(size)
-    if head[:4] == ZSTD:
-        return next(_unpacked_lines(path, most=1), b"")[:size]
-    return head
-
-
-def packed(path: Path) -> bool:
-    """Whether the file is compressed as a whole."""
-    with path.open("rb") as file:
-        head = file.read(4)
-    return head[:2] == GZIP or head == ZSTD
+    how = packing(path)
+    if how == ZSTD:
+        return next(lines(path, 1), b"")[:size]
+    with gzip.open(path) if how else path.open("rb") as file:
+        return file.read(size)
 
 
 def lines(path: Path, most: int | None = None) -> Iterator[bytes]:
     """The file's lines, unpacked, one after the other; the first `most` of them if given."""
-    with path.open("rb") as file:
-        head = file.read(4)
-    if head == ZSTD:
-        yield from _unpacked_lines(path, most)
-    else:
-        with gzip.open(path) if head[:2] == GZIP else path.open("rb") as file:
+    how = packing(path)
+    if how != ZSTD:
+        with gzip.open(path) if how else path.open("rb") as file:
             yield from islice(file, most)
-
-
-def _unpacked_lines(path: Path, most: int | None = None) -> Iterator[bytes]:
-    """Python before 3.14 has no zstd, polars has: a table of one column, a row per line."""
+        return
+    # Python before 3.14 has no zstd, polars has: a table of one column, a row per line
     table = pl.scan_csv(
         path,
         has_header=False,

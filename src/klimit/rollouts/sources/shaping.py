@@ -43,14 +43,13 @@ def shaped(scans: Mapping[str, Scan], prompt: Given, reward: Given) -> Dump:
     decided = prompt is not None and reward is not None
     known = {name: _source(scan, name, decided=decided) for name, scan in scans.items()}
     (first, source), *others = known.items()
-    strange = [(name, one) for name, one in others if not _alike(source, one)]
-    if strange:
-        name, other = strange[0]
-        raise DataError(
-            f"{safe(first, longest=120)} and {safe(name, longest=120)} do not belong together: "
-            f"{_what(source)} and {_what(other)}. Read them one by one, or choose files with a "
-            "narrower path."
-        )
+    for name, other in others:
+        if other is not source and not (source and other and source.reads_like(other)):
+            what = [one.name if one else "rows that no reader knows" for one in (source, other)]
+            raise DataError(
+                f"{safe(first, longest=120)} and {safe(name, longest=120)} do not belong together: "
+                f"{' and '.join(what)}. Read them one by one, or choose files with a narrower path."
+            )
     if source is None:
         return Dump(scans, prompt, reward)
     kept = _once(source, list(scans))
@@ -91,11 +90,3 @@ def _once(source: Source, paths: list[str]) -> list[str]:
         raise never_together(list(parts.values()), [source.name] * len(parts))
     first_of = {source.digest(path) or path: path for path in reversed(paths)}
     return [path for path in paths if first_of[source.digest(path) or path] == path]
-
-
-def _alike(one: Source | None, other: Source | None) -> bool:
-    return one is other or (one is not None and other is not None and one.reads_like(other))
-
-
-def _what(source: Source | None) -> str:
-    return source.name if source else "rows that no reader knows"

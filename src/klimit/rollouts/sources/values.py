@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -63,16 +63,6 @@ def said(content: Any) -> str:
     if isinstance(content, list) and len(content) == 1:
         return said(content[0])
     return "" if content is None else json.dumps(content, sort_keys=True, default=str)
-
-
-def before_the_answer(messages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The messages that a model was given: all before the first of its own."""
-    found: list[Mapping[str, Any]] = []
-    for message in messages:
-        if message.get("role") == "assistant":
-            break
-        found.append(message)
-    return found
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
