@@ -18,8 +18,7 @@ from klimit.audit.spent import Spent
 from klimit.estimate.best_of_n.prompt_means import pairing_rank
 from klimit.estimate.bridge import Bridged, Draws, bridge
 from klimit.estimate.frontier import frontier
-from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import Integers
+from klimit.rollouts.grouped import Floats, Integers
 from klimit.rollouts.steps import called
 from klimit.rollouts.words import listing
 

@@ -12,10 +12,9 @@ from klimit._estimate import Estimate
 from klimit.audit.measure import Left, apart, numbers
 from klimit.estimate.best_of_n.prompt_means import pairing_rank
 from klimit.estimate.bridge import Bridged
-from klimit.estimate.kernel import Floats
 from klimit.estimate.members import Members, with_left_out
 from klimit.estimate.result import Frontier
-from klimit.estimate.samples import Integers
+from klimit.rollouts.grouped import Floats, Integers
 
 MOST_GROUPS = 200  # groups of the policy's prompts where they are not the base's
 

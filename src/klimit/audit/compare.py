@@ -65,7 +65,6 @@ class Comparison(InNotebooks):
         return framed(rows, text=["number"])
 
     def __str__(self) -> str:
-        """The differences in words."""
         from klimit.view.audit import comparison
 
         return comparison(self)

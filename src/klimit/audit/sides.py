@@ -11,8 +11,7 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._warn import warn
 from klimit.estimate.inputs import reward_column
-from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import Integers
+from klimit.rollouts.grouped import Floats, Integers
 from klimit.rollouts.names import same_reward
 from klimit.rollouts.words import listing, quoted
 

@@ -14,8 +14,7 @@ from klimit.audit.runs import Part
 from klimit.audit.sides import Side
 from klimit.estimate.checks import numbers
 from klimit.estimate.intervals import normal
-from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import Integers
+from klimit.rollouts.grouped import Floats, Integers
 from klimit.rollouts.steps import called
 from klimit.rollouts.words import counted, listing
 

@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 
 from klimit._errors import DataError
-from klimit._text import safe
 from klimit._warn import warn
 from klimit.rollouts import names, twins
 from klimit.rollouts.chats import before_the_answer
@@ -27,7 +26,7 @@ from klimit.rollouts.steps import in_paths
 from klimit.rollouts.table import Table
 from klimit.rollouts.unify import flatten, one_table
 from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form, numbered
-from klimit.rollouts.words import counted, quoted
+from klimit.rollouts.words import counted, quoted, shown
 
 
 def rollouts_of(
@@ -247,5 +246,5 @@ def _common(metadata: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _where(sources: list[str]) -> str:
-    first = safe(sources[0], longest=200)
+    first = shown(sources[0])
     return first if len(sources) == 1 else f"{first} and {len(sources) - 1:,} more"

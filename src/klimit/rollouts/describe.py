@@ -10,7 +10,7 @@ import numpy as np
 from klimit._text import safe
 from klimit.rollouts.keys import Groups
 from klimit.rollouts.steps import called, present
-from klimit.rollouts.words import counted, listing
+from klimit.rollouts.words import counted, listing, shown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -110,7 +110,7 @@ def summary(rollouts: Rollouts) -> str:
         parts.append("and at none that is named")
     names = rollouts.rewards
     what = "reward" if len(names) == 1 else "rewards"
-    made_of = f" = {safe(rollouts.total, longest=200)}" if rollouts.total else ""
+    made_of = f" = {shown(rollouts.total)}" if rollouts.total else ""
     return f"{' '.join(parts)}, {what}: {listing(names)}{made_of}"
 
 
@@ -119,7 +119,7 @@ def described(rollouts: Rollouts) -> Description:
     import polars as pl
 
     text = (
-        f"{rollouts}\nfrom {safe(rollouts.source, longest=200)}; prompts told apart by "
+        f"{rollouts}\nfrom {shown(rollouts.source)}; prompts told apart by "
         f"{safe(rollouts.prompt_key)} (--prompt or prompt= overrides, --reward or reward= chooses rewards)"
     )
     parts = [name for name in ("policy", "step") if name in rollouts.table.core.columns]

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from klimit._errors import DataError, KlimitError
 from klimit._text import safe
+from klimit.rollouts.words import shown
 
 
 class Unreadable(DataError):  # noqa: N818 - never seen outside
@@ -50,7 +51,7 @@ def reading(what: object) -> Iterator[None]:
 
 def fail(what: object, error: BaseException) -> NoReturn:
     """Raise the DataError that says why `what` cannot be read."""
-    name = safe(what, longest=200)
+    name = shown(what)
     reason = str(error).strip().split("\n", 1)[0].rstrip(".")
     if any(words in reason.lower() for words in _CUT_SHORT):
         raise Unreadable(

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from klimit._errors import DataError
+from klimit.rollouts.grouped import Integers
 from klimit.rollouts.layout import Layout
 from klimit.rollouts.words import counted, listing, quoted
 
 if TYPE_CHECKING:
     import polars as pl
-
-Integers = NDArray[np.int64]
+    from numpy.typing import NDArray
 
 KEY, TEXT = "__key_{}", "__text"
 """Columns in which the candidates for the key, and a hash of the prompt's text, are read."""

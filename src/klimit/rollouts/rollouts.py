@@ -59,7 +59,6 @@ class Rollouts:
     # ---- what there is
 
     def __len__(self) -> int:
-        """Number of samples."""
         return len(self.table)
 
     def __str__(self) -> str:

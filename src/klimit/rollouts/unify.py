@@ -13,7 +13,7 @@ from klimit._text import safe
 from klimit.rollouts import names
 from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.layout import Layout, detect, is_number
-from klimit.rollouts.words import listing, quoted
+from klimit.rollouts.words import listing, quoted, shown
 
 
 def flatten(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
@@ -62,7 +62,7 @@ def one_table(
     try:
         layout = detect(schemas[first], prompt=prompt, reward=reward)
     except KlimitError as error:
-        raise type(error)(f"{safe(first, longest=200)}: {error}") from None
+        raise type(error)(f"{shown(first)}: {error}") from None
     used = {*layout.keys, *layout.rewards, *layout.columns.values()}
     for name, schema in schemas.items():
         _check_same(first, schemas[first], name, schema, layout, used)

@@ -11,9 +11,9 @@ import polars as pl
 
 from klimit._errors import ArgumentError
 from klimit._files import whole_file
-from klimit._text import safe
 from klimit.rollouts.formats import CSV, JSON, PARQUET, suffix
 from klimit.rollouts.formats.parquet import KEY
+from klimit.rollouts.words import shown
 
 if TYPE_CHECKING:
     from klimit.rollouts.rollouts import Rollouts
@@ -30,7 +30,7 @@ def write(rollouts: Rollouts, path: Path) -> Path:
         or path.suffix.lower() in (".zst", ".zstd")
     ):
         raise ArgumentError(
-            f"cannot write {safe(path, longest=200)}: a name that ends in {', '.join(known)} was "
+            f"cannot write {shown(path)}: a name that ends in {', '.join(known)} was "
             "expected (JSON lines and CSV also with .gz)."
         )
     stated = {"rewards": list(rollouts.rewards), **rollouts.metadata}

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from klimit._errors import DataError
-from klimit.estimate.kernel import Floats
-from klimit.rollouts.grouped import Integers
+from klimit.rollouts.grouped import Floats, Integers
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.words import counted, quoted
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from klimit._estimate import Estimate
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
-from klimit.estimate.kernel import Floats
-from klimit.rollouts.grouped import Integers
+from klimit.rollouts.grouped import Floats, Integers
 
 Prompts = Literal["drawn", "fixed"]
 

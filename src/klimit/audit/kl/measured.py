@@ -25,8 +25,7 @@ from klimit.audit.kl.means import ByPrompt, Prompts
 from klimit.audit.kl.sampling import sampling_notes, truncated_share
 from klimit.audit.kl.units import in_nats
 from klimit.estimate.checks import check_choice, check_level
-from klimit.estimate.kernel import Floats
-from klimit.rollouts.grouped import Integers
+from klimit.rollouts.grouped import Floats, Integers
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.words import counted
 

@@ -9,8 +9,7 @@ import numpy as np
 from klimit._errors import ArgumentError, DataError
 from klimit.audit.kl.columns import Scores
 from klimit.audit.kl.means import ByPrompt
-from klimit.estimate.kernel import Floats
-from klimit.rollouts.grouped import Integers
+from klimit.rollouts.grouped import Floats, Integers
 
 PER_TOKEN = "nats per token"
 FACTORS = {"nats": 1.0, "bits": math.log(2), "log10": math.log(10)}

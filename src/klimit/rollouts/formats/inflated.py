@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from klimit._errors import DataError
-from klimit._text import safe
 from klimit.rollouts.formats.parquet import memory
 from klimit.rollouts.formats.streams import GZIP, ZSTD, packing
 from klimit.rollouts.formats.zstd import longer_than
+from klimit.rollouts.words import shown
 
 _MOST_OF_GZIP = 1032  # bytes that deflate makes of one, at most
 _CHUNK = 1 << 20
@@ -54,6 +54,6 @@ def _refuse(path: Path, room: int) -> None:
     if room == memory():
         what = "the memory of this machine"
     raise DataError(
-        f"{safe(path, longest=200)} is {path.stat().st_size:,} bytes that unpack to more than "
+        f"{shown(path)} is {path.stat().st_size:,} bytes that unpack to more than "
         f"{room / 1e9:,.1f} GB, {what}. If it is sound, unpack it and read parts."
     )

@@ -17,7 +17,7 @@ from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.formats.streams import lines, packing
 from klimit.rollouts.records import from_columns, from_records
 from klimit.rollouts.sources import inspect_log, recognise
-from klimit.rollouts.words import quoted
+from klimit.rollouts.words import quoted, shown
 
 _SMALL = 64 << 20  # bytes; up to here every line decides on the types
 _BLOCKS, _BLOCK = 64, 1 << 16  # above, so many blocks of so many bytes, evenly spaced
@@ -68,7 +68,7 @@ def _each_once(path: Path, entries: list[tuple[str, Any]]) -> dict[str, Any]:
     for name, value in entries:
         if name in found:
             raise DataError(
-                f"{safe(path, longest=200)}: the first record has {quoted(name)} twice, and which of the two "
+                f"{shown(path)}: the first record has {quoted(name)} twice, and which of the two "
                 "counts is open. Rename or remove one of them."
             )
         found[name] = value
@@ -109,7 +109,7 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
             record = json.loads(text)
             if not isinstance(record, dict):
                 raise DataError(
-                    f"{safe(path, longest=200)}, line {number}: a record such as "
+                    f"{shown(path)}, line {number}: a record such as "
                     f'{{"prompt": ..., "reward": ...}} was expected; got {safe(text, longest=40)}.'
                 )
             yield record
@@ -119,12 +119,12 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
             other = "nested too deeply"
         reason = getattr(error, "msg", None) or getattr(error, "reason", None) or other
         raise DataError(
-            f"{safe(path, longest=200)}, line {number}: broken JSON ({reason}). "
+            f"{shown(path)}, line {number}: broken JSON ({reason}). "
             "Mend or remove that line; if it is the last one, the file was cut short."
         ) from None
     except (EOFError, OSError) as error:
         raise DataError(
-            f"{safe(path, longest=200)} is cut short or damaged after line {number} "
+            f"{shown(path)} is cut short or damaged after line {number} "
             f"({safe(error)}). Copy or download it again."
         ) from None
 
@@ -141,12 +141,12 @@ def _document(path: Path) -> Scan:
         found = json.loads(data)
     except json.JSONDecodeError as error:
         raise DataError(
-            f"{safe(path, longest=200)}, line {error.lineno}, column {error.colno}: "
+            f"{shown(path)}, line {error.lineno}, column {error.colno}: "
             f"broken JSON ({error.msg}). Mend the file; one record per line (.jsonl) is safer."
         ) from None
     except (ValueError, RecursionError):
         raise DataError(
-            f"{safe(path, longest=200)} is no readable JSON: not UTF-8, nested too deeply, or with "
+            f"{shown(path)} is no readable JSON: not UTF-8, nested too deeply, or with "
             "numbers of thousands of digits."
         ) from None
     if isinstance(found, dict) and _is_log(found):
@@ -191,6 +191,6 @@ def _table(path: Path, found: Any) -> pl.DataFrame:
     if isinstance(found, dict) and found and all(isinstance(row, list) for row in found.values()):
         return from_columns(found)
     raise DataError(
-        f"{safe(path, longest=200)} holds no rollouts: an array of records, a dict of equally long "
+        f"{shown(path)} holds no rollouts: an array of records, a dict of equally long "
         "lists, or one record per line was expected."
     )

@@ -12,9 +12,9 @@ from typing import Any
 import polars as pl
 
 from klimit._errors import DataError
-from klimit._text import safe
 from klimit.rollouts.formats import footer
 from klimit.rollouts.formats.scan import Scan
+from klimit.rollouts.words import shown
 
 KEY = "klimit"
 """Key of the file's metadata under which klimit keeps its own, as JSON."""
@@ -26,9 +26,7 @@ def scan(path: Path, care: int = 0) -> Scan:
     """A lazy table of one file, whose footer has been looked at."""
     wrong = footer.problem(path)
     if wrong:
-        raise DataError(
-            f"{safe(path, longest=200)} cannot be read: {wrong}. Copy, download or write it again."
-        )
+        raise DataError(f"{shown(path)} cannot be read: {wrong}. Copy, download or write it again.")
     lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
     try:
         check_rows(path, int(lazy.select(pl.len()).collect().item()))
@@ -54,7 +52,7 @@ def check_rows(path: Path, rows: int) -> None:
     room = memory()
     if rows * _ROW_BYTES > room:
         raise DataError(
-            f"{safe(path, longest=200)} declares {rows:,} rows; one reward of that many needs "
+            f"{shown(path)} declares {rows:,} rows; one reward of that many needs "
             f"{rows * _ROW_BYTES / 1e9:,.0f} GB, and this machine has {room / 1e9:,.0f} GB. "
             "If the file is sound, read it in parts."
         )

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from typing import Any
 
 from klimit._errors import DataError
-from klimit.rollouts.sources.source import Record, Source, keyed
+from klimit.rollouts.sources.source import Flat, Records, Source, keyed
 from klimit.rollouts.sources.values import number, records, said, total
 
 
-def rows(lines: Iterable[Record], path: str) -> Iterator[dict[str, Any]]:
+def rows(lines: Records, path: str) -> Flat:
     """Every column is a list of one entry, that of the line's sample.
 
     The prompt is the tokens before the first trained one where tokens are logged, else what was

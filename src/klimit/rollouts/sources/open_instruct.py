@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
-
 import polars as pl
 
-from klimit.rollouts.sources.source import Record, Shaped, Source, keyed
+from klimit.rollouts.sources.source import Flat, Records, Shaped, Source, keyed
 from klimit.rollouts.sources.values import mapping, number, records, said, summed
 
 
@@ -24,7 +21,7 @@ def trace(lazy: pl.LazyFrame, _: str) -> Shaped:
     return Shaped(table, ("prompt",), ("reward",))
 
 
-def scored(lines: Iterable[Record], _: str) -> Iterator[dict[str, Any]]:
+def scored(lines: Records, _: str) -> Flat:
     """One reward per reward model; the conversation up to the answer is the prompt."""
     for line in lines:
         given = records(line.get("messages"))[:-1]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import polars as pl
 
-from klimit.rollouts.sources.source import Record, Shaped, Source, keyed
+from klimit.rollouts.sources.source import Flat, Record, Records, Shaped, Source, keyed
 from klimit.rollouts.sources.values import mapping, number, records, said, total
 
 
-def episodes(lines: Iterable[Record], _: str) -> Iterator[dict[str, Any]]:
+def episodes(lines: Records, _: str) -> Flat:
     """One row per trained agent of an episode: the task is the prompt.
 
     Rewards have weights; their sum is the reward, as in training. Where scoring did not run

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 Record = Mapping[str, Any]
-Rows = Callable[[Iterable[Record], str], Iterator[dict[str, Any]]]
+Records = Iterable[Record]
+Flat = Iterator[dict[str, Any]]
+Rows = Callable[[Records, str], Flat]
 
 
 @dataclass(frozen=True)
