@@ -107,9 +107,10 @@ def _table(
             name = total.name(long.collect_schema().names())
             long = long.with_columns(total.column().alias(name))
             layout = replace(layout, rewards=(name,))
-        lazy = _canonical(long, layout)
+        columns, small = _canonical(long, layout, whole=whole)
+        lazy = long.select(columns)
         try:
-            core = long.select(_in_core(long, layout, whole=whole)).collect(engine="streaming")
+            core = long.select(small).collect(engine="streaming")
         except pl.exceptions.PolarsError:
             if len(layout.lists) > 1:  # texts are among the lists only now
                 check_lengths(raw, layout.lists, source=where)
@@ -163,48 +164,43 @@ def _one_id_each(
     return twins.merged(key, found, same, source=where)
 
 
-def _canonical(long: pl.LazyFrame, layout: Layout) -> pl.LazyFrame:
-    """Every column under its canonical name, rewards as floats; what else there is stays."""
-    schema = long.collect_schema()
-    metadata = _metadata(schema, layout)
+def _canonical(
+    long: pl.LazyFrame, layout: Layout, *, whole: bool
+) -> tuple[list[pl.Expr], list[pl.Expr]]:
+    """Every column under its canonical name, rewards as floats; and those that are read at once.
+
+    These are keys, and all small columns where the file is parsed anyway.
+    """
+    schema = dict(long.collect_schema())
+    known = {canonical: name for canonical, name in layout.columns.items()
+             if name not in layout.rewards}  # fmt: skip
+    drawn = {}  # how the samples were
+    for canonical, spellings in names.METADATA.items():
+        for name in names.spelling(schema, spellings)[:1]:
+            if schema[name].is_numeric() and name not in (*layout.rewards, *layout.keys):
+                drawn[canonical] = name
     columns = {
-        canonical: _typed(canonical, name, schema[name])
-        for canonical, name in layout.columns.items()
-        if name not in layout.rewards
+        canonical: _typed(canonical, name, schema[name]) for canonical, name in known.items()
     }
     columns |= {name: pl.col(name).cast(pl.Float64) for name in layout.rewards}
-    columns |= {canonical: pl.col(name) for canonical, name in metadata.items()}
-    used = {*layout.columns.values(), *layout.rewards, *metadata.values(), ROW}
+    columns |= {canonical: pl.col(name) for canonical, name in drawn.items()}
+    small = ["step", "policy", *([*PER_TOKEN, "tokens"] if whole else [])]
+    small = [*(name for name in small if name in known), *drawn, *(layout.rewards if whole else ())]
+    keys = key_columns(layout, schema)
+    if not keys:
+        key = pl.col(ROW).cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
+        keys = [key.alias(KEY.format(0))]
+    if layout.marker and "policy" not in layout.columns:
+        keys.append(pl.col(layout.marker).alias("policy"))
+    core = [*keys, *(columns[name].alias(name) for name in small)]
+    used = {*layout.columns.values(), *layout.rewards, *drawn.values(), ROW}
     if layout.kind in ("id", "weak") or (layout.kind == "given" and len(layout.keys) == 1):
         used.add(layout.keys[0])
     for name in schema:
         if name not in used:
             free = name not in columns and name != "prompt_id"
             columns[name if free else f"{name}_"] = pl.col(name)
-    return long.select(column.alias(name) for name, column in columns.items())
-
-
-def _in_core(long: pl.LazyFrame, layout: Layout, *, whole: bool) -> list[pl.Expr]:
-    """What is read at once: keys, and all small columns where the file is parsed anyway."""
-    schema = dict(long.collect_schema())
-    columns = key_columns(layout, schema)
-    if not columns:
-        key = pl.col(ROW).cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
-        columns = [key.alias(KEY.format(0))]
-    kept = ["step", "policy", *([*PER_TOKEN, "tokens"] if whole else [])]
-    columns += [
-        _typed(canonical, layout.columns[canonical], schema[layout.columns[canonical]]).alias(
-            canonical
-        )
-        for canonical in kept
-        if canonical in layout.columns and layout.columns[canonical] not in layout.rewards
-    ]
-    if layout.marker and "policy" not in layout.columns:
-        columns.append(pl.col(layout.marker).alias("policy"))
-    columns += [pl.col(name).alias(what) for what, name in _metadata(schema, layout).items()]
-    if whole:
-        columns += [pl.col(name).cast(pl.Float64) for name in layout.rewards]
-    return columns
+    return [column.alias(name) for name, column in columns.items()], core
 
 
 def _typed(canonical: str, name: str, dtype: pl.DataType) -> pl.Expr:
@@ -212,16 +208,6 @@ def _typed(canonical: str, name: str, dtype: pl.DataType) -> pl.Expr:
     if canonical in PER_TOKEN:
         return summed(name) if isinstance(dtype, pl.List) else column.cast(pl.Float64)
     return column.cast(pl.String) if canonical == "policy" else column
-
-
-def _metadata(schema: Mapping[str, pl.DataType], layout: Layout) -> dict[str, str]:
-    """Canonical name -> column, for how the samples were drawn."""
-    found = {}
-    for canonical, spellings in names.METADATA.items():
-        for name in names.spelling(schema, spellings)[:1]:
-            if schema[name].is_numeric() and name not in (*layout.rewards, *layout.keys):
-                found[canonical] = name
-    return found
 
 
 def _policies_meet(policy: pl.Series, found: Groups) -> bool:
