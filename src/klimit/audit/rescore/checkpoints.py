@@ -65,11 +65,7 @@ def load_one(path: Any, dtype: Any) -> Any:
     _, transformers = _libraries()
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype=dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
+            path, dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False
         )
     except (OSError, ValueError, ImportError) as error:
         reason = safe(str(error).strip().split("\n", 1)[0], longest=200)
