@@ -27,7 +27,7 @@ def join(rollouts: Rollouts, other: Any, *, on: str | Iterable[str] | None = Non
     asked = [on] if isinstance(on, str) else list(on or ())
     theirs = _under_our_names(rollouts, other, (rollouts.prompt_key, *asked))
     ours = rollouts.table.names
-    keys = _keys(rollouts, theirs, asked)
+    keys = _keys(rollouts, theirs, None if on is None else asked)
     new = [name for name in theirs.columns if name not in ours]
     if not new:
         raise ArgumentError(
@@ -90,9 +90,9 @@ def _together(scans: Mapping[str, Scan]) -> pl.DataFrame:
         return pl.concat(tables, how="diagonal_relaxed").collect()
 
 
-def _keys(rollouts: Rollouts, theirs: pl.DataFrame, asked: list[str]) -> list[str]:
-    ours, keys = rollouts.table.names, asked
-    if not keys:
+def _keys(rollouts: Rollouts, theirs: pl.DataFrame, keys: list[str] | None) -> list[str]:
+    ours = rollouts.table.names
+    if keys is None:
         numbers = names.NUMBERS | {"row"}
         keys = [
             name

@@ -29,8 +29,6 @@ _OF_PROMPT = frozenset(
 def other_texts(found: Groups, text: pl.Series) -> Integers:
     """Rows whose prompt text differs from the one that their id began with."""
     hashes, missing = text.fill_null(0).to_numpy(), text.is_null().to_numpy()
-    if not len(found):
-        return np.flatnonzero(found.codes > 0)
     first = found.first[found.codes]
     differs = (hashes != hashes[first]) & ~missing & ~missing[first] & (found.codes >= 0)
     return np.flatnonzero(differs)

@@ -30,8 +30,7 @@ def in_nats(scores: Scores, units: str | None) -> tuple[Scores, list[str]]:
         nats per sequence
     """
     if units is None:
-        odd = [*_per_token(scores), *_against_exact(scores)]
-        return scores, odd
+        return scores, [*_per_token(scores), *_against_exact(scores)]
     if units == PER_TOKEN:
         if not scores.in_tokens:
             raise ArgumentError(
@@ -96,7 +95,7 @@ def _against_exact(scores: Scores) -> list[str]:
     mean, true = (float(ByPrompt.of(values, codes).means.mean()) for values in (sampled, exact))
     if abs(mean - true) <= 0.01 * true or not _beyond_chance(sampled - exact, codes):
         return []
-    factors: dict[str, Floats | float] = {"bits": FACTORS["bits"], "log10": FACTORS["log10"]}
+    factors: dict[str, Floats | float] = {**FACTORS}
     if scores.in_tokens:
         factors[PER_TOKEN] = scores.tokens[both]
     for name, factor in factors.items():
