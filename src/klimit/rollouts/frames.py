@@ -31,8 +31,6 @@ def from_frame(frame: Any) -> pl.LazyFrame:
     with reading(f"the {_library(frame)} table"):
         if isinstance(frame, pl.LazyFrame):
             return frame
-        if isinstance(frame, pl.DataFrame):
-            return frame.lazy()
         if _library(frame) == "pandas":
             return _from_pandas(frame).lazy()
         if _library(frame) == "datasets":

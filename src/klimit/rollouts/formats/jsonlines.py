@@ -160,35 +160,40 @@ def _document(path: Path) -> Scan:
 def _is_log(record: Mapping[str, Any]) -> bool:
     """Whether this is a log of Inspect, written as JSON."""
     samples = record.get("samples")
-    listed = isinstance(samples, list) and all(isinstance(one, dict) for one in samples)
-    return listed and isinstance(record.get("eval"), dict)
+    return isinstance(record.get("eval"), dict) and (samples == [] or _all(samples, dict))
 
 
 def _spelt_out(values: list[Any]) -> list[Any]:
     """Numbers among which a tracker has written NaN as a word."""
-    if "NaN" not in values or any(isinstance(x, str) and x != "NaN" for x in values):
+    if {x for x in values if isinstance(x, str)} != {"NaN"}:
         return values
     return [None if isinstance(x, str) else x for x in values]
+
+
+def _all(values: Any, kind: type) -> bool:
+    """Whether this is a list of such things, and not empty."""
+    return isinstance(values, list) and bool(values) and all(isinstance(x, kind) for x in values)
 
 
 def _table(path: Path, found: Any) -> pl.DataFrame:
     if isinstance(found, dict) and {"columns", "data"} <= found.keys():  # what trackers write
         names, rows = found["columns"], found["data"]
-        listed = isinstance(names, list) and isinstance(rows, list) and rows
-        if listed and all(isinstance(row, list) and len(row) == len(names) for row in rows):
-            columns = zip(*rows, strict=True)
-            return from_columns(
-                {str(name): _spelt_out(list(c)) for name, c in zip(names, columns, strict=True)}
-            )
+        if (
+            isinstance(names, list)
+            and _all(rows, list)
+            and {len(row) for row in rows} == {len(names)}
+        ):
+            columns = zip(names, zip(*rows, strict=True), strict=True)
+            return from_columns({str(name): _spelt_out(list(column)) for name, column in columns})
     if isinstance(found, dict) and len(found) == 1:  # {"rollouts": [...]}
         (only,) = found.values()
         if isinstance(only, list) and only and isinstance(only[0], dict):
             found = only
-    if isinstance(found, list) and found and all(isinstance(row, dict) for row in found):
+    if _all(found, dict):
         return from_records(found)
-    if isinstance(found, list) and found and all(isinstance(row, list) for row in found):
+    if _all(found, list):
         return from_columns({"reward": found})
-    if isinstance(found, dict) and found and all(isinstance(row, list) for row in found.values()):
+    if isinstance(found, dict) and _all([*found.values()], list):
         return from_columns(found)
     raise DataError(
         f"{shown(path)} holds no rollouts: an array of records, a dict of equally long "
