@@ -180,13 +180,12 @@ def draws(model: Side, at: Integers, names: Sequence[str], own: str | None = Non
 
 def own_ratios(model: Side) -> Floats:
     """(samples,) logprob - ref_logprob, prompt after prompt; NaN where it is not stored."""
-    from klimit.audit.kl.columns import scores
     from klimit.audit.kl.units import in_nats
 
     rollouts = model.rollouts
     if rollouts is None or not {"logprob", "ref_logprob"} <= set(rollouts.table.names):
         return np.full(len(model.values), np.nan)
-    found, _ = in_nats(scores(rollouts), None)
+    found, _ = in_nats(rollouts)
     ratio = found.log_ratio
     with np.errstate(invalid="ignore"):
         if not (np.abs(ratio) > _SAME).any():

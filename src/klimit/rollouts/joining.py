@@ -11,11 +11,11 @@ import polars as pl
 from klimit._errors import ArgumentError, DataError
 from klimit._warn import warn
 from klimit.rollouts import names
-from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.guard import reading
 from klimit.rollouts.layout import is_number
 from klimit.rollouts.read import with_care
 from klimit.rollouts.rollouts import Rollouts
+from klimit.rollouts.table import Scan
 from klimit.rollouts.unify import flatten
 from klimit.rollouts.words import counted, listing
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
 from klimit.rollouts.guard import Unreadable
 from klimit.rollouts.rollouts import Rollouts
-
-if TYPE_CHECKING:
-    from klimit.rollouts.formats.scan import Scan
+from klimit.rollouts.table import Scan
 
 Names = str | Sequence[str] | None
 Result = TypeVar("Result")
@@ -129,7 +127,6 @@ def _paths(source: Any) -> list[str | os.PathLike[str]]:
 
 def _in_memory(source: Any, keys: tuple[str, ...]) -> dict[str, Scan] | None:
     """Tables, arrays, dicts and records; None for paths."""
-    from klimit.rollouts.formats.scan import Scan
     from klimit.rollouts.frames import (
         from_arrays,
         from_frame,

@@ -11,8 +11,8 @@ import polars as pl
 from klimit._errors import DataError, KlimitError
 from klimit._text import safe
 from klimit.rollouts import names
-from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.layout import Layout, detect, is_number
+from klimit.rollouts.table import Scan
 from klimit.rollouts.words import listing, quoted, shown
 
 

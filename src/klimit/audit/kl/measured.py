@@ -12,7 +12,7 @@ from klimit._errors import DataError, EstimateWarning
 from klimit._estimate import Estimate
 from klimit._notebook import InNotebooks
 from klimit._warn import warn
-from klimit.audit.kl.columns import KL_RB, Scores, scores
+from klimit.audit.kl.columns import KL_RB, Scores
 from klimit.audit.kl.estimators import (
     ESTIMATORS,
     MISLEADS,
@@ -169,7 +169,7 @@ def measured_kl(
     check_choice("prompts", prompts, get_args(Prompts))
     if estimator is not None:
         check_choice("estimator", estimator, (*ESTIMATORS, RAO_BLACKWELL))
-    found, odd = in_nats(scores(policy), units)
+    found, odd = in_nats(policy, units)
     chosen = estimator or _default(found)
     usable = np.isfinite(found.log_ratio)
     exact = np.isfinite(found.kl_rb)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._text import safe
-from klimit.audit.kl.columns import scores
 from klimit.audit.kl.means import ByPrompt
 from klimit.audit.kl.units import in_nats
 from klimit.rollouts.names import METADATA
@@ -103,7 +102,7 @@ def start_notes(base: Rollouts) -> list[str]:
     """
     if not {"logprob", "ref_logprob"} <= set(base.table.names):
         return []
-    found, _ = in_nats(scores(base), None)
+    found, _ = in_nats(base)
     used = np.isfinite(found.log_ratio)
     samples = ByPrompt.of(found.log_ratio[used], found.codes[used])
     if len(samples.counts) < 2:

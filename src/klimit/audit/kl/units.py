@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from klimit._errors import ArgumentError, DataError
-from klimit.audit.kl.columns import Scores
+from klimit.audit.kl.columns import Scores, scores
 from klimit.audit.kl.means import ByPrompt
 from klimit.rollouts.grouped import Floats, Integers
+from klimit.rollouts.rollouts import Rollouts
 
 PER_TOKEN = "nats per token"
 FACTORS = {"nats": 1.0, "bits": math.log(2), "log10": math.log(10)}
@@ -21,7 +23,7 @@ _FAINT = 0.015  # nats per token: a base model is not this sure of long texts
 _WHERE = " to klimit.audit.kl.measured_kl, whose answer an audit takes as kl="
 
 
-def in_nats(scores: Scores, units: str | None) -> tuple[Scores, list[str]]:
+def in_nats(policy: Rollouts, units: str | None = None) -> tuple[Scores, list[str]]:
     """Log-probabilities in nats per sequence, and what is odd about them.
 
     Parameters
@@ -29,19 +31,21 @@ def in_nats(scores: Scores, units: str | None) -> tuple[Scores, list[str]]:
     units : "nats", "bits", "log10" or "nats per token", believed; None looks for what cannot be
         nats per sequence
     """
+    found = scores(policy)
     if units is None:
-        return scores, [*_per_token(scores), *_against_exact(scores)]
-    if units == PER_TOKEN:
-        if not scores.in_tokens:
-            raise ArgumentError(
-                "units='nats per token' needs the column tokens, the length of each completion."
-            )
-        return scores.scaled(scores.tokens), []
-    if units not in FACTORS:
+        return found, [*_per_token(found), *_against_exact(found)]
+    if units == PER_TOKEN and not found.in_tokens:
         raise ArgumentError(
-            f"units={units!r} is not known; one of {', '.join(FACTORS)}, {PER_TOKEN} was expected."
+            "units='nats per token' needs the column tokens, the length of each completion."
         )
-    return scores.scaled(FACTORS[units]), []
+    factors: dict[str, Floats | float] = {**FACTORS, PER_TOKEN: found.tokens}
+    if units not in factors:
+        raise ArgumentError(
+            f"units={units!r} is not known; one of {', '.join(factors)} was expected."
+        )
+    factor = factors[units]
+    scaled = replace(found, logprob=found.logprob * factor, ref_logprob=found.ref_logprob * factor)
+    return scaled, []
 
 
 def _per_token(scores: Scores) -> list[str]:

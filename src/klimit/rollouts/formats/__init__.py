@@ -26,9 +26,9 @@ from klimit.rollouts.formats import (
     parquet,
     refused,
 )
-from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.formats.streams import opening
 from klimit.rollouts.guard import reading
+from klimit.rollouts.table import Scan
 from klimit.rollouts.words import shown
 
 CAREFUL = 3  # levels of care

@@ -13,10 +13,10 @@ import polars as pl
 
 from klimit._errors import DataError
 from klimit._text import safe
-from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.formats.streams import lines, packing
 from klimit.rollouts.records import from_columns, from_records
 from klimit.rollouts.sources import inspect_log, recognise
+from klimit.rollouts.table import Scan
 from klimit.rollouts.words import quoted, shown
 
 _SMALL = 64 << 20  # bytes; up to here every line decides on the types

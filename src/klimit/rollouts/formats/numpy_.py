@@ -10,8 +10,8 @@ from klimit._errors import DataError
 from klimit._text import safe
 from klimit.rollouts.formats import refused
 from klimit.rollouts.formats.parquet import memory
-from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.frames import from_arrays
+from klimit.rollouts.table import Scan
 from klimit.rollouts.words import shown
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from klimit._errors import DataError
 from klimit.rollouts.formats import footer
-from klimit.rollouts.formats.scan import Scan
+from klimit.rollouts.table import Scan
 from klimit.rollouts.words import shown
 
 KEY = "klimit"

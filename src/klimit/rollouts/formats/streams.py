@@ -12,6 +12,7 @@ import polars as pl
 from klimit.rollouts.formats import zstd
 
 GZIP, ZSTD = b"\x1f\x8b", zstd.MAGIC
+_HEAD = 4096  # bytes that tell what a file is
 
 
 def packing(path: Path) -> bytes:
@@ -21,13 +22,13 @@ def packing(path: Path) -> bytes:
     return next((magic for magic in (GZIP, ZSTD) if head.startswith(magic)), b"")
 
 
-def opening(path: Path, size: int = 4096) -> bytes:
+def opening(path: Path) -> bytes:
     """The first bytes, unpacked; fewer where the file is shorter."""
     how = packing(path)
     if how == ZSTD:
-        return next(lines(path, 1), b"")[:size]
+        return next(lines(path, 1), b"")[:_HEAD]
     with gzip.open(path) if how else path.open("rb") as file:
-        return file.read(size)
+        return file.read(_HEAD)
 
 
 def lines(path: Path, most: int | None = None) -> Iterator[bytes]:

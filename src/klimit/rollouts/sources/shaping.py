@@ -8,11 +8,11 @@ from pathlib import Path
 
 from klimit._errors import DataError
 from klimit._text import safe
-from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.records import from_records
 from klimit.rollouts.sources import recognise
 from klimit.rollouts.sources.folders import never_together
 from klimit.rollouts.sources.source import Shaped, Source
+from klimit.rollouts.table import Scan
 
 Given = tuple[str, ...] | None
 
