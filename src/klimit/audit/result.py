@@ -95,7 +95,7 @@ class Audit(Shown):
     gap_reward: Estimate
     gap_nats: Estimate
     least_kl: Estimate
-    excess_kl: Estimate = field(default_factory=lambda: missing(NO_SPLIT))
+    excess_kl: Estimate
     allocation: Estimate = field(default_factory=lambda: missing(NO_SPLIT))
     shape: Estimate = field(default_factory=lambda: missing(NO_SPLIT))
     name: str = "policy"

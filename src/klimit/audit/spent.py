@@ -98,10 +98,10 @@ def spent(kl: Any, policy: Side, at: Integers, *, level: float, prompts: Any) ->
     policy : its samples
     at : places of the prompts that count
     """
-    if len(getattr(kl, "ids", ())):
+    if hasattr(kl, "by_prompt"):  # measured before
         return _of_measured(kl, policy, at, level=level, prompts=prompts)
     if kl is not None:
-        return Spent(_estimate(getattr(kl, "kl", kl), level), notes=tuple(getattr(kl, "notes", ())))
+        return Spent(_estimate(kl, level))
     rollouts = policy.rollouts
     if rollouts is not None and len(at) < len(policy.ids):
         rollouts = rollouts.filter(prompts=[policy.ids[i] for i in at])

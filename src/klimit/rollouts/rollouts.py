@@ -35,9 +35,6 @@ class Rollouts:
     prompt_key : the source's column that says which samples share a prompt
     read_as : whose dump it is, where a reader knows it
     total : what the reward is the sum of, where it is a weighted sum of others
-    steps : training steps that occur, in order; empty where the source has none
-    policies : policies that occur; empty where the source names none
-    metadata : temperature, top_p, top_k, max_tokens, where known and the same for all samples
 
     Examples
     --------
@@ -88,12 +85,12 @@ class Rollouts:
 
     @cached_property
     def steps(self) -> tuple[Any, ...]:
-        """Training steps that occur, in order."""
+        """Training steps that occur, in order; empty where the source has none."""
         return self._values("step")
 
     @cached_property
     def policies(self) -> tuple[str, ...]:
-        """Policies that occur."""
+        """Policies that occur; empty where the source names none."""
         return self._values("policy")
 
     @cached_property
@@ -103,7 +100,7 @@ class Rollouts:
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
-        """How the samples were drawn, where it is known and the same for all."""
+        """Temperature, top_p, top_k, max_tokens, where known and the same for all samples."""
         known = {name: self.stated[name] for name in names.METADATA if name in self.stated}
         for name in names.METADATA:
             if name in self.table.core.columns:

@@ -16,13 +16,11 @@ from klimit.rollouts.words import counted, quoted
 
 # Words of columns that say something of the prompt, not of the sample. Asked only where every id
 # has one row, so that no other sign tells the two apart.
-_OF_PROMPT = frozenset(
-    (
-        *("task", "dataset", "source", "category", "topic", "domain", "subject", "system"),
-        *("reference", "target", "gold", "answer", "truth", "language", "lang", "type", "kind"),
-        *("tag", "tags", "stratum", "metadata", "difficulty", "level", "split"),
-        *("temperature", "top", "max"),
-    )
+_OF_PROMPT = names.words(
+    """
+    task dataset source category topic domain subject system reference target gold answer truth
+    language lang type kind tag tags stratum metadata difficulty level split temperature top max
+    """
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -63,7 +63,7 @@ class MeasuredKL(InNotebooks):
     Attributes
     ----------
     kl : with a prompt-clustered t interval
-    estimator : "k1", "k2", "k3", "rao-blackwell" or "logged"
+    estimator : "k1", "k2", "k3" or "rao-blackwell"
     ids, by_prompt, counts : (prompts,) each prompt's id, mean and number of samples
     variance_within : (prompts,) variance of one sample about its prompt's mean, nan where only one
         was scored; so by_prompt is noisy by variance_within / counts
@@ -73,16 +73,16 @@ class MeasuredKL(InNotebooks):
 
     kl: Estimate
     estimator: str
-    ids: tuple[str, ...] = ()
-    by_prompt: Floats = field(default_factory=lambda: np.empty(0))
-    counts: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    variance_within: Floats = field(default_factory=lambda: np.empty(0))
-    alternatives: tuple[Alternative, ...] = ()
-    notes: tuple[str, ...] = ()
+    ids: tuple[str, ...]
+    by_prompt: Floats
+    counts: Integers
+    variance_within: Floats
+    alternatives: tuple[Alternative, ...]
+    notes: tuple[str, ...]
 
     def __str__(self) -> str:
-        size = f", {counted(len(self.ids), 'prompt')}" if len(self.ids) else ""
-        return f"KL(policy || base) = {self.kl} nats ({self.estimator}{size})"
+        size = counted(len(self.ids), "prompt")
+        return f"KL(policy || base) = {self.kl} nats ({self.estimator}, {size})"
 
     def to_frame(self) -> pl.DataFrame:
         """A row per prompt: prompt_id, samples, kl, variance (of one sample)."""
