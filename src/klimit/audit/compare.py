@@ -165,7 +165,7 @@ def _stated(case: Case) -> Floats:
     """How far a KL that was given with an interval moves each number."""
     if case.kl is None or case.joint_kl is not None:
         return np.zeros(len(NUMBERS))
-    ends = np.array([float(case.kl.low), float(case.kl.high)])
+    ends = np.array([case.kl.low, case.kl.high])
     if not np.isfinite(ends).all():
         return np.where(np.isin(NUMBERS, ("gain", "root")), 0.0, np.inf)
     moved = _rows(case.numbers_at(np.full(2, case.gain), ends))

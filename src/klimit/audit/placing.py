@@ -40,7 +40,7 @@ def placed(case: Case) -> Audit:
     if case.kl is None:
         no = missing(wording.NO_KL, level)
         return Audit(no, gain, no, no, no, no, least, no)
-    best, gap = case.best, float(case.best.value) - case.gain
+    best, gap = case.best, case.best.value - case.gain
     if best.trusted:
         below, above = reached["limit"]
         low, high = max(best.value - below, 0.0), min(best.value + above, limit.cap_limit())
@@ -59,29 +59,29 @@ def biases(case: Case, full: Floats) -> Reached:
     """
     limit = case.limit
     found = dict.fromkeys(NUMBERS, (0.0, 0.0))
-    least = float(case.least.value)
+    least = case.least.value
     slope = float(limit.beta(least).value) if 0 < least < np.inf else 0.0
     if slope > 0:
         best = limit.gain(least)
         low, high = _relative_bias(limit, best, least)
-        down, up = high * float(best.value) / slope, low * float(best.value) / slope
+        down, up = high * best.value / slope, low * best.value / slope
         root = np.sqrt(2 * least)
         found["root"], found["excess"] = (down / root, up / root), (up, down)
     if case.kl is None:
         return found
     spent, best = case.spent, case.best
     low, high = _relative_bias(limit, best, spent)
-    down, up = low * float(best.value), high * float(best.value)
+    down, up = low * best.value, high * best.value
     found["limit"] = found["gap_reward"] = (down, up)
-    share = abs(case.gain) / float(best.value) if best.value > 0 else 0.0
+    share = abs(case.gain) / best.value if best.value > 0 else 0.0
     reach_ = (
         share * (high / (1 + high) if np.isfinite(high) else 1.0),
         share * low / max(1 - low, 0.05),
     )
     found["efficiency"] = reach_ if full[NUMBERS.index("gain")] >= 0 else reach_[::-1]
-    slope = float(case.beta.value)
+    slope = case.beta.value
     if 0 < slope < np.inf:
-        nats = (float(best.value) - case.gain) / slope
+        nats = (best.value - case.gain) / slope
         turn = 0.3 * abs(nats) * _beta_correction(case.members, spent)
         found["gap_nats"] = float(np.hypot(down / slope, turn)), float(np.hypot(up / slope, turn))
     return found
@@ -132,15 +132,15 @@ def _least(case: Case, gain: Estimate, reached: tuple[float, float]) -> Estimate
     In ``sqrt(2 KL)`` the errors are about symmetric, also for gains that are hardly above 0.
     """
     limit, found = case.limit, case.least
-    value = float(found.value)
+    value = found.value
     if not found.trusted or not np.isfinite(value):
-        less, more = limit.kl(float(gain.low)), limit.kl(float(gain.high))
-        low = float(np.fmin(float(found.low), float(less.low)))
-        high = max(float(found.high), float(more.high))
+        less, more = limit.kl(gain.low), limit.kl(gain.high)
+        low = float(np.fmin(found.low, less.low))
+        high = max(found.high, more.high)
         return Estimate(value, low, high, found.level, found.trusted, found.note)
     root = float(np.sqrt(2 * value))
     if gain.value <= 0:  # the root of a loss is negative
-        root = -float(np.sqrt(2 * limit.curve.at_gain(abs(float(gain.value))).kl))
+        root = -float(np.sqrt(2 * limit.curve.at_gain(abs(gain.value)).kl))
         root = root if np.isfinite(root) else -np.inf
     below, above = reached
     low_kl, high_kl = (max(end, 0.0) ** 2 / 2 for end in (root - below, root + above))
@@ -156,7 +156,7 @@ def _efficiency(
     if not best.value > 0:
         return missing(_no_share(best), best.level)
     note = best.note if best.trusted else wording.UPPER
-    value = case.gain / float(best.value)
+    value = case.gain / best.value
     found = _around(value, reached, best.level, trusted=bool(best.trusted), note=note)
     low, high = with_sign(gain, found.low, found.high)
     found = replace(found, low=float(low), high=float(high))
@@ -167,7 +167,7 @@ def _efficiency(
 
 def _nats(case: Case, gap: float, best: Estimate, reached: tuple[float, float]) -> Estimate:
     """``KL(policy || optimal) = gap / beta``; nan where the frontier is flat."""
-    level, slope = best.level, float(case.beta.value)
+    level, slope = best.level, case.beta.value
     if not slope > 0:
         return missing(wording.flat(case.limit, case.spent), level)
     if not np.isfinite(slope):
@@ -185,11 +185,11 @@ def _no_share(best: Estimate) -> str:
 
 def _excess(kl: Estimate, least: Estimate, reached: tuple[float, float]) -> Estimate:
     """KL spent beyond the least that would have bought the same gain."""
-    value = float(kl.value) - float(least.value)
+    value = kl.value - least.value
     if not np.isfinite(value):
         return missing(least.note, kl.level)
     if not least.trusted:
-        low, high = float(kl.low) - float(least.high), float(kl.high) - float(least.low)
+        low, high = kl.low - least.high, kl.high - least.low
         return Estimate(value, low, high, kl.level, False, least.note)
     return _around(value, reached, kl.level, note=least.note)
 
@@ -203,12 +203,12 @@ def _beta_correction(members: Members, kl: float) -> float:
 
 def _relative_bias(limit: Frontier, best: Estimate, kl: float) -> tuple[float, float]:
     """How far below and above, over the gain, the frontier may lie beyond its sampling error."""
-    value = float(best.value)
+    value = best.value
     if not value > 0:
         return 0.0, 0.0
     bands, at = limit.bands, np.asarray(kl)
     below, above = (float(bands.share(x, at)) for x in (bands.below, bands.above))
-    return _beyond(1 - float(best.low) / value, below), _beyond(float(best.high) / value - 1, above)
+    return _beyond(1 - best.low / value, below), _beyond(best.high / value - 1, above)
 
 
 def _beyond(reach_: float, own: float) -> float:
@@ -223,7 +223,7 @@ def _on_nothing(case: Case) -> Audit:
     level = limit.settings.level
     differences = case.policy.reward - (limit.samples.means if case.paired else limit.base_reward)
     gain = mean_of_prompts(differences[None], level)[0]
-    least = limit.kl(float(gain.value))
+    least = limit.kl(gain.value)
     if case.kl is None:
         unknown, nothing = (missing(why, level) for why in (wording.NO_KL, wording.NO_SHARE))
         return Audit(unknown, gain, unknown, nothing, unknown, nothing, least, unknown)

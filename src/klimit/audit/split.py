@@ -49,10 +49,10 @@ def split(case: Case, values: Audit) -> tuple[Estimate, Estimate]:
     loss = _losses(case, whole, tilt)
     halves = [_losses(case, law, tilt) for law in _halves(samples, grid, case.limit.settings.seed)]
     fewer = np.mean(halves, axis=0)
-    best = float(case.best.value)
+    best = case.best.value
     corrected = (2 * loss - fewer) * best / together
     allocation = ordered(corrected)
-    gap = float(values.gap_reward.value)
+    gap = values.gap_reward.value
     noise = best / together * (ordered(_losses(case, whole, tilt, raw=True)) - ordered(loss))
     doubt = np.hypot(0.4 * noise, 0.5 * (allocation - ordered(loss) * best / together))
     error = _errors(case, corrected)

@@ -7,15 +7,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import polars as pl
 
 from klimit._errors import ArgumentError
 from klimit._files import whole_file
 from klimit._text import safe
 from klimit.audit.rescore.tokens import Row
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _JOB = "job.json"
 
@@ -59,8 +57,6 @@ class Parts:
 
     def get(self, number: int, height: int) -> pl.DataFrame | None:
         """A part that is done and whole."""
-        import polars as pl
-
         path = self._path(number)
         if not path.is_file():
             return None

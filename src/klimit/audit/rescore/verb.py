@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
@@ -18,9 +18,6 @@ from klimit.audit.rescore.parts import Parts, fingerprint
 from klimit.audit.rescore.tokens import Row, token_rows
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.words import counted
-
-if TYPE_CHECKING:
-    import polars as pl
 
 COLUMNS = ("logprob", "ref_logprob", "kl_rb", "tokens")
 
@@ -144,8 +141,6 @@ def _score_all(
     batch_size: int,
     parts: Parts | None,
 ) -> pl.DataFrame:
-    import polars as pl
-
     from klimit._progress import steps
 
     batches = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
