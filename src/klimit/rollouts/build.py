@@ -188,7 +188,7 @@ def _canonical(
     keys = key_columns(layout, schema)
     if not keys:
         key = pl.col(ROW).cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
-        keys = [key.alias(KEY.format(0))]
+        keys = [key.alias(f"{KEY}0")]
     if layout.marker and "policy" not in layout.columns:
         keys.append(pl.col(layout.marker).alias("policy"))
     core = [*keys, *(columns[name].alias(name) for name in small)]

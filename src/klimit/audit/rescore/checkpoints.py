@@ -9,6 +9,7 @@ from typing import Any
 from klimit._errors import ArgumentError
 from klimit._extras import need
 from klimit._text import safe
+from klimit.rollouts.words import shown
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def load_one(path: Any, dtype: Any) -> Any:
     except (OSError, ValueError, ImportError) as error:
         reason = safe(str(error).strip().split("\n", 1)[0], longest=200)
         raise ArgumentError(
-            f"{safe(path, longest=200)} holds no causal language model that transformers can load "
+            f"{shown(path)} holds no causal language model that transformers can load "
             f"from safetensors: {reason}"
         ) from None
     return model.eval()

@@ -12,8 +12,8 @@ import polars as pl
 
 from klimit._errors import ArgumentError
 from klimit._files import whole_file
-from klimit._text import safe
 from klimit.audit.rescore.tokens import Row
+from klimit.rollouts.words import shown
 
 _JOB = "job.json"
 
@@ -47,7 +47,7 @@ class Parts:
         if note.is_file():
             if json.loads(note.read_text()).get("job") != job:
                 raise ArgumentError(
-                    f"{safe(folder, longest=200)} has parts of another job (other samples, checkpoints or "
+                    f"{shown(folder)} has parts of another job (other samples, checkpoints or "
                     "settings); name another output, or remove that folder."
                 )
         else:
