@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEY, TEXT = "__key_", "__text"
-"""Columns in which the candidates for the key (a number after it), and a hash of the prompt's text, are read."""
+"""Columns of the candidates for the key (a number follows), and of a hash of the prompt's text."""
 
 
 @dataclass(frozen=True)
