@@ -11,6 +11,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError, DataError
 from klimit.audit.case import Case
+from klimit.audit.kl.units import in_nats
 from klimit.audit.matching import Match
 from klimit.audit.runs import Part
 from klimit.audit.sides import Side, side
@@ -180,8 +181,6 @@ def draws(model: Side, at: Integers, names: Sequence[str], own: str | None = Non
 
 def own_ratios(model: Side) -> Floats:
     """(samples,) logprob - ref_logprob, prompt after prompt; NaN where it is not stored."""
-    from klimit.audit.kl.units import in_nats
-
     rollouts = model.rollouts
     if rollouts is None or not {"logprob", "ref_logprob"} <= set(rollouts.table.names):
         return np.full(len(model.values), np.nan)

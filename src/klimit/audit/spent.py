@@ -10,6 +10,9 @@ import numpy as np
 
 from klimit._errors import ArgumentError, DataError
 from klimit._estimate import Estimate
+from klimit.audit.kl import MeasuredKL, measured_kl
+from klimit.audit.kl.columns import scores
+from klimit.audit.kl.means import over_prompts
 from klimit.audit.runs import Part
 from klimit.audit.sides import Side
 from klimit.estimate.checks import numbers
@@ -19,7 +22,6 @@ from klimit.rollouts.steps import called
 from klimit.rollouts.words import counted, listing
 
 if TYPE_CHECKING:
-    from klimit.audit.kl import MeasuredKL
     from klimit.rollouts import Rollouts
 
 FEWEST = 4  # samples of a prompt from which its KL is good enough to split the gap
@@ -107,8 +109,6 @@ def spent(kl: Any, policy: Side, at: Integers, *, level: float, prompts: Any) ->
         rollouts = rollouts.filter(prompts=[policy.ids[i] for i in at])
     if rollouts is None or not measurable(rollouts):
         return Spent()
-    from klimit.audit.kl import measured_kl
-
     found = measured_kl(rollouts, level=level, prompts=prompts)
     return _of_measured(found, policy, at, level=level, prompts=prompts)
 
@@ -118,8 +118,6 @@ def measurable(rollouts: Rollouts) -> bool:
     there = set(rollouts.table.names)
     if "kl_rb" not in there and not {"logprob", "ref_logprob"} <= there:
         return False
-    from klimit.audit.kl.columns import scores
-
     found = scores(rollouts)
     return bool(np.isfinite([found.log_ratio, found.kl_rb]).any())
 
@@ -136,10 +134,8 @@ def _of_measured(
         taken = np.asarray(values, dtype=float)[np.maximum(order, 0)]
         return np.where(order >= 0, taken, np.nan)
 
-    kl, notes = found.kl, tuple(_sentence(note) for note in found.notes)
+    kl, notes = found.kl, tuple(f"{note.removesuffix('.')}." for note in found.notes)
     if 0 < len(there) < len(found.ids):
-        from klimit.audit.kl.means import over_prompts
-
         own = over_prompts(
             found.by_prompt[there], found.variance_within[there], found.counts[there],
             level=kl.level, prompts=prompts, least=-np.inf if found.estimator == "k1" else 0.0,
@@ -181,10 +177,6 @@ def covariance(policy: Side, at: Integers, known: Spent) -> Floats | None:
     off = [values - mean(values, both)[prompt] for values in (policy.values, ratio)]
     counts = np.bincount(prompt[both], minlength=number)
     return (mean(off[0] * off[1], both) * counts / np.maximum(counts - 1, 1))[at]
-
-
-def _sentence(note: str) -> str:
-    return note if note.endswith(".") else f"{note}."
 
 
 def _estimate(kl: Any, level: float) -> Estimate:
