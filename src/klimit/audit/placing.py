@@ -32,9 +32,8 @@ def placed(case: Case) -> Audit:
         return _on_nothing(case)
     full = case.numbers()
     spread, slack = joint_reach(case, full), biases(case, full)
-    off = np.array([slack[name] for name in NUMBERS]).T
-    ends = np.hypot(spread.below, off[0]), np.hypot(spread.above, off[1])
-    reached = dict(zip(NUMBERS, zip(*(end.tolist() for end in ends), strict=True), strict=True))
+    ends = np.hypot([spread.below, spread.above], np.array([slack[name] for name in NUMBERS]).T)
+    reached = dict(zip(NUMBERS, zip(*ends.tolist(), strict=True), strict=True))
     gain = _around(case.gain, reached["gain"], level)
     least = _least(case, gain, reached["root"])
     if case.kl is None:
