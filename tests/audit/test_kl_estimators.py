@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from klimit.audit.kl import measured_kl
-from klimit.audit.kl.estimators import excess, k1, k2, k3
-from klimit.audit.kl.ratio import heavy, proves_mismatch
+from klimit.audit.kl.estimators import excess, heavy, k1, k2, k3, proves_mismatch
 from tests.audit.two_tokens import KL, exact_hundred, rollouts
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from klimit._errors import ArgumentError
-from klimit.audit.result import Audit
+from klimit.audit.result import Audit, Shown
 from klimit.estimate.samples import nearly_all
 from klimit.rollouts.words import close_to, listing, quoted
 
@@ -21,17 +21,15 @@ SIZES = (4, 16, 64)  # best-of-N that stands beside policies
 
 
 @dataclass(frozen=True)
-class Audits:
+class Audits(Shown):
     """Placements of several policies or steps; iterable, in the order in which they were given."""
 
     placements: tuple[Audit, ...]
 
     def __iter__(self) -> Iterator[Audit]:
-        """One placement after the other."""
         return iter(self.placements)
 
     def __len__(self) -> int:
-        """How many there are."""
         return len(self.placements)
 
     def __getitem__(self, which: int | str) -> Audit:
@@ -48,12 +46,12 @@ class Audits:
         found = found or [one for one in self.placements if which in (one.name, str(one.step))]
         if len(found) == 1:
             return found[0]
-        labels = [one.label for one in self.placements]
         if found:
             raise ArgumentError(
                 f"{quoted(which)} names {len(found)} placements ({listing(one.label for one in found)}); "
                 "say which."
             )
+        labels = [one.label for one in self.placements]
         raise ArgumentError(
             f"no placement {quoted(which)}; there are {listing(labels)}.{close_to(which, labels)}"
         )
@@ -89,28 +87,8 @@ class Audits:
         beside = None if n is not None and not len(n) else self.best_of_n(n)
         return audit_frame(self.placements, beside)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, schema ``klimit.audit/1`` (docs/cli.md)."""
-        from klimit.view.records import audit_record
-
-        return audit_record(self.placements)
-
-    def plot(self, ax: Any = None, **options: Any) -> Any:
-        """Draw all in the plane of gain against KL; see `klimit.view.plots.audits`."""
-        from klimit.view.plots import audits
-
-        return audits(self.placements, ax, **options)
-
-    def _repr_html_(self) -> str:
-        from klimit.view.notebook import audits
-
-        return audits(self.placements)
-
-    def __str__(self) -> str:
-        """The verdict, a table of all, and what to mind."""
-        from klimit.view.audit import text
-
-        return text(self.placements)
+    def _each(self) -> Sequence[Audit]:
+        return self.placements
 
 
 def best_of_n_beside(audits: Sequence[Audit], n: Sequence[int] | None = None) -> BestOfN | None:

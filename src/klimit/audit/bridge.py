@@ -1,20 +1,26 @@
-"""Rollouts of base and policies -> a limit that the policies' samples carry beyond the base's own."""
+"""Limits that reach as far as policies went: carried beyond the base's own by the policies' samples."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from klimit._errors import ArgumentError, DataError
+from klimit.audit.case import Case
+from klimit.audit.kl.units import in_nats
+from klimit.audit.matching import Match
+from klimit.audit.runs import Part
 from klimit.audit.sides import Side, side
+from klimit.audit.spent import Spent
+from klimit.estimate.best_of_n.prompt_means import pairing_rank
 from klimit.estimate.bridge import Bridged, Draws, bridge
 from klimit.estimate.frontier import frontier
-from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import Integers
+from klimit.rollouts.grouped import Floats, Integers
+from klimit.rollouts.steps import called
 from klimit.rollouts.words import listing
 
 if TYPE_CHECKING:
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from klimit.rollouts import Rollouts
 
 _SAME = 1e-2  # nats: below, two models are one, up to rounding
+MOST = 8  # policies that carry one limit together, evenly over their KL: more add little
 
 
 def bridged(
@@ -166,9 +173,7 @@ def draws(model: Side, at: Integers, names: Sequence[str], own: str | None = Non
         if ratio is None:
             ratio = np.full(len(model.values), np.nan)
             if own is None and len(names) == 1:
-                with suppress(
-                    DataError
-                ):  # what is wrong with scores that are not needed is no error
+                with suppress(DataError):  # scores that are not needed may be wrong
                     ratio = own_ratios(model)
         ratios.append(ratio[rows])
     return Draws(model.values[rows], lengths, np.stack(ratios))
@@ -176,13 +181,10 @@ def draws(model: Side, at: Integers, names: Sequence[str], own: str | None = Non
 
 def own_ratios(model: Side) -> Floats:
     """(samples,) logprob - ref_logprob, prompt after prompt; NaN where it is not stored."""
-    from klimit.audit.kl.columns import scores
-    from klimit.audit.kl.units import in_nats
-
     rollouts = model.rollouts
     if rollouts is None or not {"logprob", "ref_logprob"} <= set(rollouts.table.names):
         return np.full(len(model.values), np.nan)
-    found, _ = in_nats(scores(rollouts), None)
+    found, _ = in_nats(rollouts)
     ratio = found.log_ratio
     with np.errstate(invalid="ignore"):
         if not (np.abs(ratio) > _SAME).any():
@@ -219,3 +221,84 @@ def _shared(base: Rollouts, policies: Mapping[str, Rollouts]) -> list[str]:
             "Sample the policy on the base's prompts."
         )
     return shared
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A policy beside its base, before its limit is carried any further.
+
+    Attributes
+    ----------
+    part, base, policy : who it is, and the samples of both
+    match : prompts that are compared, those without a use included
+    known : its KL
+    measured : whether that comes from the log-probabilities of its own samples
+    case : what is placed
+    """
+
+    part: Part
+    base: Side
+    policy: Side
+    match: Match
+    known: Spent
+    measured: bool
+    case: Case
+
+    @property
+    def label(self) -> str:
+        """Name and step."""
+        name, step = self.part.name, self.part.step
+        return name if step is None else f"{name} {called(step)}"
+
+
+def carried(drafts: Sequence[Draft]) -> list[Case]:
+    """Each case with the limit that its KL asks for.
+
+    Where a policy's KL lies beyond what the base's samples show for sure, all policies on the same prompts
+    whose samples are scored under policy and base carry the limit together. The others keep the
+    limit that they have.
+    """
+    cases = [draft.case for draft in drafts]
+    for places in _on_the_same_prompts(drafts):
+        limit = cases[places[0]].limit
+        reach = min(limit.trusted_kl, max(safe_kl(limit), limit.trusted_kl / 2))
+        beyond = [at for at in places if _kl(cases[at]) > reach]
+        if beyond:
+            further = _further(limit, [drafts[at] for at in places])
+            for at in beyond:
+                cases[at] = replace(cases[at], limit=further)
+    return cases
+
+
+def safe_kl(limit: Frontier) -> float:
+    """Nats up to which hardly any rewards fool their own samples: mean log M - 2 (theory.md H-3)."""
+    return float(np.log(limit.samples.counts).mean()) - 2.0
+
+
+def _on_the_same_prompts(drafts: Sequence[Draft]) -> list[list[int]]:
+    found: dict[int, list[int]] = {}
+    for at, draft in enumerate(drafts):
+        case = draft.case
+        known = case.limit.members is not None and case.joint_kl is not None
+        if draft.measured and case.paired and known:
+            found.setdefault(id(case.limit), []).append(at)
+    return list(found.values())
+
+
+def _further(limit: Frontier, drafts: Sequence[Draft]) -> Frontier:
+    first = drafts[0]
+    rank = pairing_rank(limit.samples, np.concatenate([one.case.marks() for one in drafts]))
+    if len(drafts) > MOST:
+        drafts = sorted(drafts, key=lambda one: _kl(one.case))
+        drafts = [drafts[at] for at in np.linspace(0, len(drafts) - 1, MOST).round().astype(int)]
+    names = [one.label for one in drafts]
+    theirs = {
+        one.label: draws(one.policy, one.match.policy, names, own=one.label) for one in drafts
+    }
+    if all(np.isnan(one.log_ratios).all() for one in theirs.values()):  # exact KL alone is stored
+        return limit
+    return together(limit, draws(first.base, first.match.base, names), theirs, rank)
+
+
+def _kl(case: Case) -> float:
+    return float("nan") if case.kl is None else float(case.kl.value)

@@ -12,10 +12,9 @@ from klimit._estimate import Estimate
 from klimit.audit.measure import Left, apart, numbers
 from klimit.estimate.best_of_n.prompt_means import pairing_rank
 from klimit.estimate.bridge import Bridged
-from klimit.estimate.kernel import Floats, Grid
-from klimit.estimate.members import with_left_out
+from klimit.estimate.members import Members, with_left_out
 from klimit.estimate.result import Frontier
-from klimit.estimate.samples import Integers
+from klimit.rollouts.grouped import Floats, Integers
 
 MOST_GROUPS = 200  # groups of the policy's prompts where they are not the base's
 
@@ -66,10 +65,10 @@ class Case:
         return float(apart(ordered(self.policy.reward), self.limit.base_reward))
 
     @property
-    def grid(self) -> Grid:
-        """Tilts at which the limit is known, where anything can be gained."""
+    def members(self) -> Members:
+        """The log-mgfs that the limit comes from, where anything can be gained."""
         assert self.limit.members is not None
-        return self.limit.members.grid
+        return self.limit.members
 
     @cached_property
     def least(self) -> Estimate:
@@ -99,31 +98,26 @@ class Case:
 
     def numbers(self) -> Floats:
         """(numbers,) with all prompts, from the corrected log-mgf that is left out from."""
-        members = self.limit.members
-        assert members is not None
         kl = np.nan if self.kl is None else float(self.kl.value)
-        row = members.chosen[None], members.grid, np.array([self.gain]), np.array([kl])
-        found: Floats = numbers(*row)[:, 0]
-        return found
+        return self.numbers_at(np.array([self.gain]), np.array([kl]))[:, 0]
+
+    def numbers_at(self, gain: Floats, kl: Floats) -> Floats:
+        """(numbers, rows) for other gains and KLs than the policy's."""
+        log_mgf = np.tile(self.members.chosen, (len(kl), 1))
+        return numbers(log_mgf, self.members.grid, gain, kl)
 
     def left(self, rank: Integers | None = None) -> list[Left]:
         """The parts with every group of prompts left out: of both sides at once, or of each in turn.
 
-        Parameters
-        ----------
-        rank : (prompts,) canonical places, which decide the groups; the case's own if not given
+        `rank` are canonical places (prompts,), which decide the groups; the case's own if not given.
         """
-        limit, policy = self.limit, self.policy
-        members = limit.members
-        assert members is not None
+        limit, policy, members = self.limit, self.policy, self.members
         kl = self.kl.value if self.kl is not None else np.nan
         by_prompt = np.full(len(policy.reward), kl) if self.joint_kl is None else self.joint_kl
         base = limit.samples.means
         if self.paired:
             weights = members.weights
-            if rank is None:
-                rank = common_rank(self)
-            group = rank % len(weights)
+            group = (common_rank(self) if rank is None else rank) % len(weights)
             ours, theirs = (_without(x, group, weights) for x in (base, policy.reward))
             spent = _without(by_prompt, group, weights) + (kl - ordered(by_prompt))
             return [Left(members.chosen_without, ours, theirs, spent, weights)]
@@ -148,8 +142,7 @@ class Case:
 
     def marks(self) -> Floats:
         """(rows, prompts) what tells prompts of equal base rewards apart."""
-        rows = [self.policy.reward] + ([] if self.joint_kl is None else [self.joint_kl])
-        return np.stack(rows)
+        return np.stack([x for x in (self.policy.reward, self.joint_kl) if x is not None])
 
     def samples(self) -> list[Floats]:
         """Rewards of the base on the limit's prompts, as `klimit.frontier` takes them."""

@@ -10,7 +10,7 @@ import numpy as np
 from klimit._estimate import Estimate, beyond
 from klimit._notebook import InNotebooks
 from klimit.audit.case import Case, Policy, common_rank
-from klimit.audit.measure import NUMBERS, numbers, reach
+from klimit.audit.measure import NUMBERS, reach
 from klimit.audit.placement import difference
 from klimit.audit.placing import biases
 from klimit.audit.result import Audit, missing
@@ -20,6 +20,7 @@ from klimit.estimate.kernel import Floats
 if TYPE_CHECKING:
     import polars as pl
 
+UNKNOWN = "not known of both"
 COMPARED = ("gain", "kl", "efficiency", "gap_reward", "gap_nats", "least_kl", "excess_kl")
 
 
@@ -49,12 +50,7 @@ class Comparison(InNotebooks):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        found: dict[str, Any] = {
-            "a": self.a,
-            "b": self.b,
-            "paired": self.paired,
-            "shared": self.shared,
-        }
+        found = {name: getattr(self, name) for name in ("a", "b", "paired", "shared")}
         return found | {name: getattr(self, name).to_dict() for name in COMPARED}
 
     def to_frame(self) -> pl.DataFrame:
@@ -64,12 +60,11 @@ class Comparison(InNotebooks):
         rows = []
         for name in COMPARED:
             found = getattr(self, name).to_dict()
-            rows.append({"number": name, "difference": found["value"], "low": found["low"],
-                         "high": found["high"], "trusted": found["trusted"]})  # fmt: skip
+            numbers = {key: found[key] for key in ("low", "high", "trusted")}
+            rows.append({"number": name, "difference": found["value"], **numbers})
         return framed(rows, text=["number"])
 
     def __str__(self) -> str:
-        """The differences in words."""
         from klimit.view.audit import comparison
 
         return comparison(self)
@@ -131,7 +126,9 @@ def _joint(a: Case, b: Case) -> dict[str, Estimate]:
     rank = common_rank(a, b)
     full = [_rows(case.numbers()) for case in (a, b)]
     left = [case.left(rank)[0] for case in (a, b)]
-    without = [_rows(one.numbers(case.grid)) for one, case in zip(left, (a, b), strict=True)]
+    without = [
+        _rows(one.numbers(case.members.grid)) for one, case in zip(left, (a, b), strict=True)
+    ]
     spread = reach(full[0] - full[1], [(without[0] - without[1], left[0].weights)], level)
     slack = [biases(case, case.numbers()) for case in (a, b)]
     said = [_stated(case) for case in (a, b)]
@@ -141,8 +138,7 @@ def _joint(a: Case, b: Case) -> dict[str, Estimate]:
         at = NUMBERS.index(row)
         value = float(full[0][at] - full[1][at])
         if not np.isfinite(value):
-            reason = "not known of both"
-            found[name] = missing(reason, level)
+            found[name] = missing(UNKNOWN, level)
             continue
         part = "excess" if name == "least_kl" else row
         off = max(abs(slack[0][part][i] - slack[1][part][i]) for i in (0, 1))
@@ -167,16 +163,12 @@ def _rows(found: Floats) -> Floats:
 
 def _stated(case: Case) -> Floats:
     """How far a KL that was given with an interval moves each number."""
-    members = case.limit.members
-    assert members is not None
-    none: Floats = np.zeros(len(NUMBERS))
     if case.kl is None or case.joint_kl is not None:
-        return none
-    ends = np.array([float(case.kl.low), float(case.kl.high)])
+        return np.zeros(len(NUMBERS))
+    ends = np.array([case.kl.low, case.kl.high])
     if not np.isfinite(ends).all():
         return np.where(np.isin(NUMBERS, ("gain", "root")), 0.0, np.inf)
-    gains = np.full(2, case.gain)
-    moved = _rows(numbers(np.stack([members.chosen] * 2), members.grid, gains, ends))
+    moved = _rows(case.numbers_at(np.full(2, case.gain), ends))
     found: Floats = np.abs(moved - _rows(case.numbers())[:, None]).max(axis=1)
     return np.nan_to_num(found)
 
@@ -184,15 +176,12 @@ def _stated(case: Case) -> Floats:
 def _trusted(name: str, case: Case) -> bool:
     if name in ("gain", "kl"):
         return True
-    least = bool(case.least.trusted)
     if name in ("least_kl", "excess_kl"):
-        return least
+        return bool(case.least.trusted)
     return case.kl is not None and bool(case.best.trusted)
 
 
 def _apart(a: Estimate, b: Estimate) -> Estimate:
     """The difference of two independent estimates."""
     found = difference(a, b)
-    return (
-        found if np.isfinite(found.value) else missing(found.note or "not known of both", a.level)
-    )
+    return found if np.isfinite(found.value) else missing(found.note or UNKNOWN, a.level)

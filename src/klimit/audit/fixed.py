@@ -14,7 +14,7 @@ import numpy as np
 
 from klimit.audit.case import Case
 from klimit.audit.measure import NUMBERS, Reach
-from klimit.estimate.intervals import quantiles
+from klimit.estimate.intervals import normal
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Samples, ordered_mean
 from klimit.estimate.tilted import tilt_prompts
@@ -45,6 +45,7 @@ def narrowed(case: Case, full: Floats, drawn: Reach) -> Reach:
     joint = 0.0 if policy.covariance is None else policy.covariance
     share = best if best > 0 else np.inf
     turn = at["gap_reward"] * _turn(samples, _tilt(beta))
+    rise = 1 / (slope * np.sqrt(2 * least)) if slope > 0 and least < np.inf else 0.0
     # slopes of each number in: the policy's reward, its KL, the limit at its KL, the limit at least
     slopes = {
         "gain": (1.0, 0.0, 0.0, 0.0),
@@ -53,10 +54,9 @@ def narrowed(case: Case, full: Floats, drawn: Reach) -> Reach:
         "efficiency": (1 / share, -at["gain"] * beta / share**2, -at["gain"] / share**2, 0.0),
         "gap_reward": (-1.0, beta, 1.0, 0.0),
         "gap_nats": (-1 / beta, 1.0 + turn, 1 / beta, 0.0) if beta > 0 else (0.0, 0.0, 0.0, 0.0),
-        "root": _over((1.0, 0.0, 0.0, -1.0 if won else 1.0), slope * np.sqrt(2 * least)),
+        "root": (rise, 0.0, 0.0, -rise if won else rise),
         "excess": (-1 / slope, 1.0, 0.0, 1 / slope) if won and slope > 0 else (0.0, 1.0, 0.0, 0.0),
     }
-    quantile = quantiles(limit.settings.level, 10**6)[0]
     error = np.zeros(len(NUMBERS))
     for i, name in enumerate(NUMBERS):
         reward, spent, here, there = np.nan_to_num(slopes[name])
@@ -69,12 +69,8 @@ def narrowed(case: Case, full: Floats, drawn: Reach) -> Reach:
         extra += there**2 * _correction_error(case, least, slope)
         error[i] = np.sqrt(mean + extra)
     # samples are a part of what prompts vary by, so fixed prompts are never known less well
-    reached = quantile * error
+    reached = normal(limit.settings.level) * error
     return Reach(np.minimum(drawn.below, reached), np.minimum(drawn.above, reached))
-
-
-def _over(slopes: tuple[float, ...], divisor: float) -> tuple[float, ...]:
-    return tuple(x / divisor if 0 < divisor < np.inf else 0.0 for x in slopes)
 
 
 def _slope(case: Case, kl: float) -> float:
@@ -127,8 +123,7 @@ def _correction_error(case: Case, kl: float, beta: float) -> float:
     limit = case.limit
     value = float(limit.gain(kl).value)
     whole = value * float(limit.bands.share(limit.bands.error, np.asarray(kl)))
-    samples = limit.samples
-    tilt = 1 / beta
+    samples, tilt = limit.samples, 1 / beta
     found = tilt_prompts(samples, tilt)
     spread = found.chi_square + tilt**2 * samples.variances - 2 * tilt * found.gain
     drawn = np.maximum(spread, 0.0) / (samples.counts - 1) / tilt**2

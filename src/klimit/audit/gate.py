@@ -88,24 +88,20 @@ def gate(
             continue
         _possible(number, bound)
         found: Estimate = getattr(audit, number)
-        if (
-            number != "gain"
-            and not audit.kl.trusted
-            and audit.kl.note
-            and math.isfinite(audit.kl.value)
-        ):
-            raise DataError(f"{audit.label}: its KL cannot be trusted: {audit.kl.note}.")
+        kl, said = audit.kl, f"{audit.label}: {WORDS[number]}"
+        if number != "gain" and not kl.trusted and kl.note and math.isfinite(kl.value):
+            raise DataError(f"{audit.label}: its KL cannot be trusted: {kl.note}.")
         if found.note == IMPOSSIBLE:
-            raise DataError(f"{audit.label}: {WORDS[number]} {found}: {found.note}.")
+            raise DataError(f"{said} {found}: {found.note}.")
         if not math.isfinite(found.value):
-            raise DataError(f"{audit.label}: {WORDS[number]} is not known: {found.note}.")
+            raise DataError(f"{said} is not known: {found.note}.")
         if math.isinf(found.low) and math.isinf(found.high):
             raise DataError(
-                f"{audit.label}: {WORDS[number]} is not known: so few prompts set no bound to it "
-                "(--prompts fixed asks of these very prompts)."
+                f"{said} is not known: so few prompts set no bound to it (--prompts fixed asks of these "
+                "very prompts)."
             )
         if number == "efficiency" and open_share(found) and not found.high < bound:
-            raise DataError(f"{audit.label}: {WORDS[number]} is not known: {OPEN_SHARE}.")
+            raise DataError(f"{said} is not known: {OPEN_SHARE}.")
         if number == "efficiency" and found.trusted and found.low > 1:
             found = replace(found, note=UNLIKELY)
         kept = _kept(number, found, bound, sure)

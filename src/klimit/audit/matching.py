@@ -41,14 +41,6 @@ def match(base: Side, policy: Side, paired: bool | None) -> Match:
     paired : True: only shared prompts; False: two samples from one population of prompts; None:
         paired where most of the policy's prompts recur, two samples where both come from one run,
         folder or data set
-
-    Raises
-    ------
-    ArgumentError
-        Where arrays differ in their number of prompts.
-    DataError
-        Where they share no prompt and nothing says that they come from one population, or one id
-        stands for two texts.
     """
     whole = Match(np.arange(len(base.ids)), np.arange(len(policy.ids)), paired=False)
     if paired is False:
@@ -92,27 +84,27 @@ def _by_place(base: Side, policy: Side) -> Match:
 def _by_id(base: Side, policy: Side) -> tuple[Integers, Integers]:
     places = {name: at for at, name in enumerate(base.ids)}
     pairs = [(places[name], at) for at, name in enumerate(policy.ids) if name in places]
-    odd = [pair for pair in pairs if _differ(base, policy, pair)]
-    if pairs and not odd:
-        return _places(pairs)
-    same_text = _by_text(base, policy)
+    odd = []
+    if base.texts is not None and policy.texts is not None:
+        texts = [(base.texts[ours], policy.texts[theirs]) for ours, theirs in pairs]
+        odd = [at for at, (one, other) in enumerate(texts) if one and other and one != other]
+    same_text = [] if pairs and not odd else _by_text(base, policy)
     if len(same_text) >= max(len(pairs), 1):
         if odd:
             warn(
                 f"{counted(len(odd), 'prompt id')} of {policy.source} stand for other prompts in "
                 f"{base.source}; prompts were matched by their text."
             )
-        return _places(same_text)
-    if odd:
-        ours, theirs = odd[0]
-        assert base.texts is not None
-        assert policy.texts is not None
+        pairs = same_text
+    elif odd:
+        one, other = texts[odd[0]]
         raise DataError(
-            f"prompt {quoted(base.ids[ours])} is {quoted(base.texts[ours])} in the base and "
-            f"{quoted(policy.texts[theirs])} in the policy; one id for one prompt was expected. "
+            f"prompt {quoted(base.ids[pairs[odd[0]][0]])} is {quoted(one)} in the base and "
+            f"{quoted(other)} in the policy; one id for one prompt was expected. "
             "Name a key that both share with prompt= (--prompt)."
         )
-    return _places([])
+    array = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
+    return array[:, 0], array[:, 1]
 
 
 def _by_text(base: Side, policy: Side) -> list[tuple[int, int]]:
@@ -127,18 +119,6 @@ def _by_text(base: Side, policy: Side) -> list[tuple[int, int]]:
         if text and text in places:
             found.setdefault(places[text], at)
     return list(found.items())
-
-
-def _differ(base: Side, policy: Side, pair: tuple[int, int]) -> bool:
-    if base.texts is None or policy.texts is None:
-        return False
-    ours, theirs = base.texts[pair[0]], policy.texts[pair[1]]
-    return bool(ours and theirs and ours != theirs)
-
-
-def _places(pairs: list[tuple[int, int]]) -> tuple[Integers, Integers]:
-    array = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
-    return array[:, 0], array[:, 1]
 
 
 def _stranger(base: Side, policy: Side) -> str:

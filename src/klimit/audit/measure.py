@@ -98,11 +98,6 @@ class Reach:
     below: Floats
     above: Floats
 
-    def of(self, name: str) -> tuple[float, float]:
-        """The two distances of one number."""
-        at = NUMBERS.index(name)
-        return float(self.below[at]), float(self.above[at])
-
 
 def reach(full: Floats, sides: list[tuple[Floats, Floats]], level: float) -> Reach:
     """Sampling errors from one side (paired prompts) or two (two samples of prompts).

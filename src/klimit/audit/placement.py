@@ -30,17 +30,16 @@ def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
         )
     best = _limit(limit, spent)
     gap = difference(best, won)
-    most = np.where(np.asarray(best.value) > 0, best.value, np.nan)
-    ratio, size = np.asarray(won.value) / most, np.abs(won.value) / most
-    lowest, highest = np.asarray(best.low), np.asarray(best.high)
+    most = np.where(best.value > 0, best.value, np.nan)
+    ratio, size = won.value / most, np.abs(won.value) / most
     with np.errstate(divide="ignore", invalid="ignore"):  # of what may be nothing, without end
-        away = np.where(lowest > 0, size * (most / lowest - 1), np.where(size > 0, np.inf, 0.0))
-    nearer = size * np.where(np.isfinite(highest), 1 - most / highest, 1.0)  # to 0, not past it
+        away = np.where(best.low > 0, size * (most / best.low - 1), np.where(size > 0, np.inf, 0.0))
+    nearer = size * np.where(np.isfinite(best.high), 1 - most / best.high, 1.0)  # to 0, not past it
     above, below = np.where(ratio >= 0, [away, nearer], [nearer, away])
-    up = np.hypot((np.asarray(won.high) - won.value) / most, above)
-    down = np.hypot((np.asarray(won.value) - won.low) / most, below)
+    up = np.hypot((won.high - won.value) / most, above)
+    down = np.hypot((won.value - won.low) / most, below)
     low, high = with_sign(won, ratio - down, ratio + up)
-    known = np.asarray(best.trusted) & ~np.isnan(most)
+    known = best.trusted & ~np.isnan(most)
     wrong = known & surely_above(ratio, low, 1.0)
     efficiency = Estimate.of(
         ratio, low, high, level=limit.settings.level, trusted=known & ~wrong,
@@ -67,8 +66,8 @@ def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
 def _limit(limit: Frontier, spent: Estimate) -> Estimate:
     """The limit at this KL, as uncertain as the KL makes it."""
     best = limit.gain(spent.value)
-    ends = np.asarray(spent.low), np.asarray(spent.high)
-    if all((end == spent.value).all() for end in ends):
+    ends = spent.low, spent.high
+    if all(np.all(end == spent.value) for end in ends):
         return best
     less, more = (limit.gain(np.maximum(end, 0.0)) for end in ends)
     most = np.where(more.trusted, more.value, more.high)  # beyond trust the value is a lower bound
@@ -83,12 +82,11 @@ def _nats(limit: Frontier, spent: Estimate, gap: Estimate, best: Estimate) -> Es
     beta = np.asarray(limit.beta(spent.value).value)
     still, unspent = beta <= 0, np.isinf(beta)
     safe = np.where(still | unspent, np.nan, beta)
-    known = np.asarray(best.trusted) & ~still & ~unspent
-    wrong = known & surely_above(-np.asarray(gap.value), -np.asarray(gap.high), 0.0)
+    known = best.trusted & ~still & ~unspent
+    wrong = known & surely_above(-gap.value, -gap.high, 0.0)
     ends = np.vectorize(lambda kl: flat(limit, kl), otypes=[str])(spent.value)
     return Estimate.of(
-        np.asarray(gap.value) / safe, np.asarray(gap.low) / safe, np.asarray(gap.high) / safe,
-        level=gap.level, trusted=known & ~wrong,
+        gap.value / safe, gap.low / safe, gap.high / safe, level=gap.level, trusted=known & ~wrong,
         **_because((wrong, IMPOSSIBLE), (still, ends), (unspent, NO_SHARE), (True, gap.notes_by_place())),
     )  # fmt: skip
 
@@ -104,10 +102,10 @@ def _because(*reasons: tuple[Any, Any]) -> dict[str, Any]:
 def _least(limit: Frontier, won: Estimate) -> Estimate:
     """The least KL for the gain, as uncertain as the gain makes it."""
     least = limit.kl(won.value)
-    if np.all(np.asarray(won.low) == won.value) and np.all(np.asarray(won.high) == won.value):
+    if np.all(won.low == won.value) and np.all(won.high == won.value):
         return least
     less, more = limit.kl(won.low), limit.kl(won.high)
-    middle = np.asarray(least.value)
+    middle = least.value
     with np.errstate(invalid="ignore"):
         down = np.hypot(middle - least.low, middle - less.value)
         up = np.hypot(least.high - middle, np.nan_to_num(more.value, nan=np.inf) - middle)
@@ -119,13 +117,12 @@ def _least(limit: Frontier, won: Estimate) -> Estimate:
 def difference(best: Estimate, won: Estimate) -> Estimate:
     """One estimate less another, as if their errors were independent."""
     with np.errstate(invalid="ignore"):  # what is not known stays so
-        value = np.asarray(best.value) - won.value
-        low = value - np.hypot(np.asarray(best.value) - best.low, np.asarray(won.high) - won.value)
-        high = value + np.hypot(np.asarray(best.high) - best.value, np.asarray(won.value) - won.low)
-    trusted = np.asarray(best.trusted) & np.asarray(won.trusted)
+        value = best.value - won.value
+        low = value - np.hypot(best.value - best.low, won.high - won.value)
+        high = value + np.hypot(best.high - best.value, won.value - won.low)
     notes = best.notes_by_place(), won.notes_by_place()
     return Estimate.of(
-        value, low, high, level=best.level, trusted=trusted,
+        value, low, high, level=best.level, trusted=best.trusted & won.trusted,
         note=best.note or won.note, by_place=np.where(notes[0] != "", *notes),
     )  # fmt: skip
 

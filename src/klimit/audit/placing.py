@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,91 +10,78 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit.audit import wording
 from klimit.audit.case import Case
-from klimit.audit.measure import NUMBERS, Reach, numbers, reach, with_sign
+from klimit.audit.measure import NUMBERS, Reach, reach, with_sign
 from klimit.audit.placement import difference
-from klimit.audit.result import missing
+from klimit.audit.result import Audit, missing
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 from klimit.estimate.kernel import Floats
-from klimit.estimate.members import front
+from klimit.estimate.members import Members, front
 
 if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
 
 
-@dataclass(frozen=True)
-class Placed:
-    """The estimates of one placement, as `Audit` has them."""
-
-    kl: Estimate
-    gain: Estimate
-    limit: Estimate
-    efficiency: Estimate
-    gap_reward: Estimate
-    gap_nats: Estimate
-    least_kl: Estimate
-    excess_kl: Estimate
+Reached = dict[str, tuple[float, float]]
+"""How far below and above its estimate each of the `NUMBERS` may lie."""
 
 
-def placed(case: Case) -> Placed:
+def placed(case: Case) -> Audit:
     """Place a policy whose rewards are known prompt by prompt."""
     limit, level = case.limit, case.limit.settings.level
     if limit.members is None:
         return _on_nothing(case)
     full = case.numbers()
-    spread = joint_reach(case, full)
-    gain = _around(case.gain, *spread.of("gain"), level)
-    found = case.least
-    slack = biases(case, full)
-    least = _least(limit, gain, found, spread, slack)
+    spread, slack = joint_reach(case, full), biases(case, full)
+    ends = np.hypot([spread.below, spread.above], np.array([slack[name] for name in NUMBERS]).T)
+    reached = dict(zip(NUMBERS, zip(*ends.tolist(), strict=True), strict=True))
+    gain = _around(case.gain, reached["gain"], level)
+    least = _least(case, gain, reached["root"])
     if case.kl is None:
         no = missing(wording.NO_KL, level)
-        return Placed(no, gain, no, no, no, no, least, no)
-    best = case.best
-    trusted, gap = bool(best.trusted), float(best.value) - case.gain
-    if trusted:
-        below, above = _with(spread.of("limit"), slack["limit"])
-        ends = max(best.value - below, 0.0), min(best.value + above, limit.cap_limit())
-        best = Estimate(best.value, *ends, level, trusted, best.note)
-    reward = _around(gap, *_with(spread.of("gap_reward"), slack["gap_reward"]), level,
-                     trusted=trusted, note=best.note)  # fmt: skip
-    return Placed(
-        case.kl, gain, best, _efficiency(case, gain, best, spread, slack), reward,
-        _nats(case, gap, spread, slack, best), least, _excess(case.kl, least, spread, slack),
+        return Audit(no, gain, no, no, no, no, least, no)
+    best, gap = case.best, case.best.value - case.gain
+    if best.trusted:
+        below, above = reached["limit"]
+        low, high = max(best.value - below, 0.0), min(best.value + above, limit.cap_limit())
+        best = replace(best, low=low, high=high, level=level)
+    return Audit(
+        case.kl, gain, best, _efficiency(case, gain, best, reached["efficiency"]),
+        _around(gap, reached["gap_reward"], level, trusted=bool(best.trusted), note=best.note),
+        _nats(case, gap, best, reached["gap_nats"]), least, _excess(case.kl, least, reached["excess"]),
     )  # fmt: skip
 
 
-def biases(case: Case, full: Floats) -> dict[str, tuple[float, float]]:
+def biases(case: Case, full: Floats) -> Reached:
     """How far each number may lie below and above for what the frontier's correction may be off.
 
     Pairing prompts does not remove this part: it is the frontier's own, as its interval has it.
     """
     limit = case.limit
     found = dict.fromkeys(NUMBERS, (0.0, 0.0))
-    at = dict(zip(NUMBERS, full.tolist(), strict=True))
-    least = float(case.least.value)
+    least = case.least.value
     slope = float(limit.beta(least).value) if 0 < least < np.inf else 0.0
     if slope > 0:
         best = limit.gain(least)
         low, high = _relative_bias(limit, best, least)
-        down, up = high * float(best.value) / slope, low * float(best.value) / slope
+        down, up = high * best.value / slope, low * best.value / slope
         root = np.sqrt(2 * least)
         found["root"], found["excess"] = (down / root, up / root), (up, down)
     if case.kl is None:
         return found
     spent, best = case.spent, case.best
     low, high = _relative_bias(limit, best, spent)
-    down, up = low * float(best.value), high * float(best.value)
+    down, up = low * best.value, high * best.value
     found["limit"] = found["gap_reward"] = (down, up)
-    share = abs(case.gain) / float(best.value) if best.value > 0 else 0.0
+    share = abs(case.gain) / best.value if best.value > 0 else 0.0
     reach_ = (
         share * (high / (1 + high) if np.isfinite(high) else 1.0),
         share * low / max(1 - low, 0.05),
     )
-    found["efficiency"] = reach_ if at["gain"] >= 0 else reach_[::-1]
-    slope = float(case.beta.value)
+    found["efficiency"] = reach_ if full[NUMBERS.index("gain")] >= 0 else reach_[::-1]
+    slope = case.beta.value
     if 0 < slope < np.inf:
-        nats = (float(best.value) - case.gain) / slope
-        turn = 0.3 * abs(nats) * _beta_correction(limit, spent)
+        nats = (best.value - case.gain) / slope
+        turn = 0.3 * abs(nats) * _beta_correction(case.members, spent)
         found["gap_nats"] = float(np.hypot(down / slope, turn)), float(np.hypot(up / slope, turn))
     return found
 
@@ -102,9 +89,7 @@ def biases(case: Case, full: Floats) -> dict[str, tuple[float, float]]:
 def joint_reach(case: Case, full: Floats) -> Reach:
     """Sampling errors of all numbers, with what is said of a KL that was not measured here."""
     limit = case.limit
-    members = limit.members
-    assert members is not None
-    sides = [(left.numbers(members.grid), left.weights) for left in case.left()]
+    sides = [(left.numbers(case.members.grid), left.weights) for left in case.left()]
     found = reach(full, sides, limit.settings.level)
     if limit.settings.prompts == "fixed" and case.paired and limit.alone:
         from klimit.audit.fixed import narrowed
@@ -114,9 +99,7 @@ def joint_reach(case: Case, full: Floats) -> Reach:
         return found
     ends = np.array([case.kl.low, case.kl.high], dtype=float)
     ends = np.where(np.isfinite(ends), ends, [0.0, case.kl.value])
-    gains = np.full(2, case.gain)
-    moved = numbers(np.stack([members.chosen] * 2), members.grid, gains, ends) - full[:, None]
-    moved = np.nan_to_num(moved)
+    moved = np.nan_to_num(case.numbers_at(np.full(2, case.gain), ends) - full[:, None])
     less, more = np.maximum(-moved.min(axis=1), 0.0), np.maximum(moved.max(axis=1), 0.0)
     if case.joint_kl is None:
         _open(case, case.kl, full, less, more)
@@ -142,25 +125,23 @@ def _open(case: Case, kl: Estimate, full: Floats, less: Floats, more: Floats) ->
         more[NUMBERS.index("excess")] = np.inf
 
 
-def _least(
-    limit: Frontier, gain: Estimate, found: Estimate, spread: Reach,
-    slack: dict[str, tuple[float, float]],
-) -> Estimate:  # fmt: skip
+def _least(case: Case, gain: Estimate, reached: tuple[float, float]) -> Estimate:
     """The least KL that buys the gain, with the errors of both.
 
     In ``sqrt(2 KL)`` the errors are about symmetric, also for gains that are hardly above 0.
     """
-    value = float(found.value)
+    limit, found = case.limit, case.least
+    value = found.value
     if not found.trusted or not np.isfinite(value):
-        less, more = limit.kl(float(gain.low)), limit.kl(float(gain.high))
-        low = float(np.fmin(float(found.low), float(less.low)))
-        high = max(float(found.high), float(more.high))
+        less, more = limit.kl(gain.low), limit.kl(gain.high)
+        low = float(np.fmin(found.low, less.low))
+        high = max(found.high, more.high)
         return Estimate(value, low, high, found.level, found.trusted, found.note)
     root = float(np.sqrt(2 * value))
     if gain.value <= 0:  # the root of a loss is negative
-        root = -float(np.sqrt(2 * limit.curve.at_gain(abs(float(gain.value))).kl))
+        root = -float(np.sqrt(2 * limit.curve.at_gain(abs(gain.value)).kl))
         root = root if np.isfinite(root) else -np.inf
-    below, above = _with(spread.of("root"), slack["root"])
+    below, above = reached
     low_kl, high_kl = (max(end, 0.0) ** 2 / 2 for end in (root - below, root + above))
     if not high_kl <= limit.bands.kl[-1]:  # past all that any sample shows
         high_kl = np.inf
@@ -168,15 +149,14 @@ def _least(
 
 
 def _efficiency(
-    case: Case, gain: Estimate, best: Estimate, spread: Reach, slack: dict[str, tuple[float, float]]
+    case: Case, gain: Estimate, best: Estimate, reached: tuple[float, float]
 ) -> Estimate:
     """Gain over limit; where the limit is a lower bound this is an upper one."""
     if not best.value > 0:
         return missing(_no_share(best), best.level)
     note = best.note if best.trusted else wording.UPPER
-    reached = _with(spread.of("efficiency"), slack["efficiency"])
-    value = case.gain / float(best.value)
-    found = _around(value, *reached, best.level, trusted=bool(best.trusted), note=note)
+    value = case.gain / best.value
+    found = _around(value, reached, best.level, trusted=bool(best.trusted), note=note)
     low, high = with_sign(gain, found.low, found.high)
     found = replace(found, low=float(low), high=float(high))
     if found.trusted and wording.surely_above(found.value, found.low, 1.0):
@@ -184,20 +164,16 @@ def _efficiency(
     return found
 
 
-def _nats(
-    case: Case, gap: float, spread: Reach, slack: dict[str, tuple[float, float]], best: Estimate
-) -> Estimate:
+def _nats(case: Case, gap: float, best: Estimate, reached: tuple[float, float]) -> Estimate:
     """``KL(policy || optimal) = gap / beta``; nan where the frontier is flat."""
-    level, slope = best.level, float(case.beta.value)
+    level, slope = best.level, case.beta.value
     if not slope > 0:
         return missing(wording.flat(case.limit, case.spent), level)
     if not np.isfinite(slope):
         return missing(_no_share(best), level)
-    reached = _with(spread.of("gap_nats"), slack["gap_nats"])
-    found = _around(gap / slope, *reached, level, trusted=bool(best.trusted), note=best.note)
-    if found.trusted and wording.surely_above(
-        -found.value, -found.high, 0.0
-    ):  # a divergence below 0
+    found = _around(gap / slope, reached, level, trusted=bool(best.trusted), note=best.note)
+    below_0 = wording.surely_above(-found.value, -found.high, 0.0)  # which no divergence is
+    if found.trusted and below_0:
         return replace(found, trusted=False, note=wording.IMPOSSIBLE)
     return found
 
@@ -206,24 +182,19 @@ def _no_share(best: Estimate) -> str:
     return wording.ABOUT_ZERO if best.high > 0 else wording.NO_SHARE
 
 
-def _excess(
-    kl: Estimate, least: Estimate, spread: Reach, slack: dict[str, tuple[float, float]]
-) -> Estimate:
+def _excess(kl: Estimate, least: Estimate, reached: tuple[float, float]) -> Estimate:
     """KL spent beyond the least that would have bought the same gain."""
-    value = float(kl.value) - float(least.value)
+    value = kl.value - least.value
     if not np.isfinite(value):
         return missing(least.note, kl.level)
     if not least.trusted:
-        low, high = float(kl.low) - float(least.high), float(kl.high) - float(least.low)
+        low, high = kl.low - least.high, kl.high - least.low
         return Estimate(value, low, high, kl.level, False, least.note)
-    reached = _with(spread.of("excess"), slack["excess"])
-    return _around(value, *reached, kl.level, note=least.note)
+    return _around(value, reached, kl.level, note=least.note)
 
 
-def _beta_correction(limit: Frontier, kl: float) -> float:
+def _beta_correction(members: Members, kl: float) -> float:
     """How far the correction turned the slope, as a logarithm."""
-    members = limit.members
-    assert members is not None
     at = np.array([max(kl, 1e-6)])
     plain, chosen = (front(x, members.grid, at).tilt[0] for x in (members.plugin, members.chosen))
     return float(abs(np.log(plain / chosen)))
@@ -231,12 +202,12 @@ def _beta_correction(limit: Frontier, kl: float) -> float:
 
 def _relative_bias(limit: Frontier, best: Estimate, kl: float) -> tuple[float, float]:
     """How far below and above, over the gain, the frontier may lie beyond its sampling error."""
-    value = float(best.value)
+    value = best.value
     if not value > 0:
         return 0.0, 0.0
     bands, at = limit.bands, np.asarray(kl)
     below, above = (float(bands.share(x, at)) for x in (bands.below, bands.above))
-    return _beyond(1 - float(best.low) / value, below), _beyond(float(best.high) / value - 1, above)
+    return _beyond(1 - best.low / value, below), _beyond(best.high / value - 1, above)
 
 
 def _beyond(reach_: float, own: float) -> float:
@@ -245,29 +216,31 @@ def _beyond(reach_: float, own: float) -> float:
     return float(np.sqrt(max(reach_**2 - own**2, 0.0))) if np.isfinite(own) else 0.0
 
 
-def _on_nothing(case: Case) -> Placed:
+def _on_nothing(case: Case) -> Audit:
     """Every prompt of the base is constant: nothing can be gained there, at any KL."""
     limit = case.limit
     level = limit.settings.level
     differences = case.policy.reward - (limit.samples.means if case.paired else limit.base_reward)
     gain = mean_of_prompts(differences[None], level)[0]
-    least = limit.kl(float(gain.value))
+    least = limit.kl(gain.value)
     if case.kl is None:
         unknown, nothing = (missing(why, level) for why in (wording.NO_KL, wording.NO_SHARE))
-        return Placed(unknown, gain, unknown, nothing, unknown, nothing, least, unknown)
+        return Audit(unknown, gain, unknown, nothing, unknown, nothing, least, unknown)
     best = limit.gain(case.spent)
     nothing = missing(wording.UNSEEN_GAIN if best.high > 0 else wording.NO_SHARE, level)
     excess = difference(case.kl, least)
     if not np.isfinite(excess.value):
         excess = missing(least.note, level)
-    return Placed(case.kl, gain, best, nothing, difference(best, gain), nothing, least, excess)
+    return Audit(case.kl, gain, best, nothing, difference(best, gain), nothing, least, excess)
 
 
 def _around(
-    value: float, below: float, above: float, level: float, *, trusted: bool = True, note: str = ""
+    value: float,
+    reached: tuple[float, float],
+    level: float,
+    *,
+    trusted: bool = True,
+    note: str = "",
 ) -> Estimate:
-    return Estimate(value, value - float(below), value + float(above), level, trusted, note)
-
-
-def _with(joint: tuple[float, float], slack: tuple[float, float]) -> tuple[float, float]:
-    return float(np.hypot(joint[0], slack[0])), float(np.hypot(joint[1], slack[1]))
+    below, above = reached
+    return Estimate(value, value - below, value + above, level, trusted, note)

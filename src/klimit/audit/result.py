@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
@@ -23,8 +26,38 @@ def missing(note: str, level: float = 0.95) -> Estimate:
     return Estimate(float("nan"), float("nan"), float("nan"), level, False, note)
 
 
+class Shown:
+    """What one placement and several have in common: words, a picture, JSON."""
+
+    def _each(self) -> Sequence[Audit]:
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, schema ``klimit.audit/1`` (docs/cli.md)."""
+        from klimit.view.records import audit_record
+
+        return audit_record(self._each())
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw it in the plane of gain against KL; see `klimit.view.plots.audits`."""
+        from klimit.view.plots import audits
+
+        return audits(self._each(), ax, **options)
+
+    def _repr_html_(self) -> str:
+        from klimit.view.notebook import audits
+
+        return audits(self._each())
+
+    def __str__(self) -> str:
+        """The verdict in words, and what to mind."""
+        from klimit.view.audit import text
+
+        return text(self._each())
+
+
 @dataclass(frozen=True)
-class Audit:
+class Audit(Shown):
     """How near a policy comes to the best that its KL could buy.
 
     Made by `klimit.audit` and by `Frontier.place` (there the estimates may be arrays).
@@ -62,7 +95,7 @@ class Audit:
     gap_reward: Estimate
     gap_nats: Estimate
     least_kl: Estimate
-    excess_kl: Estimate = field(default_factory=lambda: missing(NO_SPLIT))
+    excess_kl: Estimate
     allocation: Estimate = field(default_factory=lambda: missing(NO_SPLIT))
     shape: Estimate = field(default_factory=lambda: missing(NO_SPLIT))
     name: str = "policy"
@@ -109,37 +142,61 @@ class Audit:
             For a point known by its numbers only, or prompts that base and policy do not share; of
             wasteful ones, where the KL is not known by prompt.
         """
-        from klimit.audit.waste import prompts, wasteful
+        import polars as pl
 
         if by not in (None, "wasteful"):
             raise ArgumentError(f"by must be 'wasteful', or be left out; got {by!r}.")
-        return prompts(self) if by is None else wasteful(self)
+        case = self.case
+        if case is None:
+            raise ArgumentError(
+                "this policy is known by its numbers only; prompts need its rollouts: "
+                "klimit.audit(base, policy)."
+            )
+        if not case.paired:
+            raise ArgumentError(
+                "base and policy have no prompts in common, so no prompt's loss is known; sample the "
+                "base on the policy's prompts."
+            )
+        if by and case.joint_kl is None:
+            raise ArgumentError(
+                "the KL of this policy is not known by prompt, so none can be said to waste it; give "
+                "rollouts with logprob and ref_logprob (klimit rescore writes them)."
+            )
+        none = np.full(len(case.ids), np.nan)
+        gain = case.policy.reward - case.limit.samples.means
+        own = none if case.joint_kl is None else case.joint_kl
+        best_gain = best_kl = loss = nats = none
+        if case.kl is not None:
+            # KL(policy || optimal) prompt by prompt (theory.md 1g): 0 for the optimal policy and
+            # positive for any other, up to noise
+            best = case.limit.prompts(case.spent)
+            best_gain, best_kl = best["gain"].to_numpy(), best["kl"].to_numpy()
+            beta = float(case.beta.value) if case.spent > 0 else 0.0
+            loss = best_gain - gain + (beta * (own - best_kl) if beta > 0 else 0.0)
+            nats = loss / beta if beta > 0 else none
+        frame = pl.DataFrame(
+            {
+                "prompt_id": list(case.ids),
+                "samples": case.limit.samples.counts,
+                "policy_samples": case.policy.counts,
+                "gain": gain,
+                "kl": own,
+                "best_gain": best_gain,
+                "best_kl": best_kl,
+                "loss": loss,
+                "nats": nats,
+            }
+        ).with_columns(pl.selectors.float().fill_nan(None))
+        order = ["loss", "gain", "prompt_id"]
+        frame = frame.sort(order, descending=[True, False, False], nulls_last=True)
+        overpaid = (pl.col("kl") > pl.col("best_kl")) & (pl.col("loss") > 0)
+        return frame.filter(overpaid) if by else frame
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, schema ``klimit.audit/1`` (docs/cli.md)."""
-        from klimit.view.records import audit_record
-
-        return audit_record([self])
+    def _each(self) -> Sequence[Audit]:
+        return [self]
 
     def to_frame(self) -> pl.DataFrame:
         """A polars frame with one row (or a row per point): each estimate with its limits."""
         from klimit.view.records import audit_frame
 
         return audit_frame([self])
-
-    def plot(self, ax: Any = None, **options: Any) -> Any:
-        """Draw it in the plane of gain against KL; see `klimit.view.plots.audits`."""
-        from klimit.view.plots import audits
-
-        return audits([self], ax, **options)
-
-    def _repr_html_(self) -> str:
-        from klimit.view.notebook import audits
-
-        return audits([self])
-
-    def __str__(self) -> str:
-        """The verdict in words, and what to mind."""
-        from klimit.view.audit import text
-
-        return text([self])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
 from klimit._warn import warn
-from klimit.rollouts.steps import called, is_base, number
+from klimit.rollouts.steps import called, is_base, number, present
 from klimit.rollouts.words import counted, listing
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ def parts(policy: Any, name: str = "") -> list[Part]:
     if not hasattr(policy, "grouped"):
         return [Part(name or "policy", None, policy)]
     found = []
-    policies = _known(policy.policies) or [None]
+    policies = present(policy.policies) or [None]
     say_nameless(policy, "policy")
     for one in policies:
         own = policy if len(policy.policies) < 2 else policy.filter(policy=one)
         called = name if len(policies) == 1 else f"{name} {one}".strip()
-        steps = _known(own.steps) or [None]
+        steps = present(own.steps) or [None]
         say_nameless(own, "step")
         for step in steps:
             rows = own if len(own.steps) < 2 else own.filter(step=step)
@@ -59,13 +59,7 @@ def named(policy: Any) -> list[Part]:
 
 
 def one_model(base: Any) -> None:
-    """Refuse a base that holds samples of several policies or steps.
-
-    Raises
-    ------
-    DataError
-        Which says how to choose.
-    """
+    """Refuse a base that holds samples of several policies or steps."""
     if not hasattr(base, "grouped"):
         return
     for column, known in (("policy", base.policies), ("step", base.steps)):
@@ -80,20 +74,14 @@ def one_model(base: Any) -> None:
 
 def is_run(base: Any) -> bool:
     """Whether one dump holds a base and what was trained from it: several steps, or one base by name."""
-    policies = _known(getattr(base, "policies", ()))
+    policies = present(getattr(base, "policies", ()))
     bases = [one for one in policies if is_base(str(one))]
     return len(getattr(base, "steps", ())) > 1 or (len(bases) == 1 and len(policies) > 1)
 
 
 def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
-    """Base and policies of one dump, and a note on which rows are taken for the base.
-
-    Raises
-    ------
-    DataError
-        Where nothing in the dump is the base.
-    """
-    known = [str(one) for one in _known(run.policies)]
+    """Base and policies of one dump, and a note on which rows are taken for the base."""
+    known = [str(one) for one in present(run.policies)]
     bases = [one for one in known if is_base(one)]
     if len(bases) == 1 and len(known) > 1:
         say_nameless(run, "policy")
@@ -106,7 +94,7 @@ def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
             f"{run.source} has several policies that may be the base ({listing(bases)}); give the "
             "base apart: klimit.audit(run.filter(policy=...), ...)."
         )
-    steps = _known(run.steps)
+    steps = present(run.steps)
     if len(known) > 1:
         raise DataError(
             f"{run.source} has {len(known)} policies ({listing(known, most=4)}) and none is called "
@@ -128,7 +116,7 @@ def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
 
 
 def _first_step(run: Rollouts) -> Rollouts:
-    steps = _known(run.steps)
+    steps = present(run.steps)
     if number(steps[0]) not in (0, 1):
         why = "when the policy has been trained already"
         if math.isnan(number(steps[0])):
@@ -146,8 +134,3 @@ def say_nameless(rows: Rollouts, column: str) -> None:
     if None in (rows.policies if column == "policy" else rows.steps):
         number = rows.table.column(column).null_count()
         warn(f"{counted(number, 'sample')} of {rows.source} without a {column} left out.")
-
-
-def _known(values: tuple[Any, ...]) -> list[Any]:
-    """Policies or steps that have a name; rows without one belong to nobody and are left out."""
-    return [value for value in values if value is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,7 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._warn import warn
 from klimit.estimate.inputs import reward_column
-from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import Integers
+from klimit.rollouts.grouped import Floats, Integers
 from klimit.rollouts.names import same_reward
 from klimit.rollouts.words import listing, quoted
 
@@ -96,10 +96,9 @@ def _texts(rollouts: Rollouts) -> list[str | None] | None:
     import polars as pl
 
     frame = rollouts.table.columns(["prompt"])[rollouts.groups.first]
-    text = key_text("prompt", frame.schema["prompt"])
-    return frame.select(pl.coalesce(*_one_message(frame.schema["prompt"]), text))[
-        "prompt"
-    ].to_list()
+    dtype = frame.schema["prompt"]
+    text = pl.coalesce(*_one_message(dtype), key_text("prompt", dtype))
+    return frame.select(text).to_series().to_list()
 
 
 def _one_message(dtype: Any) -> list[Any]:
@@ -150,18 +149,15 @@ def one_reward(base: Any, policy: Any, reward: str | None) -> tuple[str | None, 
 
 def comparable(base: Side, policy: Side) -> None:
     """Refuse rewards that cannot be on one scale (0/1 on one side, others on the other); warn of such."""
-    for one, other, names in (
-        (base, policy, ("base", "policy")),
-        (policy, base, ("policy", "base")),
-    ):
+    for (here, one), (there, other) in permutations({"base": base, "policy": policy}.items()):
         seen = one.values[~np.isnan(one.values)]
         rest = other.values[~np.isnan(other.values)]
         binary = bool(np.isin(seen, (0.0, 1.0)).all()) and len(np.unique(seen)) == 2
         score = len(np.unique(rest)) >= _MANY and not np.isin(rest, (0.0, 1.0)).any()
         if binary and len(rest) and (score or rest.min() < 0 or rest.max() > 1):
             raise ArgumentError(
-                f"reward {quoted(one.reward)} is 0 or 1 in the {names[0]} and runs from "
-                f"{rest.min():.3g} to {rest.max():.3g} in the {names[1]}; the same reward on both "
+                f"reward {quoted(one.reward)} is 0 or 1 in the {here} and runs from "
+                f"{rest.min():.3g} to {rest.max():.3g} in the {there}; the same reward on both "
                 "was expected. Score both alike."
             )
     with np.errstate(over="ignore"):  # what cannot be computed with is refused later

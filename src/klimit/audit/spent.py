@@ -10,17 +10,18 @@ import numpy as np
 
 from klimit._errors import ArgumentError, DataError
 from klimit._estimate import Estimate
+from klimit.audit.kl import MeasuredKL, measured_kl
+from klimit.audit.kl.columns import scores
+from klimit.audit.kl.means import over_prompts
 from klimit.audit.runs import Part
 from klimit.audit.sides import Side
 from klimit.estimate.checks import numbers
 from klimit.estimate.intervals import normal
-from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import Integers
+from klimit.rollouts.grouped import Floats, Integers
 from klimit.rollouts.steps import called
 from klimit.rollouts.words import counted, listing
 
 if TYPE_CHECKING:
-    from klimit.audit.kl import MeasuredKL
     from klimit.rollouts import Rollouts
 
 FEWEST = 4  # samples of a prompt from which its KL is good enough to split the gap
@@ -47,13 +48,7 @@ class Spent:
 
 
 def stated(kl: Any, found: Sequence[Part]) -> list[Any]:
-    """What the caller said of each policy's KL: one for all is only right for one policy.
-
-    Raises
-    ------
-    ArgumentError
-        Where it cannot be told whose KL is whose.
-    """
+    """What the caller said of each policy's KL: one for all is only right for one policy."""
     if kl is None:
         return [None] * len(found)
     if isinstance(kl, Mapping):
@@ -105,17 +100,15 @@ def spent(kl: Any, policy: Side, at: Integers, *, level: float, prompts: Any) ->
     policy : its samples
     at : places of the prompts that count
     """
-    if len(getattr(kl, "ids", ())):
+    if hasattr(kl, "by_prompt"):  # measured before
         return _of_measured(kl, policy, at, level=level, prompts=prompts)
     if kl is not None:
-        return Spent(_estimate(getattr(kl, "kl", kl), level), notes=tuple(getattr(kl, "notes", ())))
+        return Spent(_estimate(kl, level))
     rollouts = policy.rollouts
     if rollouts is not None and len(at) < len(policy.ids):
         rollouts = rollouts.filter(prompts=[policy.ids[i] for i in at])
     if rollouts is None or not measurable(rollouts):
         return Spent()
-    from klimit.audit.kl import measured_kl
-
     found = measured_kl(rollouts, level=level, prompts=prompts)
     return _of_measured(found, policy, at, level=level, prompts=prompts)
 
@@ -125,8 +118,6 @@ def measurable(rollouts: Rollouts) -> bool:
     there = set(rollouts.table.names)
     if "kl_rb" not in there and not {"logprob", "ref_logprob"} <= there:
         return False
-    from klimit.audit.kl.columns import scores
-
     found = scores(rollouts)
     return bool(np.isfinite([found.log_ratio, found.kl_rb]).any())
 
@@ -143,10 +134,8 @@ def _of_measured(
         taken = np.asarray(values, dtype=float)[np.maximum(order, 0)]
         return np.where(order >= 0, taken, np.nan)
 
-    kl, notes = found.kl, tuple(_sentence(note) for note in found.notes)
+    kl, notes = found.kl, tuple(f"{note.removesuffix('.')}." for note in found.notes)
     if 0 < len(there) < len(found.ids):
-        from klimit.audit.kl.means import over_prompts
-
         own = over_prompts(
             found.by_prompt[there], found.variance_within[there], found.counts[there],
             level=kl.level, prompts=prompts, least=-np.inf if found.estimator == "k1" else 0.0,
@@ -190,10 +179,6 @@ def covariance(policy: Side, at: Integers, known: Spent) -> Floats | None:
     return (mean(off[0] * off[1], both) * counts / np.maximum(counts - 1, 1))[at]
 
 
-def _sentence(note: str) -> str:
-    return note if note.endswith(".") else f"{note}."
-
-
 def _estimate(kl: Any, level: float) -> Estimate:
     if isinstance(kl, Estimate):
         if np.ndim(kl.value):
@@ -227,9 +212,16 @@ def at_level(stated: Estimate, level: float) -> Estimate:
     >>> print(at_level(Estimate(1.0, 0.9, 1.1, level=0.6827), 0.9545))
     1.00 [0.80, 1.20]
     """
-    if stated.level in (level, 1):
-        return replace(stated, level=level)
-    times, value = normal(level) / normal(stated.level), np.asarray(stated.value)
-    with np.errstate(invalid="ignore"):  # what has no end keeps none
-        low, high = (value + times * (np.asarray(end) - value) for end in (stated.low, stated.high))
-    return Estimate.of(value, low, high, level=level, trusted=stated.trusted, note=stated.note)
+    value, *ends = (np.asarray(x) for x in (stated.value, stated.low, stated.high))
+    if stated.level not in (level, 1):
+        times = normal(level) / normal(stated.level)
+        with np.errstate(invalid="ignore"):  # what has no end keeps none
+            ends = [value + times * (end - value) for end in ends]
+    return Estimate.of(
+        value,
+        *ends,
+        level=level,
+        trusted=stated.trusted,
+        note=stated.note,
+        by_place=stated.by_place,
+    )

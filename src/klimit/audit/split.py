@@ -22,8 +22,8 @@ import numpy as np
 
 from klimit._estimate import Estimate
 from klimit.audit.case import Case, common_rank, ordered
-from klimit.audit.placing import Placed
-from klimit.audit.result import missing
+from klimit.audit.measure import NUMBERS
+from klimit.audit.result import Audit, missing
 from klimit.audit.spent import FEWEST
 from klimit.estimate.best_of_n.own_spending import own_front
 from klimit.estimate.intervals import leave_out_error, quantiles
@@ -35,27 +35,24 @@ from klimit.estimate.statistics import shuffled
 _NEAR = 0.1  # share of K*_x at which the bend of A_x is read, where K_x is nearer than that
 
 
-def split(case: Case, values: Placed) -> tuple[Estimate, Estimate]:
+def split(case: Case, values: Audit) -> tuple[Estimate, Estimate]:
     """Allocation and shape, which add up to the gap; or why they cannot be told."""
     level = case.limit.settings.level
     reason = _why_not(case)
     if reason:
         return missing(reason, level), missing(reason, level)
-    members, samples = case.limit.members, case.limit.samples
-    assert members is not None
-    assert case.kl is not None
+    members, samples = case.members, case.limit.samples
     grid = members.grid
-    spent = case.spent
-    found = front(members.plugin, grid, np.array([spent]))
+    found = front(members.plugin, grid, np.array([case.spent]))
     tilt, together = float(found.tilt[0]), float(found.gain[0])
     whole = _Law(_log_mgf(samples, grid), samples.tops, grid)
     loss = _losses(case, whole, tilt)
     halves = [_losses(case, law, tilt) for law in _halves(samples, grid, case.limit.settings.seed)]
     fewer = np.mean(halves, axis=0)
-    best = float(case.best.value)
+    best = case.best.value
     corrected = (2 * loss - fewer) * best / together
     allocation = ordered(corrected)
-    gap = float(values.gap_reward.value)
+    gap = values.gap_reward.value
     noise = best / together * (ordered(_losses(case, whole, tilt, raw=True)) - ordered(loss))
     doubt = np.hypot(0.4 * noise, 0.5 * (allocation - ordered(loss) * best / together))
     error = _errors(case, corrected)
@@ -143,17 +140,15 @@ def _losses(case: Case, law: _Law, tilt: float, *, raw: bool = False) -> Floats:
 
 def _errors(case: Case, losses: Floats) -> Floats:
     """Standard errors of allocation and shape, each group of prompts left out of all parts."""
-    members = case.limit.members
-    assert members is not None
-    rank = common_rank(case)
+    members, rank = case.members, common_rank(case)
     left = case.left(rank)[0].numbers(members.grid)
     group = rank % len(members.weights)
     sums = np.bincount(group, losses, minlength=len(members.weights))
     number = np.maximum(np.bincount(group, minlength=len(members.weights)), 1)
     allocation = with_left_out((sums / number)[:, None], members.weights)[:, 0]
-    gap = case.numbers()[4]
-    parts = np.stack([allocation[1:], left[4] - allocation[1:]], axis=1)
-    whole = np.array([allocation[0], gap - allocation[0]])
+    at = NUMBERS.index("gap_reward")
+    parts = np.stack([allocation[1:], left[at] - allocation[1:]], axis=1)
+    whole = np.array([allocation[0], case.numbers()[at] - allocation[0]])
     error: Floats = leave_out_error(parts, whole, members.weights)
     return error
 

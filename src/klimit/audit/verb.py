@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from klimit._errors import ArgumentError, EstimateWarning
 from klimit._text import safe
 from klimit._warn import warn
 from klimit.audit.audits import Audits
-from klimit.audit.carry import Draft, carried
+from klimit.audit.bridge import Draft, carried
 from klimit.audit.case import Case, Policy
+from klimit.audit.kl import sampling_notes, settings_differ, start_notes
 from klimit.audit.matching import Match, match
 from klimit.audit.placing import placed
 from klimit.audit.result import Audit
@@ -25,9 +26,6 @@ from klimit.estimate.checks import check_choice
 from klimit.estimate.result import Frontier
 from klimit.rollouts.steps import number
 from klimit.rollouts.words import counted
-
-if TYPE_CHECKING:
-    from klimit.rollouts import Rollouts
 
 
 def audit(
@@ -101,20 +99,20 @@ def audit(
     (0.8, 0.3)
     """
     check_choice("prompts", prompts, ("drawn", "fixed"))
-    notes: tuple[str, ...] = ()
+    notes: list[str] = []
     several = policy is None or isinstance(policy, Mapping)
     if policy is None:
         if not hasattr(base, "grouped"):
             raise ArgumentError(
                 "one array was given; base and policy were expected: klimit.audit(base, policy)."
             )
-        base, found, notes = within(base)
-        notes += _started(base)
+        base, found, said = within(base)
+        notes = [*said, *_warned(start_notes(base))]
     else:
         one_model(base)
         found = named(policy)
         if any(number(step) > 1 for step in getattr(base, "steps", ())):
-            notes += _started(base)
+            notes = _warned(start_notes(base))
     how = _How(base, reward, reward_range, prompts, level, seed, paired)
     drafts = [how.draft(part, said) for part, said in zip(found, stated(kl, found), strict=True)]
     audits = [
@@ -188,13 +186,13 @@ class _How:
         return spent(kl, policy, found.policy, level=self.level, prompts=self.prompts)
 
 
-def _placed(draft: Draft, case: Case, notes: tuple[str, ...]) -> Audit:
+def _placed(draft: Draft, case: Case, notes: list[str]) -> Audit:
     part, limit, counts = draft.part, case.limit, case.policy.counts
-    values = placed(case)
-    allocation, shape = split(case, values)
+    found = placed(case)
+    allocation, shape = split(case, found)
     said = [*notes, *draft.match.notes, *limit.notes, *_notes(draft), *draft.known.notes]
-    return Audit(
-        **vars(values), allocation=allocation, shape=shape,
+    return replace(
+        found, allocation=allocation, shape=shape,
         name=safe(part.name, longest=60), step=part.step, reward=limit.reward,
         base_reward=limit.base_reward, trusted_kl=limit.trusted_kl, paired=case.paired,
         shared=len(counts), samples=(int(counts.min()), int(counts.max())),
@@ -233,27 +231,18 @@ def _notes(draft: Draft) -> list[str]:
     return notes
 
 
-def _started(base: Rollouts) -> tuple[str, ...]:
-    from klimit.audit.kl import start_notes
-
-    lines = tuple(f"{line}." for line in start_notes(base))
-    for line in lines:
-        warn(line, EstimateWarning)
-    return lines
-
-
 def _sampling(base: Side, policy: Side, *, measured: bool) -> list[str]:
     """How both were sampled; a KL that was `measured` has spoken of its policy already."""
-    from klimit.audit.kl import sampling_notes, settings_differ
-
     ours, theirs = base.rollouts, policy.rollouts
     if ours is None or theirs is None:
         return []
-    odd = [
-        *sampling_notes(ours, base=True),
-        *([] if measured else sampling_notes(theirs)),
-        *settings_differ(ours, theirs),
-    ]
-    for line in odd:
-        warn(f"{line}.", EstimateWarning)
-    return [f"{line}." for line in odd]
+    odd = [] if measured else sampling_notes(theirs)
+    return _warned([*sampling_notes(ours, base=True), *odd, *settings_differ(ours, theirs)])
+
+
+def _warned(notes: list[str]) -> list[str]:
+    """The notes as sentences, which have been warned of."""
+    lines = [f"{note}." for note in notes]
+    for line in lines:
+        warn(line, EstimateWarning)
+    return lines

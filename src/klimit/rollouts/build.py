@@ -4,42 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import polars as pl
 
 from klimit._errors import DataError
-from klimit._text import safe
 from klimit._warn import warn
 from klimit.rollouts import names, twins
 from klimit.rollouts.chats import before_the_answer
-from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.guard import reading
 from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
 from klimit.rollouts.layout import PER_TOKEN, Layout
-from klimit.rollouts.numbered import numbered
 from klimit.rollouts.refusals import check_key, check_rewards
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.sources import run_config
-from klimit.rollouts.sources.shaping import Dump, shaped
+from klimit.rollouts.sources.shaping import Dump, Given, shaped
 from klimit.rollouts.sources.values import summed
 from klimit.rollouts.sources.weights import Total, given
 from klimit.rollouts.steps import in_paths
-from klimit.rollouts.table import Table
+from klimit.rollouts.table import Scan, Table
 from klimit.rollouts.unify import flatten, one_table
-from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form
-from klimit.rollouts.words import counted, quoted
-
-if TYPE_CHECKING:
-    import polars as pl
-
-Given = tuple[str, ...] | None
+from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form, numbered
+from klimit.rollouts.words import counted, quoted, shown
 
 
 def rollouts_of(
     scans: Mapping[str, Scan], prompt: Given, reward: Given, weights: Any = None
 ) -> Rollouts:
     """Find the columns, tell the prompts apart, and keep in memory what is small."""
-    import polars as pl
-
     where = _where(list(scans))
     with reading(where):
         dump = shaped(scans, prompt, reward)
@@ -50,10 +42,9 @@ def rollouts_of(
             for name, scan in dump.tables.items()
         }
         if not dump.read_as:
-            tables = _with_steps(tables)
             tables = {
                 name: replace(scan, lazy=numbered(scan.lazy, asked))
-                for name, scan in tables.items()
+                for name, scan in _with_steps(tables).items()
             }
         total = _total(tables, dump, weights, named=reward is not None)
         stated = _common([scan.metadata for scan in tables.values()])
@@ -76,20 +67,12 @@ def rollouts_of(
         if layout.lists and layout.rewards:
             check_per_sample(raw, layout, source=where)
     table, layout = _table(raw, layout, where, total, whole=whole)
-    return Rollouts(
-        table,
-        layout.rewards,
-        layout.prompt_key,
-        stated,
-        read_as=dump.read_as,
-        total=str(total) if total else "",
-    )
+    said = str(total) if total else ""
+    return Rollouts(table, layout.rewards, layout.prompt_key, stated, dump.read_as, said)
 
 
 def _with_steps(tables: dict[str, Scan]) -> dict[str, Scan]:
     """With the steps that the files' names tell, where no column does: steps are never pooled."""
-    import polars as pl
-
     columns = (name for scan in tables.values() for name in scan.lazy.collect_schema())
     steps = in_paths(tables)
     if not steps or names.spelling(columns, names.CANONICAL["step"]):
@@ -116,8 +99,6 @@ def _table(
     raw: pl.LazyFrame, layout: Layout, where: str, total: Total | None, *, whole: bool
 ) -> tuple[Table, Layout]:
     """The rows that have a prompt, with their key in memory."""
-    import polars as pl
-
     given_layout = layout
     with reading(where):
         long = long_form(raw, layout.lists) if layout.lists else raw
@@ -125,9 +106,10 @@ def _table(
             name = total.name(long.collect_schema().names())
             long = long.with_columns(total.column().alias(name))
             layout = replace(layout, rewards=(name,))
-        lazy = _canonical(long, layout)
+        columns, small = _canonical(long, layout, whole=whole)
+        lazy = long.select(columns)
         try:
-            core = long.select(_in_core(long, layout, whole=whole)).collect(engine="streaming")
+            core = long.select(small).collect(engine="streaming")
         except pl.exceptions.PolarsError:
             if len(layout.lists) > 1:  # texts are among the lists only now
                 check_lengths(raw, layout.lists, source=where)
@@ -181,77 +163,54 @@ def _one_id_each(
     return twins.merged(key, found, same, source=where)
 
 
-def _canonical(long: pl.LazyFrame, layout: Layout) -> pl.LazyFrame:
-    """Every column under its canonical name, rewards as floats; what else there is stays."""
-    import polars as pl
+def _canonical(
+    long: pl.LazyFrame, layout: Layout, *, whole: bool
+) -> tuple[list[pl.Expr], list[pl.Expr]]:
+    """Every column under its canonical name, rewards as floats; and those that are read at once.
 
-    schema = long.collect_schema()
-    metadata = _metadata(schema, layout)
+    These are keys, and all small columns where the file is parsed anyway.
+    """
+    schema = dict(long.collect_schema())
+    known = {canonical: name for canonical, name in layout.columns.items()
+             if name not in layout.rewards}  # fmt: skip
+    drawn = {}  # how the samples were
+    for canonical, spellings in names.METADATA.items():
+        for name in names.spelling(schema, spellings)[:1]:
+            if schema[name].is_numeric() and name not in (*layout.rewards, *layout.keys):
+                drawn[canonical] = name
     columns = {
-        canonical: _typed(canonical, name, schema[name])
-        for canonical, name in layout.columns.items()
-        if name not in layout.rewards
+        canonical: _typed(canonical, name, schema[name]) for canonical, name in known.items()
     }
     columns |= {name: pl.col(name).cast(pl.Float64) for name in layout.rewards}
-    columns |= {canonical: pl.col(name) for canonical, name in metadata.items()}
-    used = {*layout.columns.values(), *layout.rewards, *metadata.values(), ROW}
+    columns |= {canonical: pl.col(name) for canonical, name in drawn.items()}
+    small = ["step", "policy", *([*PER_TOKEN, "tokens"] if whole else [])]
+    small = [*(name for name in small if name in known), *drawn, *(layout.rewards if whole else ())]
+    keys = key_columns(layout, schema)
+    if not keys:
+        key = pl.col(ROW).cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
+        keys = [key.alias(f"{KEY}0")]
+    if layout.marker and "policy" not in layout.columns:
+        keys.append(pl.col(layout.marker).alias("policy"))
+    core = [*keys, *(columns[name].alias(name) for name in small)]
+    used = {*layout.columns.values(), *layout.rewards, *drawn.values(), ROW}
     if layout.kind in ("id", "weak") or (layout.kind == "given" and len(layout.keys) == 1):
         used.add(layout.keys[0])
     for name in schema:
         if name not in used:
             free = name not in columns and name != "prompt_id"
             columns[name if free else f"{name}_"] = pl.col(name)
-    return long.select(column.alias(name) for name, column in columns.items())
-
-
-def _in_core(long: pl.LazyFrame, layout: Layout, *, whole: bool) -> list[pl.Expr]:
-    """What is read at once: keys, and all small columns where the file is parsed anyway."""
-    import polars as pl
-
-    schema = dict(long.collect_schema())
-    columns = key_columns(layout, schema)
-    if not columns:
-        key = pl.col(ROW).cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
-        columns = [key.alias(KEY.format(0))]
-    kept = ["step", "policy", *([*PER_TOKEN, "tokens"] if whole else [])]
-    columns += [
-        _typed(canonical, layout.columns[canonical], schema[layout.columns[canonical]]).alias(
-            canonical
-        )
-        for canonical in kept
-        if canonical in layout.columns and layout.columns[canonical] not in layout.rewards
-    ]
-    if layout.marker and "policy" not in layout.columns:
-        columns.append(pl.col(layout.marker).alias("policy"))
-    columns += [pl.col(name).alias(what) for what, name in _metadata(schema, layout).items()]
-    if whole:
-        columns += [pl.col(name).cast(pl.Float64) for name in layout.rewards]
-    return columns
+    return [column.alias(name) for name, column in columns.items()], core
 
 
 def _typed(canonical: str, name: str, dtype: pl.DataType) -> pl.Expr:
-    import polars as pl
-
     column = pl.col(name)
     if canonical in PER_TOKEN:
         return summed(name) if isinstance(dtype, pl.List) else column.cast(pl.Float64)
     return column.cast(pl.String) if canonical == "policy" else column
 
 
-def _metadata(schema: Mapping[str, pl.DataType], layout: Layout) -> dict[str, str]:
-    """Canonical name -> column, for how the samples were drawn."""
-    found = {}
-    for canonical, spellings in names.METADATA.items():
-        for name in names.spelling(schema, spellings)[:1]:
-            if schema[name].is_numeric() and name not in (*layout.rewards, *layout.keys):
-                found[canonical] = name
-    return found
-
-
 def _policies_meet(policy: pl.Series, found: Groups) -> bool:
     """Whether samples of one prompt carry more than one policy."""
-    import polars as pl
-
     each = pl.DataFrame([policy, pl.Series("__code", found.codes)]).unique()
     return each["__code"].n_unique() < each.height
 
@@ -272,5 +231,5 @@ def _common(metadata: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _where(sources: list[str]) -> str:
-    first = safe(sources[0], longest=200)
+    first = shown(sources[0])
     return first if len(sources) == 1 else f"{first} and {len(sources) - 1:,} more"

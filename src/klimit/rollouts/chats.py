@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import polars as pl
 
 from klimit.rollouts import names
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _WAYS = (("role", "content"), ("from", "value"))
 _MODEL = ("assistant", "gpt", "model", "bot", "tool", "function")
@@ -28,8 +25,6 @@ def before_the_answer(lazy: pl.LazyFrame) -> pl.LazyFrame:
     >>> row["messages"], row["completion"]
     ([{'role': 'user', 'content': 'why?'}], 'so')
     """
-    import polars as pl
-
     schema = lazy.collect_schema()
     if names.spelling(schema, names.ANSWERS):
         return lazy

@@ -9,8 +9,8 @@ import numpy as np
 
 from klimit._text import safe
 from klimit.rollouts.keys import Groups
-from klimit.rollouts.steps import called
-from klimit.rollouts.words import counted, listing
+from klimit.rollouts.steps import called, present
+from klimit.rollouts.words import counted, listing, shown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -69,16 +69,10 @@ class Description:
         header = self.rewards.columns
         cells = [header, *([_cell(value) for value in row] for row in self.rewards.rows())]
         widths = [max(len(row[at]) for row in cells) for at in range(len(header))]
-        lines = [
-            "  ".join(
-                [
-                    row[0].ljust(widths[0]),
-                    *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)),
-                ]
-            )
-            for row in cells
-        ]
-        return "\n".join([self.text, "", *(f"  {line}" for line in lines)])
+        lines = [[cell.rjust(w) for cell, w in zip(row, widths, strict=True)] for row in cells]
+        for line in lines:
+            line[0] = line[0].strip().ljust(widths[0])
+        return "\n".join([self.text, "", *(f"  {'  '.join(line)}" for line in lines)])
 
 
 def shape(core: pl.DataFrame, found: Groups) -> Shape:
@@ -99,7 +93,7 @@ def shape(core: pl.DataFrame, found: Groups) -> Shape:
 def summary(rollouts: Rollouts) -> str:
     """One line: how much of what."""
     parts = [str(rollouts.shape)]
-    policies, steps = _named(rollouts.policies), _named(rollouts.steps)
+    policies, steps = present(rollouts.policies), present(rollouts.steps)
     if len(policies) == 1:
         parts.append(f"of {safe(policies[0], longest=60)}")
     elif policies:
@@ -116,28 +110,23 @@ def summary(rollouts: Rollouts) -> str:
         parts.append("and at none that is named")
     names = rollouts.rewards
     what = "reward" if len(names) == 1 else "rewards"
-    made_of = f" = {safe(rollouts.total, longest=200)}" if rollouts.total else ""
+    made_of = f" = {shown(rollouts.total)}" if rollouts.total else ""
     return f"{' '.join(parts)}, {what}: {listing(names)}{made_of}"
-
-
-def _named(values: tuple[Any, ...]) -> list[Any]:
-    """Policies or steps; None stands for samples that name none."""
-    return [value for value in values if value is not None]
 
 
 def described(rollouts: Rollouts) -> Description:
     """The summary, where the prompt key came from, and a row per reward."""
     import polars as pl
 
-    text = f"{rollouts}\nfrom {safe(rollouts.source, longest=200)}; prompts told apart by "
-    text += safe(rollouts.prompt_key)
-    text += " (--prompt or prompt= overrides, --reward or reward= chooses rewards)"
+    text = (
+        f"{rollouts}\nfrom {shown(rollouts.source)}; prompts told apart by "
+        f"{safe(rollouts.prompt_key)} (--prompt or prompt= overrides, --reward or reward= chooses rewards)"
+    )
     parts = [name for name in ("policy", "step") if name in rollouts.table.core.columns]
     group = ["prompt_id", *parts]
     frame = rollouts.table.columns([*group, *rollouts.rewards])
-    return Description(
-        text, pl.DataFrame([_reward(frame, name, group) for name in rollouts.rewards])
-    )
+    rows = [_reward(frame, name, group) for name in rollouts.rewards]
+    return Description(text, pl.DataFrame(rows))
 
 
 def _reward(frame: pl.DataFrame, name: str, group: list[str]) -> dict[str, Any]:

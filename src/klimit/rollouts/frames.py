@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import polars as pl
 
 from klimit._errors import ArgumentError
 from klimit._text import safe
@@ -14,9 +15,6 @@ from klimit.rollouts.guard import reading
 from klimit.rollouts.names import CHATS, PROMPT_IDS, PROMPT_TEXTS, plain
 from klimit.rollouts.records import from_columns, from_records
 from klimit.rollouts.words import quoted
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 def is_frame(thing: Any) -> bool:
@@ -30,13 +28,9 @@ def is_frame(thing: Any) -> bool:
 
 def from_frame(frame: Any) -> pl.LazyFrame:
     """A table of polars, pandas, pyarrow, datasets or anything that speaks Arrow."""
-    import polars as pl
-
     with reading(f"the {_library(frame)} table"):
         if isinstance(frame, pl.LazyFrame):
             return frame
-        if isinstance(frame, pl.DataFrame):
-            return frame.lazy()
         if _library(frame) == "pandas":
             return _from_pandas(frame).lazy()
         if _library(frame) == "datasets":
@@ -85,8 +79,6 @@ def from_arrays(rewards: Any) -> pl.DataFrame:
     >>> from_arrays([[0.5], [1.0, 0.0]]).rows()
     [(0, 0.5), (1, 1.0), (1, 0.0)]
     """
-    import polars as pl
-
     grouped = group_arrays(rewards)
     numbers = np.repeat(np.arange(len(grouped)), grouped.lengths)
     return pl.DataFrame({"prompt_id": numbers, **grouped.columns})
@@ -107,8 +99,6 @@ def _plain_list(values: Any) -> list[Any]:
 
 def _from_pandas(frame: Any) -> pl.DataFrame:
     """Column by column, so that pyarrow is not needed; a named index is a column too."""
-    import polars as pl
-
     if not hasattr(frame, "columns"):
         raise ArgumentError("a pandas Series was given; a DataFrame was expected.")
     if any(name is not None for name in frame.index.names):
@@ -126,8 +116,6 @@ def _from_pandas(frame: Any) -> pl.DataFrame:
 
 def _from_dataset(dataset: Any) -> pl.DataFrame:
     """A split of a `datasets.Dataset`, with its selections and shuffles."""
-    import polars as pl
-
     if not hasattr(dataset, "with_format") or not hasattr(dataset, "column_names"):
         raise ArgumentError(
             f"a {type(dataset).__name__} was given; a datasets.Dataset was expected."

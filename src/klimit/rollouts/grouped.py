@@ -94,15 +94,7 @@ def group_arrays(rewards: ArrayLike | Sequence[ArrayLike] | Mapping[str, Any]) -
 def check(grouped: Grouped, row: Callable[[int], int] | None = None) -> None:
     """Every reward is finite or missing, and not all are missing.
 
-    Parameters
-    ----------
-    grouped : rewards
-    row : the source's row that a sample came from, for the message
-
-    Raises
-    ------
-    DataError
-        Naming the reward, the prompt and the sample.
+    `row` tells the source's row that a sample came from, for the message.
     """
     for name, values in grouped.columns.items():
         present = False

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from klimit._errors import DataError, KlimitError
 from klimit._text import safe
+from klimit.rollouts.words import shown
 
 
 class Unreadable(DataError):  # noqa: N818 - never seen outside
@@ -21,6 +22,12 @@ _CUT_SHORT = (
     "end-of-stream marker",
     "unexpected eof",
 )
+_KNOWN: dict[type[BaseException], str] = {
+    PermissionError: "may not be read by this user: permission denied. Change its mode or owner.",
+    FileNotFoundError: "is not there any more; it was when reading began.",
+    RecursionError: "is nested too deeply; flat records were expected.",
+    MemoryError: "needs more memory than there is; read a part of it.",
+}
 
 
 @contextmanager
@@ -50,23 +57,16 @@ def reading(what: object) -> Iterator[None]:
 
 def fail(what: object, error: BaseException) -> NoReturn:
     """Raise the DataError that says why `what` cannot be read."""
-    name = safe(what, longest=200)
+    name = shown(what)
     reason = str(error).strip().split("\n", 1)[0].rstrip(".")
     if any(words in reason.lower() for words in _CUT_SHORT):
         raise Unreadable(
             f"{name} is cut short: its compressed stream ends too early. "
             "Copy or download it again, or unpack what is left of it first."
         ) from None
-    if isinstance(error, PermissionError):
-        raise DataError(
-            f"{name} may not be read by this user: permission denied. Change its mode or owner."
-        ) from None
-    if isinstance(error, FileNotFoundError):
-        raise DataError(f"{name} is not there any more; it was when reading began.") from None
-    if isinstance(error, RecursionError):
-        raise DataError(f"{name} is nested too deeply; flat records were expected.") from None
-    if isinstance(error, MemoryError):
-        raise DataError(f"{name} needs more memory than there is; read a part of it.") from None
+    for kind, what_is in _KNOWN.items():
+        if isinstance(error, kind):
+            raise DataError(f"{name} {what_is}") from None
     if "utf-8" in reason.lower():
         raise Unreadable(
             f"{name} is not UTF-8 text. Convert it first: iconv -f LATIN1 -t UTF-8 FILE > NEW."

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import polars as pl
 
 from klimit._errors import ArgumentError, DataError
 from klimit._warn import warn
 from klimit.rollouts import names
-from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.guard import reading
 from klimit.rollouts.layout import is_number
 from klimit.rollouts.read import with_care
 from klimit.rollouts.rollouts import Rollouts
+from klimit.rollouts.table import Scan
 from klimit.rollouts.unify import flatten
 from klimit.rollouts.words import counted, listing
 
-if TYPE_CHECKING:
-    import polars as pl
-
-_NUMBERS_ROWS = {"id", "idx", "index", "uid", "uuid", "hash", "row"}
 _KEYS = ("prompt_id", "prompt", "completion", "step", "policy")
 
 
 def join(rollouts: Rollouts, other: Any, *, on: str | Iterable[str] | None = None) -> Rollouts:
     """See `Rollouts.join`."""
-    import polars as pl
-
     asked = [on] if isinstance(on, str) else list(on or ())
     theirs = _under_our_names(rollouts, other, (rollouts.prompt_key, *asked))
     ours = rollouts.table.names
-    keys = _keys(rollouts, theirs, on)
+    keys = _keys(rollouts, theirs, None if on is None else asked)
     new = [name for name in theirs.columns if name not in ours]
     if not new:
         raise ArgumentError(
@@ -46,12 +42,8 @@ def join(rollouts: Rollouts, other: Any, *, on: str | Iterable[str] | None = Non
             "one row per key was expected. Join on more columns with on=."
         )
     left = rollouts.table.columns(keys).select(text)
-    found = left.join(
-        right.with_columns(pl.lit(value=True).alias("__met")),
-        on=keys,
-        how="left",
-        maintain_order="left",
-    )
+    right = right.with_columns(__met=pl.lit(value=True))
+    found = left.join(right, on=keys, how="left", maintain_order="left")
     missed = found["__met"].null_count()
     if missed == len(left):
         raise DataError(
@@ -67,11 +59,8 @@ def join(rollouts: Rollouts, other: Any, *, on: str | Iterable[str] | None = Non
         name for name in new if is_number(found[name].dtype) and not names.never_reward(name)
     ]
     columns = [found[name].cast(pl.Float64) if name in rewards else found[name] for name in new]
-    return replace(
-        rollouts,
-        table=rollouts.table.with_core(*columns),
-        rewards=(*rollouts.rewards, *rewards),
-    )
+    table = rollouts.table.with_core(*columns)
+    return replace(rollouts, table=table, rewards=(*rollouts.rewards, *rewards))
 
 
 def _under_our_names(rollouts: Rollouts, other: Any, keys: tuple[str, ...]) -> pl.DataFrame:
@@ -96,23 +85,20 @@ def plain_table(source: Any, keys: tuple[str, ...] = ()) -> pl.DataFrame:
 
 
 def _together(scans: Mapping[str, Scan]) -> pl.DataFrame:
-    import polars as pl
-
     with reading(", ".join(scans)):
         tables = [flatten(scan.lazy) for scan in scans.values()]
         return pl.concat(tables, how="diagonal_relaxed").collect()
 
 
-def _keys(rollouts: Rollouts, theirs: pl.DataFrame, on: str | Iterable[str] | None) -> list[str]:
+def _keys(rollouts: Rollouts, theirs: pl.DataFrame, keys: list[str] | None) -> list[str]:
     ours = rollouts.table.names
-    if on is None:
+    if keys is None:
+        numbers = names.NUMBERS | {"row"}
         keys = [
             name
             for name in theirs.columns
-            if name in ours and (name in _KEYS or _NUMBERS_ROWS & set(names.plain(name).split("_")))
+            if name in ours and (name in _KEYS or numbers & set(names.plain(name).split("_")))
         ]
-    else:
-        keys = [on] if isinstance(on, str) else list(on)
     unknown = [name for name in keys if name not in ours or name not in theirs.columns]
     if unknown or not keys:
         raise ArgumentError(

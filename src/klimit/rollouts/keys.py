@@ -6,19 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from klimit._errors import DataError
+from klimit.rollouts.grouped import Integers
 from klimit.rollouts.layout import Layout
 from klimit.rollouts.words import counted, listing, quoted
 
 if TYPE_CHECKING:
     import polars as pl
+    from numpy.typing import NDArray
 
-Integers = NDArray[np.int64]
-
-KEY, TEXT = "__key_{}", "__text"
-"""Columns in which the candidates for the key, and a hash of the prompt's text, are read."""
+KEY, TEXT = "__key_", "__text"
+"""Columns of the candidates for the key (a number follows), and of a hash of the prompt's text."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def key_columns(layout: Layout, schema: dict[str, pl.DataType]) -> list[pl.Expr]
     else:
         keys = [key_text(name, schema[name]) for name in layout.keys]
     found = [
-        key.cast(pl.Categorical(pl.Categories.random())).alias(KEY.format(at))
+        key.cast(pl.Categorical(pl.Categories.random())).alias(f"{KEY}{at}")
         for at, key in enumerate(keys)
     ]
     if layout.kind == "id" and "prompt" in layout.columns:
@@ -113,14 +112,8 @@ def agree(one: Groups, other: Groups) -> bool:
 
 
 def the_key(core: pl.DataFrame, layout: Layout, *, source: str) -> pl.Series:
-    """The one key of all candidates.
-
-    Raises
-    ------
-    DataError
-        Where candidates group the rows differently, or none is filled.
-    """
-    keys = [core[KEY.format(at)] for at in range(sum(name[:5] == KEY[:5] for name in core.columns))]
+    """The one key of all candidates."""
+    keys = [core[name] for name in core.columns if name.startswith(KEY)]
     found = [groups(key) for key in keys]
     name = listing(layout.keys)
     blank = [keys[0][int(at)] for at in found[0].first[:2]] == [""]

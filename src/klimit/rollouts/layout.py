@@ -53,19 +53,9 @@ class Layout:
 
 
 def detect(
-    schema: Schema,
-    *,
-    prompt: str | Sequence[str] | None = None,
-    reward: str | Sequence[str] | None = None,
+    schema: Schema, *, prompt: Sequence[str] | None = None, reward: Sequence[str] | None = None
 ) -> Layout:
     """Which column is the prompt key, which are rewards, is a row a sample or a prompt?
-
-    Raises
-    ------
-    ArgumentError
-        Where `prompt` or `reward` names no column.
-    DataError
-        Where no prompt key is found.
 
     Examples
     --------
@@ -76,7 +66,10 @@ def detect(
     """
     if not schema:
         raise DataError("there are no rows; samples with rewards were expected.")
-    given = _given(_alias(reward, schema), schema, "reward")
+    meant = [
+        name if name in schema else names.same_reward(name, schema) or name for name in reward or ()
+    ]
+    given = _given(meant, schema, "reward") if reward else ()
     rewards = given or _rewards(schema)
     wide = any(_is_list(schema[name]) for name in rewards)
     if wide and not given:
@@ -91,13 +84,10 @@ def detect(
     return Layout(keys, kind, columns, rewards, lists)
 
 
-def _given(wanted: str | Sequence[str] | None, schema: Schema, what: str) -> tuple[str, ...]:
-    if wanted is None:
-        return ()
-    asked = (wanted,) if isinstance(wanted, str) else tuple(wanted)
-    if not asked or not all(isinstance(name, str) for name in asked):
+def _given(asked: Sequence[str], schema: Schema, what: str) -> tuple[str, ...]:
+    if not asked:
         raise ArgumentError(
-            f"{what}={wanted!r} names no column; give a column's name or a list of them."
+            f"{what}={asked!r} names no column; give a column's name or a list of them."
         )
     for name in asked:
         if name not in schema:
@@ -108,16 +98,8 @@ def _given(wanted: str | Sequence[str] | None, schema: Schema, what: str) -> tup
     return tuple(dict.fromkeys(asked))
 
 
-def _alias(reward: str | Sequence[str] | None, schema: Schema) -> str | Sequence[str] | None:
-    """The column meant by "reward" where there is a lone "rewards" or "score"."""
-    if reward is None:
-        return None
-    asked = [reward] if isinstance(reward, str) else list(reward)
-    return [name if name in schema else names.same_reward(name, schema) or name for name in asked]
-
-
 def _keys(
-    schema: Schema, prompt: str | Sequence[str] | None, *, wide: bool
+    schema: Schema, prompt: Sequence[str] | None, *, wide: bool
 ) -> tuple[tuple[str, ...], str]:
     if prompt is not None:
         return _given(prompt, schema, "prompt"), "given"

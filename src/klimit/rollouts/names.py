@@ -8,18 +8,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-PROMPT_IDS = (
-    *("prompt_id", "prompt_idx", "prompt_index", "prompt_key", "prompt_hash", "prompt_uid"),
-    *("question_id", "question_idx", "qid", "query_id", "problem_id", "problem_idx"),
-    *("group_id", "group_idx", "group_index", "group_key", "group"),
-    *("task_id", "example_id", "example_idx", "instance_id", "item_id", "doc_id", "document_id"),
-    *("context_id", "instruction_id", "post_id", "conversation_id"),
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
+PROMPT_IDS = _listed(
+    """
+    prompt_id prompt_idx prompt_index prompt_key prompt_hash prompt_uid question_id question_idx
+    qid query_id problem_id problem_idx group_id group_idx group_index group_key group task_id
+    example_id example_idx instance_id item_id doc_id document_id context_id instruction_id
+    post_id conversation_id
+    """
 )
 """Columns that say which samples share a prompt."""
 
-PROMPT_TEXTS = (
-    *("prompt", "prompt_text", "question", "query", "instruction", "problem", "input", "context"),
-    *("src", "document", "article", "post", "input_prompt"),
+PROMPT_TEXTS = _listed(
+    """
+    prompt prompt_text question query instruction problem input context src document article
+    post input_prompt
+    """
 )
 """Columns that hold the prompt itself."""
 
@@ -29,42 +42,44 @@ CHATS = ("messages", "conversation")
 TEMPLATES = ("prompt_type", "prompt_template")
 """Columns that say how a prompt's text was put to the model: each way is a prompt of its own."""
 
-WEAK_IDS = ("id", "uid", "custom_id", "key", "idx", "index", "doc", "example", "item")
+WEAK_IDS = _listed("id uid custom_id key idx index doc example item")
 """Columns that may number prompts as well as rows: keys only where they repeat."""
 
-ANSWERS = (
-    *("completion", "response", "output", "generation", "generated_text", "model_completion"),
-    *("completion_text", "response_text", "output_response"),
+ANSWERS = _listed(
+    """
+    completion response output generation generated_text model_completion completion_text
+    response_text output_response
+    """
 )
 """Columns that hold what the model wrote, whatever stands beside them."""
 
 CANONICAL = {
     "completion": (*ANSWERS, "text", "answer", "summary", "sample", "reply"),
-    "logprob": (
-        *("logprob", "log_prob", "logp", "logprob_policy", "policy_logprob", "sum_logprob"),
-        *("sequence_logprob", "seq_logprob", "cumulative_logprob", "completion_logprob"),
-        *("token_logprobs", "policy_logprobs", "completion_logprobs", "response_logprobs"),
+    "logprob": _listed(
+        """
+        logprob log_prob logp logprob_policy policy_logprob sum_logprob sequence_logprob
+        seq_logprob cumulative_logprob completion_logprob token_logprobs policy_logprobs
+        completion_logprobs response_logprobs
+        """
     ),
-    "ref_logprob": (
-        *("ref_logprob", "logprob_ref", "ref_log_prob", "ref_logp", "reference_logprob"),
-        *("logprob_base", "base_logprob", "ref_token_logprobs", "reference_logprobs"),
+    "ref_logprob": _listed(
+        """
+        ref_logprob logprob_ref ref_log_prob ref_logp reference_logprob logprob_base
+        base_logprob ref_token_logprobs reference_logprobs
+        """
     ),
     "kl_rb": ("kl_rb", "kl_rao_blackwell", "rao_blackwell_kl"),
-    "tokens": (
-        *("tokens", "n_tokens", "num_tokens", "token_count", "completion_tokens", "output_tokens"),
-        *("num_output_tokens", "response_tokens", "completion_length", "response_length"),
+    "tokens": _listed(
+        """
+        tokens n_tokens num_tokens token_count completion_tokens output_tokens num_output_tokens
+        response_tokens completion_length response_length
+        """
     ),
     "step": ("step", "global_step", "training_step", "train_step", "trainer_step", "iteration"),
-    "policy": (
-        "policy",
-        "policy_name",
-        "checkpoint",
-        "model",
-        "model_name",
-        "model_id",
-        "model_type",
-        "model_path",
-        "generator",
+    "policy": _listed(
+        """
+        policy policy_name checkpoint model model_name model_id model_type model_path generator
+        """
     ),
 }
 """The canonical names beside the prompt's, and how others spell them, best first.
@@ -72,7 +87,7 @@ CANONICAL = {
 Log-probabilities and exact KLs of the next token (`kl_rb`) may be lists, one entry per token, which are
 summed."""
 
-MARKERS = ("label", "run", "run_name", "run_id", "arm", "variant", "method", "algorithm", "name")
+MARKERS = _listed("label run run_name run_id arm variant method algorithm name")
 """Columns that tell policies apart if each of several files holds one value of its own."""
 
 METADATA = {
@@ -83,19 +98,15 @@ METADATA = {
 }
 """How the samples were drawn: taken from columns of these names that hold one value."""
 
-TRAINER_LOG = ("loss", "learning_rate", "grad_norm", "lr", "reward_std", "reward_mean")
+TRAINER_LOG = _listed("loss learning_rate grad_norm lr reward_std reward_mean")
 """Columns of what trainers log per step: means over samples, not samples."""
 
 REWARDS = ("reward", "rewards", "score", "scores")
 """Names that mean nothing but a reward; a struct of this name holds one reward per field."""
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 # One of these words in a name makes the column no reward ...
-_NEVER = _words(
+_NEVER = words(
     """
     step steps epoch iteration iter tokens token length len lengths advantage advantages logprob
     logprobs logp logps entropy kl id ids uid idx index indices seed rank temperature temp lr time
@@ -105,19 +116,21 @@ _NEVER = _words(
     shard version adversarial
     """
 )
-# ... unless one of these stands beside it ("reward_len" of TRL's own examples is a reward).
-_ALWAYS = frozenset(("reward", "rewards", "score", "scores"))
-_EVEN_SO = frozenset(["id", "ids", "idx", "index", "std", "step", "advantage", "advantages"])
-_PAIRS = (
-    *("log_prob", "log_probs", "log_likelihood", "top_p", "top_k", "n_samples", "num_samples"),
-    *("sample_number", "max_new", "min_p", "created_at", "learning_rate", "grad_norm"),
+# ... unless one of REWARDS stands beside it ("reward_len" of TRL's own examples is a reward).
+_EVEN_SO = words("id ids idx index std step advantage advantages")
+_PAIRS = _listed(
+    """
+    log_prob log_probs log_likelihood top_p top_k n_samples num_samples sample_number max_new
+    min_p created_at learning_rate grad_norm
+    """
 )
-_ALONE = _words("n k m sample samples row number run") | {""}
-_NUMBERS = _words("id idx index uid uuid hash")
+_ALONE = words("n k m sample samples row number run") | {""}
+NUMBERS = words("id idx index uid uuid hash")
+"""Words of columns that number something."""
 _SAMPLES = ("sample", "sample_a", "sample_b")  # as tables of labels have them
-DRAWS = _words("sample attempt try trial draw rollout generation completion response answer")
+DRAWS = words("sample attempt try trial draw rollout generation completion response answer")
 """What a column per sample is called, a number after it."""
-_GROUND_TRUTH = _words("target reference truth ground_truth gt solution")
+_GROUND_TRUTH = words("target reference truth ground_truth gt solution")
 
 
 def plain(name: str) -> str:
@@ -142,13 +155,11 @@ def never_reward(name: str) -> bool:
     """
     low = plain(name)
     words = set(low.split("_"))
-    if words & _ALWAYS:
+    if words.intersection(REWARDS):
         return bool(words & _EVEN_SO)
-    known = any(low in spellings for spellings in (*CANONICAL.values(), *METADATA.values()))
-    keys = low in PROMPT_IDS or low in PROMPT_TEXTS or low in WEAK_IDS
+    known = (*CANONICAL.values(), *METADATA.values(), PROMPT_IDS, PROMPT_TEXTS, WEAK_IDS)
     return (
-        known
-        or keys
+        any(low in spellings for spellings in known)
         or low in _ALONE | _GROUND_TRUTH
         or bool(words & _NEVER)
         or any(f"_{pair}_" in f"_{low}_" for pair in _PAIRS)
@@ -165,13 +176,15 @@ def is_key(name: str) -> bool:
     """
     low = plain(name)
     known = low in (*PROMPT_IDS, *PROMPT_TEXTS, *WEAK_IDS, *TEMPLATES, *_SAMPLES)
-    return known or bool(_NUMBERS & set(low.split("_")))
+    return known or bool(NUMBERS & set(low.split("_")))
 
 
 def names_reward(name: str) -> bool:
     """Whether the name itself says that this is a reward."""
     low = plain(name)
-    return low in REWARDS or (bool(set(low.split("_")) & _ALWAYS) and not never_reward(name))
+    return low in REWARDS or (
+        not never_reward(name) and not set(REWARDS).isdisjoint(low.split("_"))
+    )
 
 
 def spelling(columns: Iterable[str], spellings: tuple[str, ...]) -> list[str]:

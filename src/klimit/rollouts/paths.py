@@ -12,7 +12,7 @@ from klimit._text import safe
 from klimit.rollouts.formats import FORMATS, JSON, PACKED, by_suffix, suffix
 from klimit.rollouts.guard import reading
 from klimit.rollouts.sources.folders import rollouts_in
-from klimit.rollouts.words import close_to, listing
+from klimit.rollouts.words import close_to, listing, shown
 
 
 def files(source: str | os.PathLike[str]) -> list[Path]:
@@ -21,18 +21,13 @@ def files(source: str | os.PathLike[str]) -> list[Path]:
     A folder stands for the data files in it and below; hidden ones are left out, and `.json` files
     (configurations, mostly) count only where there is nothing else. Of a framework's output folder
     only the rollouts count, where they are known by name.
-
-    Raises
-    ------
-    DataError
-        Where there is nothing to read; near names are suggested.
     """
     text = os.fspath(source)
     if not text:
         raise DataError(
             "an empty path was given; a file, folder or glob was expected ('.' is here)."
         )
-    name = safe(text, longest=200)
+    name = shown(text)
     if "://" in text:
         raise DataError(f"{name} is an address; a path was expected. Download it first.")
     path = Path(text).expanduser()
@@ -79,7 +74,7 @@ def _in_folder(folder: Path) -> list[Path]:
         inside = listing((path.name for path in sorted(folder.iterdir())), most=4)
         kinds = ", ".join(word for one in FORMATS for word in one.suffixes)
         raise DataError(
-            f"no rollouts in folder {safe(folder, longest=200)} (it holds: {inside}); one of these "
+            f"no rollouts in folder {shown(folder)} (it holds: {inside}); one of these "
             f"was expected: {kinds}, {JSON.suffixes[0]}{PACKED[0]}, ..."
         )
     chosen = rollouts_in(folder, found)
@@ -93,7 +88,7 @@ def _once(found: list[Path]) -> list[Path]:
         other = names.setdefault(path.with_name(_stem(path)), path)
         if other != path:
             raise DataError(
-                f"{safe(other, longest=200)} and {safe(path.name, longest=120)} look like one table in "
+                f"{shown(other)} and {safe(path.name, longest=120)} look like one table in "
                 "two formats, whose samples would count twice; name one of them, or both one by one."
             )
     return found
@@ -110,17 +105,17 @@ def _missing(path: Path) -> DataError:
     for part in (path, *path.parents):
         if part.is_symlink() and not part.exists():
             return DataError(
-                f"{safe(part, longest=200)} is a link that leads nowhere; mend it, or name the file itself."
+                f"{shown(part)} is a link that leads nowhere; mend it, or name the file itself."
             )
         if part.is_file():
-            return DataError(f"no file {safe(path, longest=200)}: {safe(part.name)} is no folder.")
+            return DataError(f"no file {shown(path)}: {safe(part.name)} is no folder.")
     folder = path.parent
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     lost = path.relative_to(folder).parts[0]
     near = close_to(lost, _names(folder))
     where = "here" if folder == Path() else f"in {safe(folder, longest=120)}"
-    return DataError(f"no file {safe(path, longest=200)}: there is no {safe(lost)} {where}.{near}")
+    return DataError(f"no file {shown(path)}: there is no {safe(lost)} {where}.{near}")
 
 
 def _names(folder: Path) -> Iterable[str]:

@@ -7,17 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import numpy as np
-
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
-from klimit.rollouts import frames
-from klimit.rollouts.build import rollouts_of
-from klimit.rollouts.formats import CAREFUL, scan_file
-from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.guard import Unreadable
-from klimit.rollouts.paths import files, once_each
 from klimit.rollouts.rollouts import Rollouts
+from klimit.rollouts.table import Scan
 
 Names = str | Sequence[str] | None
 Result = TypeVar("Result")
@@ -76,6 +70,8 @@ def read(
         return replace(again, stated=source.stated)
     if weights is not None and reward is not None:
         raise ArgumentError("reward and weights were both given; weights make the reward.")
+    from klimit.rollouts.build import rollouts_of
+
     keys, rewards = _names(prompt, "prompt"), _names(reward, "reward")
     return with_care(
         source, lambda scans: rollouts_of(scans, keys, rewards, weights), keys=keys or ()
@@ -86,7 +82,9 @@ def with_care(
     source: Any, use: Callable[[Mapping[str, Scan]], Result], *, keys: tuple[str, ...] = ()
 ) -> Result:
     """What `use` makes of the source's tables; it tries again, with more care, where they fail."""
-    reason = ""
+    from klimit.rollouts.formats import CAREFUL, scan_file
+    from klimit.rollouts.paths import files, once_each
+
     try:
         in_memory = _in_memory(source, keys)
         if in_memory is not None:
@@ -94,6 +92,7 @@ def with_care(
         paths = once_each(path for one in _paths(source) for path in files(one))
     except Unreadable as error:
         raise DataError(str(error)) from None
+    reason = ""
     for care in range(CAREFUL):
         try:
             return use({str(path): scan_file(path, care=care, keys=keys) for path in paths})
@@ -126,22 +125,29 @@ def _paths(source: Any) -> list[str | os.PathLike[str]]:
     return several
 
 
-def _in_memory(source: Any, keys: tuple[str, ...] = ()) -> dict[str, Scan] | None:
+def _in_memory(source: Any, keys: tuple[str, ...]) -> dict[str, Scan] | None:
     """Tables, arrays, dicts and records; None for paths."""
-    if frames.is_frame(source):
-        return {"the table": _scan(source)}
+    from klimit.rollouts.frames import (
+        from_arrays,
+        from_frame,
+        from_mapping,
+        from_sequence,
+        is_frame,
+    )
+
+    def scan(frame: Any) -> Scan:
+        return Scan(from_frame(frame), whole=type(frame).__name__ != "LazyFrame")
+
+    if is_frame(source):
+        return {"the table": scan(source)}
     if isinstance(source, list | tuple) and source:
-        if all(frames.is_frame(one) for one in source):
-            return {f"table {at}": _scan(one) for at, one in enumerate(source, 1)}
-        if any(isinstance(one, str | os.PathLike) or frames.is_frame(one) for one in source):
+        if all(map(is_frame, source)):
+            return {f"table {at}": scan(one) for at, one in enumerate(source, 1)}
+        if any(isinstance(one, str | os.PathLike) or is_frame(one) for one in source):
             return None
-        return {"the list": Scan(frames.from_sequence(source).lazy(), whole=True)}
+        return {"the list": scan(from_sequence(source))}
     if isinstance(source, Mapping):
-        return {"the dict": Scan(frames.from_mapping(source, keys).lazy(), whole=True)}
-    if isinstance(source, np.ndarray) or (hasattr(source, "__array__") and hasattr(source, "ndim")):
-        return {"the array": Scan(frames.from_arrays(source).lazy(), whole=True)}
+        return {"the dict": scan(from_mapping(source, keys))}
+    if hasattr(source, "__array__") and hasattr(source, "ndim"):
+        return {"the array": scan(from_arrays(source))}
     return None
-
-
-def _scan(frame: Any) -> Scan:
-    return Scan(frames.from_frame(frame), whole=type(frame).__name__ != "LazyFrame")

@@ -6,15 +6,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import polars as pl
 
 from klimit._errors import DataError
 from klimit._text import safe
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _PAST_64 = 1 << 63
 _FIELDS = 1000  # more keys than these are ids of something: a column for each would fill the memory
@@ -28,16 +26,12 @@ def from_records(records: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     >>> from_records([{"p": "a", "r": 1}, {"p": "b", "r": float("nan"), "q": "x"}]).rows()
     [('a', 1.0, None), ('b', nan, 'x')]
     """
-    import polars as pl
-
     keys = dict.fromkeys(str(key) for record in records for key in record)
     return pl.DataFrame([column(key, [record.get(key) for record in records]) for key in keys])
 
 
 def from_columns(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
     """One column per key; all must be equally long."""
-    import polars as pl
-
     lengths = {safe(key): len(values) for key, values in columns.items()}
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{key} {length:,}" for key, length in list(lengths.items())[:8])
@@ -55,8 +49,6 @@ def column(name: str, values: list[Any]) -> pl.Series:
     >>> column("r", [[1, None], [0.5]]).to_list()
     [[1.0, None], [0.5]]
     """
-    import polars as pl
-
     values = [value.tolist() if isinstance(value, np.ndarray) else value for value in values]
     dtype = _type(values)
     if dtype == pl.Float64:
@@ -81,8 +73,6 @@ def column(name: str, values: list[Any]) -> pl.Series:
 
 def _type(values: Sequence[Any]) -> pl.DataType | type[pl.DataType] | None:
     """The type that holds each of these values as it is; None where none does."""
-    import polars as pl
-
     kinds = _kinds(values)
     if not kinds:
         return pl.Null

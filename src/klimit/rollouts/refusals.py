@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import polars as pl
 
 from klimit._errors import DataError
 from klimit._text import safe
 from klimit.rollouts import names
 from klimit.rollouts.layout import Layout
+from klimit.rollouts.wide import ROW
 from klimit.rollouts.words import listing, quoted
-
-if TYPE_CHECKING:
-    import polars as pl
-
-_ROW = "__row"
 
 
 def check_rewards(raw: pl.LazyFrame, layout: Layout, where: str, *, given: bool) -> None:
-    """There is a reward, and it holds numbers.
-
-    Parameters
-    ----------
-    raw : the table under its own names
-    layout : where it keeps what
-    where : its source
-    given : whether the rewards were named, rather than found
-
-    Raises
-    ------
-    DataError
-        With an example where a reward is text, with the columns where there is none.
-    """
-    import polars as pl
-
+    """There is a reward, and it holds numbers; `given`: rewards were named, rather than found."""
     schema = raw.collect_schema()
     for name in layout.rewards if given else schema:
         if _is_text(schema[name]) and (given or names.plain(name) in names.REWARDS):
@@ -66,14 +47,7 @@ def check_key(raw: pl.LazyFrame, layout: Layout, where: str) -> None:
     """A conversation that was found as the key, and is text, does not end with an answer.
 
     It may name the model otherwise: in a system prompt, in earlier turns, where its answer is to start.
-
-    Raises
-    ------
-    DataError
-        With the row of a conversation in which the model speaks.
     """
-    import polars as pl
-
     schema = raw.collect_schema()
     key = layout.prompt_key
     found = layout.kind == "text" and names.spelling([key], names.CHATS)
@@ -86,11 +60,11 @@ def check_key(raw: pl.LazyFrame, layout: Layout, where: str) -> None:
     )
     answered &= ~rest.str.contains(f"(?i){_turn('user|human|system')}")
     spoken = answered | text.str.contains(r"""(?i)["'](?:assistant|gpt)["']\s*\}\s*\]?\s*$""")
-    row = raw.select(key).with_row_index(_ROW).filter(spoken).head(1).collect()
+    row = raw.select(key).with_row_index(ROW).filter(spoken).head(1).collect()
     if row.height:
         raise DataError(
             f"{where}: {quoted(key)} is text that seems to hold the answers too (row "
-            f"{row[_ROW][0] + 1:,}), so it tells samples apart, not prompts. Keep what comes before the "
+            f"{row[ROW][0] + 1:,}), so it tells samples apart, not prompts. Keep what comes before the "
             f"answer in a column prompt, or give prompt={key!r} (--prompt) to take it as it stands."
         )
 
@@ -103,10 +77,8 @@ def _turn(speakers: str) -> str:
 
 
 def _refuse_text(raw: pl.LazyFrame, name: str, where: str) -> None:
-    import polars as pl
-
     number = pl.col(name).cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
-    rows = raw.select(name).with_row_index(_ROW).filter(pl.col(name).is_not_null())
+    rows = raw.select(name).with_row_index(ROW).filter(pl.col(name).is_not_null())
     example = rows.filter(number.is_null()).head(1).collect()
     if not example.height:  # numbers, but between quotes
         example = rows.head(1).collect()

@@ -35,9 +35,6 @@ class Rollouts:
     prompt_key : the source's column that says which samples share a prompt
     read_as : whose dump it is, where a reader knows it
     total : what the reward is the sum of, where it is a weighted sum of others
-    steps : training steps that occur, in order; empty where the source has none
-    policies : policies that occur; empty where the source names none
-    metadata : temperature, top_p, top_k, max_tokens, where known and the same for all samples
 
     Examples
     --------
@@ -59,7 +56,6 @@ class Rollouts:
     # ---- what there is
 
     def __len__(self) -> int:
-        """Number of samples."""
         return len(self.table)
 
     def __str__(self) -> str:
@@ -89,12 +85,12 @@ class Rollouts:
 
     @cached_property
     def steps(self) -> tuple[Any, ...]:
-        """Training steps that occur, in order."""
+        """Training steps that occur, in order; empty where the source has none."""
         return self._values("step")
 
     @cached_property
     def policies(self) -> tuple[str, ...]:
-        """Policies that occur."""
+        """Policies that occur; empty where the source names none."""
         return self._values("policy")
 
     @cached_property
@@ -104,7 +100,7 @@ class Rollouts:
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
-        """How the samples were drawn, where it is known and the same for all."""
+        """Temperature, top_p, top_k, max_tokens, where known and the same for all samples."""
         known = {name: self.stated[name] for name in names.METADATA if name in self.stated}
         for name in names.METADATA:
             if name in self.table.core.columns:
@@ -160,7 +156,9 @@ class Rollouts:
         if alias:
             return alias
         if name in self.table.names:
-            if self._is_number(name):
+            core = self.table.core
+            there = core.schema if name in core.columns else self.table.lazy.collect_schema()
+            if is_number(there[name]):
                 return name  # asked for by name: a length may be somebody's reward
             raise DataError(
                 f"column {quoted(name)} of {self.source} holds no numbers; "
@@ -198,12 +196,10 @@ class Rollouts:
         """Everything as a polars frame, a row per sample, under the canonical names."""
         import polars as pl
 
-        wanted = ["prompt_id", "prompt", "completion", *self.rewards]
-        wanted += ["logprob", "ref_logprob", "kl_rb", "tokens", "step", "policy"]
+        first = ["prompt_id", "prompt", "completion", *self.rewards, *names.CANONICAL]
         there = self.table.names
-        ordered = [name for name in dict.fromkeys([*wanted, *there]) if name in there]
-        frame = self.table.columns(ordered)
-        return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
+        ordered = [name for name in dict.fromkeys([*first, *there]) if name in there]
+        return self.table.columns(ordered).with_columns(pl.col(pl.Categorical).cast(pl.String))
 
     # ---- other rollouts
 
@@ -218,9 +214,8 @@ class Rollouts:
 
         Parameters
         ----------
-        prompts : one prompt id or several
-        step : one step or several
-        policy : one policy or several
+        prompts : one id or several
+        step, policy : one or several
 
         Raises
         ------
@@ -252,8 +247,7 @@ class Rollouts:
             unknown = [value for value in _several(asked) if value not in known]
             if unknown:
                 raise ArgumentError(
-                    f"no {column} {quoted(unknown[0])} in {self.source}; "
-                    f"there are {listing(known) if known else 'none'}."
+                    f"no {column} {quoted(unknown[0])} in {self.source}; there are {listing(known)}."
                 )
             keep &= self.table.core[column].is_in(_several(asked)).fill_null(value=False).to_numpy()
         if not keep.any():
@@ -293,12 +287,6 @@ class Rollouts:
         values = self.table.core[column]
         known = tuple(in_order(values.drop_nulls().unique().to_list()))
         return (*known, None) if known and values.null_count() else known
-
-    def _is_number(self, name: str) -> bool:
-        core = self.table.core
-        return is_number(
-            core.schema[name] if name in core.columns else self.table.lazy.collect_schema()[name]
-        )
 
     def check_one_policy(self, option: str = "--") -> None:
         """Raise a `DataError` where samples of several policies or steps stand together.

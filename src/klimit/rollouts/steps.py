@@ -70,6 +70,11 @@ def called(step: Any) -> str:
     return str(step) if "step" in str(step).lower() else f"step {step}"
 
 
+def present(values: Iterable[Any]) -> list[Any]:
+    """Of steps or policies those that have a name; None stands for samples that name none."""
+    return [value for value in values if value is not None]
+
+
 def is_base(name: str) -> bool:
     """Whether a policy, a file or a folder of this name holds what training starts from.
 
@@ -106,7 +111,10 @@ def in_paths(paths: Iterable[str]) -> dict[str, int | None]:
     {}
     """
     parts = {path: Path(path).parts for path in paths}
-    shared = len(list(itertools.takewhile(_alike, zip(*parts.values(), strict=False))))
+    alike = itertools.takewhile(
+        lambda names: len(set(names)) == 1, zip(*parts.values(), strict=False)
+    )
+    shared = len(list(alike))
     own = {path: parts[shared:] for path, parts in parts.items()}
     found = {path: _IN_PATH.findall("/".join(names)) for path, names in own.items()}
     steps = {path: int("".join(tail[-1])) if tail else None for path, tail in found.items()}
@@ -116,7 +124,3 @@ def in_paths(paths: Iterable[str]) -> dict[str, int | None]:
         bases = [path for path in own if any(is_base(name.split(".")[0]) for name in own[path])]
         steps |= {path: 0 for path in bases if steps[path] is None}
     return steps
-
-
-def _alike(names: tuple[str, ...]) -> bool:
-    return len(set(names)) == 1

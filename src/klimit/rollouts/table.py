@@ -1,10 +1,10 @@
-"""Columns on demand: what is small is in memory, what is big is read when somebody asks."""
+"""Tables that are not read as a whole: what is small is in memory, the rest is read on demand."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,26 @@ from klimit.rollouts.guard import reading
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
+
+    from klimit.rollouts.sources.source import Source
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A table that has not been read yet.
+
+    Attributes
+    ----------
+    lazy : the table
+    metadata : what the file says of itself: rewards, temperature, top_p, ...
+    whole : whether reading one column costs as much as reading all (JSON, CSV)
+    source : the reader for which the file was parsed, if it is known already
+    """
+
+    lazy: pl.LazyFrame
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    whole: bool = False
+    source: Source | None = None
 
 
 @dataclass(frozen=True)

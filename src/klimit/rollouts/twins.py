@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+import polars as pl
 
 from klimit._errors import DataError
 from klimit._warn import warn
 from klimit.rollouts import names
+from klimit.rollouts.grouped import Integers
 from klimit.rollouts.keys import Groups
 from klimit.rollouts.words import counted, quoted
 
-if TYPE_CHECKING:
-    import polars as pl
-
-Integers = NDArray[np.int64]
-
 # Words of columns that say something of the prompt, not of the sample. Asked only where every id
 # has one row, so that no other sign tells the two apart.
-_OF_PROMPT = frozenset(
-    (
-        *("task", "dataset", "source", "category", "topic", "domain", "subject", "system"),
-        *("reference", "target", "gold", "answer", "truth", "language", "lang", "type", "kind"),
-        *("tag", "tags", "stratum", "metadata", "difficulty", "level", "split"),
-        *("temperature", "top", "max"),
-    )
+_OF_PROMPT = names.words(
+    """
+    task dataset source category topic domain subject system reference target gold answer truth
+    language lang type kind tag tags stratum metadata difficulty level split temperature top max
+    """
 )
 
 
 def other_texts(found: Groups, text: pl.Series) -> Integers:
     """Rows whose prompt text differs from the one that their id began with."""
     hashes, missing = text.fill_null(0).to_numpy(), text.is_null().to_numpy()
-    if not len(found):
-        return np.flatnonzero(found.codes > 0)
     first = found.first[found.codes]
     differs = (hashes != hashes[first]) & ~missing & ~missing[first] & (found.codes >= 0)
     return np.flatnonzero(differs)
@@ -43,8 +34,6 @@ def other_texts(found: Groups, text: pl.Series) -> Integers:
 
 def recycled(found: Groups, core: pl.DataFrame, text: str) -> bool:
     """Whether ids name one prompt each within a step (or policy), and another in the next."""
-    import polars as pl
-
     within = [name for name in ("policy", "step") if name in core.columns]
     if not within:
         return False
@@ -69,42 +58,33 @@ def check_alike(
     *,
     source: str,
 ) -> None:
-    """Twins may be merged only if what is known of the prompts does not differ.
-
-    Raises
-    ------
-    DataError
-        Naming the column in which two ids of one text differ.
-    """
-    together = np.concatenate(twins)
-    starts = np.cumsum([0, *(len(several) for several in twins[:-1])])
-    involved = np.isin(found.codes, together)
+    """Twins may be merged only if what is known of the prompts does not differ."""
+    of = np.full(len(found) + 1, -1)  # the last place is that of -1, rows without a prompt
+    for at, several in enumerate(twins):
+        of[several] = at
+    involved = of[found.codes] >= 0
     codes = found.codes[involved]
     single = len(np.unique(codes)) == len(codes)
     for column in columns:
         values = column.filter(involved)
         if values.null_count() == len(values) or (single and not _of_prompt(column.name)):
             continue
-        numbers = values.rank("dense").cast(int).fill_null(0).to_numpy()
-        low, high = np.full(len(found), len(numbers) + 1), np.zeros(len(found), dtype=np.int64)
-        np.minimum.at(low, codes, np.where(numbers > 0, numbers, len(numbers) + 1))
-        np.maximum.at(high, codes, numbers)
-        if (low[np.unique(codes)] < high[np.unique(codes)]).any():
+        rows = pl.DataFrame({"twins": of[codes], "code": codes, "value": values.rank("dense")})
+        value = pl.col("value")
+        ids = rows.drop_nulls().group_by("twins", "code").agg(value.max(), low=value.min())
+        if (ids["low"] < ids["value"]).any():
             continue  # it varies between samples of one prompt: it says nothing of the prompt
-        most = np.maximum.reduceat(high[together], starts)
-        least = np.minimum.reduceat(np.where(high > 0, high, len(numbers) + 1)[together], starts)
-        odd = np.flatnonzero((most > 0) & (least < most))
-        if len(odd):
-            several = twins[int(odd[0])]
-            values_of = high[several]
-            lowest, highest = values_of[values_of > 0].min(), values_of.max()
-            prompts = [several[values_of == at][0] for at in (lowest, highest)]
-            one, two = sorted(int(found.first[prompt]) for prompt in prompts)
-            ids = key[[one, two]].cast(str).to_list()
+        odd = ids.filter(value.n_unique().over("twins") > 1).sort("twins", "value", "code")
+        if odd.height:
+            odd = odd.filter(pl.col("twins") == odd["twins"][0]).unique(
+                "value", keep="first", maintain_order=True
+            )
+            one, two = sorted(int(found.first[odd["code"][at]]) for at in (0, -1))
+            first, other = map(quoted, key[[one, two]].cast(str))
             raise DataError(
                 f"{source}: one prompt text stands under two ids that differ in "
-                f"{quoted(column.name)}: {quoted(ids[0])} has {quoted(column[one])}, "
-                f"{quoted(ids[1])} has {quoted(column[two])}. Say whether they are one prompt: "
+                f"{quoted(column.name)}: {first} has {quoted(column[one])}, "
+                f"{other} has {quoted(column[two])}. Say whether they are one prompt: "
                 "prompt='prompt' groups by text, prompt='prompt_id' by id "
                 "(with the names of your columns)."
             )

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import polars as pl
 
 from klimit._errors import DataError, KlimitError
 from klimit._text import safe
 from klimit.rollouts import names
-from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.layout import Layout, detect, is_number
-from klimit.rollouts.words import listing, quoted
-
-if TYPE_CHECKING:
-    import polars as pl
+from klimit.rollouts.table import Scan
+from klimit.rollouts.words import listing, quoted, shown
 
 
 def flatten(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
@@ -27,8 +26,6 @@ def flatten(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
     >>> flatten(table).collect_schema().names()
     ['p', 'rm', 'rouge']
     """
-    import polars as pl
-
     schema = lazy.collect_schema()
     added: dict[str, pl.Expr] = {}
     dropped = []
@@ -58,21 +55,14 @@ def one_table(
 
     Integers beside floats and columns that some files lack are fine; other keys, no reward in
     common, or text where another file has numbers are not.
-
-    Raises
-    ------
-    DataError
-        Naming two files and the columns in which they differ.
     """
-    import polars as pl
-
     tables = {name: scan.lazy for name, scan in scans.items()}
     schemas = {name: dict(table.collect_schema()) for name, table in tables.items()}
     first = next(iter(schemas))
     try:
         layout = detect(schemas[first], prompt=prompt, reward=reward)
     except KlimitError as error:
-        raise type(error)(f"{safe(first, longest=200)}: {error}") from None
+        raise type(error)(f"{shown(first)}: {error}") from None
     used = {*layout.keys, *layout.rewards, *layout.columns.values()}
     for name, schema in schemas.items():
         _check_same(first, schemas[first], name, schema, layout, used)
@@ -85,8 +75,6 @@ def one_table(
 
 def _marker(tables: Mapping[str, pl.LazyFrame]) -> str | None:
     """A column of text that holds one value in each file, and not the same in all."""
-    import polars as pl
-
     for name in names.MARKERS:
         if all(table.collect_schema().get(name) == pl.String for table in tables.values()):
             heads = [

@@ -1,19 +1,24 @@
-"""A row per prompt with lists -> a row per sample."""
+"""A row per prompt, with lists or with a numbered column per sample -> a row per sample."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Sequence
+
+import polars as pl
 
 from klimit._errors import DataError
 from klimit.rollouts import names
-from klimit.rollouts.layout import Layout
+from klimit.rollouts.layout import Layout, is_number
 from klimit.rollouts.words import quoted
-
-if TYPE_CHECKING:
-    import polars as pl
 
 ROW = "__row"
 """The row that a sample came from, where nothing else names its prompt."""
+
+FEWEST = 4
+"""Columns that make a row of samples; two or three scores may well be three scorers'."""
+
+_NUMBERED = re.compile(r"(.*?)[ _.#-]?([0-9]{1,6})")
 
 
 def long_form(lazy: pl.LazyFrame, lists: tuple[str, ...]) -> pl.LazyFrame:
@@ -26,8 +31,6 @@ def long_form(lazy: pl.LazyFrame, lists: tuple[str, ...]) -> pl.LazyFrame:
     >>> long_form(table, ("rewards",)).select("prompt", "rewards").collect().rows()
     [('a', 0.5), ('a', 1.0), ('b', None)]
     """
-    import polars as pl
-
     schema = lazy.collect_schema()
     as_lists = [
         pl.col(name).arr.to_list() if isinstance(schema[name], pl.Array) else pl.col(name)
@@ -40,16 +43,64 @@ def long_form(lazy: pl.LazyFrame, lists: tuple[str, ...]) -> pl.LazyFrame:
     return lazy.with_row_index(ROW).with_columns(filled).explode(lists)
 
 
-def check_lengths(lazy: pl.LazyFrame, lists: tuple[str, ...], *, source: str) -> None:
-    """Every row's lists are equally long.
+def numbered(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
+    """Columns ``score_0`` to ``score_7`` as one list ``score``, where a row is a prompt.
 
-    Raises
-    ------
-    DataError
-        Naming the row and two of its columns.
+    Only where their names say nothing but that they are rewards or samples, every number in the
+    table is one of them, no answer stands beside them that they could all be scores of, and the
+    caller asks for none of them.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> table = pl.LazyFrame({"prompt": ["a", "b"]} | {f"score_{n}": [0.5, 1.0] for n in range(4)})
+    >>> numbered(table).collect_schema().names()
+    ['prompt', 'score']
     """
-    import polars as pl
+    schema = lazy.collect_schema()
+    found: dict[str, dict[int, str]] = {}
+    for name, dtype in schema.items():
+        match = _NUMBERED.fullmatch(name)
+        if match and _says_reward(match[1]) and is_number(dtype):
+            found.setdefault(_called(match[1]), {})[int(match[2])] = name
+    used = [name for columns in found.values() for name in columns.values()]
+    others = [name for name in schema if name not in used]
+    if (
+        not used
+        or not all(map(_in_sequence, found.values()))
+        or any(is_number(schema[name]) and not names.never_reward(name) for name in others)
+        or names.spelling(others, names.CANONICAL["completion"])
+        or set(used) & set(asked)
+        or set(found) & set(others)
+    ):
+        return lazy
+    keys = names.spelling(others, (*names.PROMPT_IDS, *names.PROMPT_TEXTS))
+    if keys and lazy.select(pl.struct(keys).is_duplicated().any()).collect().item():
+        return lazy
+    return lazy.with_columns(
+        pl.concat_list(pl.col(columns[at]).cast(pl.Float64) for at in sorted(columns)).alias(name)
+        for name, columns in found.items()
+    ).drop(used)
 
+
+def _says_reward(stem: str) -> bool:
+    """Whether a stem names no scorer of its own, as ``rm_1`` and ``rouge_1`` do."""
+    last = names.plain(stem).split("_")[-1]
+    return last in (*names.REWARDS, "") or last in names.DRAWS
+
+
+def _called(stem: str) -> str:
+    words = [word for word in re.split(r"[ _.#-]+", stem) if word.lower() not in names.DRAWS]
+    return "_".join(filter(None, words)) or "reward"
+
+
+def _in_sequence(columns: dict[int, str]) -> bool:
+    first = min(columns)
+    return first in (0, 1) and len(columns) >= FEWEST and max(columns) - first + 1 == len(columns)
+
+
+def check_lengths(lazy: pl.LazyFrame, lists: tuple[str, ...], *, source: str) -> None:
+    """Every row's lists are equally long."""
     first, *others = lists
     odd = (
         lazy.select(_lengths(lazy, lists))
@@ -71,14 +122,7 @@ def check_per_sample(lazy: pl.LazyFrame, layout: Layout, *, source: str) -> None
     """A list of rewards beside one answer is not one of samples, but of its tokens, say.
 
     Read as samples, the entries would be a law of rewards that no answer has.
-
-    Raises
-    ------
-    DataError
-        Naming the row, the reward and the answer's column.
     """
-    import polars as pl
-
     written = names.spelling(lazy.collect_schema(), names.ANSWERS)
     if not written or set(written) & set(layout.lists):
         return
@@ -101,8 +145,6 @@ def check_per_sample(lazy: pl.LazyFrame, layout: Layout, *, source: str) -> None
 
 
 def _lengths(lazy: pl.LazyFrame, lists: tuple[str, ...]) -> list[pl.Expr]:
-    import polars as pl
-
     schema = lazy.collect_schema()
     return [
         (pl.col(name).arr.len() if isinstance(schema[name], pl.Array) else pl.col(name).list.len())

@@ -19,6 +19,11 @@ def quoted(text: object) -> str:
     return f"'{safe(text)}'"
 
 
+def shown(path: object) -> str:
+    """A path as messages have it."""
+    return safe(path, longest=200)
+
+
 def listing(items: Iterable[object], *, most: int = 8) -> str:
     """Names with commas, the rest counted.
 

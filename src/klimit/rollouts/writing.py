@@ -7,15 +7,15 @@ import json
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+import polars as pl
+
 from klimit._errors import ArgumentError
 from klimit._files import whole_file
-from klimit._text import safe
 from klimit.rollouts.formats import CSV, JSON, PARQUET, suffix
 from klimit.rollouts.formats.parquet import KEY
+from klimit.rollouts.words import shown
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from klimit.rollouts.rollouts import Rollouts
 
 
@@ -30,7 +30,7 @@ def write(rollouts: Rollouts, path: Path) -> Path:
         or path.suffix.lower() in (".zst", ".zstd")
     ):
         raise ArgumentError(
-            f"cannot write {safe(path, longest=200)}: a name that ends in {', '.join(known)} was "
+            f"cannot write {shown(path)}: a name that ends in {', '.join(known)} was "
             "expected (JSON lines and CSV also with .gz)."
         )
     stated = {"rewards": list(rollouts.rewards), **rollouts.metadata}
@@ -49,8 +49,6 @@ def write(rollouts: Rollouts, path: Path) -> Path:
 
 
 def _write_text(frame: pl.DataFrame, file: IO[bytes], kind: str) -> None:
-    import polars as pl
-
     if kind in JSON.suffixes:
         frame.write_ndjson(file)
         return
@@ -61,8 +59,6 @@ def _write_text(frame: pl.DataFrame, file: IO[bytes], kind: str) -> None:
 
 def _with_metadata(frame: pl.DataFrame, metadata: dict[str, Any]) -> pl.DataFrame:
     """Text files have no place for metadata but columns."""
-    import polars as pl
-
     return frame.with_columns(
         pl.lit(value).alias(name) for name, value in metadata.items() if name not in frame.columns
     )

@@ -2,12 +2,7 @@
 
 from klimit.audit.kl.logged import LOGGED, LoggedKL, logged_kl
 from klimit.audit.kl.measured import Alternative, MeasuredKL, measured_kl
-from klimit.audit.kl.sampling import (
-    sampling_notes,
-    settings_differ,
-    start_notes,
-    truncated_share,
-)
+from klimit.audit.kl.sampling import sampling_notes, settings_differ, start_notes, truncated_share
 
 __all__ = [
     "LOGGED",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from klimit._errors import DataError
-from klimit.estimate.kernel import Floats
-from klimit.rollouts.grouped import Integers
+from klimit.rollouts.grouped import Floats, Integers
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.words import counted, quoted
 
@@ -43,24 +42,14 @@ class Scores:
         """``log policy - log base``, (samples,)."""
         return self.logprob - self.ref_logprob
 
-    def scaled(self, factor: Floats | float) -> Scores:
-        """With log-probabilities times `factor`, to bring them to nats per sequence."""
-        return replace(self, logprob=self.logprob * factor, ref_logprob=self.ref_logprob * factor)
-
 
 def scores(policy: Rollouts) -> Scores:
-    """Read and check the columns.
-
-    Raises
-    ------
-    DataError
-        Where samples of several steps or policies stand together; where neither both
-        log-probabilities nor `kl_rb` are there; where a value is infinite or on the wrong side of 0.
-    """
+    """Read and check the columns."""
     policy.check_one_policy()
-    table, there = policy.table, policy.table.names
-    logprob, ref = (_column(policy, name) for name in (LOGPROB, REF_LOGPROB))
-    kl_rb = _column(policy, KL_RB)
+    there = policy.table.names
+    logprob, ref, kl_rb, tokens = (
+        _column(policy, name) for name in (LOGPROB, REF_LOGPROB, KL_RB, TOKENS)
+    )
     missing = [name for name in (LOGPROB, REF_LOGPROB) if name not in there]
     if missing and KL_RB not in there:
         raise DataError(
@@ -71,10 +60,9 @@ def scores(policy: Rollouts) -> Scores:
     for name, values in ((LOGPROB, logprob), (REF_LOGPROB, ref)):
         _check_log_probabilities(policy, name, values)
     _check_exact(policy, kl_rb)
-    tokens = _column(policy, TOKENS)
     in_tokens = bool(np.isfinite(tokens).any())
     if not in_tokens and "completion" in there:
-        text = table.column("completion")
+        text = policy.table.column("completion")
         if str(text.dtype) == "String":
             tokens = text.str.len_chars().cast(float).fill_null(np.nan).to_numpy()
     return Scores(

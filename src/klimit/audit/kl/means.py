@@ -9,8 +9,7 @@ import numpy as np
 
 from klimit._estimate import Estimate
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
-from klimit.estimate.kernel import Floats
-from klimit.rollouts.grouped import Integers
+from klimit.rollouts.grouped import Floats, Integers
 
 Prompts = Literal["drawn", "fixed"]
 
@@ -30,8 +29,8 @@ class ByPrompt:
 
     @classmethod
     def of(cls, values: Floats, codes: Integers) -> ByPrompt:
-        """From samples in any order; `codes` says whose prompt's each is, 0, 1, 2, ... all used."""
-        return cls(values[np.lexsort((values, codes))], np.bincount(codes))
+        """From samples in any order; `codes` tell their prompts apart."""
+        return cls(values[np.lexsort((values, codes))], np.unique(codes, return_counts=True)[1])
 
     @property
     def starts(self) -> Integers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -12,15 +12,20 @@ from klimit._errors import DataError, EstimateWarning
 from klimit._estimate import Estimate
 from klimit._notebook import InNotebooks
 from klimit._warn import warn
-from klimit.audit.kl.columns import KL_RB, Scores, scores
-from klimit.audit.kl.estimators import ESTIMATORS, MISLEADS, RAO_BLACKWELL, excess
+from klimit.audit.kl.columns import KL_RB, Scores
+from klimit.audit.kl.estimators import (
+    ESTIMATORS,
+    MISLEADS,
+    RAO_BLACKWELL,
+    excess,
+    heavy,
+    proves_mismatch,
+)  # fmt: skip
 from klimit.audit.kl.means import ByPrompt, Prompts
-from klimit.audit.kl.ratio import heavy, proves_mismatch
 from klimit.audit.kl.sampling import sampling_notes, truncated_share
 from klimit.audit.kl.units import in_nats
 from klimit.estimate.checks import check_choice, check_level
-from klimit.estimate.kernel import Floats
-from klimit.rollouts.grouped import Integers
+from klimit.rollouts.grouped import Floats, Integers
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.words import counted
 
@@ -58,7 +63,7 @@ class MeasuredKL(InNotebooks):
     Attributes
     ----------
     kl : with a prompt-clustered t interval
-    estimator : "k1", "k2", "k3", "rao-blackwell" or "logged"
+    estimator : "k1", "k2", "k3" or "rao-blackwell"
     ids, by_prompt, counts : (prompts,) each prompt's id, mean and number of samples
     variance_within : (prompts,) variance of one sample about its prompt's mean, nan where only one
         was scored; so by_prompt is noisy by variance_within / counts
@@ -68,16 +73,16 @@ class MeasuredKL(InNotebooks):
 
     kl: Estimate
     estimator: str
-    ids: tuple[str, ...] = ()
-    by_prompt: Floats = field(default_factory=lambda: np.empty(0))
-    counts: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    variance_within: Floats = field(default_factory=lambda: np.empty(0))
-    alternatives: tuple[Alternative, ...] = ()
-    notes: tuple[str, ...] = ()
+    ids: tuple[str, ...]
+    by_prompt: Floats
+    counts: Integers
+    variance_within: Floats
+    alternatives: tuple[Alternative, ...]
+    notes: tuple[str, ...]
 
     def __str__(self) -> str:
-        size = f", {counted(len(self.ids), 'prompt')}" if len(self.ids) else ""
-        return f"KL(policy || base) = {self.kl} nats ({self.estimator}{size})"
+        size = counted(len(self.ids), "prompt")
+        return f"KL(policy || base) = {self.kl} nats ({self.estimator}, {size})"
 
     def to_frame(self) -> pl.DataFrame:
         """A row per prompt: prompt_id, samples, kl, variance (of one sample)."""
@@ -164,7 +169,7 @@ def measured_kl(
     check_choice("prompts", prompts, get_args(Prompts))
     if estimator is not None:
         check_choice("estimator", estimator, (*ESTIMATORS, RAO_BLACKWELL))
-    found, odd = in_nats(scores(policy), units)
+    found, odd = in_nats(policy, units)
     chosen = estimator or _default(found)
     usable = np.isfinite(found.log_ratio)
     exact = np.isfinite(found.kl_rb)
@@ -179,8 +184,8 @@ def measured_kl(
     if exact.any():
         every.append(_by(RAO_BLACKWELL, found, exact, level, prompts))
     own = next(one for one in every if one.estimator == chosen)
-    keep, codes = np.unique(found.codes[used], return_inverse=True)
-    samples = ByPrompt.of(_values(chosen, found)[used], codes)
+    keep = np.unique(found.codes[used])
+    samples = ByPrompt.of(_values(chosen, found)[used], found.codes[used])
     serious = [*_left_out(policy, found, used, len(keep)), *sampling_notes(policy), *odd]
     impossible = _mismatch(own, samples, found.log_ratio[usable], prompts)
     serious += impossible
@@ -213,8 +218,7 @@ def _values(name: str, found: Scores) -> Floats:
 
 def _by(name: str, found: Scores, used: Used, level: float, prompts: Prompts) -> Alternative:
     """What one estimator says of the samples in `used`."""
-    _, codes = np.unique(found.codes[used], return_inverse=True)
-    samples = ByPrompt.of(_values(name, found)[used], codes)
+    samples = ByPrompt.of(_values(name, found)[used], found.codes[used])
     kl = samples.estimate(level=level, prompts=prompts, least=-np.inf if name == "k1" else 0.0)
     variances = samples.variances
     known = variances[np.isfinite(variances)]
@@ -222,7 +226,7 @@ def _by(name: str, found: Scores, used: Used, level: float, prompts: Prompts) ->
     if name == "k2":
         doubt = "k2 is right to second order only: the interval is that of its mean, not of the KL"
     elif name == "k3":
-        doubt = _doubt_k3(found.log_ratio[used], codes, level, prompts)
+        doubt = _doubt_k3(found.log_ratio[used], found.codes[used], level, prompts)
     if doubt:
         high = np.inf if name == "k3" else kl.high  # k3 misses what is rare and large
         kl = replace(kl, high=high, trusted=False, note=doubt)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._text import safe
-from klimit.audit.kl.columns import scores
 from klimit.audit.kl.means import ByPrompt
 from klimit.audit.kl.units import in_nats
+from klimit.rollouts.names import METADATA
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.steps import called, number
 
@@ -35,21 +35,22 @@ def sampling_notes(rollouts: Rollouts, *, base: bool = False) -> list[str]:
     >>> sampling_notes(cold, base=True)[0][:50]
     'the base was sampled at temperature 0.7: a base at'
     """
-    who = "the base" if base else "the policy"
-    metadata = rollouts.metadata
-    found = []
+    who, metadata = "the base" if base else "the policy", rollouts.metadata
     changes = [f"{name} {value:g}" for name, value in metadata.items() if _changes(name, value)]
-    if changes and base:
-        found.append(
-            f"{who} was sampled at {' and '.join(changes)}: a base at other settings is another base. "
-            "KL measured to the model at temperature 1 does not compare with its limit; draw it again at "
-            "temperature 1 without top-p or top-k"
+    why = (
+        "the KL is that of this other policy, and only if logprob is of the distribution that drew "
+        "(renormalised), with ref_logprob of the base at temperature 1. Otherwise draw"
+    )
+    if base:
+        why = (
+            "a base at other settings is another base. KL measured to the model at temperature 1 does not "
+            "compare with its limit; draw"
         )
-    elif changes:
+    found = []
+    if changes:
         found.append(
-            f"{who} was sampled at {' and '.join(changes)}: the KL is that of this other policy, and only if "
-            "logprob is of the distribution that drew (renormalised), with ref_logprob of the base at "
-            "temperature 1. Otherwise draw it again at temperature 1 without top-p or top-k"
+            f"{who} was sampled at {' and '.join(changes)}: {why} it again at temperature 1 without top-p or "
+            "top-k"
         )
     found += [
         f"{who} was sampled at more than one {name}, or some rows do not say which"
@@ -61,26 +62,21 @@ def sampling_notes(rollouts: Rollouts, *, base: bool = False) -> list[str]:
 
 def settings_differ(base: Rollouts, policy: Rollouts) -> list[str]:
     """Settings that both state, and state differently."""
-    one, other = base.metadata, policy.metadata
-    found = [
-        f"{name} is {one[name]:g} for the base and {other[name]:g} for the policy: "
-        + (
-            "completions that are cut elsewhere are other completions"
-            if name == "max_tokens"
-            else "the two were not sampled alike"
-        )
-        for name in ("temperature", "top_p", "top_k", "max_tokens")
-        if one.get(name) is not None
-        and other.get(name) is not None
-        and float(one[name]) != float(other[name])
-    ]
-    cuts = [_cut_at(x) for x in (base, policy)]
-    stated = one.get("max_tokens") is not None and other.get("max_tokens") is not None
-    if None not in cuts and cuts[0] != cuts[1] and not stated:
-        found.append(
-            f"completions of the base end at {cuts[0]:,} tokens and those of the policy at {cuts[1]:,}, many "
-            "of them at just so many: completions that are cut elsewhere are other completions"
-        )
+    cut = "completions that are cut elsewhere are other completions"
+    found = []
+    for name in METADATA:
+        one, other = base.metadata.get(name), policy.metadata.get(name)
+        if one is not None and other is not None:
+            if float(one) != float(other):
+                why = cut if name == "max_tokens" else "the two were not sampled alike"
+                found.append(f"{name} is {one:g} for the base and {other:g} for the policy: {why}")
+        elif name == "max_tokens":
+            ours, theirs = _cut_at(base), _cut_at(policy)
+            if ours and theirs and ours != theirs:
+                found.append(
+                    f"completions of the base end at {ours:,} tokens and those of the policy at {theirs:,}, "
+                    f"many of them at just so many: {cut}"
+                )
     return found
 
 
@@ -106,12 +102,12 @@ def start_notes(base: Rollouts) -> list[str]:
     """
     if not {"logprob", "ref_logprob"} <= set(base.table.names):
         return []
-    found, _ = in_nats(scores(base), None)
+    found, _ = in_nats(base)
     used = np.isfinite(found.log_ratio)
-    _, codes = np.unique(found.codes[used], return_inverse=True)
-    if len(np.unique(codes)) < 2:
+    samples = ByPrompt.of(found.log_ratio[used], found.codes[used])
+    if len(samples.counts) < 2:
         return []
-    kl = ByPrompt.of(found.log_ratio[used], codes).estimate(level=0.99, prompts="drawn")
+    kl = samples.estimate(level=0.99, prompts="drawn")
     later = [step for step in base.steps if number(step) > 1]
     if later and kl.low > 0:
         return [
@@ -163,8 +159,4 @@ def _changes(name: str, value: Any) -> bool:
     if value is None:
         return False
     number = float(value)
-    return (
-        (name == "temperature" and number != 1)
-        or (name == "top_p" and number < 1)
-        or (name == "top_k" and number > 0)
-    )
+    return {"temperature": number != 1, "top_p": number < 1, "top_k": number > 0}.get(name, False)

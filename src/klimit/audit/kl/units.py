@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from klimit._errors import ArgumentError, DataError
-from klimit.audit.kl.columns import Scores
+from klimit.audit.kl.columns import Scores, scores
 from klimit.audit.kl.means import ByPrompt
-from klimit.estimate.kernel import Floats
-from klimit.rollouts.grouped import Integers
+from klimit.rollouts.grouped import Floats, Integers
+from klimit.rollouts.rollouts import Rollouts
 
 PER_TOKEN = "nats per token"
 FACTORS = {"nats": 1.0, "bits": math.log(2), "log10": math.log(10)}
@@ -22,35 +23,29 @@ _FAINT = 0.015  # nats per token: a base model is not this sure of long texts
 _WHERE = " to klimit.audit.kl.measured_kl, whose answer an audit takes as kl="
 
 
-def in_nats(scores: Scores, units: str | None) -> tuple[Scores, list[str]]:
+def in_nats(policy: Rollouts, units: str | None = None) -> tuple[Scores, list[str]]:
     """Log-probabilities in nats per sequence, and what is odd about them.
 
     Parameters
     ----------
     units : "nats", "bits", "log10" or "nats per token", believed; None looks for what cannot be
         nats per sequence
-
-    Raises
-    ------
-    ArgumentError
-        Where `units` is none of these, or per token without lengths.
-    DataError
-        Where the numbers are, beyond doubt, in other units.
     """
+    found = scores(policy)
     if units is None:
-        odd = [*_per_token(scores), *_against_exact(scores)]
-        return scores, odd
-    if units == PER_TOKEN:
-        if not scores.in_tokens:
-            raise ArgumentError(
-                "units='nats per token' needs the column tokens, the length of each completion."
-            )
-        return scores.scaled(scores.tokens), []
-    if units not in FACTORS:
+        return found, [*_per_token(found), *_against_exact(found)]
+    if units == PER_TOKEN and not found.in_tokens:
         raise ArgumentError(
-            f"units={units!r} is not known; one of {', '.join(FACTORS)}, {PER_TOKEN} was expected."
+            "units='nats per token' needs the column tokens, the length of each completion."
         )
-    return scores.scaled(FACTORS[units]), []
+    factors: dict[str, Floats | float] = {**FACTORS, PER_TOKEN: found.tokens}
+    if units not in factors:
+        raise ArgumentError(
+            f"units={units!r} is not known; one of {', '.join(factors)} was expected."
+        )
+    factor = factors[units]
+    scaled = replace(found, logprob=found.logprob * factor, ref_logprob=found.ref_logprob * factor)
+    return scaled, []
 
 
 def _per_token(scores: Scores) -> list[str]:
@@ -100,12 +95,11 @@ def _against_exact(scores: Scores) -> list[str]:
     both = np.isfinite(scores.log_ratio) & np.isfinite(scores.kl_rb)
     if both.sum() < 2:
         return []
-    _, codes = np.unique(scores.codes[both], return_inverse=True)
-    sampled, exact = scores.log_ratio[both], scores.kl_rb[both]
+    codes, sampled, exact = scores.codes[both], scores.log_ratio[both], scores.kl_rb[both]
     mean, true = (float(ByPrompt.of(values, codes).means.mean()) for values in (sampled, exact))
     if abs(mean - true) <= 0.01 * true or not _beyond_chance(sampled - exact, codes):
         return []
-    factors: dict[str, Floats | float] = {"bits": FACTORS["bits"], "log10": FACTORS["log10"]}
+    factors: dict[str, Floats | float] = {**FACTORS}
     if scores.in_tokens:
         factors[PER_TOKEN] = scores.tokens[both]
     for name, factor in factors.items():

@@ -7,8 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import Integers
+from klimit.rollouts.grouped import Floats, Integers
 
 MOST_GROUPS = 200
 

@@ -70,11 +70,9 @@ class TrainedPath(InNotebooks):
     notes: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Checkpoint]:
-        """One checkpoint after the other."""
         return iter(self.checkpoints)
 
     def __len__(self) -> int:
-        """How many there are."""
         return len(self.checkpoints)
 
     @property
@@ -125,7 +123,6 @@ class TrainedPath(InNotebooks):
         return path(self, ax, **options)
 
     def __str__(self) -> str:
-        """The verdict in words, a table of the checkpoints, and what to mind."""
         from klimit.view.path import text
 
         return text(self)

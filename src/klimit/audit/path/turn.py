@@ -211,9 +211,9 @@ def _peak(
     fits: list[OveroptimizationFit], furthest: float, level: float
 ) -> tuple[Estimate, Estimate]:
     """The peak by all forms that have a say; beyond the run it is only not yet reached."""
-    low = min(float(fit.peak_kl.low) for fit in fits)
-    high = max(float(fit.peak_kl.high) for fit in fits)
-    value, gain = float(fits[0].peak_kl.value), fits[0].peak_gain
+    low = min(fit.peak_kl.low for fit in fits)
+    high = max(fit.peak_kl.high for fit in fits)
+    value, gain = fits[0].peak_kl.value, fits[0].peak_gain
     note = ""
     if high > furthest:
         high = np.inf
@@ -223,7 +223,7 @@ def _peak(
     shown = not note
     peak = Estimate(value, min(low, furthest), high, level, shown, note)
     ends = [float(end) for fit in fits for end in (fit.peak_gain.low, fit.peak_gain.high)]
-    best = float(gain.value) if np.isfinite(value) else float("nan")
+    best = gain.value if np.isfinite(value) else float("nan")
     return peak, Estimate(best, min(ends), max(ends) if shown else np.inf, level, shown, note)
 
 

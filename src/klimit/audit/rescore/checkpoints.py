@@ -9,6 +9,7 @@ from typing import Any
 from klimit._errors import ArgumentError
 from klimit._extras import need
 from klimit._text import safe
+from klimit.rollouts.words import shown
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,12 @@ def load_one(path: Any, dtype: Any) -> Any:
     _, transformers = _libraries()
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype=dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
+            path, dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False
         )
     except (OSError, ValueError, ImportError) as error:
         reason = safe(str(error).strip().split("\n", 1)[0], longest=200)
         raise ArgumentError(
-            f"{safe(path, longest=200)} holds no causal language model that transformers can load "
+            f"{shown(path)} holds no causal language model that transformers can load "
             f"from safetensors: {reason}"
         ) from None
     return model.eval()

@@ -7,15 +7,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import polars as pl
 
 from klimit._errors import ArgumentError
 from klimit._files import whole_file
-from klimit._text import safe
 from klimit.audit.rescore.tokens import Row
-
-if TYPE_CHECKING:
-    import polars as pl
+from klimit.rollouts.words import shown
 
 _JOB = "job.json"
 
@@ -42,20 +40,14 @@ class Parts:
 
     @classmethod
     def of(cls, output: Path, job: str) -> Parts:
-        """Those of this job; made if new.
-
-        Raises
-        ------
-        ArgumentError
-            Where the folder belongs to another job.
-        """
+        """Those of this job; made if new."""
         folder = output.with_name(f"{output.name}.parts")
         folder.mkdir(exist_ok=True)
         note = folder / _JOB
         if note.is_file():
             if json.loads(note.read_text()).get("job") != job:
                 raise ArgumentError(
-                    f"{safe(folder, longest=200)} has parts of another job (other samples, checkpoints or "
+                    f"{shown(folder)} has parts of another job (other samples, checkpoints or "
                     "settings); name another output, or remove that folder."
                 )
         else:
@@ -65,8 +57,6 @@ class Parts:
 
     def get(self, number: int, height: int) -> pl.DataFrame | None:
         """A part that is done and whole."""
-        import polars as pl
-
         path = self._path(number)
         if not path.is_file():
             return None

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+
 from klimit._errors import DataError
 from klimit.audit.kl.sampling import cuts
 from klimit.rollouts.rollouts import Rollouts
@@ -41,11 +43,6 @@ def token_rows(samples: Rollouts, tokenizer: Any, *, chat: bool | None) -> list[
     tokenizer : of transformers
     chat : None renders messages with the tokenizer's chat template and takes texts as they stand;
         True renders texts as one user message; False takes none
-
-    Raises
-    ------
-    DataError
-        Where prompts or completions are not stored.
     """
     prompts = _stored(samples, PROMPT_IDS) or _prompts(samples, tokenizer, chat=chat)
     completions = _stored(samples, COMPLETION_IDS) or _completions(samples, tokenizer)
@@ -57,8 +54,6 @@ def token_rows(samples: Rollouts, tokenizer: Any, *, chat: bool | None) -> list[
 
 
 def _stored(samples: Rollouts, names: Iterable[str]) -> list[Sequence[int] | None] | None:
-    import polars as pl
-
     for name in names:
         if name in samples.table.names:
             column = samples.table.column(name)

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 
 from klimit._errors import ArgumentError, DataError
-from klimit._text import safe
 from klimit._warn import warn
 from klimit.audit.rescore import scoring
 from klimit.audit.rescore.checkpoints import Pair, load, tokenizer_of
 from klimit.audit.rescore.parts import Parts, fingerprint
 from klimit.audit.rescore.tokens import Row, token_rows
 from klimit.rollouts.rollouts import Rollouts
-from klimit.rollouts.words import counted
-
-if TYPE_CHECKING:
-    import polars as pl
+from klimit.rollouts.words import counted, shown
 
 COLUMNS = ("logprob", "ref_logprob", "kl_rb", "tokens")
 
@@ -94,7 +90,7 @@ def _folder(path: str | Path, what: str) -> Path:
     folder = Path(path)
     if not folder.is_dir():
         raise ArgumentError(
-            f"{what}={safe(path, longest=200)!r} is no folder; a checkpoint on disk was expected "
+            f"{what}={shown(path)!r} is no folder; a checkpoint on disk was expected "
             "(nothing is fetched from a hub)."
         )
     return folder
@@ -111,7 +107,7 @@ def _target(output: str | Path | None) -> Path | None:
     else:
         return path
     raise ArgumentError(
-        f"output={safe(path, longest=200)!r} {what}; a file in a folder that exists was expected."
+        f"output={shown(path)!r} {what}; a file in a folder that exists was expected."
     )
 
 
@@ -144,8 +140,6 @@ def _score_all(
     batch_size: int,
     parts: Parts | None,
 ) -> pl.DataFrame:
-    import polars as pl
-
     from klimit._progress import steps
 
     batches = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]

@@ -17,9 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from klimit._errors import DataError
-from klimit._text import safe
 from klimit.rollouts.formats import (
-    arrow,
     delimited,
     inflated,
     inspect_file,
@@ -28,9 +26,10 @@ from klimit.rollouts.formats import (
     parquet,
     refused,
 )
-from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.formats.streams import opening
 from klimit.rollouts.guard import reading
+from klimit.rollouts.table import Scan
+from klimit.rollouts.words import shown
 
 CAREFUL = 3  # levels of care
 
@@ -56,7 +55,7 @@ class Format:
 PARQUET = Format("Parquet", (".parquet", ".pq"), parquet.scan)
 JSON = Format("JSON", (".jsonl", ".ndjson", ".json"), jsonlines.scan, packed=True)
 CSV = Format("CSV", (".csv", ".tsv"), delimited.scan, packed=True)
-ARROW = Format("Arrow", (".arrow", ".feather", ".ipc"), arrow.scan)
+ARROW = Format("Arrow", (".arrow", ".feather", ".ipc"), parquet.scan_arrow)
 NUMPY = Format("NumPy", (".npy", ".npz"), numpy_.scan)
 INSPECT = Format("Inspect", (".eval",), inspect_file.scan)
 FORMATS = (PARQUET, JSON, CSV, ARROW, NUMPY, INSPECT)
@@ -93,23 +92,22 @@ def scan_file(path: Path, *, care: int = 0, keys: tuple[str, ...] = ()) -> Scan:
         head = opening(path)
     refused.check(path, head)
     if not head.strip():
-        raise DataError(f"{safe(path, longest=200)} is empty; rollouts were expected.")
+        raise DataError(f"{shown(path)} is empty; rollouts were expected.")
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError(
-            f"{safe(path, longest=200)} is UTF-16; UTF-8 was expected. "
+            f"{shown(path)} is UTF-16; UTF-8 was expected. "
             "Convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW."
         )
     found = _by_content(head) or by_suffix(path)
     if found is None:
         known = ", ".join(word for one in FORMATS for word in one.suffixes)
         raise DataError(
-            f"{safe(path, longest=200)} is none of the files that klimit reads ({known}; "
+            f"{shown(path)} is none of the files that klimit reads ({known}; "
             "JSON and CSV also with .gz or .zst). Convert it to one of these."
         )
     if path.suffix.lower() in PACKED and not found.packed:
         raise DataError(
-            f"{safe(path, longest=200)} is a {found.name} file compressed once more. "
-            "Unpack it first."
+            f"{shown(path)} is a {found.name} file compressed once more. Unpack it first."
         )
     with reading(path):
         if found is CSV:

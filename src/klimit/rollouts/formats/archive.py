@@ -16,6 +16,7 @@ from klimit._errors import DataError
 from klimit._text import safe
 from klimit.rollouts.formats.zstd import largest, unpack
 from klimit.rollouts.guard import Unreadable
+from klimit.rollouts.words import shown
 
 MOST = 1 << 30  # bytes of one member; 10,000 samples of an evaluation take some 10 MB
 IN_ALL = 16 * MOST  # bytes that are unpacked of one archive, one member after the other
@@ -26,16 +27,10 @@ _ENCRYPTED = 1
 
 
 class Archive:
-    """A zip file's members by name.
-
-    Raises
-    ------
-    DataError
-        Where the archive is cut short, holds a name twice or one that leaves it, or too many.
-    """
+    """A zip file's members by name."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.name = path, safe(path, longest=200)
+        self.path, self.name = path, shown(path)
         self.unpacked = 0
         try:
             with zipfile.ZipFile(path) as archive:

@@ -7,14 +7,12 @@ the first text among numbers can be shown.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import polars as pl
 
 from klimit.rollouts import names
-from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.formats.streams import opening
-
-if TYPE_CHECKING:
-    import polars as pl
+from klimit.rollouts.table import Scan
 
 _SMALL = 64 << 20  # bytes; up to here every row decides on the types
 _SAMPLE = 20_000  # rows; above, these
@@ -31,8 +29,6 @@ def scan(path: Path, care: int = 0, keys: tuple[str, ...] = ()) -> Scan:
     `keys`, and columns whose names say that they are keys, stay text where 1.1 and 1.10, or 1 and
     +1, would be one number.
     """
-    import polars as pl
-
     head = opening(path)
     raw = pl.scan_csv(path, infer_schema=False, separator=_separator(head), glob=False)
     some = raw if care or path.stat().st_size <= _SMALL else raw.head(_SAMPLE)
@@ -51,16 +47,12 @@ def _separator(head: bytes) -> str:
 
 
 def _trimmed(name: str) -> pl.Expr:
-    import polars as pl
-
     text = pl.col(name).str.strip_chars()
     return pl.when(text != "").then(text)
 
 
 def _evidence(name: str) -> pl.Expr:
     """How many values there are, and how many of them read as what."""
-    import polars as pl
-
     text = _trimmed(name)
     return pl.struct(
         values=text.count(),
@@ -77,8 +69,6 @@ def _evidence(name: str) -> pl.Expr:
 
 
 def _typed(name: str, seen: dict[str, int]) -> pl.Expr:
-    import polars as pl
-
     text, values = _trimmed(name), seen["values"]
     if seen["lists"] == values > 0:  # one entry per sample
         return text.str.json_decode(pl.List(pl.Float64)).alias(name)
@@ -92,8 +82,6 @@ def _typed(name: str, seen: dict[str, int]) -> pl.Expr:
 
 
 def _key(name: str, seen: dict[str, int]) -> pl.Expr:
-    import polars as pl
-
     text, values = _trimmed(name), seen["values"] - seen["nan"]
     if seen["lists"] == values > 0:
         return _typed(name, seen)

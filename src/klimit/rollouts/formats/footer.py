@@ -78,8 +78,6 @@ class Decoder:
         return fields
 
     def _value(self, kind: int) -> Any:
-        if kind >= _LIST:
-            return self._several(kind)
         if kind in (_TRUE, _FALSE, _BYTE):
             return self._byte()
         if _BYTE < kind <= _I64:
@@ -88,9 +86,6 @@ class Decoder:
             return self._bytes(8)
         if kind == _BINARY:
             return self._bytes(self._unsigned())
-        raise ValueError(f"type {kind}")
-
-    def _several(self, kind: int) -> Any:
         self.depth += 1
         if self.depth > _DEEPEST:
             raise ValueError("nested too deeply")

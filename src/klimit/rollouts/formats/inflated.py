@@ -8,17 +8,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from klimit._errors import DataError
-from klimit._text import safe
-from klimit.rollouts.formats import zstd
 from klimit.rollouts.formats.parquet import memory
-from klimit.rollouts.formats.streams import GZIP
+from klimit.rollouts.formats.streams import GZIP, ZSTD, packing
+from klimit.rollouts.formats.zstd import longer_than
+from klimit.rollouts.words import shown
 
 _MOST_OF_GZIP = 1032  # bytes that deflate makes of one, at most
 _CHUNK = 1 << 20
-_DENSEST, _SMALL = (
-    900,
-    1 << 28,
-)  # no dump packs so well; bytes that are no bomb however they are packed
+_DENSEST = 900  # no dump packs so well
+_SMALL = 1 << 28  # bytes that are no bomb however they are packed
 
 
 def check(path: Path) -> None:
@@ -27,22 +25,15 @@ def check(path: Path) -> None:
     Blocks of zstd say how large they get. A gzip stream has to be unpacked to know, which is done
     only where it could be too large, piece by piece. What unpacks to hundreds of times its size holds
     no samples, and is refused before it takes minutes.
-
-    Raises
-    ------
-    DataError
-        Where the unpacked file is larger than this machine's memory, or far larger than the file.
     """
-    packed, room = path.stat().st_size, memory()
+    packed, room, how = path.stat().st_size, memory(), packing(path)
     dense = max(_DENSEST * packed, _SMALL)
     with path.open("rb") as file:
-        head = file.read(4)
-        file.seek(0)
-        if head == zstd.MAGIC and zstd.longer_than(file, min(room, dense)):
+        if how == ZSTD and longer_than(file, min(room, dense)):
             _refuse(path, min(room, dense))
         file.seek(max(packed - 4, 0))
         said = int.from_bytes(file.read(4), "little")  # by the last member, if nothing is cut off
-    if head[:2] == GZIP:
+    if how == GZIP:
         if said > dense and _gets_larger(path, dense):
             _refuse(path, dense)
         if packed * _MOST_OF_GZIP > room and _gets_larger(path, room):
@@ -59,13 +50,10 @@ def _gets_larger(path: Path, room: int) -> bool:
 
 
 def _refuse(path: Path, room: int) -> None:
-    packed = path.stat().st_size
-    what = (
-        "the memory of this machine"
-        if room == memory()
-        else "hundreds of times their size, as no dump does"
-    )
+    what = "hundreds of times their size, as no dump does"
+    if room == memory():
+        what = "the memory of this machine"
     raise DataError(
-        f"{safe(path, longest=200)} is {packed:,} bytes that unpack to more than {room / 1e9:,.1f} GB, "
-        f"{what}. If it is sound, unpack it and read parts."
+        f"{shown(path)} is {path.stat().st_size:,} bytes that unpack to more than "
+        f"{room / 1e9:,.1f} GB, {what}. If it is sound, unpack it and read parts."
     )

@@ -13,8 +13,8 @@ from klimit._text import safe
 from klimit._warn import warn
 from klimit.rollouts.formats.archive import Archive
 from klimit.rollouts.formats.jsonlines import in_batches
-from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.sources import inspect_log
+from klimit.rollouts.table import Scan
 
 _JOURNAL = re.compile(r"^_journal/summaries/(\d+)\.json$")
 _SAMPLE = re.compile(r"^samples/.+\.json$")

@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import polars as pl
 
 from klimit._errors import DataError
 from klimit._text import safe
-from klimit.rollouts.formats.scan import Scan
-from klimit.rollouts.formats.streams import lines, packed
+from klimit.rollouts.formats.streams import lines, packing
 from klimit.rollouts.records import from_columns, from_records
 from klimit.rollouts.sources import inspect_log, recognise
-from klimit.rollouts.sources.source import Source
-from klimit.rollouts.words import quoted
-
-if TYPE_CHECKING:
-    import polars as pl
+from klimit.rollouts.table import Scan
+from klimit.rollouts.words import quoted, shown
 
 _SMALL = 64 << 20  # bytes; up to here every line decides on the types
 _BLOCKS, _BLOCK = 64, 1 << 16  # above, so many blocks of so many bytes, evenly spaced
@@ -30,36 +27,39 @@ _BATCH = 20_000  # lines parsed at a time where polars cannot
 
 def scan(path: Path, care: int = 0) -> Scan:
     """A lazy table of one file, whichever of the three it is."""
-    import polars as pl
-
-    if not _is_lines(path):
+    first = _first_record(path)
+    if first is None:
         return _document(path)
-    source = _nested(path)
-    if source is not None and source.rows is not None:
+    source = recognise(first, str(path), decided=True) if first else None
+    if source and source.rows:
         flat = in_batches(source.rows(records(path), str(path)))
         return Scan(flat.lazy(), whole=True, source=source)
     if care == 2:
-        return Scan(_one_way_or_another(path).lazy())
+        try:
+            return Scan(pl.read_ndjson(path, infer_schema_length=None).lazy())
+        except (pl.exceptions.PolarsError, OSError):
+            return Scan(in_batches(records(path)).lazy())
     schema = _sampled(path) if care == 0 else None
     if schema is None:
         return Scan(pl.scan_ndjson(path, infer_schema_length=None), whole=True)
     return Scan(pl.scan_ndjson(path, schema=schema), whole=True)
 
 
-def _is_lines(path: Path) -> bool:
-    """Whether the first line is a record of its own, whatever the file is called."""
+def _first_record(path: Path) -> dict[str, Any] | None:
+    """The first line's, empty where that is broken; None where the file is one document."""
     first, *more = [line.strip() for line in lines(path, _FEW) if line.strip()] or [b"{"]
     first = first.removeprefix(b"\xef\xbb\xbf")
     if first[:1] == b"[":
-        return False
+        return None
     try:
         record = json.loads(first, object_pairs_hook=partial(_each_once, path))
     except ValueError:  # a broken line, or the first one of an indented document
-        return ".json" not in [part.lower() for part in path.suffixes] and first != b"{"
+        document = first == b"{" or ".json" in [part.lower() for part in path.suffixes]
+        return None if document else {}
     if not isinstance(record, dict):
-        return True
+        return {}
     columns = all(isinstance(value, list) for value in record.values())
-    return bool(more) or not (columns or _is_log(record))
+    return record if more or not (columns or _is_log(record)) else None
 
 
 def _each_once(path: Path, entries: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _each_once(path: Path, entries: list[tuple[str, Any]]) -> dict[str, Any]:
     for name, value in entries:
         if name in found:
             raise DataError(
-                f"{safe(path, longest=200)}: the first record has {quoted(name)} twice, and which of the two "
+                f"{shown(path)}: the first record has {quoted(name)} twice, and which of the two "
                 "counts is open. Rename or remove one of them."
             )
         found[name] = value
@@ -77,50 +77,24 @@ def _each_once(path: Path, entries: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _sampled(path: Path) -> pl.Schema | None:
     """The columns of a big file from blocks of it; None where all of it has to be looked at."""
-    import polars as pl
-
     size = path.stat().st_size
-    if size <= _SMALL or packed(path):
+    if size <= _SMALL or packing(path):
         return None
-    sample = BytesIO()
+    sample: list[bytes] = []
     with path.open("rb") as file:
         for at in range(0, size - _BLOCK, size // _BLOCKS):
             file.seek(at)
             if at:
                 file.readline()  # the rest of a line
-            sample.write(b"".join(file.readlines(_BLOCK)))
-            sample.write(b"\n")
-    schema = pl.read_ndjson(sample.getvalue(), infer_schema_length=None).schema
+            sample += [*file.readlines(_BLOCK), b"\n"]
+    schema = pl.read_ndjson(b"".join(sample), infer_schema_length=None).schema
     return None if "Null" in str(schema) else schema
-
-
-def _one_way_or_another(path: Path) -> pl.DataFrame:
-    import polars as pl
-
-    try:
-        return pl.read_ndjson(path, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, OSError):
-        return in_batches(records(path))
-
-
-def _nested(path: Path) -> Source | None:
-    """The reader that takes this file record by record, if its first record is known to one."""
-    first = next((line for line in lines(path, _FEW) if line.strip()), b"")
-    try:
-        record = json.loads(first.removeprefix(b"\xef\xbb\xbf"))
-    except (ValueError, RecursionError):
-        return None  # broken: said later, by line
-    source = recognise(record, str(path), decided=True) if isinstance(record, dict) else None
-    return source if source and source.rows else None
 
 
 def in_batches(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     """Records as a table, so many at a time."""
-    import polars as pl
-
-    left, parts = iter(rows), []
-    while batch := list(islice(left, _BATCH)):
-        parts.append(from_records(batch))
+    left = iter(rows)
+    parts = [from_records(batch) for batch in iter(lambda: list(islice(left, _BATCH)), [])]
     return pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame()
 
 
@@ -135,29 +109,28 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
             record = json.loads(text)
             if not isinstance(record, dict):
                 raise DataError(
-                    f"{safe(path, longest=200)}, line {number}: a record such as "
+                    f"{shown(path)}, line {number}: a record such as "
                     f'{{"prompt": ..., "reward": ...}} was expected; got {safe(text, longest=40)}.'
                 )
             yield record
     except (ValueError, RecursionError) as error:
-        deep = isinstance(error, RecursionError)
-        other = "nested too deeply" if deep else "a number of thousands of digits"
+        other = "a number of thousands of digits"
+        if isinstance(error, RecursionError):
+            other = "nested too deeply"
         reason = getattr(error, "msg", None) or getattr(error, "reason", None) or other
         raise DataError(
-            f"{safe(path, longest=200)}, line {number}: broken JSON ({reason}). "
+            f"{shown(path)}, line {number}: broken JSON ({reason}). "
             "Mend or remove that line; if it is the last one, the file was cut short."
         ) from None
     except (EOFError, OSError) as error:
         raise DataError(
-            f"{safe(path, longest=200)} is cut short or damaged after line {number} "
+            f"{shown(path)} is cut short or damaged after line {number} "
             f"({safe(error)}). Copy or download it again."
         ) from None
 
 
 def _document(path: Path) -> Scan:
     """An array of records, a dict of lists, an array of arrays, a tracker's table, a log."""
-    import polars as pl
-
     data = b"".join(lines(path)).removeprefix(b"\xef\xbb\xbf")
     if data.lstrip()[:1] == b"[":
         try:
@@ -168,12 +141,12 @@ def _document(path: Path) -> Scan:
         found = json.loads(data)
     except json.JSONDecodeError as error:
         raise DataError(
-            f"{safe(path, longest=200)}, line {error.lineno}, column {error.colno}: "
+            f"{shown(path)}, line {error.lineno}, column {error.colno}: "
             f"broken JSON ({error.msg}). Mend the file; one record per line (.jsonl) is safer."
         ) from None
     except (ValueError, RecursionError):
         raise DataError(
-            f"{safe(path, longest=200)} is no readable JSON: not UTF-8, nested too deeply, or with "
+            f"{shown(path)} is no readable JSON: not UTF-8, nested too deeply, or with "
             "numbers of thousands of digits."
         ) from None
     if isinstance(found, dict) and _is_log(found):
@@ -187,37 +160,42 @@ def _document(path: Path) -> Scan:
 def _is_log(record: Mapping[str, Any]) -> bool:
     """Whether this is a log of Inspect, written as JSON."""
     samples = record.get("samples")
-    listed = isinstance(samples, list) and all(isinstance(one, dict) for one in samples)
-    return listed and isinstance(record.get("eval"), dict)
+    return isinstance(record.get("eval"), dict) and (samples == [] or _all(samples, dict))
 
 
 def _spelt_out(values: list[Any]) -> list[Any]:
     """Numbers among which a tracker has written NaN as a word."""
-    if "NaN" not in values or any(isinstance(x, str) and x != "NaN" for x in values):
+    if {x for x in values if isinstance(x, str)} != {"NaN"}:
         return values
     return [None if isinstance(x, str) else x for x in values]
+
+
+def _all(values: Any, kind: type) -> bool:
+    """Whether this is a list of such things, and not empty."""
+    return isinstance(values, list) and bool(values) and all(isinstance(x, kind) for x in values)
 
 
 def _table(path: Path, found: Any) -> pl.DataFrame:
     if isinstance(found, dict) and {"columns", "data"} <= found.keys():  # what trackers write
         names, rows = found["columns"], found["data"]
-        listed = isinstance(names, list) and isinstance(rows, list) and rows
-        if listed and all(isinstance(row, list) and len(row) == len(names) for row in rows):
-            columns = zip(*rows, strict=True)
-            return from_columns(
-                {str(name): _spelt_out(list(c)) for name, c in zip(names, columns, strict=True)}
-            )
+        if (
+            isinstance(names, list)
+            and _all(rows, list)
+            and {len(row) for row in rows} == {len(names)}
+        ):
+            columns = zip(names, zip(*rows, strict=True), strict=True)
+            return from_columns({str(name): _spelt_out(list(column)) for name, column in columns})
     if isinstance(found, dict) and len(found) == 1:  # {"rollouts": [...]}
         (only,) = found.values()
         if isinstance(only, list) and only and isinstance(only[0], dict):
             found = only
-    if isinstance(found, list) and found and all(isinstance(row, dict) for row in found):
+    if _all(found, dict):
         return from_records(found)
-    if isinstance(found, list) and found and all(isinstance(row, list) for row in found):
+    if _all(found, list):
         return from_columns({"reward": found})
-    if isinstance(found, dict) and found and all(isinstance(row, list) for row in found.values()):
+    if isinstance(found, dict) and _all([*found.values()], list):
         return from_columns(found)
     raise DataError(
-        f"{safe(path, longest=200)} holds no rollouts: an array of records, a dict of equally long "
+        f"{shown(path)} holds no rollouts: an array of records, a dict of equally long "
         "lists, or one record per line was expected."
     )

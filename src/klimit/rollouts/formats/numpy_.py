@@ -10,8 +10,9 @@ from klimit._errors import DataError
 from klimit._text import safe
 from klimit.rollouts.formats import refused
 from klimit.rollouts.formats.parquet import memory
-from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.frames import from_arrays
+from klimit.rollouts.table import Scan
+from klimit.rollouts.words import shown
 
 
 def scan(path: Path, care: int = 0) -> Scan:
@@ -29,7 +30,7 @@ def scan(path: Path, care: int = 0) -> Scan:
                 path, "import numpy as np, polars as pl; rows = np.load(FILE, allow_pickle=True)"
             )
         raise DataError(
-            f"{safe(path, longest=200)} is no readable NumPy file: {safe(error)}. "
+            f"{shown(path)} is no readable NumPy file: {safe(error)}. "
             "An array of shape (prompts, samples) was expected."
         ) from None
 
@@ -46,18 +47,16 @@ def _check_sizes(path: Path, loaded: np.lib.npyio.NpzFile) -> None:
                 (2, 0): np.lib.format.read_array_header_2_0,
             }.get(version)
             if read is None:
-                raise DataError(
-                    f"{safe(path, longest=200)} has arrays of an unknown version {version}."
-                )
+                raise DataError(f"{shown(path)} has arrays of an unknown version {version}.")
             shape, _, dtype = read(member)
         if info.file_size > memory():
             raise DataError(
-                f"{safe(path, longest=200)} declares {info.file_size:,} bytes of one array, more "
+                f"{shown(path)} declares {info.file_size:,} bytes of one array, more "
                 "than this machine has memory for."
             )
         declared = int(np.prod([float(size) for size in shape])) * dtype.itemsize
         if declared > info.file_size:
             raise DataError(
-                f"{safe(path, longest=200)} declares an array of {declared:,} bytes in "
+                f"{shown(path)} declares an array of {declared:,} bytes in "
                 f"{info.file_size:,}; the file is damaged."
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from klimit._errors import DataError
-from klimit._text import safe
+from klimit.rollouts.words import shown
 
 _TORCH = (".pt", ".pth", ".ckpt", ".bin")
 _PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".p")
@@ -36,7 +36,7 @@ def check(path: Path, head: bytes) -> None:
 
 def refuse(path: Path, load: str) -> NoReturn:
     """Say why it is not loaded, and the lines with which the user converts it."""
-    name = safe(path, longest=200)
+    name = shown(path)
     raise DataError(
         f"{name} is a pickle, which can run code when it is loaded; klimit never loads one. "
         f"If you trust it, convert it once in Python: FILE = {str(path)!r}; {load}; "

@@ -7,45 +7,38 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from klimit.rollouts.formats.zstd import MAGIC as ZSTD
+import polars as pl
 
-GZIP = b"\x1f\x8b"
+from klimit.rollouts.formats import zstd
 
-
-def opening(path: Path, size: int = 4096) -> bytes:
-    """The first bytes, unpacked; fewer where the file is shorter."""
-    with path.open("rb") as file:
-        head = file.read(size)
-    if head[:2] == GZIP:
-        with gzip.open(path) as file:
-            return file.read(size)
-    if head[:4] == ZSTD:
-        return next(_unpacked_lines(path, most=1), b"")[:size]
-    return head
+GZIP, ZSTD = b"\x1f\x8b", zstd.MAGIC
+_HEAD = 4096  # bytes that tell what a file is
 
 
-def packed(path: Path) -> bool:
-    """Whether the file is compressed as a whole."""
+def packing(path: Path) -> bytes:
+    """By what the file is compressed as a whole, `GZIP` or `ZSTD`; empty where by nothing."""
     with path.open("rb") as file:
         head = file.read(4)
-    return head[:2] == GZIP or head == ZSTD
+    return next((magic for magic in (GZIP, ZSTD) if head.startswith(magic)), b"")
+
+
+def opening(path: Path) -> bytes:
+    """The first bytes, unpacked; fewer where the file is shorter."""
+    how = packing(path)
+    if how == ZSTD:
+        return next(lines(path, 1), b"")[:_HEAD]
+    with gzip.open(path) if how else path.open("rb") as file:
+        return file.read(_HEAD)
 
 
 def lines(path: Path, most: int | None = None) -> Iterator[bytes]:
     """The file's lines, unpacked, one after the other; the first `most` of them if given."""
-    with path.open("rb") as file:
-        head = file.read(4)
-    if head == ZSTD:
-        yield from _unpacked_lines(path, most)
-    else:
-        with gzip.open(path) if head[:2] == GZIP else path.open("rb") as file:
+    how = packing(path)
+    if how != ZSTD:
+        with gzip.open(path) if how else path.open("rb") as file:
             yield from islice(file, most)
-
-
-def _unpacked_lines(path: Path, most: int | None = None) -> Iterator[bytes]:
-    """Python before 3.14 has no zstd, polars has: a table of one column, a row per line."""
-    import polars as pl
-
+        return
+    # Python before 3.14 has no zstd, polars has: a table of one column, a row per line
     table = pl.scan_csv(
         path,
         has_header=False,

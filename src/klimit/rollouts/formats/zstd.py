@@ -10,6 +10,8 @@ import io
 from collections.abc import Iterator
 from typing import IO
 
+import polars as pl
+
 MAGIC = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 _BLOCK = 1 << 17
@@ -17,15 +19,7 @@ _RAW, _RLE, _RESERVED = 0, 1, 3
 
 
 def unpack(packed: bytes) -> bytes:
-    """All frames, one after the other.
-
-    Raises
-    ------
-    ValueError
-        Where the stream is broken or holds what is no text.
-    """
-    import polars as pl
-
+    """All frames, one after the other."""
     try:
         table = pl.read_csv(
             packed,
@@ -45,11 +39,6 @@ def unpack(packed: bytes) -> bytes:
 
 def largest(packed: bytes) -> int:
     """How many bytes may come out, at most.
-
-    Raises
-    ------
-    ValueError
-        Where the frames do not follow each other to the end.
 
     Examples
     --------

@@ -49,11 +49,6 @@ def recognise(columns: Iterable[str], path: str = "", *, decided: bool = False) 
     path : where the table came from; empty for tables in memory
     decided : whether the caller has named prompt key and reward, so that nothing is open
 
-    Raises
-    ------
-    DataError
-        Where two readers fit equally well: which one is meant is the caller's to say.
-
     Examples
     --------
     >>> recognise(["input", "output", "gts", "score", "step", "acc"]).name

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
-
-from klimit.rollouts.sources.source import Record, Source, keyed
+from klimit.rollouts.sources.source import Flat, Records, Source, keyed
 from klimit.rollouts.sources.values import mapping, records, said, total
 
 
-def rows(lines: Iterable[Record], _: str) -> Iterator[dict[str, Any]]:
+def rows(lines: Records, _: str) -> Flat:
     """A row per choice, `custom_id` is the prompt. There is no reward: scores are joined."""
     for line in lines:
         body = mapping(mapping(line.get("response")).get("body"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from klimit._errors import DataError
-from klimit._text import safe
 from klimit.rollouts.sources.source import Shaped, Source
+from klimit.rollouts.words import shown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,7 +23,7 @@ def proxy_and_gold(lazy: pl.LazyFrame, _: str) -> Shaped:
 def means(lazy: pl.LazyFrame, path: str) -> Shaped:
     """What is left after averaging: no samples."""
     raise DataError(
-        f"{safe(path, longest=200)} holds one mean score per N (n, proxy_score, gold_score); "
+        f"{shown(path)} holds one mean score per N (n, proxy_score, gold_score); "
         "samples were expected: the file with answers, proxy_scores and gold_scores that it was made from."
     )
 

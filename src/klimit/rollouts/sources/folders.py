@@ -15,13 +15,7 @@ Kind = tuple[str, tuple[str, ...]]
 
 
 def rollouts_in(folder: Path, found: Sequence[Path]) -> list[Path]:
-    """Of a folder's files those whose names say that they are rollouts; all where none says so.
-
-    Raises
-    ------
-    DataError
-        Where there are several kinds, such as training and validation, or two runs.
-    """
+    """Of a folder's files those whose names say that they are rollouts; all where none says so."""
     kinds: dict[Kind, list[Path]] = {}
     for path in found:
         kind = _kind(path.relative_to(folder).as_posix())

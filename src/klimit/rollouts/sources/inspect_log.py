@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from klimit.rollouts.sources.source import Record, Shaped, Source, keyed
+from klimit.rollouts.sources.source import Flat, Record, Records, Shaped, Source, keyed
 from klimit.rollouts.sources.values import mapping, number, said
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ _WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 _DRAWN = ("temperature", "top_p", "top_k", "max_tokens")
 
 
-def samples(summaries: Iterable[Record], header: Record) -> Iterator[dict[str, Any]]:
+def samples(summaries: Records, header: Record) -> Flat:
     """A row per sample and epoch; epochs are samples of one prompt, scorers are rewards."""
     run = mapping(header.get("eval"))
     model, task = run.get("model"), run.get("task")
@@ -84,7 +83,7 @@ def log(lazy: pl.LazyFrame, _: str) -> Shaped:
     return Shaped(lazy, ("prompt_id",), unique=unique)
 
 
-def frame(rows: Iterable[Record], _: str) -> Iterator[dict[str, Any]]:
+def frame(rows: Records, _: str) -> Flat:
     """`samples_df`: a column per scorer, grades still letters."""
     for row in rows:
         kept = {name: value for name, value in row.items() if not name.startswith("score_")}

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import Any
 
-from klimit.rollouts.sources.source import Record, Source, keyed
+from klimit.rollouts.sources.source import Flat, Record, Records, Source, keyed
 from klimit.rollouts.sources.values import mapping, number, said
 
 _FILE = r"samples_(?P<task>.+)_\d{4}-\d\d-\d\dT[\d:.-]+\.jsonl$"
 
 
-def rows(lines: Iterable[Record], path: str) -> Iterator[dict[str, Any]]:
+def rows(lines: Records, path: str) -> Flat:
     """A row per document: lines of one document that differ in their filter are one sample.
 
     A metric of several filters is one reward per filter, `exact_match,strict-match`, as lm-eval

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import polars as pl
 
 from klimit._errors import DataError
-from klimit._text import safe
 from klimit.rollouts import names
 from klimit.rollouts.sources.source import Shaped, Source, keyed
 from klimit.rollouts.wide import check_lengths
-
-if TYPE_CHECKING:
-    import polars as pl
+from klimit.rollouts.words import shown
 
 _BESIDE = ("prompt", "completion", "step", "gen_step", "entropy")
 
 
 def shape(lazy: pl.LazyFrame, path: str) -> Shaped:
     """A row per sample, of the columns that have an entry for each: text, step and rewards."""
-    import polars as pl
-
     schema = lazy.collect_schema()
     lists = {name: x for name, dtype in schema.items() if (x := getattr(dtype, "inner", None))}
     rewards = tuple(
@@ -28,7 +23,7 @@ def shape(lazy: pl.LazyFrame, path: str) -> Shaped:
     wanted = tuple(name for name in lists if name in (*_BESIDE, *rewards))
     if not {"prompt", "completion"} <= set(wanted) or not rewards:
         raise DataError(
-            f"{safe(path, longest=200)}: an ms-swift log needs lists prompt, completion and "
+            f"{shown(path)}: an ms-swift log needs lists prompt, completion and "
             "one per reward function."
         )
     check_lengths(lazy, wanted, source=path)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from typing import Any
 
 from klimit._errors import DataError
-from klimit.rollouts.sources.source import Record, Source, keyed
-from klimit.rollouts.sources.values import before_the_answer, number, records, said, total
+from klimit.rollouts.sources.source import Flat, Records, Source, keyed
+from klimit.rollouts.sources.values import number, records, said, total
 
 
-def rows(lines: Iterable[Record], path: str) -> Iterator[dict[str, Any]]:
+def rows(lines: Records, path: str) -> Flat:
     """Every column is a list of one entry, that of the line's sample.
 
     The prompt is the tokens before the first trained one where tokens are logged, else what was
@@ -55,7 +55,7 @@ def _parts(content: Any) -> tuple[str, str | None]:
     """Prompt and completion, of messages or of their texts; of one text the completion alone."""
     messages = records(content)
     if messages:
-        given = before_the_answer(messages)
+        given = list(takewhile(lambda message: message.get("role") != "assistant", messages))
         return said(given), said(messages[len(given) :])
     if isinstance(content, list) and len(content) > 1:
         return said(content[0]), "\n\n".join(said(text) for text in content[1:])

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+import polars as pl
 
-from klimit.rollouts.sources.source import Record, Shaped, Source, keyed
+from klimit.rollouts.sources.source import Flat, Records, Shaped, Source, keyed
 from klimit.rollouts.sources.values import mapping, number, records, said, summed
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 def trace(lazy: pl.LazyFrame, _: str) -> Shaped:
     """The prompt's tokens are the key: `prompt_idx` counts from 0 in every step."""
-    import polars as pl
-
     schema = lazy.collect_schema()
     added = {
         "prompt": pl.col("prompt_tokens").cast(pl.List(pl.String)).list.join(" "),
@@ -27,7 +21,7 @@ def trace(lazy: pl.LazyFrame, _: str) -> Shaped:
     return Shaped(table, ("prompt",), ("reward",))
 
 
-def scored(lines: Iterable[Record], _: str) -> Iterator[dict[str, Any]]:
+def scored(lines: Records, _: str) -> Flat:
     """One reward per reward model; the conversation up to the answer is the prompt."""
     for line in lines:
         given = records(line.get("messages"))[:-1]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from klimit.rollouts.sources.source import Record, Shaped, Source, keyed
+import polars as pl
+
+from klimit.rollouts.sources.source import Flat, Record, Records, Shaped, Source, keyed
 from klimit.rollouts.sources.values import mapping, number, records, said, total
 
-if TYPE_CHECKING:
-    import polars as pl
 
-
-def episodes(lines: Iterable[Record], _: str) -> Iterator[dict[str, Any]]:
+def episodes(lines: Records, _: str) -> Flat:
     """One row per trained agent of an episode: the task is the prompt.
 
     Rewards have weights; their sum is the reward, as in training. Where scoring did not run
@@ -67,8 +65,6 @@ def _text(nodes: list[Record]) -> dict[str, Any]:
 
 def samples(lazy: pl.LazyFrame, _: str) -> Shaped:
     """The environment and its problem are the key."""
-    import polars as pl
-
     key = pl.concat_str(pl.col("env_name"), pl.lit("/"), pl.col("problem_id").cast(pl.String))
     return Shaped(lazy.with_columns(key.alias("prompt_id")), ("prompt_id",), ("reward",))
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
-
-from klimit.rollouts.sources.source import Record, Source, keyed
+from klimit.rollouts.sources.source import Flat, Records, Source, keyed
 from klimit.rollouts.sources.values import number, said
 
 
-def answers(lines: Iterable[Record], _: str) -> Iterator[dict[str, Any]]:
+def answers(lines: Records, _: str) -> Flat:
     """One answer per line, its score in `results`."""
     for line in lines:
         yield {
@@ -19,7 +16,7 @@ def answers(lines: Iterable[Record], _: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def pairs(lines: Iterable[Record], _: str) -> Iterator[dict[str, Any]]:
+def pairs(lines: Records, _: str) -> Flat:
     """Two answers per line that were drawn by different hands: two policies, never pooled."""
     for line in lines:
         for side in ("chosen", "rejected"):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from klimit._errors import DataError
 from klimit._text import safe
-from klimit.rollouts.formats.scan import Scan
 from klimit.rollouts.records import from_records
 from klimit.rollouts.sources import recognise
 from klimit.rollouts.sources.folders import never_together
 from klimit.rollouts.sources.source import Shaped, Source
+from klimit.rollouts.table import Scan
 
 Given = tuple[str, ...] | None
 
@@ -39,24 +39,17 @@ class Dump:
 
 
 def shaped(scans: Mapping[str, Scan], prompt: Given, reward: Given) -> Dump:
-    """Every table by the one reader that knows them all; as they are where none does.
-
-    Raises
-    ------
-    DataError
-        Where two readers fit, or the files are of two dumps.
-    """
+    """Every table by the one reader that knows them all; as they are where none does."""
     decided = prompt is not None and reward is not None
     known = {name: _source(scan, name, decided=decided) for name, scan in scans.items()}
     (first, source), *others = known.items()
-    strange = [(name, one) for name, one in others if not _alike(source, one)]
-    if strange:
-        name, other = strange[0]
-        raise DataError(
-            f"{safe(first, longest=120)} and {safe(name, longest=120)} do not belong together: "
-            f"{_what(source)} and {_what(other)}. Read them one by one, or choose files with a "
-            "narrower path."
-        )
+    for name, other in others:
+        if other is not source and not (source and other and source.reads_like(other)):
+            what = [one.name if one else "rows that no reader knows" for one in (source, other)]
+            raise DataError(
+                f"{safe(first, longest=120)} and {safe(name, longest=120)} do not belong together: "
+                f"{' and '.join(what)}. Read them one by one, or choose files with a narrower path."
+            )
     if source is None:
         return Dump(scans, prompt, reward)
     kept = _once(source, list(scans))
@@ -97,11 +90,3 @@ def _once(source: Source, paths: list[str]) -> list[str]:
         raise never_together(list(parts.values()), [source.name] * len(parts))
     first_of = {source.digest(path) or path: path for path in reversed(paths)}
     return [path for path in paths if first_of[source.digest(path) or path] == path]
-
-
-def _alike(one: Source | None, other: Source | None) -> bool:
-    return one is other or (one is not None and other is not None and one.reads_like(other))
-
-
-def _what(source: Source | None) -> str:
-    return source.name if source else "rows that no reader knows"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 Record = Mapping[str, Any]
-Schema = Mapping[str, "pl.DataType"]
-Rows = Callable[[Iterable[Record], str], Iterator[dict[str, Any]]]
+Records = Iterable[Record]
+Flat = Iterator[dict[str, Any]]
+Rows = Callable[[Records, str], Flat]
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,9 @@ class Shaped:
 Shape = Callable[["pl.LazyFrame", str], Shaped]
 
 
-def as_it_is(lazy: pl.LazyFrame, _: str) -> Shaped:
-    """Keys and rewards are found by name."""
-    return Shaped(lazy)
-
-
 @cache  # so that two readers of one shape are seen to be alike
 def keyed(*keys: str, rewards: tuple[str, ...] | None = None) -> Shape:
-    """A table that needs no change beyond saying what is what."""
+    """A table that needs no change beyond saying what is what; what is not said is found by name."""
     return lambda lazy, _: Shaped(lazy, keys, rewards)
 
 
@@ -76,19 +72,17 @@ class Source:
     files: str = ""
     distinct: bool = False
     yields_to: str = ""
-    shape: Shape = as_it_is
+    shape: Shape = field(default_factory=keyed)
     rows: Rows | None = None
 
     def fits(self, columns: Iterable[str]) -> bool:
         """Whether these are the columns of such a dump."""
         there = list(columns)
-        return (
-            bool(self.columns)
-            and not set(self.without).intersection(there)
-            and all(
-                any(fnmatchcase(name, one) for name in there for one in choice.split("|"))
-                for choice in self.columns
-            )
+        if not self.columns or not set(self.without).isdisjoint(there):
+            return False
+        return all(
+            any(fnmatchcase(name, one) for name in there for one in choice.split("|"))
+            for choice in self.columns
         )
 
     def beats(self, other: Source, path: str) -> bool:
@@ -111,7 +105,7 @@ class Source:
         (('val',), None)
         """
         found = self._match(path)
-        if found is None:
+        if not found:
             return None
         return tuple(text or "" for name, text in found.groupdict().items() if name != "digest")
 

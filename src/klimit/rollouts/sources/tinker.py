@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
-
-from klimit.rollouts.sources.source import Record, Source, keyed
+from klimit.rollouts.sources.source import Flat, Records, Source, keyed
 from klimit.rollouts.sources.values import number, records
 
 
-def rows(lines: Iterable[Record], _: str) -> Iterator[dict[str, Any]]:
+def rows(lines: Records, _: str) -> Flat:
     """The group is the prompt: one per iteration in training, the same ones in every evaluation."""
     for line in lines:
         split, group = str(line.get("split")), line.get("group_idx")

@@ -14,20 +14,16 @@ if TYPE_CHECKING:
 _NOT_SCORES = ("step", "advantage", "advantages")
 
 
-def reward_functions(lazy: pl.LazyFrame, _: str = "") -> Shaped:
+def reward_functions(lazy: pl.LazyFrame, _: str) -> Shaped:
     """Rewards are the numbers beside the text, one column per reward function and no total.
 
     Further columns that a reward function logs cannot be told from rewards by type; those whose
     name says that they are something else (`n_words`) are left out, unless nothing is left.
     """
-    numbers = numeric_columns(lazy.collect_schema())
+    schema = lazy.collect_schema()
+    numbers = tuple(name for name in schema if is_number(schema[name]) and name not in _NOT_SCORES)
     likely = tuple(name for name in numbers if not names.never_reward(name))
     return Shaped(lazy, ("prompt",), likely or numbers, numbers)
-
-
-def numeric_columns(schema: pl.Schema) -> tuple[str, ...]:
-    """Columns of numbers in their order: reward functions first, what they log besides after."""
-    return tuple(name for name in schema if is_number(schema[name]) and name not in _NOT_SCORES)
 
 
 COMPLETIONS = Source(

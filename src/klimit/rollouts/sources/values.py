@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-if TYPE_CHECKING:
-    import polars as pl
+import polars as pl
 
 
 def number(value: Any) -> float | None:
@@ -66,16 +65,6 @@ def said(content: Any) -> str:
     return "" if content is None else json.dumps(content, sort_keys=True, default=str)
 
 
-def before_the_answer(messages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The messages that a model was given: all before the first of its own."""
-    found: list[Mapping[str, Any]] = []
-    for message in messages:
-        if message.get("role") == "assistant":
-            break
-        found.append(message)
-    return found
-
-
 def mapping(value: Any) -> Mapping[str, Any]:
     """A dict, or an empty one where something else stands."""
     return value if isinstance(value, Mapping) else {}
@@ -88,8 +77,6 @@ def records(value: Any) -> list[Mapping[str, Any]]:
 
 def summed(name: str) -> pl.Expr:
     """Per-token numbers of each row as one; missing where one of them is, or where none is."""
-    import polars as pl
-
     column = pl.col(name)
     whole = (column.list.len() > 0) & (column.list.drop_nulls().list.len() == column.list.len())
     return pl.when(whole).then(column.list.sum()).cast(pl.Float64).fill_nan(None)

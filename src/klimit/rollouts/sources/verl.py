@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import polars as pl
 
 from klimit.rollouts.sources.source import Shaped, Source
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _UID = r"^(.*)_(\d+)_(\d+)$"  # of trainer v1: sample, rollout, output
 
@@ -19,8 +16,6 @@ def shape(lazy: pl.LazyFrame, _: str) -> Shaped:
     the sample's first row the prompt. `score` is the reward; what a reward function returned
     besides (`acc`, `pred`) is there by name.
     """
-    import polars as pl
-
     schema = lazy.collect_schema()
     if schema.get("uid") != pl.String:
         return Shaped(lazy, ("input",), ("score",))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import polars as pl
 
 from klimit._errors import ArgumentError
 from klimit.rollouts.words import close_to, listing, quoted
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,6 @@ class Total:
 
     def column(self) -> pl.Expr:
         """The sum; missing where all of its parts are."""
-        import polars as pl
-
         parts = [pl.col(name).cast(pl.Float64).fill_nan(None) for name in self.weights]
         weighted = [
             part * weight for part, weight in zip(parts, self.weights.values(), strict=True)
@@ -59,11 +56,6 @@ class Total:
 
 def given(weights: Any, columns: Sequence[str]) -> dict[str, float]:
     """The caller's weights, checked.
-
-    Raises
-    ------
-    ArgumentError
-        Where a name is no column, a weight no finite number, or all are 0.
 
     Examples
     --------
