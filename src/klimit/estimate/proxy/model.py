@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit.estimate.few_levels import shared_levels
-from klimit.estimate.kernel import BLOCK, Floats, Grid
+from klimit.estimate.kernel import BLOCK, Floats, Grid, tilted_weights
 from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.proxy.path import Path
 from klimit.estimate.repeats import repeats
@@ -173,15 +173,7 @@ def _tilted_means(proxy: Floats, gold: Floats, grid: Grid) -> Floats:
         part, reads = proxy[first : first + step], gold[:, first : first + step]
         gaps = part - part.max(axis=1, keepdims=True)
         plain = reads.mean(axis=2)
-        lowest = float(gaps.min())
-        for chain in range(grid.per_octave):
-            weights = np.exp(grid.tilts[chain] * gaps)
-            for octave in range(grid.octaves):
-                tilt = float(grid.tilts[octave * grid.per_octave + chain])
-                if octave:
-                    if tilt * lowest < -600.0:  # subnormal squares are slow and never matter
-                        weights[weights < 1e-140] = 0.0
-                    np.multiply(weights, weights, out=weights)
-                mean = np.einsum("ij,kij->ki", weights, reads) / weights.sum(axis=1)
-                out[:, octave * grid.per_octave + chain] += (mean - plain).sum(axis=1)
+        for at, _, weights in tilted_weights(gaps, grid):
+            mean = np.einsum("ij,kij->ki", weights, reads) / weights.sum(axis=1)
+            out[:, at] += (mean - plain).sum(axis=1)
     return out / len(proxy)

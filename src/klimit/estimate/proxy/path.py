@@ -70,12 +70,6 @@ class Path:
         shift: Floats = self.limit.curve.at_tilt(self.known).log_partition - found[0]
         return np.asarray(found + shift)
 
-    @cached_property
-    def spent(self) -> Floats:
-        """(tilts,) KL at each tilt."""
-        kl: Floats = self.limit.curve.at_tilt(self.known).kl
-        return kl
-
     def tilt_at(self, kl: Floats) -> Floats:
         """(1 + groups, budgets) tilt that spends each KL."""
         members = self.limit.members
