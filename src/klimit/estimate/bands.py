@@ -17,7 +17,6 @@ from klimit.estimate.intervals import (
     left_out_reach,
     quantiles,
     redrawn,
-    redrawn_quantiles,
     small,
 )
 from klimit.estimate.kernel import Floats, Grid
@@ -119,17 +118,13 @@ def average_bands(
     groups = int((members.weights > 0).sum())
     two_sided, one_sided = quantiles(level, 10**6 if fixed else groups)
     if fixed:
-        tilts = np.log(grid.tilts)
-        noise, third, fourth = (
-            np.interp(np.log(plain.tilt), tilts, x) for x in (stats.noise, stats.skew, stats.fourth)
+        tilts, at = np.log(grid.tilts), np.log(plain.tilt)
+        moments = np.stack(
+            [np.interp(at, tilts, x) for x in (stats.noise, stats.skew, stats.fourth)]
         )
-        skew = third / np.maximum(noise, 1e-150) ** 1.5
-        plain_error = np.sqrt(noise) / plain.tilt
-        shift, shift_without = chosen.gain - plain.gain, chosen_without.gain - plain_without.gain
-        reach = redrawn_quantiles(noise, fourth, level)
-        new_error, sampling = redrawn(
-            plain_error, skew, shift, shift_without, members.weights, reach
-        )
+        plain_error = np.sqrt(moments[0]) / plain.tilt
+        shift = np.vstack([chosen.gain - plain.gain, chosen_without.gain - plain_without.gain])
+        new_error, sampling = redrawn(moments, plain.tilt, shift, members.weights, level)
         known = np.isfinite(error) & (error > 0)
         if known.any():
             narrowing = float(np.median(new_error[known] / error[known]))

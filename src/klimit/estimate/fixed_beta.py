@@ -17,7 +17,7 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate, beyond
 from klimit.estimate.checks import numbers
-from klimit.estimate.intervals import around, left_out_reach, redrawn, redrawn_quantiles
+from klimit.estimate.intervals import around, left_out_reach, redrawn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
 from klimit.estimate.tilted import redrawn_moments
@@ -151,12 +151,9 @@ def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
     for name in _NAMES:
         sampling = left_out_reach(without[name], chosen[name], members.weights, level)
         if fixed:
-            second, third, fourth = np.array([one[name] for one in moments]).T
-            _, sampling = redrawn(
-                np.sqrt(second), third / np.maximum(second, 1e-150) ** 1.5,
-                chosen[name] - plugin[name], without[name] - plain[name], members.weights,
-                redrawn_quantiles(second, fourth, level),
-            )  # fmt: skip
+            drawn = np.array([one[name] for one in moments]).T
+            added = np.vstack([chosen[name] - plugin[name], without[name] - plain[name]])
+            _, sampling = redrawn(drawn, 1.0, added, members.weights, level)
         elif limit.settings.prompts == "fixed":
             sampling = np.zeros(len(tilt)), np.zeros(len(tilt))
         correction = np.abs(chosen[name] - plugin[name])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from klimit.estimate.intervals import leave_out_error
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.statistics import Sizes, Statistics
 
@@ -75,20 +76,16 @@ def combine(
     )
     candidates = [full + jack, full + _aitken(half, quarter, stats.sizes)]
     if model_total is not None and model_change is not None:
-        change = np.maximum(model_change, 1e-12)
-        error = group_error(stats.half, stats.bias_weights)
-        weight = 0.25 / (0.25 + (error / change) ** 2)
-        strength = np.clip(1 + weight * (half / change - 1), 0.0, 3.0)
+        strength, error = calibrated(half, np.maximum(model_change, 1e-12), stats.bias_weights)
         candidates.append(full + strength * np.maximum(model_total, 0.0))
     stack = np.stack(candidates)
-    middle = np.argsort(stack[:, 0], axis=0)[(len(stack) - 1) // 2]
-    chosen = np.take_along_axis(stack, middle[None, None, :], axis=0)[0]
     if largest:
         chosen = stack.max(axis=0)
     elif len(stack) == 2 or np.median(stats.sizes.full) < _FEW:
         chosen = stack.mean(axis=0)
-    elif halfway:
-        chosen = (chosen + stack[-1]) / 2
+    else:
+        chosen = middle_of(stack)
+        chosen = (chosen + stack[-1]) / 2 if halfway else chosen
     middle = None
     if law and model_total is not None and model_change is not None:
         middle = np.maximum(chosen[0], full[0])
@@ -115,16 +112,24 @@ def with_left_out(groups: Floats, weights: Floats) -> Floats:
     return np.concatenate([total[None], (total - weights[:, None] * groups) / rest])
 
 
-def group_error(groups: Floats, weights: Floats) -> Floats:
-    """Standard error of the weighted mean over groups of prompts; 0 of one group, which shows none."""
-    present = weights > 0
-    count = int(present.sum())
-    if count < 2:
-        return np.zeros(groups.shape[1])
-    mean = np.einsum("i,ij->j", weights, groups)
-    squares = (weights[present, None] ** 2 * (groups[present] - mean) ** 2).sum(axis=0)
-    error: Floats = np.sqrt(squares * count / (count - 1))
-    return error
+def middle_of(stack: Floats) -> Floats:
+    """Of (members, 1 + groups, points) the one that is the median with all groups, point by point."""
+    middle = np.argsort(stack[:, 0], axis=0)[(len(stack) - 1) // 2]
+    return np.asarray(np.take_along_axis(stack, middle[None, None, :], axis=0)[0])
+
+
+def calibrated(half: Floats, change: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Factor on a model's bias by the step from M/2 to M that is seen, and the error of that step.
+
+    Parameters
+    ----------
+    half : (1 + groups, points) the step, with all groups of prompts and without each
+    change : (points,) the step that the model predicts
+    """
+    error = leave_out_error(half[1:], half[0], weights)
+    error = np.nan_to_num(error, posinf=0.0)  # one group shows none
+    trust = 0.25 / (0.25 + (error / change) ** 2)
+    return np.clip(1 + trust * (half / change - 1), 0.0, 3.0), error
 
 
 def _aitken(half: Floats, quarter: Floats, sizes: Sizes) -> Floats:

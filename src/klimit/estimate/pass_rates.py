@@ -136,7 +136,7 @@ def _bands_of(
     """How many prompts, and their bands; all have as many samples as the degree, or more."""
     observed, times = np.unique(successes / counts, return_counts=True)
     sizes, size_of = np.unique(counts.astype(int), return_inverse=True)
-    likelihood = _binomial(degree, RATES, np.arange(degree + 1))
+    likelihood = binomial(np.arange(degree + 1), degree, RATES[:, None])
     seen = np.zeros(degree + 1)
     for index, size in enumerate(sizes):
         # how many prompts show each count: sums of whole numbers do not depend on their order
@@ -229,21 +229,17 @@ def _square(size: int, degree: int, weights: Floats) -> Floats:
     for start in range(0, size + 1, _STRIP):
         count = np.arange(start, min(start + _STRIP, size + 1))
         hands = _hypergeometric(size, degree, count)
-        total += (hands.T * (weights[likely] @ _binomial(size, RATES[likely], count))) @ hands
+        total += (hands.T * (weights[likely] @ binomial(count, size, RATES[likely, None]))) @ hands
     return total
 
 
-def _binomial(size: int, rates: Floats, count: Integers) -> Floats:
-    """(rates, counts) chance of each count; `scipy.stats` takes ten times as long for ragged prompts."""
+def binomial(count: ArrayLike, size: ArrayLike, rate: Floats) -> Floats:
+    """Chance of so many successes, of one shape; `scipy.stats` takes longer to import than all else here."""
     from scipy.special import xlog1py, xlogy
 
-    log = (
-        log_choose(size, count)
-        + xlogy(count, rates[:, None])
-        + xlog1py(size - count, -rates[:, None])
-    )
-    pmf: Floats = np.exp(log)
-    return pmf
+    count, size = np.asarray(count), np.asarray(size)
+    log = log_choose(size, count) + xlogy(count, rate) + xlog1py(size - count, -rate)
+    return np.asarray(np.exp(log))
 
 
 def _hypergeometric(size: int, draws: int, good: Integers) -> Floats:
