@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -170,13 +170,9 @@ def _divided(rows: list[Floats], parts: int) -> Iterator[list[Floats]]:
 
 
 def _again(limit: Frontier, rows: list[Floats], **instead: Any) -> Frontier:
-    settings = limit.settings
-    stated = None if settings.range_implied else settings.reward_range
-    how: dict[str, Any] = {
-        "reward": limit.reward, "budget": settings.budget, "prompts": settings.prompts,
-        "estimator": settings.estimator, "objective": settings.objective, "reward_range": stated,
-        "level": settings.level, "seed": settings.seed,
-    }  # fmt: skip
+    how = asdict(limit.settings) | {"reward": limit.reward}
+    if how.pop("range_implied"):
+        how["reward_range"] = None
     return frontier(rows, **(how | instead))
 
 

@@ -286,11 +286,9 @@ class Frontier:
         places, words = zip(*reasons, strict=True)
         notes = np.select(list(places), list(words), default="")
         note = next((why for where, why in reasons if where.any()), "")
-        shape = wanted.shape
         return Estimate.of(
-            value.reshape(shape), low.reshape(shape), high.reshape(shape),
-            level=self.settings.level, trusted=trusted.reshape(shape), note=note,
-            by_place=notes.reshape(shape),
+            value, low, high, level=self.settings.level, trusted=trusted, note=note, by_place=notes,
+            shape=wanted.shape,
         )  # fmt: skip
 
     def _least(self, gain: Floats) -> Floats:

@@ -23,7 +23,7 @@ from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.proxy.result import Hacking
 from klimit.estimate.proxy.verb import along, in_order
 from klimit.estimate.result import Frontier, Settings
-from klimit.estimate.samples import Integers
+from klimit.estimate.samples import Integers, shown
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,13 @@ def course(found: Panel, settings: Settings) -> Course:
     seen = moments(found, with_gold=True)
     rng = np.random.default_rng([settings.seed, len(seen.prompts)])
     order = seen.prompts[seen.order()[rng.permutation(len(seen.prompts))]]
-    there = ~np.isnan(found.gold)
-    starts = np.cumsum(found.lengths) - found.lengths
-    parts = []
-    for prompt in order.tolist():
-        inside = np.arange(starts[prompt], starts[prompt] + found.lengths[prompt])
-        parts.append(inside[there[inside]])
-    rows = np.concatenate(parts)
+    there = np.flatnonzero(~np.isnan(found.gold))
+    place = np.empty(len(found.lengths), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    there = there[np.isin(found.prompt[there], order)]
+    rows = there[np.argsort(place[found.prompt[there]], kind="stable")]
     gold = found.gold[rows]
-    lengths = np.array([len(part) for part in parts], dtype=np.int64)
+    lengths = shown(~np.isnan(found.gold), found.lengths)[order]
     unknown = len(found.gold) - len(rows)
     pairs = Pairs(
         gold, gold, None, lengths, [found.ids[i] for i in order.tolist()],

@@ -11,7 +11,7 @@ from klimit._estimate import Estimate
 from klimit.estimate.ensembles.panel import Panel, centred
 from klimit.estimate.intervals import quantiles, skewed_quantiles
 from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import Integers
+from klimit.estimate.samples import Integers, shown
 
 _BLOCK = 2**16  # numbers of leave-one-out covariances at once
 
@@ -97,7 +97,7 @@ def moments(found: Panel, *, with_gold: bool) -> Moments:
     if with_gold:
         assert found.gold is not None
         there = ~np.isnan(found.gold)
-        often = np.bincount(found.prompt[there], minlength=len(lengths))
+        often = shown(there, lengths)
         prompts = np.flatnonzero(often >= 2)
         there &= often[found.prompt] >= 2
         lengths = often[prompts]

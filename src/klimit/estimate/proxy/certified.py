@@ -93,10 +93,9 @@ def certified(hack: Hacking, kl: Floats) -> Certified:
         value = np.where(flat > 0, values[0], 0.0)
         low = np.where(flat > 0, np.where(trusted, value - sure, -np.inf), 0.0)
         high = np.where(flat > 0, value + sure, 0.0)
-        shape = np.shape(kl)
         note = "" if trusted.all() else "beyond what these samples show of proxy or error"
-        parts = [np.asarray(x).reshape(shape) for x in (value, low, high, trusted | (flat == 0))]
-        return Estimate.of(*parts[:3], level=level, trusted=parts[3], note=note)
+        return Estimate.of(value, low, high, level=level, trusted=trusted | (flat == 0), note=note,
+                           shape=np.shape(kl))  # fmt: skip
 
     rows = np.ones((len(proxy), 1))
     none = np.zeros(len(flat))

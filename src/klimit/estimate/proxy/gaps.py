@@ -75,10 +75,8 @@ def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
         low = np.where(trusted, np.maximum(values[0] - np.hypot(sure, below), least), least)
         high = np.where(trusted, np.maximum(values[0] + np.hypot(sure, above), value), np.inf)
         note = "" if np.all(trusted) else "beyond what these samples show of proxy or gold"
-        shape = np.shape(kl)
-        parts = (np.minimum(low, value), high, trusted)
-        low, high, trusted = (np.asarray(x).reshape(shape) for x in parts)
-        return Estimate.of(value.reshape(shape), low, high, level=level, trusted=trusted, note=note)
+        return Estimate.of(value, np.minimum(low, value), high, level=level, trusted=trusted,
+                           note=note, shape=np.shape(kl))  # fmt: skip
 
     known = within & (flat <= hack.gold.trusted_kl)
     zero = flat == 0
@@ -115,10 +113,8 @@ def efficiency(hack: Hacking, kl: Floats) -> Estimate:
     note = (
         "" if np.all(trusted) else "beyond what these samples show of proxy or gold: an upper bound"
     )
-    shape = np.shape(kl)
-    parts = (np.asarray(x).reshape(shape) for x in (value, low, high, trusted))
-    value, low, high, trusted = parts
-    return Estimate.of(value, low, high, level=hack.settings.level, trusted=trusted, note=note)
+    return Estimate.of(value, low, high, level=hack.settings.level, trusted=trusted, note=note,
+                       shape=np.shape(kl))  # fmt: skip
 
 
 def correlation(hack: Hacking) -> Estimate:

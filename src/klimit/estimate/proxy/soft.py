@@ -62,10 +62,10 @@ def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
         value = np.where(flat <= most + 1e-9, along[0], np.nan)
         low = np.minimum(np.maximum(value - quantile * error, least), value)
         high = np.maximum(np.minimum(value + quantile * error, most_gained), value)
-        parts = (value, low, high, flat <= most + 1e-9)
-        value, low, high, known = (x.reshape(np.shape(kl)) for x in parts)
+        known = flat <= most + 1e-9
         note = "" if np.all(known) else f"beyond the {most:.2g} nats that these samples show"
-        return Estimate.of(value, low, high, level=level, trusted=known, note=note)
+        return Estimate.of(value, low, high, level=level, trusted=known, note=note,
+                           shape=np.shape(kl))  # fmt: skip
 
     return SoftBest(
         kl if np.ndim(kl) else float(kl), estimate(own, 0.0, hack.proxy.cap_limit()),

@@ -92,9 +92,8 @@ def along(pairs: Pairs, settings: Settings, *, spread: float | None = None) -> H
     """
     samples = _in_order(pairs.proxy, pairs, settings)
     column = pairs.column(pairs.proxy, pairs.names[0])
-    own = replace(settings, reward=pairs.names[0])
     stated, implied = known_range(column, None)
-    own = replace(own, reward_range=stated, range_implied=implied)
+    own = replace(settings, reward=column.name, reward_range=stated, range_implied=implied)
     limit = average(column, samples, own)
     furthest = horizon(samples)
     path = Path.of(limit, furthest + 0.7)
@@ -107,9 +106,7 @@ def along(pairs: Pairs, settings: Settings, *, spread: float | None = None) -> H
     spreads = [centred_moments(pairs, x, x)[0] ** 0.5 for x in wanted]
     spreads[0] = spreads[0] if spread is None else spread
     found = []
-    for at, values in enumerate(wanted):
-        if at == 1:
-            continue
+    for at, values in [*enumerate(wanted)][::2]:  # gold and the nuisance
         together = centred_moments(pairs, values, pairs.proxy)
         read = corrected_read(
             reads, path, at, 1, together[0] / spreads[1] ** 2, model, plain=not good
