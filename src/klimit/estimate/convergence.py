@@ -14,7 +14,6 @@ from klimit.estimate.frontier import frontier
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
 from klimit.estimate.result import Frontier
-from klimit.estimate.samples import ordered_mean
 
 if TYPE_CHECKING:
     import polars as pl
@@ -114,8 +113,7 @@ def convergence(limit: Frontier, kl: float, *, exact: bool = True) -> Convergenc
         found = [limit] if parts == 1 else [_again(limit, part) for part in _divided(rows, parts)]
         gains.append([one.gain(kl) for one in found])
         plugins.append(np.mean([_plugin(one, kl, exact=exact) for one in found]))
-        counts = found[0].samples.counts
-        samples.append(np.exp(ordered_mean(np.log(counts), found[0].samples)))
+        samples.append(found[0].samples.size)
     value, low, high = (
         [np.mean([getattr(gain, name) for gain in group]) for group in gains]
         for name in ("value", "low", "high")

@@ -141,22 +141,21 @@ def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
         value, gain = spline(at), spline(at, 1) / inside
         return {"log_partition": value, "gain": gain, "kl": inside * gain - value}
 
-    plugin, chosen = numbers(members.plugin), numbers(members.chosen)
-    without, plain = numbers(members.chosen_without), numbers(members.plugin_without)
+    plugin, chosen = numbers(members.uncorrected), numbers(members.corrected)
     level = limit.settings.level
     # of continuous rewards the win rate is known, and what samples show of it is no noise
     fixed = limit.settings.prompts == "fixed" and limit.bands.narrowing > 0
     moments = [redrawn_moments(limit.samples, float(x)) for x in inside] if fixed else []
     found = {}
     for name in _NAMES:
-        sampling = left_out_reach(without[name], chosen[name], members.weights, level)
+        shift = chosen[name] - plugin[name]
+        sampling = left_out_reach(chosen[name][1:], chosen[name][0], members.weights, level)
         if fixed:
             drawn = np.array([one[name] for one in moments]).T
-            added = np.vstack([chosen[name] - plugin[name], without[name] - plain[name]])
-            _, sampling = redrawn(drawn, 1.0, added, members.weights, level)
+            _, sampling = redrawn(drawn, 1.0, shift, members.weights, level)
         elif limit.settings.prompts == "fixed":
             sampling = np.zeros(len(tilt)), np.zeros(len(tilt))
-        correction = np.abs(chosen[name] - plugin[name])
+        correction = np.abs(shift[0])
         low, high = around(np.zeros(len(tilt)), sampling, correction, 0.5 * correction, limit.tail)
         small = short if name == "gain" else short**2
         with np.errstate(invalid="ignore"):  # at no tilt nothing is open, not even what has no end

@@ -27,23 +27,36 @@ class Members:
 
     Attributes
     ----------
-    plugin, chosen : (tilts,) the plug-in and the final, corrected curve
+    uncorrected, corrected : (1 + groups, tilts) the plug-in and the final curve: of all prompts, then
+        without each group
     candidates : (members, tilts)
-    plugin_without, chosen_without : (groups, tilts) the same, each group of prompts left out
     weights : (groups,) share of the prompts in each
     middle : (tilts,) the candidates' middle, where a law took the final curve away from it
     beyond : (tilts,) see `shape.PredictedBias`
     """
 
     grid: Grid
-    plugin: Floats
-    chosen: Floats
+    uncorrected: Floats
+    corrected: Floats
     candidates: Floats
-    plugin_without: Floats
-    chosen_without: Floats
     weights: Floats
     middle: Floats | None = None
     beyond: Floats | None = None
+
+    @property
+    def plugin(self) -> Floats:
+        """(tilts,) the plug-in of all prompts."""
+        return np.asarray(self.uncorrected[0])
+
+    @property
+    def chosen(self) -> Floats:
+        """(tilts,) the final curve of all prompts."""
+        return np.asarray(self.corrected[0])
+
+    @property
+    def chosen_without(self) -> Floats:
+        """(groups, tilts) the same, each group of prompts left out."""
+        return self.corrected[1:]
 
 
 def combine(
@@ -93,16 +106,13 @@ def combine(
         believed = np.clip(_AGAINST - off, 0.0, 1.0) / 2
         chosen = chosen + believed * (full + np.maximum(model_total, 0.0) - chosen)
     chosen = np.maximum(chosen, full)
-    return Members(
-        stats.grid, full[0], chosen[0], stack[:, 0], full[1:], chosen[1:], stats.weights, middle
-    )
+    return Members(stats.grid, full, chosen, stack[:, 0], stats.weights, middle)
 
 
 def plain(stats: Statistics) -> Members:
     """The plug-in alone."""
     full = with_left_out(stats.full, stats.weights)
-    value, without = full[0], full[1:]
-    return Members(stats.grid, value, value, full[:1], without, without, stats.weights)
+    return Members(stats.grid, full, full, full[:1], stats.weights)
 
 
 def with_left_out(groups: Floats, weights: Floats) -> Floats:

@@ -82,6 +82,11 @@ class Samples:
         """Number of informative prompts."""
         return len(self.kept)
 
+    @property
+    def size(self) -> float:
+        """Samples of a prompt, the geometric mean."""
+        return float(np.exp(ordered_mean(np.log(self.counts), self)))
+
     def level_below_the_best(self) -> Floats:
         """(prompts,) the best of each prompt's lower rewards, centred; the only level if it is constant."""
         below = np.empty(self.prompts)

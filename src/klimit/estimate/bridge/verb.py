@@ -93,9 +93,8 @@ def _carried(limit: Frontier, found: Bridge, room: Floats | None, pooled: Pool) 
                          ceiling_kl=ceiling_kl, cap=limit.cap)  # fmt: skip
     wall = collapse(found, curve.at_tilt(stats.grid.tilts).kl)
     bands = average_bands(
-        stats, members, curve, tail, level=limit.settings.level,
-        fixed=limit.settings.prompts == "fixed", largest_kl=float(np.log(samples.counts.max())),
-        horizon=wall, saturation=ceiling_kl, correctable=True,
+        stats, members, curve, tail, samples, limit.settings, horizon=wall, saturation=ceiling_kl,
+        correctable=True,
     )  # fmt: skip
     hidden = np.zeros(len(bands.kl))
     if room is not None and room.any():

@@ -158,7 +158,7 @@ def _chi_square(hack: Hacking, kl: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     members = hack.proxy.members
     if members is None:
         return np.zeros((1, len(kl))), np.ones(len(kl), dtype=bool)
-    grid, rows = members.grid, np.vstack([members.chosen, members.chosen_without])
+    grid, rows = members.grid, members.corrected
     tilt = np.minimum(front(rows, grid, kl).tilt, grid.tilts[-1] / 2)
 
     def log_mgf(at: Floats) -> Floats:

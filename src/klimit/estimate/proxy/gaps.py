@@ -207,7 +207,7 @@ def frontier_at(limit: Frontier, kl: Floats) -> Floats:
         return np.zeros((1, len(kl)))
     safe = np.maximum(kl, 1e-9)
     value = np.atleast_1d(limit.gain(safe).value)
-    found = front(np.vstack([members.chosen, members.chosen_without]), members.grid, safe).gain
+    found = front(members.corrected, members.grid, safe).gain
     return np.asarray(value * found / np.maximum(found[0], 1e-300) * np.sqrt(kl / safe))
 
 
@@ -219,7 +219,7 @@ def _gold_at_tilt(gold: Frontier, tilt: Floats) -> _GoldPoint:
     assert members is not None
     nodes = np.log(members.grid.tilts)
     at = np.clip(np.log(np.maximum(tilt, 1e-300)), nodes[0], nodes[-1])
-    spline = CubicSpline(nodes, np.vstack([members.chosen, members.chosen_without]), axis=-1)
+    spline = CubicSpline(nodes, members.corrected, axis=-1)
     value, gain = spline(at), spline(at, 1) / np.exp(at)
     point = gold.curve.at_tilt(np.minimum(tilt, 1e300))
     below = tilt < members.grid.tilts[0]

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from klimit.estimate.kernel import Floats, Grid
-from klimit.estimate.members import front
+from klimit.estimate.members import Members, front
 from klimit.estimate.result import Frontier
 
 TINY = 1e-280  # a tilt, or nats: above 0, whose logarithm is none, and below all that is asked
@@ -34,6 +34,12 @@ class Path:
     grid: Grid
     tilts: int
 
+    @property
+    def members(self) -> Members:
+        """What the frontier is made of."""
+        assert self.limit.members is not None
+        return self.limit.members
+
     @classmethod
     def of(cls, limit: Frontier, furthest: float) -> Path:
         """The way up to where the plug-in spends `furthest` nats, and two tilts more."""
@@ -53,10 +59,7 @@ class Path:
     @cached_property
     def gains(self) -> Floats:
         """(1 + groups, tilts) corrected proxy gain: of all prompts, then without each group."""
-        members = self.limit.members
-        assert members is not None
-        found = _slopes(np.vstack([members.chosen, members.chosen_without]), self.grid)
-        found = found[:, : self.tilts]
+        found = _slopes(self.members.corrected, self.grid)[:, : self.tilts]
         # few-level rewards have their curve from elsewhere; the groups move it as they move the median
         shift: Floats = self.limit.curve.at_tilt(self.known).gain - found[0]
         return np.asarray(found + shift)
@@ -64,19 +67,14 @@ class Path:
     @cached_property
     def log_mgf(self) -> Floats:
         """(1 + groups, tilts) corrected log-mgf of the centred proxy."""
-        members = self.limit.members
-        assert members is not None
-        found = np.vstack([members.chosen, members.chosen_without])[:, : self.tilts]
+        found = self.members.corrected[:, : self.tilts]
         shift: Floats = self.limit.curve.at_tilt(self.known).log_partition - found[0]
         return np.asarray(found + shift)
 
     def tilt_at(self, kl: Floats) -> Floats:
         """(1 + groups, budgets) tilt that spends each KL."""
-        members = self.limit.members
-        assert members is not None
         all_ = self.limit.curve.at_kl(kl).tilt
-        curves = np.vstack([members.chosen, members.chosen_without])
-        moved = front(curves, self.grid, kl).tilt
+        moved = front(self.members.corrected, self.grid, kl).tilt
         return np.asarray(np.minimum(all_, self.known[-1]) * moved / moved[0])
 
     def at(self, values: Floats, tilt: Floats) -> Floats:

@@ -41,11 +41,9 @@ class SoftBest:
 def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
     """See `SoftBest`; nan beyond log M."""
     path, reads = hack.path, hack.reads
-    members = hack.proxy.members
-    assert members is not None
     flat = np.atleast_1d(kl).ravel().astype(float)
     own, gold = (with_left_out(reads.full[row], reads.weights) for row in (1, 0))
-    spent = path.known * own[0] - members.plugin[: path.tilts]
+    spent = path.known * own[0] - path.members.plugin[: path.tilts]
     spent = np.maximum.accumulate(np.maximum(spent, 0.0))
     most = float(np.log(hack.pairs.lengths).mean())
     tilt = np.exp(np.interp(np.sqrt(flat), np.sqrt(spent), np.log(path.known)))
