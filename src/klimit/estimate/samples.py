@@ -301,6 +301,16 @@ def shown(there: NDArray[np.bool_], lengths: Integers) -> Integers:
     return np.asarray(seen[ends] - seen[ends - lengths])
 
 
+def centred(values: Floats, lengths: Integers) -> Floats:
+    """(..., samples) less the mean of the prompt; exactly 0 where a prompt is constant."""
+    starts = np.cumsum(lengths) - lengths
+    low, high = (f.reduceat(values, starts, axis=-1) for f in (np.minimum, np.maximum))
+    means = np.add.reduceat(values, starts, axis=-1) / lengths
+    still = np.repeat(low == high, lengths, axis=-1)
+    out = values - np.repeat(means, lengths, axis=-1)
+    return np.where(still, 0.0, out)
+
+
 def equally_long(lengths: Integers, cells: int) -> Iterator[tuple[Integers, Integers]]:
     """Prompts with equally many samples, and where these stand (prompts, samples), about `cells` at once."""
     starts = np.cumsum(lengths) - lengths

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit._estimate import Estimate
-from klimit.estimate.ensembles.panel import Panel, centred
+from klimit.estimate.ensembles.panel import Panel
 from klimit.estimate.intervals import quantiles, skewed_quantiles
 from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import Integers, shown
+from klimit.estimate.samples import Integers, centred, shown
 
 _BLOCK = 2**16  # numbers of leave-one-out covariances at once
 

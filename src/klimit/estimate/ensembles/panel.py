@@ -18,7 +18,7 @@ from klimit._text import safe
 from klimit._warn import warn
 from klimit.estimate.checks import check_choice
 from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import Integers, collect, shown
+from klimit.estimate.samples import Integers, centred, collect, shown
 from klimit.rollouts.grouped import Grouped, group_arrays
 from klimit.rollouts.words import counted
 
@@ -110,16 +110,6 @@ def panel(base: Any, proxies: Sequence[str] | None, gold: str | None, scale: str
     found = _informative(replace(found, members=centred(found.members, found.lengths)))
     _check_alike(found)
     return _opposed(_scaled(_counted(found)))
-
-
-def centred(values: Floats, lengths: Integers) -> Floats:
-    """(..., samples) less the mean of the prompt; exactly 0 where a prompt is constant."""
-    starts = np.cumsum(lengths) - lengths
-    low, high = (f.reduceat(values, starts, axis=-1) for f in (np.minimum, np.maximum))
-    means = np.add.reduceat(values, starts, axis=-1) / lengths
-    still = np.repeat(low == high, lengths, axis=-1)
-    out = values - np.repeat(means, lengths, axis=-1)
-    return np.where(still, 0.0, out)
 
 
 def _columns(

@@ -9,7 +9,7 @@ from klimit._text import safe
 from klimit._warn import warn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.proxy.pairs import Pairs
-from klimit.estimate.samples import Integers, collect
+from klimit.estimate.samples import Integers, centred, collect
 
 _SHOWN = 4  # samples that a prompt's spread is read from
 _ROUNDING = 1e-6  # of the spread: what single precision leaves between a reward and its copy
@@ -33,7 +33,7 @@ def check_pairs(pairs: Pairs) -> None:
 
 def _check_apart(pairs: Pairs, nuisance: Floats, proxy: str, name: str) -> None:
     """Refuse a nuisance on a line with the proxy within prompts: without it nothing can be gained."""
-    x, y = (_within(values, pairs.lengths) for values in (nuisance, pairs.proxy))
+    x, y = (centred(values, pairs.lengths) for values in (nuisance, pairs.proxy))
     slope = float(x @ y / (x @ x))
     if np.abs(y - slope * x).max() <= _ROUNDING * np.abs(y).max():
         raise DataError(
@@ -89,7 +89,7 @@ def check_two(proxy: Floats, gold: Floats, names: tuple[str, str]) -> None:
 
 def check_scales(proxy_values: Floats, lengths: Integers, proxy: str) -> None:
     """Warn where some prompts have a proxy on a far larger scale than others have."""
-    rest = _within(proxy_values, lengths)
+    rest = centred(proxy_values, lengths)
     spread = np.sqrt(np.add.reduceat(rest**2, np.cumsum(lengths) - lengths) / lengths)
     spread = spread[spread > 1e-9 * spread.max()]
     if len(spread) < 10 or np.median(lengths) < _SHOWN:
@@ -101,9 +101,3 @@ def check_scales(proxy_values: Floats, lengths: Integers, proxy: str) -> None:
             "10th percentile): under one beta nearly all KL goes to those. If its scale differs by "
             "prompt for no reason, bring it to one scale first."
         )
-
-
-def _within(values: Floats, lengths: Integers) -> Floats:
-    """Values less their prompt's mean."""
-    middle = np.add.reduceat(values, np.cumsum(lengths) - lengths) / lengths
-    return np.asarray(values - np.repeat(middle, lengths))
