@@ -56,9 +56,6 @@ class Ensemble(InNotebooks):
 
     Attributes
     ----------
-    names : of the proxies
-    gold : name of the gold reward, empty without
-    aggregates : names of the ways to make one reward of them
     errors : how wrong the proxies are, and how much of that they share
     notes : what to mind, in words
     """

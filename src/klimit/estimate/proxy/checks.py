@@ -34,12 +34,18 @@ def check_pairs(pairs: Pairs) -> None:
 def _check_apart(pairs: Pairs, nuisance: Floats, proxy: str, name: str) -> None:
     """Refuse a nuisance on a line with the proxy within prompts: without it nothing can be gained."""
     x, y = (centred(values, pairs.lengths) for values in (nuisance, pairs.proxy))
-    slope = float(x @ y / (x @ x))
-    if np.abs(y - slope * x).max() <= _ROUNDING * np.abs(y).max():
+    slope = _line(x, y)
+    if slope is not None:
         raise DataError(
             f"{proxy} is {slope:.3g} times {name} for every sample, plus what its prompt has in common: all "
             f"of the gain is {name}, and none is left where its mean is held. Name another nuisance, or none."
         )
+
+
+def _line(x: Floats, y: Floats) -> float | None:
+    """How many times x is y, up to rounding; None where it is no multiple."""
+    slope = float(x @ y / (x @ x))
+    return slope if np.abs(y - slope * x).max() <= _ROUNDING * np.abs(y).max() else None
 
 
 def _no_pairs(pairs: Pairs, proxy: str, gold: str) -> str:
@@ -78,8 +84,8 @@ def check_two(proxy: Floats, gold: Floats, names: tuple[str, str]) -> None:
     x, y = proxy - proxy.mean(), gold - gold.mean()
     if len(x) < 3 or not x.any():  # two samples lie on a line whatever they are
         return
-    slope = float(x @ y / (x @ x))
-    if np.abs(y - slope * x).max() <= _ROUNDING * np.abs(y).max():
+    slope = _line(x, y)
+    if slope is not None:
         offset = float(gold.mean() - slope * proxy.mean())
         warn(
             f"{names[1]} is {slope:.3g} times {names[0]} plus {offset:.3g} for every sample: this is "

@@ -124,11 +124,8 @@ def _lacking(
     total = [np.zeros((len(pool), len(grid.tilts))) for _ in sizes]
     variance = np.zeros((len(pool) - 1, len(grid.tilts)))
     for _ in range(deals):
-        place = (
-            rng.permutation(len(proxy))
-            if len(proxy) >= most
-            else rng.integers(len(proxy), size=most)
-        )
+        many, number = len(proxy) >= most, len(proxy)
+        place = rng.permutation(number) if many else rng.integers(number, size=most)
         place = place[: per_deal * most]
         level = _tilted_means(proxy[place][None], pool[:, place][:, None], grid)
         for row, size in zip(total, sizes, strict=True):
