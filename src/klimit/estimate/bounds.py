@@ -77,7 +77,7 @@ def _variance_proxy(limit: Frontier) -> float:
     tilts = np.minimum(knots, np.nextafter(knots[-1], 0))
 
     def proxies(at: Floats) -> Floats:
-        return np.asarray(2 * limit.curve.at_tilt(at).log_partition / at**2)
+        return 2 * limit.curve.at_tilt(at).log_partition / at**2
 
     best = int(proxies(tilts).argmax())
     ends = tilts[max(best - 1, 0)], tilts[min(best + 1, len(tilts) - 1)]

@@ -36,8 +36,7 @@ class Grid:
     def tilts(self) -> Floats:
         """(tilts,) ascending."""
         steps = np.arange(self.octaves * self.per_octave) / self.per_octave
-        tilts: Floats = self.start * 2.0**steps
-        return tilts
+        return self.start * 2.0**steps
 
     def longer(self, octaves: int) -> Grid:
         """The same grid, continued."""

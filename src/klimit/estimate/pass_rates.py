@@ -180,7 +180,7 @@ def log_mgf_of_rate(rate: Floats, tilt: float) -> Floats:
     if tilt < 30:
         return np.asarray(np.log1p(rate * np.expm1(tilt)) - tilt * rate)
     with np.errstate(divide="ignore"):
-        return np.asarray(np.logaddexp(np.log1p(-rate), np.log(rate) + tilt) - tilt * rate)
+        return np.logaddexp(np.log1p(-rate), np.log(rate) + tilt) - tilt * rate
 
 
 def gain_at_tilt(rate: Floats, tilt: float) -> Floats:
@@ -188,7 +188,7 @@ def gain_at_tilt(rate: Floats, tilt: float) -> Floats:
     with np.errstate(divide="ignore"):
         odds = np.log(rate) - np.log1p(-rate)
     share = np.where(rate < 1, 1 / (1 + np.exp(-np.minimum(odds, 700.0) - min(tilt, 1e4))), 1.0)
-    return np.asarray(np.where(rate > 0, share - rate, 0.0))
+    return np.where(rate > 0, share - rate, 0.0)
 
 
 def kl_at_tilt(rate: Floats, tilt: float) -> Floats:
@@ -208,14 +208,14 @@ def gain_of_rate(rate: Floats, kl: float) -> Floats:
         a = (low + high) / 2
         short = rel_entr(a, rate) + rel_entr(1 - a, 1 - rate) < kl
         low, high = np.where(short, a, low), np.where(short, high, a)
-    return np.asarray(np.where((rate > 0) & (rate < 1), low - rate, 0.0))
+    return np.where((rate > 0) & (rate < 1), low - rate, 0.0)
 
 
 def kl_of_rate(rate: Floats, kl: float) -> Floats:
     """Nats that a Bernoulli reward's optimum spends of so many: all samples passing costs -log rate."""
     with np.errstate(divide="ignore"):
         most = -np.log(rate)
-    return np.asarray(np.where(rate > 0, np.minimum(kl, most), 0.0))
+    return np.where(rate > 0, np.minimum(kl, most), 0.0)
 
 
 def _square(size: int, degree: int, weights: Floats) -> Floats:

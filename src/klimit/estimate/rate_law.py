@@ -126,7 +126,7 @@ def _shortfall(size: int, weights: Floats, tilts: Floats) -> Floats:
     outcomes = np.arange(drawn + 1.0)
     seen = binomial(outcomes[:, None], drawn, RATES) @ weights
     short = weights @ _log_mgf(RATES, tilts) - seen @ _log_mgf(outcomes / drawn, tilts)
-    return np.asarray(short * drawn / size)
+    return short * drawn / size
 
 
 def _log_mgf(rates: Floats, tilts: Floats) -> Floats:
@@ -149,7 +149,7 @@ def _shares(logits: Floats) -> Floats:
 
 
 def _beta(free: Floats) -> Floats:
-    return np.asarray(np.exp(np.clip(free[:2], -_WIDEST, _WIDEST)))
+    return np.exp(np.clip(free[:2], -_WIDEST, _WIDEST))
 
 
 def _misfit(free: Floats, x: Floats, n: Floats, times: Floats) -> float:

@@ -222,8 +222,7 @@ def _matrices(
 def _widths(counts: Integers) -> Integers:
     """Round lengths up so that ragged prompts share few matrices and little is padding."""
     step = np.where(counts < 8, 1, 8 * 2 ** np.maximum(0, np.log2(counts / 64).astype(np.int64)))
-    widths: Integers = -(-counts // step) * step
-    return widths
+    return -(-counts // step) * step
 
 
 def _centre(rewards: Floats, counts: Integers) -> Floats:

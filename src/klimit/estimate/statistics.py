@@ -273,7 +273,7 @@ def redrawn_log_mgf(
     """
     squares = np.exp(np.minimum(doubled - 2 * log_mgf, 600.0))
     spread = squares - 1 + tilt**2 * variance[:, None] - 2 * rise
-    return np.asarray(np.maximum(spread, 0.0) / np.maximum(counts[:, None] - 1, 1))
+    return np.maximum(spread, 0.0) / np.maximum(counts[:, None] - 1, 1)
 
 
 def _slope(values: Floats, step: float) -> Floats:

@@ -162,7 +162,7 @@ class Draws:
         for size in np.unique(top[~deep & (top >= self.n)]):
             here = top == size
             out[here] = tie_scores(self.n, int(size))(ties[here])
-        return np.asarray(self.below[top] * out)
+        return self.below[top] * out
 
 
 def _depth(n: int) -> int:
@@ -186,5 +186,4 @@ def _thinned(scores: TieScores, top: Integers, ties: Integers) -> Floats:
     log_chance -= np.repeat(np.maximum.reduceat(log_chance, first), terms)
     chance = np.exp(log_chance)
     total = np.add.reduceat(chance * scores(drawn), first)
-    mean: Floats = total / np.add.reduceat(chance, first)
-    return mean
+    return total / np.add.reduceat(chance, first)

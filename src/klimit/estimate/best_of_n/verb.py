@@ -166,7 +166,7 @@ def _fits(
 def _means(data: Candidates) -> Floats:
     """Of every prompt, which tell whether two have the same samples in the same order."""
     starts = np.cumsum(data.lengths) - data.lengths
-    return np.asarray(np.add.reduceat(data.read, starts) / data.lengths)
+    return np.add.reduceat(data.read, starts) / data.lengths
 
 
 def gain_kl_wins(

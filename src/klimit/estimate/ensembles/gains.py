@@ -177,7 +177,7 @@ class Curve:
     def _between(self, values: Floats, kl: Floats) -> Floats:
         """Between nodes; towards 0 nats all of these vanish as the root of the KL."""
         root = np.sqrt(self.kl)
-        return np.asarray(np.interp(np.sqrt(kl), root, values / root) * np.sqrt(kl))
+        return np.interp(np.sqrt(kl), root, values / root) * np.sqrt(kl)
 
 
 def _combined(curves: Sequence[Curve], how: Callable[[list[Floats]], Floats]) -> Curve:

@@ -80,7 +80,7 @@ def certified(hack: Hacking, kl: Floats) -> Certified:
     wide = ordered_mean(samples.ranges() ** 2, samples) ** 0.5
     tau = _sub_gaussian(error)
     chi, far = _chi_square(hack, safe)
-    one_sided = quantiles(level, int((weights > 0).sum()))[0]
+    quantile = quantiles(level, int((weights > 0).sum()))[0]
     seen = hack.proxy.gain(flat)
     of_error = error.gain(flat)
     trusted = np.atleast_1d(seen.trusted) & np.atleast_1d(of_error.trusted)
@@ -88,7 +88,7 @@ def certified(hack: Hacking, kl: Floats) -> Certified:
 
     def estimate(lost: Floats, extra: Floats, trusted: NDArray[np.bool_] = trusted) -> Estimate:
         values = (proxy - lost) * np.sqrt(flat / safe)
-        noise = one_sided * leave_out_error(values[1:], values[0], weights)
+        noise = quantile * leave_out_error(values[1:], values[0], weights)
         sure = np.hypot(noise, np.hypot(doubt, extra))
         value = np.where(flat > 0, values[0], 0.0)
         low = np.where(flat > 0, np.where(trusted, value - sure, -np.inf), 0.0)

@@ -88,7 +88,7 @@ def model_bias(
         found = np.stack([((a + b * scale[pick]) * line).mean(axis=1) for a, b in linear])
         for row, other in zip(np.flatnonzero(rest), others, strict=True):
             found[row] += other.mean(axis=1)
-        return np.asarray(found * share)
+        return found * share
 
     total, less = mean(whole), mean(half)
     noise = np.zeros(total.shape)

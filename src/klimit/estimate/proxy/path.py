@@ -62,14 +62,14 @@ class Path:
         found = _slopes(self.members.corrected, self.grid)[:, : self.tilts]
         # few-level rewards have their curve from elsewhere; the groups move it as they move the median
         shift: Floats = self.limit.curve.at_tilt(self.known).gain - found[0]
-        return np.asarray(found + shift)
+        return found + shift
 
     @cached_property
     def log_mgf(self) -> Floats:
         """(1 + groups, tilts) corrected log-mgf of the centred proxy."""
         found = self.members.corrected[:, : self.tilts]
         shift: Floats = self.limit.curve.at_tilt(self.known).log_partition - found[0]
-        return np.asarray(found + shift)
+        return found + shift
 
     def tilt_at(self, kl: Floats) -> Floats:
         """(1 + groups, budgets) tilt that spends each KL."""
@@ -95,7 +95,7 @@ class Path:
 
 def _before(p: Floats, a: Floats, b: Floats, u: Floats) -> Floats:
     """The parabola through p (at -1), a (at 0) and b (at 1)."""
-    return np.asarray(a + u * (b - p) / 2 + u * u * (p - 2 * a + b) / 2)
+    return a + u * (b - p) / 2 + u * u * (p - 2 * a + b) / 2
 
 
 def _slopes(curves: Floats, grid: Grid) -> Floats:

@@ -180,7 +180,7 @@ class Hacking(InNotebooks):
         tilt = self.proxy.curve.at_kl(np.maximum(flat, TINY)).tilt
         tilt = np.minimum(tilt, self.path.known[-1])
         found = self.path.at(self.readings.read.chosen[:1], tilt[None])[0]
-        return np.asarray(np.where(flat > 0, found, 0.0).reshape(np.shape(kl)))
+        return np.where(flat > 0, found, 0.0).reshape(np.shape(kl))
 
     def _any_policy(self, kl: Floats) -> tuple[Floats, Floats]:
         """The most that any policy can lose and gain of gold, with their intervals."""

@@ -46,15 +46,6 @@ def hacking(
     This is the part that needs no policies; arguments, errors and result are those of
     `klimit.hacking`, and ``E_x [E w gold / E w - E gold]`` with ``w = exp(proxy / beta)`` is what it
     estimates (arXiv 2605.07105, section 4).
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> proxy = rng.normal(size=(100, 64))
-    >>> gold = 0.6 * proxy + 0.8 * rng.normal(size=(100, 64))
-    >>> hack = hacking({"rm": proxy, "human": gold}, proxy="rm", gold="human")
-    >>> print(hack.gold_gain(kl=0.5))  # the truth is 0.6
-    0.604 [0.575, 0.634]
     """
     check_choice("prompts", prompts, ("drawn", "fixed"))
     check_level(level)
