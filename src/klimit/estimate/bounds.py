@@ -114,6 +114,8 @@ def _ranges(limit: Frontier) -> Floats:
 def _bennett(variance: float, above: float, kl: float) -> float:
     """(v / b) h^-1(b^2 KL / v) with h(u) = (1 + u) log(1 + u) - u."""
     target = above**2 * kl / variance
+    if not np.isfinite(target):
+        return float("inf")
     u = np.sqrt(2 * target) + target
     for _ in range(60):
         u = max(u - ((1 + u) * np.log1p(u) - u - target) / np.log1p(u), 1e-300)

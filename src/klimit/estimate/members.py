@@ -189,7 +189,9 @@ def front(log_mgf: Floats, grid: Grid, kl: Floats) -> Front:
     rows = log_mgf.reshape(-1, log_mgf.shape[-1])
     inverse = 1 / grid.tilts
     scaled = rows * inverse
-    best = np.stack([(scaled + budget * inverse).argmin(axis=1) for budget in kl])
+    best = np.empty((len(kl), len(rows)), dtype=np.int64)
+    for at, budget in enumerate(kl):
+        best[at] = (scaled + budget * inverse).argmin(axis=1)
     best = np.clip(best, 1, rows.shape[1] - 2)
     index = np.arange(len(rows))
     a, b, c = (

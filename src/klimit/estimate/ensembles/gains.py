@@ -133,7 +133,7 @@ class Curve:
 
     def only(self, kl: float) -> Curve:
         """The same at one budget alone."""
-        at, names = np.array([kl]), ("value", "wrong", "bend", "signed")
+        at, names = np.minimum([kl], self.kl[-1]), ("value", "wrong", "bend", "signed")
         rest: dict[str, Any] = {name: self._between(getattr(self, name), at) for name in names}
         moves = np.stack([self._between(row, at) for row in self.moves])
         return replace(self, kl=at, moves=moves, **rest)
@@ -175,8 +175,8 @@ class Curve:
         )
 
     def _between(self, values: Floats, kl: Floats) -> Floats:
-        """Between nodes; towards 0 nats all of these vanish as the root of the KL."""
-        root = np.sqrt(self.kl)
+        """Between nodes, and as at the last past it; to 0 nats all of these fall as the root of the KL."""
+        root, kl = np.sqrt(self.kl), np.minimum(kl, self.kl[-1])
         return np.interp(np.sqrt(kl), root, values / root) * np.sqrt(kl)
 
 

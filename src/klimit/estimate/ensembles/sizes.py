@@ -91,6 +91,9 @@ def plugin_tilt(values: Floats, lengths: Integers, kl: float) -> float:
     def over(log_tilt: float) -> float:
         return float(tilting(rows, float(np.exp(log_tilt))).kl.mean()) - kl
 
+    least = over(low) + kl
+    if kl <= least:  # next to no tilt the KL goes by its square
+        return float(np.exp(low) * np.sqrt(kl / least))
     return float(np.exp(high if over(high) <= 0 else brentq(over, low, high)))
 
 
@@ -105,6 +108,6 @@ def _plugin(values: Floats, pairs: Pairs, kl: float, like: Curve) -> Curve:
     moves = summed / len(effect) * np.sqrt(groups / max(groups - 1, 1))
     none = np.zeros(1)
     return replace(
-        like, kl=np.array([kl]), value=np.array([gold.mean()]), moves=moves[:, None],
+        like, kl=np.minimum([kl], like.kl[-1]), value=np.array([gold.mean()]), moves=moves[:, None],
         wrong=none, bend=none, signed=none,
     )  # fmt: skip

@@ -17,6 +17,7 @@ from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
 from klimit.estimate.proxy.gaps import frontier_at
+from klimit.estimate.proxy.path import flat_budgets
 from klimit.estimate.samples import ordered_mean
 from klimit.estimate.tilted import tilt_prompts
 
@@ -69,7 +70,7 @@ class Certified:
 
 def certified(hack: Hacking, kl: Floats) -> Certified:
     """See `Certified`."""
-    flat = np.atleast_1d(kl).ravel().astype(float)
+    flat = flat_budgets(kl)
     scale, error = error_of(hack)
     level, weights = hack.settings.level, hack.reads.weights
     samples = error.samples

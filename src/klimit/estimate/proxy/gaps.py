@@ -16,7 +16,7 @@ from klimit._estimate import Estimate
 from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
-from klimit.estimate.proxy.path import TINY
+from klimit.estimate.proxy.path import TINY, flat_budgets
 
 if TYPE_CHECKING:
     from klimit.estimate.proxy.result import Hacking
@@ -48,7 +48,7 @@ class Gaps:
 
 def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
     """See `Gaps`; `kl` is where `beta` leads, if that was asked for."""
-    flat = np.atleast_1d(kl).ravel()
+    flat = flat_budgets(kl)
     if beta is None:
         slope = np.atleast_1d(hack.proxy.beta(flat).value)
     else:
@@ -92,7 +92,7 @@ def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
 
 def efficiency(hack: Hacking, kl: Floats) -> Estimate:
     """Gold gain along the proxy over gold's frontier, at the same KL."""
-    flat = np.atleast_1d(kl).ravel().astype(float)
+    flat = flat_budgets(kl)
     gold, best = hack.gold_gain(flat), hack.gold.gain(flat)
     along, limit = _along(hack, flat), frontier_at(hack.gold, flat)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -17,6 +17,12 @@ from klimit.estimate.members import Members, front
 from klimit.estimate.result import Frontier
 
 TINY = 1e-280  # a tilt, or nats: above 0, whose logarithm is none, and below all that is asked
+_MOST = 1e60  # nats: more gain no more, and their squares would be no numbers
+
+
+def flat_budgets(kl: Floats) -> Floats:
+    """(budgets,) nats that can be computed with, from any shape."""
+    return np.minimum(np.ravel(kl).astype(float), _MOST)
 
 
 @dataclass(frozen=True)

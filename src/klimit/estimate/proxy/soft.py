@@ -18,6 +18,7 @@ from klimit._estimate import Estimate
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import with_left_out
 from klimit.estimate.proxy.bands import drawn_moves
+from klimit.estimate.proxy.path import flat_budgets
 
 if TYPE_CHECKING:
     from klimit.estimate.proxy.result import Hacking
@@ -41,7 +42,7 @@ class SoftBest:
 def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
     """See `SoftBest`; nan beyond log M."""
     path, reads = hack.path, hack.reads
-    flat = np.atleast_1d(kl).ravel().astype(float)
+    flat = flat_budgets(kl)
     own, gold = (with_left_out(reads.full[row], reads.weights) for row in (1, 0))
     spent = path.known * own[0] - path.members.plugin[: path.tilts]
     spent = np.maximum.accumulate(np.maximum(spent, 0.0))
