@@ -19,7 +19,7 @@ from klimit._estimate import Estimate, beyond
 from klimit.estimate.checks import numbers
 from klimit.estimate.intervals import around, left_out_reach, redrawn
 from klimit.estimate.kernel import Floats
-from klimit.estimate.members import front
+from klimit.estimate.members import between_tilts, front
 from klimit.estimate.tilted import redrawn_moments
 
 if TYPE_CHECKING:
@@ -126,19 +126,15 @@ def _bias(limit: Frontier, point: Point, spent: Floats) -> dict[str, Floats]:
 
 def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
     """How far below and above each number at a fixed tilt may lie."""
-    from scipy.interpolate import CubicSpline
-
     members = limit.members
     if members is None:
         zero = np.zeros(len(tilt))
         return dict.fromkeys((*_NAMES, "jeffreys"), (zero, zero))
     tilts = members.grid.tilts
-    nodes, inside = np.log(tilts), np.clip(tilt, tilts[0], tilts[-1])
-    at, short = np.log(inside), np.minimum(tilt / tilts[0], 1.0)
+    inside, short = np.clip(tilt, tilts[0], tilts[-1]), np.minimum(tilt / tilts[0], 1.0)
 
     def numbers(curves: Floats) -> dict[str, Floats]:
-        spline = CubicSpline(nodes, curves, axis=-1)
-        value, gain = spline(at), spline(at, 1) / inside
+        value, gain = between_tilts(curves, members.grid, inside)
         return {"log_partition": value, "gain": gain, "kl": inside * gain - value}
 
     plugin, chosen = numbers(members.uncorrected), numbers(members.corrected)

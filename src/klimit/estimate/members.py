@@ -157,6 +157,15 @@ def _aitken(half: Floats, quarter: Floats, sizes: Sizes) -> Floats:
     return remaining
 
 
+def between_tilts(curves: Floats, grid: Grid, tilt: Floats) -> tuple[Floats, Floats]:
+    """(..., tilts) log-mgf and gain at tilts inside the grid, by a cubic spline in log tilt."""
+    from scipy.interpolate import CubicSpline
+
+    spline = CubicSpline(np.log(grid.tilts), curves, axis=-1)
+    inside = np.clip(tilt, grid.tilts[0], grid.tilts[-1])
+    return spline(np.log(inside)), spline(np.log(inside), 1) / inside
+
+
 def lowest(values: Floats, grid: Grid) -> tuple[Floats, Floats]:
     """Least value of each row, and the tilt it stands at, by a parabola in log tilt.
 

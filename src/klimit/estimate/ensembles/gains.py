@@ -25,6 +25,8 @@ from klimit.estimate.proxy.verb import along, in_order
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Integers, shown
 
+_PAST = 2.0  # nats past the last node: no gold is read further on
+
 
 @dataclass(frozen=True)
 class Course:
@@ -131,9 +133,13 @@ class Curve:
             bands.quantile, bands.trusted_kl, hack.settings.level,
         )  # fmt: skip
 
+    def within(self, kl: Floats) -> Floats:
+        """Budgets, no further than gold is read."""
+        return np.asarray(np.minimum(kl, self.kl[-1] + _PAST))
+
     def only(self, kl: float) -> Curve:
         """The same at one budget alone."""
-        at, names = np.minimum([kl], self.kl[-1]), ("value", "wrong", "bend", "signed")
+        at, names = self.within(np.array([kl])), ("value", "wrong", "bend", "signed")
         rest: dict[str, Any] = {name: self._between(getattr(self, name), at) for name in names}
         moves = np.stack([self._between(row, at) for row in self.moves])
         return replace(self, kl=at, moves=moves, **rest)
@@ -175,8 +181,8 @@ class Curve:
         )
 
     def _between(self, values: Floats, kl: Floats) -> Floats:
-        """Between nodes, and as at the last past it; to 0 nats all of these fall as the root of the KL."""
-        root, kl = np.sqrt(self.kl), np.minimum(kl, self.kl[-1])
+        """Between nodes; all of these go by the root of the KL towards 0 nats, and a little past the last."""
+        root, kl = np.sqrt(self.kl), self.within(kl)
         return np.interp(np.sqrt(kl), root, values / root) * np.sqrt(kl)
 
 

@@ -108,6 +108,6 @@ def _plugin(values: Floats, pairs: Pairs, kl: float, like: Curve) -> Curve:
     moves = summed / len(effect) * np.sqrt(groups / max(groups - 1, 1))
     none = np.zeros(1)
     return replace(
-        like, kl=np.minimum([kl], like.kl[-1]), value=np.array([gold.mean()]), moves=moves[:, None],
+        like, kl=like.within(np.array([kl])), value=np.array([gold.mean()]), moves=moves[:, None],
         wrong=none, bend=none, signed=none,
     )  # fmt: skip

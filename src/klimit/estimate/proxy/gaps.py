@@ -15,7 +15,7 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
-from klimit.estimate.members import front
+from klimit.estimate.members import between_tilts, front
 from klimit.estimate.proxy.path import TINY, flat_budgets
 
 if TYPE_CHECKING:
@@ -197,14 +197,9 @@ def frontier_at(limit: Frontier, kl: Floats) -> Floats:
 
 def _gold_at_tilt(gold: Frontier, tilt: Floats) -> tuple[Floats, Floats, Floats]:
     """Gold's own policy at a tilt: gain and log-mgf, (1 + groups, tilts), and its KL."""
-    from scipy.interpolate import CubicSpline
-
     members = gold.members
     assert members is not None
-    nodes = np.log(members.grid.tilts)
-    at = np.clip(np.log(np.maximum(tilt, 1e-300)), nodes[0], nodes[-1])
-    spline = CubicSpline(nodes, members.corrected, axis=-1)
-    value, gain = spline(at), spline(at, 1) / np.exp(at)
+    value, gain = between_tilts(members.corrected, members.grid, tilt)
     point = gold.curve.at_tilt(np.minimum(tilt, 1e300))
     below = tilt < members.grid.tilts[0]
     small = np.where(below, tilt / members.grid.tilts[0], 1.0)

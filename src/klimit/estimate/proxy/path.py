@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from klimit.estimate.kernel import Floats, Grid
-from klimit.estimate.members import Members, front
+from klimit.estimate.members import Members, between_tilts, front
 from klimit.estimate.result import Frontier
 
 TINY = 1e-280  # a tilt, or nats: above 0, whose logarithm is none, and below all that is asked
@@ -22,7 +22,7 @@ _MOST = 1e60  # nats: more gain no more, and their squares would be no numbers
 
 def flat_budgets(kl: Floats) -> Floats:
     """(budgets,) nats that can be computed with, from any shape."""
-    return np.minimum(np.ravel(kl).astype(float), _MOST)
+    return np.asarray(np.minimum(np.ravel(kl).astype(float), _MOST))
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Path:
         members = limit.members
         assert members is not None
         grid = members.grid
-        slope = _slopes(members.plugin, grid)
+        slope = between_tilts(members.plugin, grid, grid.tilts)[1]
         spent = np.maximum.accumulate(grid.tilts * slope - members.plugin)
         count = int(np.searchsorted(spent, furthest)) + 3
         return cls(limit, grid, int(np.clip(count, 8, len(grid.tilts))))
@@ -65,7 +65,7 @@ class Path:
     @cached_property
     def gains(self) -> Floats:
         """(1 + groups, tilts) corrected proxy gain: of all prompts, then without each group."""
-        found = _slopes(self.members.corrected, self.grid)[:, : self.tilts]
+        found = between_tilts(self.members.corrected, self.grid, self.known)[1]
         # few-level rewards have their curve from elsewhere; the groups move it as they move the median
         shift: Floats = self.limit.curve.at_tilt(self.known).gain - found[0]
         return found + shift
@@ -102,11 +102,3 @@ class Path:
 def _before(p: Floats, a: Floats, b: Floats, u: Floats) -> Floats:
     """The parabola through p (at -1), a (at 0) and b (at 1)."""
     return a + u * (b - p) / 2 + u * u * (p - 2 * a + b) / 2
-
-
-def _slopes(curves: Floats, grid: Grid) -> Floats:
-    """Derivatives in the tilt of curves over the grid, (..., tilts)."""
-    from scipy.interpolate import CubicSpline
-
-    found: Floats = CubicSpline(np.log(grid.tilts), curves, axis=-1)(np.log(grid.tilts), 1)
-    return found / grid.tilts
