@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchmarks.shapes import Array
+    from klimit import Estimate
 
 SIZES = (2, 4, 8)
 PROMPTS, SAMPLES = (50, 200), (8, 16, 64)
@@ -150,13 +151,23 @@ def prompt_numbers(
     family: str, prompts: int, samples: int, sizes: tuple[int, ...], reps: int, seed: int
 ) -> Array:
     """(reps, gain / KL / win rate, value / low / high, sizes)."""
-    from klimit.estimate.best_of_n.verb import prompt_estimates
-
     found = []
     for data in _data(family, prompts, samples, reps, seed):
         estimates = prompt_estimates(data, sizes)
         found.append([[e.value, e.low, e.high] for e in estimates])
     return np.array(found, dtype=float)
+
+
+def prompt_estimates(rewards: Array, sizes: tuple[int, ...]) -> tuple[Estimate, ...]:
+    """Gain, KL and win rate without the frontier."""
+    from klimit.estimate.best_of_n.prompts import by_prompt
+    from klimit.estimate.best_of_n.ranked import ranked_samples
+    from klimit.estimate.best_of_n.verb import gain_kl_wins
+    from klimit.estimate.samples import collect
+
+    samples = collect(rewards.reshape(-1), np.full(len(rewards), rewards.shape[1]))
+    found = by_prompt(ranked_samples(samples), sizes, samples.prompts, judged=False)
+    return gain_kl_wins(found, np.array(sizes, dtype=float), 0.95)
 
 
 def _data(family: str, prompts: int, samples: int, reps: int, seed: int) -> Iterator[Array]:

@@ -46,11 +46,14 @@ class Estimate:
     @classmethod
     def of(
         cls, value: Any, low: Any, high: Any, *, level: float, trusted: Any = True, note: str = "",
-        by_place: Any = None,
+        by_place: Any = None, shape: tuple[int, ...] | None = None,
     ) -> Estimate:  # fmt: skip
-        """An estimate from arrays; those without dimensions become plain numbers."""
-        numbers = (_scalar(np.asarray(x)) for x in (value, low, high, trusted))
-        value, low, high, trusted = numbers
+        """An estimate from arrays, in another shape if given; without dimensions they become numbers."""
+        numbers = [np.asarray(x) for x in (value, low, high, trusted)]
+        if shape is not None:
+            numbers = [x.reshape(shape) for x in numbers]
+            by_place = None if by_place is None else by_place.reshape(shape)
+        value, low, high, trusted = map(_scalar, numbers)
         return cls(value, low, high, level, trusted, note, by_place)
 
     def __float__(self) -> float:
@@ -94,9 +97,7 @@ class Estimate:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: what is not finite is null, and `reason` says why."""
         found: dict[str, Any] = {
-            "value": _finite(self.value),
-            "low": _finite(self.low),
-            "high": _finite(self.high),
+            **{name: finite(getattr(self, name)) for name in ("value", "low", "high")},
             "level": self.level,
             "trusted": np.asarray(self.trusted).tolist(),
         }
@@ -157,7 +158,8 @@ def _scalar(x: NDArray[Any]) -> Any:
     return x.item() if np.ndim(x) == 0 else x
 
 
-def _finite(x: Any) -> Any:
+def finite(x: Any) -> Any:
+    """Plain numbers; None in place of what is not finite."""
     if np.ndim(x):
-        return [_finite(v) for v in np.asarray(x).tolist()]
+        return [finite(v) for v in np.asarray(x).tolist()]
     return float(x) if math.isfinite(float(x)) else None

@@ -5,15 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-_UNSEEN = {
-    "Cc",
-    "Cf",
-    "Cs",
-    "Co",
-    "Cn",
-    "Zl",
-    "Zp",
-}  # control, format (also right-to-left), surrogates
+# control, format (also right-to-left), surrogates
+_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def safe(text: object, *, longest: int = 80) -> str:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import klimit
+from benchmarks.best_of_n_coverage import prompt_estimates
 from klimit import ArgumentError, DataError
 from klimit.estimate.best_of_n.judged_wins import wins_over_earlier
 from klimit.estimate.best_of_n.kl import Draws, pass_rate_kl, tie_scores
@@ -17,7 +18,6 @@ from klimit.estimate.best_of_n.order_weights import chance_below, order_weights
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 from klimit.estimate.best_of_n.prompts import by_prompt
 from klimit.estimate.best_of_n.ranked import ranked_pairs, ranked_samples
-from klimit.estimate.best_of_n.verb import prompt_estimates
 from klimit.estimate.samples import collect
 from klimit.theory import best_of_n as known_best_of_n
 from klimit.theory import continuous_best_of_n

@@ -25,6 +25,25 @@ NAMES = {
 }
 
 
+@pytest.mark.parametrize("seed", [1, 3, 4, 7])
+def test_a_bound_that_is_met_stands_after_the_frontier(seed):
+    rng = np.random.default_rng(seed)
+    rewards = (rng.random((40, 8)) < rng.beta(0.6, 1.5, 40)[:, None]) * 1.0
+    for kl in (0.1, 0.5, 1.0):
+        table = klimit.frontier(rewards).bounds(kl)
+        met = table["bound"].to_list()[:2]
+        assert met == ["frontier: beta * Jeffreys", "total variation of the optimum"]
+        assert table["over_frontier"][1] == 1.0
+
+
+def test_bounds_at_no_end_of_the_kl_are_infinite_or_what_the_samples_hold():
+    rewards = np.random.default_rng(2).normal(size=(20, 8))
+    table = klimit.frontier(rewards).bounds(np.inf)
+    bound = dict(table.select("bound", "value").iter_rows())
+    assert bound["frontier: beta * Jeffreys"] == min(bound.values())
+    assert all(np.isinf(bound[name]) for name in ("Bernstein", "Bennett", "range (Hoeffding)"))
+
+
 @settings(max_examples=60, deadline=None)
 @given(rows=reward_rows(), kl=budgets(1e-3, 5.0))
 def test_every_bound_of_an_enumerated_law_is_above_its_frontier_and_they_are_sorted(rows, kl):

@@ -445,3 +445,14 @@ def test_rollouts_name_their_proxies_or_take_all_but_gold():
     assert klimit.ensemble(base, gold="gold").names == ("rm0", "rm1")
     assert klimit.ensemble(base, proxies=["rm1", "rm0"], gold="gold").names == ("rm1", "rm0")
     assert klimit.ensemble(base).names == ("rm0", "rm1", "gold")
+
+
+def test_next_to_no_kl_and_past_all_that_samples_show_an_ensemble_answers():
+    found = klimit.ensemble(normal_ensemble(np.random.default_rng(4), 20, 8), gold="gold")
+    one, other = (found.members_needed(kl)["gold_gain"].to_numpy() for kl in (1e-12, 1e-14))
+    assert_allclose(one, 10 * other, rtol=1e-3)  # the gain goes by the root of the KL
+    assert found.members_needed(np.inf)["trusted"].sum() == 0
+    # past the samples' reach a difference stays what it was there
+    far, further = (found.difference("mean", "minimum", kl) for kl in (1e3, np.inf))
+    assert not further.trusted
+    assert_allclose(further.value, far.value)

@@ -21,7 +21,7 @@ from klimit.estimate.intervals import (
     tail_of,
 )
 from klimit.estimate.kernel import Grid
-from klimit.estimate.members import front, group_error, with_left_out
+from klimit.estimate.members import front, with_left_out
 
 
 def test_leaving_prompts_out_gives_the_standard_error_of_a_mean():
@@ -32,7 +32,6 @@ def test_leaving_prompts_out_gives_the_standard_error_of_a_mean():
     assert_allclose(means[5], np.delete(values, 4, axis=0).mean(axis=0))
     wanted = values.std(axis=0, ddof=1) / np.sqrt(40)
     assert_allclose(leave_out_error(means[1:], means[0], weights), wanted, rtol=1e-9)
-    assert_allclose(group_error(values, weights), wanted, rtol=1e-9)
 
 
 def test_one_group_alone_has_no_known_error():

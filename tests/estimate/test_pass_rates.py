@@ -9,8 +9,8 @@ from scipy import stats
 
 import klimit
 from klimit.estimate.pass_rates import (
-    _binomial,
     _hypergeometric,
+    binomial,
     gain_of_rate,
     log_mgf_of_rate,
     pass_rate_bands,
@@ -276,7 +276,7 @@ def test_one_short_prompt_does_not_change_how_all_are_read():
 def test_chances_of_counts_are_those_of_scipy():
     rates = np.array([0.0, 1e-5, 0.3, 1.0])
     wanted = stats.binom.pmf(np.arange(41), 40, rates[:, None])
-    assert_allclose(_binomial(40, rates, np.arange(41)), wanted, rtol=1e-11, atol=1e-300)
+    assert_allclose(binomial(np.arange(41), 40, rates[:, None]), wanted, rtol=1e-11, atol=1e-300)
     wanted = stats.hypergeom.pmf(np.arange(8), 40, np.arange(41)[:, None], 7)
     assert_allclose(_hypergeometric(40, 7, np.arange(41)), wanted, rtol=1e-11, atol=1e-300)
 

@@ -486,3 +486,16 @@ def test_a_curve_that_stays_level_has_no_peak():
     assert share == 0
     down = rise - 0.1 * (np.arange(6) == 5)
     assert share_below(place, down, np.zeros((10, 6)), np.array([0.99]), seed=0) == 1
+
+
+@pytest.mark.parametrize("prompts", ["drawn", "fixed"])
+def test_no_budget_and_one_without_end_are_answered(prompts):
+    rng = np.random.default_rng(3)
+    proxy = rng.normal(size=(20, 8))
+    hack = klimit.hacking(proxy, gold=proxy + rng.normal(size=proxy.shape), prompts=prompts)
+    for question in (hack.efficiency, hack.gaps, hack.certified, hack.soft_best):
+        question([])
+        question(np.inf)
+    assert len(hack.efficiency([])) == 0
+    assert not hack.efficiency(np.inf).trusted
+    assert hack.efficiency(np.inf).value == hack.efficiency(1e9).value

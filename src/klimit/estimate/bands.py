@@ -17,7 +17,6 @@ from klimit.estimate.intervals import (
     left_out_reach,
     quantiles,
     redrawn,
-    redrawn_quantiles,
     small,
 )
 from klimit.estimate.kernel import Floats, Grid
@@ -28,6 +27,8 @@ from klimit.estimate.statistics import Statistics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from klimit.estimate.result import Settings
 
 NODES = 100
 _MIXED_RATE = 0.8  # what mixtures of pass rates leave open falls at least as fast with the samples
@@ -89,60 +90,53 @@ def kl_nodes(largest: float) -> Floats:
 
 
 def average_bands(
-    stats: Statistics, members: Members, curve: Curve, tail: Tail, *, level: float, fixed: bool,
-    largest_kl: float, horizon: float, saturation: float, correctable: bool, lost: float = 0.0,
+    stats: Statistics, members: Members, curve: Curve, tail: Tail, samples: Samples,
+    settings: Settings, *, horizon: float, saturation: float, correctable: bool, lost: float = 0.0,
     rates: tuple[RateBands, Floats] | None = None, mixed: bool = False,
 ) -> Bands:  # fmt: skip
     """Bands of the average-budget frontier.
 
     Parameters
     ----------
-    largest_kl, horizon, saturation : nats: mean log M; where trust must end; where the plug-in is
-        flat
+    horizon, saturation : nats: where trust must end; where the plug-in is flat
     correctable : whether nearly all prompts have enough samples to correct
     lost : share of its gain that the plug-in lacks at small budgets for any law; see `Samples.lost`
     rates : pass-rate bands of 0/1 rewards and the tilts they stand at
     mixed : whether the interval is always theirs, not that of the corrections where it is shorter
     """
-    grid = members.grid
-    kl = kl_nodes(max(largest_kl, curve.ceiling_kl))
+    grid, level, fixed = members.grid, settings.level, settings.prompts == "fixed"
+    kl = kl_nodes(max(float(np.log(samples.counts.max())), curve.ceiling_kl))
     point = curve.at_kl(kl)
-    plain, plain_without = front(members.plugin, grid, kl), front(members.plugin_without, grid, kl)
-    chosen, chosen_without = plain, plain_without
-    if members.chosen is not members.plugin:
-        chosen = front(members.chosen, grid, kl)
-        chosen_without = front(members.chosen_without, grid, kl)
-    plain_error = leave_out_error(plain_without.gain, plain.gain, members.weights)
-    error = leave_out_error(chosen_without.gain, chosen.gain, members.weights)
-    log_betas = -np.log(chosen_without.tilt), -np.log(chosen.tilt)
-    narrowing = 1.0
+    plain = chosen = front(members.uncorrected, grid, kl)
+    if members.corrected is not members.uncorrected:
+        chosen = front(members.corrected, grid, kl)
+    log_betas = -np.log(chosen.tilt)
+    plain_error, error, beta_error = (
+        leave_out_error(x[1:], x[0], members.weights) for x in (plain.gain, chosen.gain, log_betas)
+    )
+    plain_tilt, narrowing = plain.tilt[0], 1.0
     groups = int((members.weights > 0).sum())
     two_sided, one_sided = quantiles(level, 10**6 if fixed else groups)
     if fixed:
-        tilts = np.log(grid.tilts)
-        noise, third, fourth = (
-            np.interp(np.log(plain.tilt), tilts, x) for x in (stats.noise, stats.skew, stats.fourth)
+        tilts, at = np.log(grid.tilts), np.log(plain_tilt)
+        moments = np.stack(
+            [np.interp(at, tilts, x) for x in (stats.noise, stats.skew, stats.fourth)]
         )
-        skew = third / np.maximum(noise, 1e-150) ** 1.5
-        plain_error = np.sqrt(noise) / plain.tilt
-        shift, shift_without = chosen.gain - plain.gain, chosen_without.gain - plain_without.gain
-        reach = redrawn_quantiles(noise, fourth, level)
-        new_error, sampling = redrawn(
-            plain_error, skew, shift, shift_without, members.weights, reach
-        )
+        plain_error = np.sqrt(moments[0]) / plain_tilt
+        shift = chosen.gain - plain.gain
+        new_error, sampling = redrawn(moments, plain_tilt, shift, members.weights, level)
         known = np.isfinite(error) & (error > 0)
         if known.any():
             narrowing = float(np.median(new_error[known] / error[known]))
-        log_beta_error = leave_out_error(*log_betas, members.weights) * narrowing
-        log_beta_error = two_sided * np.where(np.isfinite(error), log_beta_error, 1.0)
-        error, beta_sampling = new_error, (log_beta_error,) * 2
+        beta_error = two_sided * np.where(np.isfinite(error), beta_error * narrowing, 1.0)
+        error, beta_sampling = new_error, (beta_error, beta_error)
     else:
-        sampling = left_out_reach(chosen_without.gain, chosen.gain, members.weights, level)
-        beta_sampling = left_out_reach(*log_betas, members.weights, level)
-    plugin = np.minimum(plain.gain, point.gain)
+        sampling, beta_sampling = (
+            left_out_reach(x[1:], x[0], members.weights, level) for x in (chosen.gain, log_betas)
+        )
+    plugin = np.minimum(plain.gain[0], point.gain)
     correction = point.gain - plugin
-    fronts = front(members.candidates, grid, kl)
-    spread = np.ptp(fronts.gain, axis=0)
+    spread = np.ptp(front(members.candidates, grid, kl).gain, axis=0)
     bound = np.maximum.accumulate(np.maximum(plugin - one_sided * plain_error, 0.0))
     leap = np.zeros(len(kl))
     if members.middle is not None:
@@ -154,7 +148,7 @@ def average_bands(
         beyond = np.interp(tilts, np.log(grid.tilts), members.beyond)
     certain = lost * plugin * small(kl, horizon)
     shaky = doubt(point.gain, correction, spread, tail, certain, beyond)
-    wall, rate = min(horizon, saturation), _rate(stats, grid, plain.tilt)
+    wall, rate = min(horizon, saturation), _rate(stats, grid, plain_tilt)
     if rates is not None:
         theirs = _rate_bands(*rates, kl, point.gain, error, two_sided)
         # what many samples of these very prompts show of them, no mixture of few prompts shows
@@ -166,7 +160,7 @@ def average_bands(
         high = past_reach(kl, high, horizon, tail)
     trusted_kl = edge_of_trust(kl, shaky, wall) if correctable else 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        plain_beta, beta = 1 / plain.tilt, 1 / point.tilt
+        plain_beta, beta = 1 / plain_tilt, 1 / point.tilt
         gap = np.abs(np.log(np.where(beta > 0, beta, plain_beta) / plain_beta))
     beta_low, beta_high = around(np.zeros(len(kl)), beta_sampling, gap, 0.5 * gap, tail)
     return Bands(

@@ -41,6 +41,8 @@ def bounds(limit: Frontier, kl: float) -> pl.DataFrame:
     if variance > 0 and kl > 0:
         rows += _from_moments(limit, kl, variance)
         rows += _from_divergences(limit, kl, variance, gain)
+    # a bound that is met stands after the frontier, whatever rounding makes of it
+    rows = [(name, gain if abs(value - gain) <= 1e-9 * gain else value) for name, value in rows]
     rows.sort(key=lambda row: row[1])
     value = [row[1] for row in rows]
     over = [v / gain if gain > 0 else 1.0 for v in value]
@@ -75,7 +77,7 @@ def _variance_proxy(limit: Frontier) -> float:
     tilts = np.minimum(knots, np.nextafter(knots[-1], 0))
 
     def proxies(at: Floats) -> Floats:
-        return np.asarray(2 * limit.curve.at_tilt(at).log_partition / at**2)
+        return 2 * limit.curve.at_tilt(at).log_partition / at**2
 
     best = int(proxies(tilts).argmax())
     ends = tilts[max(best - 1, 0)], tilts[min(best + 1, len(tilts) - 1)]
@@ -112,6 +114,8 @@ def _ranges(limit: Frontier) -> Floats:
 def _bennett(variance: float, above: float, kl: float) -> float:
     """(v / b) h^-1(b^2 KL / v) with h(u) = (1 + u) log(1 + u) - u."""
     target = above**2 * kl / variance
+    if not np.isfinite(target):
+        return float("inf")
     u = np.sqrt(2 * target) + target
     for _ in range(60):
         u = max(u - ((1 + u) * np.log1p(u) - u - target) / np.log1p(u), 1e-300)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from klimit.estimate.frontier import frontier
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
 from klimit.estimate.result import Frontier
-from klimit.estimate.samples import ordered_mean
 
 if TYPE_CHECKING:
     import polars as pl
@@ -114,8 +113,7 @@ def convergence(limit: Frontier, kl: float, *, exact: bool = True) -> Convergenc
         found = [limit] if parts == 1 else [_again(limit, part) for part in _divided(rows, parts)]
         gains.append([one.gain(kl) for one in found])
         plugins.append(np.mean([_plugin(one, kl, exact=exact) for one in found]))
-        counts = found[0].samples.counts
-        samples.append(np.exp(ordered_mean(np.log(counts), found[0].samples)))
+        samples.append(found[0].samples.size)
     value, low, high = (
         [np.mean([getattr(gain, name) for gain in group]) for group in gains]
         for name in ("value", "low", "high")
@@ -170,13 +168,9 @@ def _divided(rows: list[Floats], parts: int) -> Iterator[list[Floats]]:
 
 
 def _again(limit: Frontier, rows: list[Floats], **instead: Any) -> Frontier:
-    settings = limit.settings
-    stated = None if settings.range_implied else settings.reward_range
-    how: dict[str, Any] = {
-        "reward": limit.reward, "budget": settings.budget, "prompts": settings.prompts,
-        "estimator": settings.estimator, "objective": settings.objective, "reward_range": stated,
-        "level": settings.level, "seed": settings.seed,
-    }  # fmt: skip
+    how = asdict(limit.settings) | {"reward": limit.reward}
+    if how.pop("range_implied"):
+        how["reward_range"] = None
     return frontier(rows, **(how | instead))
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate, beyond
 from klimit.estimate.checks import numbers
-from klimit.estimate.intervals import around, left_out_reach, redrawn, redrawn_quantiles
+from klimit.estimate.intervals import around, left_out_reach, redrawn
 from klimit.estimate.kernel import Floats
-from klimit.estimate.members import front
+from klimit.estimate.members import between_tilts, front
 from klimit.estimate.tilted import redrawn_moments
 
 if TYPE_CHECKING:
@@ -126,40 +126,32 @@ def _bias(limit: Frontier, point: Point, spent: Floats) -> dict[str, Floats]:
 
 def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
     """How far below and above each number at a fixed tilt may lie."""
-    from scipy.interpolate import CubicSpline
-
     members = limit.members
     if members is None:
         zero = np.zeros(len(tilt))
         return dict.fromkeys((*_NAMES, "jeffreys"), (zero, zero))
     tilts = members.grid.tilts
-    nodes, inside = np.log(tilts), np.clip(tilt, tilts[0], tilts[-1])
-    at, short = np.log(inside), np.minimum(tilt / tilts[0], 1.0)
+    inside, short = np.clip(tilt, tilts[0], tilts[-1]), np.minimum(tilt / tilts[0], 1.0)
 
     def numbers(curves: Floats) -> dict[str, Floats]:
-        spline = CubicSpline(nodes, curves, axis=-1)
-        value, gain = spline(at), spline(at, 1) / inside
+        value, gain = between_tilts(curves, members.grid, inside)
         return {"log_partition": value, "gain": gain, "kl": inside * gain - value}
 
-    plugin, chosen = numbers(members.plugin), numbers(members.chosen)
-    without, plain = numbers(members.chosen_without), numbers(members.plugin_without)
+    plugin, chosen = numbers(members.uncorrected), numbers(members.corrected)
     level = limit.settings.level
     # of continuous rewards the win rate is known, and what samples show of it is no noise
     fixed = limit.settings.prompts == "fixed" and limit.bands.narrowing > 0
     moments = [redrawn_moments(limit.samples, float(x)) for x in inside] if fixed else []
     found = {}
     for name in _NAMES:
-        sampling = left_out_reach(without[name], chosen[name], members.weights, level)
+        shift = chosen[name] - plugin[name]
+        sampling = left_out_reach(chosen[name][1:], chosen[name][0], members.weights, level)
         if fixed:
-            second, third, fourth = np.array([one[name] for one in moments]).T
-            _, sampling = redrawn(
-                np.sqrt(second), third / np.maximum(second, 1e-150) ** 1.5,
-                chosen[name] - plugin[name], without[name] - plain[name], members.weights,
-                redrawn_quantiles(second, fourth, level),
-            )  # fmt: skip
+            drawn = np.array([one[name] for one in moments]).T
+            _, sampling = redrawn(drawn, 1.0, shift, members.weights, level)
         elif limit.settings.prompts == "fixed":
             sampling = np.zeros(len(tilt)), np.zeros(len(tilt))
-        correction = np.abs(chosen[name] - plugin[name])
+        correction = np.abs(shift[0])
         low, high = around(np.zeros(len(tilt)), sampling, correction, 0.5 * correction, limit.tail)
         small = short if name == "gain" else short**2
         with np.errstate(invalid="ignore"):  # at no tilt nothing is open, not even what has no end

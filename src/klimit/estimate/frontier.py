@@ -151,11 +151,8 @@ def average(column: RewardColumn, samples: Samples, settings: Settings) -> Front
             grid.tilts, chosen, ceiling_gain=ceiling_gain, ceiling_kl=ceiling_kl, cap=cap
         )
     bands = average_bands(
-        stats, members, curve, tail,
-        level=settings.level, fixed=settings.prompts == "fixed",
-        largest_kl=float(np.log(samples.counts.max())), horizon=horizon(samples),
-        saturation=ceiling_kl, correctable=correctable,
-        lost=samples.lost(), rates=rates, mixed=mixed,
+        stats, members, curve, tail, samples, settings, horizon=horizon(samples),
+        saturation=ceiling_kl, correctable=correctable, lost=samples.lost(), rates=rates, mixed=mixed,
     )  # fmt: skip
     return Frontier(column.ids, column.name, samples, settings, curve, members, bands, tail, cap)
 
@@ -265,7 +262,7 @@ def two_levels(column: RewardColumn, samples: Samples) -> tuple[Floats, float, I
 
 def horizon(samples: Samples) -> float:
     """KL past which trust ends whatever else: mean log M - .5."""
-    return ordered_mean(np.log(samples.counts), samples) - 0.5
+    return float(np.log(samples.size)) - 0.5
 
 
 def saturation(samples: Samples) -> float:

@@ -41,7 +41,7 @@ def known_means(values: Floats, lengths: Integers) -> Floats:
     seen = ~np.isnan(values)
     total = np.bincount(prompt[seen], values[seen], minlength=len(lengths))
     number = np.bincount(prompt[seen], minlength=len(lengths))
-    return np.asarray(total[number > 0] / number[number > 0])
+    return total[number > 0] / number[number > 0]
 
 
 def beside(values: Any, column: RewardColumn, role: str) -> Floats:

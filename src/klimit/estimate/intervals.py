@@ -248,23 +248,24 @@ def redrawn_quantiles(variance: Floats, fourth: Floats, level: float) -> Floats:
 
 
 def redrawn(
-    plain: Floats, skew: Floats, added: Floats, added_without: Floats, weights: Floats,
-    quantile: Floats | float,
-) -> tuple[Floats, tuple[Floats, Floats]]:  # fmt: skip
+    moments: Floats, unit: Floats | float, added: Floats, weights: Floats, level: float
+) -> tuple[Floats, tuple[Floats, Floats]]:
     """Standard error for these very prompts, and how far below and above the truth may lie by chance.
 
     A high draw raises plug-in and correction together, so their errors are added, not squared first.
 
     Parameters
     ----------
-    plain, skew : standard error and skewness of the plug-in when samples are drawn again
-    added : the correction
-    added_without : (groups, numbers) the same with each group of prompts left out
+    moments : (3, numbers) of the plug-in times `unit` when samples are drawn again: its variance, its
+        third central moment, and the fourth powers of what each sample moves it by
+    added : (1 + groups, numbers) the correction, of all prompts and without each group
     """
-    of_added = leave_out_error(added_without, added, weights)
+    second, third, fourth = moments
+    of_added = leave_out_error(added[1:], added[0], weights)
     alone = ~np.isfinite(of_added)  # a single prompt does not show how far its correction errs
-    error: Floats = plain + np.where(alone, np.abs(added), of_added)
-    above, below = (reach * error for reach in skewed_reach(skew, quantile))
+    error: Floats = np.sqrt(second) / unit + np.where(alone, np.abs(added[0]), of_added)
+    skew = third / np.maximum(second, 1e-150) ** 1.5
+    above, below = (x * error for x in skewed_reach(skew, redrawn_quantiles(second, fourth, level)))
     return error, (below, above)
 
 

@@ -8,6 +8,7 @@ threads under ours.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,8 +36,7 @@ class Grid:
     def tilts(self) -> Floats:
         """(tilts,) ascending."""
         steps = np.arange(self.octaves * self.per_octave) / self.per_octave
-        tilts: Floats = self.start * 2.0**steps
-        return tilts
+        return self.start * 2.0**steps
 
     def longer(self, octaves: int) -> Grid:
         """The same grid, continued."""
@@ -56,28 +56,36 @@ def weight_sums(gaps: Floats, grid: Grid) -> Floats:
     """
     rows, width = gaps.shape
     sums = np.zeros((len(grid.tilts), rows))
-    per_block = max(1, BLOCK // min(width, BLOCK))
     columns = min(width, BLOCK)
+    per_block = max(1, BLOCK // columns)
     for top in range(0, rows, per_block):
         for left in range(0, width, columns):
             part = gaps[top : top + per_block, left : left + columns]
-            out = sums[:, top : top + per_block]
-            _chain_sums(part, grid, out)
+            for at, _, weights in tilted_weights(part, grid):
+                sums[at, top : top + per_block] += np.einsum("ij->i", weights)
     return sums.T
 
 
-def _chain_sums(part: Floats, grid: Grid, out: Floats) -> None:
-    lowest = part[part > -np.inf].min(initial=0.0)
+def tilted_weights(
+    gaps: Floats, grid: Grid, tilts: int | None = None
+) -> Iterator[tuple[int, float, Floats]]:
+    """The place of each tilt, the tilt, and ``exp(tilt * gap)`` in an array that is squared in place.
+
+    Parameters
+    ----------
+    tilts : how many of the grid, from the smallest; all if not given
+    """
+    lowest = gaps[gaps > -np.inf].min(initial=0.0)
     for chain in range(grid.per_octave):
         tilt = float(grid.tilts[chain])
-        weights = np.exp(tilt * part)
-        for octave in range(grid.octaves):
-            if octave:
+        weights = np.exp(tilt * gaps)
+        for at in range(chain, len(grid.tilts) if tilts is None else tilts, grid.per_octave):
+            if at > chain:
+                if tilt * lowest < -300.0:
+                    weights[weights < _FLUSH] = 0.0
                 np.multiply(weights, weights, out=weights)
                 tilt *= 2.0
-            out[octave * grid.per_octave + chain] += np.einsum("ij->i", weights)
-            if tilt * lowest < -300.0 and octave + 1 < grid.octaves:
-                weights[weights < _FLUSH] = 0.0
+            yield at, tilt, weights
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class LevelLaw:
     def posterior(self, counts: Floats) -> Floats:
         """(prompts, tilts) chance of each tilt given a prompt's counts."""
         log = _likelihood(counts, self.laws, self.concentration) + np.log(self.share)
-        return np.asarray(np.exp(log - _logsumexp(log)[:, None]))
+        return np.exp(log - _logsumexp(log)[:, None])
 
 
 def _mixture(counts: Floats, levels: Floats) -> tuple[Floats, Floats]:

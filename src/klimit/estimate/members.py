@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from klimit.estimate.intervals import leave_out_error
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.statistics import Sizes, Statistics
 
@@ -26,23 +27,36 @@ class Members:
 
     Attributes
     ----------
-    plugin, chosen : (tilts,) the plug-in and the final, corrected curve
+    uncorrected, corrected : (1 + groups, tilts) the plug-in and the final curve: of all prompts, then
+        without each group
     candidates : (members, tilts)
-    plugin_without, chosen_without : (groups, tilts) the same, each group of prompts left out
     weights : (groups,) share of the prompts in each
     middle : (tilts,) the candidates' middle, where a law took the final curve away from it
     beyond : (tilts,) see `shape.PredictedBias`
     """
 
     grid: Grid
-    plugin: Floats
-    chosen: Floats
+    uncorrected: Floats
+    corrected: Floats
     candidates: Floats
-    plugin_without: Floats
-    chosen_without: Floats
     weights: Floats
     middle: Floats | None = None
     beyond: Floats | None = None
+
+    @property
+    def plugin(self) -> Floats:
+        """(tilts,) the plug-in of all prompts."""
+        return np.asarray(self.uncorrected[0])
+
+    @property
+    def chosen(self) -> Floats:
+        """(tilts,) the final curve of all prompts."""
+        return np.asarray(self.corrected[0])
+
+    @property
+    def chosen_without(self) -> Floats:
+        """(groups, tilts) the same, each group of prompts left out."""
+        return self.corrected[1:]
 
 
 def combine(
@@ -75,20 +89,16 @@ def combine(
     )
     candidates = [full + jack, full + _aitken(half, quarter, stats.sizes)]
     if model_total is not None and model_change is not None:
-        change = np.maximum(model_change, 1e-12)
-        error = group_error(stats.half, stats.bias_weights)
-        weight = 0.25 / (0.25 + (error / change) ** 2)
-        strength = np.clip(1 + weight * (half / change - 1), 0.0, 3.0)
+        strength, error = calibrated(half, np.maximum(model_change, 1e-12), stats.bias_weights)
         candidates.append(full + strength * np.maximum(model_total, 0.0))
     stack = np.stack(candidates)
-    middle = np.argsort(stack[:, 0], axis=0)[(len(stack) - 1) // 2]
-    chosen = np.take_along_axis(stack, middle[None, None, :], axis=0)[0]
     if largest:
         chosen = stack.max(axis=0)
     elif len(stack) == 2 or np.median(stats.sizes.full) < _FEW:
         chosen = stack.mean(axis=0)
-    elif halfway:
-        chosen = (chosen + stack[-1]) / 2
+    else:
+        chosen = middle_of(stack)
+        chosen = (chosen + stack[-1]) / 2 if halfway else chosen
     middle = None
     if law and model_total is not None and model_change is not None:
         middle = np.maximum(chosen[0], full[0])
@@ -96,16 +106,13 @@ def combine(
         believed = np.clip(_AGAINST - off, 0.0, 1.0) / 2
         chosen = chosen + believed * (full + np.maximum(model_total, 0.0) - chosen)
     chosen = np.maximum(chosen, full)
-    return Members(
-        stats.grid, full[0], chosen[0], stack[:, 0], full[1:], chosen[1:], stats.weights, middle
-    )
+    return Members(stats.grid, full, chosen, stack[:, 0], stats.weights, middle)
 
 
 def plain(stats: Statistics) -> Members:
     """The plug-in alone."""
     full = with_left_out(stats.full, stats.weights)
-    value, without = full[0], full[1:]
-    return Members(stats.grid, value, value, full[:1], without, without, stats.weights)
+    return Members(stats.grid, full, full, full[:1], stats.weights)
 
 
 def with_left_out(groups: Floats, weights: Floats) -> Floats:
@@ -115,16 +122,24 @@ def with_left_out(groups: Floats, weights: Floats) -> Floats:
     return np.concatenate([total[None], (total - weights[:, None] * groups) / rest])
 
 
-def group_error(groups: Floats, weights: Floats) -> Floats:
-    """Standard error of the weighted mean over groups of prompts; 0 of one group, which shows none."""
-    present = weights > 0
-    count = int(present.sum())
-    if count < 2:
-        return np.zeros(groups.shape[1])
-    mean = np.einsum("i,ij->j", weights, groups)
-    squares = (weights[present, None] ** 2 * (groups[present] - mean) ** 2).sum(axis=0)
-    error: Floats = np.sqrt(squares * count / (count - 1))
-    return error
+def middle_of(stack: Floats) -> Floats:
+    """Of (members, 1 + groups, points) the one that is the median with all groups, point by point."""
+    middle = np.argsort(stack[:, 0], axis=0)[(len(stack) - 1) // 2]
+    return np.asarray(np.take_along_axis(stack, middle[None, None, :], axis=0)[0])
+
+
+def calibrated(half: Floats, change: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Factor on a model's bias by the step from M/2 to M that is seen, and the error of that step.
+
+    Parameters
+    ----------
+    half : (1 + groups, points) the step, with all groups of prompts and without each
+    change : (points,) the step that the model predicts
+    """
+    error = leave_out_error(half[1:], half[0], weights)
+    error = np.nan_to_num(error, posinf=0.0)  # one group shows none
+    trust = 0.25 / (0.25 + (error / change) ** 2)
+    return np.clip(1 + trust * (half / change - 1), 0.0, 3.0), error
 
 
 def _aitken(half: Floats, quarter: Floats, sizes: Sizes) -> Floats:
@@ -140,6 +155,15 @@ def _aitken(half: Floats, quarter: Floats, sizes: Sizes) -> Floats:
     safe = np.where(np.abs(quarter) < 1e-12, 1e-12, quarter)
     remaining: Floats = half * np.interp(half / safe, ratio[order], factor[order])
     return remaining
+
+
+def between_tilts(curves: Floats, grid: Grid, tilt: Floats) -> tuple[Floats, Floats]:
+    """(..., tilts) log-mgf and gain at tilts inside the grid, by a cubic spline in log tilt."""
+    from scipy.interpolate import CubicSpline
+
+    spline = CubicSpline(np.log(grid.tilts), curves, axis=-1)
+    inside = np.clip(tilt, grid.tilts[0], grid.tilts[-1])
+    return spline(np.log(inside)), spline(np.log(inside), 1) / inside
 
 
 def lowest(values: Floats, grid: Grid) -> tuple[Floats, Floats]:
@@ -174,7 +198,9 @@ def front(log_mgf: Floats, grid: Grid, kl: Floats) -> Front:
     rows = log_mgf.reshape(-1, log_mgf.shape[-1])
     inverse = 1 / grid.tilts
     scaled = rows * inverse
-    best = np.stack([(scaled + budget * inverse).argmin(axis=1) for budget in kl])
+    best = np.empty((len(kl), len(rows)), dtype=np.int64)
+    for at, budget in enumerate(kl):
+        best[at] = (scaled + budget * inverse).argmin(axis=1)
     best = np.clip(best, 1, rows.shape[1] - 2)
     index = np.arange(len(rows))
     a, b, c = (

@@ -9,11 +9,10 @@ import numpy as np
 from klimit._text import safe
 from klimit._warn import warn
 from klimit.estimate.kernel import Floats
+from klimit.estimate.samples import Integers, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from klimit.estimate.samples import Integers
 
 _FAR = 5.0  # standard errors that labels at random never lie off
 
@@ -30,7 +29,7 @@ def lacking(proxy: Floats, gold: Floats, lengths: Integers, names: tuple[str, st
     known = ~np.isnan(gold[scored])
     if known.all() or not known.any():
         return ""
-    number = np.bincount(np.repeat(np.arange(len(lengths)), lengths)[scored])
+    number = shown(scored, lengths)
     said = follows(proxy[scored], number[number > 0], known, names)
     if said:
         warn(said)

@@ -136,7 +136,7 @@ def _bands_of(
     """How many prompts, and their bands; all have as many samples as the degree, or more."""
     observed, times = np.unique(successes / counts, return_counts=True)
     sizes, size_of = np.unique(counts.astype(int), return_inverse=True)
-    likelihood = _binomial(degree, RATES, np.arange(degree + 1))
+    likelihood = binomial(np.arange(degree + 1), degree, RATES[:, None])
     seen = np.zeros(degree + 1)
     for index, size in enumerate(sizes):
         # how many prompts show each count: sums of whole numbers do not depend on their order
@@ -180,7 +180,7 @@ def log_mgf_of_rate(rate: Floats, tilt: float) -> Floats:
     if tilt < 30:
         return np.asarray(np.log1p(rate * np.expm1(tilt)) - tilt * rate)
     with np.errstate(divide="ignore"):
-        return np.asarray(np.logaddexp(np.log1p(-rate), np.log(rate) + tilt) - tilt * rate)
+        return np.logaddexp(np.log1p(-rate), np.log(rate) + tilt) - tilt * rate
 
 
 def gain_at_tilt(rate: Floats, tilt: float) -> Floats:
@@ -188,7 +188,7 @@ def gain_at_tilt(rate: Floats, tilt: float) -> Floats:
     with np.errstate(divide="ignore"):
         odds = np.log(rate) - np.log1p(-rate)
     share = np.where(rate < 1, 1 / (1 + np.exp(-np.minimum(odds, 700.0) - min(tilt, 1e4))), 1.0)
-    return np.asarray(np.where(rate > 0, share - rate, 0.0))
+    return np.where(rate > 0, share - rate, 0.0)
 
 
 def kl_at_tilt(rate: Floats, tilt: float) -> Floats:
@@ -208,14 +208,14 @@ def gain_of_rate(rate: Floats, kl: float) -> Floats:
         a = (low + high) / 2
         short = rel_entr(a, rate) + rel_entr(1 - a, 1 - rate) < kl
         low, high = np.where(short, a, low), np.where(short, high, a)
-    return np.asarray(np.where((rate > 0) & (rate < 1), low - rate, 0.0))
+    return np.where((rate > 0) & (rate < 1), low - rate, 0.0)
 
 
 def kl_of_rate(rate: Floats, kl: float) -> Floats:
     """Nats that a Bernoulli reward's optimum spends of so many: all samples passing costs -log rate."""
     with np.errstate(divide="ignore"):
         most = -np.log(rate)
-    return np.asarray(np.where(rate > 0, np.minimum(kl, most), 0.0))
+    return np.where(rate > 0, np.minimum(kl, most), 0.0)
 
 
 def _square(size: int, degree: int, weights: Floats) -> Floats:
@@ -229,21 +229,17 @@ def _square(size: int, degree: int, weights: Floats) -> Floats:
     for start in range(0, size + 1, _STRIP):
         count = np.arange(start, min(start + _STRIP, size + 1))
         hands = _hypergeometric(size, degree, count)
-        total += (hands.T * (weights[likely] @ _binomial(size, RATES[likely], count))) @ hands
+        total += (hands.T * (weights[likely] @ binomial(count, size, RATES[likely, None]))) @ hands
     return total
 
 
-def _binomial(size: int, rates: Floats, count: Integers) -> Floats:
-    """(rates, counts) chance of each count; `scipy.stats` takes ten times as long for ragged prompts."""
+def binomial(count: ArrayLike, size: ArrayLike, rate: Floats) -> Floats:
+    """Chance of so many successes, of one shape; `scipy.stats` takes longer to import than all else here."""
     from scipy.special import xlog1py, xlogy
 
-    log = (
-        log_choose(size, count)
-        + xlogy(count, rates[:, None])
-        + xlog1py(size - count, -rates[:, None])
-    )
-    pmf: Floats = np.exp(log)
-    return pmf
+    count, size = np.asarray(count), np.asarray(size)
+    log = log_choose(size, count) + xlogy(count, rate) + xlog1py(size - count, -rate)
+    return np.asarray(np.exp(log))
 
 
 def _hypergeometric(size: int, draws: int, good: Integers) -> Floats:

@@ -29,19 +29,26 @@ from klimit.estimate.intervals import (
     left_out_reach,
     quantiles,
     redrawn,
-    redrawn_quantiles,
     tail_of,
 )
 from klimit.estimate.kernel import Floats, Grid, weight_sums
-from klimit.estimate.members import front, group_error, with_left_out
+from klimit.estimate.members import calibrated, front, middle_of, with_left_out
 from klimit.estimate.pass_rates import Bands as RateBands
 from klimit.estimate.pass_rates import gain_of_rate, pass_rate_bands
 from klimit.estimate.rates_by_prompt import likely_means
 from klimit.estimate.repeats import repeats
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Block, Integers, Samples, nearly_all
-from klimit.estimate.shape import PredictedBias, log_mean, predicted_bias
-from klimit.estimate.statistics import FEWEST, GROUPS, by_group, correctable, deal, slices
+from klimit.estimate.shape import PredictedBias, centred_log_mean, predicted_bias
+from klimit.estimate.statistics import (
+    FEWEST,
+    GROUPS,
+    by_group,
+    correctable,
+    deal,
+    redrawn_log_mgf,
+    slices,
+)
 
 _BIAS_PROMPTS = 2048  # fewer than elsewhere: fronts of subsets cost more than their sums
 _RATE_BUDGETS = 26
@@ -54,15 +61,12 @@ _SEEN = 8  # subsets of one kind that are looked at
 class _Fronts:
     """Group sums of per-prompt fronts at the nodes, (groups, nodes); and the prompts in each group.
 
-    `noise`, `skew` and `fourth` are (nodes,): summed second to fourth moments when samples are drawn
-    again.
+    `moments` is (3, nodes): summed second to fourth moments when samples are drawn again.
     """
 
     prompts: Floats
     full: Floats
-    noise: Floats
-    skew: Floats
-    fourth: Floats
+    moments: Floats
     biased: Floats
     eighth: Floats
     half: Floats
@@ -105,19 +109,16 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
             jack = with_left_out(eighth, bias_weights)
             rates = _rates_and_rest(modes, full, jack, weights, kl, shared, settings)
             tail = modes.tail
-    middle = np.argsort(candidates[:, 0], axis=0)[(len(candidates) - 1) // 2]
-    chosen = np.take_along_axis(candidates, middle[None, None, :], axis=0)[0]
-    if len(candidates) == 2:
-        chosen = candidates.mean(axis=0)
+    chosen = candidates.mean(axis=0) if len(candidates) == 2 else middle_of(candidates)
     if rates is not None:
         chosen += rates.value - chosen[0]
     chosen = np.maximum(chosen, full)
     if correct:
         chosen *= np.minimum(shared.curve.at_kl(kl).gain / chosen[0], 1.0)
     curve = _curve(kl, chosen[0], grid, cap)
+    moments = sums.moments / float(samples.prompts) ** np.array([[2], [3], [4]])
     bands = _bands(
-        kl, curve, full, chosen, candidates[:, 0], weights, sums.noise / samples.prompts**2,
-        sums.skew / samples.prompts**3, sums.fourth / samples.prompts**4, tail, samples, settings,
+        kl, curve, full, chosen, candidates[:, 0], weights, moments, tail, samples, settings,
         correct, rates,
     )  # fmt: skip
     return Frontier(column.ids, column.name, samples, settings, curve, None, bands, tail, cap)
@@ -138,7 +139,7 @@ def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) ->
 
     def work(part: tuple[Block, bool]) -> _Fronts:
         block, _ = part
-        biased = (samples.rank[block.prompts] < _BIAS_PROMPTS) & (block.counts >= FEWEST)
+        use = (samples.rank[block.prompts] < _BIAS_PROMPTS) & (block.counts >= FEWEST)
         group = samples.rank[block.prompts] % groups
         gaps = block.rewards - block.rewards[:, -1:]
         tops = block.rewards[:, -1:]
@@ -156,8 +157,7 @@ def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) ->
         )
         eighth, half, quarter = (np.zeros(shape) for _ in range(3))
         number, (skew, fourth) = np.zeros(groups), np.zeros((2, len(kl)))
-        if correct and biased.any():
-            use = biased
+        if correct and use.any():
             rng = np.random.default_rng([seed, 5, int(samples.rank[block.prompts[0]])])
             hands, sizes = deal(gaps[use], block.counts[use], rng)
             rows, parts, width = hands.shape
@@ -195,8 +195,9 @@ def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) ->
             quarter = by_group(halves - quarters, group[use], groups)
             number = np.bincount(group[use], minlength=groups).astype(float)
         prompts = np.bincount(group, minlength=groups).astype(float)
-        return _Fronts(prompts, by_group(found.gain, group, groups), noise.sum(axis=0), skew,
-                       fourth, number, eighth, half, quarter)  # fmt: skip
+        moments = np.stack([noise.sum(axis=0), skew, fourth])
+        return _Fronts(prompts, by_group(found.gain, group, groups), moments, number, eighth, half,
+                       quarter)  # fmt: skip
 
     parts = list(slices(samples))
     with ThreadPoolExecutor(2) as pool:
@@ -223,10 +224,8 @@ def _noise(
         a, b = log_mgf[index, left + shift], log_mgf[index, left + 1 + shift]
         return np.asarray(a + (place - left) * (b - a))
 
-    squares = np.exp(np.minimum(at(grid.per_octave) - 2 * at(0), 600.0))
-    spread = squares - 1 + tilt**2 * variance[:, None] - 2 * tilt * gain
-    noise: Floats = np.maximum(spread, 0.0) / np.maximum(counts[:, None] - 1, 1) / tilt**2
-    return np.where(variance[:, None] > 0, noise, 0.0)
+    moved = redrawn_log_mgf(at(0), at(grid.per_octave), tilt, tilt * gain, variance, counts)
+    return np.where(variance[:, None] > 0, moved / tilt**2, 0.0)
 
 
 def _model_bias(
@@ -240,19 +239,18 @@ def _model_bias(
     dealt = rng.permutation(model.residuals)[: hands * size]
     if len(dealt) < size:
         dealt = rng.choice(model.residuals, size)
-    level = front(log_mean(dealt[None, :], grid)[0] - grid.tilts * dealt.mean(), grid, kl).gain
 
-    def bias(part: int) -> Floats:
-        rows = dealt[: len(dealt) // part * part].reshape(-1, part)
-        centred = log_mean(rows, grid) - grid.tilts * rows.mean(axis=1)[:, None]
-        gain = front(centred, grid, kl).gain.mean(axis=0)
-        return np.asarray(np.maximum(level - gain, 0.0))
+    def gains(size: int) -> Floats:
+        rows = dealt[: len(dealt) // size * size].reshape(-1, size)
+        return np.asarray(front(centred_log_mean(rows, grid), grid, kl).gain.mean(axis=0))
+
+    level = gains(len(dealt))
+    of = (size, max(size // 2, 2), max(size - size // 2, 2))  # of 5: 5, 2 and 3
+    whole, *parts = (np.maximum(level - gains(each), 0.0) for each in of)
 
     moving = samples.variances > 0
     scale = float(model.scales.mean()) * float(moving.mean())
-    whole = bias(size)
-    part = (bias(max(size // 2, 2)) + bias(max(size - size // 2, 2))) / 2  # of 5: 2 and 3
-    return scale * whole, scale * np.maximum(part - whole, 1e-15)
+    return scale * whole, scale * np.maximum((parts[0] + parts[1]) / 2 - whole, 1e-15)
 
 
 def _candidates(
@@ -264,9 +262,7 @@ def _candidates(
     tiny = 1e-12 * float(full[0].max())
     ratio = np.clip(halves / np.where(np.abs(quarters) < tiny, tiny, quarters), 0.3, 0.8)
     aitken = halves * ratio / (1 - ratio)
-    spread = group_error(half, weights) / change
-    trust = 0.25 / (0.25 + spread**2)
-    strength = np.clip(1 + trust * (halves / change - 1), 0.0, 3.0)
+    strength, _ = calibrated(halves, change, weights)
     return np.stack([full + jack, full + aitken, full + strength * total])
 
 
@@ -339,18 +335,16 @@ def _curve(kl: Floats, gain: Floats, grid: Grid, cap: float) -> Curve:
 
 def _bands(
     kl: Floats, curve: Curve, full: Floats, chosen: Floats, candidates: Floats, weights: Floats,
-    noise: Floats, third: Floats, fourth: Floats, tail: Tail, samples: Samples, settings: Settings,
-    correct: bool, rates: RateBands | None,
+    moments: Floats, tail: Tail, samples: Samples, settings: Settings, correct: bool,
+    rates: RateBands | None,
 ) -> Bands:  # fmt: skip
     fixed = settings.prompts == "fixed"
     plain_error = leave_out_error(full[1:], full[0], weights)
     error = leave_out_error(chosen[1:], chosen[0], weights)
     two_sided, one_sided = quantiles(settings.level, 10**6 if fixed else int((weights > 0).sum()))
     if fixed:
-        skew, plain_error = third / np.maximum(noise, 1e-150) ** 1.5, np.sqrt(noise)
-        shift = chosen - full
-        reach = redrawn_quantiles(noise, fourth, settings.level)
-        error, sampling = redrawn(plain_error, skew, shift[0], shift[1:], weights, reach)
+        plain_error = np.sqrt(moments[0])
+        error, sampling = redrawn(moments, 1.0, chosen - full, weights, settings.level)
     else:
         sampling = left_out_reach(chosen[1:], chosen[0], weights, settings.level)
     gain = curve.at_kl(kl).gain

@@ -96,8 +96,7 @@ def at_top(limit: Frontier) -> Floats:
         return np.zeros(samples.prompts)
     top = float(best.max()) if stated is None or not np.isfinite(stated[1]) else stated[1]
     width = max(samples.scale, abs(top) * 1e-3, 1e-300)
-    found: Floats = np.where(best >= top - 1e-6 * width, samples.ties / samples.counts, 0.0)
-    return found
+    return np.where(best >= top - 1e-6 * width, samples.ties / samples.counts, 0.0)
 
 
 def _no_signal(samples: Samples, group: int) -> Floats:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit.estimate.kernel import Floats
-from klimit.estimate.pass_rates import log_choose, log_mgf_of_rate
+from klimit.estimate.pass_rates import binomial, log_choose, log_mgf_of_rate
 
 # finer than those of `pass_rates`, which a least-squares fit would not tell apart
 _RATES = np.concatenate(([0.0], np.geomspace(1e-5, 0.02, 50)[:-1], np.linspace(0.02, 0.5, 80)))
@@ -104,8 +104,6 @@ def predicted_bias(successes: Floats, counts: Floats, tilts: Floats) -> tuple[Fl
     ----------
     successes, counts : (prompts,) rewards of one, and rewards
     """
-    from scipy.stats import binom
-
     chances = rate_chances(successes, counts)
     sizes = np.unique(counts)
     parts = [np.flatnonzero(counts == size) for size in sizes]
@@ -114,7 +112,7 @@ def predicted_bias(successes: Floats, counts: Floats, tilts: Floats) -> tuple[Fl
     found = np.zeros((2, len(tilts)))
     for part in parts:
         x, n, times = _table(successes[part], counts[part])
-        given = binom.pmf(x[:, None], n[:, None], RATES) * chances
+        given = binomial(x[:, None], n[:, None], RATES) * chances
         given = times @ (given / np.maximum(given.sum(axis=1, keepdims=True), 1e-300))
         size = int(np.median(counts[part]))
         found += np.stack([_shortfall(m, given, tilts) for m in (size, size // 2)])
@@ -124,13 +122,11 @@ def predicted_bias(successes: Floats, counts: Floats, tilts: Floats) -> tuple[Fl
 
 def _shortfall(size: int, weights: Floats, tilts: Floats) -> Floats:
     """(tilts,) how far the log-mgf of so many rewards falls short, summed over weighted rates."""
-    from scipy.stats import binom
-
     drawn = min(size, _LARGEST)
     outcomes = np.arange(drawn + 1.0)
-    seen = binom.pmf(outcomes[:, None], drawn, RATES) @ weights
+    seen = binomial(outcomes[:, None], drawn, RATES) @ weights
     short = weights @ _log_mgf(RATES, tilts) - seen @ _log_mgf(outcomes / drawn, tilts)
-    return np.asarray(short * drawn / size)
+    return short * drawn / size
 
 
 def _log_mgf(rates: Floats, tilts: Floats) -> Floats:
@@ -153,7 +149,7 @@ def _shares(logits: Floats) -> Floats:
 
 
 def _beta(free: Floats) -> Floats:
-    return np.asarray(np.exp(np.clip(free[:2], -_WIDEST, _WIDEST)))
+    return np.exp(np.clip(free[:2], -_WIDEST, _WIDEST))
 
 
 def _misfit(free: Floats, x: Floats, n: Floats, times: Floats) -> float:

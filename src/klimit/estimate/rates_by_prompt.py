@@ -13,7 +13,7 @@ import numpy as np
 
 from klimit.estimate import rate_law
 from klimit.estimate.kernel import Floats
-from klimit.estimate.pass_rates import RATES
+from klimit.estimate.pass_rates import RATES, binomial
 from klimit.estimate.samples import Integers, Samples
 
 _STEPS = 200  # of expectation maximisation, from all rates alike
@@ -95,9 +95,7 @@ def likely_means(
 
 def _likelihood(seen: Floats | Integers, rates: Floats) -> Floats:
     """(pairs, rates) chance of successes and counts, the two rows of `seen`."""
-    from scipy.stats import binom
-
-    return np.asarray(binom.pmf(seen[0][:, None], seen[1][:, None], rates))
+    return binomial(seen[0][:, None], seen[1][:, None], rates)
 
 
 def _mixture(likelihood: Floats, times: Integers) -> Floats:

@@ -15,9 +15,7 @@ from klimit.estimate.samples import Samples
 
 _SOME, _MOST = 1 / 2, 2 / 3  # of the prompts
 _DOUBTS = 4  # prompts more that do not repeat themselves: few prompts show little
-_AGAINST = (
-    3  # what a prompt whose samples all differ counts more: those have a tail that others share
-)
+_AGAINST = 3  # what a prompt counts more whose samples all differ: it has a tail that others share
 
 
 def repeats(samples: Samples) -> float:

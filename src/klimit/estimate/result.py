@@ -232,7 +232,7 @@ class Frontier:
 
         More samples of such rewards (grades, answers that come back) reach no further than these.
         """
-        wall = ordered_mean(np.log(self.samples.counts), self.samples) - 0.5
+        wall = np.log(self.samples.size) - 0.5
         return not self.bands.honest and max(self.curve.ceiling_kl, self.trusted_kl) < min(kl, wall)
 
     def samples_needed(self, kl: float) -> int:
@@ -242,7 +242,7 @@ class Frontier:
         """
         if self.exhausted(kl):
             return 10**15
-        size = float(np.exp(ordered_mean(np.log(self.samples.counts), self.samples)))
+        size = self.samples.size
         doubt, rate = bias_at(self.bands, kl)
         by_bias = size * max(doubt / DOUBT, 1.0) ** (1 / rate)
         needed = min(max(by_bias, float(np.exp(min(kl, 600.0) + 0.5)), FEWEST), 1e15)
@@ -286,11 +286,9 @@ class Frontier:
         places, words = zip(*reasons, strict=True)
         notes = np.select(list(places), list(words), default="")
         note = next((why for where, why in reasons if where.any()), "")
-        shape = wanted.shape
         return Estimate.of(
-            value.reshape(shape), low.reshape(shape), high.reshape(shape),
-            level=self.settings.level, trusted=trusted.reshape(shape), note=note,
-            by_place=notes.reshape(shape),
+            value, low, high, level=self.settings.level, trusted=trusted, note=note, by_place=notes,
+            shape=wanted.shape,
         )  # fmt: skip
 
     def _least(self, gain: Floats) -> Floats:

@@ -37,6 +37,10 @@ class Block:
     rewards: Floats
     counts: Integers
 
+    def below_best(self, place: Integers) -> Floats:
+        """(rows,) each row's reward so many places below its best."""
+        return np.asarray(self.rewards[np.arange(len(place)), self.rewards.shape[1] - 1 - place])
+
     def parts(self, cells: int) -> Iterator[slice]:
         """Rows that hold about `cells` rewards together, one part after the other."""
         step = max(1, cells // self.rewards.shape[1])
@@ -78,22 +82,24 @@ class Samples:
         """Number of informative prompts."""
         return len(self.kept)
 
+    @property
+    def size(self) -> float:
+        """Samples of a prompt, the geometric mean."""
+        return float(np.exp(ordered_mean(np.log(self.counts), self)))
+
     def level_below_the_best(self) -> Floats:
         """(prompts,) the best of each prompt's lower rewards, centred; the only level if it is constant."""
         below = np.empty(self.prompts)
         for block in self.blocks:
-            place = (
-                block.rewards.shape[1] - 1 - np.minimum(self.ties[block.prompts], block.counts - 1)
-            )
-            below[block.prompts] = block.rewards[np.arange(len(place)), place]
+            ties = np.minimum(self.ties[block.prompts], block.counts - 1)
+            below[block.prompts] = block.below_best(ties)
         return below
 
     def ranges(self) -> Floats:
         """(prompts,) from each prompt's worst reward to its best."""
         found = np.empty(self.prompts)
         for block in self.blocks:
-            lowest = block.rewards[np.arange(len(block.counts)), -block.counts]
-            found[block.prompts] = block.rewards[:, -1] - lowest
+            found[block.prompts] = block.rewards[:, -1] - block.below_best(block.counts - 1)
         return found
 
     def paired(self) -> bool:
@@ -137,11 +143,7 @@ def collect(values: Floats, lengths: Integers, *, seed: int = 0) -> Samples:
     absent = np.isnan(values)
     missing = int(absent.sum())
     if missing:
-        starts = np.concatenate(([0], np.cumsum(lengths)))
-        seen = np.concatenate(([0], np.cumsum(~absent)))
-        lengths = seen[starts[1:]] - seen[starts[:-1]]
-        values = values[~absent]
-        del seen
+        lengths, values = shown(~absent, lengths), values[~absent]
     del absent
     empty, single = int((lengths == 0).sum()), int((lengths == 1).sum())
     kept = np.flatnonzero(lengths >= 2)
@@ -167,13 +169,11 @@ def collect(values: Floats, lengths: Integers, *, seed: int = 0) -> Samples:
         variances[rows] = squares / block.counts
         tops[rows] = block.rewards[:, -1]
         ties[rows] = (block.rewards == block.rewards[:, -1:]).sum(axis=1)
-        lowest = block.rewards[np.arange(len(rows)), -block.counts]
-        flat = tops[rows] == lowest
-        if not flat.all():
-            _computable(
-                float((tops[rows] - lowest)[~flat].min()), "the range of a prompt's rewards"
-            )
-        variances[rows[flat]] = tops[rows[flat]] = 0.0  # a constant prompt is exactly constant
+        span = tops[rows] - block.below_best(block.counts - 1)
+        if span.any():
+            _computable(float(span[span > 0].min()), "the range of a prompt's rewards")
+        flat = rows[span == 0]
+        variances[flat] = tops[flat] = 0.0  # a constant prompt is exactly constant
     rank = _rank(counts, means, variances, tops, ties, marks, blocks, seed)
     return Samples(
         kept=kept,
@@ -222,8 +222,7 @@ def _matrices(
 def _widths(counts: Integers) -> Integers:
     """Round lengths up so that ragged prompts share few matrices and little is padding."""
     step = np.where(counts < 8, 1, 8 * 2 ** np.maximum(0, np.log2(counts / 64).astype(np.int64)))
-    widths: Integers = -(-counts // step) * step
-    return widths
+    return -(-counts // step) * step
 
 
 def _centre(rewards: Floats, counts: Integers) -> Floats:
@@ -272,8 +271,7 @@ def _rank(
     unit = np.where(spread > 0, spread, largest)
     middle = np.empty(len(counts))
     for block in blocks:
-        place = block.rewards.shape[1] - 1 - (block.counts - 1) // 3
-        middle[block.prompts] = block.rewards[np.arange(len(place)), place]
+        middle[block.prompts] = block.below_best((block.counts - 1) // 3)
     shapes = (marks / unit, spread / largest, middle / unit, tops / unit)
     # means before marks, whose last digits an offset or a scale changes
     order = np.lexsort((marks, means, *map(_rounded, shapes), ties, counts))
@@ -294,6 +292,22 @@ def _by_rank(block: Block, rank: Integers) -> Block:
         for start in range(0, matrix.shape[1], strip):
             matrix[:, start : start + strip] = matrix[order, start : start + strip]
     return Block(block.prompts[order], matrix, block.counts[order])
+
+
+def shown(there: NDArray[np.bool_], lengths: Integers) -> Integers:
+    """(prompts,) how many samples of each are there, of so many that stand prompt after prompt."""
+    seen, ends = np.concatenate(([0], np.cumsum(there))), np.cumsum(lengths)
+    return np.asarray(seen[ends] - seen[ends - lengths])
+
+
+def centred(values: Floats, lengths: Integers) -> Floats:
+    """(..., samples) less the mean of the prompt; exactly 0 where a prompt is constant."""
+    starts = np.cumsum(lengths) - lengths
+    low, high = (f.reduceat(values, starts, axis=-1) for f in (np.minimum, np.maximum))
+    means = np.add.reduceat(values, starts, axis=-1) / lengths
+    still = np.repeat(low == high, lengths, axis=-1)
+    out = values - np.repeat(means, lengths, axis=-1)
+    return np.where(still, 0.0, out)
 
 
 def equally_long(lengths: Integers, cells: int) -> Iterator[tuple[Integers, Integers]]:

@@ -128,12 +128,11 @@ def error_split(limit: Frontier, kl: float) -> ErrorSplit:
     if members is None:
         raise TypeError("a flat frontier has no error to split")
     budget, grid = np.array([kl]), members.grid
-    plain, chosen = front(members.plugin, grid, budget), front(members.chosen, grid, budget)
+    plain, chosen = (front(x, grid, budget) for x in (members.uncorrected, members.corrected))
     plain_error, error = (
-        float(leave_out_error(front(without, grid, budget).gain, full.gain, members.weights)[0])
-        for without, full in ((members.plugin_without, plain), (members.chosen_without, chosen))
+        float(leave_out_error(x.gain[1:], x.gain[0], members.weights)[0]) for x in (plain, chosen)
     )
-    samples, tilt = limit.samples, float(plain.tilt[0])
+    samples, tilt = limit.samples, float(plain.tilt[0, 0])
     found = tilt_prompts(samples, tilt)
     influence = found.chi_square + tilt**2 * samples.variances - 2 * tilt * found.gain
     noise = np.maximum(influence, 0.0) / np.maximum(samples.counts - 1, 1)
@@ -143,7 +142,7 @@ def error_split(limit: Frontier, kl: float) -> ErrorSplit:
     bias, rate = bias_at(limit.bands, kl)
     return ErrorSplit(
         prompts=samples.prompts,
-        samples=float(np.exp(ordered_mean(np.log(samples.counts), samples))),
+        samples=samples.size,
         between=float(np.sqrt(error**2 - within)) / gain,
         within=float(np.sqrt(within)) / gain,
         bias=bias,

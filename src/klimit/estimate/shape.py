@@ -50,10 +50,14 @@ def predicted_bias(samples: Samples, grid: Grid, *, seed: int) -> PredictedBias:
     u_grid = Grid(start, int(np.ceil(high - np.log2(start))) + 1, grid.per_octave)
     rng = np.random.default_rng([seed, 1, len(residuals)])
     bias, level = _simulate(residuals, anchors, u_grid, rng, hands=_HANDS)
-    full, half = (
-        _average(bias, anchors, u_grid, grid, scales, sizes / divisor) for divisor in (1, 2)
-    )
-    beyond = _beyond(level, u_grid, grid, scales, sizes)
+    # prompts that stand for all, from the smallest scale to the largest
+    order = np.argsort(scales)
+    pick = order[np.linspace(0, len(order) - 1, min(len(order), _SCALES)).astype(int)]
+    where = np.log(grid.tilts)[None, :] + np.log(scales[pick])[:, None]
+    logs, counts = np.log(u_grid.tilts), sizes[pick]
+    curves = np.stack([np.interp(where, logs, row) for row in bias])
+    full, half = (_between(curves, anchors, counts / divisor) for divisor in (1, 2))
+    beyond = _beyond(level, logs, where, counts)
     return PredictedBias(full, half - full, beyond, residuals, scales)
 
 
@@ -132,19 +136,20 @@ def _simulate(
             else rng.choice(residuals, most)
             for _ in range(first, min(first + at_once, deals))
         ])  # fmt: skip
-        level = _centred_log_mean(dealt, grid).sum(axis=0)
+        level = centred_log_mean(dealt, grid).sum(axis=0)
         whole += level / deals
         for i, size in enumerate(anchors):
             if number[i] >= 2 * hands:  # small hands need few deals
                 continue
             each = min(min(dealt.shape[1], hands * most) // size, -(-2 * hands // len(dealt)))
             rows = dealt[:, : each * size].reshape(-1, size)
-            total[i] += each * level - _centred_log_mean(rows, grid).sum(axis=0)
+            total[i] += each * level - centred_log_mean(rows, grid).sum(axis=0)
             number[i] += len(rows)
     return np.maximum(total / number[:, None], 0.0), whole
 
 
-def _centred_log_mean(rows: Floats, grid: Grid) -> Floats:
+def centred_log_mean(rows: Floats, grid: Grid) -> Floats:
+    """`log_mean` of each row's values about their mean."""
     centred: Floats = log_mean(rows, grid) - grid.tilts * rows.mean(axis=1)[:, None]
     return centred
 
@@ -156,37 +161,18 @@ def log_mean(rows: Floats, grid: Grid) -> Floats:
     return value
 
 
-def _beyond(level: Floats, u_grid: Grid, grid: Grid, scales: Floats, sizes: Floats) -> Floats:
-    """See `PredictedBias`; `level` is the log-mgf of the pooled residuals."""
-    pick = _picked(scales)
-    logs = np.log(u_grid.tilts)
+def _beyond(level: Floats, logs: Floats, where: Floats, sizes: Floats) -> Floats:
+    """See `PredictedBias`; `level` is the log-mgf of the pooled residuals at tilts of these `logs`."""
     rise = np.gradient(level, logs)  # the gain times the tilt
-    where = np.log(grid.tilts)[None, :] + np.log(scales[pick])[:, None]
     gained, spent = (np.interp(where, logs, x) for x in (rise, rise - level))
-    above = np.clip(spent - np.log(sizes[pick])[:, None] + 0.5, 0.0, 1.0)
+    above = np.clip(spent - np.log(sizes)[:, None] + 0.5, 0.0, 1.0)
     return np.asarray((gained * above).sum(axis=0) / np.maximum(gained.sum(axis=0), 1e-300))
 
 
-def _picked(scales: Floats) -> Integers:
-    """Prompts that stand for all, from the smallest scale to the largest."""
-    order = np.argsort(scales)
-    return np.asarray(order[np.linspace(0, len(order) - 1, min(len(order), _SCALES)).astype(int)])
-
-
-def _average(
-    bias: Floats, anchors: Floats, u_grid: Grid, grid: Grid, scales: Floats, sizes: Floats
-) -> Floats:
-    """Mean over prompts of the bias at (tilt * scale, size), interpolated in logarithms."""
-    pick = _picked(scales)
-    logs = np.log(u_grid.tilts)
-    where = np.log(grid.tilts)[None, :] + np.log(scales[pick])[:, None]
-    curves = np.stack([np.interp(where, logs, row) for row in bias])
-    place = np.clip(
-        np.interp(np.log(sizes[pick]), np.log(anchors), np.arange(len(anchors))), 0, None
-    )
-    left = np.minimum(place.astype(int), max(len(anchors) - 2, 0))
-    share = (place - left)[:, None]
-    rows = np.arange(len(pick))
-    right = np.minimum(left + 1, len(anchors) - 1)
-    mixed = (1 - share) * curves[left, rows] + share * curves[right, rows]
+def _between(curves: Floats, anchors: Floats, sizes: Floats) -> Floats:
+    """Mean over prompts of (anchors, prompts, tilts) curves at each one's size, in its logarithm."""
+    place = np.interp(np.log(sizes), np.log(anchors), np.arange(len(anchors)))
+    left = np.minimum(place.astype(int), len(anchors) - 2)
+    share, rows = (place - left)[:, None], np.arange(len(sizes))
+    mixed = (1 - share) * curves[left, rows] + share * curves[left + 1, rows]
     return np.asarray(mixed.mean(axis=0))

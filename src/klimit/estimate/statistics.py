@@ -122,15 +122,15 @@ def plugin_statistics(samples: Samples, grid: Grid) -> tuple[Statistics, Floats,
         block, _ = part
         moments = tilted_moments(block.rewards, block.counts, grid)
         group = samples.rank[block.prompts] % groups
-        variance = samples.variances[block.prompts][:, None]
-        n = block.counts[:, None]
         doubled = np.minimum(np.arange(shape[1]) + grid.per_octave, shape[1] - 1)
-        squares = np.exp(np.minimum(moments.log_mgf[:, doubled] - 2 * moments.log_mgf, 600.0))
-        noise = squares - 1 + grid.tilts**2 * variance - 2 * grid.tilts * moments.mean
+        noise = redrawn_log_mgf(
+            moments.log_mgf, moments.log_mgf[:, doubled], grid.tilts, grid.tilts * moments.mean,
+            samples.variances[block.prompts], block.counts,
+        )  # fmt: skip
         return (
             np.bincount(group, minlength=groups).astype(float),
             by_group(moments.log_mgf, group, groups),
-            (np.maximum(noise, 0.0) / np.maximum(n - 1, 1)).sum(axis=0),
+            noise.sum(axis=0),
             by_group(moments.mean, group, groups),
             by_group(moments.variance, group, groups),
         )
@@ -249,23 +249,31 @@ def by_group(values: Floats, group: Integers, groups: int) -> Floats:
 def _log_mgf_and_noise(
     sums: Floats, tops: Floats, counts: Integers, variance: Floats, longer: Grid
 ) -> tuple[Floats, Floats]:
-    """Centred log-mgf of each row, and the summed variance that a redraw of the samples would give it.
-
-    The influence of a sample is ``w - 1 - tilt * x`` with w its weight over the mean weight, so the
-    variance is ``(mean w^2 - 1 + tilt^2 var - 2 tilt C') / (M - 1)``; C' comes from the log-mgf by
-    differences.
-    """
-    octave = longer.per_octave
-    n = counts[:, None]
-    tilts = longer.tilts
-    log_mgf = np.log(sums / n) + tilts * tops
+    """Centred log-mgf of each row, and the summed variance that a redraw of the samples would give it."""
+    octave, tilts = longer.per_octave, longer.tilts
+    log_mgf = np.log(sums / counts[:, None]) + tilts * tops
     count = len(tilts) - 2 * octave
-    squares = np.exp(
-        np.minimum(log_mgf[:, octave : octave + count] - 2 * log_mgf[:, :count], 600.0)
-    )
-    slope = _slope(log_mgf[:, : count + 2], 1 / longer.per_octave)[:, :count]
-    spread = squares - 1 + tilts[:count] ** 2 * variance[:, None] - 2 * slope
-    return log_mgf[:, :count], (np.maximum(spread, 0.0) / np.maximum(n - 1, 1)).sum(axis=0)
+    here, doubled = log_mgf[:, :count], log_mgf[:, octave : octave + count]
+    slope = _slope(log_mgf[:, : count + 2], 1 / octave)[:, :count]
+    return here, redrawn_log_mgf(here, doubled, tilts[:count], slope, variance, counts).sum(axis=0)
+
+
+def redrawn_log_mgf(
+    log_mgf: Floats, doubled: Floats, tilt: Floats, rise: Floats, variance: Floats, counts: Integers
+) -> Floats:
+    """(rows, tilts) variance that a redraw of each row's samples would give its log-mgf, at first order.
+
+    The influence of a sample is ``w - 1 - tilt * x`` with w its weight over the mean weight, so it is
+    ``(mean w^2 - 1 + tilt^2 var - 2 tilt C') / (M - 1)``.
+
+    Parameters
+    ----------
+    doubled : log-mgf at twice the tilt
+    rise : tilt times the log-mgf's slope C'
+    """
+    squares = np.exp(np.minimum(doubled - 2 * log_mgf, 600.0))
+    spread = squares - 1 + tilt**2 * variance[:, None] - 2 * rise
+    return np.maximum(spread, 0.0) / np.maximum(counts[:, None] - 1, 1)
 
 
 def _slope(values: Floats, step: float) -> Floats:

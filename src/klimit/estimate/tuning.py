@@ -60,16 +60,12 @@ def tune(values: Floats, order: Sequence[int] | Integers, *, seed: int = 0) -> T
     sorted_values = values[:, np.asarray(order)]
     rng = np.random.default_rng([seed, prompts])
     first = np.argsort(rng.random((_SPLITS, prompts)), axis=1) < prompts // 2
-    total = sorted_values.sum(axis=1)
     by_first = first @ sorted_values.T
-    by_second = total - by_first
+    by_second = sorted_values.sum(axis=1) - by_first
     picks = np.argmax(by_first, axis=1), np.argmax(by_second, axis=1)
-    held = np.zeros(prompts)
-    for split in range(_SPLITS):
-        there = first[split]
-        held += np.where(there, sorted_values[picks[1][split]], sorted_values[picks[0][split]])
     held_out = np.empty(prompts)
-    held_out[np.asarray(order)] = held / _SPLITS
+    held = np.where(first, sorted_values[picks[1]], sorted_values[picks[0]])
+    held_out[np.asarray(order)] = held.mean(axis=0)
     gained = np.sort(values[chosen]).mean() - np.sort(held_out).mean()
     agreed = np.mean([picks[0] == chosen, picks[1] == chosen])
     return Tuning(chosen, held_out, max(float(gained), 0.0), float(agreed))

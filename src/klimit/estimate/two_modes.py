@@ -168,10 +168,9 @@ def split(modes: Modes, stats: Statistics, *, seed: int) -> tuple[Members, Rest]
     rest = Rest.of(
         full - where_felt(own_full), jack - where_felt(own_jack), stats.weights, modes.tail
     )
-    chosen = where_felt(np.vstack([members.chosen, members.chosen_without])) + rest.value
-    chosen = np.maximum(chosen, full)
+    chosen = np.maximum(where_felt(members.corrected) + rest.value, full)
     candidates = where_felt(members.candidates) + rest.value[0]
-    return Members(grid, full[0], chosen[0], candidates, full[1:], chosen[1:], stats.weights), rest
+    return Members(grid, full, chosen, candidates, stats.weights), rest
 
 
 def whole_bands(

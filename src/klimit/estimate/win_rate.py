@@ -118,9 +118,7 @@ def _from_ranks(
         ceiling_kl=flat_from, cap=cap,
     )  # fmt: skip
     bands = average_bands(
-        stats, members, curve, LIGHT,
-        level=settings.level, fixed=settings.prompts == "fixed",
-        largest_kl=float(np.log(samples.counts.max())), horizon=average.horizon(samples),
+        stats, members, curve, LIGHT, samples, settings, horizon=average.horizon(samples),
         saturation=flat_from, correctable=correct and enough(samples),
     )  # fmt: skip
     return Frontier(column.ids, column.name, ranked, settings, curve, members, bands, LIGHT, cap)
@@ -138,9 +136,7 @@ def _spent_alike(ranked: Samples, members: Members) -> Members:
     number = np.bincount(group, minlength=groups)[:, None]
     shares = with_left_out(by_group(moving, group, groups) / np.maximum(number, 1), members.weights)
     curves = uniform_log_mgf(shares * members.grid.tilts)
-    return Members(
-        members.grid, curves[0], curves[0], curves[:1], curves[1:], curves[1:], members.weights
-    )
+    return Members(members.grid, curves, curves, curves[:1], members.weights)
 
 
 def _statistics(

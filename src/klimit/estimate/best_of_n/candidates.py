@@ -17,7 +17,7 @@ from klimit.estimate.checks import has_booleans
 from klimit.estimate.inputs import beside, known_means, reward_column
 from klimit.estimate.kernel import Floats
 from klimit.estimate.missing import lacking
-from klimit.estimate.samples import Integers, Samples
+from klimit.estimate.samples import Integers, Samples, shown
 from klimit.rollouts.words import counted
 
 if TYPE_CHECKING:
@@ -179,10 +179,7 @@ def candidates(base: Any, reward: str | None, judge: Any) -> Candidates:
             )
         if judge is not None:
             minded = lacking(rewards, read, lengths, (column.name, read_name))
-        seen = np.concatenate(([0], np.cumsum(~missing)))
-        ends = np.cumsum(lengths)
-        lengths = seen[ends] - seen[ends - lengths]
-        rewards = rewards[~missing]
+        lengths, rewards = shown(~missing, lengths), rewards[~missing]
         read = rewards if judge is None else read[~missing]
         tokens = None if tokens is None else tokens[~missing]
     return Candidates(

@@ -16,8 +16,6 @@ from klimit.estimate.members import front
 from klimit.estimate.result import Frontier
 from klimit.estimate.samples import Integers
 
-_DISSENT = 1.0  # share of the spread of the candidate corrections that either side allows for
-
 
 @dataclass(frozen=True)
 class Efficiency:
@@ -58,10 +56,8 @@ def efficiency(
     least : what the gain cannot be below: 0, or -inf where a judge reads
     same : the gain itself where each prompt has two reward levels, which makes it ``E_x G_x(K_x)``
     """
-    gain = _ordered_mean(found.gain)
+    gain = np.sort(found.gain, axis=1).mean(axis=1)
     best = limit.gain(kl)
-    trusted = np.broadcast_to(best.trusted, gain.shape)
-    best = Estimate(best.value, best.low, best.high, best.level, trusted, best.note)
     own = _own(gain, best, ratio) if same is None else same
     if limit.members is None:
         none = np.full(len(gain), np.nan)
@@ -69,14 +65,12 @@ def efficiency(
         return Efficiency(best, own, Estimate(none, none, none, best.level, none == none, note))
     below, above = _paired_reach(limit, found, rank, gain, kl, best.level)
     bands = limit.bands
-    split = _DISSENT * _spread(limit, kl, best.value)
+    split = _spread(limit, kl, best.value)
     low_share, high_share = bands.share(bands.low, kl), bands.share(bands.high, kl)
     with np.errstate(divide="ignore", invalid="ignore"):  # one prompt has no error
-        down = np.sqrt(
-            np.fmax((1 - low_share) ** 2 - bands.share(bands.below, kl) ** 2, 0.0) + split**2
-        )
-        up = np.sqrt(
-            np.fmax((high_share - 1) ** 2 - bands.share(bands.above, kl) ** 2, 0.0) + split**2
+        down, up = (
+            np.sqrt(np.fmax((1 - end) ** 2 - bands.share(chance, kl) ** 2, 0.0) + split**2)
+            for end, chance in ((low_share, bands.below), (high_share, bands.above))
         )
         value = np.where(best.value > 0, gain / best.value, np.nan)
         low = value - np.hypot(below, np.abs(value) * up / (1 + up))
@@ -93,7 +87,7 @@ def efficiency(
 
 
 def _spread(limit: Frontier, kl: Floats, gain: Floats) -> Floats:
-    """How far the candidate corrections of the frontier differ, over the gain."""
+    """How far the candidate corrections of the frontier differ, over the gain: either side allows for it."""
     members = limit.members
     assert members is not None
     curves = np.vstack([members.candidates, members.chosen])
@@ -129,13 +123,7 @@ def _own(gain: Floats, best: Estimate, ratio: SpendingRatio | None) -> Estimate:
     reach = ratio.correction * best.value
     low = value - np.hypot(share * (best.value - best.low), reach)
     high = np.minimum(value + np.hypot(share * (best.high - best.value), reach), best.high)
-    low, high = np.maximum(low, 0.0), np.maximum(high, value)
-    return Estimate(value, low, high, best.level, best.trusted, best.note)
-
-
-def _ordered_mean(values: Floats) -> Floats:
-    mean: Floats = np.sort(values, axis=1).mean(axis=1)
-    return mean
+    return replace(best, value=value, low=np.maximum(low, 0.0), high=np.maximum(high, value))
 
 
 def _paired_reach(

@@ -18,7 +18,7 @@ import numpy as np
 
 from klimit.estimate.best_of_n.order_weights import chance_below, order_weights
 from klimit.estimate.kernel import Floats
-from klimit.estimate.pass_rates import log_choose
+from klimit.estimate.pass_rates import binomial, log_choose
 from klimit.estimate.samples import Integers
 
 _FITTED = 64  # beyond so many ties the score is a difference of harmonic numbers
@@ -82,7 +82,7 @@ def tie_scores(n: int, depth: int) -> TieScores:
     scores = digamma(depth + 1.0) - digamma(ties + 1.0)
     scores[0] = 0.0
     scores[1] = (n * np.log(n) - (n - 1)) / depth
-    chance = _binomial(ties, depth, rate[:, None])
+    chance = binomial(ties, depth, rate[:, None])
     open_scores = np.arange(2, min(depth, last + 1))
     if len(open_scores):
         known = scores.copy()
@@ -94,14 +94,6 @@ def tie_scores(n: int, depth: int) -> TieScores:
         scores[open_scores] = np.linalg.lstsq(design, wanted, rcond=None)[0]
     error = float(np.abs(chance @ scores / truth - 1).max())
     return TieScores(depth, scores[: last + 1], error)
-
-
-def _binomial(ties: Integers, depth: int, rate: Floats) -> Floats:
-    """Chance of so many of `depth`; scipy.stats would take longer to import than all else here."""
-    found: Floats = np.exp(
-        log_choose(depth, ties) + ties * np.log(rate) + (depth - ties) * np.log1p(-rate)
-    )
-    return found
 
 
 def pass_rate_kl(rate: Floats, n: int) -> Floats:
@@ -170,7 +162,7 @@ class Draws:
         for size in np.unique(top[~deep & (top >= self.n)]):
             here = top == size
             out[here] = tie_scores(self.n, int(size))(ties[here])
-        return np.asarray(self.below[top] * out)
+        return self.below[top] * out
 
 
 def _depth(n: int) -> int:
@@ -194,5 +186,4 @@ def _thinned(scores: TieScores, top: Integers, ties: Integers) -> Floats:
     log_chance -= np.repeat(np.maximum.reduceat(log_chance, first), terms)
     chance = np.exp(log_chance)
     total = np.add.reduceat(chance * scores(drawn), first)
-    mean: Floats = total / np.add.reduceat(chance, first)
-    return mean
+    return total / np.add.reduceat(chance, first)

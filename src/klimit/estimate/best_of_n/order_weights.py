@@ -45,5 +45,4 @@ def order_weights(n: int, samples: int) -> Floats:
     >>> order_weights(2, 4).round(4).tolist()
     [0.0, 0.1667, 0.3333, 0.5]
     """
-    weights: Floats = chance_below(n, samples)[1:] * n / np.arange(1, samples + 1)
-    return weights
+    return chance_below(n, samples)[1:] * n / np.arange(1, samples + 1)

@@ -13,12 +13,10 @@ from klimit.estimate.best_of_n.efficiency import efficiency
 from klimit.estimate.best_of_n.own_spending import spending_ratio
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts, pairing_rank
 from klimit.estimate.best_of_n.prompts import PromptBestOfN, by_prompt
-from klimit.estimate.best_of_n.ranked import ranked_samples
 from klimit.estimate.best_of_n.result import BestOfN
 from klimit.estimate.checks import check_level, check_seed
 from klimit.estimate.kernel import Floats
 from klimit.estimate.result import Frontier
-from klimit.estimate.samples import collect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,19 +166,10 @@ def _fits(
 def _means(data: Candidates) -> Floats:
     """Of every prompt, which tell whether two have the same samples in the same order."""
     starts = np.cumsum(data.lengths) - data.lengths
-    return np.asarray(np.add.reduceat(data.read, starts) / data.lengths)
+    return np.add.reduceat(data.read, starts) / data.lengths
 
 
-def prompt_estimates(
-    rewards: Floats, sizes: tuple[int, ...], *, level: float = 0.95
-) -> tuple[Estimate, ...]:
-    """Gain, KL and win rate without the frontier: what simulations of many repetitions need."""
-    samples = collect(rewards.reshape(-1), np.full(len(rewards), rewards.shape[1]))
-    found = by_prompt(ranked_samples(samples), sizes, samples.prompts, judged=False)
-    return _gain_kl_wins(found, np.array(sizes, dtype=float), level)
-
-
-def _gain_kl_wins(
+def gain_kl_wins(
     found: PromptBestOfN,
     number: Floats,
     level: float,
@@ -215,7 +204,7 @@ def _estimates(
     number = sizes.astype(float)
     known = limit.settings.reward_range
     least, most = (-np.inf, np.inf) if known is None else known
-    gain, kl, wins = _gain_kl_wins(found, number, level, judged=data.judged, span=most - least)
+    gain, kl, wins = gain_kl_wins(found, number, level, judged=data.judged, span=most - least)
     bound = np.log(number) - (number - 1) / number
     kept = found.gain + samples.means
     kept_reward = mean_of_prompts(kept, level, least=least, most=most, span=(least, most))

@@ -56,14 +56,6 @@ class Pool:
         """Models: base and policies."""
         return len(self.log_ratios)
 
-    @property
-    def own(self) -> Floats:
-        """(prompts, width) log-ratio of the model that drew the sample; 0 for base and padding."""
-        found = np.zeros(self.rewards.shape)
-        for k in range(1, self.states):
-            found = np.where(self.origin == k, self.log_ratios[k], found)
-        return found
-
     def counts(self) -> Integers:
         """(states, prompts) samples."""
         return np.stack([(self.origin == k).sum(axis=1) for k in range(self.states)])

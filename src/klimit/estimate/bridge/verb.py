@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,11 +55,12 @@ def bridge(
     names = names or tuple(f"policy {k + 1}" for k in range(len(policies)))
     scored = tuple(bool(known.all()) for known in pooled.known[1:])
 
-    def alone(reason: str, *, refused: bool = False) -> Bridged:
-        none = np.zeros(pooled.rewards.shape)
-        return Bridged(**_fields(limit), base=limit, pool=pooled, weights=none, rank=rank,
-                       policies=names, scored=scored, used=False, reason=reason,
-                       refused=refused)  # fmt: skip
+    def made(of: Frontier, weights: Floats, reason: str = "", *, refused: bool = False) -> Bridged:
+        known = {field.name: getattr(of, field.name) for field in fields(Frontier)}
+        return Bridged(**known, base=limit, pool=pooled, weights=weights, rank=rank, policies=names,
+                       scored=scored, used=not reason, reason=reason, refused=refused)  # fmt: skip
+
+    alone = partial(made, limit, np.zeros(pooled.rewards.shape))
 
     reason = _too_little(limit, pooled.counts())
     if reason:
@@ -78,8 +80,7 @@ def bridge(
             f"the policy's rewards reach {share:.2g} times as far above their mean as those of the best "
             "policy with that mean, too little to show what lies there"
         )
-    return Bridged(**_fields(carried), base=limit, pool=pooled, weights=found.weights, rank=rank,
-                   policies=names, scored=scored, used=True, reason="")  # fmt: skip
+    return made(carried, found.weights)
 
 
 def _carried(limit: Frontier, found: Bridge, room: Floats | None, pooled: Pool) -> Frontier:
@@ -93,20 +94,15 @@ def _carried(limit: Frontier, found: Bridge, room: Floats | None, pooled: Pool) 
                          ceiling_kl=ceiling_kl, cap=limit.cap)  # fmt: skip
     wall = collapse(found, curve.at_tilt(stats.grid.tilts).kl)
     bands = average_bands(
-        stats, members, curve, tail, level=limit.settings.level,
-        fixed=limit.settings.prompts == "fixed", largest_kl=float(np.log(samples.counts.max())),
-        horizon=wall, saturation=ceiling_kl, correctable=True,
+        stats, members, curve, tail, samples, limit.settings, horizon=wall, saturation=ceiling_kl,
+        correctable=True,
     )  # fmt: skip
     hidden = np.zeros(len(bands.kl))
     if room is not None and room.any():
         chance = 1 / (pooled.counts().sum(axis=0) + 1.0)
         hidden = unsolved(members.chosen, room, chance, stats.grid, bands.kl)
-    return replace(
-        limit,
-        curve=curve,
-        members=members,
-        bands=doubted(bands, hidden, wall, two_levels=room is not None),
-    )
+    bands = doubted(bands, hidden, wall, two_levels=room is not None)
+    return replace(limit, curve=curve, members=members, bands=bands)
 
 
 def _room(limit: Frontier, found: Bridge, centre: Floats) -> Floats:
@@ -136,7 +132,3 @@ def _too_little(limit: Frontier, counts: Any) -> str:
     if np.median(counts[1:].sum(axis=0)) < FEWEST:
         return f"{FEWEST} scored samples of the policy a prompt are needed"
     return ""
-
-
-def _fields(limit: Frontier) -> dict[str, Any]:
-    return {field.name: getattr(limit, field.name) for field in fields(Frontier)}

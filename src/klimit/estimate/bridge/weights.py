@@ -61,8 +61,7 @@ class Line:
     def at(self, rewards: Floats) -> Floats:
         """(prompts, width) log rho."""
         x = rewards - self.middle
-        found: Floats = self.height + self.slope * x - self.bend * x**2
-        return found
+        return self.height + self.slope * x - self.bend * x**2
 
 
 def log_weights(pool: Pool, chosen: NDArray[np.bool_], log_rho: Floats | None = None) -> Floats:
@@ -87,8 +86,7 @@ def log_weights(pool: Pool, chosen: NDArray[np.bool_], log_rho: Floats | None = 
             total = np.logaddexp(total, np.log(number)[:, None] + log_rho[k])
         if k:
             own[from_k] = log_rho[k][from_k] - pool.log_ratios[k][from_k]
-    found: Floats = np.where(chosen & (pool.origin >= 0), own - total, -np.inf)
-    return found
+    return np.where(chosen & (pool.origin >= 0), own - total, -np.inf)
 
 
 def log_shares(pool: Pool) -> Floats:
@@ -140,8 +138,7 @@ def centred(values: Floats, drawn: NDArray[np.bool_]) -> Floats:
     """Less the mean of a prompt's drawn ones; 0 elsewhere."""
     kept = np.where(drawn, values, 0.0)
     mean = kept.sum(axis=1, keepdims=True) / np.maximum(drawn.sum(axis=1, keepdims=True), 1)
-    found: Floats = np.where(drawn, kept - mean, 0.0)
-    return found
+    return np.where(drawn, kept - mean, 0.0)
 
 
 def fit(rewards: Floats, log_ratios: Floats, drawn: NDArray[np.bool_], bend: Floats) -> Floats:
@@ -215,5 +212,4 @@ class _Slopes:
         own = product / np.where(square > 0, square, 1.0)
         told = self.apart * square
         share = told / np.maximum(told + self.scatter, 1e-300)
-        found: Floats = self.common + share * (own - self.common)
-        return found
+        return self.common + share * (own - self.common)

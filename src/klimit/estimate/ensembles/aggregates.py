@@ -13,6 +13,7 @@ from klimit._text import safe
 from klimit.estimate.ensembles.moments import moments
 from klimit.estimate.ensembles.panel import Panel, still
 from klimit.estimate.kernel import Floats
+from klimit.estimate.samples import shown
 from klimit.rollouts.words import counted
 
 FOLDS = 10
@@ -106,8 +107,7 @@ def can_learn(found: Panel) -> str:
     """Why weights cannot be learned; empty where they can."""
     if found.gold is None:
         return "no gold"
-    prompt = found.prompt[~np.isnan(found.gold)]
-    often = np.bincount(prompt, minlength=len(found.lengths))
+    often = shown(~np.isnan(found.gold), found.lengths)
     free = int(np.maximum(often - 1, 0).sum())
     if (often >= 2).sum() < 2 * FOLDS or free < 10 * len(found.names):
         return (

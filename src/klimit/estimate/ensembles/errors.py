@@ -173,12 +173,12 @@ def _shares(
 def _to_z(r: Floats, members: int) -> Floats:
     rest = members - 1
     inside = np.clip(r, -(1 - _EDGE) / rest, 1 - _EDGE)
-    return np.asarray(np.log((1 + rest * inside) / (1 - inside)) / 2)
+    return np.log((1 + rest * inside) / (1 - inside)) / 2
 
 
 def _from_z(z: Floats, members: int) -> Floats:
     with np.errstate(over="ignore"):
-        return np.asarray(1 - members / (np.exp(2 * z) + members - 1))
+        return 1 - members / (np.exp(2 * z) + members - 1)
 
 
 def _multiplier(agreed: Estimate, members: int) -> Estimate:
@@ -191,13 +191,13 @@ def _multiplier(agreed: Estimate, members: int) -> Estimate:
 
 def _disagreement(s: Floats) -> Floats:
     own, shared = _own_and_shared(s)
-    return np.asarray((own - shared)[..., None])
+    return (own - shared)[..., None]
 
 
 def _agreed(s: Floats) -> Floats:
     """Share of a member's variance that any other shares: the mean correlation between two."""
     own, shared = _own_and_shared(s)
-    return np.asarray((shared / own)[..., None])
+    return (shared / own)[..., None]
 
 
 def _endless(agreed: Estimate) -> Estimate:
@@ -223,7 +223,7 @@ def _correlation(s: Floats) -> Floats:
     """Mean correlation between errors of two members."""
     _, _, own, shared = _against_gold(s)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((shared / own)[..., None])
+        return (shared / own)[..., None]
 
 
 def _efficiencies(s: Floats) -> Floats:
@@ -247,13 +247,13 @@ def _against_gold(s: Floats) -> tuple[Floats, Floats, Floats, Floats]:
 
 def _slope(s: Floats) -> Floats:
     """Of each member on gold."""
-    return np.asarray(s[..., -1, :-1] / s[..., -1:, -1])
+    return s[..., -1, :-1] / s[..., -1:, -1]
 
 
 def _accuracy(s: Floats) -> Floats:
     """Correlation of each member with gold."""
     own = np.diagonal(s, axis1=-2, axis2=-1)
-    return np.asarray(s[..., -1, :-1] / np.sqrt(own[..., :-1] * own[..., -1:]))
+    return s[..., -1, :-1] / np.sqrt(own[..., :-1] * own[..., -1:])
 
 
 def _pairs(s: Floats) -> Floats:
@@ -263,7 +263,7 @@ def _pairs(s: Floats) -> Floats:
     error = s[..., :-1, :-1] - cross[..., :, None] * cross[..., None, :] / gold
     size = np.sqrt(np.maximum(np.diagonal(error, axis1=-2, axis2=-1), 1e-300))
     found = error / size[..., :, None] / size[..., None, :]
-    return np.asarray(found.reshape(*found.shape[:-2], -1))
+    return found.reshape(*found.shape[:-2], -1)
 
 
 def _own_and_shared(s: Floats) -> tuple[Floats, Floats]:

@@ -23,7 +23,9 @@ from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.proxy.result import Hacking
 from klimit.estimate.proxy.verb import along, in_order
 from klimit.estimate.result import Frontier, Settings
-from klimit.estimate.samples import Integers
+from klimit.estimate.samples import Integers, shown
+
+_PAST = 2.0  # nats past the last node: no gold is read further on
 
 
 @dataclass(frozen=True)
@@ -82,15 +84,13 @@ def course(found: Panel, settings: Settings) -> Course:
     seen = moments(found, with_gold=True)
     rng = np.random.default_rng([settings.seed, len(seen.prompts)])
     order = seen.prompts[seen.order()[rng.permutation(len(seen.prompts))]]
-    there = ~np.isnan(found.gold)
-    starts = np.cumsum(found.lengths) - found.lengths
-    parts = []
-    for prompt in order.tolist():
-        inside = np.arange(starts[prompt], starts[prompt] + found.lengths[prompt])
-        parts.append(inside[there[inside]])
-    rows = np.concatenate(parts)
+    there = np.flatnonzero(~np.isnan(found.gold))
+    place = np.empty(len(found.lengths), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    there = there[np.isin(found.prompt[there], order)]
+    rows = there[np.argsort(place[found.prompt[there]], kind="stable")]
     gold = found.gold[rows]
-    lengths = np.array([len(part) for part in parts], dtype=np.int64)
+    lengths = shown(~np.isnan(found.gold), found.lengths)[order]
     unknown = len(found.gold) - len(rows)
     pairs = Pairs(
         gold, gold, None, lengths, [found.ids[i] for i in order.tolist()],
@@ -133,9 +133,13 @@ class Curve:
             bands.quantile, bands.trusted_kl, hack.settings.level,
         )  # fmt: skip
 
+    def within(self, kl: Floats) -> Floats:
+        """Budgets, no further than gold is read."""
+        return np.asarray(np.minimum(kl, self.kl[-1] + _PAST))
+
     def only(self, kl: float) -> Curve:
         """The same at one budget alone."""
-        at, names = np.array([kl]), ("value", "wrong", "bend", "signed")
+        at, names = self.within(np.array([kl])), ("value", "wrong", "bend", "signed")
         rest: dict[str, Any] = {name: self._between(getattr(self, name), at) for name in names}
         moves = np.stack([self._between(row, at) for row in self.moves])
         return replace(self, kl=at, moves=moves, **rest)
@@ -177,9 +181,9 @@ class Curve:
         )
 
     def _between(self, values: Floats, kl: Floats) -> Floats:
-        """Between nodes; towards 0 nats all of these vanish as the root of the KL."""
-        root = np.sqrt(self.kl)
-        return np.asarray(np.interp(np.sqrt(kl), root, values / root) * np.sqrt(kl))
+        """Between nodes; all of these go by the root of the KL towards 0 nats, and a little past the last."""
+        root, kl = np.sqrt(self.kl), self.within(kl)
+        return np.interp(np.sqrt(kl), root, values / root) * np.sqrt(kl)
 
 
 def _combined(curves: Sequence[Curve], how: Callable[[list[Floats]], Floats]) -> Curve:

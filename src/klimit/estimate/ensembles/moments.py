@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit._estimate import Estimate
-from klimit.estimate.ensembles.panel import Panel, centred
+from klimit.estimate.ensembles.panel import Panel
 from klimit.estimate.intervals import quantiles, skewed_quantiles
 from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import Integers
+from klimit.estimate.samples import Integers, centred, shown
 
 _BLOCK = 2**16  # numbers of leave-one-out covariances at once
 
@@ -97,7 +97,7 @@ def moments(found: Panel, *, with_gold: bool) -> Moments:
     if with_gold:
         assert found.gold is not None
         there = ~np.isnan(found.gold)
-        often = np.bincount(found.prompt[there], minlength=len(lengths))
+        often = shown(there, lengths)
         prompts = np.flatnonzero(often >= 2)
         there &= often[found.prompt] >= 2
         lengths = often[prompts]

@@ -18,7 +18,7 @@ from klimit._text import safe
 from klimit._warn import warn
 from klimit.estimate.checks import check_choice
 from klimit.estimate.kernel import Floats
-from klimit.estimate.samples import Integers, collect
+from klimit.estimate.samples import Integers, centred, collect, shown
 from klimit.rollouts.grouped import Grouped, group_arrays
 from klimit.rollouts.words import counted
 
@@ -88,12 +88,10 @@ def panel(base: Any, proxies: Sequence[str] | None, gold: str | None, scale: str
     grouped, names, gold_name = _columns(base, proxies, gold)
     values = np.stack([grouped.columns[name] for name in names])
     read = grouped.columns[gold_name] if gold_name else None
-    there = ~np.isnan(values).any(axis=0)
+    there = np.asarray(~np.isnan(values).any(axis=0))
     lengths = np.asarray(grouped.lengths, dtype=np.int64)
-    prompt = np.repeat(np.arange(len(lengths)), lengths)
-    number = np.bincount(prompt[there], minlength=len(lengths))
-    missing = int((~there).sum())
-    there &= number[prompt] >= 2
+    number, missing = shown(there, lengths), int((~there).sum())
+    there &= np.repeat(number >= 2, lengths)
     kept = np.flatnonzero(number >= 2)
     if not len(kept):
         raise DataError(
@@ -101,7 +99,8 @@ def panel(base: Any, proxies: Sequence[str] | None, gold: str | None, scale: str
             "seen); score every sample by every proxy, two samples a prompt at least."
         )
     # samples of a prompt in an order of their own, so that no digit depends on that of the file
-    keys = (*(() if read is None else (read[there],)), *values[::-1, there], prompt[there])
+    prompt = np.repeat(kept, number[kept])
+    keys = (*(() if read is None else (read[there],)), *values[::-1, there], prompt)
     rows = np.flatnonzero(there)[np.lexsort(keys)]
     found = Panel(
         tuple(names), values[:, rows], None if read is None else read[rows], gold_name,
@@ -111,16 +110,6 @@ def panel(base: Any, proxies: Sequence[str] | None, gold: str | None, scale: str
     found = _informative(replace(found, members=centred(found.members, found.lengths)))
     _check_alike(found)
     return _opposed(_scaled(_counted(found)))
-
-
-def centred(values: Floats, lengths: Integers) -> Floats:
-    """(..., samples) less the mean of the prompt; exactly 0 where a prompt is constant."""
-    starts = np.cumsum(lengths) - lengths
-    low, high = (f.reduceat(values, starts, axis=-1) for f in (np.minimum, np.maximum))
-    means = np.add.reduceat(values, starts, axis=-1) / lengths
-    still = np.repeat(low == high, lengths, axis=-1)
-    out = values - np.repeat(means, lengths, axis=-1)
-    return np.where(still, 0.0, out)
 
 
 def _columns(
@@ -218,7 +207,7 @@ def _informative(found: Panel) -> Panel:
 def _check_gold_varies(found: Panel, known: NDArray[np.bool_]) -> None:
     """Refuse gold that never tells two answers to one prompt apart."""
     assert found.gold is not None
-    often = np.bincount(found.prompt[known], minlength=len(found.lengths))
+    often = shown(known, found.lengths)
     several = known & (often >= 2)[found.prompt]
     if several.any() and not centred(found.gold[several], often[often >= 2]).any():
         prompts = int((often >= 2).sum())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -56,9 +56,6 @@ class Ensemble(InNotebooks):
 
     Attributes
     ----------
-    names : of the proxies
-    gold : name of the gold reward, empty without
-    aggregates : names of the ways to make one reward of them
     errors : how wrong the proxies are, and how much of that they share
     notes : what to mind, in words
     """
@@ -118,9 +115,8 @@ class Ensemble(InNotebooks):
         predicted from both aggregates, and may depart from that of the two gains by less than their
         intervals.
         """
-        budget, key = _budgets(kl), (first, second)
-        pair = [self.hacking(name) for name in key]
-        found: Estimate = self._course.difference(*pair, budget)
+        budget = _budgets(kl)
+        found: Estimate = self._course.difference(self.hacking(first), self.hacking(second), budget)
         return found
 
     @property
@@ -145,13 +141,12 @@ class Ensemble(InNotebooks):
 
         if self.course is not None:
             return self.hacking(aggregate).proxy
-        name = self._named(aggregate)
-        if name not in self._promised:
-            rows = np.split(self.parts[name].values, np.cumsum(self.panel.lengths)[:-1])
-            self._promised[name] = frontier(
-                rows, reward=name, level=self.settings.level, seed=self.settings.seed
-            )
-        return self._promised[name]
+        name, how = self._named(aggregate), self.settings
+        rows = np.split(self.parts[name].values, np.cumsum(self.panel.lengths)[:-1])
+        found: Frontier = self._once(
+            ("own", name), lambda: frontier(rows, reward=name, level=how.level, seed=how.seed)
+        )
+        return found
 
     # ---- members and bounds
 
@@ -200,9 +195,8 @@ class Ensemble(InNotebooks):
     def by_size(self, kl: float) -> list[Size]:
         """The rows of `members_needed`, as Estimates."""
         kl = _one_budget(kl)
-        if kl not in self._sized:
-            self._sized[kl] = self._by_size(kl)
-        return self._sized[kl]
+        found: list[Size] = self._once(("sizes", kl), lambda: self._by_size(kl))
+        return found
 
     def _by_size(self, kl: float) -> list[Size]:
         limit = self._trusted_limit(np.asarray(kl)).item()
@@ -212,15 +206,12 @@ class Ensemble(InNotebooks):
         else:
             singles = [self.member(name) for name in self.names]
             found = self._course.sizes(self.panel.members, singles, self.hacking("mean"), kl)
+        number, seed = len(self.names), self.settings.seed
         return [
             Size(
-                size,
-                len(subsets(len(self.names), size, seed=self.settings.seed)),
-                gain,
-                gained,
-                self._efficiency(size) * limit,
+                size, len(subsets(number, size, seed=seed)), *gains, self._efficiency(size) * limit
             )
-            for size, (gain, gained) in found.items()
+            for size, gains in found.items()
         ]
 
     def bounds(self, kl: ArrayLike) -> pl.DataFrame:
@@ -314,24 +305,20 @@ class Ensemble(InNotebooks):
         return self.course
 
     @cached_property
-    def _known(self) -> dict[str, Hacking | FewLabels]:
-        """What was read along so far."""
+    def _made(self) -> dict[tuple[str, Any], Any]:
+        """What was worked out so far."""
         return {}
 
-    @cached_property
-    def _promised(self) -> dict[str, Frontier]:
-        """The own frontiers that were solved so far without gold."""
-        return {}
-
-    @cached_property
-    def _sized(self) -> dict[float, list[Size]]:
-        """Sizes at the budgets that were asked for so far."""
-        return {}
+    def _once(self, key: tuple[str, Any], make: Callable[[], Any]) -> Any:
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
     def _along(self, name: str, values: Floats) -> Hacking | FewLabels:
-        if name not in self._known:
-            self._known[name] = self._course.along(values, name)
-        return self._known[name]
+        found: Hacking | FewLabels = self._once(
+            ("along", name), lambda: self._course.along(values, name)
+        )
+        return found
 
     def _trusted_limit(self, kl: Floats) -> Floats:
         """Gold's own limit; nan where it is not trusted."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from klimit.estimate.ensembles.gains import Curve
 from klimit.estimate.kernel import Floats
+from klimit.estimate.labels.tilting import Rows, tilting
 from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.samples import Integers
 from klimit.estimate.statistics import GROUPS
@@ -80,64 +81,33 @@ def _ratio(corrected: Curve, plain: Curve) -> float:
 
 
 def plugin_tilt(values: Floats, lengths: Integers, kl: float) -> float:
-    """The tilt at which the plug-in of a reward spends `kl` nats."""
-    return _spending(_Tilted(values, values, lengths), kl)
-
-
-def _spending(tilted: _Tilted, kl: float) -> float:
-    """The tilt that spends `kl`, or the steepest that is looked at."""
+    """The tilt at which the plug-in of a reward spends `kl` nats, or the steepest that is looked at."""
     from scipy.optimize import brentq
 
-    scale = tilted.scale or 1.0
+    rows = Rows.of(values, lengths)
+    scale = float(np.sqrt(rows.mean(rows.centred(values) ** 2).mean())) or 1.0
     low, high = (np.log(x / scale) for x in (1e-4, 1e4))
-    if tilted.at(float(np.exp(high))).spent.mean() <= kl:
-        return float(np.exp(high))
-    found = brentq(lambda t: tilted.at(float(np.exp(t))).spent.mean() - kl, low, high)
-    return float(np.exp(found))
+
+    def over(log_tilt: float) -> float:
+        return float(tilting(rows, float(np.exp(log_tilt))).kl.mean()) - kl
+
+    least = over(low) + kl
+    if kl <= least:  # next to no tilt the KL goes by its square
+        return float(np.exp(low) * np.sqrt(kl / least))
+    return float(np.exp(high if over(high) <= 0 else brentq(over, low, high)))
 
 
 def _plugin(values: Floats, pairs: Pairs, kl: float, like: Curve) -> Curve:
     """Plug-in gold gain where the tilt of `values` spends `kl`, with each group's move."""
-    tilted = _Tilted(values, pairs.gold, pairs.lengths)
-    tilt = _spending(tilted, kl)
-    point = tilted.at(tilt)
-    run = tilt * point.variance.mean()
-    slope = point.covariance.mean() / run if run > 0 else 0.0
-    effect = point.gold - point.gold.mean() - slope * (point.spent - point.spent.mean())
+    rows = Rows.of(values, pairs.lengths)
+    point = tilting(rows, plugin_tilt(values, pairs.lengths, kl))
+    gold = rows.sum(point.weight * rows.centred(pairs.gold)) / point.total
+    effect = gold - gold.mean() - point.per_nat(pairs.gold) * (point.kl - point.kl.mean())
     groups = min(GROUPS, len(effect))
     summed = np.bincount(np.arange(len(effect)) % groups, effect, minlength=groups)
     moves = summed / len(effect) * np.sqrt(groups / max(groups - 1, 1))
+    none = np.zeros(1)
     return replace(
-        like, kl=np.array([kl]), value=np.array([point.gold.mean()]), moves=moves[:, None],
-        wrong=np.zeros(1), bend=np.zeros(1), signed=np.zeros(1),
+        like, kl=like.within(np.array([kl])), value=np.array([gold.mean()]), moves=moves[:, None],
+        wrong=none, bend=none, signed=none,
     )  # fmt: skip
-
-
-class _Tilted:
-    """Samples of all prompts under one tilt of a reward, prompt by prompt."""
-
-    def __init__(self, values: Floats, gold: Floats, lengths: Integers) -> None:
-        self.lengths, self.starts = lengths, np.cumsum(lengths) - lengths
-        self.below = values - self._spread(np.maximum.reduceat(values, self.starts))
-        self.gold_values = gold - self._spread(self._sum(gold) / lengths)
-        squares = self._sum((self.below - self._spread(self._sum(self.below) / lengths)) ** 2)
-        self.scale = float(np.sqrt((squares / lengths).mean()))
-        self.gold = self.spent = self.variance = self.covariance = np.empty(0)
-
-    def _sum(self, x: Floats) -> Floats:
-        return np.asarray(np.add.reduceat(x, self.starts))
-
-    def _spread(self, x: Floats) -> Floats:
-        return np.repeat(x, self.lengths)
-
-    def at(self, tilt: float) -> _Tilted:
-        with np.errstate(under="ignore"):
-            weight = np.exp(tilt * self.below)
-        total = self._sum(weight)
-        mean = self._sum(weight * self.below) / total
-        self.gold = self._sum(weight * self.gold_values) / total
-        self.spent = tilt * mean - np.log(total / self.lengths)
-        rest = self.below - self._spread(mean)
-        self.variance = self._sum(weight * rest**2) / total
-        self.covariance = self._sum(weight * rest * self.gold_values) / total
-        return self

@@ -21,6 +21,7 @@ from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.labels.entry import LEAST, LEAST_PROMPTS, known_of_few
 from klimit.estimate.missing import lacking
 from klimit.estimate.result import Settings
+from klimit.estimate.samples import shown
 from klimit.rollouts.words import counted
 
 
@@ -174,7 +175,7 @@ def _labels(found: Panel) -> tuple[bool, list[str]]:
     """Whether any prompt has two gold labels, and what to mind about them."""
     if found.gold is None:
         return False, []
-    labels = np.bincount(found.prompt[~np.isnan(found.gold)], minlength=len(found.lengths))
+    labels = shown(~np.isnan(found.gold), found.lengths)
     gold, notes = safe(found.gold_name, longest=40), []
     several, needed = labels >= 2, 2 if found.complete else LEAST_PROMPTS
     judged = int(several.sum()) >= needed

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from klimit._estimate import Estimate, format_estimate
+from klimit._estimate import Estimate, finite, format_estimate
 from klimit._text import safe
 from klimit.estimate.plan.settings import Setting
 from klimit.estimate.samples_needed import ErrorSplit
@@ -105,7 +105,7 @@ class Plan:
         """Plain values for JSON: what is not finite is null, and a `reason` says why."""
         split = self.split
         parts = {
-            name: _finite(getattr(split, name)) for name in ("between", "within", "bias", "rate")
+            name: finite(getattr(split, name)) for name in ("between", "within", "bias", "rate")
         }
         return {
             "asked": self.asked,
@@ -115,7 +115,7 @@ class Plan:
             "prompts": self.prompts,
             "samples": self.samples,
             "error": self.error,
-            "error_now": _finite(self.error_now),
+            "error_now": finite(self.error_now),
             "at_hand": {"prompts": split.prompts, "samples": split.samples, **parts},
             "next": self.next,
             "settings": [setting.to_dict() for setting in self.settings],
@@ -151,18 +151,11 @@ class Plan:
 
 
 def _row(quantity: str, value: Any, unit: str, note: str = "") -> dict[str, Any]:
-    if isinstance(value, Estimate):
-        found = {name: _finite(getattr(value, name)) for name in ("value", "low", "high")}
-        return {"quantity": quantity, **found, "unit": unit, "note": value.note}
-    number = None if value is None else _finite(value)
-    return {
-        "quantity": quantity,
-        "value": number,
-        "low": number,
-        "high": number,
-        "unit": unit,
-        "note": note,
-    }
+    if not isinstance(value, Estimate):
+        number = math.nan if value is None else value
+        value = Estimate(number, number, number, note=note)
+    found = {name: finite(getattr(value, name)) for name in ("value", "low", "high")}
+    return {"quantity": quantity, **found, "unit": unit, "note": value.note}
 
 
 def _range(estimate: Estimate) -> str:
@@ -172,7 +165,3 @@ def _range(estimate: Estimate) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2g} %" if 100 * share < 9.95 else f"{100 * share:.0f} %"
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -150,9 +150,7 @@ def gold_bands(
 
 def _misplaced(path: Path, kl: Floats) -> Floats:
     """Factor between the plug-in's tilt at a KL and the corrected one."""
-    members = path.limit.members
-    assert members is not None
-    plain = front(members.plugin, path.grid, kl).tilt
+    plain = front(path.members.plugin, path.grid, kl).tilt
     used = path.limit.curve.at_kl(kl).tilt
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.clip(np.nan_to_num(plain / used, nan=1.0), 0.25, 4.0)

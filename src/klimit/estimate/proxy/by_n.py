@@ -65,11 +65,8 @@ def best_by_proxy(hack: Hacking) -> BestByProxy:
     none = np.zeros(len(sizes))
     top = peak(place, np.asarray(found.value), moves, none, none, level=level,
                widen=widen, seed=hack.settings.seed)  # fmt: skip
-    note = (
-        ""
-        if np.isfinite(top.high)
-        else "gold may still rise at the largest N that these samples show"
-    )
+    rises = "gold may still rise at the largest N that these samples show"
+    note = "" if np.isfinite(top.high) else rises
     stop = Estimate(int(top.value), top.low, top.high, level, True, note)
     return BestByProxy(sizes, mean_of_prompts(proxy, level, least=0.0), found, stop, prompts)
 

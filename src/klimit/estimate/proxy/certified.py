@@ -17,6 +17,7 @@ from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
 from klimit.estimate.proxy.gaps import frontier_at
+from klimit.estimate.proxy.path import flat_budgets
 from klimit.estimate.samples import ordered_mean
 from klimit.estimate.tilted import tilt_prompts
 
@@ -69,7 +70,7 @@ class Certified:
 
 def certified(hack: Hacking, kl: Floats) -> Certified:
     """See `Certified`."""
-    flat = np.atleast_1d(kl).ravel().astype(float)
+    flat = flat_budgets(kl)
     scale, error = error_of(hack)
     level, weights = hack.settings.level, hack.reads.weights
     samples = error.samples
@@ -80,7 +81,7 @@ def certified(hack: Hacking, kl: Floats) -> Certified:
     wide = ordered_mean(samples.ranges() ** 2, samples) ** 0.5
     tau = _sub_gaussian(error)
     chi, far = _chi_square(hack, safe)
-    one_sided = quantiles(level, int((weights > 0).sum()))[0]
+    quantile = quantiles(level, int((weights > 0).sum()))[0]
     seen = hack.proxy.gain(flat)
     of_error = error.gain(flat)
     trusted = np.atleast_1d(seen.trusted) & np.atleast_1d(of_error.trusted)
@@ -88,15 +89,14 @@ def certified(hack: Hacking, kl: Floats) -> Certified:
 
     def estimate(lost: Floats, extra: Floats, trusted: NDArray[np.bool_] = trusted) -> Estimate:
         values = (proxy - lost) * np.sqrt(flat / safe)
-        noise = one_sided * leave_out_error(values[1:], values[0], weights)
+        noise = quantile * leave_out_error(values[1:], values[0], weights)
         sure = np.hypot(noise, np.hypot(doubt, extra))
         value = np.where(flat > 0, values[0], 0.0)
         low = np.where(flat > 0, np.where(trusted, value - sure, -np.inf), 0.0)
         high = np.where(flat > 0, value + sure, 0.0)
-        shape = np.shape(kl)
         note = "" if trusted.all() else "beyond what these samples show of proxy or error"
-        parts = [np.asarray(x).reshape(shape) for x in (value, low, high, trusted | (flat == 0))]
-        return Estimate.of(*parts[:3], level=level, trusted=parts[3], note=note)
+        return Estimate.of(value, low, high, level=level, trusted=trusted | (flat == 0), note=note,
+                           shape=np.shape(kl))  # fmt: skip
 
     rows = np.ones((len(proxy), 1))
     none = np.zeros(len(flat))
@@ -159,7 +159,7 @@ def _chi_square(hack: Hacking, kl: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     members = hack.proxy.members
     if members is None:
         return np.zeros((1, len(kl))), np.ones(len(kl), dtype=bool)
-    grid, rows = members.grid, np.vstack([members.chosen, members.chosen_without])
+    grid, rows = members.grid, members.corrected
     tilt = np.minimum(front(rows, grid, kl).tilt, grid.tilts[-1] / 2)
 
     def log_mgf(at: Floats) -> Floats:

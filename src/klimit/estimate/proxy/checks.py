@@ -9,7 +9,7 @@ from klimit._text import safe
 from klimit._warn import warn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.proxy.pairs import Pairs
-from klimit.estimate.samples import Integers, collect
+from klimit.estimate.samples import Integers, centred, collect
 
 _SHOWN = 4  # samples that a prompt's spread is read from
 _ROUNDING = 1e-6  # of the spread: what single precision leaves between a reward and its copy
@@ -33,13 +33,19 @@ def check_pairs(pairs: Pairs) -> None:
 
 def _check_apart(pairs: Pairs, nuisance: Floats, proxy: str, name: str) -> None:
     """Refuse a nuisance on a line with the proxy within prompts: without it nothing can be gained."""
-    x, y = (_within(values, pairs.lengths) for values in (nuisance, pairs.proxy))
-    slope = float(x @ y / (x @ x))
-    if np.abs(y - slope * x).max() <= _ROUNDING * np.abs(y).max():
+    x, y = (centred(values, pairs.lengths) for values in (nuisance, pairs.proxy))
+    slope = _line(x, y)
+    if slope is not None:
         raise DataError(
             f"{proxy} is {slope:.3g} times {name} for every sample, plus what its prompt has in common: all "
             f"of the gain is {name}, and none is left where its mean is held. Name another nuisance, or none."
         )
+
+
+def _line(x: Floats, y: Floats) -> float | None:
+    """How many times x is y, up to rounding; None where it is no multiple."""
+    slope = float(x @ y / (x @ x))
+    return slope if np.abs(y - slope * x).max() <= _ROUNDING * np.abs(y).max() else None
 
 
 def _no_pairs(pairs: Pairs, proxy: str, gold: str) -> str:
@@ -78,8 +84,8 @@ def check_two(proxy: Floats, gold: Floats, names: tuple[str, str]) -> None:
     x, y = proxy - proxy.mean(), gold - gold.mean()
     if len(x) < 3 or not x.any():  # two samples lie on a line whatever they are
         return
-    slope = float(x @ y / (x @ x))
-    if np.abs(y - slope * x).max() <= _ROUNDING * np.abs(y).max():
+    slope = _line(x, y)
+    if slope is not None:
         offset = float(gold.mean() - slope * proxy.mean())
         warn(
             f"{names[1]} is {slope:.3g} times {names[0]} plus {offset:.3g} for every sample: this is "
@@ -89,7 +95,7 @@ def check_two(proxy: Floats, gold: Floats, names: tuple[str, str]) -> None:
 
 def check_scales(proxy_values: Floats, lengths: Integers, proxy: str) -> None:
     """Warn where some prompts have a proxy on a far larger scale than others have."""
-    rest = _within(proxy_values, lengths)
+    rest = centred(proxy_values, lengths)
     spread = np.sqrt(np.add.reduceat(rest**2, np.cumsum(lengths) - lengths) / lengths)
     spread = spread[spread > 1e-9 * spread.max()]
     if len(spread) < 10 or np.median(lengths) < _SHOWN:
@@ -101,9 +107,3 @@ def check_scales(proxy_values: Floats, lengths: Integers, proxy: str) -> None:
             "10th percentile): under one beta nearly all KL goes to those. If its scale differs by "
             "prompt for no reason, bring it to one scale first."
         )
-
-
-def _within(values: Floats, lengths: Integers) -> Floats:
-    """Values less their prompt's mean."""
-    middle = np.add.reduceat(values, np.cumsum(lengths) - lengths) / lengths
-    return np.asarray(values - np.repeat(middle, lengths))

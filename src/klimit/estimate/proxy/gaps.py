@@ -15,8 +15,8 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
-from klimit.estimate.members import front
-from klimit.estimate.proxy.path import TINY
+from klimit.estimate.members import between_tilts, front
+from klimit.estimate.proxy.path import TINY, flat_budgets
 
 if TYPE_CHECKING:
     from klimit.estimate.proxy.result import Hacking
@@ -48,24 +48,23 @@ class Gaps:
 
 def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
     """See `Gaps`; `kl` is where `beta` leads, if that was asked for."""
-    flat = np.atleast_1d(kl).ravel()
+    flat = flat_budgets(kl)
     if beta is None:
         slope = np.atleast_1d(hack.proxy.beta(flat).value)
     else:
         slope = np.atleast_1d(beta).ravel().astype(float)
     with np.errstate(divide="ignore"):
         tilt = np.where(slope > 0, 1 / np.where(slope > 0, slope, 1.0), np.inf)
-    along = _along(hack, flat)
     there, own = _at_tilt(hack, flat, tilt)
     above, below = hack.readings.bands.at(hack.readings.bands.off, flat)  # gold is taken off
     at_kl = frontier_at(hack.gold, flat)
-    at_tilt = _gold_at_tilt(hack.gold, tilt)
+    gain_at_tilt, log_mgf, kl_at_tilt = _gold_at_tilt(hack.gold, tilt)
     with np.errstate(invalid="ignore"):  # at 0 nats the slope has no end and nothing is gained
-        regularised = slope * at_tilt.log_mgf - there + slope * own
+        regularised = slope * log_mgf - there + slope * own
     regularised = np.where(flat > 0, regularised, 0.0)
-    reach = hack.gold.gain(at_tilt.kl)
+    reach = _reach(hack.gold.gain(kl_at_tilt))
     within = flat <= hack.trusted_kl
-    far = (at_tilt.kl <= hack.gold.trusted_kl) & within
+    far = (kl_at_tilt <= hack.gold.trusted_kl) & within
     level = hack.settings.level
 
     def estimate(values: Floats, extra: Floats, trusted: Floats, least: float) -> Estimate:
@@ -75,25 +74,25 @@ def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
         low = np.where(trusted, np.maximum(values[0] - np.hypot(sure, below), least), least)
         high = np.where(trusted, np.maximum(values[0] + np.hypot(sure, above), value), np.inf)
         note = "" if np.all(trusted) else "beyond what these samples show of proxy or gold"
-        shape = np.shape(kl)
-        parts = (np.minimum(low, value), high, trusted)
-        low, high, trusted = (np.asarray(x).reshape(shape) for x in parts)
-        return Estimate.of(value.reshape(shape), low, high, level=level, trusted=trusted, note=note)
+        return Estimate.of(value, np.minimum(low, value), high, level=level, trusted=trusted,
+                           note=note, shape=np.shape(kl))  # fmt: skip
 
     known = within & (flat <= hack.gold.trusted_kl)
     zero = flat == 0
     return Gaps(
         kl=kl if np.ndim(kl) else float(kl),
         beta=slope.reshape(np.shape(kl)) if np.ndim(kl) else float(slope[0]),
-        fixed_beta=estimate(at_tilt.gain - there, _reach(reach), far | zero, -np.inf),
-        fixed_kl=estimate(at_kl - along, _reach(hack.gold.gain(flat)), known | zero, 0.0),
-        regularised=estimate(regularised, _reach(reach), far | zero, 0.0),
+        fixed_beta=estimate(gain_at_tilt - there, reach, far | zero, -np.inf),
+        fixed_kl=estimate(
+            at_kl - _along(hack, flat), _reach(hack.gold.gain(flat)), known | zero, 0.0
+        ),
+        regularised=estimate(regularised, reach, far | zero, 0.0),
     )
 
 
 def efficiency(hack: Hacking, kl: Floats) -> Estimate:
     """Gold gain along the proxy over gold's frontier, at the same KL."""
-    flat = np.atleast_1d(kl).ravel().astype(float)
+    flat = flat_budgets(kl)
     gold, best = hack.gold_gain(flat), hack.gold.gain(flat)
     along, limit = _along(hack, flat), frontier_at(hack.gold, flat)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -107,18 +106,13 @@ def efficiency(hack: Hacking, kl: Floats) -> Estimate:
     trusted = np.asarray(gold.trusted) & np.asarray(best.trusted)
     value = np.minimum(ratio[0], 1.0)
     low = np.where(trusted, value - np.hypot(sure, below), np.minimum(floor, value))
-    high = np.where(
-        trusted,
-        np.minimum(value + np.hypot(sure, above), 1.0),
-        np.minimum(np.maximum(ceiling, value), 1.0),
-    )
+    high = np.where(trusted, value + np.hypot(sure, above), np.maximum(ceiling, value))
+    high = np.minimum(high, 1.0)
     note = (
         "" if np.all(trusted) else "beyond what these samples show of proxy or gold: an upper bound"
     )
-    shape = np.shape(kl)
-    parts = (np.asarray(x).reshape(shape) for x in (value, low, high, trusted))
-    value, low, high, trusted = parts
-    return Estimate.of(value, low, high, level=hack.settings.level, trusted=trusted, note=note)
+    return Estimate.of(value, low, high, level=hack.settings.level, trusted=trusted, note=note,
+                       shape=np.shape(kl))  # fmt: skip
 
 
 def correlation(hack: Hacking) -> Estimate:
@@ -126,14 +120,10 @@ def correlation(hack: Hacking) -> Estimate:
     from klimit.estimate.proxy.verb import centred_moments
 
     pairs, groups = hack.pairs, len(hack.reads.weights)
-    moments = np.stack([
-        hack.readings.covariance,
-        centred_moments(pairs, pairs.proxy, pairs.proxy),
-        centred_moments(pairs, pairs.gold, pairs.gold),
-    ])  # fmt: skip
-    each = moments[:, 1:]
+    own = (centred_moments(pairs, x, x) for x in (pairs.proxy, pairs.gold))
+    moments = np.stack([hack.readings.covariance, *own])
     group = np.arange(pairs.prompts) % groups
-    sums = np.stack([np.bincount(group, row, minlength=groups) for row in each])
+    sums = np.stack([np.bincount(group, row, minlength=groups) for row in moments[:, 1:]])
     number = np.bincount(group, minlength=groups)
     total = moments[:, :1] * pairs.prompts
     without = (total - sums) / np.maximum(pairs.prompts - number, 1)
@@ -147,9 +137,8 @@ def correlation(hack: Hacking) -> Estimate:
         quantile = quantiles(hack.settings.level, spare + 1)[0]
     else:
         error = float(leave_out_error(z[1:], z[0], hack.reads.weights))
-        error = (
-            np.inf if np.isnan(error) else error
-        )  # without some prompt, gold or proxy never varies
+        if np.isnan(error):  # without some prompt, gold or proxy never varies
+            error = np.inf
         quantile = hack.readings.bands.quantile
     reach = quantile * error
     low, high = np.tanh(z[0] - reach), np.tanh(z[0] + reach)
@@ -174,15 +163,6 @@ def _redrawn(hack: Hacking, together: float, proxy: float, gold: float) -> float
         else:
             total += float((pull.sum(axis=1) ** 2).sum())
     return float(total**0.5 / pairs.prompts / max(1 - rho**2, 1e-12))
-
-
-@dataclass(frozen=True)
-class _GoldPoint:
-    """Gold's own policy at a tilt: gain and log-mgf with groups left out (1 + groups, ...), and its KL."""
-
-    gain: Floats
-    log_mgf: Floats
-    kl: Floats
 
 
 def _along(hack: Hacking, kl: Floats) -> Floats:
@@ -211,26 +191,21 @@ def frontier_at(limit: Frontier, kl: Floats) -> Floats:
         return np.zeros((1, len(kl)))
     safe = np.maximum(kl, 1e-9)
     value = np.atleast_1d(limit.gain(safe).value)
-    found = front(np.vstack([members.chosen, members.chosen_without]), members.grid, safe).gain
+    found = front(members.corrected, members.grid, safe).gain
     return np.asarray(value * found / np.maximum(found[0], 1e-300) * np.sqrt(kl / safe))
 
 
-def _gold_at_tilt(gold: Frontier, tilt: Floats) -> _GoldPoint:
-    """Gold's own policy at a tilt."""
-    from scipy.interpolate import CubicSpline
-
+def _gold_at_tilt(gold: Frontier, tilt: Floats) -> tuple[Floats, Floats, Floats]:
+    """Gold's own policy at a tilt: gain and log-mgf, (1 + groups, tilts), and its KL."""
     members = gold.members
     assert members is not None
-    nodes = np.log(members.grid.tilts)
-    at = np.clip(np.log(np.maximum(tilt, 1e-300)), nodes[0], nodes[-1])
-    spline = CubicSpline(nodes, np.vstack([members.chosen, members.chosen_without]), axis=-1)
-    value, gain = spline(at), spline(at, 1) / np.exp(at)
+    value, gain = between_tilts(members.corrected, members.grid, tilt)
     point = gold.curve.at_tilt(np.minimum(tilt, 1e300))
     below = tilt < members.grid.tilts[0]
     small = np.where(below, tilt / members.grid.tilts[0], 1.0)
     gain = gain * small + np.where(below, 0.0, point.gain - gain[0])
     value = value * small**2 + np.where(below, 0.0, point.log_partition - value[0])
-    return _GoldPoint(gain, value, np.asarray(point.kl))
+    return gain, value, np.asarray(point.kl)
 
 
 def _reach(best: Estimate) -> Floats:
@@ -244,7 +219,8 @@ def _error(hack: Hacking, values: Floats, kl: Floats) -> Floats:
     error = leave_out_error(values[1:], values[0], hack.reads.weights)
     if hack.settings.prompts != "fixed":
         return error
-    drawn = leave_out_error(_along(hack, kl)[1:], _along(hack, kl)[0], hack.reads.weights)
+    along = _along(hack, kl)
+    drawn = leave_out_error(along[1:], along[0], hack.reads.weights)
     bands = hack.readings.bands
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = bands.at(bands.error, kl) / drawn

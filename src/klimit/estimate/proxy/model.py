@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit.estimate.few_levels import shared_levels
-from klimit.estimate.kernel import BLOCK, Floats, Grid
+from klimit.estimate.kernel import BLOCK, Floats, Grid, tilted_weights
 from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.proxy.path import Path
 from klimit.estimate.repeats import repeats
@@ -88,7 +88,7 @@ def model_bias(
         found = np.stack([((a + b * scale[pick]) * line).mean(axis=1) for a, b in linear])
         for row, other in zip(np.flatnonzero(rest), others, strict=True):
             found[row] += other.mean(axis=1)
-        return np.asarray(found * share)
+        return found * share
 
     total, less = mean(whole), mean(half)
     noise = np.zeros(total.shape)
@@ -124,11 +124,8 @@ def _lacking(
     total = [np.zeros((len(pool), len(grid.tilts))) for _ in sizes]
     variance = np.zeros((len(pool) - 1, len(grid.tilts)))
     for _ in range(deals):
-        place = (
-            rng.permutation(len(proxy))
-            if len(proxy) >= most
-            else rng.integers(len(proxy), size=most)
-        )
+        many, number = len(proxy) >= most, len(proxy)
+        place = rng.permutation(number) if many else rng.integers(number, size=most)
         place = place[: per_deal * most]
         level = _tilted_means(proxy[place][None], pool[:, place][:, None], grid)
         for row, size in zip(total, sizes, strict=True):
@@ -173,15 +170,7 @@ def _tilted_means(proxy: Floats, gold: Floats, grid: Grid) -> Floats:
         part, reads = proxy[first : first + step], gold[:, first : first + step]
         gaps = part - part.max(axis=1, keepdims=True)
         plain = reads.mean(axis=2)
-        lowest = float(gaps.min())
-        for chain in range(grid.per_octave):
-            weights = np.exp(grid.tilts[chain] * gaps)
-            for octave in range(grid.octaves):
-                tilt = float(grid.tilts[octave * grid.per_octave + chain])
-                if octave:
-                    if tilt * lowest < -600.0:  # subnormal squares are slow and never matter
-                        weights[weights < 1e-140] = 0.0
-                    np.multiply(weights, weights, out=weights)
-                mean = np.einsum("ij,kij->ki", weights, reads) / weights.sum(axis=1)
-                out[:, octave * grid.per_octave + chain] += (mean - plain).sum(axis=1)
+        for at, _, weights in tilted_weights(gaps, grid):
+            mean = np.einsum("ij,kij->ki", weights, reads) / weights.sum(axis=1)
+            out[:, at] += (mean - plain).sum(axis=1)
     return out / len(proxy)

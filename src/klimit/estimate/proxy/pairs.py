@@ -17,7 +17,7 @@ from klimit.estimate.best_of_n.prompt_means import pairing_rank
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.kernel import BLOCK, Floats
 from klimit.estimate.missing import lacking
-from klimit.estimate.samples import Integers, collect, equally_long
+from klimit.estimate.samples import Integers, collect, equally_long, shown
 
 
 @dataclass(frozen=True)
@@ -112,17 +112,13 @@ def complete(
     gone.append(np.isnan(nuisance) if nuisance is not None else np.zeros(len(proxy), dtype=bool))
     there = ~(gone[0] | gone[1] | gone[2])
     no_proxy, no_gold, no_nuisance = (int(x.sum()) for x in gone)
-    prompt = np.repeat(np.arange(len(lengths)), lengths)
-    number = np.bincount(prompt[there], minlength=len(lengths))
-    missing = int((~there).sum())
-    there &= number[prompt] >= 2
+    number, missing = shown(there, lengths), int((~there).sum())
+    there &= np.repeat(number >= 2, lengths)
     kept = np.flatnonzero(number >= 2)
-    no_proxy, no_gold, no_nuisance = (int(x.sum()) for x in gone)
     pairs = Pairs(
         proxy[there], gold[there], None if nuisance is None else nuisance[there], number[kept],
-        [column.ids[i] for i in kept], names,
-        len(lengths), len(proxy), missing, no_proxy, no_gold, no_nuisance,
-        lacking(proxy, gold, lengths, names[:2]),
+        [column.ids[i] for i in kept], names, len(lengths), len(proxy), missing,
+        no_proxy, no_gold, no_nuisance, lacking(proxy, gold, lengths, names[:2]),
     )  # fmt: skip
     if not pairs.prompts:
         return pairs

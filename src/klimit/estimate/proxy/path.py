@@ -13,10 +13,16 @@ from functools import cached_property
 import numpy as np
 
 from klimit.estimate.kernel import Floats, Grid
-from klimit.estimate.members import front
+from klimit.estimate.members import Members, between_tilts, front
 from klimit.estimate.result import Frontier
 
 TINY = 1e-280  # a tilt, or nats: above 0, whose logarithm is none, and below all that is asked
+_MOST = 1e60  # nats: more gain no more, and their squares would be no numbers
+
+
+def flat_budgets(kl: Floats) -> Floats:
+    """(budgets,) nats that can be computed with, from any shape."""
+    return np.asarray(np.minimum(np.ravel(kl).astype(float), _MOST))
 
 
 @dataclass(frozen=True)
@@ -34,13 +40,19 @@ class Path:
     grid: Grid
     tilts: int
 
+    @property
+    def members(self) -> Members:
+        """What the frontier is made of."""
+        assert self.limit.members is not None
+        return self.limit.members
+
     @classmethod
     def of(cls, limit: Frontier, furthest: float) -> Path:
         """The way up to where the plug-in spends `furthest` nats, and two tilts more."""
         members = limit.members
         assert members is not None
         grid = members.grid
-        slope = _slopes(members.plugin, grid)
+        slope = between_tilts(members.plugin, grid, grid.tilts)[1]
         spent = np.maximum.accumulate(grid.tilts * slope - members.plugin)
         count = int(np.searchsorted(spent, furthest)) + 3
         return cls(limit, grid, int(np.clip(count, 8, len(grid.tilts))))
@@ -53,36 +65,22 @@ class Path:
     @cached_property
     def gains(self) -> Floats:
         """(1 + groups, tilts) corrected proxy gain: of all prompts, then without each group."""
-        members = self.limit.members
-        assert members is not None
-        found = _slopes(np.vstack([members.chosen, members.chosen_without]), self.grid)
-        found = found[:, : self.tilts]
+        found = between_tilts(self.members.corrected, self.grid, self.known)[1]
         # few-level rewards have their curve from elsewhere; the groups move it as they move the median
         shift: Floats = self.limit.curve.at_tilt(self.known).gain - found[0]
-        return np.asarray(found + shift)
+        return found + shift
 
     @cached_property
     def log_mgf(self) -> Floats:
         """(1 + groups, tilts) corrected log-mgf of the centred proxy."""
-        members = self.limit.members
-        assert members is not None
-        found = np.vstack([members.chosen, members.chosen_without])[:, : self.tilts]
+        found = self.members.corrected[:, : self.tilts]
         shift: Floats = self.limit.curve.at_tilt(self.known).log_partition - found[0]
-        return np.asarray(found + shift)
-
-    @cached_property
-    def spent(self) -> Floats:
-        """(tilts,) KL at each tilt."""
-        kl: Floats = self.limit.curve.at_tilt(self.known).kl
-        return kl
+        return found + shift
 
     def tilt_at(self, kl: Floats) -> Floats:
         """(1 + groups, budgets) tilt that spends each KL."""
-        members = self.limit.members
-        assert members is not None
         all_ = self.limit.curve.at_kl(kl).tilt
-        curves = np.vstack([members.chosen, members.chosen_without])
-        moved = front(curves, self.grid, kl).tilt
+        moved = front(self.members.corrected, self.grid, kl).tilt
         return np.asarray(np.minimum(all_, self.known[-1]) * moved / moved[0])
 
     def at(self, values: Floats, tilt: Floats) -> Floats:
@@ -103,12 +101,4 @@ class Path:
 
 def _before(p: Floats, a: Floats, b: Floats, u: Floats) -> Floats:
     """The parabola through p (at -1), a (at 0) and b (at 1)."""
-    return np.asarray(a + u * (b - p) / 2 + u * u * (p - 2 * a + b) / 2)
-
-
-def _slopes(curves: Floats, grid: Grid) -> Floats:
-    """Derivatives in the tilt of curves over the grid, (..., tilts)."""
-    from scipy.interpolate import CubicSpline
-
-    found: Floats = CubicSpline(np.log(grid.tilts), curves, axis=-1)(np.log(grid.tilts), 1)
-    return found / grid.tilts
+    return a + u * (b - p) / 2 + u * u * (p - 2 * a + b) / 2

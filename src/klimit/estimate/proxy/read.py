@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,13 @@ class Rewards:
     nuisance: Floats | None
     names: tuple[str, str, str]
 
+    @classmethod
+    def of(cls, proxy: RewardColumn, others: Sequence[Floats], names: Sequence[str]) -> Rewards:
+        """Gold and, if it was asked for, the nuisance are the `others`."""
+        gold, nuisance = [*others, None][:2]
+        assert gold is not None
+        return cls(proxy, gold, nuisance, (names[0], names[1], names[2] if len(names) > 2 else ""))
+
 
 def read_rewards(base: Any, proxy: Any, gold: Any, nuisance: Any) -> Rewards:
     """Find the columns by name, or take arrays of one shape."""
@@ -48,29 +55,24 @@ def read_rewards(base: Any, proxy: Any, gold: Any, nuisance: Any) -> Rewards:
     column = reward_column(base, None)
     if gold is None:
         raise ArgumentError("gold= must be an array of the same shape as the proxy's; got None.")
-    other = None if nuisance is None else beside(nuisance, column, "nuisance")
-    name = proxy if isinstance(proxy, str) else "proxy"
-    named = RewardColumn(column.values, column.lengths, column.ids, name, {})
-    names = (name, "gold", "" if nuisance is None else "nuisance")
-    return Rewards(named, beside(gold, column, "gold"), other, names)
+    others = {"gold": gold} | ({} if nuisance is None else {"nuisance": nuisance})
+    named = replace(column, name=proxy if isinstance(proxy, str) else "proxy")
+    read = [beside(values, column, role) for role, values in others.items()]
+    return Rewards.of(named, read, [named.name, *others])
 
 
 def _named(base: Any, proxy: Any, gold: Any, nuisance: Any) -> Rewards:
-    names = []
-    for role, name in (("proxy", proxy), ("gold", gold), ("nuisance", nuisance)):
-        if name is None and role == "nuisance":
-            continue
+    given = {"proxy": proxy, "gold": gold} | ({} if nuisance is None else {"nuisance": nuisance})
+    for role, name in given.items():
         if not isinstance(name, str):
             raise ArgumentError(
                 f"{role}={safe(name, longest=40)!r} is no name of a reward; there are "
                 f"{', '.join(map(safe, base.rewards)) or 'none'}. Name one, such as {role}='rm'."
             )
-        names.append(base.one_reward(name))
+    names = [base.one_reward(name) for name in given.values()]
     _distinct(names)
     column = reward_column(base, names[0], others=tuple(names[1:]))
-    others = [column.others[name] for name in names[1:]]
-    return Rewards(column, others[0], others[1] if nuisance is not None else None,
-                   (names[0], names[1], names[2] if nuisance is not None else ""))  # fmt: skip
+    return Rewards.of(column, [column.others[name] for name in names[1:]], names)
 
 
 def _mapped(base: Mapping[str, Any], proxy: Any, gold: Any, nuisance: Any) -> Rewards:
@@ -78,12 +80,9 @@ def _mapped(base: Mapping[str, Any], proxy: Any, gold: Any, nuisance: Any) -> Re
     if len(names) < 2 or proxy is None:
         raise ArgumentError("base is a mapping of rewards; name two of them: proxy=..., gold=....")
     _distinct(names)
-    grouped = mapped(base, names)
-    values = [grouped.columns[str(name)] for name in names]
-    return Rewards(
-        RewardColumn(values[0], grouped.lengths, grouped.ids, str(proxy), {}), values[1],
-        values[2] if nuisance is not None else None, (str(proxy), str(gold), str(nuisance or "")),
-    )  # fmt: skip
+    grouped, names = mapped(base, names), [str(name) for name in names]
+    first, *rest = (grouped.columns[name] for name in names)
+    return Rewards.of(RewardColumn(first, grouped.lengths, grouped.ids, names[0], {}), rest, names)
 
 
 def mapped(base: Mapping[str, Any], names: Sequence[Any]) -> Grouped:

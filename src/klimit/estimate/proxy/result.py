@@ -180,7 +180,7 @@ class Hacking(InNotebooks):
         tilt = self.proxy.curve.at_kl(np.maximum(flat, TINY)).tilt
         tilt = np.minimum(tilt, self.path.known[-1])
         found = self.path.at(self.readings.read.chosen[:1], tilt[None])[0]
-        return np.asarray(np.where(flat > 0, found, 0.0).reshape(np.shape(kl)))
+        return np.where(flat > 0, found, 0.0).reshape(np.shape(kl))
 
     def _any_policy(self, kl: Floats) -> tuple[Floats, Floats]:
         """The most that any policy can lose and gain of gold, with their intervals."""
@@ -214,17 +214,21 @@ class Hacking(InNotebooks):
         from klimit.estimate.proxy.peak import peak
 
         bands = self.readings.bands
-        inside = bands.kl <= bands.trusted_kl * (1 + 1e-9)
-        if not inside.any():
+        if bands.kl[0] > bands.trusted_kl * (1 + 1e-9):
             return None
-        place = np.r_[0.0, bands.kl[inside]]
-        value = np.r_[0.0, bands.value[inside]]
-        moves = np.pad(bands.moves[:, inside], ((0, 0), (1, 0)))
-        wrong, bend = (np.r_[0.0, x[inside]] for x in (bands.signed_wrong, bands.bend))
+        trusted = map(
+            self._from_zero, (bands.kl, bands.value, bands.moves, bands.signed_wrong, bands.bend)
+        )
         return peak(
-            place, value, moves, wrong, bend, level=self.settings.level,
-            widen=bands.quantile / normal(self.settings.level), seed=self.settings.seed,
+            *trusted, level=self.settings.level, widen=bands.quantile / normal(self.settings.level),
+            seed=self.settings.seed,
         )  # fmt: skip
+
+    def _from_zero(self, values: Floats) -> Floats:
+        """(..., nodes) of the bands within the trusted range, and first what they are at 0 nats: 0."""
+        bands = self.readings.bands
+        inside = bands.kl <= bands.trusted_kl * (1 + 1e-9)
+        return np.pad(values[..., inside], [(0, 0)] * (values.ndim - 1) + [(1, 0)])
 
     @property
     def stop_kl(self) -> Estimate:
@@ -261,17 +265,15 @@ class Hacking(InNotebooks):
         bands = self.readings.bands
         if not bands.trusted_kl > 0 or self.pairs.prompts < 2:
             return _scalar(np.full(budget.shape, np.nan))
-        inside = bands.kl <= bands.trusted_kl * (1 + 1e-9)
-        place = np.r_[0.0, bands.kl[inside]]
-        place[-1] = max(place[-1], bands.trusted_kl)  # the last one stands for the end of the range
-        value = np.r_[0.0, bands.value[inside]]
-        along = self.path.at(self.readings.read.chosen, self.path.tilt_at(bands.kl))[:, inside]
+        along = self.path.at(self.readings.read.chosen, self.path.tilt_at(bands.kl))
         weights = self.reads.weights
-        pulls = np.pad((1 - weights)[:, None] * (along[0] - along[1:]), ((0, 0), (1, 0)))
-        found = share_below(place, value, pulls[weights > 0], np.atleast_1d(budget).ravel(),
-                            seed=self.settings.seed)  # fmt: skip
-        found = np.where(budget <= place[-1] * (1 + 1e-9), found.reshape(budget.shape), np.nan)
-        return _scalar(found)
+        pulls = (1 - weights)[:, None] * (along[0] - along[1:])
+        place, value, pulls = map(self._from_zero, (bands.kl, bands.value, pulls[weights > 0]))
+        place[-1] = max(place[-1], bands.trusted_kl)  # the last one stands for the end of the range
+        found = share_below(place, value, pulls, budget.ravel(), seed=self.settings.seed)
+        return _scalar(
+            np.where(budget <= place[-1] * (1 + 1e-9), found.reshape(budget.shape), np.nan)
+        )
 
     # ---- against gold's own optimum
 

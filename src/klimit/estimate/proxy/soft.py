@@ -18,6 +18,7 @@ from klimit._estimate import Estimate
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import with_left_out
 from klimit.estimate.proxy.bands import drawn_moves
+from klimit.estimate.proxy.path import flat_budgets
 
 if TYPE_CHECKING:
     from klimit.estimate.proxy.result import Hacking
@@ -41,11 +42,9 @@ class SoftBest:
 def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
     """See `SoftBest`; nan beyond log M."""
     path, reads = hack.path, hack.reads
-    members = hack.proxy.members
-    assert members is not None
-    flat = np.atleast_1d(kl).ravel().astype(float)
+    flat = flat_budgets(kl)
     own, gold = (with_left_out(reads.full[row], reads.weights) for row in (1, 0))
-    spent = path.known * own[0] - members.plugin[: path.tilts]
+    spent = path.known * own[0] - path.members.plugin[: path.tilts]
     spent = np.maximum.accumulate(np.maximum(spent, 0.0))
     most = float(np.log(hack.pairs.lengths).mean())
     tilt = np.exp(np.interp(np.sqrt(flat), np.sqrt(spent), np.log(path.known)))
@@ -62,10 +61,10 @@ def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
         value = np.where(flat <= most + 1e-9, along[0], np.nan)
         low = np.minimum(np.maximum(value - quantile * error, least), value)
         high = np.maximum(np.minimum(value + quantile * error, most_gained), value)
-        parts = (value, low, high, flat <= most + 1e-9)
-        value, low, high, known = (x.reshape(np.shape(kl)) for x in parts)
+        known = flat <= most + 1e-9
         note = "" if np.all(known) else f"beyond the {most:.2g} nats that these samples show"
-        return Estimate.of(value, low, high, level=level, trusted=known, note=note)
+        return Estimate.of(value, low, high, level=level, trusted=known, note=note,
+                           shape=np.shape(kl))  # fmt: skip
 
     return SoftBest(
         kl if np.ndim(kl) else float(kl), estimate(own, 0.0, hack.proxy.cap_limit()),

@@ -14,14 +14,13 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from klimit.estimate.kernel import Floats, Grid
+from klimit.estimate.kernel import Floats, Grid, tilted_weights
 from klimit.estimate.proxy.pairs import Chunk, Pairs
 from klimit.estimate.samples import Integers
 from klimit.estimate.statistics import GROUPS, by_group
 
 HANDS = 8
 _FAINT = 1e-12  # share of the weights below which what the best sample leaves is lost to rounding
-_FLUSH = 1e-140  # squares of smaller weights would become subnormal, which is slow
 
 
 @dataclass(frozen=True)
@@ -86,31 +85,19 @@ def _chunk_reads(
     reads = np.take_along_axis(chunk.reads, order[None], axis=2)
     hands = _Hands.deal(dealt, reads, few=few)
     is_best = order == count - 1
-    lowest = float(gaps.min(initial=0.0))
     out = np.zeros((4, len(reads), rows, tilts))
     moved = np.zeros((1 + len(reads), rows, len(hands.starts), tilts))
-    for chain in range(grid.per_octave):
-        tilt = float(grid.tilts[chain])
-        weights = np.exp(tilt * dealt)
-        for octave in range(grid.octaves):
-            at = octave * grid.per_octave + chain
-            if at >= tilts:
-                break
-            if octave:
-                np.multiply(weights, weights, out=weights)
-                tilt *= 2.0
-            sums = np.add.reduceat(weights, hands.starts, axis=1)
-            firsts = np.stack([np.add.reduceat(weights * x, hands.starts, axis=1) for x in reads])
-            total = sums.sum(axis=1)
-            mean = firsts.sum(axis=2) / total
-            out[0, ..., at] = mean
-            out[1, ..., at] = _jackknife(weights, reads, total, mean, is_best, best, second)
-            moved[..., at] = hands.left_out(sums, firsts, tilt)
-            if count >= 4:
-                half, quarter = hands.means(sums, firsts)
-                out[2, ..., at], out[3, ..., at] = mean - half, half - quarter
-            if tilt * lowest < -300.0:
-                weights[weights < _FLUSH] = 0.0
+    for at, tilt, weights in tilted_weights(dealt, grid, tilts):
+        sums = np.add.reduceat(weights, hands.starts, axis=1)
+        firsts = np.stack([np.add.reduceat(weights * x, hands.starts, axis=1) for x in reads])
+        total = sums.sum(axis=1)
+        mean = firsts.sum(axis=2) / total
+        out[0, ..., at] = mean
+        out[1, ..., at] = _jackknife(weights, reads, total, mean, is_best, best, second)
+        moved[..., at] = hands.left_out(sums, firsts, tilt)
+        if count >= 4:
+            half, quarter = hands.means(sums, firsts)
+            out[2, ..., at], out[3, ..., at] = mean - half, half - quarter
     return out, moved
 
 
