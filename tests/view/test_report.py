@@ -172,6 +172,16 @@ def test_gold_shows_how_much_of_the_gain_is_real():
     assert 'aria-labelledby="chart-proxy-title' in page.html
 
 
+def test_the_table_along_the_proxy_says_what_the_command_says():
+    rng = np.random.default_rng(0)
+    proxy = rng.integers(0, 5, size=(60, 16)).astype(float)
+    page = klimit.report(
+        {"rm": proxy, "g": proxy + rng.normal(size=proxy.shape)}, reward="rm", gold="g"
+    )
+    share = re.search(r"  (at most \d+ %)", str(page.findings.hack))[1]
+    assert f"<td>{share}</td>" in page.html
+
+
 def test_gold_that_is_known_of_few_samples_is_read_in_words():
     rng = np.random.default_rng(9)
     proxy = rng.normal(size=(60, 32))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import wraps
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from klimit.cli import options
-from klimit.cli.source import Typed, naming, only, warn_of_sampling
+from klimit.cli.source import Typed, gathered, naming, only, warn_of_sampling
 
 if TYPE_CHECKING:
     from klimit.audit import Audit
@@ -38,8 +36,6 @@ reading = options.several(
     options.intervals,
 )
 
-_OWN = ("paths", "reward", "prompt", "weights", "base_step", "base_policy", "kl", "unpaired")
-
 
 @dataclass(frozen=True)
 class Asked(Typed):
@@ -49,7 +45,15 @@ class Asked(Typed):
     base_policy: str | None
     kl: list[float] | None
     unpaired: bool
-    how: dict[str, Any]
+    prompts: str
+    reward_range: list[float] | None
+    level: float
+    seed: int
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """What verbs take as it is."""
+        return {name: getattr(self, name) for name in ("prompts", "reward_range", "level", "seed")}
 
     def audits(self) -> tuple[list[Audit], str]:
         """Place everything; also the line that says what was read."""
@@ -71,15 +75,13 @@ class Asked(Typed):
 
         base = self.read(self.paths[0], rewards)
         if len(self.paths) > 1:
-            names = short_names(self.paths[1:])
-            policies = {
-                name: self.read(path, rewards)
-                for name, path in zip(names, self.paths[1:], strict=True)
-            }
+            paths = self.paths[1:]
+            named = zip(short_names(paths), paths, strict=True)
+            policies = {name: self.read(path, rewards) for name, path in named}
             return self._base(base), policies
-        if self.base_step is None and self.base_policy is None:
-            return self._base(base), None
         chosen = self._base(base)
+        if self.base_step is None and self.base_policy is None:
+            return chosen, None
         column = "policy" if self.base_policy is not None else "step"
         used = chosen.policies if column == "policy" else chosen.steps
         known = base.policies if column == "policy" else base.steps
@@ -107,17 +109,7 @@ class Asked(Typed):
         return found
 
 
-def asked(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command its paths and reading options as one `Asked`."""
-
-    @wraps(command)
-    def collected(**said: Any) -> Any:
-        own = {name: said.pop(name) for name in _OWN}
-        how = {name: said.pop(name) for name in ("prompts", "reward_range", "level", "seed")}
-        return command(Asked(**own, how=how), **said)
-
-    return collected
-
+asked = gathered(Asked)
 
 at_numbers = click.option(
     "--at", type=options.Numbers(exactly=2), multiple=True, metavar="KL,GAIN",
@@ -173,8 +165,6 @@ def placed(source: Asked, at: tuple[tuple[float, float], ...] = ()) -> tuple[lis
 
 def _points(source: Asked, at: tuple[tuple[float, float], ...]) -> tuple[list[Audit], str]:
     """Place policies that are known by their numbers only."""
-    from dataclasses import replace
-
     import klimit
 
     if len(source.paths) > 1 or source.kl is not None or source.unpaired:

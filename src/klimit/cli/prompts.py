@@ -124,12 +124,12 @@ def with_text(frame: pl.DataFrame, base: Rollouts) -> pl.DataFrame:
     """The same with the prompt's text beside its id, null where the data has none."""
     import polars as pl
 
-    column = pl.Series("prompt", [None] * frame.height, dtype=pl.String)
-    if "prompt" in base.table.names:
-        place = {name: at for at, name in enumerate(base.ids)}
-        first = [int(base.groups.first[place[str(one)]]) for one in frame["prompt_id"]]
-        column = base.table.column("prompt").gather(first).alias("prompt")
-    return frame.insert_column(1, column)
+    from klimit.view.report.prompts import texts_of
+
+    column = texts_of(base, frame["prompt_id"])
+    if column is None:
+        column = pl.Series([None] * frame.height, dtype=pl.String)
+    return frame.insert_column(1, column.alias("prompt"))
 
 
 def _placed(source: Source, base: Rollouts, paths: list[str], how: dict[str, Any]) -> Audit:
@@ -144,8 +144,8 @@ def _placed(source: Source, base: Rollouts, paths: list[str], how: dict[str, Any
         policy = policy.filter(step=[step for step in policy.steps if step is not None][-1])
     placed: Any = audit(base, {name: policy}, reward=source.reward, **how)
     found: list[Audit] = list(placed)
-    if len(found) == 1:
-        return found[0]
-    raise click.UsageError(
-        f"--policy-path holds {len(found)} policies; give the files of one of them"
-    )
+    if len(found) != 1:
+        raise click.UsageError(
+            f"--policy-path holds {len(found)} policies; give the files of one of them"
+        )
+    return found[0]

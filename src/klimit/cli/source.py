@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,8 +61,6 @@ def reading_where(
 
 
 reading = reading_where()
-
-_OWN = ("reward", "prompt", "weights", "step", "policy")
 
 
 @dataclass(frozen=True)
@@ -160,15 +158,21 @@ class Source(Typed):
         return self.again(self.paths, step=self.step, policy=self.policy)
 
 
-def from_source(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command its paths and reading options as one `Source`."""
+def gathered(kind: type[Typed]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command its paths and reading options as one object of this kind."""
 
-    @wraps(command)
-    def collected(*, paths: tuple[str, ...], **options: Any) -> None:
-        own = {name: options.pop(name) for name in _OWN}
-        command(Source(paths, **own), **options)
+    def wrapped(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def collected(**said: Any) -> Any:
+            own = {one.name: said.pop(one.name) for one in fields(kind)}
+            return command(kind(**own), **said)
 
-    return collected
+        return collected
+
+    return wrapped
+
+
+from_source = gathered(Source)
 
 
 def usual_size(rollouts: Rollouts, *rewards: str | None) -> int:

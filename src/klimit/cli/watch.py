@@ -6,7 +6,7 @@ import hashlib
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,8 +117,7 @@ class Run:
         return Shown(page, version, said)
 
     def _build(self, broken: frozenset[Path], version: str) -> str:
-        own = {one.name: getattr(self.source, one.name) for one in fields(Asked)}
-        source = Without(**own, left_out=broken)
+        source = Without(**vars(self.source), left_out=broken)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they stand on the page
             report, _ = build(

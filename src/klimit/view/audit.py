@@ -13,7 +13,7 @@ from klimit._text import safe
 from klimit.audit.wording import UNLIKELY, open_share, surely_above
 from klimit.view import limit as limit_view
 from klimit.view import words
-from klimit.view.table import table
+from klimit.view.best_of_n import each
 
 if TYPE_CHECKING:
     from klimit.audit.compare import Comparison
@@ -38,9 +38,8 @@ def text(audits: Sequence[Audit], beside: BestOfN | None = None) -> str:
     ----------
     beside : best-of-N of the same base, to stand in the table
     """
-    said = "\n".join(map(words.paragraph, verdict(audits).split("\n")))
-    shown = table(*cells(audits, beside))
-    return words.blocks(said, shown, legend(audits), words.footnotes(notes(audits)))
+    shown = words.table(*cells(audits, beside))
+    return words.result(verdict(audits), shown, legend(audits), notes=notes(audits))
 
 
 def verdict(audits: Sequence[Audit]) -> str:
@@ -96,7 +95,7 @@ def _gained(audit: Audit) -> str:
         gain = f"{words.plus(float(audit.gain.value), 2)} {unit}"
     if not math.isfinite(audit.kl.value):
         return f"{who} gained {gain} over the base model's mean."
-    return f"{who} gained {gain} at a KL of {_nats(audit.kl)}."
+    return f"{who} gained {gain} at a KL of {words.spent(audit.kl)}."
 
 
 def _limit(audit: Audit) -> str:
@@ -161,7 +160,7 @@ def _least(audit: Audit) -> str:
         return "No sample of the base shows such a gain: more of them would show its price."
     if not least.trusted and not least.low > 0:
         return "What KL such a gain needs is not known from these samples."
-    price = _nats(least) if least.trusted else words.nats(least.low, down=True)
+    price = words.spent(least) if least.trusted else words.nats(least.low, down=True)
     if not least.trusted and math.isfinite(audit.kl.value):
         price = f"at least {price}"
         if math.isfinite(least.high):
@@ -196,7 +195,7 @@ def _far(audit: Audit) -> str:
         return f"{UNLIKELY[0].upper()}{UNLIKELY[1:]}."
     if gap.low <= 0:
         return "That is as near to the optimal policy of this KL as these samples can tell."
-    return f"It is {_nats(nats)} from the optimal policy of the same KL."
+    return f"It is {words.spent(nats)} from the optimal policy of the same KL."
 
 
 def _split(audit: Audit) -> str:
@@ -223,7 +222,7 @@ def _wasted(audit: Audit) -> str:
     if share < UNEVEN:
         return f"The loss is spread over the prompts; most of it is in {words.listed(names)}."
     return (
-        f"{100 * min(share, 1.0):.0f} % of the loss sits in a tenth of the prompts; most in "
+        f"{words.percent(min(share, 1.0))} of the loss sits in a tenth of the prompts; most in "
         f"{words.listed(names)}."
     )
 
@@ -240,11 +239,9 @@ def cells(
     """Headings, and a row per placement, then best-of-N."""
     headings = ["policy", "KL", "gain", "of the limit", "nats from optimal", "least KL"]
     lines = [_row(one) for audit in _thinned(audits) for one in points(audit)]
-    if beside is not None:
-        for place, n in enumerate(np.atleast_1d(beside.n).tolist()):
-            part = "".join(words.share(beside.efficiency[place]))
-            gain, kl = beside.gain[place], words.short(float(beside.kl.value[place]))
-            lines.append([f"best-of-{n}", kl, words.plain(gain), part, "-", "-"])
+    for one in each(beside):
+        part, kl = "".join(words.share(one.efficiency)), words.short(one.kl.value)
+        lines.append([f"best-of-{one.n}", kl, words.plain(one.gain), part, "-", "-"])
     return headings, lines
 
 
@@ -254,14 +251,14 @@ def _row(audit: Audit) -> list[str]:
     if not audit.efficiency.trusted and not audit.efficiency.high < 1:
         share = "-" if not known else "not known"
     nats, least = audit.gap_nats, audit.least_kl
-    away = _plain(nats) if math.isfinite(nats.value) and nats.trusted else "-"
-    price = _plain(least) if math.isfinite(least.value) else "-"
+    away = words.measured(nats) if math.isfinite(nats.value) and nats.trusted else "-"
+    price = words.measured(least) if math.isfinite(least.value) else "-"
     if not least.trusted and price != "-":
         price = "not known" if math.isinf(least.high) else f"{price} (not trusted)"
         if math.isinf(least.high) and least.low > 0:
             price = f"at least {words.nats(least.low, down=True).split(' ')[0]}"
     return [
-        safe(audit.label, longest=40), _plain(audit.kl) if known else "not known",
+        safe(audit.label, longest=40), words.measured(audit.kl) if known else "not known",
         _gain(audit.gain), share, away,
         price,
     ]  # fmt: skip
@@ -300,14 +297,13 @@ def _thinned(audits: Sequence[Audit]) -> Sequence[Audit]:
 
 def legend(audits: Sequence[Audit]) -> str:
     """What the columns mean, for somebody who meets them for the first time."""
-    level = f"{100 * audits[0].gain.level:g} %"
     thin = ""
     if len(audits) > MANY:
         thin = f" {MANY} of {len(audits)} placements are shown; klimit audit --output writes all."
     return words.paragraph(
-        "KL: distance from the base model, nats per answer; of the limit: share of what any method "
-        "can gain at this KL; nats from optimal: KL from the best policy of the same KL; least KL: "
-        f"what the same gain costs at best. Brackets: {level} intervals.{thin}"
+        f"{words.DISTANCE}; of the limit: share of what any method can gain at this KL; nats from "
+        "optimal: KL from the best policy of the same KL; least KL: what the same gain costs at best. "
+        f"{words.brackets(audits[0].gain.level)}{thin}"
     )
 
 
@@ -346,28 +342,6 @@ def _signed(estimate: Estimate) -> str:
 
 
 def _number(estimate: Estimate) -> str:
-    digits = words.decimals(estimate.high - estimate.low)
-    value = words.fixed(float(estimate.value), digits)
     if not math.isfinite(estimate.high):
-        return f"at least {words.fixed(max(float(estimate.low), 0.0), 2)}"
-    return f"{value} [{words.fixed(estimate.low, digits)}, {words.fixed(estimate.high, digits)}]"
-
-
-def _plain(estimate: Estimate) -> str:
-    if not math.isfinite(estimate.high - estimate.low):
-        return f"about {words.short(float(estimate.value))}"
-    if estimate.low == estimate.high:
-        return words.short(float(estimate.value))
-    return _number(estimate)
-
-
-def _nats(estimate: Estimate) -> str:
-    if estimate.high == math.inf and estimate.low > 0:
-        return f"at least {words.nats(float(estimate.low))}"
-    if not math.isfinite(estimate.high - estimate.low):
-        return f"about {words.nats(float(estimate.value))}"
-    if estimate.low == estimate.high:
-        return words.nats(float(estimate.value))
-    digits = words.decimals(estimate.high - estimate.low)
-    ends = words.fixed(estimate.low, digits), words.fixed(estimate.high, digits)
-    return f"{words.fixed(float(estimate.value), digits)} nats [{ends[0]}, {ends[1]}]"
+        return f"at least {words.fixed(max(estimate.low, 0.0), 2)}"
+    return words.measured(estimate)

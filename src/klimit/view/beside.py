@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from klimit.estimate.samples import nearly_all
 from klimit.view import words
+from klimit.view.best_of_n import each
 from klimit.view.limit import focus
 
 if TYPE_CHECKING:
@@ -73,7 +72,9 @@ def best_of_n_beside(
             [limit], rollouts, n=asked, reward=limit.reward, reward_range=reward_range,
             level=settings.level, seed=settings.seed,
         )  # fmt: skip
-    sentence, notes = ("", ()) if n is None or found is None else _sentence(found, asked.index(n))
+    sentence, notes = "", tuple[str, ...]()
+    if n is not None and found is not None:
+        sentence, notes = _sentence(each(found)[asked.index(n)])
     if samples.prompts < limit.samples.prompts:
         few, all_ = words.counted(samples.prompts, "prompt"), limit.samples.prompts
         notes = (*notes, f"best-of-N is read from {few} of {all_:,}, drawn by the seed.")
@@ -104,14 +105,14 @@ def _size(limit: Frontier, n: int | None) -> int | None:
     return max(min(most, most if n is None else n - 1), 2)
 
 
-def _sentence(found: BestOfN, at: int) -> tuple[str, tuple[str, ...]]:
-    """Say how near it comes."""
-    n, share = int(np.atleast_1d(found.n)[at]), found.efficiency[at]
-    if not share.trusted:
+def _sentence(one: BestOfN) -> tuple[str, tuple[str, ...]]:
+    """How near it comes, and what was left out."""
+    if not one.efficiency.trusted:
         return "", ()
-    part, between = words.share(share)
-    spent = words.nats(float(np.atleast_1d(found.kl.value)[at]))
-    line = f"Best-of-{n:,} spends {spent} and reaches {part} of what is"
-    less = words.counted(found.left_out, "prompt")
-    note = f"best-of-{n:,} is read without {less} that have fewer samples than that."
-    return f"{line} possible there{between}.", (note,) if found.left_out else ()
+    part, between = words.share(one.efficiency)
+    less = words.counted(one.left_out, "prompt")
+    note = f"best-of-{one.n:,} is read without {less} that have fewer samples than that."
+    return (
+        f"Best-of-{one.n:,} spends {words.nats(one.kl.value)} and reaches {part} of what is possible "
+        f"there{between}."
+    ), (note,) if one.left_out else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,6 @@ from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.view import limit as limit_view
 from klimit.view import words
-from klimit.view.table import table
 
 if TYPE_CHECKING:
     from klimit.estimate.best_of_n import BestOfN
@@ -19,9 +19,18 @@ if TYPE_CHECKING:
 
 def text(best: BestOfN) -> str:
     """The verdict, the table and the notes."""
-    return words.blocks(
-        verdict(best), table(*cells(best)), legend(best), words.footnotes(notes(best))
-    )
+    return words.result(verdict(best), words.table(*cells(best)), legend(best), notes=notes(best))
+
+
+def each(best: BestOfN | None) -> list[BestOfN]:
+    """The same for every N alone; none where there is no best-of-N."""
+    if best is None or not np.ndim(best.n):
+        return [] if best is None else [best]
+    names = [name for name, value in vars(best).items() if isinstance(value, Estimate)]
+    return [
+        replace(best, n=n, **{name: getattr(best, name)[place] for name in names})
+        for place, n in enumerate(np.asarray(best.n).tolist())
+    ]
 
 
 def notes(best: BestOfN) -> list[str]:
@@ -33,46 +42,45 @@ def notes(best: BestOfN) -> list[str]:
 
 def verdict(best: BestOfN) -> str:
     """What the largest N gains, how near the limit that is, and what the last doubling brought."""
-    sizes = np.atleast_1d(best.n)
-    place = int(np.argmax(sizes))
-    if sizes[place] == 1:
+    *smaller, largest = sorted(each(best), key=lambda one: one.n)
+    if largest.n == 1:
         return "Best-of-1 is the base model itself: it gains nothing and spends nothing."
-    lines = [_gained(best, place), _near(best, place), _more(best, place)]
+    before = smaller[-1].n if smaller else 1
+    lines = [_gained(largest), _near(largest), _more(largest, before)]
     return "\n".join(line for line in lines if line)
 
 
-def _gained(best: BestOfN, place: int) -> str:
-    n, gain, spent = _sizes(best)[place], _at(best.gain, place), _at(best.kl, place)
-    unit = safe(best.judge or best.reward, longest=40)
-    by = f", selected by {safe(best.reward, longest=40)}," if best.judge else ""
-    start = words.fixed(best.base_reward, words.places(gain))
+def _gained(one: BestOfN) -> str:
+    unit = safe(one.judge or one.reward, longest=40)
+    by = f", selected by {safe(one.reward, longest=40)}," if one.judge else ""
+    start = words.fixed(one.base_reward, words.places(one.gain))
     return (
-        f"Best-of-{n:,}{by} gains {words.signed(gain, unit=unit)} over the base model's {start}, "
-        f"for a KL of {words.nats(spent.value)}."
+        f"Best-of-{one.n:,}{by} gains {words.signed(one.gain, unit=unit)} over the base model's {start}, "
+        f"for a KL of {words.nats(one.kl.value)}."
     )
 
 
-def _near(best: BestOfN, place: int) -> str:
-    efficiency = _at(best.efficiency, place)
-    if not math.isfinite(efficiency.value):
+def _near(one: BestOfN) -> str:
+    if not math.isfinite(one.efficiency.value):
         return ""
-    part, between = words.share(efficiency)
+    part, between = words.share(one.efficiency)
     line = f"That is {part} of what any method can gain at this KL{between}"
-    if efficiency.trusted:
+    if one.efficiency.trusted:
         return f"{line}."
-    return f"{line}; the limit is trusted up to {words.nats(best.trusted_kl, down=True)}."
+    return f"{line}; the limit is trusted up to {words.nats(one.trusted_kl, down=True)}."
 
 
-def _more(best: BestOfN, place: int) -> str:
-    wins, rate = _at(best.win_rate, place), _at(best.per_doubling, place)
+def _more(one: BestOfN, before: int) -> str:
+    wins, rate = one.win_rate, one.per_doubling
     said = []
-    if best.zero_one:
-        said.append(f"pass@{_sizes(best)[place]:,} is {words.plain(_at(best.kept_reward, place))}.")
+    if one.zero_one:
+        said.append(f"pass@{one.n:,} is {words.plain(one.kept_reward)}.")
     elif math.isfinite(wins.value):
-        said.append(f"It beats an answer of the base model {100 * wins.value:.0f} % of the time.")
+        said.append(
+            f"It beats an answer of the base model {words.percent(wins.value)} of the time."
+        )
     if math.isfinite(rate.value):
-        before = max((n for n in _sizes(best) if n < _sizes(best)[place]), default=1)
-        little = max(abs(rate.low), abs(rate.high)) < 1e-4 * float(_at(best.gain, place).value)
+        little = max(abs(rate.low), abs(rate.high)) < 1e-4 * one.gain.value
         added = "next to nothing" if little else words.signed(rate)
         said.append(f"From N = {before:,} on, a doubling of N adds {added}.")
     return " ".join(said)
@@ -81,23 +89,19 @@ def _more(best: BestOfN, place: int) -> str:
 def cells(best: BestOfN) -> tuple[list[str], list[list[str]]]:
     """Headings, and a row per N."""
     headings = ["N", "gain", "KL", "of the limit", "pass@N" if best.zero_one else "win rate"]
-    tied = bool((np.atleast_1d(best.kl.value) < 0.95 * np.atleast_1d(best.kl_bound.value)).any())
     if best.tokens is not None:
         headings.append("tokens")
+    tied = bool(np.any(best.kl.value < 0.95 * np.asarray(best.kl_bound.value)))
     lines = []
-    for place, n in enumerate(_sizes(best)):
-        bound = f" (no ties: {_at(best.kl_bound, place).value:.2f})" if tied and n > 1 else ""
-        line = [
-            f"{n:,}",
-            words.plain(_at(best.gain, place)),
-            f"{_at(best.kl, place).value:.2f}{bound}",
-        ]
-        line.append("-" if n == 1 else "".join(words.share(_at(best.efficiency, place))))
-        wins = _at(best.kept_reward if best.zero_one else best.win_rate, place)
-        rate = words.plain(wins) if best.zero_one else f"{100 * wins.value:.0f} %"
+    for one in each(best):
+        n, wins = one.n, one.kept_reward if one.zero_one else one.win_rate
+        bound = f" (no ties: {one.kl_bound.value:.2f})" if tied and n > 1 else ""
+        line = [f"{n:,}", words.plain(one.gain), f"{one.kl.value:.2f}{bound}"]
+        line.append("-" if n == 1 else "".join(words.share(one.efficiency)))
+        rate = words.plain(wins) if one.zero_one else words.percent(wins.value)
         line.append(rate if math.isfinite(wins.value) else "-")
-        if best.tokens is not None:
-            line.append(f"{_at(best.tokens, place).value:,.0f}")
+        if one.tokens is not None:
+            line.append(f"{one.tokens.value:,.0f}")
         lines.append(line)
     return headings, lines
 
@@ -110,14 +114,6 @@ def legend(best: BestOfN) -> str:
     if best.tokens is not None:
         last += "; tokens: drawn for each answer that is kept"
     return words.paragraph(
-        "KL: distance from the base model, nats per answer; of the limit: share of what any "
-        f"method can gain at this KL; {last}. Brackets: {100 * best.level:g} % intervals."
+        f"{words.DISTANCE}; of the limit: share of what any method can gain at this KL; {last}. "
+        f"{words.brackets(best.level)}"
     )
-
-
-def _sizes(best: BestOfN) -> list[int]:
-    return [int(n) for n in np.atleast_1d(best.n)]
-
-
-def _at(estimate: Estimate, place: int) -> Estimate:
-    return estimate[place] if np.ndim(estimate.value) else estimate

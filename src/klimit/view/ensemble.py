@@ -12,7 +12,6 @@ from klimit._estimate import Estimate
 from klimit._text import distinct, safe
 from klimit.estimate.ensembles.gains import Course
 from klimit.view import words
-from klimit.view.table import table
 
 if TYPE_CHECKING:
     from klimit.estimate.ensembles import Ensemble
@@ -21,14 +20,12 @@ if TYPE_CHECKING:
 def text(found: Ensemble, kl: Sequence[float] | None = None) -> str:
     """The verdict, the tables and the notes."""
     at = budget(found, kl)
-    parts = [verdict(found, kl)]
     if found.course is None:
-        parts += [own_rows(found, at), words.paragraph(_own_legend(found, at))]
+        parts = [own_rows(found, at), words.paragraph(_own_legend(found, at))]
     else:
-        parts += [rows(found, at), words.paragraph(_legend(found, at))]
+        parts = [rows(found, at), words.paragraph(_legend(found, at))]
         parts += [member_rows(found, at), size_rows(found, at)]
-    parts.append(words.footnotes(found.notes))
-    return words.blocks(*parts)
+    return words.result(verdict(found, kl), *parts, notes=found.notes)
 
 
 def budget(found: Ensemble, kl: Sequence[float] | None) -> float:
@@ -48,7 +45,7 @@ def verdict(found: Ensemble, kl: Sequence[float] | None = None) -> str:
         first = best(found, at)
         lines = [*_gained(found, at), *_shared(found, at), _best(found, first, at)]
         lines.append(_set(found, first if _beats_the_mean(found, first, at) else "mean"))
-    return "\n".join(words.paragraph(line) for line in lines if line)
+    return "\n".join(filter(None, lines))
 
 
 def _gained(found: Ensemble, at: float) -> list[str]:
@@ -62,9 +59,9 @@ def _gained(found: Ensemble, at: float) -> list[str]:
         f"Where the best policy for the mean of {size} proxies spends {words.nats(at)}, it gains "
         f"{words.signed(gain, unit=gold)} over the base model"
     )
-    if limit.trusted and float(limit.value) > 0:
-        share = 100 * float(gain.value) / float(limit.value)
-        said += f", {share:.0f} % of what any method can gain there."
+    if limit.trusted and limit.value > 0:
+        share = words.percent(gain.value / limit.value)
+        said += f", {share} of what any method can gain there."
     else:
         said += "."
     more = sizes[-1].gained
@@ -97,26 +94,26 @@ def _shared(found: Ensemble, at: float) -> list[str]:
     assert errors.efficiency is not None
     assert errors.efficiency_limit is not None
     gold = safe(found.gold, longest=40)
-    size = float(errors.error_variance.value) / float(errors.gold_variance.value)
+    size = errors.error_variance.value / errors.gold_variance.value
     first = (
         f"In units of {gold} a proxy's error has {words.short(size)} times the variance of {gold} "
         f"itself, and the errors of two proxies correlate by {words.plain(errors.correlation)}."
     )
-    if not math.isfinite(float(errors.efficiency_limit.high)):
+    if not math.isfinite(errors.efficiency_limit.high):
         return [f"So few prompts do not show what the proxies' errors against {gold} share."]
     if not _follow(found):
         return [f"The proxies hardly follow {gold}: their error is not measured in its units."]
-    if float(errors.correlation.high) <= 0.05:
+    if errors.correlation.high <= 0.05:
         return [f"{first} Hardly any of it is shared, so more proxies go on helping."]
-    share = max(float(errors.correlation.value), 0.0)
+    share = max(errors.correlation.value, 0.0)
     stays = (
-        f"So about {100 * share:.0f} % of that error is shared and stays however many such proxies "
+        f"So about {words.percent(share)} of that error is shared and stays however many such proxies "
         "are averaged"
     )
     limit = found.limit.gain(at)
-    known = limit.trusted and float(limit.value) > 0
-    reached = float(found.gold_gain(at).value) / float(limit.value) if known else 0.0
-    if reached > float(errors.efficiency_limit.high):
+    known = limit.trusted and limit.value > 0
+    reached = found.gold_gain(at).value / limit.value if known else 0.0
+    if reached > errors.efficiency_limit.high:
         return [first, f"{stays}; these rewards lose less by it than normal ones would."]
     second = (
         f"{stays}: endlessly many would reach {_percent(errors.efficiency_limit)} of the limit, "
@@ -169,11 +166,11 @@ def _set(found: Ensemble, name: str) -> str:
         where = "where gold peaks"
         if advice.at_the_end:
             where = "the end of the trusted range, where gold may still rise"
-        elif math.isinf(float(advice.kl.high)):
+        elif math.isinf(advice.kl.high):
             where = "where gold is highest, though a peak beyond is not ruled out"
         said.append(
-            f"train on {_called(name)} with beta = {words.short(float(advice.beta.value))} for "
-            f"{words.nats(float(advice.kl.value))}, {where} ({words.signed(advice.gold_gain)})"
+            f"train on {_called(name)} with beta = {words.short(advice.beta.value)} for "
+            f"{words.nats(advice.kl.value)}, {where} ({words.signed(advice.gold_gain)})"
         )
     if advice.n is not None and advice.n > 1 and advice.best_of_n.low > 0:
         more = "; more may be better" if advice.largest_n else ""
@@ -182,7 +179,7 @@ def _set(found: Ensemble, name: str) -> str:
         return ""
     if not said and shown:
         return (
-            f"Gold is highest at {words.nats(float(advice.kl.value))}, but no beta is shown to spend them: "
+            f"Gold is highest at {words.nats(advice.kl.value)}, but no beta is shown to spend them: "
             "there the rewards are nearly as high as they get. Train to a smaller KL."
         )
     if not said:
@@ -192,13 +189,13 @@ def _set(found: Ensemble, name: str) -> str:
 
 def _blind(found: Ensemble) -> list[str]:
     errors, size = found.errors, len(found.names)
-    apart = 1 - float(errors.agreed_share.value)
+    apart = 1 - errors.agreed_share.value
     left = apart / size
     many, endless, needed = errors.multiplier, errors.multiplier_limit, errors.members_for(0.1)
     return [
         f"Two of these {size} proxies agree by a correlation of {words.plain(errors.agreed_share)} "
-        f"within prompts: {100 * apart:.0f} % of what one says is its own, and {100 * left:.0f} % is "
-        f"left of that in the mean of {size}.",
+        f"within prompts: {words.percent(apart)} of what one says is its own, and "
+        f"{words.percent(left)} is left of that in the mean of {size}.",
         f"If rewards are normal, the mean of {size} gains {words.plain(many)} times as much of any "
         "gold reward as one proxy at the same KL"
         + (f", endlessly many would {words.plain(endless)} times." if endless.trusted else "."),
@@ -215,7 +212,7 @@ def _blind(found: Ensemble) -> list[str]:
 def _follow(found: Ensemble) -> bool:
     """Whether the proxies follow gold, so that their error can be measured in its units."""
     one = found.errors.efficiency_one
-    return one is not None and float(one.low) > 0
+    return one is not None and one.low > 0
 
 
 def rows(found: Ensemble, at: float) -> str:
@@ -225,7 +222,7 @@ def rows(found: Ensemble, at: float) -> str:
         best = found.recommended(name)
         apart = found.difference(name, "mean", at)
         train = (
-            f"{words.short(float(best.beta.value))} ({words.nats(float(best.kl.value))}"
+            f"{words.short(best.beta.value)} ({words.nats(best.kl.value)}"
             f"{', the end' if best.at_the_end else ''})"
             if best.trainable
             else "-"
@@ -234,7 +231,7 @@ def rows(found: Ensemble, at: float) -> str:
         over = "-" if name == "mean" or not apart.trusted else words.plain(apart)
         lines.append([name, words.plain(found.gold_gain(at, name)), over, train, serve])
     gold = safe(found.gold, longest=20)
-    return table(
+    return words.table(
         ["aggregate", f"{gold} at {words.nats(at)}", "over the mean", "beta (KL)", "best-of-N"],
         lines,
     )
@@ -252,7 +249,7 @@ def _legend(found: Ensemble, at: float) -> str:
         f"{limit}over the mean: {paired}; "
         "beta (KL): the coefficient and the KL at which gold is highest within trust (the end: it may "
         "still rise), in units of the aggregate per nat; best-of-N: at the N that other prompts chose. "
-        f"Brackets: {100 * found.settings.level:g} % intervals."
+        f"{words.brackets(found.settings.level)}"
     )
 
 
@@ -268,11 +265,11 @@ def member_rows(found: Ensemble, at: float) -> str:
         lines.append([
             called[place],
             words.plain(errors.accuracy[place]),
-            words.fixed(float(others.mean()), 2) if _follow(found) else "-",
+            words.fixed(others.mean(), 2) if _follow(found) else "-",
             words.plain(found.member(name).gold_gain(at)),
         ])  # fmt: skip
     head = ["proxy", "correlation with gold", "shared error", f"alone at {words.nats(at)}"]
-    return table(head, lines)
+    return words.table(head, lines)
 
 
 def size_rows(found: Ensemble, at: float) -> str:
@@ -288,7 +285,7 @@ def size_rows(found: Ensemble, at: float) -> str:
         heads.append("if normal")
         lines.append(["endless", "-", "-"])
         lines = [[*line, f"{x:.3g}"] for line, x in zip(lines, normal, strict=True)]
-    return table(heads, lines)
+    return words.table(heads, lines)
 
 
 def own_rows(found: Ensemble, at: float) -> str:
@@ -296,8 +293,8 @@ def own_rows(found: Ensemble, at: float) -> str:
     lines = []
     for name in found.aggregates:
         limit = found.own(name)
-        lines.append([name, words.plain(limit.gain(at)), words.short(float(limit.beta(at).value))])
-    return table(["aggregate", f"its own gain at {words.nats(at)}", "beta"], lines)
+        lines.append([name, words.plain(limit.gain(at)), words.short(limit.beta(at).value)])
+    return words.table(["aggregate", f"its own gain at {words.nats(at)}", "beta"], lines)
 
 
 def _own_legend(found: Ensemble, at: float) -> str:
@@ -305,7 +302,7 @@ def _own_legend(found: Ensemble, at: float) -> str:
         "its own gain: what the aggregate promises, in its own units, not what gold would confirm; beta: "
         "the coefficient with which training on it spends that KL. Best-of-N spends no more of it up to "
         f"N = {_within(at):,}. Which KL is best for gold cannot be told. "
-        f"Brackets: {100 * found.settings.level:g} % intervals."
+        f"{words.brackets(found.settings.level)}"
     )
 
 
@@ -323,8 +320,8 @@ def _whole(estimate: Estimate) -> str:
 
 
 def _percent(share: Estimate) -> str:
-    value, low, high = (100 * float(x) for x in (share.value, share.low, share.high))
-    return f"{value:.0f} % [{low:.0f} %, {high:.0f} %]"
+    value, low, high = map(words.percent, (share.value, share.low, share.high))
+    return f"{value} [{low}, {high}]"
 
 
 def _negative(estimate: Estimate) -> Estimate:

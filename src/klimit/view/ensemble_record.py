@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from klimit._estimate import Estimate
 from klimit.view.ensemble import budget, verdict
-from klimit.view.records import CONSTANT, columns, framed, heading, number
+from klimit.view.records import CONSTANT, columns, framed, heading, number, numbers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from klimit.estimate.ensembles import Ensemble
 
 NO_GOLD = "needs gold rewards of some of these samples"
+MISSING = Estimate(math.nan, math.nan, math.nan, trusted=False, note=NO_GOLD)
 _NO_LIMIT = "gold's limit is flat or not trusted there"
-_PAIR = ("gold_gain", "over_mean", "own_gain", "beta")
 ERRORS = (
     *("disagreement", "agreed_share", "multiplier", "multiplier_limit", "error_variance"),
     *("correlation", "floor", "gold_variance", "efficiency", "efficiency_limit", "efficiency_one"),
@@ -26,7 +26,7 @@ ERRORS = (
 
 def record(found: Ensemble, kl: Sequence[float] | None = None, *, read: str = "") -> dict[str, Any]:
     """Return ``klimit.ensemble/1``."""
-    asked = [found.usual_kl()] if not kl else [float(x) for x in kl]
+    asked = _asked(found, kl)
     at = budget(found, kl)
     panel, gold = found.panel, found.course is not None
     return {
@@ -48,7 +48,7 @@ def record(found: Ensemble, kl: Sequence[float] | None = None, *, read: str = ""
         "sizes": [
             {
                 "kl": at, "members": row.members, "subsets": row.subsets,
-                "gold_gain": row.gold_gain.to_dict(), "gained": row.gained.to_dict(),
+                **numbers(row, ("gold_gain", "gained")),
                 "normal": number(row.normal, _NO_LIMIT),
             }
             for row in (found.by_size(at) if gold else [])
@@ -65,33 +65,35 @@ def record(found: Ensemble, kl: Sequence[float] | None = None, *, read: str = ""
     }  # fmt: skip
 
 
+def _asked(found: Ensemble, kl: Sequence[float] | None) -> list[float]:
+    return [float(x) for x in kl or [found.usual_kl()]]
+
+
 def _aggregate(found: Ensemble, name: str, asked: Sequence[float]) -> dict[str, Any]:
     weights = found.parts[name].weights
-    gains = []
-    for kl in asked:
-        found_at = _numbers(found, name, kl)
-        gains.append({"kl": kl, **{key: _or_missing(found_at[key]) for key in _PAIR}})
-    row: dict[str, Any] = {
+    best = None if found.course is None else found.recommended(name)
+    return {
         "aggregate": name,
         "weights": [] if weights is None else [float(w) for w in weights],
-        "gains": gains,
-    }
-    best = None if found.course is None else found.recommended(name)
-    for key in ("kl", "beta", "gold_gain", "best_of_n"):
-        row[f"best_{key}"] = _or_missing(None if best is None else getattr(best, key))
-    row["best_n"] = number(
-        None if best is None else best.n, NO_GOLD if best is None else "few prompts"
-    )
-    row["at_the_end"] = best is not None and best.at_the_end
-    return row
+        "gains": [
+            {"kl": kl}
+            | {key: one.to_dict() for key, one in _along(found, name, kl).items()}
+            for kl in asked
+        ],
+        **{
+            f"best_{key}": _or_missing(None if best is None else getattr(best, key))
+            for key in ("kl", "beta", "gold_gain", "best_of_n")
+        },
+        "best_n": number(best.n, "few prompts") if best is not None else number(None, NO_GOLD),
+        "at_the_end": best is not None and best.at_the_end,
+    }  # fmt: skip
 
 
-def _numbers(found: Ensemble, name: str, kl: float) -> dict[str, Estimate | None]:
-    own = found.own(name)
-    judged = found.course is not None
+def _along(found: Ensemble, name: str, kl: float) -> dict[str, Estimate]:
+    own, judged = found.own(name), found.course is not None
     return {
-        "gold_gain": found.gold_gain(kl, name) if judged else None,
-        "over_mean": found.difference(name, "mean", kl) if judged else None,
+        "gold_gain": found.gold_gain(kl, name) if judged else MISSING,
+        "over_mean": found.difference(name, "mean", kl) if judged else MISSING,
         "own_gain": own.gain(kl),
         "beta": own.beta(kl),
     }
@@ -111,23 +113,18 @@ def _member(found: Ensemble, place: int, at: float) -> dict[str, Any]:
 
 
 def _or_missing(estimate: Estimate | None) -> dict[str, Any]:
-    if estimate is None:
-        estimate = Estimate(math.nan, math.nan, math.nan, trusted=False, note=NO_GOLD)
-    return estimate.to_dict()
+    return (MISSING if estimate is None else estimate).to_dict()
 
 
 def frame(found: Ensemble, kl: Sequence[float] | None = None) -> pl.DataFrame:
     """A row per aggregate and budget: each number with its limits, null where missing."""
-    asked = [found.usual_kl()] if not kl else [float(x) for x in kl]
-    missing = Estimate(math.nan, math.nan, math.nan)
     rows = []
     for name in found.aggregates:
-        for at in asked:
+        for at in _asked(found, kl):
             row: dict[str, Any] = {"aggregate": name, "kl": at}
-            numbers = _numbers(found, name, at)
-            for key in _PAIR:
-                row |= columns(key, numbers[key] or missing)
-            judged = numbers["gold_gain"]
-            row["trusted"] = None if judged is None else bool(judged.trusted)
+            told = _along(found, name, at)
+            for key, one in told.items():
+                row |= columns(key, one)
+            row["trusted"] = None if found.course is None else bool(told["gold_gain"].trusted)
             rows.append(row)
     return framed(rows, text=["aggregate"])

@@ -28,12 +28,7 @@ def allocation(found: Frontier, ax: Axes | None = None, *, kl: float | None = No
 
     Parameters
     ----------
-    ax : axes to draw into; new ones if not given
     kl : mean nats per answer; what the verdict speaks of if not given
-
-    Returns
-    -------
-    matplotlib Axes
     """
     ax = style.axes(ax)
     palette = style.palette(ax)

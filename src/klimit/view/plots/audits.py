@@ -35,13 +35,8 @@ def audits(
     Parameters
     ----------
     placements : `Audits`, or a sequence of `Audit`
-    ax : axes to draw into; new ones if not given
     best_of_n : best-of-N of the same base, to stand beside them; True: as far as its samples allow
     kl : nats up to which to draw; chosen if not given
-
-    Returns
-    -------
-    matplotlib Axes
     """
     from klimit.audit.audits import best_of_n_beside
     from klimit.view.audit import by_name, points

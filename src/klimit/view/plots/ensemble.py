@@ -27,13 +27,8 @@ def ensemble(
 
     Parameters
     ----------
-    ax : axes to draw into; new ones if not given
     kl : nats up to which to draw; a little past what is trusted if not given
     members : whether to draw the proxies one by one too, as thin lines
-
-    Returns
-    -------
-    matplotlib Axes
 
     Raises
     ------

@@ -34,13 +34,8 @@ def hacking(
 
     Parameters
     ----------
-    ax : axes to draw into; new ones if not given
     kl : nats up to which to draw; chosen if not given
     best_of_n : whether to draw best-of-N
-
-    Returns
-    -------
-    matplotlib Axes
     """
     end = end_of(found.proxy) if kl is None else asked(kl)
     proxy, gold = words.both((found.proxy.reward, found.gold.reward))
@@ -69,12 +64,7 @@ def few_labels(found: Sparse, ax: Axes | None = None, *, kl: float | None = None
 
     Parameters
     ----------
-    ax : axes to draw into; new ones if not given
     kl : nats up to which to draw; as far as is trusted if not given
-
-    Returns
-    -------
-    matplotlib Axes
     """
     end = (found.trusted_kl or end_of(found.proxy)) if kl is None else asked(kl)
     edge = min(found.trusted_kl, end)

@@ -30,7 +30,6 @@ def path(found: TrainedPath, ax: Axes | None = None, *, proxy: bool = True) -> A
 
     Parameters
     ----------
-    ax : axes to draw into; new ones if not given
     proxy : whether to draw the proxy's gain
 
     Returns

@@ -14,6 +14,7 @@ from klimit.audit.wording import surely_above
 from klimit.estimate.plan.verb import plannable
 from klimit.estimate.result import AT_THE_BEST
 from klimit.view import words
+from klimit.view.best_of_n import each
 from klimit.view.limit import worthwhile
 from klimit.view.report.checks import BAD
 
@@ -116,45 +117,36 @@ def _run(found: Findings) -> Iterator[Step]:
 
 
 def _spending(found: Findings, audit: Audit) -> Iterator[Step]:
-    least, spent = audit.least_kl, float(audit.kl.value)
-    if not math.isfinite(spent) or not math.isfinite(least.value) or least.value <= 0:
-        return
-    if not (audit.excess_kl.low > 0 and spent > FAR * least.value):
+    least, spent = audit.least_kl, audit.kl.value
+    if not (0 < FAR * least.value < spent < math.inf and audit.excess_kl.low > 0):
         return
     reach = found.limit.trusted_kl
-    slope = found.limit.beta(min(float(least.value), reach) if reach > 0 else float(least.value))
+    slope = found.limit.beta(min(least.value, reach or math.inf))
     way = "stop earlier, or train with a larger KL coefficient"
     if slope.trusted and slope.value > 0:
-        beta = words.short(float(slope.value))
+        beta = words.short(slope.value)
         way = f"stop earlier, or train with a KL coefficient of about {beta}"
         if least.value > reach:  # the slope only falls from there on
             way = f"stop earlier, or train with a larger KL coefficient, at most {beta}"
-    price = words.nats(float(least.value))
-    if not least.trusted:
+    price = words.nats(least.value)
+    if not least.trusted and math.isinf(least.high):
+        price = f"at least {words.nats(least.low, down=True)}"
+    elif not least.trusted:
         price = f"about {price} (not trusted)"
-        if math.isinf(least.high):
-            price = f"at least {words.nats(float(least.low), down=True)}"
     why = f"Its gain needs {price}, and it spent {words.nats(spent)}."
     yield Step(f"Spend less KL: {way}.", why)
 
 
 def _serving(found: Findings, audit: Audit, name: str) -> Iterator[Step]:
     """Best-of-N that gains as much as the policy, from the base that there is."""
-    best = found.beside.best
-    if best is None:
-        return
-    gains, sizes = np.atleast_1d(best.gain.value), np.atleast_1d(best.n)
-    enough = np.flatnonzero(np.atleast_1d(best.gain.low) >= float(audit.gain.value))
-    if not enough.size:
-        return
-    at = int(enough[0])
-    kl = words.nats(float(np.atleast_1d(best.kl.value)[at]))
-    why = (
-        f"It gains {words.signed(best.gain[at])} for {kl}, without training; {name} gained "
-        f"{words.signed(audit.gain)}."
-    )
-    if math.isfinite(gains[at]):
-        yield Step(f"Compare with serving best-of-{int(sizes[at]):,} of the base.", why)
+    enough = (one for one in each(found.beside.best) if one.gain.low >= audit.gain.value)
+    one = next(enough, None)
+    if one is not None:
+        why = (
+            f"It gains {words.signed(one.gain)} for {words.nats(one.kl.value)}, without training; {name} "
+            f"gained {words.signed(audit.gain)}."
+        )
+        yield Step(f"Compare with serving best-of-{one.n:,} of the base.", why)
 
 
 def _misplaced(audit: Audit, name: str) -> Iterator[Step]:
@@ -214,7 +206,7 @@ def _gold(found: Findings) -> Iterator[Step]:
     stop = hack.stop_kl
     if stop.trusted and math.isfinite(stop.high):
         name = safe(hack.gold.reward, longest=40)
-        todo = f"Stop at {words.nats(float(stop.value))}, where {name} is highest."
+        todo = f"Stop at {words.nats(stop.value)}, where {name} is highest."
         if stop.value == 0:
             todo = f"Do not optimise {safe(hack.proxy.reward, longest=40)}: it costs {name} from the start."
         yield Step(todo, turning(hack))
@@ -236,28 +228,23 @@ def _training(found: Findings, source: str) -> Iterator[Step]:
     most = words.signed(gain, unit=safe(limit.reward, longest=40))
     why = f"At {words.nats(kl)} the best any method can do is {most}."
     command = _plan(limit, source, kl)
-    yield Step(f"Plan {again} with beta = {words.short(float(beta.value))}.", why, command)
+    yield Step(f"Plan {again} with beta = {words.short(beta.value)}.", why, command)
     if not found.audits:
         yield from _instead(found)
 
 
 def _instead(found: Findings) -> Iterator[Step]:
     """Best-of-N that spends about as much as the budget that is worth its KL."""
-    best, n = found.beside.best, found.beside.sizes.get(found.focus)
-    sizes = [] if best is None else np.atleast_1d(best.n).tolist()
-    within = [at for at, size in enumerate(sizes) if n is None or size <= max(n, 2)]
-    if best is None or not within:
-        return
-    at = within[-1]
-    share = best.efficiency[at]
-    if share.trusted and math.isfinite(share.value):
-        part, between = words.share(share)
-        kl = words.nats(float(np.atleast_1d(best.kl.value)[at]))
+    n = found.beside.sizes.get(found.focus)
+    within = [one for one in each(found.beside.best) if n is None or one.n <= max(n, 2)]
+    if within and within[-1].efficiency.trusted and math.isfinite(within[-1].efficiency.value):
+        one = within[-1]
+        part, between = words.share(one.efficiency)
         why = (
-            f"It gains {words.signed(best.gain[at])} for {kl}, {part} of what any method can gain "
-            f"there{between}."
+            f"It gains {words.signed(one.gain)} for {words.nats(one.kl.value)}, {part} of what any method "
+            f"can gain there{between}."
         )
-        yield Step(f"Or serve best-of-{int(sizes[at]):,} and train nothing.", why)
+        yield Step(f"Or serve best-of-{one.n:,} and train nothing.", why)
 
 
 def _cheaper(found: Findings, source: str) -> Iterator[Step]:
@@ -270,7 +257,7 @@ def _cheaper(found: Findings, source: str) -> Iterator[Step]:
     if beta.trusted and beta.value > 0:
         why = f"Its best policy gains as much as {safe(main.label, longest=60)} for {words.nats(least)}."
         command = _plan(limit, source, least)
-        yield Step(f"Plan the next run with beta = {words.short(float(beta.value))}.", why, command)
+        yield Step(f"Plan the next run with beta = {words.short(beta.value)}.", why, command)
 
 
 def _plan(limit: Frontier, source: str, kl: float) -> str:

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from klimit._text import safe
+from klimit.estimate.kernel import Floats
 from klimit.view.report.axes import Axis
+
+Numbers = Sequence[float] | Floats
 
 SHAPES = ("circle", "square", "triangle", "diamond", "cross", "wedge")
 _PATHS = {
@@ -91,15 +94,13 @@ class Chart:
         """Whether a line of this kind is drawn."""
         return any(line.kind == kind for line in self.lines)
 
-    def line(self, xs: Sequence[float], ys: Sequence[float], kind: str) -> None:
+    def line(self, xs: Numbers, ys: Numbers, kind: str) -> None:
         """Draw through these points, as far as they are on the chart."""
         d = self._through(xs, ys)
         if d:
             self.lines.append(Path(d, kind))
 
-    def band(
-        self, xs: Sequence[float], low: Sequence[float], high: Sequence[float], kind: str
-    ) -> None:
+    def band(self, xs: Numbers, low: Numbers, high: Numbers, kind: str) -> None:
         """Fill between two lines."""
         up, down = self._through(xs, high), self._through(xs[::-1], low[::-1])
         if up and down:
@@ -130,27 +131,24 @@ class Chart:
         right: float = 0, down: float = 0,
     ) -> None:  # fmt: skip
         """Words near a point, moved by so many pixels; out of the way of words that stand there."""
-        place = Label(self.x.at(x) + right, self.y.at(y) + down, text, kind, anchor)
         for shift in (0, -15, 15, -30, 30):
-            moved = Label(place.x, place.y + shift, text, kind, anchor)
-            if not any(_overlap(moved, other) for other in self.labels):
-                self.labels.append(moved)
+            place = Label(self.x.at(x) + right, self.y.at(y) + down + shift, text, kind, anchor)
+            if not any(_overlap(place, other) for other in self.labels):
+                self.labels.append(place)
                 return
 
     def aside(self, x: float, y: float, text: str, kind: str, down: float) -> None:
         """Words at the right of a line, or at its left where the chart would end in them."""
-        room = self.width - self.x.at(x) - 6
-        if _PER_LETTER * len(text) > room:
-            self.say(x, y, text, kind, anchor="end", right=-6, down=down)
-        else:
-            self.say(x, y, text, kind, right=6, down=down)
+        fits = _PER_LETTER * len(text) <= self.width - self.x.at(x) - 6
+        anchor, right = ("start", 6) if fits else ("end", -6)
+        self.say(x, y, text, kind, anchor=anchor, right=right, down=down)
 
     @property
     def y_name(self) -> str:
         """What stands above the axis of gains, as far as the chart has room for it."""
         return safe(self.y_label, longest=int((self.width - self.x.start) / _PER_LETTER))
 
-    def _through(self, xs: Sequence[float], ys: Sequence[float]) -> str:
+    def _through(self, xs: Numbers, ys: Numbers) -> str:
         """Path through points; those off the chart above or below are held at its edge."""
         points = [
             f"{pixels(self.x.at(x))},{pixels(self.y.at(y))}"

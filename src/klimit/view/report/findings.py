@@ -81,8 +81,8 @@ class Findings:
         return getattr(self.hack, "run", None)
 
 
-def verdicts(found: Findings) -> list[tuple[str, str]]:
-    """What the page says first, each part with its heading, in the words of the results."""
+def verdicts(found: Findings) -> list[tuple[str, list[str]]]:
+    """What the page says first, each part with its heading, a line each, in the words of the results."""
     from klimit.view import path as path_view
 
     said = []
@@ -92,7 +92,8 @@ def verdicts(found: Findings) -> list[tuple[str, str]]:
         name = safe(found.limit.reward, longest=40)
         said.append((f"How near the limit of {name}", audit_view.verdict(found.audits)))
     limit = limit_view.verdict(found.limit, found.budgets, found.beside.sentence)
-    return [*said, ("What there is to gain", limit)]
+    said.append(("What there is to gain", limit))
+    return [(heading, text.split("\n")) for heading, text in said]
 
 
 def gather(

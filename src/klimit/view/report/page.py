@@ -48,16 +48,13 @@ def page(found: Findings, made: Made) -> str:
     grid = {} if flat else budget.grid(limit, largest_kl(found), found.budgets, sizes)
     rows = table(found)
     texts = side_by_side(found, rows.pop("places"))
-    gold = gold_section(found.hack, found.gold)
-    if gold is not None:
-        gold["said"] = words.sentences(gold["said"])
     context = {
         **_head((*SCRIPTS, "live.js") if made.live else SCRIPTS, live=bool(made.live)),
         "live": bool(made.live),
         "title": f"klimit report: {safe(limit.reward, longest=60)}",
         "reward": safe(limit.reward, longest=60),
         "read": list(made.read),
-        "verdicts": [(heading, words.sentences(text)) for heading, text in verdicts(found)],
+        "verdicts": verdicts(found),
         "notes": _notes(found),
         "steps": steps(found, f"{made.source} {found.chosen}".strip() if made.source else ""),
         "flat": flat,
@@ -76,7 +73,7 @@ def page(found: Findings, made: Made) -> str:
         "audit_legend": audit_view.legend(found.audits) if found.audits else "",
         "rewards": _reward_rows(found),
         "unshown": _unshown(found),
-        "gold": gold,
+        "gold": gold_section(found.hack, found.gold),
         "prompts": rows,
         "first": rows["rows"][:20],
         "saturated": SATURATED,

@@ -44,8 +44,8 @@ class Report(InNotebooks):
         from klimit.view import words
         from klimit.view.report.findings import verdicts
 
-        parts = (words.sentences(text) for _, text in verdicts(self.findings))
-        return "\n\n".join("\n".join(map(words.paragraph, part)) for part in parts)
+        parts = ("\n".join(lines) for _, lines in verdicts(self.findings))
+        return "\n\n".join(map(words.paragraphs, parts))
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Save the page; the file is whole or not there.
