@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -75,10 +75,7 @@ class Asked(Typed):
 
         base = self.read(self.paths[0], rewards)
         if len(self.paths) > 1:
-            paths = self.paths[1:]
-            named = zip(short_names(paths), paths, strict=True)
-            policies = {name: self.read(path, rewards) for name, path in named}
-            return self._base(base), policies
+            return self._base(base), self.policies(rewards)
         chosen = self._base(base)
         if self.base_step is None and self.base_policy is None:
             return chosen, None
@@ -177,24 +174,3 @@ def _points(source: Asked, at: tuple[tuple[float, float], ...]) -> tuple[list[Au
     if len(found) > 1:
         found = [replace(one, name=f"point {i + 1}") for i, one in enumerate(found)]
     return found, str(base)
-
-
-def short_names(paths: tuple[str, ...]) -> list[str]:
-    """Short names of files and folders; longer ones where two would be alike."""
-    short = [_stem(path) for path in paths]
-    if len(set(short)) == len(short):
-        return short
-    longer = ["/".join([*PurePath(path).parent.parts[-1:], _stem(path)]) for path in paths]
-    return longer if len(set(longer)) == len(longer) else [str(PurePath(path)) for path in paths]
-
-
-def _stem(path: str) -> str:
-    from klimit.rollouts.formats import FORMATS, PACKED
-
-    known = {*PACKED, *(suffix for one in FORMATS for suffix in one.suffixes)}
-    name = PurePath(path).name or path
-    for _ in range(2):
-        suffix = PurePath(name).suffix
-        if suffix.lower() in known:
-            name = name[: -len(suffix)]
-    return name or path

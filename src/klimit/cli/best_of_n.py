@@ -12,7 +12,7 @@ from klimit.cli.source import Source, from_source, reading
 
 
 @click.command("best-of-n", short_help="What serving the best of N answers gains and spends.")
-@click.option("-n", "--n", type=options.Numbers(int), metavar="N", help="Sizes, such as 1,4,16.")
+@options.sizes
 @reading
 @click.option("--judge", metavar="NAME", help="Select by the reward, read the gain in this one.")
 @options.reward_range

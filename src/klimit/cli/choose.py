@@ -14,7 +14,7 @@ from klimit.cli.source import Source, from_source, reading_where
 @click.command(short_help="Which rule of choosing among N answers keeps the best ones.")
 @click.option("--proxy", required=True, metavar="NAME", help="The reward that chooses.")
 @click.option("--gold", required=True, metavar="NAME", help="The reward that counts.")
-@click.option("-n", "--n", type=options.Numbers(int), metavar="N", help="Sizes, such as 1,4,16.")
+@options.sizes
 @click.option(
     "--candidates", type=int, metavar="N", help="Answers that the other rules choose among."
 )

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from klimit.cli import options
-from klimit.cli.audit import short_names
 from klimit.cli.source import Source, from_source, reading_where
 
 
@@ -18,7 +17,7 @@ from klimit.cli.source import Source, from_source, reading_where
 @click.option("--gold", metavar="NAME", help="The reward that counts; it may be missing for most.")
 @click.option("--labels", metavar="FILE", help="Gold in a table: prompt_id, sample, gold.")
 @click.option("--judgements", metavar="FILE", help="Judged pairs in a table, instead of gold.")
-@click.option("--kl", type=options.Numbers(), metavar="NATS", help="KL budgets, such as 0.5,1,2.")
+@options.budgets
 @click.option(
     "--policy-kl", type=options.Numbers(), multiple=True, metavar="NATS",
     help="KL of each policy, per answer, if not measured.",
@@ -66,12 +65,10 @@ def hacking(
         raise click.UsageError("give exactly one of --gold, --labels and --judgements")
     source.keep(output, labels, judgements)
     with steps("reading", "following the proxy", "looking for the peak") as job:
-        named = [x for x in (proxy, gold, nuisance) if x is not None]
+        scored = [proxy] if gold is None else [proxy, gold]
+        named = scored if nuisance is None else [*scored, nuisance]
         rollouts = replace(source, paths=source.paths[:1]).load(rewards=named)
-        policies = {
-            name: klimit.read(path, prompt=source.prompt, reward=[x for x in (proxy, gold) if x])
-            for name, path in zip(short_names(source.paths[1:]), source.paths[1:], strict=True)
-        }
+        policies = source.policies(scored)
         job.next()
         found = klimit.hacking(
             rollouts,
@@ -87,12 +84,12 @@ def hacking(
         view: Any = of_all if isinstance(found, klimit.Hacking) else of_few
         kl = view.budgets(found) if kl is None else kl
         found.proxy_gain(kl)  # a budget that cannot be is an error before more work is done
-        text = None if as_json else view.text(found, kl)
-        document = view.record(found, kl, read=str(rollouts)) if as_json else None
+        read = str(rollouts)
+        said: Any = view.record(found, kl, read=read) if as_json else view.text(found, kl)
     if output is not None:
         run = getattr(found, "run", None)
         write_table(view.frame(found, kl) if run is None else run.to_frame(), output)
-    if document is not None:
-        print_json(document)
+    if as_json:
+        print_json(said)
     else:
-        print_text(str(rollouts), text or "")
+        print_text(read, said)

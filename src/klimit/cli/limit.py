@@ -13,7 +13,7 @@ from klimit.cli.source import Source, from_source, reading
 
 
 @click.command(short_help="The most reward that any method can buy for a KL budget.")
-@click.option("--kl", type=options.Numbers(), metavar="NATS", help="KL budgets, such as 0.5,1,2.")
+@options.budgets
 @reading
 @click.option(
     "--budget",

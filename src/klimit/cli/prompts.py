@@ -134,12 +134,11 @@ def with_text(frame: pl.DataFrame, base: Rollouts) -> pl.DataFrame:
 
 def _placed(source: Source, base: Rollouts, paths: list[str], how: dict[str, Any]) -> Audit:
     """The policy against the base: of several steps the last one."""
-    import klimit
     from klimit.audit.verb import audit
-    from klimit.cli.audit import short_names
+    from klimit.cli.source import short_names
 
     path, name = paths[0] if len(paths) == 1 else paths, short_names(tuple(paths[:1]))[0]
-    policy = klimit.read(path, prompt=source.prompt, reward=source.reward, weights=source.weights)
+    policy = source.read(path)
     if len(policy.steps) > 1:
         policy = policy.filter(step=[step for step in policy.steps if step is not None][-1])
     placed: Any = audit(base, {name: policy}, reward=source.reward, **how)

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -84,6 +84,12 @@ class Typed:
             path, prompt=self.prompt, reward=rewards or self.reward, weights=self.weights
         )
         return found
+
+    def policies(self, rewards: list[str] | None = None) -> dict[str, Rollouts]:
+        """Read every path but the first, which is the base, by the names of their files."""
+        paths = self.paths[1:]
+        named = zip(short_names(paths), paths, strict=True)
+        return {name: self.read(path, rewards) for name, path in named}
 
     def keep(self, output: Path | None, *others: str | None) -> None:
         """Refuse to write over what is read: the paths, and `others` that options name."""
@@ -173,6 +179,27 @@ def gathered(kind: type[Typed]) -> Callable[[Callable[..., Any]], Callable[..., 
 
 
 from_source = gathered(Source)
+
+
+def short_names(paths: tuple[str, ...]) -> list[str]:
+    """Short names of files and folders; longer ones where two would be alike."""
+    short = [_stem(path) for path in paths]
+    if len(set(short)) == len(short):
+        return short
+    longer = ["/".join([*PurePath(path).parent.parts[-1:], _stem(path)]) for path in paths]
+    return longer if len(set(longer)) == len(longer) else [str(PurePath(path)) for path in paths]
+
+
+def _stem(path: str) -> str:
+    from klimit.rollouts.formats import FORMATS, PACKED
+
+    known = {*PACKED, *(suffix for one in FORMATS for suffix in one.suffixes)}
+    name = PurePath(path).name or path
+    for _ in range(2):
+        suffix = PurePath(name).suffix
+        if suffix.lower() in known:
+            name = name[: -len(suffix)]
+    return name or path
 
 
 def usual_size(rollouts: Rollouts, *rewards: str | None) -> int:

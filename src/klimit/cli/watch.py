@@ -59,17 +59,14 @@ def watch(
     run = Run(source, gold, focus, typed)
     stand = Stand(waiting("Nothing has been read yet."))
     with serve(stand, port=port) as address:
-        say(
-            one_line(
-                f"watching {', '.join(source.paths)} at {address} (this machine only; Ctrl-C ends it)"
-            )
-        )
+        paths = ", ".join(source.paths)
+        say(one_line(f"watching {paths} at {address} (this machine only; Ctrl-C ends it)"))
         try:
             while True:
                 shown = run.look(stand.shown)
                 if shown.status != stand.shown.status:
                     say(one_line(shown.status))
-                stand.put(shown)
+                stand.shown = shown
                 time.sleep(every)
         except KeyboardInterrupt:
             say("")
@@ -99,15 +96,15 @@ class Run:
         version = hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:16]
         broken: frozenset[Path] = frozenset()
         try:
-            page = self._build(broken, version)
-        except (KlimitError, OSError) as problem:
-            broken = self._broken(found)
-            if not broken or broken == frozenset(found):
-                return Shown(before.html, before.version, f"Waiting: {problem}")
             try:
                 page = self._build(broken, version)
-            except (KlimitError, OSError) as again:
-                return Shown(before.html, before.version, f"Waiting: {again}")
+            except (KlimitError, OSError):
+                broken = self._broken(found)
+                if not broken or broken == frozenset(found):
+                    raise
+                page = self._build(broken, version)
+        except (KlimitError, OSError) as problem:
+            return Shown(before.html, before.version, f"Waiting: {problem}")
         self.whole |= {(path, mark) for path, mark in found.items() if path not in broken}
         self.seen = {path: mark for path, mark in found.items() if path not in broken}
         left = f"; {len(broken)} still being written" if broken else ""
@@ -148,18 +145,13 @@ class Without(Asked):
 
     left_out: frozenset[Path] = frozenset()
 
-    def read(self, path: str, rewards: list[str] | None = None) -> Rollouts:
+    def read(self, path: Any, rewards: list[str] | None = None) -> Rollouts:
         """Read what is whole of one of the paths."""
-        if not self.left_out:
-            return super().read(path, rewards)
-        import klimit
         from klimit.rollouts.paths import files
 
-        whole: list[Any] = [one for one in files(path) if one not in self.left_out]
-        found: Rollouts = klimit.read(
-            whole, prompt=self.prompt, reward=rewards or self.reward, weights=self.weights
-        )
-        return found
+        if self.left_out:
+            path = [one for one in files(path) if one not in self.left_out]
+        return super().read(path, rewards)
 
 
 def fingerprint(paths: Sequence[str]) -> Print:

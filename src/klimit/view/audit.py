@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -277,8 +278,6 @@ def _share(share: Estimate) -> tuple[str, str]:
 
 def points(audit: Audit) -> list[Audit]:
     """The placements of an array one by one."""
-    from dataclasses import replace
-
     if not np.ndim(audit.kl.value):
         return [audit]
     names = [name for name in PLACED if np.ndim(getattr(audit, name).value)]

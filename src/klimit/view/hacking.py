@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._text import safe
+from klimit.view import limit as limit_view
 from klimit.view import path, words
 from klimit.view.limit import LADDER, around, spoken_for
 
@@ -41,14 +42,8 @@ def text(hack: Hacking, kl: Sequence[float] | None = None) -> str:
 
 
 def focus(hack: Hacking | Sparse, kl: Sequence[float]) -> float:
-    """The budget that the verdict speaks of: the largest trusted one, else the smallest.
-
-    Where only 0 nats were asked, a usual one.
-    """
-    if not max(kl) > 0:
-        kl = around(hack.trusted_kl)
-    within = [budget for budget in kl if 0 < budget <= hack.trusted_kl]
-    return max(within) if within else min(kl)
+    """The budget that the verdict speaks of; a usual one where only 0 nats were asked."""
+    return limit_view.focus(hack, kl if max(kl) > 0 else around(hack.trusted_kl))
 
 
 def verdict(hack: Hacking, kl: Sequence[float]) -> str:

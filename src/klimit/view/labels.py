@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -191,8 +192,6 @@ def _missing(few: Sparse) -> str:
 
 
 def _rate(gain: Any) -> Any:
-    from dataclasses import replace
-
     low, high = (min(max(x + 0.5, 0.0), 1.0) for x in (float(gain.low), float(gain.high)))
     return replace(gain, value=float(gain.value) + 0.5, low=low, high=high)
 

@@ -14,6 +14,8 @@ from klimit.estimate.result import AT_THE_BEST
 from klimit.view import colours, words
 
 if TYPE_CHECKING:
+    from klimit.estimate.labels.result import Sparse
+    from klimit.estimate.proxy import Hacking
     from klimit.estimate.result import Frontier
 
 MOST_SAMPLES = 1_000_000  # a prompt; past it, naming a number would be a joke
@@ -86,7 +88,7 @@ def _constant(limit: Frontier) -> str:
     )
 
 
-def focus(limit: Frontier, kl: Sequence[float]) -> float:
+def focus(limit: Frontier | Hacking | Sparse, kl: Sequence[float]) -> float:
     """The budget that the verdict speaks of: the largest trusted one, else the smallest."""
     within = [budget for budget in kl if budget <= limit.trusted_kl]
     return max(within) if within else min(kl)

@@ -30,8 +30,7 @@ def allocation(found: Frontier, ax: Axes | None = None, *, kl: float | None = No
     ----------
     kl : mean nats per answer; what the verdict speaks of if not given
     """
-    ax = style.axes(ax)
-    palette = style.palette(ax)
+    ax, palette = style.start(ax)
     budget = focus(found, budgets(found)) if kl is None else float(kl)
     frame = found.prompts(budget)
     room, spent, gain, trusted = _dots(frame)

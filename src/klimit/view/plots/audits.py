@@ -41,7 +41,7 @@ def audits(
     from klimit.audit.audits import best_of_n_beside
     from klimit.view.audit import by_name, points
 
-    ax = style.axes(ax)
+    ax, palette = style.start(ax)
     placed = [one for audit in placements for one in points(audit)]
     found = _widest(placed)
     if found is not None:
@@ -49,7 +49,7 @@ def audits(
         limit(found, ax, kl=_end(placed, found) if kl is None else kl, best_of_n=beside)
     paths = by_name(placed)
     for at, (name, path) in enumerate(paths.items()):
-        color = style.palette(ax).policy(at)
+        color = palette.policy(at)
         _path(ax, name, path, color, style.MARKERS[at % len(style.MARKERS)])
         _steps(ax, path if len(paths) == 1 else path[-1:], color)
     if len(placed) == 1:

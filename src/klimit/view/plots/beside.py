@@ -30,7 +30,7 @@ def best_of_n(found: BestOfN, ax: Axes | None = None) -> Axes:
     if found.frontier is not None:
         end = 1.1 * float(np.max(found.kl.value)) or None
         return limit(found.frontier, ax, kl=end, best_of_n=found)
-    ax = style.axes(ax)
+    ax, _ = style.start(ax)
     best(found, ax)
     style.named(ax, x=colours.KL, y=colours.gain(found.judge or found.reward))
     return ax
@@ -45,10 +45,9 @@ def beta(found: Frontier, ax: Axes | None = None, *, kl: float | None = None) ->
     ----------
     kl : nats up to which to draw; the trusted ones if not given
     """
-    ax = style.axes(ax)
+    ax, palette = style.start(ax)
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    palette = style.palette(ax)
     end = end_of(found) if kl is None else asked(kl)
     end = min(end, found.trusted_kl) if found.trusted_kl > 0 else end
     budgets = np.linspace(0.02, 1.0, 100) * end
@@ -113,8 +112,7 @@ def convergence(found: Convergence, ax: Axes | None = None) -> Axes:
     The estimate from a quarter, half and all of the samples, with the interval that so many give,
     hollow where it is not trusted; and the plug-in, which rises to the limit from below.
     """
-    ax = style.axes(ax)
-    palette = style.palette(ax)
+    ax, palette = style.start(ax)
     samples = found.samples
     ax.plot(samples, found.plugin, color=palette.quiet, lw=1.3, ls=":", marker=".",
             label="plug-in, low at any size")  # fmt: skip

@@ -42,8 +42,7 @@ def limit(
     label : of the line, in the legend
     mark : whether to write where trust ends; not beside what is trusted elsewhere
     """
-    ax = style.axes(ax)
-    palette = style.palette(ax)
+    ax, palette = style.start(ax)
     color = color or palette.limit
     end = end_of(found, best_of_n) if kl is None else asked(kl)
     edge = min(found.trusted_kl, end)

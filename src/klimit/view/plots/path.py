@@ -36,8 +36,7 @@ def path(found: TrainedPath, ax: Axes | None = None, *, proxy: bool = True) -> A
     -------
     matplotlib Axes, of gold
     """
-    ax = style.axes(ax)
-    palette = style.palette(ax)
+    ax, palette = style.start(ax)
     runs = {run: [one for one in found if one.run == run] for run in found.turns}
     furthest = max((_spent(one) for one in found), default=0.0)
     of_proxy, gold = words.both((found.proxy, found.gold))

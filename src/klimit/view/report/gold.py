@@ -12,7 +12,7 @@ from klimit.view import hacking as view
 from klimit.view import path, words
 from klimit.view.report.axes import around
 from klimit.view.report.chart import Chart
-from klimit.view.report.small_charts import small_chart
+from klimit.view.report.small_charts import named_line, small_chart
 
 if TYPE_CHECKING:
     from klimit.estimate.labels.result import Sparse
@@ -88,10 +88,7 @@ def _chart(hack: Hacking) -> Chart | None:
     for name, (_, gain, scale, kind) in zip(names, curves, strict=True):
         value, low, high = (x / scale for x in (gain.value, gain.low, gain.high))
         chart.band(kl, low, high, kind)
-        chart.line(kl, value, kind)
-        end = kl[-1], value[-1]
-        chart.mark(*end, "dot", kind)
-        chart.say(*end, name, f"{kind} strong", right=8, down=4)
+        named_line(chart, kl, value, name, kind)
     stop = hack.stop_kl
     if stop.trusted and math.isfinite(stop.high) and stop.value > 0:
         chart.upright(stop.value, "stop")

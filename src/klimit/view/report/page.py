@@ -17,6 +17,7 @@ from klimit.view import audit as audit_view
 from klimit.view import colours, words
 from klimit.view import hacking as hacking_view
 from klimit.view import limit as limit_view
+from klimit.view.best_of_n import each
 from klimit.view.report import budget, small_charts
 from klimit.view.report.advice import steps
 from klimit.view.report.chart import pixels
@@ -42,7 +43,7 @@ SCRIPTS = ("words.js", "budget.js", "prompts.js", "folded.js")
 
 def page(found: Findings, made: Made) -> str:
     """Write the page: what was found, and how the page came about."""
-    limit = found.limit
+    limit, audits = found.limit, found.audits
     flat = limit.samples.scale == 0
     sizes = [n for n in found.beside.sizes.values() if n is not None]
     grid = {} if flat else budget.grid(limit, largest_kl(found), found.budgets, sizes)
@@ -63,14 +64,10 @@ def page(found: Findings, made: Made) -> str:
         "now": {} if flat else _now(found),
         "level": f"{100 * limit.settings.level:g} %",
         "charts": _charts(found, grid, rows),
-        "limit_table": None
-        if flat
-        else limit_view.cells(found.limit, found.budgets, found.beside.shown),
+        "limit_table": limit_view.cells(limit, found.budgets, found.beside.shown),
         "limit_legend": limit_view.legend(limit),
-        "audit_table": audit_view.cells(found.audits, _few(found.beside.best))
-        if found.audits
-        else None,
-        "audit_legend": audit_view.legend(found.audits) if found.audits else "",
+        "audit_table": audit_view.cells(audits, _few(found.beside.best)) if audits else None,
+        "audit_legend": audit_view.legend(audits) if audits else "",
         "rewards": _reward_rows(found),
         "unshown": _unshown(found),
         "gold": gold_section(found.hack, found.gold),
@@ -121,14 +118,10 @@ def _rendered(name: str, context: dict[str, Any]) -> str:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    def template(name: str) -> str:
-        where = files("klimit.view.report").joinpath("templates", name)
-        return where.read_text(encoding="utf-8")
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     found = Environment(
-        loader=FunctionLoader(template), autoescape=True, undefined=StrictUndefined,
+        loader=PackageLoader("klimit.view.report"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     found.filters |= {
@@ -178,10 +171,11 @@ def _notes(found: Findings) -> list[str]:
         said += audit_view.notes(found.audits)
     if isinstance(found.hack, Hacking):
         said += hacking_view.notes(found.hack)
-    notes = [
-        f"{line[0].upper()}{line[1:]}" for line in dict.fromkeys([*found.notes, *said]) if line
+    notes = dict.fromkeys(filter(None, [*found.notes, *said]))
+    return [
+        f"{line[0].upper()}{line[1:]}{'' if line.endswith(('.', '!', '?')) else '.'}"
+        for line in notes
     ]
-    return [line if line.endswith((".", "!", "?")) else f"{line}." for line in notes]
 
 
 def _charts(found: Findings, grid: dict[str, Any], rows: dict[str, Any]) -> dict[str, Any]:
@@ -205,18 +199,18 @@ def _now(found: Findings) -> dict[str, str]:
     """What the budget control shows where it starts; the page's script says the same."""
     limit, kl = found.limit, found.focus
     gain, beta = limit.gain(kl), limit.beta(kl)
-    mean, needed, trust = "beyond what these samples show", "enough", "trusted at this KL"
     if gain.trusted:
         mean = f"mean {limit_view.ends(limit.base_reward, gain)}"
+        needed, trust = "enough", "trusted at this KL"
     else:
-        samples = limit.samples_needed(kl)
+        mean, samples = "beyond what these samples show", limit.samples_needed(kl)
         needed = f"about {samples:,}" if samples <= limit_view.MOST_SAMPLES else "over a million"
         needed = "none would do" if limit.exhausted(kl) else needed
         trust = f"trusted up to {_reach(limit)}" if limit.trusted_kl > 0 else "no KL is trusted yet"
     return {
         "gain": words.plain(gain),
         "mean": mean,
-        "beta": words.short(float(beta.value)) if beta.trusted and beta.value > 0 else "-",
+        "beta": words.short(beta.value) if beta.trusted and beta.value > 0 else "-",
         "n": found.beside.shown.get(kl, "-"),
         "needed": needed,
         "trust": trust,
@@ -240,16 +234,15 @@ def _reward_rows(found: Findings) -> list[list[str]]:
     if not found.others:
         return []
     kl, limit = found.focus, found.limit
-    n, at = _largest_common(found)
-    gained = (
-        "" if found.beside.best is None or at is None else words.signed(found.beside.best.gain[at])
-    )
+    sizes = each(found.beside.best)
+    at = max((at for at, one in enumerate(sizes) if one.n <= 16), default=0)
+    gained = words.signed(sizes[at].gain) if sizes else ""
     rows = [_reward_row(limit.reward, limit, words.plain(limit.gain(kl)), gained)]
     for one in found.others:
-        moved = "-" if one.moved is None or at is None else words.signed(one.moved.gain[at])
+        moved = "-" if one.moved is None else words.signed(one.moved.gain[at])
         own = "-" if one.limit.samples.scale == 0 else words.plain(one.limit.gain(kl))
         rows.append(_reward_row(one.name, one.limit, own, moved))
-    return [[f"best-of-{n:,}" if n else "best-of-N"], *rows]
+    return [[f"best-of-{sizes[at].n:,}" if sizes else "best-of-N"], *rows]
 
 
 def _unshown(found: Findings) -> str:
@@ -263,14 +256,6 @@ def _reward_row(name: str, limit: Frontier, gain: str, moved: str) -> list[str]:
     spread = limit.samples.scale / math.sqrt(max(limit.samples.prompts, 1))
     mean = words.fixed(limit.base_reward, words.decimals(spread))
     return [safe(name, longest=40), mean, gain, _reach(limit), moved]
-
-
-def _largest_common(found: Findings) -> tuple[int, int | None]:
-    if found.beside.best is None:
-        return 0, None
-    sizes = np.atleast_1d(found.beside.best.n).tolist()
-    at = max((i for i, n in enumerate(sizes) if n <= 16), default=0)
-    return int(sizes[at]), at
 
 
 def _reach(limit: Frontier) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit._text import distinct, safe
+from klimit.estimate.kernel import Floats
 from klimit.rollouts import steps as training
 from klimit.view import colours, words
 from klimit.view.audit import by_name
@@ -170,9 +171,13 @@ def reward_lines(limit: Frontier, others: Sequence[OtherReward], top: float) -> 
     )  # fmt: skip
     names = distinct([name for name, *_ in curves], longest=16)
     for place, (name, (_, kl, gain)) in enumerate(zip(names, curves, strict=True)):
-        kind = "limit" if place == 0 else f"policy-{(place - 1) % 4}"
-        chart.line(kl, gain, kind)
-        if kl[-1] > 0:
-            chart.mark(kl[-1], gain[-1], "dot", kind)
-            chart.say(kl[-1], gain[-1], name, f"{kind} strong", right=7, down=4)
+        named_line(chart, kl, gain, name, "limit" if place == 0 else f"policy-{(place - 1) % 4}")
     return chart
+
+
+def named_line(chart: Chart, kl: Floats, gain: Floats, name: str, kind: str) -> None:
+    """A line that has its name at its end."""
+    chart.line(kl, gain, kind)
+    if kl[-1] > 0:
+        chart.mark(kl[-1], gain[-1], "dot", kind)
+        chart.say(kl[-1], gain[-1], name, f"{kind} strong", right=7, down=4)
