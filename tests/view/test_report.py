@@ -13,7 +13,7 @@ import pytest
 
 import klimit
 from klimit.view import limit as limit_view
-from klimit.view.report.cleaning import as_script, clean
+from klimit.view.report.texts import as_script, clean
 from klimit.view.words import sentences
 
 pytestmark = pytest.mark.extras("jinja2")
@@ -370,8 +370,7 @@ def test_the_picture_of_a_single_prompt_holds_its_gains_in_an_interval_without_a
 
 
 def test_what_is_written_beside_a_line_stays_on_the_chart():
-    from klimit.view.report.axes import axis
-    from klimit.view.report.chart import Chart
+    from klimit.view.report.chart import Chart, axis
 
     chart = Chart(name="c", title="", said="", width=400, height=300, x=axis(0, 1, 46, 386),
                   y=axis(0, 1, 256, 20), x_label="", y_label=f"gain in {'long' * 30}")  # fmt: skip

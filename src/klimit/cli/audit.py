@@ -1,4 +1,4 @@
-"""``klimit audit``: how near trained policies come to the best that their KL could buy."""
+"""``klimit audit`` and ``gate``: how near trained policies come to the best that their KL could buy."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from klimit._progress import steps
 from klimit.cli import options
+from klimit.cli.output import log_to, print_json, print_text, write_table
+from klimit.cli.program import one_line, say
 from klimit.cli.source import Typed, gathered, naming, only, warn_of_sampling
 
 if TYPE_CHECKING:
     from klimit.audit import Audit
     from klimit.rollouts import Rollouts
+
 
 reading = options.several(
     click.argument("paths", metavar="BASE [POLICY...]", nargs=-1, required=True),
@@ -135,9 +139,7 @@ def audit(
     klimit audit runs/grpo/completions
     klimit audit base.parquet --at 5.1,0.61
     """
-    from klimit._progress import steps
     from klimit.audit.audits import Audits, best_of_n_beside
-    from klimit.cli.output import log_to, print_json, print_text, write_table
     from klimit.view import audit as view
     from klimit.view import records
 
@@ -174,3 +176,54 @@ def _points(source: Asked, at: tuple[tuple[float, float], ...]) -> tuple[list[Au
     if len(found) > 1:
         found = [replace(one, name=f"point {i + 1}") for i, one in enumerate(found)]
     return found, str(base)
+
+
+SHORT = 3
+
+
+@click.command(short_help="Exit with code 3 when a run falls short, for automated checks.")
+@reading
+@click.option(
+    "--min-efficiency", type=float, metavar="SHARE", help="Least share of the limit, such as 0.7."
+)
+@click.option("--max-kl", type=float, metavar="NATS", help="Largest KL, nats per answer.")
+@click.option("--min-gain", type=float, metavar="REWARD", help="Least gain over the base.")
+@click.option("--sure", is_flag=True, help="Ask it of the whole interval, not of the estimate.")
+@options.json_flag
+@asked
+def gate(
+    source: Asked,
+    min_efficiency: float | None,
+    max_kl: float | None,
+    min_gain: float | None,
+    sure: bool,
+    as_json: bool,
+) -> int:
+    """Does a run do well enough? Exits 0 if it does, 3 if it falls short, and says why in one line.
+
+    Reads base and policies as `klimit audit` does; each policy and each step has to pass.
+
+    \b
+    klimit gate base.parquet grpo.parquet --min-efficiency 0.7 --max-kl 10
+    """
+    from klimit.audit.gate import gate as held
+    from klimit.view.records import gate_record
+
+    if min_efficiency is None and max_kl is None and min_gain is None:
+        raise click.UsageError("nothing is asked; give --min-efficiency, --max-kl or --min-gain")
+    with steps("reading and placing"):
+        audits, read = source.audits()
+    checks = [
+        check
+        for audit in audits
+        for check in held(
+            audit, min_efficiency=min_efficiency, max_kl=max_kl, min_gain=min_gain, sure=sure
+        )
+    ]
+    failed = [check for check in checks if not check.passed]
+    if as_json:
+        print_json(gate_record(checks, read=read))
+    else:
+        word = "falls short" if failed else "passes"
+        say(one_line(f"{word}: {'; '.join(str(check) for check in failed or checks)}"))
+    return SHORT if failed else 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from klimit._progress import steps
 from klimit.cli.options import json_flag
+from klimit.cli.output import print_json, print_text
 from klimit.cli.source import Source, from_source, reading
 
 
@@ -14,8 +16,6 @@ from klimit.cli.source import Source, from_source, reading
 @from_source
 def describe(source: Source, as_json: bool) -> None:
     """What does klimit read in these files: prompts, samples, rewards, and how they were drawn?"""
-    from klimit._progress import steps
-    from klimit.cli.output import print_json, print_text
     from klimit.view import records
 
     with steps("reading", "describing") as job:

@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from klimit._progress import steps
 from klimit.cli import options
+from klimit.cli.output import print_json, print_text, write_table
 from klimit.cli.source import Source, from_source, reading_where
 
 
@@ -58,10 +60,8 @@ def ensemble(
     klimit ensemble rollouts.parquet --proxies rm1,rm2,rm3
     """
     import klimit
-    from klimit._progress import steps
-    from klimit.cli.output import print_json, print_text, write_table
     from klimit.view import ensemble as view
-    from klimit.view.ensemble_record import record
+    from klimit.view.ensemble import record
 
     source.keep(output)
     with steps("reading", "errors of the proxies", "gold along each aggregate", "writing") as job:

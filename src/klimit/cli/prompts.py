@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from klimit._files import whole_file
+from klimit._progress import steps
 from klimit.cli import options
-from klimit.cli.source import Source, from_source, reading
+from klimit.cli.output import print_text, write_table
+from klimit.cli.program import one_line, say
+from klimit.cli.source import Source, from_source, reading, short_names
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,9 +74,6 @@ def prompts(
     klimit prompts base.parquet --by wasteful --policy-path grpo.parquet
     """
     import klimit
-    from klimit._progress import steps
-    from klimit.cli.output import print_text, write_table
-    from klimit.cli.program import one_line, say
     from klimit.view.limit import budgets, worthwhile
     from klimit.view.words import nats
 
@@ -103,8 +104,6 @@ def prompts(
         say(one_line(f"{line}{cut}"), sys.stderr)
         return
     if output.suffix.lower() == ".jsonl":
-        from klimit._files import whole_file
-
         with whole_file(output) as file:
             file.writelines(f"{row}\n".encode() for row in rows(frame))
     else:
@@ -135,7 +134,6 @@ def with_text(frame: pl.DataFrame, base: Rollouts) -> pl.DataFrame:
 def _placed(source: Source, base: Rollouts, paths: list[str], how: dict[str, Any]) -> Audit:
     """The policy against the base: of several steps the last one."""
     from klimit.audit.verb import audit
-    from klimit.cli.source import short_names
 
     path, name = paths[0] if len(paths) == 1 else paths, short_names(tuple(paths[:1]))[0]
     policy = source.read(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from klimit._extras import need
+from klimit.cli.output import print_text
 from klimit.cli.source import Source, from_source, reading
 
 
@@ -49,7 +50,6 @@ def rescore(
     """
     from klimit.audit.kl import measured_kl
     from klimit.audit.rescore import rescore as score
-    from klimit.cli.output import print_text
 
     need("hf", "torch", "transformers", what="scoring checkpoints")
     source.keep(output)

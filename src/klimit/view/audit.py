@@ -93,7 +93,7 @@ def _gained(audit: Audit) -> str:
     who = safe(audit.label, longest=60)
     gain = words.signed(audit.gain, unit=unit)
     if audit.gain.low == audit.gain.high:
-        gain = f"{words.plus(float(audit.gain.value), 2)} {unit}"
+        gain = f"{words.plus(audit.gain.value, 2)} {unit}"
     if not math.isfinite(audit.kl.value):
         return f"{who} gained {gain} over the base model's mean."
     return f"{who} gained {gain} at a KL of {words.spent(audit.kl)}."
@@ -248,25 +248,28 @@ def cells(
 
 def _row(audit: Audit) -> list[str]:
     known = math.isfinite(audit.kl.value)
-    share = "".join(_share(audit.efficiency)) if known else "-"
-    if not audit.efficiency.trusted and not audit.efficiency.high < 1:
-        share = "-" if not known else "not known"
-    nats, least = audit.gap_nats, audit.least_kl
+    gain, share, nats = audit.gain, audit.efficiency, audit.gap_nats
+    part = "-"
+    if known:
+        part = "".join(_share(share)) if share.trusted or share.high < 1 else "not known"
     away = words.measured(nats) if math.isfinite(nats.value) and nats.trusted else "-"
-    price = words.measured(least) if math.isfinite(least.value) else "-"
-    if not least.trusted and price != "-":
-        price = "not known" if math.isinf(least.high) else f"{price} (not trusted)"
-        if math.isinf(least.high) and least.low > 0:
-            price = f"at least {words.nats(least.low, down=True).split(' ')[0]}"
     return [
         safe(audit.label, longest=40), words.measured(audit.kl) if known else "not known",
-        _gain(audit.gain), share, away,
-        price,
+        words.short(gain.value) if gain.low == gain.high else words.plain(gain), part, away,
+        _price(audit.least_kl),
     ]  # fmt: skip
 
 
-def _gain(gain: Estimate) -> str:
-    return words.short(float(gain.value)) if gain.low == gain.high else words.plain(gain)
+def _price(least: Estimate) -> str:
+    if not math.isfinite(least.value):
+        return "-"
+    if least.trusted:
+        return words.measured(least)
+    if math.isfinite(least.high):
+        return f"{words.measured(least)} (not trusted)"
+    if not least.low > 0:
+        return "not known"
+    return f"at least {words.nats(least.low, down=True).split(' ')[0]}"
 
 
 def _share(share: Estimate) -> tuple[str, str]:
@@ -327,17 +330,12 @@ def comparison(found: Comparison) -> str:
         ("nats from optimal", found.gap_nats),
         ("least KL, nats", found.least_kl),
     ):
+        said = words.signed(estimate) if math.isfinite(estimate.value) else "not known"
         if math.isfinite(estimate.value):
-            verdict_ = "" if estimate.low <= 0 <= estimate.high else "  *"
-            lines.append(f"  {label}: {_signed(estimate)}{verdict_}")
-        else:
-            lines.append(f"  {label}: not known")
+            said += "" if estimate.trusted else " (not trusted)"
+            said += "" if estimate.low <= 0 <= estimate.high else "  *"
+        lines.append(f"  {label}: {said}")
     return "\n".join([*lines, f"* more than chance, at {100 * found.gain.level:g} %"])
-
-
-def _signed(estimate: Estimate) -> str:
-    said = words.signed(estimate)
-    return said if estimate.trusted else f"{said} (not trusted)"
 
 
 def _number(estimate: Estimate) -> str:

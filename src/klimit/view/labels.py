@@ -98,10 +98,13 @@ def saved(few: Sparse, kl: float) -> str:
 def left(few: Sparse, kl: float) -> str:
     """Where the variance that is left comes from."""
     split = few.split(kl)
+    unknown = "samples without a label"
+    if isinstance(few, FewJudgements):
+        unknown = "pairs that were not judged"
     parts = [
         (split.prompts, "which prompts were drawn (more prompts)"),
         (split.samples, "which samples were drawn (more samples)"),
-        (split.labels, f"{_missing(few)} (more {few._what})"),
+        (split.labels, f"{unknown} (more {few._what})"),
     ]
     said = [f"{words.percent(share)} {what}" for share, what in parts if share > 0.005]
     return f"Its variance, and what would shrink each part: {words.listed(said)}."
@@ -184,11 +187,6 @@ def _by_design(few: Sparse) -> bool:
     if isinstance(few, FewJudgements):
         return bool((few.pairing.judgements.round > 0).all())
     return bool((few.known.round[few.known.round >= 0][~np.isnan(few.known.gold)] > 0).all())
-
-
-def _missing(few: Sparse) -> str:
-    judged = isinstance(few, FewJudgements)
-    return "pairs that were not judged" if judged else "samples without a label"
 
 
 def _rate(gain: Any) -> Any:

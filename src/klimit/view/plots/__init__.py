@@ -9,13 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from klimit._errors import ArgumentError
-from klimit.view.plots.allocation import allocation
-from klimit.view.plots.audits import audits
-from klimit.view.plots.beside import best_of_n, beta, bounds, convergence
+from klimit.view.plots.beside import allocation, best_of_n, beta, bounds, convergence
 from klimit.view.plots.frontier import limit
 from klimit.view.plots.hacking import ensemble, few_labels, hacking
-from klimit.view.plots.path import path
 from klimit.view.plots.style import figure, save, write
+from klimit.view.plots.trained import audits, path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,7 @@ from klimit._text import safe
 from klimit.view import colours, words
 from klimit.view.audit import by_name
 from klimit.view.best_of_n import each
-from klimit.view.report.axes import around, axis
-from klimit.view.report.chart import SHAPES, Chart
+from klimit.view.report.chart import SHAPES, Chart, around, axis
 
 if TYPE_CHECKING:
     from klimit.audit import Audit

@@ -10,8 +10,7 @@ import numpy as np
 from klimit._text import safe
 from klimit.view import hacking as view
 from klimit.view import path, words
-from klimit.view.report.axes import around
-from klimit.view.report.chart import Chart
+from klimit.view.report.chart import Chart, around
 from klimit.view.report.small_charts import named_line, small_chart
 
 if TYPE_CHECKING:

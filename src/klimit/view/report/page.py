@@ -1,7 +1,9 @@
-"""From findings to one HTML file."""
+"""From findings to one HTML file, and the policy that keeps it from fetching or running anything else."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,14 +23,12 @@ from klimit.view.best_of_n import each
 from klimit.view.report import budget, small_charts
 from klimit.view.report.advice import steps
 from klimit.view.report.chart import pixels
-from klimit.view.report.cleaning import as_script, clean
 from klimit.view.report.findings import verdicts
 from klimit.view.report.frontier_chart import frontier_chart, largest_kl
 from klimit.view.report.gold import gold_section
 from klimit.view.report.made import sources, versions
-from klimit.view.report.policy import content_policy
 from klimit.view.report.prompts import SATURATED, table
-from klimit.view.report.texts import share_shown, side_by_side
+from klimit.view.report.texts import as_script, clean, share_shown, side_by_side
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
     from klimit.view.report.findings import Findings
     from klimit.view.report.verb import Made
+
 
 SCRIPTS = ("words.js", "budget.js", "prompts.js", "folded.js")
 
@@ -291,3 +292,27 @@ def _data(
         "prompts": rows,
         "texts": texts,
     }
+
+
+def content_policy(*, script: str, style: str, live: bool) -> str:
+    """A Content-Security-Policy that admits this script and this style by their hash.
+
+    Parameters
+    ----------
+    live : whether the page may ask the server that it came from for news
+    """
+    rules = {
+        "default-src": "'none'",
+        "script-src": _hashed(script),
+        "style-src": _hashed(style),
+        "img-src": "data:",
+        "connect-src": "'self'" if live else "'none'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return "; ".join(f"{name} {admitted}" for name, admitted in rules.items())
+
+
+def _hashed(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

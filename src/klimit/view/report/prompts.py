@@ -10,7 +10,7 @@ import numpy as np
 
 from klimit._text import safe
 from klimit.estimate.prompt_lists import NEARLY, at_top
-from klimit.view.report.cleaning import cut, words_of
+from klimit.view.report.texts import cut, words_of
 from klimit.view.words import asked
 
 if TYPE_CHECKING:

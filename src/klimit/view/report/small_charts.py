@@ -14,15 +14,13 @@ from klimit.estimate.kernel import Floats
 from klimit.rollouts import steps as training
 from klimit.view import colours, words
 from klimit.view.audit import by_name
-from klimit.view.report.axes import around, axis
-from klimit.view.report.chart import Chart
+from klimit.view.report.chart import Chart, around, axis
 
 if TYPE_CHECKING:
     from klimit.audit import Audit
     from klimit.estimate.convergence import Convergence
     from klimit.estimate.result import Frontier
-    from klimit.view.report.findings import Findings
-    from klimit.view.report.rewards import OtherReward
+    from klimit.view.report.findings import Findings, OtherReward
 
 WIDTH, HEIGHT = 460, 290
 LEFT, RIGHT, TOP, BOTTOM = 58, 18, 22, 44
