@@ -49,4 +49,6 @@ def test_each_line_of_a_verdict_for_programs_ends_a_sentence_and_that_for_people
     ]
     for result in results:
         assert all(line.endswith((".", "?")) for line in result.to_dict()["verdict"])
-        assert max(map(len, str(result).split("\n\n")[0].split("\n"))) <= WIDTH
+        lines = str(result).split("\n\n")[0].split("\n")
+        assert max(map(len, lines)) <= WIDTH
+        assert not any(line.endswith("=") for line in lines)

@@ -268,8 +268,9 @@ def paragraph(text: str, *, lead: str = "", width: int = WIDTH) -> str:
     >>> paragraph("one two", lead="note: ")
     'note: one two'
     """
+    held = together(text, _HELD).replace(" = ", f"{_HELD}={_HELD}")
     return textwrap.fill(
-        together(text, _HELD), width, initial_indent=lead, subsequent_indent=" " * len(lead),
+        held, width, initial_indent=lead, subsequent_indent=" " * len(lead),
         break_on_hyphens=False, break_long_words=False,
     ).replace(_HELD, " ")  # fmt: skip
 

@@ -47,9 +47,9 @@ def frontier_chart(found: Findings, grid: Mapping[str, Any], *, narrow: bool) ->
     top = grid["kl"][-1]
     root = stretched(found, top)
     limit = found.limit
-    x = axis(0.0, top, 46 if narrow else 64, width - (14 if narrow else 28), ticks=5, root=root)
+    x = axis(0.0, top, 46 if narrow else 64, width - (14 if narrow else 28), root=root)
     low, high = _reach(found, grid)
-    y = axis(low, high, height - 44, 20, ticks=5)
+    y = axis(low, high, height - 44, 20)
     scale = ", square-root scale" if root else ""
     label = "KL from the base, nats" if narrow else f"{colours.KL}{scale}"
     chart = Chart(

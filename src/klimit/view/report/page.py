@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from klimit._errors import KlimitError
 from klimit._text import safe
 from klimit.audit.audits import SIZES
 from klimit.view import audit as audit_view
@@ -26,7 +30,6 @@ from klimit.view.report.chart import pixels
 from klimit.view.report.findings import verdicts
 from klimit.view.report.frontier_chart import frontier_chart, largest_kl
 from klimit.view.report.gold import gold_section
-from klimit.view.report.made import sources, versions
 from klimit.view.report.prompts import SATURATED, table
 from klimit.view.report.texts import as_script, clean, share_shown, side_by_side
 
@@ -35,8 +38,8 @@ if TYPE_CHECKING:
 
     from klimit.estimate.best_of_n import BestOfN
     from klimit.estimate.result import Frontier
+    from klimit.view.report import Made
     from klimit.view.report.findings import Findings
-    from klimit.view.report.verb import Made
 
 
 SCRIPTS = ("words.js", "budget.js", "prompts.js", "folded.js")
@@ -316,3 +319,62 @@ def content_policy(*, script: str, style: str, live: bool) -> str:
 def _hashed(text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+LIBRARIES = ("numpy", "scipy", "polars", "jinja2")
+MOST_BYTES = 2**30  # past that, files are named without a hash
+
+
+@dataclass(frozen=True)
+class Source:
+    """One path that was read.
+
+    Attributes
+    ----------
+    name : as it was typed
+    files, size : how many files, and their bytes
+    sha256 : of the file, or of the files one after the other; empty where there are too many bytes
+    """
+
+    name: str
+    files: int
+    size: int
+    sha256: str
+
+
+def sources(paths: Iterable[str]) -> list[Source]:
+    """What is on disk under these paths; those that stand for no file are left out."""
+    from klimit.rollouts.paths import files
+
+    found = []
+    for path in dict.fromkeys(paths):
+        try:
+            inside = files(path)
+            size = sum(one.stat().st_size for one in inside)
+            digest = _hash(inside) if size <= MOST_BYTES else ""
+        except (KlimitError, OSError):
+            continue
+        found.append(Source(safe(path, longest=200), len(inside), size, digest))
+    return found
+
+
+def _hash(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def versions() -> list[tuple[str, str]]:
+    """klimit, Python and the libraries that the numbers depend on."""
+    import klimit
+
+    found = [("klimit", klimit.__version__), ("Python", platform.python_version())]
+    for name in LIBRARIES:
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            continue
+    return found
