@@ -274,6 +274,13 @@ def test_a_policy_without_kl_is_to_be_measured(base):
     assert any("Measure the KL of ppo" in line for line, _ in said)
 
 
+def test_the_page_promises_no_number_of_samples_that_nobody_can_draw():
+    rewards = np.random.default_rng(0).normal(size=(12, 4))
+    page = klimit.report(klimit.read(rewards), focus=20)
+    why = "No KL is trusted yet; 20 nats would take more samples than anybody can draw."
+    assert why in told(page.html)
+
+
 def test_gold_must_be_another_reward(base):
     with pytest.raises(klimit.ArgumentError, match="is the reward itself"):
         klimit.report(base, reward="rm", gold="rm")

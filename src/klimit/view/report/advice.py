@@ -15,7 +15,7 @@ from klimit.estimate.plan.verb import plannable
 from klimit.estimate.result import AT_THE_BEST
 from klimit.view import words
 from klimit.view.best_of_n import each
-from klimit.view.limit import worthwhile
+from klimit.view.limit import MOST_SAMPLES, worthwhile
 from klimit.view.report.checks import BAD
 
 if TYPE_CHECKING:
@@ -72,11 +72,13 @@ def _data(found: Findings) -> Iterator[Step]:
         why = "With fewer than 4 a prompt only lower bounds are known."
         yield Step("Draw 16 samples of every prompt or more.", why)
     elif limit.trusted_kl == 0:
-        needed = limit.samples_needed(found.focus)
-        price = f"{words.nats(found.focus)} would take about {needed:,} samples a prompt"
-        price = AT_THE_BEST if limit.exhausted(found.focus) else price
-        why = f"No KL is trusted yet; {price}."
-        yield Step("Draw more samples of every prompt.", why)
+        needed, asked = limit.samples_needed(found.focus), words.nats(found.focus)
+        price = f"{asked} would take about {needed:,} samples a prompt"
+        if limit.exhausted(found.focus):
+            price = AT_THE_BEST
+        elif needed > MOST_SAMPLES:
+            price = f"{asked} would take more samples than anybody can draw"
+        yield Step("Draw more samples of every prompt.", f"No KL is trusted yet; {price}.")
 
 
 def _run(found: Findings) -> Iterator[Step]:
@@ -106,7 +108,7 @@ def _run(found: Findings) -> Iterator[Step]:
                 "of this comparison."
             )
             yield Step(f"Check how the KL of {name} was measured.", why)
-        elif share.low >= NEAR and not _hollow(found):
+        elif share.low >= NEAR and _hollow(found) is None:
             why = (
                 f"It reached {words.share(share)[0]} of what any method can gain at its KL: more reward "
                 "takes more KL, a better base or another reward."
@@ -163,13 +165,10 @@ def _misplaced(audit: Audit, name: str) -> Iterator[Step]:
 
 def _checkpoints(found: Findings) -> Iterator[Step]:
     """Which of the policies has most gold, where that is not the one with most reward."""
-    if not _hollow(found):
+    path, last = found.trained, _hollow(found)
+    if path is None or last is None:
         return
-    assert found.trained is not None
-    assert found.main is not None
-    gold = safe(found.trained.gold, longest=40)
-    best = _most_gold(found.trained)
-    last = next(one for one in found.trained if one.by_proxy.label == found.main.label)
+    gold, best = safe(path.gold, longest=40), _most_gold(path)
     name, other = safe(best.label, longest=60), safe(last.label, longest=60)
     if best.gold_gain.low > 0:
         why = f"It gained {words.signed(best.gold_gain, unit=gold)}, {other} {words.signed(last.gold_gain)}."
@@ -179,15 +178,16 @@ def _checkpoints(found: Findings) -> Iterator[Step]:
         yield Step(f"Use none of these: none shows more {gold} than the base.", why)
 
 
-def _hollow(found: Findings) -> bool:
-    """Whether the policy with most reward has less gold than another one, or none to show."""
+def _hollow(found: Findings) -> Checkpoint | None:
+    """The policy with most reward, where it has less gold than another one, or none to show."""
     path, main = found.trained, found.main
     if path is None or main is None:
-        return False
+        return None
+    least = max(_most_gold(path).gold_gain.low, 0.0)
     own = next((one for one in path if one.by_proxy.label == main.label), None)
     if own is None or not math.isfinite(own.gold_gain.value):
-        return False
-    return bool(own.gold_gain.high < max(_most_gold(path).gold_gain.low, 0.0))
+        return None
+    return own if own.gold_gain.high < least else None
 
 
 def _most_gold(path: TrainedPath) -> Checkpoint:
@@ -291,7 +291,7 @@ def _reach(found: Findings) -> Iterator[Step]:
     limit, wanted = found.limit, _wanted(found)
     if limit.samples.scale > 0 and 0 < limit.trusted_kl < wanted:
         needed = limit.samples_needed(wanted)
-        if needed <= 1_000_000:
+        if needed <= MOST_SAMPLES:
             why = f"These samples are trusted up to {words.nats(limit.trusted_kl, down=True)}."
             main = found.main
             if main is not None and math.isfinite(main.least_kl.high):
