@@ -124,6 +124,8 @@ def legend(best: BestOfN) -> str:
     )
 
 
+# ---- beside the limit
+
 MANY = 1_000_000  # rewards that best-of-N is read from, at most
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from klimit._estimate import Estimate
 from klimit.view import words
+from klimit.view.records import heading, number, numbers
 
 if TYPE_CHECKING:
     from klimit.select import Choices, Setting
@@ -83,7 +84,6 @@ def legend(found: Choices) -> str:
 
 def record(found: Choices, *, read: str = "") -> dict[str, Any]:
     """Return ``klimit.choices/1``: a row per setting, and each rule tuned."""
-    from klimit.view.records import heading, number, numbers
 
     def setting(which: Setting) -> dict[str, Any]:
         return {"rule": which.rule, "n": which.n, "beta": number(which.beta, "this rule has none")}

@@ -328,6 +328,8 @@ def _percent(share: Estimate) -> str:
     return f"{value} [{low}, {high}]"
 
 
+# ---- for programs
+
 NO_GOLD = "needs gold rewards of some of these samples"
 MISSING = Estimate(math.nan, math.nan, math.nan, trusted=False, note=NO_GOLD)
 _NO_LIMIT = "gold's limit is flat or not trusted there"

@@ -12,6 +12,7 @@ from klimit._text import safe
 from klimit.view import limit as limit_view
 from klimit.view import path, words
 from klimit.view.limit import LADDER, around, spoken_for
+from klimit.view.records import CONSTANT, columns, framed, heading, number, numbers, settings_record
 
 if TYPE_CHECKING:
     import polars as pl
@@ -338,8 +339,6 @@ def _who(hack: Hacking) -> str:
 
 def record(hack: Hacking, kl: Sequence[float] | None = None, *, read: str = "") -> dict[str, Any]:
     """Return ``klimit.hacking/1``: a row per budget and per N."""
-    from klimit.view.records import CONSTANT, heading, number, numbers, settings_record
-
     kl = budgets(hack, kl)
     found, pairs = hack.best_by_proxy, hack.pairs
     settings = settings_record(hack.gold)
@@ -377,8 +376,6 @@ def record(hack: Hacking, kl: Sequence[float] | None = None, *, read: str = "") 
 
 
 def _row(hack: Hacking, kl: float) -> dict[str, Any]:
-    from klimit.view.records import number, numbers
-
     gaps, sure = hack.gaps(kl), hack.certified(kl)
     row: dict[str, Any] = {"kl": kl}
     row |= {name: getattr(hack, name)(kl).to_dict() for name in ALONG}
@@ -395,8 +392,6 @@ def _row(hack: Hacking, kl: float) -> dict[str, Any]:
 
 def frame(hack: Hacking, kl: Sequence[float] | None = None) -> pl.DataFrame:
     """Return a row per budget: each number with its limits, null where not finite."""
-    from klimit.view.records import columns, framed
-
     rows = []
     for budget in budgets(hack, kl):
         gaps = hack.gaps(budget)

@@ -14,6 +14,7 @@ from klimit.estimate.labels.preferences import FewJudgements
 from klimit.view import words
 from klimit.view.hacking import costs, focus
 from klimit.view.limit import LADDER, spoken_for
+from klimit.view.records import CONSTANT, columns, framed, heading, number
 
 if TYPE_CHECKING:
     import polars as pl
@@ -199,8 +200,6 @@ def _rate(gain: Any) -> Any:
 
 def record(few: Sparse, kl: Sequence[float] | None = None, *, read: str = "") -> dict[str, Any]:
     """Return ``klimit.labels/1``: a row per budget."""
-    from klimit.view.records import CONSTANT, heading, number
-
     kl = budgets(few, kl)
     settings = few.proxy.settings
     return {
@@ -225,8 +224,6 @@ def record(few: Sparse, kl: Sequence[float] | None = None, *, read: str = "") ->
 
 
 def _row(few: Sparse, kl: float) -> dict[str, Any]:
-    from klimit.view.records import number
-
     split: Split = few.split(kl)
     unknown = "the correlation of proxy and gold is not known"
     return {
@@ -243,8 +240,6 @@ def _row(few: Sparse, kl: float) -> dict[str, Any]:
 
 def frame(few: Sparse, kl: Sequence[float] | None = None) -> pl.DataFrame:
     """Return a row per budget: each number with its limits, null where not finite."""
-    from klimit.view.records import columns, framed
-
     lines = []
     for budget in budgets(few, kl):
         split = few.split(budget)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.view import words
+from klimit.view.records import columns, framed, number, numbers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -118,8 +119,6 @@ def legend(path: TrainedPath) -> str:
 
 def frame(path: TrainedPath) -> pl.DataFrame:
     """A row per checkpoint."""
-    from klimit.view.records import columns, framed
-
     rows = []
     for one in path:
         row: dict[str, Any] = {"checkpoint": one.label, "run": one.run}
@@ -133,8 +132,6 @@ def frame(path: TrainedPath) -> pl.DataFrame:
 
 def record(path: TrainedPath) -> dict[str, Any]:
     """Plain values; what is not finite is null and a reason beside it."""
-    from klimit.view.records import numbers
-
     return {
         "proxy": path.proxy,
         "gold": path.gold,
@@ -149,8 +146,6 @@ def record(path: TrainedPath) -> dict[str, Any]:
 
 
 def _turn(path: TrainedPath, run: str, turn: Turn) -> dict[str, Any]:
-    from klimit.view.records import number, numbers
-
     own = [one.label for one in path if one.run == run]
     return {
         "run": run,

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from klimit._estimate import Estimate
 from klimit.estimate.result import AT_THE_BEST
-from klimit.view.audit import notes as audit_notes
-from klimit.view.audit import verdict as audit_verdict
+from klimit.view import audit as audit_view
+from klimit.view import best_of_n as best_of_n_view
+from klimit.view import limit as limit_view
+from klimit.view import plan as plan_view
 from klimit.view.best_of_n import each
-from klimit.view.best_of_n import notes as best_of_n_notes
-from klimit.view.best_of_n import verdict as best_of_n_verdict
-from klimit.view.limit import budgets, notes, verdict
-from klimit.view.plan import verdict as plan_verdict
 
 if TYPE_CHECKING:
     import polars as pl
@@ -64,7 +62,7 @@ def limit_record(
     read : the line that says what was read
     best_of_n : for each budget the N that spends it; None where no N is known to
     """
-    kl = budgets(limit, kl)
+    kl = limit_view.budgets(limit, kl)
     rows: list[dict[str, Any]] = [
         {
             "kl": budget,
@@ -83,8 +81,8 @@ def limit_record(
         "base_reward": limit.base_reward,
         "trusted_kl": number(limit.trusted_kl, CONSTANT),
         "limit": rows,
-        "verdict": verdict(limit, kl).split("\n"),
-        "notes": notes(limit),
+        "verdict": limit_view.verdict(limit, kl).split("\n"),
+        "notes": limit_view.notes(limit),
     }
 
 
@@ -131,8 +129,8 @@ def best_of_n_record(best: BestOfN, *, read: str = "") -> dict[str, Any]:
             | {name: missing.get(name) or getattr(one, name).to_dict() for name in BEST_OF_N}
             for one in each(best)
         ],
-        "verdict": best_of_n_verdict(best).split("\n"),
-        "notes": best_of_n_notes(best),
+        "verdict": best_of_n_view.verdict(best).split("\n"),
+        "notes": best_of_n_view.notes(best),
     }
 
 
@@ -147,7 +145,7 @@ def plan_record(plan: Plan, *, read: str = "") -> dict[str, Any]:
         "error_now": number(plan.error_now, UNSPLIT),
         "at_hand": at_hand,
         "settings": [_setting(setting) for setting in plan.settings],
-        "verdict": plan_verdict(plan).split("\n"),
+        "verdict": plan_view.verdict(plan).split("\n"),
     }
 
 
@@ -174,8 +172,8 @@ def audit_record(
         "level": first.gain.level,
         "audits": [_audit(audit) for audit in audits],
         "best_of_n": [{"n": one.n, **numbers(one, BESIDE)} for one in each(beside)],
-        "verdict": audit_verdict(audits).split("\n"),
-        "notes": audit_notes(audits),
+        "verdict": audit_view.verdict(audits).split("\n"),
+        "notes": audit_view.notes(audits),
     }
 
 
@@ -224,10 +222,8 @@ def gate_record(checks: Sequence[Check], *, read: str = "") -> dict[str, Any]:
 
 def audit_frame(audits: Sequence[Audit], beside: BestOfN | None = None) -> pl.DataFrame:
     """Return a row per placement, then per N: each number with its limits, null where missing."""
-    from klimit.view.audit import points
-
     rows = []
-    for audit in (point for one in audits for point in points(one)):
+    for audit in (point for one in audits for point in audit_view.points(one)):
         row = {"policy": audit.name, "step": audit.step, **all_columns(audit, AUDITED)}
         rows.append(row | {"trusted": bool(audit.limit.trusted), "paired": audit.paired})
     for best in each(beside):
@@ -244,7 +240,7 @@ def audit_frame(audits: Sequence[Audit], beside: BestOfN | None = None) -> pl.Da
 def limit_frame(limit: Frontier, kl: Sequence[float] | None = None) -> pl.DataFrame:
     """Return a row per budget: kl, gain and beta with their limits, trusted, reason."""
     rows = []
-    for budget in budgets(limit, kl):
+    for budget in limit_view.budgets(limit, kl):
         gain, beta = limit.gain(budget), limit.beta(budget)
         rows.append({"kl": budget, **columns("gain", gain), **columns("beta", beta),
                      "trusted": bool(gain.trusted), "reason": gain.note or None})  # fmt: skip
