@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import klimit as package
-from klimit.cli.audit import short_names
+from klimit.cli.source import short_names
 from klimit.rollouts.formats import FORMATS
 from tests.audit.tables import rows
 from tests.cli.conftest import long_form

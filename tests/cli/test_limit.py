@@ -168,7 +168,7 @@ def test_a_step_can_be_chosen(klimit, write_jsonl, rows):
 
 
 def test_of_very_many_prompts_best_of_n_is_read_from_some(klimit, quality, monkeypatch):
-    monkeypatch.setattr("klimit.view.beside.MANY", 640)
+    monkeypatch.setattr("klimit.view.best_of_n.MANY", 640)
     out = " ".join(klimit("limit", quality, "--kl", "0.5").out.split())
     assert "note: best-of-N is read from 20 prompts of 40, drawn by the seed." in out
     assert "Best-of-3 spends 0.43 nats and reaches " in out

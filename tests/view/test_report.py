@@ -13,7 +13,7 @@ import pytest
 
 import klimit
 from klimit.view import limit as limit_view
-from klimit.view.report.cleaning import as_script, clean
+from klimit.view.report.texts import as_script, clean
 from klimit.view.words import sentences
 
 pytestmark = pytest.mark.extras("jinja2")
@@ -172,6 +172,16 @@ def test_gold_shows_how_much_of_the_gain_is_real():
     assert 'aria-labelledby="chart-proxy-title' in page.html
 
 
+def test_the_table_along_the_proxy_says_what_the_command_says():
+    rng = np.random.default_rng(0)
+    proxy = rng.integers(0, 5, size=(60, 16)).astype(float)
+    page = klimit.report(
+        {"rm": proxy, "g": proxy + rng.normal(size=proxy.shape)}, reward="rm", gold="g"
+    )
+    share = re.search(r"  (at most \d+ %)", str(page.findings.hack))[1]
+    assert f"<td>{share}</td>" in page.html
+
+
 def test_gold_that_is_known_of_few_samples_is_read_in_words():
     rng = np.random.default_rng(9)
     proxy = rng.normal(size=(60, 32))
@@ -262,6 +272,13 @@ def test_prompts_without_signal_are_to_be_looked_at():
 def test_a_policy_without_kl_is_to_be_measured(base):
     said = todo(klimit.report(base, {"ppo": rows(samples=8, shift=0.4, seed=3)}, reward="rm"))
     assert any("Measure the KL of ppo" in line for line, _ in said)
+
+
+def test_the_page_promises_no_number_of_samples_that_nobody_can_draw():
+    rewards = np.random.default_rng(0).normal(size=(12, 4))
+    page = klimit.report(klimit.read(rewards), focus=20)
+    why = "No KL is trusted yet; 20 nats would take more samples than anybody can draw."
+    assert why in told(page.html)
 
 
 def test_gold_must_be_another_reward(base):
@@ -360,8 +377,7 @@ def test_the_picture_of_a_single_prompt_holds_its_gains_in_an_interval_without_a
 
 
 def test_what_is_written_beside_a_line_stays_on_the_chart():
-    from klimit.view.report.axes import axis
-    from klimit.view.report.chart import Chart
+    from klimit.view.report.chart import Chart, axis
 
     chart = Chart(name="c", title="", said="", width=400, height=300, x=axis(0, 1, 46, 386),
                   y=axis(0, 1, 256, 20), x_label="", y_label=f"gain in {'long' * 30}")  # fmt: skip

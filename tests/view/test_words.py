@@ -1,7 +1,10 @@
 """Lines of a verdict: where they end, and how they are made whole again."""
 
+import numpy as np
 import pytest
 
+import klimit
+from klimit import select
 from klimit.view.words import WIDTH, both, paragraph, sentences
 
 SAID = "gains +0.0640 of it at a KL [0.0360, 0.0850], and that is 60 % of it for 2.5 nats"
@@ -32,3 +35,20 @@ def test_names_that_begin_alike_are_told_apart_when_they_are_cut():
     assert proxy != gold
     assert max(len(proxy), len(gold)) <= 20
     assert both(("short", names[0]), 20) == ("short", "a_reward_model_of...")
+
+
+def test_each_line_of_a_verdict_for_programs_ends_a_sentence_and_that_for_people_fits():
+    rng = np.random.default_rng(0)
+    gold, error = rng.normal(size=(2, 20, 16))
+    scores = klimit.read({"rm": gold + error, "other": gold - error, "human": gold})
+    results = [
+        klimit.hacking(scores, proxy="rm", gold="human"),
+        klimit.ensemble(scores, proxies=["rm", "other"], gold="human"),
+        select.compare(scores, proxy="rm", gold="human", n=[1, 4]),
+        klimit.frontier(scores, reward="human", objective="win-rate"),
+    ]
+    for result in results:
+        assert all(line.endswith((".", "?")) for line in result.to_dict()["verdict"])
+        lines = str(result).split("\n\n")[0].split("\n")
+        assert max(map(len, lines)) <= WIDTH
+        assert not any(line.endswith("=") for line in lines)

@@ -12,22 +12,16 @@ import signal
 from typing import NoReturn
 
 from klimit._files import unfinished
-from klimit.cli.audit import audit
-from klimit.cli.best_of_n import best_of_n
-from klimit.cli.choose import choose
-from klimit.cli.describe import describe
+from klimit.cli.audit import audit, gate
+from klimit.cli.best_of_n import best_of_n, choose
+from klimit.cli.describe import describe, rescore
 from klimit.cli.ensemble import ensemble
-from klimit.cli.gate import gate
-from klimit.cli.hacking import hacking
-from klimit.cli.labels import labels
-from klimit.cli.limit import limit
-from klimit.cli.plan import plan
+from klimit.cli.hacking import hacking, labels
+from klimit.cli.limit import limit, plan
 from klimit.cli.plot import plot
 from klimit.cli.program import program
 from klimit.cli.prompts import prompts
-from klimit.cli.report import report
-from klimit.cli.rescore import rescore
-from klimit.cli.watch import watch
+from klimit.cli.report import report, watch
 
 for command in (
     limit,

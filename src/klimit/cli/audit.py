@@ -1,21 +1,23 @@
-"""``klimit audit``: how near trained policies come to the best that their KL could buy."""
+"""``klimit audit`` and ``gate``: how near trained policies come to the best that their KL could buy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import wraps
-from pathlib import Path, PurePath
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from klimit._progress import steps
 from klimit.cli import options
-from klimit.cli.source import Typed, naming, only, warn_of_sampling
+from klimit.cli.output import log_to, print_json, print_text, write_table
+from klimit.cli.program import one_line, say
+from klimit.cli.source import Typed, gathered, naming, only, warn_of_sampling
 
 if TYPE_CHECKING:
     from klimit.audit import Audit
     from klimit.rollouts import Rollouts
+
 
 reading = options.several(
     click.argument("paths", metavar="BASE [POLICY...]", nargs=-1, required=True),
@@ -38,8 +40,6 @@ reading = options.several(
     options.intervals,
 )
 
-_OWN = ("paths", "reward", "prompt", "weights", "base_step", "base_policy", "kl", "unpaired")
-
 
 @dataclass(frozen=True)
 class Asked(Typed):
@@ -49,7 +49,15 @@ class Asked(Typed):
     base_policy: str | None
     kl: list[float] | None
     unpaired: bool
-    how: dict[str, Any]
+    prompts: str
+    reward_range: list[float] | None
+    level: float
+    seed: int
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """What verbs take as it is."""
+        return {name: getattr(self, name) for name in ("prompts", "reward_range", "level", "seed")}
 
     def audits(self) -> tuple[list[Audit], str]:
         """Place everything; also the line that says what was read."""
@@ -71,15 +79,10 @@ class Asked(Typed):
 
         base = self.read(self.paths[0], rewards)
         if len(self.paths) > 1:
-            names = short_names(self.paths[1:])
-            policies = {
-                name: self.read(path, rewards)
-                for name, path in zip(names, self.paths[1:], strict=True)
-            }
-            return self._base(base), policies
-        if self.base_step is None and self.base_policy is None:
-            return self._base(base), None
+            return self._base(base), self.policies(rewards)
         chosen = self._base(base)
+        if self.base_step is None and self.base_policy is None:
+            return chosen, None
         column = "policy" if self.base_policy is not None else "step"
         used = chosen.policies if column == "policy" else chosen.steps
         known = base.policies if column == "policy" else base.steps
@@ -107,17 +110,7 @@ class Asked(Typed):
         return found
 
 
-def asked(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command its paths and reading options as one `Asked`."""
-
-    @wraps(command)
-    def collected(**said: Any) -> Any:
-        own = {name: said.pop(name) for name in _OWN}
-        how = {name: said.pop(name) for name in ("prompts", "reward_range", "level", "seed")}
-        return command(Asked(**own, how=how), **said)
-
-    return collected
-
+asked = gathered(Asked)
 
 at_numbers = click.option(
     "--at", type=options.Numbers(exactly=2), multiple=True, metavar="KL,GAIN",
@@ -146,9 +139,7 @@ def audit(
     klimit audit runs/grpo/completions
     klimit audit base.parquet --at 5.1,0.61
     """
-    from klimit._progress import steps
     from klimit.audit.audits import Audits, best_of_n_beside
-    from klimit.cli.output import log_to, print_json, print_text, write_table
     from klimit.view import audit as view
     from klimit.view import records
 
@@ -173,8 +164,6 @@ def placed(source: Asked, at: tuple[tuple[float, float], ...] = ()) -> tuple[lis
 
 def _points(source: Asked, at: tuple[tuple[float, float], ...]) -> tuple[list[Audit], str]:
     """Place policies that are known by their numbers only."""
-    from dataclasses import replace
-
     import klimit
 
     if len(source.paths) > 1 or source.kl is not None or source.unpaired:
@@ -189,22 +178,52 @@ def _points(source: Asked, at: tuple[tuple[float, float], ...]) -> tuple[list[Au
     return found, str(base)
 
 
-def short_names(paths: tuple[str, ...]) -> list[str]:
-    """Short names of files and folders; longer ones where two would be alike."""
-    short = [_stem(path) for path in paths]
-    if len(set(short)) == len(short):
-        return short
-    longer = ["/".join([*PurePath(path).parent.parts[-1:], _stem(path)]) for path in paths]
-    return longer if len(set(longer)) == len(longer) else [str(PurePath(path)) for path in paths]
+SHORT = 3
 
 
-def _stem(path: str) -> str:
-    from klimit.rollouts.formats import FORMATS, PACKED
+@click.command(short_help="Exit with code 3 when a run falls short, for automated checks.")
+@reading
+@click.option(
+    "--min-efficiency", type=float, metavar="SHARE", help="Least share of the limit, such as 0.7."
+)
+@click.option("--max-kl", type=float, metavar="NATS", help="Largest KL, nats per answer.")
+@click.option("--min-gain", type=float, metavar="REWARD", help="Least gain over the base.")
+@click.option("--sure", is_flag=True, help="Ask it of the whole interval, not of the estimate.")
+@options.json_flag
+@asked
+def gate(
+    source: Asked,
+    min_efficiency: float | None,
+    max_kl: float | None,
+    min_gain: float | None,
+    sure: bool,
+    as_json: bool,
+) -> int:
+    """Does a run do well enough? Exits 0 if it does, 3 if it falls short, and says why in one line.
 
-    known = {*PACKED, *(suffix for one in FORMATS for suffix in one.suffixes)}
-    name = PurePath(path).name or path
-    for _ in range(2):
-        suffix = PurePath(name).suffix
-        if suffix.lower() in known:
-            name = name[: -len(suffix)]
-    return name or path
+    Reads base and policies as `klimit audit` does; each policy and each step has to pass.
+
+    \b
+    klimit gate base.parquet grpo.parquet --min-efficiency 0.7 --max-kl 10
+    """
+    from klimit.audit.gate import gate as held
+    from klimit.view.records import gate_record
+
+    if min_efficiency is None and max_kl is None and min_gain is None:
+        raise click.UsageError("nothing is asked; give --min-efficiency, --max-kl or --min-gain")
+    with steps("reading and placing"):
+        audits, read = source.audits()
+    checks = [
+        check
+        for audit in audits
+        for check in held(
+            audit, min_efficiency=min_efficiency, max_kl=max_kl, min_gain=min_gain, sure=sure
+        )
+    ]
+    failed = [check for check in checks if not check.passed]
+    if as_json:
+        print_json(gate_record(checks, read=read))
+    else:
+        word = "falls short" if failed else "passes"
+        say(one_line(f"{word}: {'; '.join(str(check) for check in failed or checks)}"))
+    return SHORT if failed else 0

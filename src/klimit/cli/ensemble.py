@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from klimit._progress import steps
 from klimit.cli import options
+from klimit.cli.output import print_json, print_text, write_table
 from klimit.cli.source import Source, from_source, reading_where
 
 
@@ -19,7 +21,7 @@ from klimit.cli.source import Source, from_source, reading_where
 @click.option(
     "--gold", metavar="NAME", help="The reward that counts, known for some samples or all."
 )
-@click.option("--kl", type=options.Numbers(), metavar="NATS", help="KL budgets, such as 0.5,1,2.")
+@options.budgets
 @click.option(
     "--member-weights", type=options.Weights(), metavar="NAME=W,...",
     help="Weights of an aggregate of your own.",
@@ -58,15 +60,13 @@ def ensemble(
     klimit ensemble rollouts.parquet --proxies rm1,rm2,rm3
     """
     import klimit
-    from klimit._progress import steps
-    from klimit.cli.output import print_json, print_text, write_table
     from klimit.view import ensemble as view
-    from klimit.view.ensemble_record import record
+    from klimit.view.ensemble import record
 
     source.keep(output)
     with steps("reading", "errors of the proxies", "gold along each aggregate", "writing") as job:
-        named = None if proxies is None else [*proxies, *([gold] if gold is not None else [])]
-        rollouts = source.load(rewards=None if named is None else list(dict.fromkeys(named)))
+        named = dict.fromkeys([*(proxies or []), *([] if gold is None else [gold])])
+        rollouts = source.load(rewards=list(named) if proxies is not None else None)
         job.next()
         found = klimit.ensemble(rollouts, proxies=proxies, gold=gold, weights=member_weights, **how)
         job.next()

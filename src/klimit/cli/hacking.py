@@ -1,4 +1,4 @@
-"""``klimit hacking``: how much of a proxy's gain the gold reward confirms, and where it turns."""
+"""``klimit hacking`` and ``labels``: how much of a proxy's gain is real, and what to label to know it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from klimit._progress import steps
 from klimit.cli import options
-from klimit.cli.audit import short_names
+from klimit.cli.output import print_json, print_text, write_table
 from klimit.cli.source import Source, from_source, reading_where
 
 
@@ -18,7 +19,7 @@ from klimit.cli.source import Source, from_source, reading_where
 @click.option("--gold", metavar="NAME", help="The reward that counts; it may be missing for most.")
 @click.option("--labels", metavar="FILE", help="Gold in a table: prompt_id, sample, gold.")
 @click.option("--judgements", metavar="FILE", help="Judged pairs in a table, instead of gold.")
-@click.option("--kl", type=options.Numbers(), metavar="NATS", help="KL budgets, such as 0.5,1,2.")
+@options.budgets
 @click.option(
     "--policy-kl", type=options.Numbers(), multiple=True, metavar="NATS",
     help="KL of each policy, per answer, if not measured.",
@@ -57,8 +58,6 @@ def hacking(
     klimit hacking rollouts.parquet grpo/ --proxy rm --gold human
     """
     import klimit
-    from klimit._progress import steps
-    from klimit.cli.output import print_json, print_text, write_table
     from klimit.view import hacking as of_all
     from klimit.view import labels as of_few
 
@@ -66,12 +65,10 @@ def hacking(
         raise click.UsageError("give exactly one of --gold, --labels and --judgements")
     source.keep(output, labels, judgements)
     with steps("reading", "following the proxy", "looking for the peak") as job:
-        named = [x for x in (proxy, gold, nuisance) if x is not None]
+        scored = [proxy] if gold is None else [proxy, gold]
+        named = scored if nuisance is None else [*scored, nuisance]
         rollouts = replace(source, paths=source.paths[:1]).load(rewards=named)
-        policies = {
-            name: klimit.read(path, prompt=source.prompt, reward=[x for x in (proxy, gold) if x])
-            for name, path in zip(short_names(source.paths[1:]), source.paths[1:], strict=True)
-        }
+        policies = source.policies(scored)
         job.next()
         found = klimit.hacking(
             rollouts,
@@ -87,12 +84,86 @@ def hacking(
         view: Any = of_all if isinstance(found, klimit.Hacking) else of_few
         kl = view.budgets(found) if kl is None else kl
         found.proxy_gain(kl)  # a budget that cannot be is an error before more work is done
-        text = None if as_json else view.text(found, kl)
-        document = view.record(found, kl, read=str(rollouts)) if as_json else None
+        read = str(rollouts)
+        said: Any = view.record(found, kl, read=read) if as_json else view.text(found, kl)
     if output is not None:
         run = getattr(found, "run", None)
         write_table(view.frame(found, kl) if run is None else run.to_frame(), output)
-    if document is not None:
-        print_json(document)
+    if as_json:
+        print_json(said)
     else:
-        print_text(str(rollouts), text or "")
+        print_text(read, said)
+
+
+@click.command(short_help="Which samples to label to know a proxy's gold gain.")
+@click.option("--proxy", required=True, metavar="NAME", help="The reward that is optimised.")
+@click.option("-n", "number", type=int, required=True, metavar="N", help="How many labels.")
+@click.option("--kl", type=float, default=1.0, show_default=True, help="The KL of interest, nats.")
+@click.option("--gold", metavar="NAME", help="A column of labels that are there already.")
+@click.option("--labels", metavar="FILE", help="The same in a table: prompt_id, sample, gold.")
+@click.option("--judgements", metavar="FILE", help="Judged pairs that are there already.")
+@click.option("--pairs", is_flag=True, help="Pairs to judge instead.")
+@options.seed
+@click.option("-o", "--output", type=options.Target(), required=True, metavar="FILE",
+              help="Where the table goes: .csv or .parquet.")  # fmt: skip
+@reading_where("--proxy names the reward")
+@from_source
+def labels(
+    source: Source, proxy: str, number: int, kl: float, gold: str | None, labels: str | None,
+    judgements: str | None, pairs: bool, seed: int, output: Path,
+) -> None:  # fmt: skip
+    """Which samples tell most about a proxy's gold gain at a KL?
+
+    PATH is a file, a folder or a glob with samples of the base model and the proxy's reward of each.
+    Fill a column with gold and hand the table to klimit hacking --labels. For a second round, hand
+    over the first one too: what it taught decides what to ask next.
+
+    \b
+    klimit labels rollouts.parquet --proxy rm -n 200 --kl 1 --output to-label.csv
+    klimit labels rollouts.parquet --proxy rm -n 100 --kl 1 --labels labelled.csv --output next.csv
+    """
+    import klimit
+    from klimit.view import words
+
+    known = [x for x in (gold, labels, judgements) if x is not None]
+    if len(known) > 1:
+        raise click.UsageError("give one of --gold, --labels and --judgements")
+    if pairs and known and judgements is None:
+        raise click.UsageError(
+            "labels do not say which pairs to judge; with --pairs give --judgements"
+        )
+    source.keep(output, labels, judgements)
+    with steps("reading", "choosing") as job:
+        rollouts = source.load(rewards=[x for x in (proxy, gold) if x is not None])
+        job.next()
+        if not known:
+            frame = klimit.first_labels(
+                rollouts, proxy=proxy, n=number, kl=kl, pairs=pairs, seed=seed
+            )
+        else:
+            found: Any = klimit.hacking(
+                rollouts,
+                proxy=proxy,
+                gold=gold if labels is None else Path(labels),
+                judgements=judgements,
+            )
+            if isinstance(found, klimit.Hacking):
+                raise click.UsageError(
+                    f"{gold} is known of so many samples, or prompts are so few, that these are read alone"
+                )
+            frame = found.next(number, kl=kl, seed=seed)
+    if not frame.height:
+        raise klimit.DataError(
+            f"no sample of {proxy} is worth a label: within every prompt all its rewards are equal."
+        )
+    write_table(frame, output)
+    pairs = pairs or judgements is not None
+    what = "pair" if pairs else "sample"
+    written = words.counted(frame.height, what)
+    prompts = words.counted(frame["prompt_id"].n_unique(), "prompt")
+    said = f"Wrote {written} to {'judge' if pairs else 'label'} in {prompts} to {output}."
+    if frame.height == number - 1:
+        said += " Labels are drawn two to a prompt, so an odd one is left."
+    elif frame.height < number:
+        said += " No other sample would say more at this KL."
+    print_text(str(rollouts), said)

@@ -146,6 +146,10 @@ intervals = several(
     seed,
 )
 
+budgets = click.option("--kl", type=Numbers(), metavar="NATS", help="KL budgets, such as 0.5,1,2.")
+
+sizes = click.option("-n", "--n", type=Numbers(int), metavar="N", help="Sizes, such as 1,4,16.")
+
 prompts = click.option(
     "--prompts",
     type=click.Choice(["drawn", "fixed"]),

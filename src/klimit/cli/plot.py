@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from klimit._files import whole_file
+from klimit._progress import steps
 from klimit.cli import options
 from klimit.cli.audit import Asked, asked, at_numbers, placed, reading
+from klimit.cli.output import print_text
+from klimit.cli.source import usual_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,9 +63,6 @@ def plot(
     klimit plot base.parquet --what allocation --kl 2 -o prompts.png
     klimit plot base.parquet --proxy rm --gold human -o proxy.svg
     """
-    from klimit._files import whole_file
-    from klimit._progress import steps
-    from klimit.cli.output import print_text
     from klimit.view import plots
 
     source.keep(output)
@@ -125,7 +126,6 @@ def _of_proxies(proxy: list[str], gold: str, source: Asked, ax: Axes, *, path: b
 
 def _of_base(base: Rollouts, what: str, source: Asked, ax: Axes, plugin: bool) -> None:
     import klimit
-    from klimit.cli.source import usual_size
     from klimit.view import plots
 
     kl = source.one_kl()

@@ -53,14 +53,12 @@ class Program(click.Group):
             if getattr(sys, name) is None:  # closed by who started this: nobody reads it
                 setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
             stream = getattr(sys, name)
-            if hasattr(
-                stream, "reconfigure"
-            ):  # a terminal that cannot show a letter shows its code
+            # a terminal that cannot show a letter shows its code
+            if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         extra["standalone_mode"] = False
-        extra["obj"] = list(
-            sys.argv[1:] if args is None else args
-        )  # as typed, for reports to repeat
+        # as typed, for reports to repeat
+        extra["obj"] = list(sys.argv[1:] if args is None else args)
         try:
             with one_line_warnings():
                 code = self._code(args, *rest, **extra)
@@ -74,9 +72,8 @@ class Program(click.Group):
         except click.UsageError as problem:
             where = problem.ctx.command_path if problem.ctx else "klimit"
             said = problem.format_message()
-            return complain(
-                f"{said if said.endswith(('.', '?')) else f'{said}.'} See {where} --help.", 2
-            )
+            stop = "" if said.endswith((".", "?")) else "."
+            return complain(f"{said}{stop} See {where} --help.", 2)
         except ArgumentError as problem:
             return complain(str(problem), 2)
         except (KlimitError, OSError) as problem:
@@ -158,7 +155,6 @@ def say(text: str, stream: TextIO | None = None) -> None:
     try:
         click.echo(text, file=stream, color=colours(stream))
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), stream.fileno()
-        )  # for what Python flushes at its end
+        # for what Python flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         raise click.exceptions.Exit(0) from None

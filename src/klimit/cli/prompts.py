@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from klimit._files import whole_file
+from klimit._progress import steps
 from klimit.cli import options
-from klimit.cli.source import Source, from_source, reading
+from klimit.cli.output import print_text, write_table
+from klimit.cli.program import one_line, say
+from klimit.cli.source import Source, from_source, reading, short_names
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,9 +74,6 @@ def prompts(
     klimit prompts base.parquet --by wasteful --policy-path grpo.parquet
     """
     import klimit
-    from klimit._progress import steps
-    from klimit.cli.output import print_text, write_table
-    from klimit.cli.program import one_line, say
     from klimit.view.limit import budgets, worthwhile
     from klimit.view.words import nats
 
@@ -103,8 +104,6 @@ def prompts(
         say(one_line(f"{line}{cut}"), sys.stderr)
         return
     if output.suffix.lower() == ".jsonl":
-        from klimit._files import whole_file
-
         with whole_file(output) as file:
             file.writelines(f"{row}\n".encode() for row in rows(frame))
     else:
@@ -124,28 +123,26 @@ def with_text(frame: pl.DataFrame, base: Rollouts) -> pl.DataFrame:
     """The same with the prompt's text beside its id, null where the data has none."""
     import polars as pl
 
-    column = pl.Series("prompt", [None] * frame.height, dtype=pl.String)
-    if "prompt" in base.table.names:
-        place = {name: at for at, name in enumerate(base.ids)}
-        first = [int(base.groups.first[place[str(one)]]) for one in frame["prompt_id"]]
-        column = base.table.column("prompt").gather(first).alias("prompt")
-    return frame.insert_column(1, column)
+    from klimit.view.report.prompts import texts_of
+
+    column = texts_of(base, frame["prompt_id"])
+    if column is None:
+        column = pl.Series([None] * frame.height, dtype=pl.String)
+    return frame.insert_column(1, column.alias("prompt"))
 
 
 def _placed(source: Source, base: Rollouts, paths: list[str], how: dict[str, Any]) -> Audit:
     """The policy against the base: of several steps the last one."""
-    import klimit
     from klimit.audit.verb import audit
-    from klimit.cli.audit import short_names
 
     path, name = paths[0] if len(paths) == 1 else paths, short_names(tuple(paths[:1]))[0]
-    policy = klimit.read(path, prompt=source.prompt, reward=source.reward, weights=source.weights)
+    policy = source.read(path)
     if len(policy.steps) > 1:
         policy = policy.filter(step=[step for step in policy.steps if step is not None][-1])
     placed: Any = audit(base, {name: policy}, reward=source.reward, **how)
     found: list[Audit] = list(placed)
-    if len(found) == 1:
-        return found[0]
-    raise click.UsageError(
-        f"--policy-path holds {len(found)} policies; give the files of one of them"
-    )
+    if len(found) != 1:
+        raise click.UsageError(
+            f"--policy-path holds {len(found)} policies; give the files of one of them"
+        )
+    return found[0]

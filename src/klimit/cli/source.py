@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -62,8 +62,6 @@ def reading_where(
 
 reading = reading_where()
 
-_OWN = ("reward", "prompt", "weights", "step", "policy")
-
 
 @dataclass(frozen=True)
 class Typed:
@@ -86,6 +84,12 @@ class Typed:
             path, prompt=self.prompt, reward=rewards or self.reward, weights=self.weights
         )
         return found
+
+    def policies(self, rewards: list[str] | None = None) -> dict[str, Rollouts]:
+        """Read every path but the first, which is the base, by the names of their files."""
+        paths = self.paths[1:]
+        named = zip(short_names(paths), paths, strict=True)
+        return {name: self.read(path, rewards) for name, path in named}
 
     def keep(self, output: Path | None, *others: str | None) -> None:
         """Refuse to write over what is read: the paths, and `others` that options name."""
@@ -160,15 +164,42 @@ class Source(Typed):
         return self.again(self.paths, step=self.step, policy=self.policy)
 
 
-def from_source(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command its paths and reading options as one `Source`."""
+def gathered(kind: type[Typed]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command its paths and reading options as one object of this kind."""
 
-    @wraps(command)
-    def collected(*, paths: tuple[str, ...], **options: Any) -> None:
-        own = {name: options.pop(name) for name in _OWN}
-        command(Source(paths, **own), **options)
+    def wrapped(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def collected(**said: Any) -> Any:
+            own = {one.name: said.pop(one.name) for one in fields(kind)}
+            return command(kind(**own), **said)
 
-    return collected
+        return collected
+
+    return wrapped
+
+
+from_source = gathered(Source)
+
+
+def short_names(paths: tuple[str, ...]) -> list[str]:
+    """Short names of files and folders; longer ones where two would be alike."""
+    short = [_stem(path) for path in paths]
+    if len(set(short)) == len(short):
+        return short
+    longer = ["/".join([*PurePath(path).parent.parts[-1:], _stem(path)]) for path in paths]
+    return longer if len(set(longer)) == len(longer) else [str(PurePath(path)) for path in paths]
+
+
+def _stem(path: str) -> str:
+    from klimit.rollouts.formats import FORMATS, PACKED
+
+    known = {*PACKED, *(suffix for one in FORMATS for suffix in one.suffixes)}
+    name = PurePath(path).name or path
+    for _ in range(2):
+        suffix = PurePath(name).suffix
+        if suffix.lower() in known:
+            name = name[: -len(suffix)]
+    return name or path
 
 
 def usual_size(rollouts: Rollouts, *rewards: str | None) -> int:

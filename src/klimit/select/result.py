@@ -135,8 +135,9 @@ class Choices(InNotebooks):
 
     def __str__(self) -> str:
         """The verdict in words, and what to mind."""
-        from klimit.view.choices import verdict
+        from klimit.view import choices, words
 
-        return "\n".join([verdict(self), *(f"note: {line}" for line in self.notes)])
+        said = words.paragraphs(choices.verdict(self))
+        return "\n".join([said, *(f"note: {line}" for line in self.notes)])
 
     __repr__ = __str__

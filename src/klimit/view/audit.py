@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from klimit._text import safe
 from klimit.audit.wording import UNLIKELY, open_share, surely_above
 from klimit.view import limit as limit_view
 from klimit.view import words
-from klimit.view.table import table
+from klimit.view.best_of_n import each
 
 if TYPE_CHECKING:
     from klimit.audit.compare import Comparison
@@ -38,9 +39,8 @@ def text(audits: Sequence[Audit], beside: BestOfN | None = None) -> str:
     ----------
     beside : best-of-N of the same base, to stand in the table
     """
-    said = "\n".join(map(words.paragraph, verdict(audits).split("\n")))
-    shown = table(*cells(audits, beside))
-    return words.blocks(said, shown, legend(audits), words.footnotes(notes(audits)))
+    shown = words.table(*cells(audits, beside))
+    return words.result(verdict(audits), shown, legend(audits), notes=notes(audits))
 
 
 def verdict(audits: Sequence[Audit]) -> str:
@@ -93,10 +93,10 @@ def _gained(audit: Audit) -> str:
     who = safe(audit.label, longest=60)
     gain = words.signed(audit.gain, unit=unit)
     if audit.gain.low == audit.gain.high:
-        gain = f"{words.plus(float(audit.gain.value), 2)} {unit}"
+        gain = f"{words.plus(audit.gain.value, 2)} {unit}"
     if not math.isfinite(audit.kl.value):
         return f"{who} gained {gain} over the base model's mean."
-    return f"{who} gained {gain} at a KL of {_nats(audit.kl)}."
+    return f"{who} gained {gain} at a KL of {words.spent(audit.kl)}."
 
 
 def _limit(audit: Audit) -> str:
@@ -161,7 +161,7 @@ def _least(audit: Audit) -> str:
         return "No sample of the base shows such a gain: more of them would show its price."
     if not least.trusted and not least.low > 0:
         return "What KL such a gain needs is not known from these samples."
-    price = _nats(least) if least.trusted else words.nats(least.low, down=True)
+    price = words.spent(least) if least.trusted else words.nats(least.low, down=True)
     if not least.trusted and math.isfinite(audit.kl.value):
         price = f"at least {price}"
         if math.isfinite(least.high):
@@ -196,7 +196,7 @@ def _far(audit: Audit) -> str:
         return f"{UNLIKELY[0].upper()}{UNLIKELY[1:]}."
     if gap.low <= 0:
         return "That is as near to the optimal policy of this KL as these samples can tell."
-    return f"It is {_nats(nats)} from the optimal policy of the same KL."
+    return f"It is {words.spent(nats)} from the optimal policy of the same KL."
 
 
 def _split(audit: Audit) -> str:
@@ -223,7 +223,7 @@ def _wasted(audit: Audit) -> str:
     if share < UNEVEN:
         return f"The loss is spread over the prompts; most of it is in {words.listed(names)}."
     return (
-        f"{100 * min(share, 1.0):.0f} % of the loss sits in a tenth of the prompts; most in "
+        f"{words.percent(min(share, 1.0))} of the loss sits in a tenth of the prompts; most in "
         f"{words.listed(names)}."
     )
 
@@ -240,35 +240,36 @@ def cells(
     """Headings, and a row per placement, then best-of-N."""
     headings = ["policy", "KL", "gain", "of the limit", "nats from optimal", "least KL"]
     lines = [_row(one) for audit in _thinned(audits) for one in points(audit)]
-    if beside is not None:
-        for place, n in enumerate(np.atleast_1d(beside.n).tolist()):
-            part = "".join(words.share(beside.efficiency[place]))
-            gain, kl = beside.gain[place], words.short(float(beside.kl.value[place]))
-            lines.append([f"best-of-{n}", kl, words.plain(gain), part, "-", "-"])
+    for one in each(beside):
+        part, kl = "".join(words.share(one.efficiency)), words.short(one.kl.value)
+        lines.append([f"best-of-{one.n}", kl, words.plain(one.gain), part, "-", "-"])
     return headings, lines
 
 
 def _row(audit: Audit) -> list[str]:
     known = math.isfinite(audit.kl.value)
-    share = "".join(_share(audit.efficiency)) if known else "-"
-    if not audit.efficiency.trusted and not audit.efficiency.high < 1:
-        share = "-" if not known else "not known"
-    nats, least = audit.gap_nats, audit.least_kl
-    away = _plain(nats) if math.isfinite(nats.value) and nats.trusted else "-"
-    price = _plain(least) if math.isfinite(least.value) else "-"
-    if not least.trusted and price != "-":
-        price = "not known" if math.isinf(least.high) else f"{price} (not trusted)"
-        if math.isinf(least.high) and least.low > 0:
-            price = f"at least {words.nats(least.low, down=True).split(' ')[0]}"
+    gain, share, nats = audit.gain, audit.efficiency, audit.gap_nats
+    part = "-"
+    if known:
+        part = "".join(_share(share)) if share.trusted or share.high < 1 else "not known"
+    away = words.measured(nats) if math.isfinite(nats.value) and nats.trusted else "-"
     return [
-        safe(audit.label, longest=40), _plain(audit.kl) if known else "not known",
-        _gain(audit.gain), share, away,
-        price,
+        safe(audit.label, longest=40), words.measured(audit.kl) if known else "not known",
+        words.short(gain.value) if gain.low == gain.high else words.plain(gain), part, away,
+        _price(audit.least_kl),
     ]  # fmt: skip
 
 
-def _gain(gain: Estimate) -> str:
-    return words.short(float(gain.value)) if gain.low == gain.high else words.plain(gain)
+def _price(least: Estimate) -> str:
+    if not math.isfinite(least.value):
+        return "-"
+    if least.trusted:
+        return words.measured(least)
+    if math.isfinite(least.high):
+        return f"{words.measured(least)} (not trusted)"
+    if not least.low > 0:
+        return "not known"
+    return f"at least {words.nats(least.low, down=True).split(' ')[0]}"
 
 
 def _share(share: Estimate) -> tuple[str, str]:
@@ -280,8 +281,6 @@ def _share(share: Estimate) -> tuple[str, str]:
 
 def points(audit: Audit) -> list[Audit]:
     """The placements of an array one by one."""
-    from dataclasses import replace
-
     if not np.ndim(audit.kl.value):
         return [audit]
     names = [name for name in PLACED if np.ndim(getattr(audit, name).value)]
@@ -300,14 +299,13 @@ def _thinned(audits: Sequence[Audit]) -> Sequence[Audit]:
 
 def legend(audits: Sequence[Audit]) -> str:
     """What the columns mean, for somebody who meets them for the first time."""
-    level = f"{100 * audits[0].gain.level:g} %"
     thin = ""
     if len(audits) > MANY:
         thin = f" {MANY} of {len(audits)} placements are shown; klimit audit --output writes all."
     return words.paragraph(
-        "KL: distance from the base model, nats per answer; of the limit: share of what any method "
-        "can gain at this KL; nats from optimal: KL from the best policy of the same KL; least KL: "
-        f"what the same gain costs at best. Brackets: {level} intervals.{thin}"
+        f"{words.DISTANCE}; of the limit: share of what any method can gain at this KL; nats from "
+        "optimal: KL from the best policy of the same KL; least KL: what the same gain costs at best. "
+        f"{words.brackets(audits[0].gain.level)}{thin}"
     )
 
 
@@ -332,42 +330,15 @@ def comparison(found: Comparison) -> str:
         ("nats from optimal", found.gap_nats),
         ("least KL, nats", found.least_kl),
     ):
+        said = words.signed(estimate) if math.isfinite(estimate.value) else "not known"
         if math.isfinite(estimate.value):
-            verdict_ = "" if estimate.low <= 0 <= estimate.high else "  *"
-            lines.append(f"  {label}: {_signed(estimate)}{verdict_}")
-        else:
-            lines.append(f"  {label}: not known")
+            said += "" if estimate.trusted else " (not trusted)"
+            said += "" if estimate.low <= 0 <= estimate.high else "  *"
+        lines.append(f"  {label}: {said}")
     return "\n".join([*lines, f"* more than chance, at {100 * found.gain.level:g} %"])
 
 
-def _signed(estimate: Estimate) -> str:
-    said = words.signed(estimate)
-    return said if estimate.trusted else f"{said} (not trusted)"
-
-
 def _number(estimate: Estimate) -> str:
-    digits = words.decimals(estimate.high - estimate.low)
-    value = words.fixed(float(estimate.value), digits)
     if not math.isfinite(estimate.high):
-        return f"at least {words.fixed(max(float(estimate.low), 0.0), 2)}"
-    return f"{value} [{words.fixed(estimate.low, digits)}, {words.fixed(estimate.high, digits)}]"
-
-
-def _plain(estimate: Estimate) -> str:
-    if not math.isfinite(estimate.high - estimate.low):
-        return f"about {words.short(float(estimate.value))}"
-    if estimate.low == estimate.high:
-        return words.short(float(estimate.value))
-    return _number(estimate)
-
-
-def _nats(estimate: Estimate) -> str:
-    if estimate.high == math.inf and estimate.low > 0:
-        return f"at least {words.nats(float(estimate.low))}"
-    if not math.isfinite(estimate.high - estimate.low):
-        return f"about {words.nats(float(estimate.value))}"
-    if estimate.low == estimate.high:
-        return words.nats(float(estimate.value))
-    digits = words.decimals(estimate.high - estimate.low)
-    ends = words.fixed(estimate.low, digits), words.fixed(estimate.high, digits)
-    return f"{words.fixed(float(estimate.value), digits)} nats [{ends[0]}, {ends[1]}]"
+        return f"at least {words.fixed(max(estimate.low, 0.0), 2)}"
+    return words.measured(estimate)

@@ -1,27 +1,41 @@
-"""What a `BestOfN` says: a verdict on its largest N, and a table of all of them."""
+"""What a `BestOfN` says by itself, and as a remark beside the limit."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from klimit._estimate import Estimate
 from klimit._text import safe
+from klimit.estimate.samples import nearly_all
 from klimit.view import limit as limit_view
 from klimit.view import words
-from klimit.view.table import table
 
 if TYPE_CHECKING:
     from klimit.estimate.best_of_n import BestOfN
+    from klimit.estimate.result import Frontier
+    from klimit.estimate.samples import Samples
+    from klimit.rollouts import Rollouts
 
 
 def text(best: BestOfN) -> str:
     """The verdict, the table and the notes."""
-    return words.blocks(
-        verdict(best), table(*cells(best)), legend(best), words.footnotes(notes(best))
-    )
+    return words.result(verdict(best), words.table(*cells(best)), legend(best), notes=notes(best))
+
+
+def each(best: BestOfN | None) -> list[BestOfN]:
+    """The same for every N alone; none where there is no best-of-N."""
+    if best is None or not np.ndim(best.n):
+        return [] if best is None else [best]
+    names = [name for name, value in vars(best).items() if isinstance(value, Estimate)]
+    return [
+        replace(best, n=n, **{name: getattr(best, name)[place] for name in names})
+        for place, n in enumerate(np.asarray(best.n).tolist())
+    ]
 
 
 def notes(best: BestOfN) -> list[str]:
@@ -33,46 +47,45 @@ def notes(best: BestOfN) -> list[str]:
 
 def verdict(best: BestOfN) -> str:
     """What the largest N gains, how near the limit that is, and what the last doubling brought."""
-    sizes = np.atleast_1d(best.n)
-    place = int(np.argmax(sizes))
-    if sizes[place] == 1:
+    *smaller, largest = sorted(each(best), key=lambda one: one.n)
+    if largest.n == 1:
         return "Best-of-1 is the base model itself: it gains nothing and spends nothing."
-    lines = [_gained(best, place), _near(best, place), _more(best, place)]
+    before = smaller[-1].n if smaller else 1
+    lines = [_gained(largest), _near(largest), _more(largest, before)]
     return "\n".join(line for line in lines if line)
 
 
-def _gained(best: BestOfN, place: int) -> str:
-    n, gain, spent = _sizes(best)[place], _at(best.gain, place), _at(best.kl, place)
-    unit = safe(best.judge or best.reward, longest=40)
-    by = f", selected by {safe(best.reward, longest=40)}," if best.judge else ""
-    start = words.fixed(best.base_reward, words.places(gain))
+def _gained(one: BestOfN) -> str:
+    unit = safe(one.judge or one.reward, longest=40)
+    by = f", selected by {safe(one.reward, longest=40)}," if one.judge else ""
+    start = words.fixed(one.base_reward, words.places(one.gain))
     return (
-        f"Best-of-{n:,}{by} gains {words.signed(gain, unit=unit)} over the base model's {start}, "
-        f"for a KL of {words.nats(spent.value)}."
+        f"Best-of-{one.n:,}{by} gains {words.signed(one.gain, unit=unit)} over the base model's {start}, "
+        f"for a KL of {words.nats(one.kl.value)}."
     )
 
 
-def _near(best: BestOfN, place: int) -> str:
-    efficiency = _at(best.efficiency, place)
-    if not math.isfinite(efficiency.value):
+def _near(one: BestOfN) -> str:
+    if not math.isfinite(one.efficiency.value):
         return ""
-    part, between = words.share(efficiency)
+    part, between = words.share(one.efficiency)
     line = f"That is {part} of what any method can gain at this KL{between}"
-    if efficiency.trusted:
+    if one.efficiency.trusted:
         return f"{line}."
-    return f"{line}; the limit is trusted up to {words.nats(best.trusted_kl, down=True)}."
+    return f"{line}; the limit is trusted up to {words.nats(one.trusted_kl, down=True)}."
 
 
-def _more(best: BestOfN, place: int) -> str:
-    wins, rate = _at(best.win_rate, place), _at(best.per_doubling, place)
+def _more(one: BestOfN, before: int) -> str:
+    wins, rate = one.win_rate, one.per_doubling
     said = []
-    if best.zero_one:
-        said.append(f"pass@{_sizes(best)[place]:,} is {words.plain(_at(best.kept_reward, place))}.")
+    if one.zero_one:
+        said.append(f"pass@{one.n:,} is {words.plain(one.kept_reward)}.")
     elif math.isfinite(wins.value):
-        said.append(f"It beats an answer of the base model {100 * wins.value:.0f} % of the time.")
+        said.append(
+            f"It beats an answer of the base model {words.percent(wins.value)} of the time."
+        )
     if math.isfinite(rate.value):
-        before = max((n for n in _sizes(best) if n < _sizes(best)[place]), default=1)
-        little = max(abs(rate.low), abs(rate.high)) < 1e-4 * float(_at(best.gain, place).value)
+        little = max(abs(rate.low), abs(rate.high)) < 1e-4 * one.gain.value
         added = "next to nothing" if little else words.signed(rate)
         said.append(f"From N = {before:,} on, a doubling of N adds {added}.")
     return " ".join(said)
@@ -81,23 +94,19 @@ def _more(best: BestOfN, place: int) -> str:
 def cells(best: BestOfN) -> tuple[list[str], list[list[str]]]:
     """Headings, and a row per N."""
     headings = ["N", "gain", "KL", "of the limit", "pass@N" if best.zero_one else "win rate"]
-    tied = bool((np.atleast_1d(best.kl.value) < 0.95 * np.atleast_1d(best.kl_bound.value)).any())
     if best.tokens is not None:
         headings.append("tokens")
+    tied = bool(np.any(best.kl.value < 0.95 * np.asarray(best.kl_bound.value)))
     lines = []
-    for place, n in enumerate(_sizes(best)):
-        bound = f" (no ties: {_at(best.kl_bound, place).value:.2f})" if tied and n > 1 else ""
-        line = [
-            f"{n:,}",
-            words.plain(_at(best.gain, place)),
-            f"{_at(best.kl, place).value:.2f}{bound}",
-        ]
-        line.append("-" if n == 1 else "".join(words.share(_at(best.efficiency, place))))
-        wins = _at(best.kept_reward if best.zero_one else best.win_rate, place)
-        rate = words.plain(wins) if best.zero_one else f"{100 * wins.value:.0f} %"
+    for one in each(best):
+        n, wins = one.n, one.kept_reward if one.zero_one else one.win_rate
+        bound = f" (no ties: {one.kl_bound.value:.2f})" if tied and n > 1 else ""
+        line = [f"{n:,}", words.plain(one.gain), f"{one.kl.value:.2f}{bound}"]
+        line.append("-" if n == 1 else "".join(words.share(one.efficiency)))
+        rate = words.plain(wins) if one.zero_one else words.percent(wins.value)
         line.append(rate if math.isfinite(wins.value) else "-")
-        if best.tokens is not None:
-            line.append(f"{_at(best.tokens, place).value:,.0f}")
+        if one.tokens is not None:
+            line.append(f"{one.tokens.value:,.0f}")
         lines.append(line)
     return headings, lines
 
@@ -110,14 +119,109 @@ def legend(best: BestOfN) -> str:
     if best.tokens is not None:
         last += "; tokens: drawn for each answer that is kept"
     return words.paragraph(
-        "KL: distance from the base model, nats per answer; of the limit: share of what any "
-        f"method can gain at this KL; {last}. Brackets: {100 * best.level:g} % intervals."
+        f"{words.DISTANCE}; of the limit: share of what any method can gain at this KL; {last}. "
+        f"{words.brackets(best.level)}"
     )
 
 
-def _sizes(best: BestOfN) -> list[int]:
-    return [int(n) for n in np.atleast_1d(best.n)]
+# ---- beside the limit
+
+MANY = 1_000_000  # rewards that best-of-N is read from, at most
 
 
-def _at(estimate: Estimate, place: int) -> Estimate:
-    return estimate[place] if np.ndim(estimate.value) else estimate
+@dataclass(frozen=True)
+class Beside:
+    """Best-of-N at each budget of a limit.
+
+    Attributes
+    ----------
+    sizes : budget -> the smallest N that spends it; None where the samples show none
+    shown : budget -> the same in words
+    sentence : how near best-of-N comes at the main budget; empty where that is not known
+    notes : what was left out
+    best : best-of-N at the sizes that were asked for; None where there are none
+    """
+
+    sizes: dict[float, int | None] = field(default_factory=dict)
+    shown: dict[float, str] = field(default_factory=dict)
+    sentence: str = ""
+    notes: tuple[str, ...] = ()
+    best: BestOfN | None = None
+
+
+def best_of_n_beside(
+    rollouts: Rollouts, limit: Frontier, kl: Sequence[float], *, reward_range: Any,
+    also: Sequence[int] = (),
+) -> Beside:  # fmt: skip
+    """Find the N that spends each budget, and how near the limit one of them comes.
+
+    Parameters
+    ----------
+    also : sizes that are wanted as well; `best` has them
+    """
+    from klimit.estimate.best_of_n.equal_n import n_spending, too_small
+    from klimit.estimate.best_of_n.verb import beside
+
+    if limit.samples.scale == 0:
+        return Beside(dict.fromkeys(kl), dict.fromkeys(kl, "-"))
+    rollouts, samples = enough(rollouts, limit)
+    sizes = {budget: n_spending(samples, budget) for budget in kl}
+    most = nearly_all(samples.counts)
+    shown = {}
+    for budget, n in sizes.items():
+        shown[budget] = f"N > {most:,}" if n is None else f"N = {n:,}"
+        if n == 2 and too_small(samples, budget):
+            shown[budget] = "N < 2"
+    n = _size(limit, sizes[limit_view.focus(limit, kl)])
+    asked = sorted({*also, *([] if n is None else [n])})
+    found = None
+    if asked and limit.members is not None:
+        settings = limit.settings
+        found = beside(
+            [limit], rollouts, n=asked, reward=limit.reward, reward_range=reward_range,
+            level=settings.level, seed=settings.seed,
+        )  # fmt: skip
+    sentence, notes = "", tuple[str, ...]()
+    if n is not None and found is not None:
+        sentence, notes = _sentence(each(found)[asked.index(n)])
+    if samples.prompts < limit.samples.prompts:
+        few, all_ = words.counted(samples.prompts, "prompt"), limit.samples.prompts
+        notes = (*notes, f"best-of-N is read from {few} of {all_:,}, drawn by the seed.")
+    return Beside(sizes, shown, sentence, notes, found if also else None)
+
+
+def enough(rollouts: Rollouts, limit: Frontier) -> tuple[Rollouts, Samples]:
+    """Of very many prompts as many as a side remark needs, whatever their order in the file."""
+    from klimit.estimate.inputs import reward_column
+    from klimit.estimate.samples import collect
+
+    samples = limit.samples
+    if samples.counts.sum() <= MANY:
+        return rollouts, samples
+    chosen = samples.kept[samples.rank < MANY / samples.counts.mean()]
+    rollouts = rollouts.filter(prompts=[limit.ids[place] for place in chosen])
+    column = reward_column(rollouts, limit.reward)
+    return rollouts, collect(column.values, column.lengths, seed=limit.settings.seed)
+
+
+def _size(limit: Frontier, n: int | None) -> int | None:
+    """The largest best-of-N within the main budget that nearly all prompts show; None: not told."""
+    settings, counts = limit.settings, limit.samples.counts
+    usual = (settings.objective, settings.budget) == ("reward", "average")
+    if not usual or settings.estimator == "plugin" or limit.trusted_kl == 0:
+        return None
+    most = nearly_all(counts)
+    return max(min(most, most if n is None else n - 1), 2)
+
+
+def _sentence(one: BestOfN) -> tuple[str, tuple[str, ...]]:
+    """How near it comes, and what was left out."""
+    if not one.efficiency.trusted:
+        return "", ()
+    part, between = words.share(one.efficiency)
+    less = words.counted(one.left_out, "prompt")
+    note = f"best-of-{one.n:,} is read without {less} that have fewer samples than that."
+    return (
+        f"Best-of-{one.n:,} spends {words.nats(one.kl.value)} and reaches {part} of what is possible "
+        f"there{between}."
+    ), (note,) if one.left_out else ()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from klimit._estimate import Estimate
 from klimit.view import words
-from klimit.view.table import table
+from klimit.view.records import heading, number, numbers
 
 if TYPE_CHECKING:
     from klimit.select import Choices, Setting
@@ -16,7 +16,7 @@ ESTIMATES = ("gold", "proxy", "kl", "coverage")
 
 def text(found: Choices) -> str:
     """The verdict, the table and the notes."""
-    return words.blocks(verdict(found), rows(found), legend(found), words.footnotes(found.notes))
+    return words.result(verdict(found), rows(found), legend(found), notes=found.notes)
 
 
 def verdict(found: Choices) -> str:
@@ -46,7 +46,7 @@ def verdict(found: Choices) -> str:
         "Every prompt is judged by the setting that other prompts chose, so these figures are not "
         "flattered by the choice."
     )
-    return "\n".join(words.paragraph(line) for line in lines)
+    return "\n".join(lines)
 
 
 def _less(apart: Estimate) -> str:
@@ -67,25 +67,23 @@ def rows(found: Choices) -> str:
             "-" if setting.beta is None else f"{setting.beta:.3g}",
             words.plain(found.gold[at]),
             words.plain(found.proxy[at]),
-            f"{bound}{float(found.kl[at].value):.2f}",
+            f"{bound}{found.kl[at].value:.2f}",
         ])  # fmt: skip
     names = words.both((found.gold_name, found.proxy_name), 20)
-    return table(["rule", "N", "beta", *names, "KL"], lines)
+    return words.table(["rule", "N", "beta", *names, "KL"], lines)
 
 
 def legend(found: Choices) -> str:
     """What the columns mean, for somebody who meets them for the first time."""
     return words.paragraph(
         "N: answers drawn; beta: how sharply the rule follows the proxy, in its units; the rewards "
-        "are means of the kept answer over the base model's; KL: distance from the base model, nats "
-        "per answer; *: the best setting of its rule. "
-        f"Brackets: {100 * found.level:g} % intervals."
+        "are means of the kept answer over the base model's; "
+        f"{words.DISTANCE}; *: the best setting of its rule. {words.brackets(found.level)}"
     )
 
 
 def record(found: Choices, *, read: str = "") -> dict[str, Any]:
     """Return ``klimit.choices/1``: a row per setting, and each rule tuned."""
-    from klimit.view.records import heading, number
 
     def setting(which: Setting) -> dict[str, Any]:
         return {"rule": which.rule, "n": which.n, "beta": number(which.beta, "this rule has none")}
@@ -102,14 +100,13 @@ def record(found: Choices, *, read: str = "") -> dict[str, Any]:
         },
         "base_gold": found.base_gold,
         "choices": [
-            {**setting(which), **{name: getattr(found, name)[at].to_dict() for name in ESTIMATES}}
+            setting(which) | {name: getattr(found, name)[at].to_dict() for name in ESTIMATES}
             for at, which in enumerate(found.settings)
         ],
         "tuned": [
             {
                 **setting(best.setting),
-                "gold": best.gold.to_dict(),
-                "apparent": best.apparent.to_dict(),
+                **numbers(best, ("gold", "apparent")),
                 "agreed": best.agreed,
                 "over_best_of_n": found.difference(name, "best-of-n").to_dict(),
             }

@@ -1,10 +1,10 @@
-"""What an `Ensemble` says: what averaging buys, what all members get wrong, and what to set."""
+"""What an `Ensemble` says: what averaging buys, what all members get wrong, and what to set; plain values."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,23 +12,23 @@ from klimit._estimate import Estimate
 from klimit._text import distinct, safe
 from klimit.estimate.ensembles.gains import Course
 from klimit.view import words
-from klimit.view.table import table
+from klimit.view.records import CONSTANT, columns, framed, heading, number, numbers
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from klimit.estimate.ensembles import Ensemble
 
 
 def text(found: Ensemble, kl: Sequence[float] | None = None) -> str:
     """The verdict, the tables and the notes."""
     at = budget(found, kl)
-    parts = [verdict(found, kl)]
     if found.course is None:
-        parts += [own_rows(found, at), words.paragraph(_own_legend(found, at))]
+        parts = [own_rows(found, at), words.paragraph(_own_legend(found, at))]
     else:
-        parts += [rows(found, at), words.paragraph(_legend(found, at))]
+        parts = [rows(found, at), words.paragraph(_legend(found, at))]
         parts += [member_rows(found, at), size_rows(found, at)]
-    parts.append(words.footnotes(found.notes))
-    return words.blocks(*parts)
+    return words.result(verdict(found, kl), *parts, notes=found.notes)
 
 
 def budget(found: Ensemble, kl: Sequence[float] | None) -> float:
@@ -48,7 +48,7 @@ def verdict(found: Ensemble, kl: Sequence[float] | None = None) -> str:
         first = best(found, at)
         lines = [*_gained(found, at), *_shared(found, at), _best(found, first, at)]
         lines.append(_set(found, first if _beats_the_mean(found, first, at) else "mean"))
-    return "\n".join(words.paragraph(line) for line in lines if line)
+    return "\n".join(filter(None, lines))
 
 
 def _gained(found: Ensemble, at: float) -> list[str]:
@@ -62,9 +62,9 @@ def _gained(found: Ensemble, at: float) -> list[str]:
         f"Where the best policy for the mean of {size} proxies spends {words.nats(at)}, it gains "
         f"{words.signed(gain, unit=gold)} over the base model"
     )
-    if limit.trusted and float(limit.value) > 0:
-        share = 100 * float(gain.value) / float(limit.value)
-        said += f", {share:.0f} % of what any method can gain there."
+    if limit.trusted and limit.value > 0:
+        share = words.percent(gain.value / limit.value)
+        said += f", {share} of what any method can gain there."
     else:
         said += "."
     more = sizes[-1].gained
@@ -74,7 +74,8 @@ def _gained(found: Ensemble, at: float) -> list[str]:
     if more.low > 0:
         return [said, f"{alone}averaging brings {words.plain(more)} more."]
     if more.high < 0:
-        return [said, f"{alone}averaging loses {words.plain(_negative(more))}."]
+        lost = Estimate(-more.value, -more.high, -more.low, more.level)
+        return [said, f"{alone}averaging loses {words.plain(lost)}."]
     return [said, f"{alone}that averaging brings more is not shown ({words.plain(more)})."]
 
 
@@ -97,26 +98,26 @@ def _shared(found: Ensemble, at: float) -> list[str]:
     assert errors.efficiency is not None
     assert errors.efficiency_limit is not None
     gold = safe(found.gold, longest=40)
-    size = float(errors.error_variance.value) / float(errors.gold_variance.value)
+    size = errors.error_variance.value / errors.gold_variance.value
     first = (
         f"In units of {gold} a proxy's error has {words.short(size)} times the variance of {gold} "
         f"itself, and the errors of two proxies correlate by {words.plain(errors.correlation)}."
     )
-    if not math.isfinite(float(errors.efficiency_limit.high)):
+    if not math.isfinite(errors.efficiency_limit.high):
         return [f"So few prompts do not show what the proxies' errors against {gold} share."]
     if not _follow(found):
         return [f"The proxies hardly follow {gold}: their error is not measured in its units."]
-    if float(errors.correlation.high) <= 0.05:
+    if errors.correlation.high <= 0.05:
         return [f"{first} Hardly any of it is shared, so more proxies go on helping."]
-    share = max(float(errors.correlation.value), 0.0)
+    share = max(errors.correlation.value, 0.0)
     stays = (
-        f"So about {100 * share:.0f} % of that error is shared and stays however many such proxies "
+        f"So about {words.percent(share)} of that error is shared and stays however many such proxies "
         "are averaged"
     )
     limit = found.limit.gain(at)
-    known = limit.trusted and float(limit.value) > 0
-    reached = float(found.gold_gain(at).value) / float(limit.value) if known else 0.0
-    if reached > float(errors.efficiency_limit.high):
+    known = limit.trusted and limit.value > 0
+    reached = found.gold_gain(at).value / limit.value if known else 0.0
+    if reached > errors.efficiency_limit.high:
         return [first, f"{stays}; these rewards lose less by it than normal ones would."]
     second = (
         f"{stays}: endlessly many would reach {_percent(errors.efficiency_limit)} of the limit, "
@@ -169,11 +170,11 @@ def _set(found: Ensemble, name: str) -> str:
         where = "where gold peaks"
         if advice.at_the_end:
             where = "the end of the trusted range, where gold may still rise"
-        elif math.isinf(float(advice.kl.high)):
+        elif math.isinf(advice.kl.high):
             where = "where gold is highest, though a peak beyond is not ruled out"
         said.append(
-            f"train on {_called(name)} with beta = {words.short(float(advice.beta.value))} for "
-            f"{words.nats(float(advice.kl.value))}, {where} ({words.signed(advice.gold_gain)})"
+            f"train on {_called(name)} with beta = {words.short(advice.beta.value)} for "
+            f"{words.nats(advice.kl.value)}, {where} ({words.signed(advice.gold_gain)})"
         )
     if advice.n is not None and advice.n > 1 and advice.best_of_n.low > 0:
         more = "; more may be better" if advice.largest_n else ""
@@ -182,7 +183,7 @@ def _set(found: Ensemble, name: str) -> str:
         return ""
     if not said and shown:
         return (
-            f"Gold is highest at {words.nats(float(advice.kl.value))}, but no beta is shown to spend them: "
+            f"Gold is highest at {words.nats(advice.kl.value)}, but no beta is shown to spend them: "
             "there the rewards are nearly as high as they get. Train to a smaller KL."
         )
     if not said:
@@ -192,13 +193,13 @@ def _set(found: Ensemble, name: str) -> str:
 
 def _blind(found: Ensemble) -> list[str]:
     errors, size = found.errors, len(found.names)
-    apart = 1 - float(errors.agreed_share.value)
+    apart = 1 - errors.agreed_share.value
     left = apart / size
     many, endless, needed = errors.multiplier, errors.multiplier_limit, errors.members_for(0.1)
     return [
         f"Two of these {size} proxies agree by a correlation of {words.plain(errors.agreed_share)} "
-        f"within prompts: {100 * apart:.0f} % of what one says is its own, and {100 * left:.0f} % is "
-        f"left of that in the mean of {size}.",
+        f"within prompts: {words.percent(apart)} of what one says is its own, and "
+        f"{words.percent(left)} is left of that in the mean of {size}.",
         f"If rewards are normal, the mean of {size} gains {words.plain(many)} times as much of any "
         "gold reward as one proxy at the same KL"
         + (f", endlessly many would {words.plain(endless)} times." if endless.trusted else "."),
@@ -215,7 +216,7 @@ def _blind(found: Ensemble) -> list[str]:
 def _follow(found: Ensemble) -> bool:
     """Whether the proxies follow gold, so that their error can be measured in its units."""
     one = found.errors.efficiency_one
-    return one is not None and float(one.low) > 0
+    return one is not None and one.low > 0
 
 
 def rows(found: Ensemble, at: float) -> str:
@@ -225,7 +226,7 @@ def rows(found: Ensemble, at: float) -> str:
         best = found.recommended(name)
         apart = found.difference(name, "mean", at)
         train = (
-            f"{words.short(float(best.beta.value))} ({words.nats(float(best.kl.value))}"
+            f"{words.short(best.beta.value)} ({words.nats(best.kl.value)}"
             f"{', the end' if best.at_the_end else ''})"
             if best.trainable
             else "-"
@@ -234,7 +235,7 @@ def rows(found: Ensemble, at: float) -> str:
         over = "-" if name == "mean" or not apart.trusted else words.plain(apart)
         lines.append([name, words.plain(found.gold_gain(at, name)), over, train, serve])
     gold = safe(found.gold, longest=20)
-    return table(
+    return words.table(
         ["aggregate", f"{gold} at {words.nats(at)}", "over the mean", "beta (KL)", "best-of-N"],
         lines,
     )
@@ -252,7 +253,7 @@ def _legend(found: Ensemble, at: float) -> str:
         f"{limit}over the mean: {paired}; "
         "beta (KL): the coefficient and the KL at which gold is highest within trust (the end: it may "
         "still rise), in units of the aggregate per nat; best-of-N: at the N that other prompts chose. "
-        f"Brackets: {100 * found.settings.level:g} % intervals."
+        f"{words.brackets(found.settings.level)}"
     )
 
 
@@ -268,11 +269,11 @@ def member_rows(found: Ensemble, at: float) -> str:
         lines.append([
             called[place],
             words.plain(errors.accuracy[place]),
-            words.fixed(float(others.mean()), 2) if _follow(found) else "-",
+            words.fixed(others.mean(), 2) if _follow(found) else "-",
             words.plain(found.member(name).gold_gain(at)),
         ])  # fmt: skip
     head = ["proxy", "correlation with gold", "shared error", f"alone at {words.nats(at)}"]
-    return table(head, lines)
+    return words.table(head, lines)
 
 
 def size_rows(found: Ensemble, at: float) -> str:
@@ -288,7 +289,7 @@ def size_rows(found: Ensemble, at: float) -> str:
         heads.append("if normal")
         lines.append(["endless", "-", "-"])
         lines = [[*line, f"{x:.3g}"] for line, x in zip(lines, normal, strict=True)]
-    return table(heads, lines)
+    return words.table(heads, lines)
 
 
 def own_rows(found: Ensemble, at: float) -> str:
@@ -296,8 +297,8 @@ def own_rows(found: Ensemble, at: float) -> str:
     lines = []
     for name in found.aggregates:
         limit = found.own(name)
-        lines.append([name, words.plain(limit.gain(at)), words.short(float(limit.beta(at).value))])
-    return table(["aggregate", f"its own gain at {words.nats(at)}", "beta"], lines)
+        lines.append([name, words.plain(limit.gain(at)), words.short(limit.beta(at).value)])
+    return words.table(["aggregate", f"its own gain at {words.nats(at)}", "beta"], lines)
 
 
 def _own_legend(found: Ensemble, at: float) -> str:
@@ -305,7 +306,7 @@ def _own_legend(found: Ensemble, at: float) -> str:
         "its own gain: what the aggregate promises, in its own units, not what gold would confirm; beta: "
         "the coefficient with which training on it spends that KL. Best-of-N spends no more of it up to "
         f"N = {_within(at):,}. Which KL is best for gold cannot be told. "
-        f"Brackets: {100 * found.settings.level:g} % intervals."
+        f"{words.brackets(found.settings.level)}"
     )
 
 
@@ -323,11 +324,122 @@ def _whole(estimate: Estimate) -> str:
 
 
 def _percent(share: Estimate) -> str:
-    value, low, high = (100 * float(x) for x in (share.value, share.low, share.high))
-    return f"{value:.0f} % [{low:.0f} %, {high:.0f} %]"
+    value, low, high = map(words.percent, (share.value, share.low, share.high))
+    return f"{value} [{low}, {high}]"
 
 
-def _negative(estimate: Estimate) -> Estimate:
-    return Estimate(
-        -estimate.value, -estimate.high, -estimate.low, estimate.level, estimate.trusted
-    )
+# ---- for programs
+
+NO_GOLD = "needs gold rewards of some of these samples"
+MISSING = Estimate(math.nan, math.nan, math.nan, trusted=False, note=NO_GOLD)
+_NO_LIMIT = "gold's limit is flat or not trusted there"
+ERRORS = (
+    *("disagreement", "agreed_share", "multiplier", "multiplier_limit", "error_variance"),
+    *("correlation", "floor", "gold_variance", "efficiency", "efficiency_limit", "efficiency_one"),
+)
+
+
+def record(found: Ensemble, kl: Sequence[float] | None = None, *, read: str = "") -> dict[str, Any]:
+    """Return ``klimit.ensemble/1``."""
+    asked = _asked(found, kl)
+    at = budget(found, kl)
+    panel, gold = found.panel, found.course is not None
+    return {
+        **heading("klimit.ensemble/1", read),
+        "proxies": list(found.names),
+        "gold": found.gold or None,
+        "scale": panel.scale,
+        "level": found.settings.level,
+        "data": {
+            "prompts_used": len(panel.lengths),
+            "samples_used": int(panel.members.shape[1]),
+            "samples_with_gold": panel.labelled,
+            "samples_without_a_proxy": panel.missing,
+        },
+        "trusted_kl": number(found.trusted_kl, CONSTANT),
+        "errors": {name: _or_missing(getattr(found.errors, name)) for name in ERRORS},
+        "aggregates": [_aggregate(found, name, asked) for name in found.aggregates],
+        "members": [_member(found, place, at) for place in range(len(found.names))],
+        "sizes": [
+            {
+                "kl": at, "members": row.members, "subsets": row.subsets,
+                **numbers(row, ("gold_gain", "gained")),
+                "normal": number(row.normal, _NO_LIMIT),
+            }
+            for row in (found.by_size(at) if gold else [])
+        ],
+        "bounds": [
+            {
+                name: x if name == "kl" else number(x, _NO_LIMIT)
+                for name, x in bound.items()
+            }
+            for bound in (found.bounds(asked).to_dicts() if gold else [])
+        ],
+        "verdict": verdict(found, kl).split("\n"),
+        "notes": list(found.notes),
+    }  # fmt: skip
+
+
+def _asked(found: Ensemble, kl: Sequence[float] | None) -> list[float]:
+    return [float(x) for x in kl or [found.usual_kl()]]
+
+
+def _aggregate(found: Ensemble, name: str, asked: Sequence[float]) -> dict[str, Any]:
+    weights = found.parts[name].weights
+    best = None if found.course is None else found.recommended(name)
+    return {
+        "aggregate": name,
+        "weights": [] if weights is None else [float(w) for w in weights],
+        "gains": [
+            {"kl": kl}
+            | {key: one.to_dict() for key, one in _along(found, name, kl).items()}
+            for kl in asked
+        ],
+        **{
+            f"best_{key}": _or_missing(None if best is None else getattr(best, key))
+            for key in ("kl", "beta", "gold_gain", "best_of_n")
+        },
+        "best_n": number(best.n, "few prompts") if best is not None else number(None, NO_GOLD),
+        "at_the_end": best is not None and best.at_the_end,
+    }  # fmt: skip
+
+
+def _along(found: Ensemble, name: str, kl: float) -> dict[str, Estimate]:
+    own, judged = found.own(name), found.course is not None
+    return {
+        "gold_gain": found.gold_gain(kl, name) if judged else MISSING,
+        "over_mean": found.difference(name, "mean", kl) if judged else MISSING,
+        "own_gain": own.gain(kl),
+        "beta": own.beta(kl),
+    }
+
+
+def _member(found: Ensemble, place: int, at: float) -> dict[str, Any]:
+    errors, name = found.errors, found.names[place]
+    judged = found.course is not None
+    return {
+        "proxy": name,
+        "spread": float(found.panel.spreads[place]),
+        "correlation": _or_missing(None if errors.accuracy is None else errors.accuracy[place]),
+        "slope": _or_missing(None if errors.slope is None else errors.slope[place]),
+        "kl": at,
+        "gold_gain": _or_missing(found.member(name).gold_gain(at) if judged else None),
+    }
+
+
+def _or_missing(estimate: Estimate | None) -> dict[str, Any]:
+    return (MISSING if estimate is None else estimate).to_dict()
+
+
+def frame(found: Ensemble, kl: Sequence[float] | None = None) -> pl.DataFrame:
+    """A row per aggregate and budget: each number with its limits, null where missing."""
+    rows = []
+    for name in found.aggregates:
+        for at in _asked(found, kl):
+            row: dict[str, Any] = {"aggregate": name, "kl": at}
+            told = _along(found, name, at)
+            for key, one in told.items():
+                row |= columns(key, one)
+            row["trusted"] = None if found.course is None else bool(told["gold_gain"].trusted)
+            rows.append(row)
+    return framed(rows, text=["aggregate"])

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._estimate import Estimate
 from klimit._text import safe
+from klimit.view import limit as limit_view
 from klimit.view import path, words
 from klimit.view.limit import LADDER, around, spoken_for
-from klimit.view.table import table
+from klimit.view.records import CONSTANT, columns, framed, heading, number, numbers, settings_record
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,30 +28,23 @@ NO_CURVES = "a bootstrap of prompts needs two or more"
 HELD = ("shift", "share", "proxy_part", "proxy_rest", "fixed_proxy_gain", "fixed_gold_gain")
 
 
-def budgets(hack: Hacking) -> list[float]:
-    """KL budgets (nats) that show where gold goes."""
-    return around(hack.trusted_kl)
+def budgets(hack: Hacking, asked: Sequence[float] | None = None) -> list[float]:
+    """KL budgets (nats): those that were asked for, or else some that show where gold goes."""
+    return around(hack.trusted_kl) if asked is None else [float(kl) for kl in asked]
 
 
 def text(hack: Hacking, kl: Sequence[float] | None = None) -> str:
     """The verdict, the tables and the notes; this is ``str(hack)``."""
-    kl = budgets(hack) if kl is None else list(kl)
+    kl = budgets(hack, kl)
     along = rows(hack, kl) if hack.trusted_kl > 0 else soft_rows(hack, kl)
-    parts = [verdict(hack, kl), along, apart(hack, kl), by_n(hack), legend(hack)]
-    parts += [words.footnotes(notes(hack))]
-    parts += [path.text(hack.run)] if hack.run is not None else []
-    return words.blocks(*parts)
+    parts = along, apart(hack, kl), by_n(hack), legend(hack)
+    said = words.result(verdict(hack, kl), *parts, notes=notes(hack))
+    return said if hack.run is None else f"{said}\n\n{path.text(hack.run)}"
 
 
 def focus(hack: Hacking | Sparse, kl: Sequence[float]) -> float:
-    """The budget that the verdict speaks of: the largest trusted one, else the smallest.
-
-    Where only 0 nats were asked, a usual one.
-    """
-    if not max(kl) > 0:
-        kl = around(hack.trusted_kl)
-    within = [budget for budget in kl if 0 < budget <= hack.trusted_kl]
-    return max(within) if within else min(kl)
+    """The budget that the verdict speaks of; a usual one where only 0 nats were asked."""
+    return limit_view.focus(hack, kl if max(kl) > 0 else around(hack.trusted_kl))
 
 
 def verdict(hack: Hacking, kl: Sequence[float]) -> str:
@@ -60,7 +53,7 @@ def verdict(hack: Hacking, kl: Sequence[float]) -> str:
         lines = [trust(hack), best_n(hack)]
     else:
         lines = [confirmed(hack, kl), turning(hack), best_n(hack), carried(hack, kl), trust(hack)]
-    return "\n".join(words.paragraph(line) for line in lines if line)
+    return "\n".join(filter(None, lines))
 
 
 def confirmed(hack: Hacking, kl: Sequence[float]) -> str:
@@ -77,7 +70,7 @@ def confirmed(hack: Hacking, kl: Sequence[float]) -> str:
         said += f", and {gold} confirms it: {words.signed(real)} {gold}"
     elif real.high < 0:
         said += f", and {gold} falls: {words.signed(real)} {gold}"
-    elif not _bounded(real):
+    elif not words.bounded(real):
         said += f" and {words.signed(real)} {gold}; whether {gold} gains at all, {_who(hack)} cannot tell"
     else:
         said += f", but {gold} may not gain at all: {words.signed(real)} {gold}"
@@ -96,7 +89,7 @@ def turning(hack: Hacking) -> str:
         return ""
     reach = words.nats(hack.trusted_kl, down=True)
     if not math.isfinite(stop.high):
-        if not _bounded(hack.gold_gain(hack.trusted_kl)):
+        if not words.bounded(hack.gold_gain(hack.trusted_kl)):
             return f"Where {gold} is highest up to {reach}, {_who(hack)} cannot tell."
         if stop.low == 0:
             return f"Up to {reach}, {gold} is seen neither to gain from {proxy} nor to lose."
@@ -180,9 +173,7 @@ def carried(hack: Hacking, kl: Sequence[float]) -> str:
 
 def trust(hack: Hacking) -> str:
     """How far the samples reach."""
-    counts = hack.pairs.lengths
-    few, most = int(counts.min()), int(counts.max())
-    shown = words.counted(few, "sample") if few == most else f"{few:,} to {most:,} samples"
+    shown = f"{words.span(hack.pairs.lengths)} samples"
     if hack.trusted_kl == 0:
         return (
             f"With {shown} a prompt no KL of the proxy's optimum is trusted. What is shown needs no "
@@ -193,17 +184,22 @@ def trust(hack: Hacking) -> str:
 
 def rows(hack: Hacking, kl: Sequence[float]) -> str:
     """A row per budget."""
+    return words.table(*cells(hack, kl))
+
+
+def cells(hack: Hacking, kl: Sequence[float]) -> tuple[list[str], list[list[str]]]:
+    """Headings, and a row per budget."""
     proxy, gold = words.both(hack.pairs.names, 20)
     headings = ["KL", "beta", f"{proxy} gain", f"{gold} gain", f"of {gold}'s limit"]
     lines = []
     for budget, shown in zip(kl, words.aligned(kl), strict=True):
         slope, real = hack.beta(budget), hack.gold_gain(budget)
         lines.append([
-            shown, words.short(float(slope.value)) if slope.trusted and budget > 0 else "-",
+            shown, words.short(slope.value) if slope.trusted and budget > 0 else "-",
             words.plain(hack.proxy_gain(budget)), words.plain(real),
             "".join(words.share(hack.efficiency(budget))) if real.trusted and budget > 0 else "-",
         ])  # fmt: skip
-    return table(headings, lines)
+    return headings, lines
 
 
 def soft_rows(hack: Hacking, asked: Sequence[float] = ()) -> str:
@@ -218,7 +214,9 @@ def soft_rows(hack: Hacking, asked: Sequence[float] = ()) -> str:
         [f"{budget:.2g}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]
         for i, budget in enumerate(kl)
     ]
-    return table([f"soft best of {few}, KL of weights", f"{proxy} gain", f"{gold} gain"], lines)
+    return words.table(
+        [f"soft best of {few}, KL of weights", f"{proxy} gain", f"{gold} gain"], lines
+    )
 
 
 def by_n(hack: Hacking) -> str:
@@ -227,13 +225,14 @@ def by_n(hack: Hacking) -> str:
     found = hack.best_by_proxy
     if len(found.n) < 2:
         return ""
-    shown = [i for i, n in enumerate(found.n) if n > 1 and n & (n - 1) == 0]
     lines = [
         [f"{n:,}", f"{np.log(n) - 1 + 1 / n:.2f}", words.plain(found.proxy_gain[i]),
          words.plain(found.gold_gain[i])]
-        for i, n in ((i, int(found.n[i])) for i in shown)
+        for i, n in enumerate(found.n.tolist()) if n > 1 and n & (n - 1) == 0
     ]  # fmt: skip
-    return table([f"best of N by {proxy}", "KL up to", f"{proxy} gain", f"{gold} gain"], lines)
+    return words.table(
+        [f"best of N by {proxy}", "KL up to", f"{proxy} gain", f"{gold} gain"], lines
+    )
 
 
 def apart(hack: Hacking, kl: Sequence[float]) -> str:
@@ -254,7 +253,7 @@ def lost(hack: Hacking, kl: float) -> str:
     gaps, gold = hack.gaps(kl), words.both(hack.pairs.names)[1]
     where = words.nats(kl, exact=True)
     said = f"Optimised itself at {where}, {gold} would gain {words.plain(gaps.fixed_kl)} more"
-    if _bounded(gaps.fixed_beta) and _bounded(gaps.regularised):
+    if words.bounded(gaps.fixed_beta) and words.bounded(gaps.regularised):
         said += (
             f"; with the same beta {words.plain(gaps.fixed_beta)} more, and {gold} - beta KL would "
             f"gain {words.plain(gaps.regularised)} more, if both rewards are in one unit"
@@ -271,7 +270,7 @@ def certain(hack: Hacking, kl: float) -> str:
         return f"The size of the error alone makes no gain of {gold} there certain."
     return (
         f"The size of the error alone makes {words.plain(found.moment)} of what {proxy} brings there "
-        f"certain and leaves {100 * max(found.looseness, 0.0):.0f} % of it open."
+        f"certain and leaves {words.percent(max(found.looseness, 0.0))} of it open."
     )
 
 
@@ -320,7 +319,7 @@ def notes(hack: Hacking) -> list[str]:
     if math.isfinite(share):
         found.append(
             "share of prompt-bootstrap curves whose maximum lies below "
-            f"{words.nats(hack.trusted_kl, down=True)}: {100 * share:.0f} %."
+            f"{words.nats(hack.trusted_kl, down=True)}: {words.percent(share)}."
         )
     found += spoken_for(hack.settings.prompts, pairs.prompts)
     if hack.proxy.tail.heavy:
@@ -329,11 +328,6 @@ def notes(hack: Hacking) -> list[str]:
             "path do is read from few samples."
         )
     return found
-
-
-def _bounded(estimate: Estimate) -> bool:
-    """Whether there is an interval; one prompt that speaks for others has none."""
-    return math.isfinite(estimate.high - estimate.low)
 
 
 def _who(hack: Hacking) -> str:
@@ -345,9 +339,7 @@ def _who(hack: Hacking) -> str:
 
 def record(hack: Hacking, kl: Sequence[float] | None = None, *, read: str = "") -> dict[str, Any]:
     """Return ``klimit.hacking/1``: a row per budget and per N."""
-    from klimit.view.records import CONSTANT, heading, number, settings_record
-
-    kl = budgets(hack) if kl is None else [float(budget) for budget in kl]
+    kl = budgets(hack, kl)
     found, pairs = hack.best_by_proxy, hack.pairs
     settings = settings_record(hack.gold)
     return {
@@ -367,9 +359,7 @@ def record(hack: Hacking, kl: Sequence[float] | None = None, *, read: str = "") 
             "samples_per_prompt_most": int(pairs.lengths.max()),
         },
         "trusted_kl": number(hack.trusted_kl, CONSTANT),
-        "correlation": hack.correlation.to_dict(),
-        "stop_kl": hack.stop_kl.to_dict(),
-        "stop_n": hack.stop_n.to_dict(),
+        **numbers(hack, ("correlation", "stop_kl", "stop_n")),
         "along": [_row(hack, budget) for budget in kl],
         "best_of_n": [
             {
@@ -386,8 +376,6 @@ def record(hack: Hacking, kl: Sequence[float] | None = None, *, read: str = "") 
 
 
 def _row(hack: Hacking, kl: float) -> dict[str, Any]:
-    from klimit.view.records import number
-
     gaps, sure = hack.gaps(kl), hack.certified(kl)
     row: dict[str, Any] = {"kl": kl}
     row |= {name: getattr(hack, name)(kl).to_dict() for name in ALONG}
@@ -395,21 +383,17 @@ def _row(hack: Hacking, kl: float) -> dict[str, Any]:
         hack.share_peaking_below(kl),
         NO_CURVES if hack.pairs.prompts < 2 else "beyond what is trusted",
     )
-    row["gaps"] = {name: getattr(gaps, name).to_dict() for name in GAPS}
-    row["certified_gold_gain"] = {name: getattr(sure, name).to_dict() for name in BOUNDS}
+    row["gaps"] = numbers(gaps, GAPS)
+    row["certified_gold_gain"] = numbers(sure, BOUNDS)
     if hack.nuisance_readings is not None:
-        held = hack.nuisance(kl)
-        row["nuisance"] = {name: getattr(held, name).to_dict() for name in HELD}
+        row["nuisance"] = numbers(hack.nuisance(kl), HELD)
     return row
 
 
 def frame(hack: Hacking, kl: Sequence[float] | None = None) -> pl.DataFrame:
     """Return a row per budget: each number with its limits, null where not finite."""
-    from klimit.view.records import columns, framed
-
-    kl = budgets(hack) if kl is None else [float(budget) for budget in kl]
     rows = []
-    for budget in kl:
+    for budget in budgets(hack, kl):
         gaps = hack.gaps(budget)
         row: dict[str, Any] = {"kl": budget}
         for name in ALONG:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from klimit.estimate.labels.preferences import FewJudgements
 from klimit.view import words
 from klimit.view.hacking import costs, focus
 from klimit.view.limit import LADDER, spoken_for
-from klimit.view.table import table
+from klimit.view.records import CONSTANT, columns, framed, heading, number
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,16 +24,18 @@ if TYPE_CHECKING:
 PARTS = ("prompts", "samples", "labels", "saved", "allowed", "possible")
 
 
-def budgets(few: Sparse) -> list[float]:
-    """Round KL budgets (nats): the last few trusted ones; the first ones where none is."""
+def budgets(few: Sparse, asked: Sequence[float] | None = None) -> list[float]:
+    """KL budgets (nats): those that were asked for; else the last few trusted round ones, or the first."""
+    if asked is not None:
+        return [float(kl) for kl in asked]
     within = [kl for kl in LADDER if kl <= few.trusted_kl]
     return within[-4:] or [kl for kl in LADDER if kl >= 0.1][:3]
 
 
 def text(few: Sparse, kl: Sequence[float] | None = None) -> str:
     """The verdict, the table and the notes; this is ``str(few)``."""
-    kl = budgets(few) if kl is None else list(kl)
-    return words.blocks(verdict(few, kl), rows(few, kl), legend(few), words.footnotes(notes(few)))
+    kl = budgets(few, kl)
+    return words.result(verdict(few, kl), rows(few, kl), legend(few), notes=notes(few))
 
 
 def verdict(few: Sparse, kl: Sequence[float]) -> str:
@@ -41,7 +44,7 @@ def verdict(few: Sparse, kl: Sequence[float]) -> str:
     lines = [confirmed(few, budget)]
     if few.gold_gain(budget).trusted:
         lines += [saved(few, budget), left(few, budget), turning(few)]
-    return "\n".join(words.paragraph(line) for line in lines if line)
+    return "\n".join(filter(None, lines))
 
 
 def confirmed(few: Sparse, kl: float) -> str:
@@ -80,7 +83,7 @@ def saved(few: Sparse, kl: float) -> str:
     if split.saved <= 0.005:
         return f"Predictions by {proxy} make the interval no shorter: it says too little of gold."
     said = (
-        f"{proxy} of all {total:,} samples makes that interval {_percent(split.saved)} shorter than the "
+        f"{proxy} of all {total:,} samples makes that interval {words.percent(split.saved)} shorter than the "
         f"{few._what} alone"
     )
     if isinstance(few, FewJudgements):
@@ -88,20 +91,23 @@ def saved(few: Sparse, kl: float) -> str:
     if math.isfinite(split.allowed):
         said += (
             f", where the split below and a correlation of {few.among_labels:.2f} among them promise "
-            f"{_percent(split.allowed)}"
+            f"{words.percent(split.allowed)}"
         )
-    return f"{said}; a label on every sample would make it {_percent(split.possible)} shorter."
+    return f"{said}; a label on every sample would make it {words.percent(split.possible)} shorter."
 
 
 def left(few: Sparse, kl: float) -> str:
     """Where the variance that is left comes from."""
     split = few.split(kl)
+    unknown = "samples without a label"
+    if isinstance(few, FewJudgements):
+        unknown = "pairs that were not judged"
     parts = [
         (split.prompts, "which prompts were drawn (more prompts)"),
         (split.samples, "which samples were drawn (more samples)"),
-        (split.labels, f"{_missing(few)} (more {few._what})"),
+        (split.labels, f"{unknown} (more {few._what})"),
     ]
-    said = [f"{_percent(share)} {what}" for share, what in parts if share > 0.005]
+    said = [f"{words.percent(share)} {what}" for share, what in parts if share > 0.005]
     return f"Its variance, and what would shrink each part: {words.listed(said)}."
 
 
@@ -124,13 +130,8 @@ def rows(few: Sparse, kl: Sequence[float]) -> str:
     """A row per budget."""
     proxy, gold = words.both(few.names, 20)
     judged = isinstance(few, FewJudgements)
-    headings = [
-        "KL",
-        f"{proxy} gain",
-        gold if judged else f"{gold} gain",
-        "without proxy",
-        "shorter by",
-    ]
+    gained = gold if judged else f"{gold} gain"
+    headings = ["KL", f"{proxy} gain", gained, "without proxy", "shorter by"]
     lines = []
     for budget, shown in zip(kl, words.aligned(kl), strict=True):
         real, alone = few.gold_gain(budget), few.without_proxy(budget)
@@ -140,16 +141,16 @@ def rows(few: Sparse, kl: Sequence[float]) -> str:
         lines.append([
             shown, words.plain(few.proxy_gain(budget)), "-" if _open(few, real) else words.plain(real),
             words.plain(alone) if known else "-",
-            _percent(max(few.split(budget).saved, 0.0)) if known else "-",
+            words.percent(max(few.split(budget).saved, 0.0)) if known else "-",
         ])  # fmt: skip
-    return table(headings, lines)
+    return words.table(headings, lines)
 
 
 def _open(few: Sparse, gain: Estimate) -> bool:
     """Whether nothing is known of a gain: of judged pairs nothing is said past trust."""
     if isinstance(few, FewJudgements):
         return not gain.trusted
-    return not math.isfinite(gain.high - gain.low)
+    return not words.bounded(gain)
 
 
 def legend(few: Sparse) -> str:
@@ -189,20 +190,9 @@ def _by_design(few: Sparse) -> bool:
     return bool((few.known.round[few.known.round >= 0][~np.isnan(few.known.gold)] > 0).all())
 
 
-def _missing(few: Sparse) -> str:
-    judged = isinstance(few, FewJudgements)
-    return "pairs that were not judged" if judged else "samples without a label"
-
-
 def _rate(gain: Any) -> Any:
-    from dataclasses import replace
-
     low, high = (min(max(x + 0.5, 0.0), 1.0) for x in (float(gain.low), float(gain.high)))
     return replace(gain, value=float(gain.value) + 0.5, low=low, high=high)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
 
 
 # ---- for programs
@@ -210,9 +200,7 @@ def _percent(share: float) -> str:
 
 def record(few: Sparse, kl: Sequence[float] | None = None, *, read: str = "") -> dict[str, Any]:
     """Return ``klimit.labels/1``: a row per budget."""
-    from klimit.view.records import CONSTANT, heading, number
-
-    kl = budgets(few) if kl is None else [float(budget) for budget in kl]
+    kl = budgets(few, kl)
     settings = few.proxy.settings
     return {
         **heading("klimit.labels/1", read),
@@ -236,8 +224,6 @@ def record(few: Sparse, kl: Sequence[float] | None = None, *, read: str = "") ->
 
 
 def _row(few: Sparse, kl: float) -> dict[str, Any]:
-    from klimit.view.records import number
-
     split: Split = few.split(kl)
     unknown = "the correlation of proxy and gold is not known"
     return {
@@ -254,11 +240,8 @@ def _row(few: Sparse, kl: float) -> dict[str, Any]:
 
 def frame(few: Sparse, kl: Sequence[float] | None = None) -> pl.DataFrame:
     """Return a row per budget: each number with its limits, null where not finite."""
-    from klimit.view.records import columns, framed
-
-    kl = budgets(few) if kl is None else [float(budget) for budget in kl]
     lines = []
-    for budget in kl:
+    for budget in budgets(few, kl):
         split = few.split(budget)
         line: dict[str, Any] = {"kl": budget}
         for name in ("proxy_gain", "gold_gain", "without_proxy"):

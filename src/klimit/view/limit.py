@@ -12,17 +12,20 @@ from klimit._estimate import Estimate
 from klimit.estimate.rates_by_prompt import Passes
 from klimit.estimate.result import AT_THE_BEST
 from klimit.view import colours, words
-from klimit.view.table import table
 
 if TYPE_CHECKING:
+    from klimit.estimate.labels.result import Sparse
+    from klimit.estimate.proxy import Hacking
     from klimit.estimate.result import Frontier
 
 MOST_SAMPLES = 1_000_000  # a prompt; past it, naming a number would be a joke
 LADDER = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0)
 
 
-def budgets(limit: Frontier) -> list[float]:
-    """KL budgets (nats) that show a limit."""
+def budgets(limit: Frontier, asked: Sequence[float] | None = None) -> list[float]:
+    """KL budgets (nats): those that were asked for, or else some that show a limit."""
+    if asked is not None:
+        return [float(kl) for kl in asked]
     return around(limit.trusted_kl) if math.isfinite(limit.trusted_kl) else [0.5, 1.0, 2.0]
 
 
@@ -48,13 +51,11 @@ def text(
     companion : a sentence on best-of-N that follows the headline
     more : further notes
     """
-    kl = budgets(limit) if kl is None else list(kl)
-    said = verdict(limit, kl, companion)
-    parts = [said if limit.samples.scale > 0 else words.paragraph(said)]
+    kl = budgets(limit, kl)
+    parts = []
     if limit.samples.scale > 0:
-        parts += [table(*cells(limit, kl, spends)), legend(limit)]
-    parts.append(words.footnotes([*notes(limit), *more]))
-    return words.blocks(*parts)
+        parts = [words.table(*cells(limit, kl, spends)), legend(limit)]
+    return words.result(verdict(limit, kl, companion), *parts, notes=[*notes(limit), *more])
 
 
 def verdict(limit: Frontier, kl: Sequence[float], companion: str = "") -> str:
@@ -87,7 +88,7 @@ def _constant(limit: Frontier) -> str:
     )
 
 
-def focus(limit: Frontier, kl: Sequence[float]) -> float:
+def focus(limit: Frontier | Hacking | Sparse, kl: Sequence[float]) -> float:
     """The budget that the verdict speaks of: the largest trusted one, else the smallest."""
     within = [budget for budget in kl if budget <= limit.trusted_kl]
     return max(within) if within else min(kl)
@@ -113,10 +114,9 @@ def headline(limit: Frontier, kl: Sequence[float]) -> str:
         return f"{where} these samples do not show the limit."
     unit = colours.unit(limit.reward, objective=limit.settings.objective)
     found = f"{where} the best any method can do is {words.signed(gain, unit=unit)}"
-    slope = (
-        f", with beta = {words.short(float(beta.value))}" if beta.trusted and beta.value > 0 else ""
-    )
-    return f"{found}{slope}."
+    if beta.trusted and beta.value > 0:
+        found += f", with beta = {words.short(beta.value)}"
+    return f"{found}."
 
 
 def lifted(limit: Frontier, kl: Sequence[float]) -> str:
@@ -175,12 +175,11 @@ def cells(
     lines = []
     for budget, shown in zip(kl, words.aligned(kl), strict=True):
         gain, beta = limit.gain(budget), limit.beta(budget)
-        slope = words.short(float(beta.value)) if beta.trusted and budget > 0 else "-"
+        slope = words.short(beta.value) if beta.trusted and budget > 0 else "-"
         lines.append([shown, words.plain(gain), slope])
-    if spends is not None:
-        headings.append("best-of-N at this KL")
-        lines = [[*line, spends.get(budget, "-")] for line, budget in zip(lines, kl, strict=True)]
-    return headings, lines
+        if spends is not None:
+            lines[-1].append(spends.get(budget, "-"))
+    return [*headings, *([] if spends is None else ["best-of-N at this KL"])], lines
 
 
 def legend(limit: Frontier) -> str:
@@ -200,10 +199,7 @@ def legend(limit: Frontier) -> str:
 
 def per_prompt(limit: Frontier) -> str:
     """How many samples the prompts have, in words."""
-    low, high = int(limit.samples.counts.min()), int(limit.samples.counts.max())
-    if low == high:
-        return f"{low:,} samples a prompt"
-    return f"{low:,} to {high:,} samples a prompt"
+    return f"{words.span(limit.samples.counts)} samples a prompt"
 
 
 def notes(limit: Frontier) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.view import words
-from klimit.view.table import table
+from klimit.view.records import columns, framed, number, numbers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,45 +22,42 @@ SHOWN = ("kl", "proxy_gain", "gold_gain", "proxy_limit", "gold_limit", "least_kl
 
 def text(path: TrainedPath) -> str:
     """The verdict, the table and the notes."""
-    return words.blocks(
-        verdict(path), table(*cells(path)), legend(path), words.footnotes(path.notes)
-    )
+    return words.result(verdict(path), words.table(*cells(path)), legend(path), notes=path.notes)
 
 
 def verdict(path: TrainedPath) -> str:
     """What each run gained in both rewards, where gold is highest, and what was predicted."""
-    said = [line for run, turn in path.turns.items() for line in _sentences(path, run, turn)]
-    return "\n".join(map(words.paragraph, said))
-
-
-def _sentences(path: TrainedPath, run: str, turn: Turn) -> list[str]:
-    own = [one for one in path if one.run == run]
-    lines = [_ended(path, own[-1])]
-    if len(own) > 1:
-        lines += [_highest(own, turn), _turned(turn)]
-    return [line for line in lines if line]
+    lines = []
+    for run, turn in path.turns.items():
+        own = [one for one in path if one.run == run]
+        lines.append(_ended(path, own[-1]))
+        if len(own) > 1:
+            lines += [_highest(own, turn), _turned(turn)]
+    return "\n".join(filter(None, lines))
 
 
 def _ended(path: TrainedPath, last: Checkpoint) -> str:
     names = words.both((path.proxy, path.gold))
     proxy = words.signed(last.proxy_gain, unit=names[0])
     gold = words.signed(last.gold_gain, unit=names[1])
-    spent = f" at {_nats(last.kl)}" if math.isfinite(last.kl.value) else ""
-    return f"{_name(last.label, 60)} gained {proxy} and {gold}{spent}."
+    spent = f" at {words.spent(last.kl)}" if math.isfinite(last.kl.value) else ""
+    return f"{safe(last.label, longest=60)} gained {proxy} and {gold}{spent}."
 
 
 def _highest(own: list[Checkpoint], turn: Turn) -> str:
     if not turn.alike:
         return ""
-    names = {-1: "the base"} | {at: _name(one.label, 60) for at, one in enumerate(own)}
+    names = {-1: "the base"} | {at: safe(one.label, longest=60) for at, one in enumerate(own)}
     if turn.best < 0:
         line = "No checkpoint has more gold than the base"
     else:
         best = own[turn.best]
-        known = math.isfinite(best.kl.value)
+        spent = "a KL that is not known"
+        if math.isfinite(best.kl.value):
+            spent = words.spent(best.kl)
         line = (
             f"Of {words.counted(len(own), 'checkpoint')} {names[turn.best]} has most gold, "
-            f"{words.signed(best.gold_gain)} at {_nats(best.kl) if known else 'a KL that is not known'}"
+            f"{words.signed(best.gold_gain)} at {spent}"
         )
     others = [names[at] for at in turn.alike if at != turn.best]
     if others:
@@ -83,12 +80,10 @@ def _turned(turn: Turn) -> str:
         return f"{line}. Neither curve of Gao et al. describes the run."
     form = {"rl": "reinforcement learning", "best-of-n": "best-of-N"}[turn.said[0]]
     if math.isfinite(peak.high):
-        return f"{line}; by the curve of {form} at {_nats(peak)}."
-    return (
-        f"{line}; nor does the curve of {form}."
-        if not turn.turned
-        else (f"{line}; the curve of {form} does not show it.")
-    )
+        return f"{line}; by the curve of {form} at {words.spent(peak)}."
+    if turn.turned:
+        return f"{line}; the curve of {form} does not show it."
+    return f"{line}; nor does the curve of {form}."
 
 
 def cells(path: TrainedPath) -> tuple[list[str], list[list[str]]]:
@@ -101,8 +96,9 @@ def cells(path: TrainedPath) -> tuple[list[str], list[list[str]]]:
 def _row(one: Checkpoint) -> list[str]:
     known = math.isfinite(one.kl.value)
     return [
-        _name(one.label), _plain(one.kl) if known else "not known", words.plain(one.proxy_gain),
-        words.plain(one.gold_gain), _predicted(one.predicted), _predicted(one.predicted_at_proxy),
+        safe(one.label, longest=40), words.measured(one.kl) if known else "not known",
+        words.plain(one.proxy_gain), words.plain(one.gold_gain),
+        _predicted(one.predicted), _predicted(one.predicted_at_proxy),
     ]  # fmt: skip
 
 
@@ -114,27 +110,24 @@ def _predicted(estimate: Estimate) -> str:
 
 def legend(path: TrainedPath) -> str:
     """What the columns mean."""
-    gold = _name(path.gold)
     return words.paragraph(
-        f"KL: distance from the base model, nats per answer; predicted: {gold} that the base samples "
+        f"{words.DISTANCE}; predicted: {safe(path.gold, longest=40)} that the base samples "
         "say for the best policy of the proxy at this KL; at this proxy: the same where that policy "
-        f"has this proxy gain. Brackets: {100 * path.level:g} % intervals."
+        f"has this proxy gain. {words.brackets(path.level)}"
     )
 
 
 def frame(path: TrainedPath) -> pl.DataFrame:
     """A row per checkpoint."""
-    from klimit.view.records import columns, framed
-
-    found: list[dict[str, Any]] = []
+    rows = []
     for one in path:
         row: dict[str, Any] = {"checkpoint": one.label, "run": one.run}
         for name in SHOWN:
             estimate = getattr(one, name)
             row |= {**columns(name, estimate), f"{name}_trusted": bool(estimate.trusted)}
-        found.append(row)
+        rows.append(row)
     truth = [f"{name}_trusted" for name in SHOWN]
-    return framed(found, text=["checkpoint", "run"], truth=truth)
+    return framed(rows, text=["checkpoint", "run"], truth=truth)
 
 
 def record(path: TrainedPath) -> dict[str, Any]:
@@ -145,9 +138,7 @@ def record(path: TrainedPath) -> dict[str, Any]:
         "level": path.level,
         "verdict": verdict(path).split("\n"),
         "checkpoints": [
-            {"checkpoint": one.label, "run": one.run}
-            | {name: getattr(one, name).to_dict() for name in SHOWN}
-            for one in path
+            {"checkpoint": one.label, "run": one.run, **numbers(one, SHOWN)} for one in path
         ],
         "runs": [_turn(path, run, turn) for run, turn in path.turns.items()],
         "notes": list(path.notes),
@@ -155,21 +146,16 @@ def record(path: TrainedPath) -> dict[str, Any]:
 
 
 def _turn(path: TrainedPath, run: str, turn: Turn) -> dict[str, Any]:
-    from klimit.view.records import number
-
     own = [one.label for one in path if one.run == run]
     return {
         "run": run,
         "best": _at(own, turn.best) if turn.alike else None,
         "alike": [_at(own, at) for at in turn.alike],
-        "peak_kl": turn.peak_kl.to_dict(),
-        "peak_gain": turn.peak_gain.to_dict(),
-        "bracket": turn.bracket.to_dict(),
+        **numbers(turn, ("peak_kl", "peak_gain", "bracket")),
         "curves": [
             {
                 "form": form,
-                "a": fit.a.to_dict(),
-                "b": fit.b.to_dict(),
+                **numbers(fit, ("a", "b")),
                 "misfit": number(fit.misfit, "the points have no errors"),
             }
             for form, fit in turn.fits.items()
@@ -180,21 +166,3 @@ def _turn(path: TrainedPath, run: str, turn: Turn) -> dict[str, Any]:
 
 def _at(labels: list[str], place: int) -> str:
     return "base" if place < 0 else labels[place]
-
-
-def _name(name: str, longest: int = 40) -> str:
-    return safe(name, longest=longest)
-
-
-def _plain(estimate: Estimate) -> str:
-    if estimate.low == estimate.high or not math.isfinite(estimate.high - estimate.low):
-        return words.short(float(estimate.value))
-    return words.plain(estimate)
-
-
-def _nats(estimate: Estimate) -> str:
-    if estimate.low == estimate.high or not math.isfinite(estimate.high - estimate.low):
-        return words.nats(float(estimate.value))
-    digits = words.places(estimate)
-    ends = words.fixed(float(estimate.low), digits), words.fixed(float(estimate.high), digits)
-    return f"{words.fixed(float(estimate.value), digits)} nats [{ends[0]}, {ends[1]}]"

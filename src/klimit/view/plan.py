@@ -19,15 +19,13 @@ NONE = "Where no single number does, because it differs by prompt:"
 
 def text(plan: Plan) -> str:
     """The verdict, what to type, and the notes."""
-    return words.blocks(verdict(plan), settings(plan), words.footnotes(plan.notes))
+    return words.result(verdict(plan), settings(plan), notes=plan.notes)
 
 
 def verdict(plan: Plan) -> str:
     """What to set, what that gains, and how much to sample: ``str(plan)`` without the rest."""
-    lines = (
-        line for line in str(plan).split("\n") if not line.startswith(("note: ", "What to type"))
-    )
-    return "\n".join(words.paragraph(line) for line in lines)
+    lines = str(plan).split("\n")
+    return "\n".join(x for x in lines if not x.startswith(("note: ", "What to type")))
 
 
 def settings(plan: Plan) -> str:
@@ -36,11 +34,9 @@ def settings(plan: Plan) -> str:
     for setting in plan.settings:
         heading = NONE if setting.value is None else EXACT if setting.exact else FIRST_ORDER
         groups[heading].append(setting)
-    parts = []
-    for heading, members in groups.items():
-        if members:
-            parts.append("\n".join([heading, *(_line(setting) for setting in members)]))
-    return "\n\n".join(parts)
+    return "\n\n".join(
+        "\n".join([heading, *map(_line, members)]) for heading, members in groups.items() if members
+    )
 
 
 def _line(setting: Setting) -> str:

@@ -6,20 +6,17 @@ What is not finite is null and a `reason` beside it says why; ``docs/cli.md`` de
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from klimit._estimate import Estimate
 from klimit.estimate.result import AT_THE_BEST
-from klimit.view.audit import notes as audit_notes
-from klimit.view.audit import verdict as audit_verdict
-from klimit.view.best_of_n import notes as best_of_n_notes
-from klimit.view.best_of_n import verdict as best_of_n_verdict
-from klimit.view.limit import budgets, notes, verdict
-from klimit.view.plan import verdict as plan_verdict
+from klimit.view import audit as audit_view
+from klimit.view import best_of_n as best_of_n_view
+from klimit.view import limit as limit_view
+from klimit.view import plan as plan_view
+from klimit.view.best_of_n import each
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,18 +62,18 @@ def limit_record(
     read : the line that says what was read
     best_of_n : for each budget the N that spends it; None where no N is known to
     """
-    kl = budgets(limit) if kl is None else [float(budget) for budget in kl]
-    rows = []
-    for budget in kl:
-        row = {
+    kl = limit_view.budgets(limit, kl)
+    rows: list[dict[str, Any]] = [
+        {
             "kl": budget,
             "gain": limit.gain(budget).to_dict(),
             "beta": limit.beta(budget).to_dict(),
             "samples_needed": _needed(limit, budget),
         }
-        rows.append(
-            row if best_of_n is None else row | {"best_of_n": number(best_of_n[budget], NO_N)}
-        )
+        for budget in kl
+    ]
+    if best_of_n is not None:
+        rows = [row | {"best_of_n": number(best_of_n[row["kl"]], NO_N)} for row in rows]
     return {
         **heading("klimit.limit/1", read),
         "settings": settings_record(limit),
@@ -84,8 +81,8 @@ def limit_record(
         "base_reward": limit.base_reward,
         "trusted_kl": number(limit.trusted_kl, CONSTANT),
         "limit": rows,
-        "verdict": verdict(limit, kl).split("\n"),
-        "notes": notes(limit),
+        "verdict": limit_view.verdict(limit, kl).split("\n"),
+        "notes": limit_view.notes(limit),
     }
 
 
@@ -109,15 +106,10 @@ def _needed(limit: Frontier, kl: float) -> dict[str, Any]:
 
 def best_of_n_record(best: BestOfN, *, read: str = "") -> dict[str, Any]:
     """Return ``klimit.best-of-n/1``: a row per N."""
-    rows = []
-    for place, n in enumerate(np.atleast_1d(best.n).tolist()):
-        row: dict[str, Any] = {"n": n}
-        for name in BEST_OF_N:
-            estimate: Estimate | None = getattr(best, name)
-            if estimate is None:
-                estimate = Estimate(math.nan, math.nan, math.nan, best.level, note=ABSENT[name])
-            row[name] = (estimate[place] if np.ndim(estimate.value) else estimate).to_dict()
-        rows.append(row)
+    missing = {
+        name: Estimate(math.nan, math.nan, math.nan, best.level, note=note).to_dict()
+        for name, note in ABSENT.items() if getattr(best, name) is None
+    }  # fmt: skip
     return {
         **heading("klimit.best-of-n/1", read),
         "reward": best.reward,
@@ -132,9 +124,13 @@ def best_of_n_record(best: BestOfN, *, read: str = "") -> dict[str, Any]:
         },
         "base_reward": best.base_reward,
         "trusted_kl": number(best.trusted_kl, CONSTANT),
-        "best_of_n": rows,
-        "verdict": best_of_n_verdict(best).split("\n"),
-        "notes": best_of_n_notes(best),
+        "best_of_n": [
+            {"n": one.n}
+            | {name: missing.get(name) or getattr(one, name).to_dict() for name in BEST_OF_N}
+            for one in each(best)
+        ],
+        "verdict": best_of_n_view.verdict(best).split("\n"),
+        "notes": best_of_n_view.notes(best),
     }
 
 
@@ -149,7 +145,7 @@ def plan_record(plan: Plan, *, read: str = "") -> dict[str, Any]:
         "error_now": number(plan.error_now, UNSPLIT),
         "at_hand": at_hand,
         "settings": [_setting(setting) for setting in plan.settings],
-        "verdict": plan_verdict(plan).split("\n"),
+        "verdict": plan_view.verdict(plan).split("\n"),
     }
 
 
@@ -170,18 +166,14 @@ def audit_record(
 ) -> dict[str, Any]:
     """Return ``klimit.audit/1``: a row per policy and step, and best-of-N of the same base."""
     first = audits[0]
-    sizes = [] if beside is None else np.atleast_1d(beside.n).tolist()
     return {
         **heading("klimit.audit/1", read),
         "reward": first.reward,
         "level": first.gain.level,
         "audits": [_audit(audit) for audit in audits],
-        "best_of_n": [
-            {"n": n, **{name: getattr(beside, name)[at].to_dict() for name in BESIDE}}
-            for at, n in enumerate(sizes)
-        ],
-        "verdict": audit_verdict(audits).split("\n"),
-        "notes": audit_notes(audits),
+        "best_of_n": [{"n": one.n, **numbers(one, BESIDE)} for one in each(beside)],
+        "verdict": audit_view.verdict(audits).split("\n"),
+        "notes": audit_view.notes(audits),
     }
 
 
@@ -199,7 +191,7 @@ def _audit(audit: Audit) -> dict[str, Any]:
         "kl_estimator": audit.estimator,
         "base_reward": number(audit.base_reward, "not known"),
         "trusted_kl": number(audit.trusted_kl, CONSTANT),
-        **{name: getattr(audit, name).to_dict() for name in AUDITED},
+        **numbers(audit, AUDITED),
         "prompts": [
             {
                 name: number(x, NO_LOSS) if isinstance(x, float | None) else x
@@ -230,15 +222,13 @@ def gate_record(checks: Sequence[Check], *, read: str = "") -> dict[str, Any]:
 
 def audit_frame(audits: Sequence[Audit], beside: BestOfN | None = None) -> pl.DataFrame:
     """Return a row per placement, then per N: each number with its limits, null where missing."""
-    from klimit.view.audit import points
-
     rows = []
-    for audit in (point for one in audits for point in points(one)):
-        row: dict[str, Any] = {"policy": audit.name, "step": audit.step}
-        for name in AUDITED:
-            row |= columns(name, getattr(audit, name))
+    for audit in (point for one in audits for point in audit_view.points(one)):
+        row = {"policy": audit.name, "step": audit.step, **all_columns(audit, AUDITED)}
         rows.append(row | {"trusted": bool(audit.limit.trusted), "paired": audit.paired})
-    rows += _beside(beside, list(rows[0]))
+    for best in each(beside):
+        row = dict.fromkeys(rows[0]) | {"policy": f"best-of-{best.n}", "paired": True}
+        rows.append(row | all_columns(best, BESIDE) | {"trusted": bool(best.efficiency.trusted)})
     steps = {type(row["step"]) for row in rows} - {type(None)}
     text, whole = ["policy"], ["step"] if steps <= {int} else []
     if not steps <= {int, float}:
@@ -247,24 +237,10 @@ def audit_frame(audits: Sequence[Audit], beside: BestOfN | None = None) -> pl.Da
     return framed(rows, text=text, whole=whole, truth=["trusted", "paired"])
 
 
-def _beside(best: BestOfN | None, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of best-of-N among placements."""
-    if best is None:
-        return []
-    rows = []
-    for at, n in enumerate(np.atleast_1d(best.n).tolist()):
-        row: dict[str, Any] = dict.fromkeys(names) | {"policy": f"best-of-{n}", "paired": True}
-        for name in BESIDE:
-            row |= columns(name, getattr(best, name)[at])
-        rows.append(row | {"trusted": bool(best.efficiency[at].trusted)})
-    return rows
-
-
 def limit_frame(limit: Frontier, kl: Sequence[float] | None = None) -> pl.DataFrame:
     """Return a row per budget: kl, gain and beta with their limits, trusted, reason."""
-    kl = budgets(limit) if kl is None else [float(budget) for budget in kl]
     rows = []
-    for budget in kl:
+    for budget in limit_view.budgets(limit, kl):
         gain, beta = limit.gain(budget), limit.beta(budget)
         rows.append({"kl": budget, **columns("gain", gain), **columns("beta", beta),
                      "trusted": bool(gain.trusted), "reason": gain.note or None})  # fmt: skip
@@ -302,6 +278,18 @@ def number(value: float | None, reason: str) -> dict[str, Any]:
     """One number that may be missing or not finite."""
     known = value is not None and math.isfinite(value)
     return {"value": value} if known else {"value": None, "reason": reason}
+
+
+def numbers(result: object, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Estimates of a result by their names."""
+    return {name: getattr(result, name).to_dict() for name in names}
+
+
+def all_columns(result: object, names: Iterable[str]) -> dict[str, float | None]:
+    """Columns of several estimates of a result."""
+    return {
+        key: value for name in names for key, value in columns(name, getattr(result, name)).items()
+    }
 
 
 def columns(name: str, estimate: Estimate) -> dict[str, float | None]:

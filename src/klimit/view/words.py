@@ -7,12 +7,14 @@ import math
 import re
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 from klimit._estimate import Estimate
 from klimit._text import distinct
 from klimit.rollouts.words import counted as counted
 
 WIDTH = 100  # characters of a line
+DISTANCE = "KL: distance from the base model, nats per answer"
 _HELD = "\0"  # a space at which no line ends; no text has it
 
 _TRILLION = 1e12
@@ -67,6 +69,11 @@ def signed(estimate: Estimate, *, unit: str = "") -> str:
     if not estimate.trusted:
         return f"between {plus(low, digits)} and {plus(high, digits)}{name}"
     return f"{plus(value, digits)}{name} [{fixed(low, digits)}, {fixed(high, digits)}]"
+
+
+def bounded(estimate: Estimate) -> bool:
+    """Whether there is an interval; one prompt that speaks for others has none."""
+    return math.isfinite(estimate.high - estimate.low)
 
 
 def plain(estimate: Estimate) -> str:
@@ -150,6 +157,54 @@ def nats(kl: float, *, exact: bool = False, down: bool = False) -> str:
     return f"{text} nat" if text == "1" else f"{text} nats"
 
 
+def spent(estimate: Estimate) -> str:
+    """A KL with its unit and its interval, if it has one.
+
+    Examples
+    --------
+    >>> spent(Estimate(2.31, 2.0, 2.6)), spent(Estimate(2.31, 2.31, 2.31))
+    ('2.31 nats [2.00, 2.60]', '2.3 nats')
+    >>> spent(Estimate(2.31, 2.0, float("inf"))), spent(Estimate(2.31, -float("inf"), float("inf")))
+    ('at least 2 nats', 'about 2.3 nats')
+    """
+    if estimate.high == math.inf and estimate.low > 0:
+        return f"at least {nats(estimate.low)}"
+    if not bounded(estimate):
+        return f"about {nats(estimate.value)}"
+    if estimate.low == estimate.high:
+        return nats(estimate.value)
+    value, interval = measured(estimate).split(" ", 1)
+    return f"{value} nats {interval}"
+
+
+def measured(estimate: Estimate) -> str:
+    """A number and its interval, if it has one, for a table.
+
+    Examples
+    --------
+    >>> measured(Estimate(2.31, 2.0, 2.6)), measured(Estimate(2.31, 2.31, 2.31))
+    ('2.31 [2.00, 2.60]', '2.3')
+    """
+    if not bounded(estimate):
+        return f"about {short(estimate.value)}"
+    if estimate.low == estimate.high:
+        return short(estimate.value)
+    value, low, high = (
+        fixed(x, places(estimate)) for x in (estimate.value, estimate.low, estimate.high)
+    )
+    return f"{value} [{low}, {high}]"
+
+
+def percent(share: float) -> str:
+    """A share in whole percents."""
+    return f"{100 * share:.0f} %"
+
+
+def brackets(level: float) -> str:
+    """What stands between brackets, for who meets a table for the first time."""
+    return f"Brackets: {100 * level:g} % intervals."
+
+
 def share(estimate: Estimate) -> tuple[str, str]:
     """A share of a limit as a percentage, and its interval to stand behind it.
 
@@ -167,6 +222,17 @@ def share(estimate: Estimate) -> tuple[str, str]:
         return f"at most {math.ceil(100 * high - 1e-9)} %", ""
     between = f" [{round(100 * low)} %, {round(100 * high)} %]" if math.isfinite(low) else ""
     return f"{round(100 * value)} %", between
+
+
+def span(counts: Any) -> str:
+    """The least and the largest of some numbers, once where they are all alike.
+
+    Examples
+    --------
+    >>> span([16, 16]), span([1200, 16])
+    ('16', '16 to 1,200')
+    """
+    return " to ".join(f"{int(end):,}" for end in sorted({min(counts), max(counts)}))
 
 
 def listed(words: Sequence[str]) -> str:
@@ -202,8 +268,9 @@ def paragraph(text: str, *, lead: str = "", width: int = WIDTH) -> str:
     >>> paragraph("one two", lead="note: ")
     'note: one two'
     """
+    held = together(text, _HELD).replace(" = ", f"{_HELD}={_HELD}")
     return textwrap.fill(
-        together(text, _HELD), width, initial_indent=lead, subsequent_indent=" " * len(lead),
+        held, width, initial_indent=lead, subsequent_indent=" " * len(lead),
         break_on_hyphens=False, break_long_words=False,
     ).replace(_HELD, " ")  # fmt: skip
 
@@ -231,20 +298,48 @@ def sentences(text: str) -> list[str]:
     return found
 
 
-def blocks(*parts: str) -> str:
-    """Parts of a text with a line between them; empty ones are left out."""
-    return "\n\n".join(filter(None, parts))
+def paragraphs(verdict: str) -> str:
+    """The lines of a verdict, each broken where it is too long."""
+    return "\n".join(map(paragraph, verdict.split("\n")))
+
+
+def result(verdict: str, *parts: str, notes: Sequence[str] = ()) -> str:
+    """A result as text: its verdict, tables and what their columns mean, and notes.
+
+    Examples
+    --------
+    >>> print(result("It gains 1.", "", notes=["few prompts."]))
+    It gains 1.
+    <BLANKLINE>
+    note: few prompts.
+    """
+    under = "\n".join(paragraph(line, lead="note: ") for line in notes)
+    return "\n\n".join(filter(None, [paragraphs(verdict), *parts, under]))
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Cells in columns that stay readable in a terminal, a log and an e-mail.
+
+    Examples
+    --------
+    >>> print(table(["KL", "gain"], [["0.5", "0.57 [0.54, 0.60]"], ["1", "at least 0.80"]]))
+      KL     gain
+      0.5    0.57 [0.54, 0.60]
+      1      at least 0.80
+    """
+    lines = [headings, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  "
+        + "    ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
 
 
 def both(names: Sequence[str], longest: int = 40) -> tuple[str, str]:
     """Names of a proxy and of gold, fit for a line."""
     proxy, gold = distinct(names[:2], longest=longest)
     return proxy, gold
-
-
-def footnotes(lines: Sequence[str]) -> str:
-    """Notes under a result; empty where there are none."""
-    return "\n".join(paragraph(line, lead="note: ") for line in lines)
 
 
 def asked(prompt: str) -> str:

@@ -282,13 +282,13 @@ class Ensemble(InNotebooks):
 
     def to_dict(self, kl: ArrayLike | None = None) -> dict[str, Any]:
         """Plain values for JSON, schema ``klimit.ensemble/1`` (docs/cli.md)."""
-        from klimit.view.ensemble_record import record
+        from klimit.view.ensemble import record
 
         return record(self, _asked(kl))
 
     def to_frame(self, kl: ArrayLike | None = None) -> pl.DataFrame:
         """A polars frame, a row per aggregate and budget."""
-        from klimit.view.ensemble_record import frame
+        from klimit.view.ensemble import frame
 
         return frame(self, _asked(kl))
 

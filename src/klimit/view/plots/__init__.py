@@ -1,5 +1,6 @@
-"""Pictures of results, by matplotlib: a function per picture, each returns the axes that it drew into.
+"""Pictures of results, by matplotlib: a function per picture.
 
+Each draws into `ax`, or into new axes if none are given, and returns the axes that it drew into.
 Results draw themselves with ``.plot(ax=None)``; these are the functions behind that.
 """
 
@@ -8,17 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from klimit._errors import ArgumentError
-from klimit.view.plots.allocation import allocation
-from klimit.view.plots.audits import audits
-from klimit.view.plots.best_of_n import best_of_n
-from klimit.view.plots.beta import beta
-from klimit.view.plots.bounds import bounds
-from klimit.view.plots.convergence import convergence
-from klimit.view.plots.ensemble import ensemble
+from klimit.view.plots.beside import allocation, best_of_n, beta, bounds, convergence
 from klimit.view.plots.frontier import limit
-from klimit.view.plots.hacking import few_labels, hacking
-from klimit.view.plots.path import path
+from klimit.view.plots.hacking import ensemble, few_labels, hacking
 from klimit.view.plots.style import figure, save, write
+from klimit.view.plots.trained import audits, path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -35,20 +35,14 @@ def limit(
 
     Parameters
     ----------
-    ax : axes to draw into; new ones if not given
     kl : nats up to which to draw; chosen if not given
     best_of_n : points to stand beside the limit
     plugin : also draw the papers' estimate, which is low
     color : of the line and its band
     label : of the line, in the legend
     mark : whether to write where trust ends; not beside what is trusted elsewhere
-
-    Returns
-    -------
-    matplotlib Axes
     """
-    ax = style.axes(ax)
-    palette = style.palette(ax)
+    ax, palette = style.start(ax)
     color = color or palette.limit
     end = end_of(found, best_of_n) if kl is None else asked(kl)
     edge = min(found.trusted_kl, end)

@@ -1,4 +1,4 @@
-"""Gold against the KL that is spent on a proxy: where it stays below its limit, and where it turns."""
+"""Gold against the KL that is spent on a proxy, or on several together: how far below its limit it stays."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from klimit.estimate.ensembles.gains import Course
 from klimit.estimate.labels.preferences import FewJudgements
 from klimit.estimate.samples import nearly_all
 from klimit.view import colours, words
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from klimit._estimate import Estimate
+    from klimit.estimate.ensembles.result import Ensemble
     from klimit.estimate.labels.result import Sparse
     from klimit.estimate.proxy.result import Hacking
 
@@ -34,13 +36,8 @@ def hacking(
 
     Parameters
     ----------
-    ax : axes to draw into; new ones if not given
     kl : nats up to which to draw; chosen if not given
     best_of_n : whether to draw best-of-N
-
-    Returns
-    -------
-    matplotlib Axes
     """
     end = end_of(found.proxy) if kl is None else asked(kl)
     proxy, gold = words.both((found.proxy.reward, found.gold.reward))
@@ -69,18 +66,12 @@ def few_labels(found: Sparse, ax: Axes | None = None, *, kl: float | None = None
 
     Parameters
     ----------
-    ax : axes to draw into; new ones if not given
     kl : nats up to which to draw; as far as is trusted if not given
-
-    Returns
-    -------
-    matplotlib Axes
     """
     end = (found.trusted_kl or end_of(found.proxy)) if kl is None else asked(kl)
     edge = min(found.trusted_kl, end)
     proxy, gold = words.both(found.names)
-    ax = style.axes(ax)
-    palette = style.palette(ax)
+    ax, palette = style.start(ax)
     if edge > 0:
         kls = spread(edge, 0.0, PLACES)
         alone = found.without_proxy(kls)
@@ -95,6 +86,48 @@ def few_labels(found: Sparse, ax: Axes | None = None, *, kl: float | None = None
     unit = "chance to win" if isinstance(found, FewJudgements) else found.names[1]
     style.named(ax, x=colours.KL, y=colours.gain(unit))
     style.legend(ax)
+    return ax
+
+
+def ensemble(
+    found: Ensemble, ax: Axes | None = None, *, kl: float | None = None, members: bool = True
+) -> Axes:
+    """What do several proxies together gain of gold, beside each of them and beside gold's limit?
+
+    Where few samples have gold, its limit is not known and not drawn.
+
+    Parameters
+    ----------
+    kl : nats up to which to draw; a little past what is trusted if not given
+    members : whether to draw the proxies one by one too, as thin lines
+
+    Raises
+    ------
+    ArgumentError
+        Without gold.
+    """
+    whole = isinstance(found.course, Course)
+    known = [1.3 * found.trusted_kl, found.limit.trusted_kl] if whole else [found.trusted_kl]
+    known = [one for one in known if 0 < one < np.inf]
+    end = min(known, default=2.0) if kl is None else asked(kl)
+    if whole:
+        gold = colours.unit(found.limit.reward)
+        ax = limit(found.limit, ax, kl=end, label=f"the most {gold} that any method can gain")
+    ax, palette = style.start(ax)
+    nodes = NODES if whole else PLACES
+    if members:
+        kls = spread(end, 0.0, nodes)
+        for place, name in enumerate(found.names):
+            gain = found.member(name).gold_gain(kls)
+            ax.plot(kls, gain.value, color=palette.quiet, lw=0.9, alpha=0.7, zorder=1.5,
+                    label="_nolegend_" if place else "one proxy alone")  # fmt: skip
+    for place, name in enumerate(found.aggregates):
+        color = (*palette.policies, palette.best_of_n)[place % 5]
+        along(ax, found.hacking(name), end, color, name, "-" if place < 5 else "--", nodes)
+    if not whole:
+        style.named(ax, x=colours.KL, y=colours.gain(found.gold))
+    ax.autoscale_view()
+    style.legend(ax, "upper left")
     return ax
 
 

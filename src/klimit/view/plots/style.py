@@ -33,20 +33,20 @@ SMALL = 8.5  # points, of labels inside a picture
 MARKERS = ("o", "D", "^", "v", "P", "X")
 
 
-def axes(ax: Axes | None) -> Axes:
-    """The caller's axes, or new ones of pyplot's, which a notebook shows.
+def start(ax: Axes | None) -> tuple[Axes, Palette]:
+    """The caller's axes, or new ones of pyplot's, which a notebook shows; and the colours for them.
 
     Raises
     ------
     DataError
         Where matplotlib is not installed.
     """
-    if ax is not None:
-        return ax
-    need("plot", "matplotlib", what="a picture")
-    from matplotlib import pyplot as plt
+    if ax is None:
+        need("plot", "matplotlib", what="a picture")
+        from matplotlib import pyplot as plt
 
-    return dressed(plt.subplots(figsize=SIZE, layout="constrained")[1])
+        ax = dressed(plt.subplots(figsize=SIZE, layout="constrained")[1])
+    return ax, palette(ax)
 
 
 def figure(*, dark: bool = False, size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:

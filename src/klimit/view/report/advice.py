@@ -14,7 +14,8 @@ from klimit.audit.wording import surely_above
 from klimit.estimate.plan.verb import plannable
 from klimit.estimate.result import AT_THE_BEST
 from klimit.view import words
-from klimit.view.limit import worthwhile
+from klimit.view.best_of_n import each
+from klimit.view.limit import MOST_SAMPLES, worthwhile
 from klimit.view.report.checks import BAD
 
 if TYPE_CHECKING:
@@ -71,11 +72,13 @@ def _data(found: Findings) -> Iterator[Step]:
         why = "With fewer than 4 a prompt only lower bounds are known."
         yield Step("Draw 16 samples of every prompt or more.", why)
     elif limit.trusted_kl == 0:
-        needed = limit.samples_needed(found.focus)
-        price = f"{words.nats(found.focus)} would take about {needed:,} samples a prompt"
-        price = AT_THE_BEST if limit.exhausted(found.focus) else price
-        why = f"No KL is trusted yet; {price}."
-        yield Step("Draw more samples of every prompt.", why)
+        needed, asked = limit.samples_needed(found.focus), words.nats(found.focus)
+        price = f"{asked} would take about {needed:,} samples a prompt"
+        if limit.exhausted(found.focus):
+            price = AT_THE_BEST
+        elif needed > MOST_SAMPLES:
+            price = f"{asked} would take more samples than anybody can draw"
+        yield Step("Draw more samples of every prompt.", f"No KL is trusted yet; {price}.")
 
 
 def _run(found: Findings) -> Iterator[Step]:
@@ -105,7 +108,7 @@ def _run(found: Findings) -> Iterator[Step]:
                 "of this comparison."
             )
             yield Step(f"Check how the KL of {name} was measured.", why)
-        elif share.low >= NEAR and not _hollow(found):
+        elif share.low >= NEAR and _hollow(found) is None:
             why = (
                 f"It reached {words.share(share)[0]} of what any method can gain at its KL: more reward "
                 "takes more KL, a better base or another reward."
@@ -116,45 +119,36 @@ def _run(found: Findings) -> Iterator[Step]:
 
 
 def _spending(found: Findings, audit: Audit) -> Iterator[Step]:
-    least, spent = audit.least_kl, float(audit.kl.value)
-    if not math.isfinite(spent) or not math.isfinite(least.value) or least.value <= 0:
-        return
-    if not (audit.excess_kl.low > 0 and spent > FAR * least.value):
+    least, spent = audit.least_kl, audit.kl.value
+    if not (0 < FAR * least.value < spent < math.inf and audit.excess_kl.low > 0):
         return
     reach = found.limit.trusted_kl
-    slope = found.limit.beta(min(float(least.value), reach) if reach > 0 else float(least.value))
+    slope = found.limit.beta(min(least.value, reach or math.inf))
     way = "stop earlier, or train with a larger KL coefficient"
     if slope.trusted and slope.value > 0:
-        beta = words.short(float(slope.value))
+        beta = words.short(slope.value)
         way = f"stop earlier, or train with a KL coefficient of about {beta}"
         if least.value > reach:  # the slope only falls from there on
             way = f"stop earlier, or train with a larger KL coefficient, at most {beta}"
-    price = words.nats(float(least.value))
-    if not least.trusted:
+    price = words.nats(least.value)
+    if not least.trusted and math.isinf(least.high):
+        price = f"at least {words.nats(least.low, down=True)}"
+    elif not least.trusted:
         price = f"about {price} (not trusted)"
-        if math.isinf(least.high):
-            price = f"at least {words.nats(float(least.low), down=True)}"
     why = f"Its gain needs {price}, and it spent {words.nats(spent)}."
     yield Step(f"Spend less KL: {way}.", why)
 
 
 def _serving(found: Findings, audit: Audit, name: str) -> Iterator[Step]:
     """Best-of-N that gains as much as the policy, from the base that there is."""
-    best = found.beside.best
-    if best is None:
-        return
-    gains, sizes = np.atleast_1d(best.gain.value), np.atleast_1d(best.n)
-    enough = np.flatnonzero(np.atleast_1d(best.gain.low) >= float(audit.gain.value))
-    if not enough.size:
-        return
-    at = int(enough[0])
-    kl = words.nats(float(np.atleast_1d(best.kl.value)[at]))
-    why = (
-        f"It gains {words.signed(best.gain[at])} for {kl}, without training; {name} gained "
-        f"{words.signed(audit.gain)}."
-    )
-    if math.isfinite(gains[at]):
-        yield Step(f"Compare with serving best-of-{int(sizes[at]):,} of the base.", why)
+    enough = (one for one in each(found.beside.best) if one.gain.low >= audit.gain.value)
+    one = next(enough, None)
+    if one is not None:
+        why = (
+            f"It gains {words.signed(one.gain)} for {words.nats(one.kl.value)}, without training; {name} "
+            f"gained {words.signed(audit.gain)}."
+        )
+        yield Step(f"Compare with serving best-of-{one.n:,} of the base.", why)
 
 
 def _misplaced(audit: Audit, name: str) -> Iterator[Step]:
@@ -171,13 +165,10 @@ def _misplaced(audit: Audit, name: str) -> Iterator[Step]:
 
 def _checkpoints(found: Findings) -> Iterator[Step]:
     """Which of the policies has most gold, where that is not the one with most reward."""
-    if not _hollow(found):
+    path, last = found.trained, _hollow(found)
+    if path is None or last is None:
         return
-    assert found.trained is not None
-    assert found.main is not None
-    gold = safe(found.trained.gold, longest=40)
-    best = _most_gold(found.trained)
-    last = next(one for one in found.trained if one.by_proxy.label == found.main.label)
+    gold, best = safe(path.gold, longest=40), _most_gold(path)
     name, other = safe(best.label, longest=60), safe(last.label, longest=60)
     if best.gold_gain.low > 0:
         why = f"It gained {words.signed(best.gold_gain, unit=gold)}, {other} {words.signed(last.gold_gain)}."
@@ -187,15 +178,16 @@ def _checkpoints(found: Findings) -> Iterator[Step]:
         yield Step(f"Use none of these: none shows more {gold} than the base.", why)
 
 
-def _hollow(found: Findings) -> bool:
-    """Whether the policy with most reward has less gold than another one, or none to show."""
+def _hollow(found: Findings) -> Checkpoint | None:
+    """The policy with most reward, where it has less gold than another one, or none to show."""
     path, main = found.trained, found.main
     if path is None or main is None:
-        return False
+        return None
+    least = max(_most_gold(path).gold_gain.low, 0.0)
     own = next((one for one in path if one.by_proxy.label == main.label), None)
     if own is None or not math.isfinite(own.gold_gain.value):
-        return False
-    return bool(own.gold_gain.high < max(_most_gold(path).gold_gain.low, 0.0))
+        return None
+    return own if own.gold_gain.high < least else None
 
 
 def _most_gold(path: TrainedPath) -> Checkpoint:
@@ -214,7 +206,7 @@ def _gold(found: Findings) -> Iterator[Step]:
     stop = hack.stop_kl
     if stop.trusted and math.isfinite(stop.high):
         name = safe(hack.gold.reward, longest=40)
-        todo = f"Stop at {words.nats(float(stop.value))}, where {name} is highest."
+        todo = f"Stop at {words.nats(stop.value)}, where {name} is highest."
         if stop.value == 0:
             todo = f"Do not optimise {safe(hack.proxy.reward, longest=40)}: it costs {name} from the start."
         yield Step(todo, turning(hack))
@@ -236,28 +228,23 @@ def _training(found: Findings, source: str) -> Iterator[Step]:
     most = words.signed(gain, unit=safe(limit.reward, longest=40))
     why = f"At {words.nats(kl)} the best any method can do is {most}."
     command = _plan(limit, source, kl)
-    yield Step(f"Plan {again} with beta = {words.short(float(beta.value))}.", why, command)
+    yield Step(f"Plan {again} with beta = {words.short(beta.value)}.", why, command)
     if not found.audits:
         yield from _instead(found)
 
 
 def _instead(found: Findings) -> Iterator[Step]:
     """Best-of-N that spends about as much as the budget that is worth its KL."""
-    best, n = found.beside.best, found.beside.sizes.get(found.focus)
-    sizes = [] if best is None else np.atleast_1d(best.n).tolist()
-    within = [at for at, size in enumerate(sizes) if n is None or size <= max(n, 2)]
-    if best is None or not within:
-        return
-    at = within[-1]
-    share = best.efficiency[at]
-    if share.trusted and math.isfinite(share.value):
-        part, between = words.share(share)
-        kl = words.nats(float(np.atleast_1d(best.kl.value)[at]))
+    n = found.beside.sizes.get(found.focus)
+    within = [one for one in each(found.beside.best) if n is None or one.n <= max(n, 2)]
+    if within and within[-1].efficiency.trusted and math.isfinite(within[-1].efficiency.value):
+        one = within[-1]
+        part, between = words.share(one.efficiency)
         why = (
-            f"It gains {words.signed(best.gain[at])} for {kl}, {part} of what any method can gain "
-            f"there{between}."
+            f"It gains {words.signed(one.gain)} for {words.nats(one.kl.value)}, {part} of what any method "
+            f"can gain there{between}."
         )
-        yield Step(f"Or serve best-of-{int(sizes[at]):,} and train nothing.", why)
+        yield Step(f"Or serve best-of-{one.n:,} and train nothing.", why)
 
 
 def _cheaper(found: Findings, source: str) -> Iterator[Step]:
@@ -270,7 +257,7 @@ def _cheaper(found: Findings, source: str) -> Iterator[Step]:
     if beta.trusted and beta.value > 0:
         why = f"Its best policy gains as much as {safe(main.label, longest=60)} for {words.nats(least)}."
         command = _plan(limit, source, least)
-        yield Step(f"Plan the next run with beta = {words.short(float(beta.value))}.", why, command)
+        yield Step(f"Plan the next run with beta = {words.short(beta.value)}.", why, command)
 
 
 def _plan(limit: Frontier, source: str, kl: float) -> str:
@@ -304,7 +291,7 @@ def _reach(found: Findings) -> Iterator[Step]:
     limit, wanted = found.limit, _wanted(found)
     if limit.samples.scale > 0 and 0 < limit.trusted_kl < wanted:
         needed = limit.samples_needed(wanted)
-        if needed <= 1_000_000:
+        if needed <= MOST_SAMPLES:
             why = f"These samples are trusted up to {words.nats(limit.trusted_kl, down=True)}."
             main = found.main
             if main is not None and math.isfinite(main.least_kl.high):

@@ -1,4 +1,4 @@
-"""A chart as the template draws it: bands, lines, marks and words at places in pixels."""
+"""A chart as the template draws it: scales with their ticks, and bands, lines, marks and words in pixels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,91 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from klimit._text import safe
-from klimit.view.report.axes import Axis
+from klimit.estimate.kernel import Floats
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a chart.
+
+    Attributes
+    ----------
+    low, high : numbers at its ends
+    start, end : the same in pixels of the chart
+    ticks : (number, label) pairs
+    root : whether distances are as the square roots of the numbers (then `low` is 0)
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+    ticks: tuple[tuple[float, str], ...]
+    root: bool = False
+
+    def at(self, number: float) -> float:
+        """Place of a number, pixels; outside the axis, its nearer end."""
+        share = (min(max(number, self.low), self.high) - self.low) / (self.high - self.low)
+        return self.start + (math.sqrt(share) if self.root else share) * (self.end - self.start)
+
+    def holds(self, number: float) -> bool:
+        """Whether a number lies on the axis."""
+        slack = 1e-9 * (self.high - self.low)
+        return self.low - slack <= number <= self.high + slack
+
+
+def axis(
+    low: float, high: float, start: float, end: float, *, ticks: int = 5, root: bool = False
+) -> Axis:
+    """An axis with about so many round ticks."""
+    if not high > low:
+        low, high = low - 0.5, low + 0.5
+    marks = _rooted(high, 34 / abs(end - start)) if root else _even(low, high, ticks)
+    return Axis(low, high, start, end, tuple(zip(marks, labels(marks), strict=True)), root)
+
+
+def labels(marks: list[float]) -> list[str]:
+    """Numbers with no more digits than tell them apart.
+
+    Examples
+    --------
+    >>> labels([0.0, 0.25, 0.5]), labels([0.0, 5000.0, 10000.0])
+    (['0', '0.25', '0.5'], ['0', '5,000', '10,000'])
+    """
+    return [
+        f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.6g}" if abs(x) >= 1e-4 or not x else f"{x:.0e}"
+        for x in marks
+    ]
+
+
+def _even(low: float, high: float, most: int) -> list[float]:
+    """Multiples of 1, 2, 2.5 or 5 times a power of ten."""
+    rough = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * x for x in (1, 2, 2.5, 5, 10) if power * x >= rough * (1 - 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(i * step, 12) for i in range(first, last + 1)]
+
+
+def _rooted(high: float, apart: float) -> list[float]:
+    """0, then 1, 2 and 5 times powers of ten that stand apart on a root scale."""
+    steps = [x * 10.0**power for power in range(-3, 4) for x in (1, 2, 5)]
+    marks: list[float] = [0.0]
+    for step in steps:
+        if step <= high and math.sqrt(step / high) - math.sqrt(marks[-1] / high) > apart:
+            marks.append(step)
+    return marks
+
+
+def around(numbers: list[float], *, share: float = 0.06, zero: bool = False) -> tuple[float, float]:
+    """Ends of an axis that holds these numbers with some room; 0 too where wanted."""
+    known = [x for x in numbers if math.isfinite(x)] + ([0.0] if zero else [])
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    room = share * ((high - low) or abs(high) or 1.0)
+    return (low if zero and low == 0 else low - room), high + room
+
+
+Numbers = Sequence[float] | Floats
 
 SHAPES = ("circle", "square", "triangle", "diamond", "cross", "wedge")
 _PATHS = {
@@ -91,15 +175,13 @@ class Chart:
         """Whether a line of this kind is drawn."""
         return any(line.kind == kind for line in self.lines)
 
-    def line(self, xs: Sequence[float], ys: Sequence[float], kind: str) -> None:
+    def line(self, xs: Numbers, ys: Numbers, kind: str) -> None:
         """Draw through these points, as far as they are on the chart."""
         d = self._through(xs, ys)
         if d:
             self.lines.append(Path(d, kind))
 
-    def band(
-        self, xs: Sequence[float], low: Sequence[float], high: Sequence[float], kind: str
-    ) -> None:
+    def band(self, xs: Numbers, low: Numbers, high: Numbers, kind: str) -> None:
         """Fill between two lines."""
         up, down = self._through(xs, high), self._through(xs[::-1], low[::-1])
         if up and down:
@@ -130,27 +212,24 @@ class Chart:
         right: float = 0, down: float = 0,
     ) -> None:  # fmt: skip
         """Words near a point, moved by so many pixels; out of the way of words that stand there."""
-        place = Label(self.x.at(x) + right, self.y.at(y) + down, text, kind, anchor)
         for shift in (0, -15, 15, -30, 30):
-            moved = Label(place.x, place.y + shift, text, kind, anchor)
-            if not any(_overlap(moved, other) for other in self.labels):
-                self.labels.append(moved)
+            place = Label(self.x.at(x) + right, self.y.at(y) + down + shift, text, kind, anchor)
+            if not any(_overlap(place, other) for other in self.labels):
+                self.labels.append(place)
                 return
 
     def aside(self, x: float, y: float, text: str, kind: str, down: float) -> None:
         """Words at the right of a line, or at its left where the chart would end in them."""
-        room = self.width - self.x.at(x) - 6
-        if _PER_LETTER * len(text) > room:
-            self.say(x, y, text, kind, anchor="end", right=-6, down=down)
-        else:
-            self.say(x, y, text, kind, right=6, down=down)
+        fits = _PER_LETTER * len(text) <= self.width - self.x.at(x) - 6
+        anchor, right = ("start", 6) if fits else ("end", -6)
+        self.say(x, y, text, kind, anchor=anchor, right=right, down=down)
 
     @property
     def y_name(self) -> str:
         """What stands above the axis of gains, as far as the chart has room for it."""
         return safe(self.y_label, longest=int((self.width - self.x.start) / _PER_LETTER))
 
-    def _through(self, xs: Sequence[float], ys: Sequence[float]) -> str:
+    def _through(self, xs: Numbers, ys: Numbers) -> str:
         """Path through points; those off the chart above or below are held at its edge."""
         points = [
             f"{pixels(self.x.at(x))},{pixels(self.y.at(y))}"

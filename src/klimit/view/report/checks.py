@@ -41,7 +41,7 @@ class Check:
 
 def checks(base: Rollouts, limit: Frontier, policies: Mapping[str, Rollouts]) -> tuple[Check, ...]:
     """All checks, in the order in which they are shown."""
-    found = [
+    return (
         _prompts(limit),
         _samples(limit),
         _missing(limit),
@@ -51,16 +51,15 @@ def checks(base: Rollouts, limit: Frontier, policies: Mapping[str, Rollouts]) ->
         *_repeated(base),
         *_same_texts(base),
         *_tail(limit),
-    ]
-    return tuple(found)
+    )
 
 
 def _prompts(limit: Frontier) -> Check:
     seen = limit.samples
     gone = seen.empty + seen.single
-    said = f"{seen.prompts:,}" + (
-        f" of {seen.total:,}; {gone:,} have too few rewards" if gone else ""
-    )
+    said = f"{seen.prompts:,}"
+    if gone:
+        said += f" of {seen.total:,}; {gone:,} have too few rewards"
     if limit.settings.prompts == "drawn" and seen.prompts < FEW_PROMPTS:
         why = "Intervals that speak for others like them need 20 prompts or so."
         return Check("Prompts", said, MIND, why)
@@ -69,8 +68,8 @@ def _prompts(limit: Frontier) -> Check:
 
 def _samples(limit: Frontier) -> Check:
     counts = limit.samples.counts
-    low, high = int(counts.min()), int(counts.max())
-    said = f"{low:,} each" if low == high else f"{low:,} to {high:,}"
+    said = words.span(counts)
+    said += "" if " to " in said else " each"
     if np.median(counts) < 4:
         return Check("Samples a prompt", said, BAD, "Fewer than 4 give lower bounds only.")
     if np.median(counts) < FEW_SAMPLES:
@@ -124,18 +123,16 @@ def _truncated(sides: Mapping[str, Rollouts]) -> Iterable[Check]:
         what = "Cut at the token limit" + ("" if name == "the base" else f", {name}")
         if share is None:
             if name == "the base":
-                yield Check(
-                    what, "not known: there is no finish reason, nor tokens and their limit", OPEN
-                )
+                said = "not known: there is no finish reason, nor tokens and their limit"
+                yield Check(what, said, OPEN)
             continue
         limit = rollouts.metadata.get("max_tokens")
         said = f"{_percent(share)} of the samples" + (f" ({limit:,g} tokens)" if limit else "")
-        why = (
-            "The limit is that of answers cut there; longer ones may score otherwise."
-            if share > CUT
-            else ""
-        )
-        yield Check(what, said, MIND if share > CUT else GOOD, why)
+        if share > CUT:
+            why = "The limit is that of answers cut there; longer ones may score otherwise."
+            yield Check(what, said, MIND, why)
+        else:
+            yield Check(what, said)
 
 
 def _repeated(base: Rollouts) -> Iterable[Check]:
@@ -148,16 +145,16 @@ def _repeated(base: Rollouts) -> Iterable[Check]:
     if column.dtype != pl.String or not column.count():
         return
     keyed = pl.DataFrame({"prompt": base.groups.codes, "text": column.hash(0)})
-    distinct = keyed.unique().height
-    share = 1 - distinct / keyed.height
-    why = ""
+    share = 1 - keyed.unique().height / keyed.height
+    said = f"{_percent(share)} repeat another answer to the same prompt" if share else "none"
     if share > REPEATED:
         why = (
             "Many answers are alike: the base leaves little to choose from, or was not sampled at "
             "temperature 1."
         )
-    said = f"{_percent(share)} repeat another answer to the same prompt"
-    yield Check("Repeated answers", "none" if share == 0 else said, MIND if why else GOOD, why)
+        yield Check("Repeated answers", said, MIND, why)
+    else:
+        yield Check("Repeated answers", said)
 
 
 def _same_texts(base: Rollouts) -> Iterable[Check]:

@@ -16,18 +16,19 @@ from klimit.estimate.samples import nearly_all
 from klimit.rollouts.steps import called
 from klimit.view import audit as audit_view
 from klimit.view import limit as limit_view
-from klimit.view.beside import Beside, best_of_n_beside
+from klimit.view.best_of_n import Beside, best_of_n_beside, enough
 from klimit.view.report.checks import Check, checks
-from klimit.view.report.rewards import OtherReward, other_rewards
 
 if TYPE_CHECKING:
     from klimit.audit import Audit
     from klimit.audit.path import TrainedPath
+    from klimit.estimate.best_of_n import BestOfN
     from klimit.estimate.convergence import Convergence
     from klimit.estimate.labels.result import Sparse
     from klimit.estimate.proxy import Hacking
     from klimit.estimate.result import Frontier
     from klimit.rollouts import Rollouts
+
 
 STEPS = 40  # steps of one policy that are placed
 LARGEST = 1024  # best-of-N drawn on the frontier, at most
@@ -81,8 +82,8 @@ class Findings:
         return getattr(self.hack, "run", None)
 
 
-def verdicts(found: Findings) -> list[tuple[str, str]]:
-    """What the page says first, each part with its heading, in the words of the results."""
+def verdicts(found: Findings) -> list[tuple[str, list[str]]]:
+    """What the page says first, each part with its heading, a line each, in the words of the results."""
     from klimit.view import path as path_view
 
     said = []
@@ -92,7 +93,8 @@ def verdicts(found: Findings) -> list[tuple[str, str]]:
         name = safe(found.limit.reward, longest=40)
         said.append((f"How near the limit of {name}", audit_view.verdict(found.audits)))
     limit = limit_view.verdict(found.limit, found.budgets, found.beside.sentence)
-    return [*said, ("What there is to gain", limit)]
+    said.append(("What there is to gain", limit))
+    return [(heading, text.split("\n")) for heading, text in said]
 
 
 def gather(
@@ -293,3 +295,59 @@ def _convergence(limit: Frontier, kl: float) -> Convergence | None:
         return convergence(limit, kl, exact=False)
     except KlimitError:
         return None
+
+
+MOST = 6  # further rewards that are shown
+
+
+@dataclass(frozen=True)
+class OtherReward:
+    """One further reward.
+
+    Attributes
+    ----------
+    name : of the reward
+    limit : its own frontier
+    moved : best-of-N selected by the main reward and read in this one; None where it is not known
+    """
+
+    name: str
+    limit: Frontier
+    moved: BestOfN | None
+
+
+def other_rewards(
+    base: Rollouts, limit: Frontier, best: BestOfN | None, *, gold: str | None,
+    how: Mapping[str, Any],
+) -> tuple[OtherReward, ...]:  # fmt: skip
+    """Up to `MOST` other rewards of the base, the gold one first; unusable ones are left out."""
+    from klimit.estimate.frontier import frontier
+
+    names = [name for name in base.rewards if name != limit.reward]
+    if gold is not None:
+        gold = base.one_reward(gold)
+        names = [gold, *(name for name in names if name != gold)]
+    own = {name: value for name, value in how.items() if name != "reward_range"}
+    few, _ = enough(base, limit)
+    sizes = [] if best is None else np.atleast_1d(best.n).tolist()
+    found = []
+    for name in names[:MOST]:
+        try:
+            theirs = frontier(base, reward=name, **own)
+            moved = _moved(few, limit, theirs, sizes)
+        except KlimitError:  # such as labels on one sample a prompt, which show no limit
+            continue
+        found.append(OtherReward(name, theirs, moved))
+    return tuple(found)
+
+
+def _moved(base: Rollouts, limit: Frontier, theirs: Frontier, sizes: list[int]) -> BestOfN | None:
+    from klimit.estimate.best_of_n.verb import beside
+
+    if not sizes:
+        return None
+    settings = limit.settings
+    return beside(
+        [theirs], base, n=sizes, reward=limit.reward, judge=theirs.reward, level=settings.level,
+        seed=settings.seed,
+    )  # fmt: skip

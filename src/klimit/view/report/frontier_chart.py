@@ -11,8 +11,8 @@ import numpy as np
 from klimit._text import safe
 from klimit.view import colours, words
 from klimit.view.audit import by_name
-from klimit.view.report.axes import around, axis
-from klimit.view.report.chart import SHAPES, Chart
+from klimit.view.best_of_n import each
+from klimit.view.report.chart import SHAPES, Chart, around, axis
 
 if TYPE_CHECKING:
     from klimit.audit import Audit
@@ -28,15 +28,11 @@ def largest_kl(found: Findings) -> float:
     limit = found.limit
     edge = limit.trusted_kl
     ends = [1.25 * edge if math.isfinite(edge) else 0.0, 1.05 * max(found.budgets, default=1.0)]
-    if found.beside.best is not None:
-        ends.append(1.04 * float(np.atleast_1d(found.beside.best.kl.value).max()))
-    ends += [1.06 * _end(one) for one in found.audits if math.isfinite(one.kl.value)]
+    ends += [1.04 * one.kl.value for one in each(found.beside.best)]
+    for one in found.audits:
+        if math.isfinite(one.kl.value):
+            ends.append(1.06 * (one.kl.high if math.isfinite(one.kl.high) else one.kl.value))
     return max(ends)
-
-
-def _end(audit: Audit) -> float:
-    high = float(audit.kl.high)
-    return high if math.isfinite(high) else float(audit.kl.value)
 
 
 def stretched(found: Findings, top: float) -> bool:
@@ -48,11 +44,12 @@ def stretched(found: Findings, top: float) -> bool:
 def frontier_chart(found: Findings, grid: Mapping[str, Any], *, narrow: bool) -> Chart:
     """Draw everything, for a page or for a phone."""
     width, height = NARROW if narrow else WIDE
-    top, root = float(grid["kl"][-1]), stretched(found, float(grid["kl"][-1]))
+    top = grid["kl"][-1]
+    root = stretched(found, top)
     limit = found.limit
-    x = axis(0.0, top, 46 if narrow else 64, width - (14 if narrow else 28), ticks=5, root=root)
+    x = axis(0.0, top, 46 if narrow else 64, width - (14 if narrow else 28), root=root)
     low, high = _reach(found, grid)
-    y = axis(low, high, height - 44, 20, ticks=5)
+    y = axis(low, high, height - 44, 20)
     scale = ", square-root scale" if root else ""
     label = "KL from the base, nats" if narrow else f"{colours.KL}{scale}"
     chart = Chart(
@@ -73,15 +70,11 @@ def _reach(found: Findings, grid: Mapping[str, Any]) -> tuple[float, float]:
             for at, value in zip(grid["kl"], grid[name], strict=True)
             if value is not None and at <= edge]  # fmt: skip
     seen += [value for value in grid["low"] if value is not None]
-    if found.beside.best is not None:
-        gain = found.beside.best.gain
-        seen += [*np.atleast_1d(gain.value).tolist(), *np.atleast_1d(gain.high).tolist()]
-    low = [0.0]
+    seen += [x for one in each(found.beside.best) for x in (one.gain.value, one.gain.high)]
     for one in found.audits:
         if math.isfinite(one.kl.value):
-            seen += [x for x in (one.gain.high, one.gain.value) if math.isfinite(x)]
-            low += [x for x in (one.gain.low, one.gain.value) if math.isfinite(x)]
-    return around([*seen, min(low)], zero=True)
+            seen += [one.gain.low, one.gain.value, one.gain.high]
+    return around(seen, zero=True)
 
 
 def _limit(chart: Chart, found: Findings, grid: Mapping[str, Any], *, narrow: bool) -> None:
@@ -95,23 +88,19 @@ def _limit(chart: Chart, found: Findings, grid: Mapping[str, Any], *, narrow: bo
     if inside.sum() > 1:  # of one prompt the interval has no ends
         least = np.where(np.isnan(low), chart.y.low, low)[inside]
         most = np.where(np.isnan(high), chart.y.high, high)[inside]
-        chart.band(kl[inside].tolist(), least.tolist(), most.tolist(), "limit")
+        chart.band(kl[inside], least, most, "limit")
     beyond = ~inside
-    if (
-        np.isfinite(high[beyond]).sum() > 1
-    ):  # a stated range: between what is sure and what could be
-        chart.band(kl[beyond].tolist(), low[beyond].tolist(), high[beyond].tolist(), "limit unsure")
+    # of a stated range: between what is sure and what could be
+    chart.band(kl[beyond], low[beyond], high[beyond], "limit unsure")
     _bound(chart, grid["bounds"])
-    if beyond.any():
-        chart.line(kl[beyond].tolist(), low[beyond].tolist(), "limit least")
-    if inside.sum() > 1:
-        chart.line(kl[inside].tolist(), gain[inside].tolist(), "limit")
+    chart.line(kl[beyond], low[beyond], "limit least")
+    chart.line(kl[inside], gain[inside], "limit")
     if 0 < edge < kl[-1]:
         chart.upright(edge, "edge")
         reach = words.nats(edge, down=True)
         chart.aside(edge, chart.y.high, f"trusted {'' if narrow else 'up '}to {reach}", "quiet", 12)
     if beyond.any() and np.isfinite(low[beyond]).any() and low[-1] > 0:
-        chart.say(kl[-1], float(low[-1]), "at least this", "limit", anchor="end", right=-2, down=18)
+        chart.say(kl[-1], low[-1], "at least this", "limit", anchor="end", right=-2, down=18)
 
 
 def _bound(chart: Chart, bounds: Mapping[str, Any]) -> None:
@@ -122,23 +111,21 @@ def _bound(chart: Chart, bounds: Mapping[str, Any]) -> None:
     root = np.sqrt([0.0, *bounds["kl"]])
     least = np.concatenate([[0.0], np.array(rows, dtype=float).min(axis=0)])
     fine = np.linspace(0.0, root[-1], 61)
-    chart.line((fine**2).tolist(), np.interp(fine, root, least).tolist(), "bound")
+    chart.line(fine**2, np.interp(fine, root, least), "bound")
 
 
 def _best_of_n(chart: Chart, found: Findings, *, narrow: bool) -> None:
-    if found.beside.best is None:
-        return
-    kl, gain = np.atleast_1d(found.beside.best.kl.value), found.beside.best.gain
-    values = np.atleast_1d(gain.value)
-    chart.line([0.0, *kl.tolist()], [0.0, *values.tolist()], "best")
-    for at, n in enumerate(np.atleast_1d(found.beside.best.n).tolist()):
-        said = f"best-of-{n:,}: {words.signed(gain[at])} for {words.nats(float(kl[at]))}"
-        ends = float(gain[at].low), float(gain[at].high)
-        chart.mark(float(kl[at]), float(values[at]), "circle", "best", along=ends, said=said)
-    for at, n in enumerate(np.atleast_1d(found.beside.best.n).tolist()):
+    best = each(found.beside.best)
+    chart.line(
+        [0.0, *(one.kl.value for one in best)], [0.0, *(one.gain.value for one in best)], "best"
+    )
+    for one in best:
+        n, kl, gain = one.n, one.kl.value, one.gain
+        said = f"best-of-{n:,}: {words.signed(gain)} for {words.nats(kl)}"
+        chart.mark(kl, gain.value, "circle", "best", along=(gain.low, gain.high), said=said)
         if n in LABELLED and not (narrow and n == 4):
             name = f"best-of-{n:,}" if n == 4 or (narrow and n == 16) else f"{n:,}"
-            chart.say(float(kl[at]), float(values[at]), name, "best", right=9, down=15)
+            chart.say(kl, gain.value, name, "best", right=9, down=15)
 
 
 def _policies(chart: Chart, found: Findings, *, narrow: bool) -> None:
@@ -149,25 +136,17 @@ def _policies(chart: Chart, found: Findings, *, narrow: bool) -> None:
         if not known:
             continue
         kind, shape = f"policy-{place % 4}", SHAPES[1 + place % (len(SHAPES) - 1)]
-        chart.line(
-            [one.kl.value for one in known], [one.gain.value for one in known], f"{kind} path"
-        )
-        for one in known:
-            last = one is known[-1]
-            ends = (
-                (float(one.gain.low), float(one.gain.high)),
-                (float(one.kl.low), float(one.kl.high)),
-            )
-            chart.mark(
-                float(one.kl.value), float(one.gain.value), shape if last else "dot", kind,
-                along=ends[0] if last else None, across=ends[1] if last else None,
-                said=_place(one),
-            )  # fmt: skip
-        last_one = known[-1]
-        right = float(last_one.kl.value) > 0.7 * chart.x.high
+        kl, gain = [one.kl for one in known], [one.gain for one in known]
+        chart.line([x.value for x in kl], [x.value for x in gain], f"{kind} path")
+        for at, one in enumerate(known[:-1]):
+            chart.mark(kl[at].value, gain[at].value, "dot", kind, said=_place(one))
+        last, spent, won = known[-1], kl[-1], gain[-1]
+        chart.mark(spent.value, won.value, shape, kind, across=(spent.low, spent.high),
+                   along=(won.low, won.high), said=_place(last))  # fmt: skip
+        right = spent.value > 0.7 * chart.x.high
         chart.say(
-            float(last_one.kl.value), float(last_one.gain.value),
-            safe(last_one.label if len(known) > 1 else name, longest=16 if narrow else 32),
+            spent.value, won.value,
+            safe(last.label if len(known) > 1 else name, longest=16 if narrow else 32),
             f"{kind} strong", anchor="end" if right else "start", right=-11 if right else 11, down=-11,
         )  # fmt: skip
 
@@ -187,4 +166,4 @@ def _said(found: Findings) -> str:
 
 
 def _place(one: Audit) -> str:
-    return f"{safe(one.label, longest=60)}: {words.signed(one.gain)} for {words.nats(float(one.kl.value))}"
+    return f"{safe(one.label, longest=60)}: {words.signed(one.gain)} for {words.nats(one.kl.value)}"

@@ -10,9 +10,8 @@ import numpy as np
 from klimit._text import safe
 from klimit.view import hacking as view
 from klimit.view import path, words
-from klimit.view.report.axes import around
-from klimit.view.report.chart import Chart
-from klimit.view.report.small_charts import small_chart
+from klimit.view.report.chart import Chart, around
+from klimit.view.report.small_charts import named_line, small_chart
 
 if TYPE_CHECKING:
     from klimit.estimate.labels.result import Sparse
@@ -36,35 +35,22 @@ def gold_section(hack: Hacking | Sparse | None, gold: str | None) -> dict[str, A
         kl = labels.budgets(hack)
         return {
             "name": safe(gold, longest=60),
-            "said": labels.verdict(hack, kl),
-            "chart": None,
-            "table": None,
-            "by_n": None,
-            "run": None,
+            "said": labels.verdict(hack, kl).split("\n"),
+            **dict.fromkeys(("chart", "table", "by_n", "run")),
             "text": f"{labels.rows(hack, kl)}\n\n{labels.legend(hack)}",
         }
     kl = view.budgets(hack)
+    headings, lines = view.cells(hack, kl)
+    no_beta = [[line[0], *line[2:]] for line in (headings, *lines)]
     return {
         "name": safe(hack.gold.reward, longest=60),
-        "said": view.verdict(hack, kl),
+        "said": view.verdict(hack, kl).split("\n"),
         "chart": _chart(hack),
-        "table": _along(hack, kl),
+        "table": (no_beta[0], no_beta[1:]),
         "by_n": _by_n(hack),
         "run": None if hack.run is None else (*path.cells(hack.run), path.legend(hack.run)),
         "text": "",
     }
-
-
-def _along(hack: Hacking, kl: list[float]) -> Table:
-    """A row per budget."""
-    proxy, gold = words.both(hack.pairs.names, 20)
-    lines = []
-    for budget, shown in zip(kl, words.aligned(kl), strict=True):
-        part = hack.efficiency(budget)
-        share = "".join(words.share(part)) if part.trusted and budget > 0 else "-"
-        gains = hack.proxy_gain(budget), hack.gold_gain(budget)
-        lines.append([shown, *(words.plain(gain) for gain in gains), share])
-    return ["KL", f"{proxy} gain", f"{gold} gain", f"of {gold}'s limit"], lines
 
 
 def _by_n(hack: Hacking) -> Table | None:
@@ -72,8 +58,8 @@ def _by_n(hack: Hacking) -> Table | None:
     proxy, gold = words.both(hack.pairs.names, 20)
     found = hack.best_by_proxy
     lines = [
-        [f"{int(n):,}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]
-        for i, n in enumerate(found.n)
+        [f"{n:,}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]
+        for i, n in enumerate(found.n.tolist())
         if n & (n - 1) == 0
     ]
     return (["N", f"{proxy} gain", f"{gold} gain"], lines) if len(lines) > 1 else None
@@ -89,8 +75,7 @@ def _chart(hack: Hacking) -> Chart | None:
         (hack.proxy.reward, hack.proxy_gain(kl), hack.proxy.samples.scale, "limit"),
         (hack.gold.reward, hack.gold_gain(kl), hack.gold.samples.scale, "policy-0"),
     ]
-    seen = [x / scale for _, gain, scale, _ in curves for ends in (gain.value, gain.low, gain.high)
-            for x in np.atleast_1d(ends).tolist() if math.isfinite(x)]  # fmt: skip
+    seen = [x / scale for _, gain, scale, _ in curves for x in (*gain.value, *gain.low, *gain.high)]
     last = [words.signed(gain[40], unit=safe(name, longest=40)) for name, gain, _, _ in curves]
     where = f"At {words.nats(reach, down=True)} the optimum of {safe(hack.proxy.reward)}"
     chart = small_chart(
@@ -100,14 +85,11 @@ def _chart(hack: Hacking) -> Chart | None:
     )  # fmt: skip
     names = words.both([name for name, *_ in curves], 16)
     for name, (_, gain, scale, kind) in zip(names, curves, strict=True):
-        value, low, high = (np.atleast_1d(x) / scale for x in (gain.value, gain.low, gain.high))
-        chart.band(kl.tolist(), low.tolist(), high.tolist(), kind)
-        chart.line(kl.tolist(), value.tolist(), kind)
-        end = float(kl[-1]), float(value[-1])
-        chart.mark(*end, "dot", kind)
-        chart.say(*end, name, f"{kind} strong", right=8, down=4)
+        value, low, high = (x / scale for x in (gain.value, gain.low, gain.high))
+        chart.band(kl, low, high, kind)
+        named_line(chart, kl, value, name, kind)
     stop = hack.stop_kl
     if stop.trusted and math.isfinite(stop.high) and stop.value > 0:
-        chart.upright(float(stop.value), "stop")
-        chart.say(float(stop.value), chart.y.high, "stop here", right=5, down=12)
+        chart.upright(stop.value, "stop")
+        chart.say(stop.value, chart.y.high, "stop here", right=5, down=12)
     return chart

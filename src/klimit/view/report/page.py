@@ -1,63 +1,65 @@
-"""From findings to one HTML file."""
+"""From findings to one HTML file, and the policy that keeps it from fetching or running anything else."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from klimit._errors import KlimitError
 from klimit._text import safe
 from klimit.audit.audits import SIZES
 from klimit.view import audit as audit_view
 from klimit.view import colours, words
 from klimit.view import hacking as hacking_view
 from klimit.view import limit as limit_view
+from klimit.view.best_of_n import each
 from klimit.view.report import budget, small_charts
 from klimit.view.report.advice import steps
 from klimit.view.report.chart import pixels
-from klimit.view.report.cleaning import as_script, clean
 from klimit.view.report.findings import verdicts
 from klimit.view.report.frontier_chart import frontier_chart, largest_kl
 from klimit.view.report.gold import gold_section
-from klimit.view.report.made import sources, versions
-from klimit.view.report.policy import content_policy
 from klimit.view.report.prompts import SATURATED, table
-from klimit.view.report.texts import share_shown, side_by_side
+from klimit.view.report.texts import as_script, clean, share_shown, side_by_side
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
     from klimit.estimate.best_of_n import BestOfN
     from klimit.estimate.result import Frontier
+    from klimit.view.report import Made
     from klimit.view.report.findings import Findings
-    from klimit.view.report.verb import Made
+
 
 SCRIPTS = ("words.js", "budget.js", "prompts.js", "folded.js")
 
 
 def page(found: Findings, made: Made) -> str:
     """Write the page: what was found, and how the page came about."""
-    limit = found.limit
+    limit, audits = found.limit, found.audits
     flat = limit.samples.scale == 0
     sizes = [n for n in found.beside.sizes.values() if n is not None]
     grid = {} if flat else budget.grid(limit, largest_kl(found), found.budgets, sizes)
     rows = table(found)
     texts = side_by_side(found, rows.pop("places"))
-    gold = gold_section(found.hack, found.gold)
-    if gold is not None:
-        gold["said"] = words.sentences(gold["said"])
     context = {
         **_head((*SCRIPTS, "live.js") if made.live else SCRIPTS, live=bool(made.live)),
         "live": bool(made.live),
         "title": f"klimit report: {safe(limit.reward, longest=60)}",
         "reward": safe(limit.reward, longest=60),
         "read": list(made.read),
-        "verdicts": [(heading, words.sentences(text)) for heading, text in verdicts(found)],
+        "verdicts": verdicts(found),
         "notes": _notes(found),
         "steps": steps(found, f"{made.source} {found.chosen}".strip() if made.source else ""),
         "flat": flat,
@@ -66,17 +68,13 @@ def page(found: Findings, made: Made) -> str:
         "now": {} if flat else _now(found),
         "level": f"{100 * limit.settings.level:g} %",
         "charts": _charts(found, grid, rows),
-        "limit_table": None
-        if flat
-        else limit_view.cells(found.limit, found.budgets, found.beside.shown),
+        "limit_table": limit_view.cells(limit, found.budgets, found.beside.shown),
         "limit_legend": limit_view.legend(limit),
-        "audit_table": audit_view.cells(found.audits, _few(found.beside.best))
-        if found.audits
-        else None,
-        "audit_legend": audit_view.legend(found.audits) if found.audits else "",
+        "audit_table": audit_view.cells(audits, _few(found.beside.best)) if audits else None,
+        "audit_legend": audit_view.legend(audits) if audits else "",
         "rewards": _reward_rows(found),
         "unshown": _unshown(found),
-        "gold": gold,
+        "gold": gold_section(found.hack, found.gold),
         "prompts": rows,
         "first": rows["rows"][:20],
         "saturated": SATURATED,
@@ -124,14 +122,10 @@ def _rendered(name: str, context: dict[str, Any]) -> str:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    def template(name: str) -> str:
-        where = files("klimit.view.report").joinpath("templates", name)
-        return where.read_text(encoding="utf-8")
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     found = Environment(
-        loader=FunctionLoader(template), autoescape=True, undefined=StrictUndefined,
+        loader=PackageLoader("klimit.view.report"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     found.filters |= {
@@ -181,10 +175,11 @@ def _notes(found: Findings) -> list[str]:
         said += audit_view.notes(found.audits)
     if isinstance(found.hack, Hacking):
         said += hacking_view.notes(found.hack)
-    notes = [
-        f"{line[0].upper()}{line[1:]}" for line in dict.fromkeys([*found.notes, *said]) if line
+    notes = dict.fromkeys(filter(None, [*found.notes, *said]))
+    return [
+        f"{line[0].upper()}{line[1:]}{'' if line.endswith(('.', '!', '?')) else '.'}"
+        for line in notes
     ]
-    return [line if line.endswith((".", "!", "?")) else f"{line}." for line in notes]
 
 
 def _charts(found: Findings, grid: dict[str, Any], rows: dict[str, Any]) -> dict[str, Any]:
@@ -208,18 +203,18 @@ def _now(found: Findings) -> dict[str, str]:
     """What the budget control shows where it starts; the page's script says the same."""
     limit, kl = found.limit, found.focus
     gain, beta = limit.gain(kl), limit.beta(kl)
-    mean, needed, trust = "beyond what these samples show", "enough", "trusted at this KL"
     if gain.trusted:
         mean = f"mean {limit_view.ends(limit.base_reward, gain)}"
+        needed, trust = "enough", "trusted at this KL"
     else:
-        samples = limit.samples_needed(kl)
+        mean, samples = "beyond what these samples show", limit.samples_needed(kl)
         needed = f"about {samples:,}" if samples <= limit_view.MOST_SAMPLES else "over a million"
         needed = "none would do" if limit.exhausted(kl) else needed
         trust = f"trusted up to {_reach(limit)}" if limit.trusted_kl > 0 else "no KL is trusted yet"
     return {
         "gain": words.plain(gain),
         "mean": mean,
-        "beta": words.short(float(beta.value)) if beta.trusted and beta.value > 0 else "-",
+        "beta": words.short(beta.value) if beta.trusted and beta.value > 0 else "-",
         "n": found.beside.shown.get(kl, "-"),
         "needed": needed,
         "trust": trust,
@@ -243,16 +238,15 @@ def _reward_rows(found: Findings) -> list[list[str]]:
     if not found.others:
         return []
     kl, limit = found.focus, found.limit
-    n, at = _largest_common(found)
-    gained = (
-        "" if found.beside.best is None or at is None else words.signed(found.beside.best.gain[at])
-    )
+    sizes = each(found.beside.best)
+    at = max((at for at, one in enumerate(sizes) if one.n <= 16), default=0)
+    gained = words.signed(sizes[at].gain) if sizes else ""
     rows = [_reward_row(limit.reward, limit, words.plain(limit.gain(kl)), gained)]
     for one in found.others:
-        moved = "-" if one.moved is None or at is None else words.signed(one.moved.gain[at])
+        moved = "-" if one.moved is None else words.signed(one.moved.gain[at])
         own = "-" if one.limit.samples.scale == 0 else words.plain(one.limit.gain(kl))
         rows.append(_reward_row(one.name, one.limit, own, moved))
-    return [[f"best-of-{n:,}" if n else "best-of-N"], *rows]
+    return [[f"best-of-{sizes[at].n:,}" if sizes else "best-of-N"], *rows]
 
 
 def _unshown(found: Findings) -> str:
@@ -266,14 +260,6 @@ def _reward_row(name: str, limit: Frontier, gain: str, moved: str) -> list[str]:
     spread = limit.samples.scale / math.sqrt(max(limit.samples.prompts, 1))
     mean = words.fixed(limit.base_reward, words.decimals(spread))
     return [safe(name, longest=40), mean, gain, _reach(limit), moved]
-
-
-def _largest_common(found: Findings) -> tuple[int, int | None]:
-    if found.beside.best is None:
-        return 0, None
-    sizes = np.atleast_1d(found.beside.best.n).tolist()
-    at = max((i for i, n in enumerate(sizes) if n <= 16), default=0)
-    return int(sizes[at]), at
 
 
 def _reach(limit: Frontier) -> str:
@@ -309,3 +295,86 @@ def _data(
         "prompts": rows,
         "texts": texts,
     }
+
+
+def content_policy(*, script: str, style: str, live: bool) -> str:
+    """A Content-Security-Policy that admits this script and this style by their hash.
+
+    Parameters
+    ----------
+    live : whether the page may ask the server that it came from for news
+    """
+    rules = {
+        "default-src": "'none'",
+        "script-src": _hashed(script),
+        "style-src": _hashed(style),
+        "img-src": "data:",
+        "connect-src": "'self'" if live else "'none'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return "; ".join(f"{name} {admitted}" for name, admitted in rules.items())
+
+
+def _hashed(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+LIBRARIES = ("numpy", "scipy", "polars", "jinja2")
+MOST_BYTES = 2**30  # past that, files are named without a hash
+
+
+@dataclass(frozen=True)
+class Source:
+    """One path that was read.
+
+    Attributes
+    ----------
+    name : as it was typed
+    files, size : how many files, and their bytes
+    sha256 : of the file, or of the files one after the other; empty where there are too many bytes
+    """
+
+    name: str
+    files: int
+    size: int
+    sha256: str
+
+
+def sources(paths: Iterable[str]) -> list[Source]:
+    """What is on disk under these paths; those that stand for no file are left out."""
+    from klimit.rollouts.paths import files
+
+    found = []
+    for path in dict.fromkeys(paths):
+        try:
+            inside = files(path)
+            size = sum(one.stat().st_size for one in inside)
+            digest = _hash(inside) if size <= MOST_BYTES else ""
+        except (KlimitError, OSError):
+            continue
+        found.append(Source(safe(path, longest=200), len(inside), size, digest))
+    return found
+
+
+def _hash(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def versions() -> list[tuple[str, str]]:
+    """klimit, Python and the libraries that the numbers depend on."""
+    import klimit
+
+    found = [("klimit", klimit.__version__), ("Python", platform.python_version())]
+    for name in LIBRARIES:
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            continue
+    return found

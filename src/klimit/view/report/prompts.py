@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from klimit._text import safe
 from klimit.estimate.prompt_lists import NEARLY, at_top
-from klimit.view.report.cleaning import cut, words_of
+from klimit.view.report.texts import cut, words_of
 from klimit.view.words import asked
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from klimit.rollouts import Rollouts
     from klimit.view.report.findings import Findings
 
 MOST = 5000  # rows
@@ -24,11 +26,7 @@ SATURATED = f"at least {100 * NEARLY:g} % of a prompt's samples have the best po
 # key, heading, what it means
 COLUMNS = (
     ("id", "prompt", "its id and how it begins"),
-    (
-        "kind",
-        "kind",
-        f"zero-signal: all its rewards are equal; saturated: {SATURATED}",
-    ),
+    ("kind", "kind", f"zero-signal: all its rewards are equal; saturated: {SATURATED}"),
     ("samples", "samples", "of the base"),
     ("mean", "mean", "of the base's samples"),
     ("headroom", "headroom", "its best sample above its mean, reward units"),
@@ -72,7 +70,7 @@ def _frame(found: Findings) -> pl.DataFrame:
     limit, base = found.limit, found.base
     frame = limit.prompts(found.focus)
     spent = frame["kl"].sum()
-    places = [int(i) for i in limit.samples.kept]
+    places = limit.samples.kept.tolist()
     frame = frame.select(
         pl.col("prompt_id").alias("id"),
         pl.Series("kind", _kinds(found)),
@@ -112,21 +110,28 @@ def _kinds(found: Findings) -> list[str]:
 
 def _snippets(base: Any, ids: Any, places: list[int]) -> list[str | None]:
     """How each prompt's text begins; None where it is the id itself, or not known."""
-    if "prompt" not in base.table.names:
+    names = [str(ids[place]) for place in places]
+    texts = texts_of(base, names)
+    if texts is None:
         return [None] * len(places)
-    where = {name: at for at, name in enumerate(base.ids)}
-    rows = [int(base.groups.first[where[str(ids[i])]]) for i in places]
-    texts = base.table.column("prompt").gather(rows).to_list()
-    lines = [" ".join((words_of(value, 2000) or "").split()) for value in texts]
+    lines = [" ".join((words_of(value, 2000) or "").split()) for value in texts.to_list()]
     shared = _shared_start(lines)
     found = []
-    for place, whole in zip(places, lines, strict=True):
+    for name, whole in zip(names, lines, strict=True):
         line = f"...{whole[shared:]}" if shared else whole
         line = line if len(line) <= SNIPPET else f"{line[: SNIPPET - 3]}..."
-        name = str(ids[place])
         told = asked(name) != name or name.startswith(line[:20])
         found.append(None if told else line)
     return found
+
+
+def texts_of(base: Rollouts, ids: Iterable[object]) -> pl.Series | None:
+    """The texts of prompts; None where the data have none."""
+    if "prompt" not in base.table.names:
+        return None
+    place = {name: at for at, name in enumerate(base.ids)}
+    rows = [int(base.groups.first[place[str(one)]]) for one in ids]
+    return base.table.column("prompt").gather(rows)
 
 
 def _shared_start(lines: list[str]) -> int:

@@ -38,15 +38,11 @@ class Shown:
     status: str
 
 
+@dataclass
 class Stand:
-    """Where the page is put for everybody to see."""
+    """Where the page is put for everybody to see; it is replaced at once, nobody sees half of two."""
 
-    def __init__(self, first: Shown) -> None:
-        self.shown = first
-
-    def put(self, shown: Shown) -> None:
-        """Replace the page at once: the reference is swapped, nobody sees half of two."""
-        self.shown = shown
+    shown: Shown
 
 
 @contextmanager

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit._text import distinct, safe
+from klimit.estimate.kernel import Floats
 from klimit.rollouts import steps as training
 from klimit.view import colours, words
 from klimit.view.audit import by_name
-from klimit.view.report.axes import around, axis
-from klimit.view.report.chart import Chart
+from klimit.view.report.chart import Chart, around, axis
 
 if TYPE_CHECKING:
     from klimit.audit import Audit
     from klimit.estimate.convergence import Convergence
     from klimit.estimate.result import Frontier
-    from klimit.view.report.findings import Findings
-    from klimit.view.report.rewards import OtherReward
+    from klimit.view.report.findings import Findings, OtherReward
 
 WIDTH, HEIGHT = 460, 290
 LEFT, RIGHT, TOP, BOTTOM = 58, 18, 22, 44
@@ -46,30 +45,24 @@ def over_steps(found: Findings) -> list[Chart]:
     runs = {name: steps for name, steps in by_name(found.audits).items() if _numbered(steps)}
     if not runs:
         return []
-    steps = [training.number(one.step) for run in runs.values() for one in run]
+    placed = [one for run in runs.values() for one in run]
+    steps = [training.number(one.step) for one in placed]
     ends = min(steps), max(steps)
-    gains = [
-        x
-        for run in runs.values()
-        for one in run
-        for x in (one.gain.low, one.gain.high, one.gain.value)
-    ]
-    gains += [float(one.limit.value) for run in runs.values() for one in run if one.limit.trusted]
+    gains = [x for one in placed for x in (one.gain.low, one.gain.high, one.gain.value)]
+    gains += [one.limit.value for one in placed if one.limit.trusted]
+    spent = [x for one in placed for x in (one.kl.low, one.kl.high, one.kl.value)]
     label = colours.gain(found.limit.reward, objective=found.limit.settings.objective)
     last = [run[-1] for run in runs.values()]
     said = " ".join(f"{safe(one.label)}: {words.signed(one.gain)}." for one in last)
     gain = small_chart(
         "gain-over-steps", "Gain over steps", said, ends, around(gains, zero=True), "step", label
     )
-    spent = [
-        x for run in runs.values() for one in run for x in (one.kl.low, one.kl.high, one.kl.value)
-    ]
     kl = small_chart("kl-over-steps", "KL over steps", said, ends, around(spent, zero=True), "step",
                 "KL, nats per answer")  # fmt: skip
     for place, run in enumerate(runs.values()):
         kind = f"policy-{place % 4}"
         at = [training.number(one.step) for one in run]
-        limits = [float(one.limit.value) if one.limit.trusted else math.nan for one in run]
+        limits = [one.limit.value if one.limit.trusted else math.nan for one in run]
         gain.line(at, limits, "limit")
         _with_interval(gain, at, run, "gain", kind)
         _with_interval(kl, at, run, "kl", kind)
@@ -80,12 +73,12 @@ def _with_interval(
     chart: Chart, at: list[float], run: Sequence[Audit], name: str, kind: str
 ) -> None:
     values = [getattr(one, name) for one in run]
-    chart.band(at, [float(v.low) for v in values], [float(v.high) for v in values], kind)
-    chart.line(at, [float(v.value) for v in values], kind)
+    chart.band(at, [value.low for value in values], [value.high for value in values], kind)
+    chart.line(at, [value.value for value in values], kind)
     for x, value, one in zip(at, values, run, strict=True):
         said = f"{safe(one.label, longest=60)}: {words.plain(value)}"
-        chart.mark(x, float(value.value), "dot", kind, said=said)
-    chart.say(at[-1], float(values[-1].value), safe(run[-1].name, longest=24), f"{kind} strong",
+        chart.mark(x, value.value, "dot", kind, said=said)
+    chart.say(at[-1], values[-1].value, safe(run[-1].name, longest=24), f"{kind} strong",
               anchor="end", right=-4, down=-10)  # fmt: skip
 
 
@@ -96,18 +89,17 @@ def _numbered(run: Sequence[Audit]) -> bool:
 def across_prompts(gains: Sequence[float], kl: float, label: str) -> Chart:
     """Every prompt's gain at the optimum, the largest first."""
     tall = sorted((x for x in gains if math.isfinite(x)), reverse=True)
-    number = len(tall)
-    total = sum(tall)
+    number, total = len(tall), sum(tall)
     quarter = sum(tall[: max(number // 4, 1)]) / total if total > 0 else 0.0
     said = (
-        f"Of all that can be gained at {words.nats(kl)}, {100 * quarter:.0f} % is in a quarter of the "
-        f"{number:,} prompts."
+        f"Of all that can be gained at {words.nats(kl)}, {words.percent(quarter)} is in a quarter of "
+        f"the {number:,} prompts."
     )
     chart = small_chart("prompts", "Where the gain is", said, (0.0, float(number)), around(tall, zero=True),
                    "prompts, by gain", label)  # fmt: skip
-    xs = [edge for i in range(number) for edge in (i, i + 1)]
-    ys = [value for value in tall for _ in range(2)]
-    chart.band(xs, [0.0] * len(xs), ys, "limit")
+    xs = np.repeat(np.arange(number + 1.0), 2)[1:-1]
+    ys = np.repeat(tall, 2)
+    chart.band(xs, np.zeros(len(xs)), ys, "limit")
     chart.line(xs, ys, "limit thin")
     return chart
 
@@ -119,32 +111,25 @@ def converging(found: Convergence) -> Chart:
     )
     trusted = np.atleast_1d(found.gain.trusted)
     place = np.log2(found.samples)
-    seen = [
-        *value.tolist(),
-        *low.tolist(),
-        *found.plugin.tolist(),
-        *high[np.isfinite(high)].tolist(),
-    ]
-    ticks = tuple(
-        (float(at), f"{size:,.0f}") for at, size in zip(place, found.samples, strict=True)
-    )
+    seen = [*value, *low, *found.plugin, *high]
+    ticks = tuple((at, f"{size:,.0f}") for at, size in zip(place, found.samples, strict=True))
     chart = small_chart(
         "convergence", "As samples are added", settled(found),
-        (float(place[0]) - 0.3, float(place[-1]) + 0.3), around(seen, share=0.15),
+        (place[0] - 0.3, place[-1] + 0.3), around(seen, share=0.15),
         "samples a prompt", f"gain at {words.nats(found.kl)}", ticks=ticks,
     )  # fmt: skip
-    chart.line(place.tolist(), found.plugin.tolist(), "plain")
-    chart.line(place.tolist(), value.tolist(), "limit")
-    for at, x in enumerate(place.tolist()):
-        chart.mark(
-            x, float(found.plugin[at]), "square", "plain", said=f"plug-in: {found.plugin[at]:.3g}"
-        )
-        top = float(high[at]) if math.isfinite(high[at]) else chart.y.high
+    chart.line(place, found.plugin, "plain")
+    chart.line(place, value, "limit")
+    for at, x in enumerate(place):
+        plugin = found.plugin[at]
+        chart.mark(x, plugin, "square", "plain", said=f"plug-in: {plugin:.3g}")
+        top = high[at] if math.isfinite(high[at]) else chart.y.high
         kind = "limit" if trusted[at] else "limit unsure"
-        chart.mark(x, float(value[at]), "circle", kind, along=(float(low[at]), top),
-                   said=words.plain(found.gain[at]))  # fmt: skip
-    chart.say(float(place[0]), float(found.plugin[0]), "plug-in", "quiet", right=9, down=16)
-    chart.say(float(place[0]), float(value[0]), "corrected", "limit strong", right=9, down=-9)
+        chart.mark(
+            x, value[at], "circle", kind, along=(low[at], top), said=words.plain(found.gain[at])
+        )
+    chart.say(place[0], found.plugin[0], "plug-in", "quiet", right=9, down=16)
+    chart.say(place[0], value[0], "corrected", "limit strong", right=9, down=-9)
     return chart
 
 
@@ -170,14 +155,13 @@ def _percent(share: float) -> str:
 def reward_lines(limit: Frontier, others: Sequence[OtherReward], top: float) -> Chart:
     """Every reward's own limit, in standard deviations within prompts, as far as it is trusted."""
     named = [(limit.reward, limit), *((one.name, one.limit) for one in others)]
-    moving = [(name, one) for name, one in named if one.samples.scale > 0]
     curves = []
-    for name, one in moving:
-        end = min(one.trusted_kl, top)
-        kl = end * (np.arange(41) / 40) ** 2
-        curves.append((name, kl, np.atleast_1d(one.gain(kl).value) / one.samples.scale))
-    most = max([float(gain[-1]) for _, _, gain in curves], default=1.0)
-    longest = max([float(kl[-1]) for _, kl, _ in curves], default=1.0) or 1.0
+    for name, one in named:
+        if one.samples.scale > 0:
+            kl = min(one.trusted_kl, top) * (np.arange(41) / 40) ** 2
+            curves.append((name, kl, one.gain(kl).value / one.samples.scale))
+    most = max((gain[-1] for _, _, gain in curves), default=1.0)
+    longest = max((kl[-1] for _, kl, _ in curves), default=1.0) or 1.0
     said = "Each line ends where these samples are no longer trusted."
     chart = small_chart(
         "rewards", "The limit of each reward", said, (0.0, 1.02 * longest), around([most], zero=True),
@@ -185,16 +169,13 @@ def reward_lines(limit: Frontier, others: Sequence[OtherReward], top: float) -> 
     )  # fmt: skip
     names = distinct([name for name, *_ in curves], longest=16)
     for place, (name, (_, kl, gain)) in enumerate(zip(names, curves, strict=True)):
-        kind = "limit" if place == 0 else f"policy-{(place - 1) % 4}"
-        chart.line(kl.tolist(), gain.tolist(), kind)
-        if kl[-1] > 0:
-            chart.mark(float(kl[-1]), float(gain[-1]), "dot", kind)
-            chart.say(
-                float(kl[-1]),
-                float(gain[-1]),
-                name,
-                f"{kind} strong",
-                right=7,
-                down=4,
-            )
+        named_line(chart, kl, gain, name, "limit" if place == 0 else f"policy-{(place - 1) % 4}")
     return chart
+
+
+def named_line(chart: Chart, kl: Floats, gain: Floats, name: str, kind: str) -> None:
+    """A line that has its name at its end."""
+    chart.line(kl, gain, kind)
+    if kl[-1] > 0:
+        chart.mark(kl[-1], gain[-1], "dot", kind)
+        chart.say(kl[-1], gain[-1], name, f"{kind} strong", right=7, down=4)

@@ -40,8 +40,7 @@ function line(at) {
   const tr = make("tr");
   keys.forEach((key, place) => {
     if (key !== "id") {
-      const cell = make("td", { textContent: shown(key, row[place]), className: key === "kind" ? "kind" : "number" });
-      tr.append(cell);
+      tr.append(make("td", { textContent: shown(key, row[place]), className: key === "kind" ? "kind" : "number" }));
       return;
     }
     const head = make("th", { scope: "row" });
@@ -67,8 +66,7 @@ function facts(side) {
 }
 
 function quote(text) {
-  const box = make("pre", { className: "text", dir: "auto", textContent: text === "" ? "(empty)" : text, tabIndex: 0 });
-  return box;
+  return make("pre", { className: "text", dir: "auto", textContent: text === "" ? "(empty)" : text, tabIndex: 0 });
 }
 
 function detail(at) {
@@ -83,8 +81,7 @@ function detail(at) {
     blocks.append(block);
   });
   whole.append(blocks);
-  const cell = make("td", { colSpan: keys.length }, whole);
-  return make("tr", { className: "opened" }, cell);
+  return make("tr", { className: "opened" }, make("td", { colSpan: keys.length }, whole));
 }
 
 function toggle(at) {
