@@ -3,8 +3,9 @@
 At a fixed coefficient every number rises with the tilt ``1 / beta``. So what is known at the end of
 trust bounds from below what lies beyond it; and below the first tilt of the grid all is a straight
 line or a parabola. A bias feeds on itself: more reward at a KL is a steeper frontier there, hence more
-KL at this slope, where more is missing. So a coefficient is trusted where every KL that it may spend
-is.
+KL at this slope, where more is missing. Chance does alike: samples that miss the high rewards show a
+small KL with a small error. So what a coefficient may spend at most is read from the other end, at each
+KL the least tilt that may spend it, and a coefficient is trusted where all of that is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate, beyond
 from klimit.estimate.checks import numbers
-from klimit.estimate.intervals import around, left_out_reach, redrawn, redrawn_quantiles
+from klimit.estimate.intervals import around, left_out_reach, normal, redrawn, redrawn_quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
 from klimit.estimate.tilted import redrawn_moments
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
 
 _NAMES = ("log_partition", "gain", "kl")
+_FEW = 16  # budgets at which noise is told; it is smooth between
+_NO_END = 50.0  # e to this power is no bound
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def optimum(limit: Frontier, beta: ArrayLike) -> Tilted:
 
 
 def _spent_at_most(limit: Frontier, point: Point) -> Floats:
-    """KL as far as a bias of beta allows, inf past trust."""
+    """KL as far as bias and chance allow, inf past trust."""
     members, bands = limit.members, limit.bands
     if members is None or not np.isfinite(limit.trusted_kl):
         return point.kl
@@ -102,10 +105,32 @@ def _spent_at_most(limit: Frontier, point: Point) -> Floats:
     steep = np.minimum(limit.curve.at_kl(kl).tilt, members.grid.tilts[-1])
     uncorrected = front(members.plugin, members.grid, kl).tilt
     gap = np.abs(np.log(uncorrected / steep))
-    tilt = np.log(np.maximum.accumulate(steep * np.exp(-_unsure(limit) * gap)))
+    slack = np.minimum(np.hypot(_unsure(limit) * gap, _by_chance(limit, kl, steep)), _NO_END)
+    tilt = np.log(np.maximum.accumulate(steep * np.exp(-slack)))
     asked = np.log(np.maximum(point.tilt, 1e-300))
     spent = np.exp(np.interp(asked, tilt, np.log(kl)) + 2 * np.minimum(asked - tilt[0], 0.0))
     return np.where(asked > tilt[-1], np.inf, np.maximum(spent, point.kl))
+
+
+def _by_chance(limit: Frontier, kl: Floats, tilt: Floats) -> Floats:
+    """How far down the logarithm of the tilt that spends each KL may lie by chance.
+
+    Of continuous rewards no less than if they were normal, of which n samples show the KL with a variance of
+    ``(exp(2 KL) (4 KL^2 - 2 KL + 1) - 1) / n``: where the best few lie close together by chance, the
+    samples' own noise is small where it should be largest.
+    """
+    few = np.unique(np.linspace(0, len(kl) - 1, _FEW).round().astype(int))
+    shown = np.minimum(_sampling(limit, tilt[few])["kl"][1] / kl[few], _NO_END)
+    with np.errstate(
+        divide="ignore", invalid="ignore"
+    ):  # a budget past the steepest tilt moves none
+        rise = np.gradient(np.log(kl), np.log(tilt)) if len(kl) > 1 else np.array([2.0])
+    rise = np.nan_to_num(rise, nan=np.inf, posinf=np.inf)
+    shown = np.interp(np.log(kl), np.log(kl[few]), shown) / np.maximum(rise, 1e-300)
+    if np.isnan(limit.tail.shape):
+        return np.asarray(shown)
+    error = np.sqrt(np.expm1(2 * kl + np.log(4 * kl**2 - 2 * kl + 1)) / limit.samples.counts.sum())
+    return np.asarray(np.maximum(shown, normal(limit.settings.level) * error / (2 * kl)))
 
 
 def _unsure(limit: Frontier) -> float:
@@ -126,39 +151,14 @@ def _bias(limit: Frontier, point: Point, spent: Floats) -> dict[str, Floats]:
 
 def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
     """How far below and above each number at a fixed tilt may lie."""
-    from scipy.interpolate import CubicSpline
-
     members = limit.members
     if members is None:
         zero = np.zeros(len(tilt))
         return dict.fromkeys((*_NAMES, "jeffreys"), (zero, zero))
-    tilts = members.grid.tilts
-    nodes, inside = np.log(tilts), np.clip(tilt, tilts[0], tilts[-1])
-    at, short = np.log(inside), np.minimum(tilt / tilts[0], 1.0)
-
-    def numbers(curves: Floats) -> dict[str, Floats]:
-        spline = CubicSpline(nodes, curves, axis=-1)
-        value, gain = spline(at), spline(at, 1) / inside
-        return {"log_partition": value, "gain": gain, "kl": inside * gain - value}
-
-    plugin, chosen = numbers(members.plugin), numbers(members.chosen)
-    without, plain = numbers(members.chosen_without), numbers(members.plugin_without)
-    level = limit.settings.level
-    # of continuous rewards the win rate is known, and what samples show of it is no noise
-    fixed = limit.settings.prompts == "fixed" and limit.bands.narrowing > 0
-    moments = [redrawn_moments(limit.samples, float(x)) for x in inside] if fixed else []
+    plugin, chosen = (_numbers(limit, x, tilt) for x in (members.plugin, members.chosen))
+    short = np.minimum(tilt / members.grid.tilts[0], 1.0)
     found = {}
-    for name in _NAMES:
-        sampling = left_out_reach(without[name], chosen[name], members.weights, level)
-        if fixed:
-            second, third, fourth = np.array([one[name] for one in moments]).T
-            _, sampling = redrawn(
-                np.sqrt(second), third / np.maximum(second, 1e-150) ** 1.5,
-                chosen[name] - plugin[name], without[name] - plain[name], members.weights,
-                redrawn_quantiles(second, fourth, level),
-            )  # fmt: skip
-        elif limit.settings.prompts == "fixed":
-            sampling = np.zeros(len(tilt)), np.zeros(len(tilt))
+    for name, sampling in _sampling(limit, tilt).items():
         correction = np.abs(chosen[name] - plugin[name])
         low, high = around(np.zeros(len(tilt)), sampling, correction, 0.5 * correction, limit.tail)
         small = short if name == "gain" else short**2
@@ -168,3 +168,44 @@ def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
     low, high = found["gain"]
     found["jeffreys"] = (tilt * low, tilt * high)
     return found
+
+
+def _sampling(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
+    """The part of it that is chance, at tilts of the grid: those beyond its ends count as the ends."""
+    members = limit.members
+    assert members is not None
+    plugin, chosen, without, plain = (
+        _numbers(limit, x, tilt)
+        for x in (members.plugin, members.chosen, members.chosen_without, members.plugin_without)
+    )
+    if limit.settings.prompts == "drawn":
+        return {
+            x: left_out_reach(without[x], chosen[x], members.weights, limit.settings.level)
+            for x in _NAMES
+        }
+    if limit.bands.narrowing <= 0:
+        # of continuous rewards the win rate is known, and what samples show of it is no noise
+        return dict.fromkeys(_NAMES, (np.zeros(len(tilt)), np.zeros(len(tilt))))
+    inside = np.clip(tilt, members.grid.tilts[0], members.grid.tilts[-1])
+    moments = [redrawn_moments(limit.samples, float(x)) for x in inside]
+    found = {}
+    for name in _NAMES:
+        second, third, fourth = np.array([one[name] for one in moments]).T
+        _, found[name] = redrawn(
+            np.sqrt(second), third / np.maximum(second, 1e-150) ** 1.5,
+            chosen[name] - plugin[name], without[name] - plain[name], members.weights,
+            redrawn_quantiles(second, fourth, limit.settings.level),
+        )  # fmt: skip
+    return found
+
+
+def _numbers(limit: Frontier, log_mgf: Floats, tilt: Floats) -> dict[str, Floats]:
+    """What log-mgfs over the grid say at other tilts."""
+    from scipy.interpolate import CubicSpline
+
+    assert limit.members is not None
+    tilts = limit.members.grid.tilts
+    inside = np.clip(tilt, tilts[0], tilts[-1])
+    spline = CubicSpline(np.log(tilts), log_mgf, axis=-1)
+    value, gain = spline(np.log(inside)), spline(np.log(inside), 1) / inside
+    return {"log_partition": value, "gain": gain, "kl": inside * gain - value}
