@@ -424,3 +424,17 @@ def test_one_prompt_is_trusted_less_far_than_many_alike():
     alone = [klimit.frontier(row[None], prompts="fixed").trusted_kl for row in rewards[:20]]
     assert max(alone) <= np.log(64) - 2 + 1e-9
     assert klimit.frontier(rewards, prompts="fixed").trusted_kl > np.log(64) - 2
+
+
+@pytest.mark.parametrize("prompts", ["drawn", "fixed"])
+def test_at_least_just_past_trust_is_the_lower_end_just_before_it(prompts):
+    rng = np.random.default_rng(0)
+    for count, samples in ((15, 16), (40, 64)):
+        solved = rng.choice([0.05, 0.3, 0.9], size=(count, 1))
+        limit = klimit.frontier((rng.random((count, samples)) < solved) * 1.0, prompts=prompts)
+        edge = limit.trusted_kl
+        assert 0 < edge < np.inf
+        before, after = limit.gain(edge), limit.gain(edge * np.array([1.001, 1.1, 2.0]))
+        assert_allclose(after.low[0], before.low, rtol=2e-3)
+        assert (np.diff(after.low) >= 0).all()
+        assert after.low[2] > 0.8 * before.low
