@@ -399,3 +399,42 @@ def test_the_price_of_all_there_is_has_no_upper_end_however_many_prompts_there_a
     assert found.high == np.inf
     assert "few prompts" not in found.note
     assert "stays below this gain" in found.note
+
+
+@pytest.mark.parametrize(("prompts", "shape"), [("drawn", (40, 32)), ("fixed", (1, 128))])
+def test_a_beta_is_trusted_no_further_because_samples_miss_the_high_rewards_by_chance(
+    prompts, shape
+):
+    kl = np.array([0.4, 0.6, 1.0, 1.5, 2.0, 2.5])
+    scales = np.array([0.6, 1.0, 1.6]) if prompts == "drawn" else np.ones(1)
+    betas = np.sqrt(np.mean(scales**2) / (2 * kl))  # normal laws spend (scale / beta)^2 / 2
+    misses = trusted = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        rewards = rng.normal(size=shape) * rng.choice(scales, size=(shape[0], 1))
+        spent = klimit.frontier(rewards, prompts=prompts).at(beta=betas).kl
+        assert np.isfinite(spent.high[spent.trusted]).all()
+        misses += int((spent.trusted & (spent.high < kl)).sum())
+        trusted += int(spent.trusted.sum())
+    assert misses <= 0.1 * trusted
+
+
+def test_one_prompt_is_trusted_less_far_than_many_alike():
+    rewards = np.random.default_rng(3).normal(size=(60, 64))
+    alone = [klimit.frontier(row[None], prompts="fixed").trusted_kl for row in rewards[:20]]
+    assert max(alone) <= np.log(64) - 2 + 1e-9
+    assert klimit.frontier(rewards, prompts="fixed").trusted_kl > np.log(64) - 2
+
+
+@pytest.mark.parametrize("prompts", ["drawn", "fixed"])
+def test_at_least_just_past_trust_is_the_lower_end_just_before_it(prompts):
+    rng = np.random.default_rng(0)
+    for count, samples in ((15, 16), (40, 64)):
+        solved = rng.choice([0.05, 0.3, 0.9], size=(count, 1))
+        limit = klimit.frontier((rng.random((count, samples)) < solved) * 1.0, prompts=prompts)
+        edge = limit.trusted_kl
+        assert 0 < edge < np.inf
+        before, after = limit.gain(edge), limit.gain(edge * np.array([1.001, 1.1, 2.0]))
+        assert_allclose(after.low[0], before.low, rtol=2e-3)
+        assert (np.diff(after.low) >= 0).all()
+        assert after.low[2] > 0.8 * before.low

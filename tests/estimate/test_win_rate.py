@@ -167,3 +167,22 @@ def test_how_many_drawn_prompts_can_be_won_is_chance_at_every_budget(budget):
     error = 0.25 / np.sqrt(19)  # of .5 for half of the prompts and 0 for the others
     assert drawn.high - drawn.value > 1.9 * error
     assert fixed.high - fixed.value < error
+
+
+def test_win_rates_of_twelve_short_answers_are_held_with_eight_samples_a_prompt():
+    rng = np.random.default_rng(8)
+    chance, value = rng.dirichlet(np.ones(12), 1000), rng.normal(size=(1000, 12))
+    order = np.argsort(value, axis=1)
+    ranked = np.take_along_axis(chance, order, axis=1)
+    rate = np.cumsum(ranked, axis=1) - ranked / 2 - 0.5
+    tilts, kl = np.geomspace(0.1, 50, 300), np.array([1.0, 1.3])
+    log_mgf = np.array([np.log((ranked * np.exp(t * rate)).sum(axis=1)).mean() for t in tilts])
+    truth = ((kl[:, None] + log_mgf) / tilts).min(axis=1)
+    held = 0
+    for seed in range(20):
+        again = np.random.default_rng([seed, 12])
+        drawn = [value[k][again.choice(12, 8, p=chance[k])] for k in again.integers(0, 1000, 400)]
+        found = klimit.frontier(np.array(drawn), objective="win-rate").gain(kl)
+        assert found.trusted.all()
+        held += int(((found.low <= truth) & (truth <= found.high)).sum())
+    assert held >= 0.85 * 40

@@ -54,14 +54,19 @@ def split(case: Case, values: Audit) -> tuple[Estimate, Estimate]:
     allocation = ordered(corrected)
     gap = values.gap_reward.value
     noise = best / together * (ordered(_losses(case, whole, tilt, raw=True)) - ordered(loss))
-    doubt = np.hypot(0.4 * noise, 0.5 * (allocation - ordered(loss) * best / together))
+    added = allocation - ordered(loss) * best / together
+    # what single prompts gain is low at every sample size, and a loss too large, as in `around`
+    doubt = [
+        np.hypot(0.4 * noise, share * added) for share in (0.5 + 3 * case.limit.tail.long, 0.5)
+    ]
     error = _errors(case, corrected)
-    reach = np.hypot(quantiles(level, int((members.weights > 0).sum()))[0] * error, doubt)
+    chance = quantiles(level, int((members.weights > 0).sum()))[0] * error
+    below, above = (np.hypot(chance, x) for x in doubt)
     trusted, note = bool(values.limit.trusted), values.limit.note
     shape = gap - allocation
     return (
-        Estimate(allocation, allocation - reach[0], allocation + reach[0], level, trusted, note),
-        Estimate(shape, shape - reach[1], shape + reach[1], level, trusted, note),
+        Estimate(allocation, allocation - below[0], allocation + above[0], level, trusted, note),
+        Estimate(shape, shape - above[1], shape + below[1], level, trusted, note),
     )
 
 

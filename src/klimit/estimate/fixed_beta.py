@@ -3,8 +3,9 @@
 At a fixed coefficient every number rises with the tilt ``1 / beta``. So what is known at the end of
 trust bounds from below what lies beyond it; and below the first tilt of the grid all is a straight
 line or a parabola. A bias feeds on itself: more reward at a KL is a steeper frontier there, hence more
-KL at this slope, where more is missing. So a coefficient is trusted where every KL that it may spend
-is.
+KL at this slope, where more is missing. Chance does alike: samples that miss the high rewards show a
+small KL with a small error. So what a coefficient may spend at most is read from the other end, at each
+KL the least tilt that may spend it, and a coefficient is trusted where all of that is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate, beyond
 from klimit.estimate.checks import numbers
-from klimit.estimate.intervals import around, left_out_reach, redrawn
+from klimit.estimate.intervals import around, left_out_reach, normal, redrawn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import between_tilts, front
 from klimit.estimate.tilted import redrawn_moments
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
 
 _NAMES = ("log_partition", "gain", "kl")
+_FEW = 16  # budgets at which noise is told; it is smooth between
+_NO_END = 50.0  # e to this power is no bound
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def optimum(limit: Frontier, beta: ArrayLike) -> Tilted:
 
 
 def _spent_at_most(limit: Frontier, point: Point) -> Floats:
-    """KL as far as a bias of beta allows, inf past trust."""
+    """KL as far as bias and chance allow, inf past trust."""
     members, bands = limit.members, limit.bands
     if members is None or not np.isfinite(limit.trusted_kl):
         return point.kl
@@ -100,12 +103,33 @@ def _spent_at_most(limit: Frontier, point: Point) -> Floats:
         return np.full(point.kl.shape, np.inf)
     kl = np.append(bands.kl[bands.kl < limit.trusted_kl], limit.trusted_kl)
     steep = np.minimum(limit.curve.at_kl(kl).tilt, members.grid.tilts[-1])
-    uncorrected = front(members.plugin, members.grid, kl).tilt
+    uncorrected = front(members.uncorrected[0], members.grid, kl).tilt
     gap = np.abs(np.log(uncorrected / steep))
-    tilt = np.log(np.maximum.accumulate(steep * np.exp(-_unsure(limit) * gap)))
+    slack = np.minimum(np.hypot(_unsure(limit) * gap, _by_chance(limit, kl, steep)), _NO_END)
+    tilt = np.log(np.maximum.accumulate(steep * np.exp(-slack)))
     asked = np.log(np.maximum(point.tilt, 1e-300))
     spent = np.exp(np.interp(asked, tilt, np.log(kl)) + 2 * np.minimum(asked - tilt[0], 0.0))
     return np.where(asked > tilt[-1], np.inf, np.maximum(spent, point.kl))
+
+
+def _by_chance(limit: Frontier, kl: Floats, tilt: Floats) -> Floats:
+    """How far down the logarithm of the tilt that spends each KL may lie by chance.
+
+    Of continuous rewards no less than if they were normal, of which n samples show the KL with a variance of
+    ``(exp(2 KL) (4 KL^2 - 2 KL + 1) - 1) / n``: where the best few lie close together by chance, the
+    samples' own noise is small where it should be largest.
+    """
+    few = np.unique(np.linspace(0, len(kl) - 1, _FEW).round().astype(int))
+    shown = np.minimum(_sampling(limit, tilt[few])["kl"][1] / kl[few], _NO_END)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # a budget past the steepest tilt moves none
+        rise = np.gradient(np.log(kl), np.log(tilt)) if len(kl) > 1 else np.array([2.0])
+    rise = np.nan_to_num(rise, nan=np.inf, posinf=np.inf)
+    shown = np.interp(np.log(kl), np.log(kl[few]), shown) / np.maximum(rise, 1e-300)
+    if np.isnan(limit.tail.shape):
+        return np.asarray(shown)
+    error = np.sqrt(np.expm1(2 * kl + np.log(4 * kl**2 - 2 * kl + 1)) / limit.samples.counts.sum())
+    return np.asarray(np.maximum(shown, normal(limit.settings.level) * error / (2 * kl)))
 
 
 def _unsure(limit: Frontier) -> float:
@@ -130,28 +154,13 @@ def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
     if members is None:
         zero = np.zeros(len(tilt))
         return dict.fromkeys((*_NAMES, "jeffreys"), (zero, zero))
-    tilts = members.grid.tilts
-    inside, short = np.clip(tilt, tilts[0], tilts[-1]), np.minimum(tilt / tilts[0], 1.0)
-
-    def numbers(curves: Floats) -> dict[str, Floats]:
-        value, gain = between_tilts(curves, members.grid, inside)
-        return {"log_partition": value, "gain": gain, "kl": inside * gain - value}
-
-    plugin, chosen = numbers(members.uncorrected), numbers(members.corrected)
-    level = limit.settings.level
-    # of continuous rewards the win rate is known, and what samples show of it is no noise
-    fixed = limit.settings.prompts == "fixed" and limit.bands.narrowing > 0
-    moments = [redrawn_moments(limit.samples, float(x)) for x in inside] if fixed else []
+    plugin, chosen = (
+        _numbers(limit, x, tilt) for x in (members.uncorrected[0], members.corrected[0])
+    )
+    short = np.minimum(tilt / members.grid.tilts[0], 1.0)
     found = {}
-    for name in _NAMES:
-        shift = chosen[name] - plugin[name]
-        sampling = left_out_reach(chosen[name][1:], chosen[name][0], members.weights, level)
-        if fixed:
-            drawn = np.array([one[name] for one in moments]).T
-            _, sampling = redrawn(drawn, 1.0, shift, members.weights, level)
-        elif limit.settings.prompts == "fixed":
-            sampling = np.zeros(len(tilt)), np.zeros(len(tilt))
-        correction = np.abs(shift[0])
+    for name, sampling in _sampling(limit, tilt).items():
+        correction = np.abs(chosen[name] - plugin[name])
         low, high = around(np.zeros(len(tilt)), sampling, correction, 0.5 * correction, limit.tail)
         small = short if name == "gain" else short**2
         with np.errstate(invalid="ignore"):  # at no tilt nothing is open, not even what has no end
@@ -160,3 +169,35 @@ def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
     low, high = found["gain"]
     found["jeffreys"] = (tilt * low, tilt * high)
     return found
+
+
+def _sampling(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
+    """The part of it that is chance, at tilts of the grid: those beyond its ends count as the ends."""
+    members = limit.members
+    assert members is not None
+    plugin, chosen = (_numbers(limit, x, tilt) for x in (members.uncorrected, members.corrected))
+    if limit.settings.prompts == "drawn":
+        return {
+            x: left_out_reach(chosen[x][1:], chosen[x][0], members.weights, limit.settings.level)
+            for x in _NAMES
+        }
+    if limit.bands.narrowing <= 0:
+        # of continuous rewards the win rate is known, and what samples show of it is no noise
+        return dict.fromkeys(_NAMES, (np.zeros(len(tilt)), np.zeros(len(tilt))))
+    inside = np.clip(tilt, members.grid.tilts[0], members.grid.tilts[-1])
+    moments = [redrawn_moments(limit.samples, float(x)) for x in inside]
+    found = {}
+    for name in _NAMES:
+        drawn = np.array([one[name] for one in moments]).T
+        shift = chosen[name] - plugin[name]
+        _, found[name] = redrawn(drawn, 1.0, shift, members.weights, limit.settings.level)
+    return found
+
+
+def _numbers(limit: Frontier, log_mgf: Floats, tilt: Floats) -> dict[str, Floats]:
+    """What log-mgfs over the grid say at other tilts."""
+    assert limit.members is not None
+    grid = limit.members.grid
+    inside = np.clip(tilt, grid.tilts[0], grid.tilts[-1])
+    value, gain = between_tilts(log_mgf, grid, inside)
+    return {"log_partition": value, "gain": gain, "kl": inside * gain - value}

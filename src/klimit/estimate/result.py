@@ -151,7 +151,10 @@ class Frontier:
         with np.errstate(invalid="ignore"):  # 0 nats, where the interval of one prompt has no end
             high = value * bands.share(bands.high, kl)
         trusted = kl <= bands.trusted_kl
-        bound = np.maximum(bands.share(bands.bound, kl) * value, self._trusted_low)
+        bound = bands.share(bands.bound, kl) * value
+        if self._trusted_low > 0:
+            # no concave curve that starts lower at the end of trust rises faster
+            bound = np.clip(bound, self._trusted_low, self._trusted_low * kl / bands.trusted_kl)
         low = np.where(trusted, low, np.minimum(bound, value))
         cap = self.cap_limit()
         high = np.minimum(high, cap)

@@ -107,6 +107,11 @@ def _from_ranks(
     stats = _statistics(samples, ranked, grid, settings.seed, continuous=continuous)
     correct = settings.estimator == "corrected"
     members = combine(stats, None, None) if correct else plain(stats)
+    if correct and stats.bias_weights.any():
+        # ranks of few make halves worse than fewer samples alone would: the truth may be the lower of both
+        members = replace(
+            members, middle=np.maximum(members.candidates.min(axis=0), members.plugin)
+        )
     flat_from = average.saturation(ranked)
     if continuous and settings.budget == "per-prompt":
         members = _spent_alike(ranked, members)

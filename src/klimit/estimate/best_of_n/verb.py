@@ -184,7 +184,8 @@ def gain_kl_wins(
     shown = (-most if judged else 0.0, most)  # what judges otherwise than what selects may fall
     gain = mean_of_prompts(found.gain, level, least=least, span=shown)
     doubt = found.kl_error * np.abs(np.sort(found.tied, axis=1).mean(axis=1))
-    tied = (found.kl < bound[:, None] * (1 - 1e-12)).any(axis=1)  # without ties the KL is known
+    # without ties the KL is known; with some, also where none stands at the top of all samples drawn
+    tied = (found.kl_error > 0) & (number > 1)
     span_of_kl = 0.0, np.where(tied, bound, np.inf)
     kl = mean_of_prompts(found.kl, level, least=0.0, most=bound, span=span_of_kl, doubt=doubt)
     lost = np.atleast_1d(np.isnan(found.win_rate).any(axis=1))

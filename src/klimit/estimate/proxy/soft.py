@@ -66,8 +66,10 @@ def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
         return Estimate.of(value, low, high, level=level, trusted=known, note=note,
                            shape=np.shape(kl))  # fmt: skip
 
+    # where the best tie, no weights spend more than what keeps the best alone
+    listed = np.where(flat <= most + 1e-9, np.minimum(flat, spent[-1]), flat).reshape(np.shape(kl))
     return SoftBest(
-        kl if np.ndim(kl) else float(kl), estimate(own, 0.0, hack.proxy.cap_limit()),
+        listed if np.ndim(kl) else float(listed), estimate(own, 0.0, hack.proxy.cap_limit()),
         estimate(gold, *hack._range_limits()),
     )  # fmt: skip
 
