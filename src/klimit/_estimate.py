@@ -63,7 +63,7 @@ class Estimate:
         return len(np.atleast_1d(self.value))
 
     def __getitem__(self, index: Any) -> Estimate:
-        """The estimate at one place of an array, with the note on what limits it there.
+        """The estimate at one place of an array, with the note on what limits it there. A number is one.
 
         Examples
         --------
@@ -72,7 +72,7 @@ class Estimate:
         ('', 'few')
         """
         whole = np.broadcast_arrays(
-            self.value, self.low, self.high, self.trusted, self.notes_by_place()
+            np.atleast_1d(self.value), self.low, self.high, self.trusted, self.notes_by_place()
         )
         value, low, high, trusted, notes = (_scalar(x[index]) for x in whole)
         note = "; ".join(dict.fromkeys(filter(None, np.ravel(notes).tolist())))

@@ -101,3 +101,12 @@ def test_a_place_of_an_array_has_the_note_that_is_about_it():
 def test_a_note_about_every_place_stays_with_each():
     both = Estimate(np.ones(2), np.zeros(2), np.full(2, 2.0), note="by a judge")
     assert both[1].note == "by a judge"
+
+
+def test_a_number_is_one_place():
+    one = Estimate(1.0, 0.5, 2.0, note="few", trusted=False)
+    assert list(one) == [one]
+    assert one[0] == one == one[-1]
+    with pytest.raises(IndexError):
+        one[1]
+    assert len(list(Estimate([1.0, 2.0], [0.5, 1.0], [2.0, 3.0]))) == 2

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+import klimit
 from klimit.integrations.verl import best_at, process_validation_metrics
 
 
@@ -112,3 +113,14 @@ def test_names_and_keys_are_those_of_verl():
                 biased = metric.startswith(("best", "worst", "maj")) and metric.endswith("mean")
                 assert biased or ours[source][name][metric] == pytest.approx(value, abs=0.05)
         assert ours[source]["reward"]["best@8/mean"] > variables["reward"]["best@8/mean"] + 0.05
+
+
+@pytest.mark.parametrize("short", ["sample_uids", "infos_dict['acc']"])
+def test_columns_of_unequal_length_are_named(short):
+    uids, acc = ["p"] * 3, [1.0, 0.0, 1.0]
+    (uids if short == "sample_uids" else acc).pop()
+    with pytest.raises(
+        klimit.ArgumentError, match=r"holds 2 values beside 3 of data_sources"
+    ) as said:
+        process_validation_metrics(["math"] * 3, uids, {"acc": acc})
+    assert str(said.value).startswith(short)

@@ -153,6 +153,10 @@ def test_draw_keeps_candidates_as_often_as_their_probability_says():
         (lambda: select.rejection([1.0], beta=1.0, bound=0.5), "a finite bound"),
         (lambda: select.rejection([1.0], beta=1.0, bound=None), "a finite bound"),
         (lambda: select.draw([0.2, 0.2]), "sum to one"),
+        (
+            lambda: select.draw([0.5, 0.5], seed=-1),
+            "seed must be zero or a positive integer; got -1",
+        ),
         (lambda: select.draw([[0.5, 0.5], [1.0]]), "sum to one"),
         (lambda: select.draw([1.5, -0.5]), "sum to one"),
     ],

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from klimit._errors import ArgumentError
+from klimit._text import safe
 from klimit.estimate.best_of_n.order_weights import order_weights
 from klimit.estimate.kernel import Floats
 
@@ -48,6 +50,11 @@ def process_validation_metrics(
     -------
     {data source: {variable: {metric: value}}}, each value a mean over prompts
 
+    Raises
+    ------
+    ArgumentError
+        Where columns are of unequal length.
+
     Examples
     --------
     One right answer in eight: some answer of the eight is right, which verl puts at .66.
@@ -57,6 +64,14 @@ def process_validation_metrics(
     {'best@2/mean': 0.25, 'best@2/std': 0.42, 'best@4/mean': 0.5, 'best@4/std': 0.49,
      'best@8/mean': 1.0, 'best@8/std': 0.47}
     """
+    lengths = {"sample_uids": len(sample_uids)}
+    lengths |= {f"infos_dict[{name!r}]": len(values) for name, values in infos_dict.items()}
+    for name, length in lengths.items():
+        if length != len(data_sources):
+            raise ArgumentError(
+                f"{safe(name)} holds {length} values beside {len(data_sources)} of data_sources; one for "
+                "each sample was expected."
+            )
     grouped = _grouped(data_sources, sample_uids, infos_dict)
     if expected_acc_counts:
         _count_failures(grouped, expected_acc_counts)

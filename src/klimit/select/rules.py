@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from klimit._errors import ArgumentError, DataError
+from klimit.estimate.checks import check_seed
 
 Floats = NDArray[np.float64]
 
@@ -177,13 +178,14 @@ def draw(probabilities: ArrayLike, *, seed: int = 0) -> NDArray[np.int64]:
     Raises
     ------
     ArgumentError
-        Where the probabilities are negative or do not sum to one.
+        Where the probabilities are negative or do not sum to one, or the seed is no whole number.
 
     Examples
     --------
     >>> draw(best_of_n([[0.0, 2.0, 1.0], [5.0, 1.0, 0.0]])).tolist()
     [1, 0]
     """
+    check_seed(seed)
     chance = _array(probabilities)
     total = chance.sum(axis=-1) if chance.ndim else np.zeros(1)
     if not (np.all(chance >= 0) and np.all(np.abs(total - 1) < 1e-6)):
