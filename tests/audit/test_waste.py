@@ -1,4 +1,4 @@
-"""Prompts that are paid too much."""
+"""Prompts that are paid too much, and what that loses."""
 
 import numpy as np
 import pytest
@@ -29,3 +29,26 @@ def test_a_policy_whose_kl_is_not_known_by_prompt_wastes_nothing_that_can_be_see
         placed.prompts(by="wasteful")
     with pytest.raises(klimit.ArgumentError, match="by must be 'wasteful'"):
         placed.prompts(by="luck")
+
+
+def test_a_loss_by_allocation_is_rather_too_large_since_what_single_prompts_gain_is_low():
+    rng = np.random.default_rng(1)
+    scale = np.exp(0.3 * rng.normal(size=60))
+    shift = np.where(rng.random(60) < 0.5, 1.6, 0.4) * scale**2
+    drawn = shift[:, None] + scale[:, None] * rng.normal(size=(60, 8))
+    ratio = (drawn - shift[:, None] / 2) * shift[:, None] / scale[:, None] ** 2
+    ids = [f"p{i}" for i in range(60)]
+    base = klimit.read(
+        {
+            "prompt_id": np.repeat(ids, 64),
+            "rm": np.ravel(scale[:, None] * rng.normal(size=(60, 64))),
+        }
+    )
+    policy = klimit.read(
+        {"prompt_id": np.repeat(ids, 8), "rm": drawn.ravel(), "logprob": np.full(480, -90.0),
+         "ref_logprob": -90 - ratio.ravel()}
+    )  # fmt: skip
+    found = klimit.audit(base, policy)
+    loss, shape = found.allocation, found.shape
+    assert loss.value - loss.low > loss.high - loss.value
+    assert shape.high - shape.value > shape.value - shape.low

@@ -1,4 +1,4 @@
-"""Best-of-N of missing and constant rewards, and where none or all pass."""
+"""Best-of-N of missing, constant and tied rewards, and where none or all pass."""
 
 import json
 
@@ -140,3 +140,21 @@ def test_the_limit_is_no_less_than_the_gain_where_noise_would_put_it_there():
         seen += raised
         assert best.efficiency.value[0] == 1 if raised else best.efficiency.value[0] <= 1
     assert seen
+
+
+def test_ties_below_the_best_of_all_samples_leave_the_kl_open():
+    # half of the rewards are 0, the others differ: all eight are 0 once in 256 prompts
+    truth = 1.19970
+    missed = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        rewards = np.where(rng.random((60, 8)) < 0.5, 0.0, 1 + rng.random((60, 8)))
+        kl = klimit.best_of_n(rewards, n=8).kl
+        assert kl.low < kl.high
+        missed += not kl.low <= truth <= kl.high
+    assert missed <= 1
+
+
+def test_without_any_tie_the_kl_of_the_best_of_all_samples_is_known():
+    kl = klimit.best_of_n(np.random.default_rng(0).normal(size=(60, 8)), n=8).kl
+    assert kl.low == kl.high == np.log(8) - 7 / 8

@@ -416,6 +416,7 @@ def test_a_beta_is_trusted_no_further_because_samples_miss_the_high_rewards_by_c
         assert np.isfinite(spent.high[spent.trusted]).all()
         misses += int((spent.trusted & (spent.high < kl)).sum())
         trusted += int(spent.trusted.sum())
+    assert trusted >= 30
     assert misses <= 0.1 * trusted
 
 

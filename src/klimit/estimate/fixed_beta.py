@@ -172,7 +172,7 @@ def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
 
 
 def _sampling(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
-    """The part of it that is chance, at tilts of the grid: those beyond its ends count as the ends."""
+    """How far below and above each number chance may put it; tilts beyond the grid count as its ends."""
     members = limit.members
     assert members is not None
     plugin, chosen = (_numbers(limit, x, tilt) for x in (members.uncorrected, members.corrected))
