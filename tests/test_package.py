@@ -111,3 +111,16 @@ def test_the_wheel_is_small_and_carries_only_the_package(tmp_path):
     assert {"assets/page.css", "assets/budget.js", "templates/page.html"} <= {
         name.removeprefix("klimit/view/report/") for name in names
     }
+
+
+def test_nothing_that_a_trial_run_wrote_lies_among_what_is_tracked():
+    if not (ROOT / ".git").exists():
+        pytest.skip("what is tracked is known in a clone only")
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert {name.split("/")[0] for name in tracked.stdout.splitlines()} == {
+        *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE"),
+        *("pyproject.toml", "requirements", "conftest.py", ".gitignore", ".ci"),
+        *("src", "tests", "docs", "examples", "benchmarks"),
+    }
