@@ -18,7 +18,7 @@ from klimit.audit.sides import Side
 from klimit.estimate.checks import numbers
 from klimit.estimate.intervals import normal
 from klimit.rollouts.grouped import Floats, Integers
-from klimit.rollouts.steps import called
+from klimit.rollouts.steps import apart, called
 from klimit.rollouts.words import counted, listing
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _by_name(kl: Mapping[Any, Any], found: Sequence[Part]) -> list[Any]:
             part.step,
             str(part.step),
             called(part.step),
-            f"{part.name} {called(part.step)}",
+            f"{apart(part.name, part.step)} {called(part.step)}".strip(),
         }
         for part in found
     ]

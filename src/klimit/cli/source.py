@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -192,6 +194,7 @@ def short_names(paths: tuple[str, ...]) -> list[str]:
 
 def _stem(path: str) -> str:
     from klimit.rollouts.formats import FORMATS, PACKED
+    from klimit.rollouts.steps import apart
 
     known = {*PACKED, *(suffix for one in FORMATS for suffix in one.suffixes)}
     name = PurePath(path).name or path
@@ -199,7 +202,7 @@ def _stem(path: str) -> str:
         suffix = PurePath(name).suffix
         if suffix.lower() in known:
             name = name[: -len(suffix)]
-    return name or path
+    return apart(re.sub(r"[*?[].*", "*", name)) if glob.has_magic(name) else name or path
 
 
 def usual_size(rollouts: Rollouts, *rewards: str | None) -> int:

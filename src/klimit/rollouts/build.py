@@ -22,7 +22,7 @@ from klimit.rollouts.sources.shaping import Dump, Given, shaped
 from klimit.rollouts.sources.values import summed
 from klimit.rollouts.sources.weights import Total, given
 from klimit.rollouts.steps import in_paths
-from klimit.rollouts.table import Scan, Table
+from klimit.rollouts.table import Scan, Table, stamp
 from klimit.rollouts.unify import flatten, one_table
 from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form, numbered
 from klimit.rollouts.words import counted, quoted, shown
@@ -33,6 +33,7 @@ def rollouts_of(
 ) -> Rollouts:
     """Find the columns, tell the prompts apart, and keep in memory what is small."""
     where = _where(list(scans))
+    stamps = {path: stamp(path) for path, scan in scans.items() if not scan.whole}
     with reading(where):
         dump = shaped(scans, prompt, reward)
         weighed = weights if isinstance(weights, Mapping) else ()
@@ -67,7 +68,7 @@ def rollouts_of(
         if layout.lists and layout.rewards:
             check_per_sample(raw, layout, source=where)
     table, layout = _table(raw, layout, where, total, whole=whole)
-    said = str(total) if total else ""
+    table, said = replace(table, stamps=stamps), str(total) if total else ""
     return Rollouts(table, layout.rewards, layout.prompt_key, stated, dump.read_as, said)
 
 

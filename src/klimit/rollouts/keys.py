@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit._errors import DataError
+from klimit.rollouts import names
 from klimit.rollouts.grouped import Integers
 from klimit.rollouts.layout import Layout
 from klimit.rollouts.words import counted, listing, quoted
@@ -71,6 +72,13 @@ def key_columns(layout: Layout, schema: dict[str, pl.DataType]) -> list[pl.Expr]
         keys = [both.struct.json_encode()]
     else:
         keys = [key_text(name, schema[name]) for name in layout.keys]
+        if names.spelling(layout.keys, (*names.PROMPT_IDS, *names.WEAK_IDS)):
+            blank = pl.lit(
+                value=False
+            )  # an id of no characters is none, but that of an empty prompt
+            if "prompt" in layout.columns and schema[layout.columns["prompt"]] == pl.String:
+                blank = (pl.col(layout.columns["prompt"]) == "").fill_null(value=False)
+            keys = [pl.when(blank | (key.str.strip_chars() != "")).then(key) for key in keys]
     found = [
         key.cast(pl.Categorical(pl.Categories.random())).alias(f"{KEY}{at}")
         for at, key in enumerate(keys)

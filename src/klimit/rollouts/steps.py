@@ -18,6 +18,10 @@ _BASE = re.compile(
     r"|(step|checkpoint|ckpt|iter|iteration|global_step)[-_ ]?0+",
     re.IGNORECASE,
 )
+_SAID = re.compile(
+    r"[ _./-]*(?:(?<![a-z])(?:global_?)?(?:step|checkpoint|ckpt|iteration)s?[ _=.-]?([0-9]{1,18}|[*])|[*])$",
+    re.IGNORECASE,
+)
 _IN_PATH = re.compile(
     r"(?<![a-z])(?:step|checkpoint|ckpt|iteration)s?[ _=.-]?([0-9]{1,18})(?![a-z0-9])"
     r"|_([0-9]{1,18})_[0-9a-f]{20}\.table\.json$",  # as trackers name their tables
@@ -68,6 +72,19 @@ def called(step: Any) -> str:
     ('step 20', 'step 20', 'step_20')
     """
     return str(step) if "step" in str(step).lower() else f"step {step}"
+
+
+def apart(name: str, step: Any = None) -> str:
+    """A name without the step, or the pattern, that it ends with where that is said beside it.
+
+    Examples
+    --------
+    >>> apart("grpo_step-200", 200), apart("step_*", 200), apart("grpo-200", 200), apart("step-5", 6)
+    ('grpo', '', 'grpo-200', 'step-5')
+    """
+    while (said := _SAID.search(name)) and (said[1] in (None, "*") or int(said[1]) == number(step)):
+        name = name[: said.start()]
+    return name
 
 
 def present(values: Iterable[Any]) -> list[Any]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from klimit._errors import DataError
 from klimit.rollouts.guard import reading
+from klimit.rollouts.words import shown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,12 +48,14 @@ class Table:
     core : columns in memory, for the rows that are kept
     rows : (kept rows,) their places in `lazy`; None where all are kept
     source : where the rows come from, for messages
+    stamps : files that are read from again, as they were (`stamp`)
     """
 
     lazy: pl.LazyFrame
     core: pl.DataFrame
     rows: NDArray[np.int64] | None
     source: str
+    stamps: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.core.height
@@ -69,6 +73,11 @@ class Table:
         missing = [name for name in names if name not in self.core.columns]
         if not missing:
             return self.core.select(names)
+        for path, before in self.stamps.items():  # rows of two files would mix
+            if stamp(path) != before:
+                raise DataError(
+                    f"{shown(path)} was written over, or is gone, since it was read. Read it again."
+                )
         with reading(self.source):
             found = self.lazy.select(missing).collect()
         last = len(self) if self.rows is None else int(self.rows.max(initial=-1)) + 1
@@ -91,8 +100,17 @@ class Table:
     def take(self, keep: NDArray[np.bool_]) -> Table:
         """Only the rows where `keep` holds."""
         rows = np.flatnonzero(keep) if self.rows is None else self.rows[keep]
-        return Table(self.lazy, self.core.filter(keep), rows, self.source)
+        return replace(self, core=self.core.filter(keep), rows=rows)
 
     def with_core(self, *columns: pl.Series) -> Table:
         """With further columns in memory; one of the same name is replaced."""
-        return Table(self.lazy, self.core.with_columns(columns), self.rows, self.source)
+        return replace(self, core=self.core.with_columns(columns))
+
+
+def stamp(path: str) -> Any:
+    """What changes when a file is written over; None where there is no such file."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -61,10 +61,10 @@ def best(audits: Sequence[Audit]) -> Audit:
 
 
 def by_name(audits: Sequence[Audit]) -> dict[str, list[Audit]]:
-    """Placements by policy, each in the order of its steps."""
+    """Placements by run, each in the order of its steps."""
     found: dict[str, list[Audit]] = {}
     for one in audits:
-        found.setdefault(one.name, []).append(one)
+        found.setdefault(one.run, []).append(one)
     return found
 
 
