@@ -248,8 +248,7 @@ class Draft:
     def label(self) -> str:
         """Name and step."""
         name, step = self.part.name, self.part.step
-        said = step is None or apart(name, step) != name
-        return name if said else f"{name} {called(step)}"
+        return name if step is None or apart(name, step) != name else f"{name} {called(step)}"
 
 
 def carried(drafts: Sequence[Draft]) -> list[Case]:

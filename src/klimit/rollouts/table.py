@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,15 @@ import numpy as np
 
 from klimit._errors import DataError
 from klimit.rollouts.guard import reading
-from klimit.rollouts.words import shown
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
     from klimit.rollouts.sources.source import Source
+
+stamp = attrgetter("st_ino", "st_size", "st_mtime_ns")
+"""What changes, of a file's status, when it is written over."""
 
 
 @dataclass(frozen=True)
@@ -73,19 +76,13 @@ class Table:
         missing = [name for name in names if name not in self.core.columns]
         if not missing:
             return self.core.select(names)
-        for path, before in self.stamps.items():  # rows of two files would mix
-            if stamp(path) != before:
-                raise DataError(
-                    f"{shown(path)} was written over, or is gone, since it was read. Read it again."
-                )
         with reading(self.source):
+            if any(stamp(Path(path).stat()) != before for path, before in self.stamps.items()):
+                raise DataError(f"{self.source} was written over since it was read. Read it again.")
             found = self.lazy.select(missing).collect()
         last = len(self) if self.rows is None else int(self.rows.max(initial=-1)) + 1
         if found.height < last:
-            raise DataError(
-                f"{self.source} has fewer rows than when it was read ({found.height:,}, at least {last:,} "
-                "before): it was written over. Read it again."
-            )
+            raise DataError(f"{self.source} has fewer rows than when it was read. Read it again.")
         found = found.head(len(self)) if self.rows is None else found[self.rows]
         return pl.concat([self.core, found], how="horizontal").select(names)
 
@@ -105,12 +102,3 @@ class Table:
     def with_core(self, *columns: pl.Series) -> Table:
         """With further columns in memory; one of the same name is replaced."""
         return replace(self, core=self.core.with_columns(columns))
-
-
-def stamp(path: str) -> Any:
-    """What changes when a file is written over; None where there is no such file."""
-    try:
-        found = Path(path).stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

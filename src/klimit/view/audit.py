@@ -62,10 +62,8 @@ def best(audits: Sequence[Audit]) -> Audit:
 
 def by_name(audits: Sequence[Audit]) -> dict[str, list[Audit]]:
     """Placements by run, each in the order of its steps."""
-    found: dict[str, list[Audit]] = {}
-    for one in audits:
-        found.setdefault(one.run, []).append(one)
-    return found
+    runs = dict.fromkeys(one.run for one in audits)
+    return {run: [one for one in audits if one.run == run] for run in runs}
 
 
 def _sentences(audit: Audit) -> list[str]:

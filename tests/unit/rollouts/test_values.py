@@ -77,9 +77,6 @@ def test_an_empty_id_is_a_missing_one():
         with pytest.warns(DataWarning, match="2 rows without 'prompt_id' left out"):
             base = read(table, prompt=named)
         assert base.ids == ["a"]
-    with pytest.warns(DataWarning, match="1 row without"):
-        base = read({**table, "prompt": ["", "x", "y", "y"]})
-    assert base.ids == ["", "a"]  # the prompt of no characters, and not a row without one
 
 
 ROWS = [{"prompt": "a", "rm": 0.5}, {"prompt": "a", "rm": 1.0}]
@@ -141,8 +138,8 @@ def test_a_parquet_file_that_is_written_over_mixes_no_rows(tmp_path):
         table.write_parquet(path)
         if not reward:
             base = read(path)
-    for _ in range(2):
-        with pytest.raises(DataError, match="was written over, or is gone, since it was read"):
+    for why in ("written over since it was read", "not there any more"):
+        with pytest.raises(DataError, match=why):
             base.frame()
         path.unlink(missing_ok=True)
 
