@@ -20,7 +20,7 @@ from klimit.estimate.best_of_n.prompt_means import pairing_rank
 from klimit.estimate.bridge import Bridged, Draws, bridge
 from klimit.estimate.frontier import frontier
 from klimit.rollouts.grouped import Floats, Integers
-from klimit.rollouts.steps import called
+from klimit.rollouts.steps import apart, called
 from klimit.rollouts.words import listing
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ class Draft:
     def label(self) -> str:
         """Name and step."""
         name, step = self.part.name, self.part.step
-        return name if step is None else f"{name} {called(step)}"
+        return name if step is None or apart(name, step) != name else f"{name} {called(step)}"
 
 
 def carried(drafts: Sequence[Draft]) -> list[Case]:

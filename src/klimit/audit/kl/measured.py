@@ -175,7 +175,7 @@ def measured_kl(
     exact = np.isfinite(found.kl_rb)
     used = exact if chosen == RAO_BLACKWELL else usable
     if not used.any():
-        columns = KL_RB if chosen == RAO_BLACKWELL else "logprob and ref_logprob"
+        columns = KL_RB if chosen == RAO_BLACKWELL else "logprob and ref_logprob of the same tokens"
         raise DataError(
             f"no sample of {policy.source} has {columns}, which estimator {chosen!r} takes. "
             "Score both checkpoints: klimit rescore."
