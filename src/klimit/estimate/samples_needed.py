@@ -135,7 +135,7 @@ def error_split(limit: Frontier, kl: float) -> ErrorSplit:
     samples, tilt = limit.samples, float(plain.tilt[0, 0])
     found = tilt_prompts(samples, tilt)
     influence = found.chi_square + tilt**2 * samples.variances - 2 * tilt * found.gain
-    noise = np.maximum(influence, 0.0) / np.maximum(samples.counts - 1, 1)
+    noise = np.maximum(influence, 0.0) / (samples.counts - 1)
     redraw = ordered_mean(noise, samples) / (tilt**2 * samples.prompts)
     within = min(redraw + max(error**2 - plain_error**2, 0.0), error**2)
     gain = float(limit.curve.at_kl(kl).gain)

@@ -147,9 +147,8 @@ def spread_of_rewards(limit: Frontier, tilt: float) -> float:
         low, gain, high = limit.curve.at_tilt(tilt * np.array([1 / _STEP, 1.0, _STEP])).gain
         within = float(high - low) / (tilt * (_STEP - 1 / _STEP))
     else:
-        within = ordered_mean(
-            samples.variances * samples.counts / np.maximum(samples.counts - 1, 1), samples
-        )
+        whole = samples.variances * samples.counts / (samples.counts - 1)
+        within = ordered_mean(whole, samples)
     spread = float(np.sqrt(max(within, 0.0) + max(_between(samples, tilt, float(gain)), 0.0)))
     passes = Passes.of(samples)
     return spread if passes is None else min(spread, passes.step / 2)
