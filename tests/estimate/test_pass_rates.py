@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 import klimit
+from klimit.estimate.frontier import rate_quantile
 from klimit.estimate.pass_rates import (
     _hypergeometric,
     binomial,
@@ -20,6 +21,12 @@ from klimit.theory import frontier as known
 from tests.estimate.drawn import pass_rates
 
 KL = np.array([0.03, 0.1, 0.3])
+
+
+def test_few_prompts_leave_more_open_and_so_reach_further():
+    limits = [klimit.frontier(np.eye(2)[[0, 1] * half]) for half in (2, 100)]
+    few, many = (rate_quantile(limit.settings, limit.samples.prompts) for limit in limits)
+    assert_allclose([few, many], stats.t.ppf(0.975, [3, 199]))
 
 
 def truth(rates, kl):

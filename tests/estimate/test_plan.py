@@ -138,6 +138,16 @@ def test_prompts_alike_leave_the_draw_of_samples_and_prompts_unlike_leave_the_pr
     assert other.between > 2 * other.within
 
 
+def test_the_draw_of_samples_is_told_from_what_each_moves_its_prompt_by():
+    rewards = np.random.default_rng(5).normal(size=(40, 32)) * np.linspace(0.5, 2, 40)[:, None]
+    limit = klimit.frontier(rewards, estimator="plugin")
+    tilt, centred = 1 / limit.beta(0.5).value, rewards - rewards.mean(axis=1, keepdims=True)
+    weight = np.exp(tilt * centred)
+    move = weight / weight.mean(axis=1, keepdims=True) - 1 - tilt * centred
+    error = np.sqrt(move.var(axis=1, ddof=1).mean() / 32 / 40) / tilt
+    assert_allclose(error_split(limit, 0.5).within * limit.gain(0.5).value, error, rtol=1e-3)
+
+
 def test_the_error_at_hand_is_that_of_the_frontier(normal):
     limit = klimit.frontier(normal)
     split = error_split(limit, 0.5)

@@ -175,10 +175,8 @@ def _bands_of(
     return len(counts), bands
 
 
-def log_mgf_of_rate(rate: Floats, tilt: float) -> Floats:
+def log_mgf_of_rate(rate: Floats, tilt: Floats | float) -> Floats:
     """Centred log-mgf of a Bernoulli reward."""
-    if tilt < 30:
-        return np.asarray(np.log1p(rate * np.expm1(tilt)) - tilt * rate)
     with np.errstate(divide="ignore"):
         return np.logaddexp(np.log1p(-rate), np.log(rate) + tilt) - tilt * rate
 

@@ -125,8 +125,7 @@ def error_split(limit: Frontier, kl: float) -> ErrorSplit:
     the plug-in's variance is counted as due to samples.
     """
     members = limit.members
-    if members is None:
-        raise TypeError("a flat frontier has no error to split")
+    assert members is not None
     budget, grid = np.array([kl]), members.grid
     plain, chosen = (front(x, grid, budget) for x in (members.uncorrected, members.corrected))
     plain_error, error = (
