@@ -1,6 +1,7 @@
 """Plans: the four numbers agree, the sizes reach the error, and what is wrong is said."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from numpy.testing import assert_allclose
 
 import klimit
 from benchmarks.simulate import find_family
+from klimit import ArgumentError
 from klimit.estimate.best_of_n.equal_n import distinct_n, n_kl, n_spending
 from klimit.estimate.plan.settings import spread_of_rewards
 from klimit.estimate.samples import collect
@@ -343,3 +345,15 @@ def test_a_batch_of_verdicts_deviates_by_half_the_way_between_them_at_most():
     rates = np.where(rng.random(300) < 0.25, 0.0, rng.beta(0.6, 0.9, size=300))
     limit = klimit.frontier((rng.random((300, 8)) < rates[:, None]).astype(float))
     assert spread_of_rewards(limit, 1 / float(limit.beta(0.2))) <= 0.5
+
+
+def test_an_n_that_spends_nothing_on_the_prompts_that_have_as_many_is_no_budget():
+    with pytest.raises(ArgumentError, match="its best spends nothing"):
+        klimit.plan([[0.0, 1.0] * 2] + [[1.0] * 16] * 39, n=10)
+
+
+def test_a_plan_says_what_helps_more(normal):
+    found = klimit.plan(normal, kl=0.5)
+    for better, worse in (("prompts", "samples of each"), ("samples of each", "prompts")):
+        said = str(replace(found, next=better.split()[0]))
+        assert f"More {better} help more than more {worse}" in " ".join(said.split())
