@@ -139,6 +139,8 @@ def test_a_gate_says_so_where_a_share_is_above_what_any_method_can_do():
     assert "more than any method" in above.found.to_dict()["reason"]
     (chance,) = gate(share_of(1.1, 0.98, 1.22), min_efficiency=0.7)
     assert "more than any method" not in str(chance)
+    (bound,) = gate(share_of(1.1, 1.02, 1.18, trusted=False), min_efficiency=0.7)
+    assert "more than any method" not in str(bound)  # of a limit that may be higher
 
 
 @pytest.mark.parametrize(
@@ -212,6 +214,11 @@ def test_one_answer_a_prompt_narrows_nothing_that_is_said_of_these_prompts():
 def test_a_base_without_spread_and_a_policy_without_kl_are_told_apart_from_an_unspent_one():
     found = klimit.audit(np.ones((20, 8)), np.random.default_rng(12).normal(size=(20, 4)))
     assert "KL" in found.kl.note
+    apart = np.arange(20.0)[:, None] * np.ones(8)
+    paired = klimit.audit(apart, apart[:, :4] + [0.4, 0.5, 0.6, 0.5])
+    assert (
+        paired.gain.high - paired.gain.low < 1e-9
+    )  # prompt by prompt, however much prompts differ
     assert np.isnan([found.limit.value, found.gap_reward.value, found.excess_kl.value]).all()
     assert float(found.least_kl) == 0
 
@@ -251,3 +258,19 @@ def test_prompts_of_one_data_set_are_two_samples_of_one_population(theirs):
     else:
         with pytest.raises(DataError, match="no prompt"):
             klimit.audit(base, policy, kl=0.1)
+
+
+def test_a_gain_that_is_uncertain_has_an_uncertain_price():
+    limit = klimit.frontier(np.random.default_rng(16).normal(size=(40, 32)))
+    known, unsure = (
+        limit.place(kl=0.5, gain=gain).least_kl for gain in (0.5, Estimate(0.5, 0.4, 0.6))
+    )
+    assert unsure.low < 0.09 < known.low < known.high < 0.17 < unsure.high
+
+
+def test_at_no_kl_nothing_is_a_share_of_nothing():
+    rng = np.random.default_rng(17)
+    found = klimit.audit(rng.normal(size=(20, 16)), rng.normal(0.3, 1, size=(20, 8)), kl=0.0)
+    for one in (found.gap_nats, found.efficiency):
+        assert np.isnan(one.value)
+        assert "a share of it is not defined" in one.note

@@ -337,3 +337,11 @@ def test_counts_of_many_samples_take_no_memory_at_every_rate():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 60e6
+
+
+def test_samples_asked_for_by_few_verdicts_are_about_those_that_suffice():
+    rng = np.random.default_rng(0)
+    rates = rng.beta(0.3, 1, (200, 1))
+    few, many = (klimit.frontier((rng.random((200, m)) < rates) * 1.0) for m in (8, 64))
+    assert few.trusted_kl < 1 < many.trusted_kl
+    assert 8 < few.samples_needed(1.0) <= 128
