@@ -2,10 +2,12 @@
 
 import json
 from contextlib import suppress
+from pathlib import Path
 
 import polars as pl
 import pytest
 
+import klimit
 from klimit import ArgumentError, DataError
 from klimit.rollouts import read
 from klimit.rollouts.sources import SOURCES, recognise
@@ -179,3 +181,10 @@ def test_a_nested_dump_with_odd_values_is_no_traceback(source, value, jsonl):
     path = jsonl([dict.fromkeys(columns, value)] * 2)
     with suppress(DataError, ArgumentError):
         assert str(read(path).describe())
+
+
+def test_a_renamed_log_of_lm_eval_has_its_documents_for_prompts(tmp_path):
+    (log,) = Path("tests/golden/lm_eval").rglob("samples_sums_*.jsonl")
+    (tmp_path / "renamed.jsonl").write_bytes(log.read_bytes())
+    ids = klimit.read(tmp_path / "renamed.jsonl").ids
+    assert [f"sums/{one}" for one in ids] == list(klimit.read(log).ids)
