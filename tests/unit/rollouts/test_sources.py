@@ -14,6 +14,7 @@ from klimit.rollouts.sources import SOURCES, recognise
 from klimit.rollouts.sources.inspect_log import grade, scores
 
 TRL = {"step": 1, "prompt": "a", "completion": "x", "acc": 1.0, "form": 0.5, "advantage": 0.0}
+GOLDEN = Path(__file__).parents[2] / "golden"
 VERL = {"input": "a", "output": "x", "gts": "y", "score": 1.0, "step": 1}
 
 
@@ -184,7 +185,7 @@ def test_a_nested_dump_with_odd_values_is_no_traceback(source, value, jsonl):
 
 
 def test_a_renamed_log_of_lm_eval_has_its_documents_for_prompts(tmp_path):
-    (log,) = Path("tests/golden/lm_eval").rglob("samples_sums_*.jsonl")
+    log = next((GOLDEN / "lm_eval").rglob("samples_sums_*.jsonl"))
     (tmp_path / "renamed.jsonl").write_bytes(log.read_bytes())
     ids = klimit.read(tmp_path / "renamed.jsonl").ids
     assert [f"sums/{one}" for one in ids] == list(klimit.read(log).ids)
