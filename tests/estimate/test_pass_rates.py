@@ -345,3 +345,10 @@ def test_samples_asked_for_by_few_verdicts_are_about_those_that_suffice():
     few, many = (klimit.frontier((rng.random((200, m)) < rates) * 1.0) for m in (8, 64))
     assert few.trusted_kl < 1 < many.trusted_kl
     assert 8 < few.samples_needed(1.0) <= 128
+
+
+def test_one_prompt_of_verdicts_leaves_open_what_others_would_gain():
+    alone = klimit.frontier([[0.0, 1.0] * 16])
+    assert alone.gain(0.1).high == 0.5  # all that the range allows
+    assert alone.trusted_kl < 1
+    assert klimit.frontier([[0.0, 1.0] * 16], prompts="fixed").gain(0.1).high < 0.3

@@ -77,8 +77,6 @@ def pass_rate_bands(
         _bands_of(successes[part], counts[part], points, degree, quantile, fixed, of_rate)
         for part, degree in _alike(counts)
     ]
-    if len(found) == 1:
-        return found[0][1]
     return _together(found, len(counts), 0.0 if fixed else quantile)
 
 
