@@ -244,3 +244,9 @@ def test_a_text_of_more_than_one_number_is_no_step():
 def test_the_description_is_a_table_too(samples):
     about = read(samples).describe()
     assert about.to_frame().equals(about.rewards)
+
+
+def test_an_empty_column_of_text_that_is_called_reward_hides_no_other():
+    schema = {"prompt": pl.String, "reward": pl.String, "rm": pl.Float64}
+    rows = pl.DataFrame({"prompt": ["a", "a"], "reward": [None, None], "rm": [1.0, 2.0]}, schema)
+    assert read(rows).rewards == ("rm",)
