@@ -405,3 +405,19 @@ def test_the_interval_of_the_correlation_knows_how_much_prompts_differ():
         few = few_labels(proxy + 0.75 * heavy, gold=at_random(rng, proxy, 5))
         held += few.correlation.low < 0.8 < few.correlation.high
     assert held >= 11
+
+
+def test_a_table_of_labels_fits_a_mapping_of_rewards_and_holds_finite_numbers():
+    proxy = np.random.default_rng(0).normal(size=(30, 8))
+    table = pl.DataFrame({
+        "prompt_id": np.repeat(np.arange(30), 2), "sample": np.tile([0, 1], 30),
+        "gold": proxy[:, :2].ravel() ** 3,
+    })  # fmt: skip
+    one, other = (
+        klimit.hacking(base, gold=table, **named).gold_gain(0.3)
+        for base, named in ((proxy, {}), ({"rm": proxy, "other": -proxy}, {"proxy": "rm"}))
+    )
+    assert (one.low, one.high) == (other.low, other.high)
+    endless = table.with_columns(gold=pl.lit(float("inf")))
+    with pytest.raises(DataError, match="a label of 'gold' is inf; finite numbers were expected"):
+        klimit.hacking(proxy, gold=endless)

@@ -244,3 +244,19 @@ def test_a_rule_spends_at_most_what_best_of_n_does_and_is_bounded_from_above_alo
         assert spent[row].value <= spent[0].value
         assert spent[row].low == least
         assert "upper bound" in spent.note
+
+
+def test_the_frame_has_every_number_of_every_setting():
+    found = select.compare(PROXY, gold=GOLD, n=[2, 4], beta=1.0)
+    frame = found.to_frame()
+    for name in ("gold", "proxy", "kl", "coverage"):
+        estimate = getattr(found, name)
+        assert_allclose(frame[name].to_numpy(), estimate.value)
+        assert_allclose(frame[f"{name}_low"].fill_null(-np.inf).to_numpy(), estimate.low)
+
+
+def test_the_strongest_setting_is_said_to_be_so_where_it_gains():
+    gold = np.random.default_rng(3).normal(size=(60, 16))
+    for sign, said in ((1, True), (-1, False)):
+        found = select.compare(sign * gold, gold=2 * gold**3, n=[2, 4], beta=1.0)
+        assert any("best-of-n is the strongest one" in note for note in found.notes) == said

@@ -182,7 +182,7 @@ def draws(model: Side, at: Integers, names: Sequence[str], own: str | None = Non
 def own_ratios(model: Side) -> Floats:
     """(samples,) logprob - ref_logprob, prompt after prompt; NaN where it is not stored."""
     rollouts = model.rollouts
-    if rollouts is None or not {"logprob", "ref_logprob"} <= set(rollouts.table.names):
+    if rollouts is None:
         return np.full(len(model.values), np.nan)
     found, _ = in_nats(rollouts)
     ratio = found.log_ratio

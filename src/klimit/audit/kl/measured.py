@@ -191,8 +191,8 @@ def measured_kl(
     serious += impossible
     for sentence in serious:
         warn(f"{policy.source}: {sentence}.")
-    if estimator in ("k2", "k3") and not own.kl.trusted:
-        warn(f"{estimator}: {own.kl.note}.", EstimateWarning)
+    if not own.kl.trusted:
+        warn(f"{chosen}: {own.kl.note}.", EstimateWarning)
     kl = replace(own.kl, trusted=False, note=impossible[0]) if impossible else own.kl
     return MeasuredKL(
         kl,
