@@ -146,9 +146,10 @@ def average_bands(
         leap = np.maximum(point.gain - front(members.middle, grid, kl).gain, 0.0)
     low, high = around(point.gain, sampling, correction, spread, tail, leap)
     beyond: Floats | float = 0.0
-    if members.beyond is not None:
-        tilts = np.log(np.maximum(point.tilt, 1e-300))
-        beyond = np.interp(tilts, np.log(grid.tilts), members.beyond)
+    if (
+        members.beyond is not None
+    ):  # at these budgets, not tilts: its residuals reach further than rewards
+        beyond = np.interp(kl, *members.beyond)
     certain = lost * plugin * small(kl, horizon)
     shaky = doubt(point.gain, correction, spread, tail, certain, beyond)
     wall, rate = min(horizon, saturation), _rate(stats, grid, plain_tilt)
