@@ -242,13 +242,14 @@ def _point(limit: Frontier, asked: str, number: float) -> tuple[Estimate, Estima
 def _settings(
     base: Any, limit: Frontier, kl: float, beta: float, group: int
 ) -> tuple[Setting, ...]:
-    if not (beta > 0 and math.isfinite(beta)):
+    spread = spread_of_rewards(limit, 1 / beta) if beta > 0 and math.isfinite(beta) else 0.0
+    if not spread > 0:  # all are at their best there, as they are at smaller budgets
         return ()
     target = Target(
         beta=beta,
         kl=kl,
         group=group,
-        batch_sd=spread_of_rewards(limit, 1 / beta),
+        batch_sd=spread,
         base_sd=spread_of_rewards(limit, 0.0),
         tokens=_mean_tokens(base),
     )
