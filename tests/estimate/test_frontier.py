@@ -439,3 +439,11 @@ def test_at_least_just_past_trust_is_the_lower_end_just_before_it(prompts):
         assert_allclose(after.low[0], before.low, rtol=2e-3)
         assert (np.diff(after.low) >= 0).all()
         assert after.low[2] > 0.8 * before.low
+
+
+def test_a_known_range_bounds_small_budgets_by_hoeffding_whatever_is_trusted():
+    kl = np.array([0.0, 1e-12, 0.01, 0.1])
+    grades = np.random.default_rng(0).integers(1, 6, size=(40, 3)) * 1.0
+    for rewards, known in ((grades, (1, 5)), (np.ones((30, 8)), (0, 1))):
+        gain = klimit.frontier(rewards, reward_range=known).gain(kl)
+        assert (gain.high <= (known[1] - known[0]) * np.sqrt(kl / 2) * (1 + 1e-12)).all()
