@@ -54,9 +54,10 @@ def optimum(limit: Frontier, beta: ArrayLike) -> Tilted:
             "use klimit.frontier(..., budget='average')."
         )
     coefficient = numbers("beta", beta, "positive numbers (reward units per nat)")
-    if not (coefficient > 0).all():
+    bad = ~(coefficient > 0)
+    if bad.any():
         raise ArgumentError(
-            f"beta must be positive (reward units per nat); got {beta!r}. "
+            f"beta must be positive (reward units per nat); got {coefficient[bad].flat[0]:g}. "
             "For the limit of no KL cost see gain(kl=...) at a large KL."
         )
     tilt = 1 / coefficient
