@@ -135,7 +135,8 @@ def average_bands(
         error, beta_sampling = new_error, (beta_error, beta_error)
     else:
         sampling, beta_sampling = (
-            left_out_reach(x[1:], x[0], members.weights, level) for x in (chosen.gain, log_betas)
+            left_out_reach(x[1:], x[0], members.weights, level, uneven=True)
+            for x in (chosen.gain, log_betas)
         )
     plugin = np.minimum(plain.gain[0], point.gain)
     correction = point.gain - plugin

@@ -178,8 +178,9 @@ def _sampling(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]
     assert members is not None
     plugin, chosen = (_numbers(limit, x, tilt) for x in (members.uncorrected, members.corrected))
     if limit.settings.prompts == "drawn":
+        level = limit.settings.level
         return {
-            x: left_out_reach(chosen[x][1:], chosen[x][0], members.weights, limit.settings.level)
+            x: left_out_reach(chosen[x][1:], chosen[x][0], members.weights, level, uneven=True)
             for x in _NAMES
         }
     if limit.bands.narrowing <= 0:

@@ -159,7 +159,8 @@ def _paired_reach(
     whole = front(members.chosen, members.grid, kl).gain
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = left_out_reach(gain_without / curves, gain / whole, members.weights, level)
-        return ratio, left_out_reach(curves / whole, whole / whole, members.weights, level)
+        same = whole / whole
+        return ratio, left_out_reach(curves / whole, same, members.weights, level, uneven=True)
 
 
 def _without(values: Floats, group: Integers, weights: Floats) -> Floats:
