@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import klimit
-from klimit import select
+from klimit import select, theory
 from klimit.estimate.best_of_n.candidates import candidates
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 
@@ -184,3 +184,21 @@ def test_of_few_samples_own_spending_is_read_from_how_it_falls_with_them():
     assert_allclose(
         few.own_limit.value / few.limit.value, 0.894, atol=0.02
     )  # .924 as the samples have it
+
+
+def test_the_limit_is_as_uncertain_as_the_kl_that_it_stands_at():
+    held, n = [], [4]
+    for seed in range(16):
+        rng = np.random.default_rng(seed)
+        best = klimit.best_of_n((rng.random((100, 8)) < rng.random((100, 1)) ** 2) * 1.0, n=n)
+        rates = ((np.arange(2000) + 0.5) / 2000) ** 2
+        base, rewards = np.stack([1 - rates, rates], axis=1), np.tile([0.0, 1.0], (2000, 1))
+        spent = theory.best_of_n(base, rewards, 4).kl.mean()
+        truth = theory.frontier(base, rewards).gain(spent)
+        held.append(best.limit.low[0] <= truth <= best.limit.high[0])
+    assert np.mean(held) > 0.85
+
+    distinct = np.random.default_rng(0).normal(size=(40, 16))  # whose KL is known
+    best = klimit.best_of_n(distinct, n=n)
+    alone = klimit.frontier(distinct).gain(best.kl.value)
+    assert_allclose([best.limit.low, best.limit.high], [alone.low, alone.high], rtol=2e-3)

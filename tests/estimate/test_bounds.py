@@ -36,6 +36,15 @@ def test_a_bound_that_is_met_stands_after_the_frontier(seed):
         assert table["over_frontier"][1] == 1.0
 
 
+@pytest.mark.parametrize("kl", [1e-6, 0.1, 2.0])
+def test_no_bound_of_samples_is_below_their_frontier(kl):
+    rng = np.random.default_rng(0)
+    for rewards in ((rng.random((1, 32)) < 0.1) * 1.0, rng.exponential(size=(300, 8))):
+        table = klimit.frontier(rewards).bounds(kl)
+        assert table["bound"][0] == "frontier: beta * Jeffreys"
+        assert (table["over_frontier"] >= 1).all()
+
+
 def test_bounds_at_no_end_of_the_kl_are_infinite_or_what_the_samples_hold():
     rewards = np.random.default_rng(2).normal(size=(20, 8))
     table = klimit.frontier(rewards).bounds(np.inf)

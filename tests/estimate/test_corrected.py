@@ -211,3 +211,13 @@ def test_what_a_few_prompts_gain_far_beyond_their_samples_is_not_trusted():
         assert gain.trusted.tolist() == [True, False]  # at 2 nats the widest spend over ten
         errors.append(gain.value[1] / np.sqrt(4 * (scales**2).mean()) - 1)
     assert np.max(errors) < -0.1
+
+
+def test_prompts_of_much_the_same_spread_are_trusted_at_what_their_samples_show():
+    kl = np.log(16) - 15 / 16  # best-of-16, where the widest prompts spend 2.4 of log 16 = 2.8 nats
+    trusted = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        scales = 0.5 * 3.0 ** rng.random((100, 1))
+        trusted.append(klimit.frontier(scales * rng.random((100, 16))).trusted_kl >= kl)
+    assert np.mean(trusted) > 0.8

@@ -324,10 +324,11 @@ def test_intervals_at_large_betas_shrink_with_what_they_hold():
     assert limit.at(beta=math.inf).gain.high == 0
 
 
-@pytest.mark.parametrize("beta", [0.0, -1.0, math.nan, [0.5, 0.0]])
-def test_a_kl_coefficient_that_is_not_positive_is_refused(beta):
-    with pytest.raises(ArgumentError, match="beta must be positive"):
+@pytest.mark.parametrize("beta", [0.0, -1.0, math.nan, [0.5, 0.0], np.zeros(1000)])
+def test_a_kl_coefficient_that_is_not_positive_is_refused_in_one_line(beta):
+    with pytest.raises(ArgumentError, match="beta must be positive") as raised:
         klimit.frontier(rewards_of("rubric")).at(beta=beta)
+    assert "\n" not in str(raised.value)
 
 
 def test_one_beta_for_all_prompts_is_refused_where_each_has_its_own():
@@ -353,14 +354,17 @@ def test_a_gain_that_is_no_number_is_refused():
         ({"reward_range": (2.0, 9.0)}, "outside reward_range"),
         ({"reward_range": (9.0, 0.0)}, "9 lies above 0"),
         ({"reward_range": 5.0}, "reward_range"),
+        ({"reward_range": np.zeros(1000)}, "reward_range must be two numbers"),
+        ({"reward": np.zeros(1000)}, "the name of a reward was expected"),
         ({"reward_range": (0.0, math.nan)}, "nan is no number"),
         ({"seed": -1}, "seed"),
         ({"seed": "abc"}, "seed"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_with_the_choices(option, said):
-    with pytest.raises(ArgumentError, match=said):
+    with pytest.raises(ArgumentError, match=said) as raised:
         klimit.frontier(rewards_of("rubric"), **option)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("beta", [1.2, 0.9])
@@ -452,3 +456,11 @@ def test_prompts_with_enough_samples_that_are_all_constant_correct_nothing():
 def test_trust_ends_half_a_nat_before_log_m_however_light_the_tail(budget):
     limit = klimit.frontier(np.random.default_rng(0).random((100, 64)), budget=budget)
     assert np.log(64) - 0.6 < limit.trusted_kl <= np.log(64) - 0.5 + 1e-9
+
+
+def test_a_known_range_bounds_small_budgets_by_hoeffding_whatever_is_trusted():
+    kl = np.array([0.0, 1e-12, 0.01, 0.1])
+    grades = np.random.default_rng(0).integers(1, 6, size=(40, 3)) * 1.0
+    for rewards, known in ((grades, (1, 5)), (np.ones((30, 8)), (0, 1))):
+        gain = klimit.frontier(rewards, reward_range=known).gain(kl)
+        assert (gain.high <= (known[1] - known[0]) * np.sqrt(kl / 2) * (1 + 1e-12)).all()

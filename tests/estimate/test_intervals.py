@@ -180,3 +180,15 @@ def test_tied_ranks_of_these_very_prompts_are_as_uncertain_as_another_draw_shows
     spread = np.std([one.value for one in found], ddof=1)
     reach = np.mean([one.high - one.low for one in found]) / (2 * 1.96)
     assert 0.9 < reach / spread < 2.0
+
+
+def test_a_gain_that_rests_on_a_few_wide_prompts_is_less_sure_than_one_that_rests_on_all():
+    held = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        wide = np.exp(rng.normal(size=(100, 1)))
+        gain = klimit.frontier(wide * rng.normal(size=(100, 32))).gain(0.1)
+        if gain.trusted:
+            held.append(gain.low <= np.sqrt(0.2 * np.exp(2)) <= gain.high)
+    assert len(held) > 20
+    assert np.mean(held) > 0.9

@@ -135,7 +135,8 @@ def average_bands(
         error, beta_sampling = new_error, (beta_error, beta_error)
     else:
         sampling, beta_sampling = (
-            left_out_reach(x[1:], x[0], members.weights, level) for x in (chosen.gain, log_betas)
+            left_out_reach(x[1:], x[0], members.weights, level, uneven=True)
+            for x in (chosen.gain, log_betas)
         )
     plugin = np.minimum(plain.gain[0], point.gain)
     correction = point.gain - plugin
@@ -146,9 +147,8 @@ def average_bands(
         leap = np.maximum(point.gain - front(members.middle, grid, kl).gain, 0.0)
     low, high = around(point.gain, sampling, correction, spread, tail, leap)
     beyond: Floats | float = 0.0
-    if members.beyond is not None:
-        tilts = np.log(np.maximum(point.tilt, 1e-300))
-        beyond = np.interp(tilts, np.log(grid.tilts), members.beyond)
+    if members.beyond is not None:  # at budgets, not tilts: residuals reach further than rewards
+        beyond = np.interp(kl, *members.beyond)
     certain = lost * plugin * small(kl, horizon)
     shaky = doubt(point.gain, correction, spread, tail, certain, beyond)
     wall, rate = min(horizon, saturation), _rate(stats, grid, plain_tilt)

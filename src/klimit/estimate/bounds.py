@@ -41,8 +41,8 @@ def bounds(limit: Frontier, kl: float) -> pl.DataFrame:
     if variance > 0 and kl > 0:
         rows += _from_moments(limit, kl, variance)
         rows += _from_divergences(limit, kl, variance, gain)
-    # a bound that is met stands after the frontier, whatever rounding makes of it
-    rows = [(name, gain if abs(value - gain) <= 1e-9 * gain else value) for name, value in rows]
+    # no bound is below the frontier: one that is met stands after it, whatever noise makes of it
+    rows = [(name, value if value > gain * (1 + 1e-9) else gain) for name, value in rows]
     rows.sort(key=lambda row: row[1])
     value = [row[1] for row in rows]
     over = [v / gain if gain > 0 else 1.0 for v in value]

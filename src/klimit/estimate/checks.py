@@ -95,7 +95,8 @@ def known_range(
         least, most = map(float, reward_range)
     except (TypeError, ValueError):
         raise ArgumentError(
-            f"reward_range must be two numbers, the least and the largest reward; got {reward_range!r}."
+            "reward_range must be two numbers, the least and the largest reward; got "
+            f"{safe(reward_range, longest=40)}."
         ) from None
     if not least <= most:
         fault = f"{least:g} lies above {most:g}" if least > most else "nan is no number"

@@ -54,9 +54,10 @@ def optimum(limit: Frontier, beta: ArrayLike) -> Tilted:
             "use klimit.frontier(..., budget='average')."
         )
     coefficient = numbers("beta", beta, "positive numbers (reward units per nat)")
-    if not (coefficient > 0).all():
+    bad = ~(coefficient > 0)
+    if bad.any():
         raise ArgumentError(
-            f"beta must be positive (reward units per nat); got {beta!r}. "
+            f"beta must be positive (reward units per nat); got {coefficient[bad].flat[0]:g}. "
             "For the limit of no KL cost see gain(kl=...) at a large KL."
         )
     tilt = 1 / coefficient
@@ -177,8 +178,9 @@ def _sampling(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]
     assert members is not None
     plugin, chosen = (_numbers(limit, x, tilt) for x in (members.uncorrected, members.corrected))
     if limit.settings.prompts == "drawn":
+        level = limit.settings.level
         return {
-            x: left_out_reach(chosen[x][1:], chosen[x][0], members.weights, limit.settings.level)
+            x: left_out_reach(chosen[x][1:], chosen[x][0], members.weights, level, uneven=True)
             for x in _NAMES
         }
     if limit.bands.narrowing <= 0:

@@ -70,12 +70,16 @@ def reward_column(base: Any, reward: str | None, *, others: tuple[str, ...] = ()
         return RewardColumn(grouped.columns[name], grouped.lengths, grouped.ids, name, rest)
     if isinstance(base, (str, bytes)) or hasattr(base, "__fspath__"):
         raise ArgumentError(
-            f"a path was given ({base!r}); rewards were expected. Read it first: klimit.read({base!r})."
+            f"a path was given ({safe(base)}); rewards were expected. Read it first with klimit.read."
         )
     if isinstance(base, Mapping):
         raise ArgumentError(
             "a mapping was given; an array, a sequence of arrays or Rollouts was expected. "
             "Read it first: klimit.read(mapping)."
+        )
+    if not (reward is None or isinstance(reward, str)):
+        raise ArgumentError(
+            f"reward={safe(reward, longest=40)} was given; the name of a reward was expected."
         )
     grouped = group_arrays(base)
     name = reward or "reward"

@@ -32,7 +32,7 @@ class Members:
     candidates : (members, tilts)
     weights : (groups,) share of the prompts in each
     middle : (tilts,) the candidates' middle, where a law took the final curve away from it
-    beyond : (tilts,) see `shape.PredictedBias`
+    beyond : (2, tilts) see `shape.PredictedBias`
     """
 
     grid: Grid

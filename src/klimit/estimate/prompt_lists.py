@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit._errors import ArgumentError, DataError
+from klimit._text import safe
 from klimit.estimate.best_of_n.order_weights import chance_below
 from klimit.estimate.checks import check_choice, is_number, whole
 from klimit.estimate.kernel import Floats
@@ -65,7 +66,9 @@ def prompt_list(
 
     check_choice("by", by, LISTS)
     if not is_number(nearly) or not 0 < nearly <= 1:
-        raise ArgumentError(f"nearly={nearly!r} was given; a share of samples was expected: 0.9.")
+        raise ArgumentError(
+            f"nearly={safe(nearly, longest=40)} was given; a share of samples was expected: 0.9."
+        )
     group = whole("group", group, "completions")
     if limit.settings.objective != "reward":
         raise DataError(

@@ -156,7 +156,10 @@ class Frontier:
             # no concave curve that starts lower at the end of trust rises faster
             bound = np.clip(bound, self._trusted_low, self._trusted_low * kl / bands.trusted_kl)
         low = np.where(trusted, low, np.minimum(bound, value))
-        cap = self.cap_limit()
+        cap = np.asarray(self.cap_limit())
+        if np.isfinite(cap):  # and rewards within a range gain no more than this (Hoeffding)
+            least, most = self.settings.reward_range or (0.0, 0.0)
+            cap = np.minimum(cap, (most - least) * np.sqrt(kl / 2))
         high = np.minimum(high, cap)
         if not bands.honest:  # where all rewards are the best there can be, the cap alone is known
             high = np.where(trusted & (self.cap > 0), high, cap)

@@ -26,9 +26,9 @@ _SCALES = 1000  # scales that the average over prompts is made of, at most
 class PredictedBias:
     """Bias of the mean log-mgf at M samples, and its change from M/2 to M; both (tilts,).
 
-    And what was pooled: all residuals on a common scale, and the scales of prompts. `beyond`, (tilts,), is
-    the share of the gain at prompts that spend more than log M: no sample shows their rewards, however
-    little the others spend.
+    And what was pooled: all residuals on a common scale, and the scales of prompts. `beyond`, (2, tilts), is
+    what prompts spend in the mean, and then the share of the gain at those that spend more than log M: no
+    sample shows their rewards, however little the others spend.
     """
 
     total: Floats
@@ -166,7 +166,8 @@ def _beyond(level: Floats, logs: Floats, where: Floats, sizes: Floats) -> Floats
     rise = np.gradient(level, logs)  # the gain times the tilt
     gained, spent = (np.interp(where, logs, x) for x in (rise, rise - level))
     above = np.clip(spent - np.log(sizes)[:, None] + 0.5, 0.0, 1.0)
-    return np.asarray((gained * above).sum(axis=0) / np.maximum(gained.sum(axis=0), 1e-300))
+    share = (gained * above).sum(axis=0) / np.maximum(gained.sum(axis=0), 1e-300)
+    return np.stack([spent.mean(axis=0), share])
 
 
 def _between(curves: Floats, anchors: Floats, sizes: Floats) -> Floats:

@@ -148,7 +148,7 @@ class Rollouts:
             return self.rewards[0]
         if not isinstance(name, str):
             raise ArgumentError(
-                f"reward={name!r} is no name; one of {listing(self.rewards)} was expected."
+                f"reward={safe(name, longest=40)} is no name; one of {listing(self.rewards)} was expected."
             )
         if name in self.rewards:
             return name

@@ -23,8 +23,8 @@ class Efficiency:
 
     Attributes
     ----------
-    limit : the average-budget frontier at the mean KL of best-of-N, reward units; the gain where that
-        is more by noise
+    limit : the average-budget frontier at the mean KL of best-of-N, reward units, as uncertain as that
+        KL is; the gain where that is more by noise
     own_limit : mean over prompts of each one's frontier at its own KL
     efficiency : gain over `limit`
     """
@@ -58,13 +58,13 @@ def efficiency(
     """
     gain = np.sort(found.gain, axis=1).mean(axis=1)
     best = limit.gain(kl)
-    own = _own(gain, best, ratio) if same is None else same
     if limit.members is None:
         none = np.full(len(gain), np.nan)
         note = "nothing can be gained: every prompt's rewards are all equal"
+        own = best if same is None else same
         return Efficiency(best, own, Estimate(none, none, none, best.level, none == none, note))
-    below, above = _paired_reach(limit, found, rank, gain, kl, best.level)
     bands = limit.bands
+    (below, above), of_limit = _paired_reach(limit, found, rank, gain, kl, best.level)
     split = _spread(limit, kl, best.value)
     low_share, high_share = bands.share(bands.low, kl), bands.share(bands.high, kl)
     with np.errstate(divide="ignore", invalid="ignore"):  # one prompt has no error
@@ -83,6 +83,8 @@ def efficiency(
     notes = _notes(limit, best, kl)
     note = "; ".join(dict.fromkeys(filter(None, notes.tolist())))
     share = Estimate(value, low, high, best.level, best.trusted, note, notes)
+    best = _at_unsure_kl(limit, best, kl, of_limit)
+    own = _own(gain, best, ratio) if same is None else same
     return Efficiency(_lifted(best, gain), _lifted(own, gain), share)
 
 
@@ -107,6 +109,23 @@ def _notes(limit: Frontier, best: Estimate, kl: Floats) -> Any:
     return np.where(kl == 0, unspent, np.where(best.trusted, usual, from_below))
 
 
+def _at_unsure_kl(
+    limit: Frontier, best: Estimate, kl: Floats, reach: tuple[Floats, Floats]
+) -> Estimate:
+    """The limit with what the choice of prompts moves it by where the KL moves too, over the limit."""
+    bands, value = limit.bands, best.value
+    with np.errstate(invalid="ignore"):  # one prompt has no error
+        more = [
+            np.where(
+                kl > 0, value * np.sqrt(np.fmax(all_**2 - bands.share(one, kl) ** 2, 0.0)), 0.0
+            )
+            for all_, one in zip(reach, (bands.below, bands.above), strict=True)
+        ]
+    low = value - np.hypot(value - best.low, more[0])
+    high = value + np.hypot(best.high - value, more[1])
+    return replace(best, low=np.maximum(low, 0.0), high=np.minimum(high, limit.cap_limit()))
+
+
 def _lifted(limit: Estimate, gain: Floats) -> Estimate:
     """No less than the gain: where noise puts it there, both say that all is gained that can be."""
     value = np.maximum(limit.value, gain)
@@ -128,17 +147,20 @@ def _own(gain: Floats, best: Estimate, ratio: SpendingRatio | None) -> Estimate:
 
 def _paired_reach(
     limit: Frontier, found: PromptBestOfN, rank: Integers, gain: Floats, kl: Floats, level: float
-) -> tuple[Floats, Floats]:
-    """How far the choice of prompts may have moved the ratio up and down."""
+) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+    """How far below and above the ratio, and the limit over itself, the truth may lie by chance."""
     members = limit.members
     assert members is not None
     group = rank % len(members.weights)
     gain_without, kl_without = (_without(x, group, members.weights) for x in (found.gain, found.kl))
-    curves = [own_front(members.chosen_without, members.grid, spent) for spent in kl_without.T]
+    curves = np.transpose(
+        [own_front(members.chosen_without, members.grid, spent) for spent in kl_without.T]
+    )
     whole = front(members.chosen, members.grid, kl).gain
     with np.errstate(divide="ignore", invalid="ignore"):
-        parts, full = gain_without / np.transpose(curves), gain / whole
-        return left_out_reach(parts, full, members.weights, level)
+        ratio = left_out_reach(gain_without / curves, gain / whole, members.weights, level)
+        same = whole / whole
+        return ratio, left_out_reach(curves / whole, same, members.weights, level, uneven=True)
 
 
 def _without(values: Floats, group: Integers, weights: Floats) -> Floats:

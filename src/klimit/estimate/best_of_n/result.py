@@ -33,8 +33,8 @@ class BestOfN:
     kl_bound : log N - (N - 1) / N, the KL if no two answers ever tied
     win_rate : chance of the kept answer to beat a base draw, ties half; unbiased for N below the
         samples
-    limit : the most that any method can gain at the KL of `kl` (average budget, corrected); the gain
-        where that is more by noise
+    limit : the most that any method can gain at the KL of `kl` (average budget, corrected), as uncertain
+        as that KL is; the gain where that is more by noise
     own_limit : the most that could be gained if every prompt spent what best-of-N spends on it
     efficiency : gain / limit, paired by prompt; an upper bound where not trusted
     per_doubling : gain per doubling of N since the next smaller N asked (since 1 for the smallest)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from klimit._errors import ArgumentError, DataError
-from klimit._estimate import Estimate
+from klimit._estimate import Estimate, beyond
 from klimit._text import safe
 from klimit.estimate.best_of_n.equal_n import n_kl, n_spending, too_small
 from klimit.estimate.checks import is_number, numbers, whole
@@ -242,13 +242,14 @@ def _point(limit: Frontier, asked: str, number: float) -> tuple[Estimate, Estima
 def _settings(
     base: Any, limit: Frontier, kl: float, beta: float, group: int
 ) -> tuple[Setting, ...]:
-    if not (beta > 0 and math.isfinite(beta)):
+    spread = spread_of_rewards(limit, 1 / beta) if beta > 0 and math.isfinite(beta) else 0.0
+    if not spread > 0:  # all are at their best there, as they are at smaller budgets
         return ()
     target = Target(
         beta=beta,
         kl=kl,
         group=group,
-        batch_sd=spread_of_rewards(limit, 1 / beta),
+        batch_sd=spread,
         base_sd=spread_of_rewards(limit, 0.0),
         tokens=_mean_tokens(base),
     )
@@ -273,8 +274,8 @@ def _notes(
     found = []
     if kl > limit.trusted_kl:
         found.append(
-            f"{kl:.3g} nats lie beyond the {limit.trusted_kl:.2g} that the samples at hand can be "
-            "trusted to, so this is a first guess: draw what it asks for and plan again."
+            f"{kl:.3g} nats lie {beyond(limit.trusted_kl)} of the samples at hand, so this is a first "
+            "guess: draw what it asks for and plan again."
         )
     if limit.tail.heavy and split.bias > 0.2 * split.error():
         found.append(
