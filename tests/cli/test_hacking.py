@@ -180,3 +180,20 @@ def test_one_prompt_is_said_to_tell_no_interval_and_has_no_bootstrap(klimit, tmp
     fixed = klimit(*asked, "--prompts", "fixed")
     assert "cannot tell" not in fixed.out
     assert "bootstrap" not in fixed.out
+
+
+def test_verdict_and_share_of_curves_agree_where_a_peak_is_likely_but_not_shown(klimit, tmp_path):
+    rng = np.random.default_rng(2)
+    level = rng.integers(0, 4, size=(10, 16))
+    chance = np.array([0.1, 0.4, 0.7, 0.45])[level]
+    path = tmp_path / "levels.parquet"
+    pl.DataFrame({
+        "prompt_id": np.repeat(np.arange(10), 16), "rm": level.ravel() / 3,
+        "human": (rng.random(level.shape) < chance).ravel() * 1.0,
+    }).write_parquet(path)  # fmt: skip
+    found = package.hacking(package.read(path), proxy="rm", gold="human")
+    assert found.stop_kl.high == np.inf
+    assert found.share_peaking_below(0.99 * found.trusted_kl) > 0.9
+    said = " ".join(klimit("hacking", path, "--proxy", "rm", "--gold", "human").out.split())
+    assert "it is open whether human turns down: it seems highest at" in said
+    assert "not seen to turn down" not in said
