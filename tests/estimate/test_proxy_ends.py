@@ -38,7 +38,8 @@ def test_soft_best_of_m_lists_no_kl_that_its_weights_cannot_spend():
 def test_gold_along_a_saturated_proxy_of_two_levels_does_not_jump():
     """Without the best, all that tie for the second are left, however steep the tilt."""
     rng = np.random.default_rng(1)
-    passed = rng.random((200, 16)) < rng.beta(0.6, 1.2, size=(200, 1))
+    rate = rng.beta(0.6, 1.2, size=(200, 1))
+    passed = rng.random((200, 16)) < rate
     gold = np.where(passed, rng.random((200, 16)) < 0.7, rng.random((200, 16)) < 0.1) * 1.0
     value = klimit.hacking(passed * 1.0, gold=gold).gold_gain(np.linspace(1.5, 4, 60)).value
     assert np.abs(np.diff(value)).max() < 0.005  # it fell from .42 to .32 at once
