@@ -219,8 +219,9 @@ def soft_rows(hack: Hacking, asked: Sequence[float] = ()) -> str:
     found = hack.soft_best(kl)
     few = int(np.median(hack.pairs.lengths))
     lines = [
-        [f"{budget:.2g}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]
-        for i, budget in enumerate(kl)
+        [f"{spent:.2g}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]
+        for i, spent in enumerate(found.kl)
+        if spent not in found.kl[:i]  # where the best tie, larger ones spend no more
     ]
     return words.table(
         [f"soft best of {few}, KL of weights", f"{proxy} gain", f"{gold} gain"], lines

@@ -177,7 +177,7 @@ def notes(few: Sparse) -> list[str]:
     if not _by_design(few):
         found.append(
             f"{few._what} are taken to be at random within prompts, and prompts without any to be so at "
-            f"random. What .next(n) chooses tells more than {few._what} at random."
+            f"random. What klimit labels chooses tells more than {few._what} at random."
         )
     lost = few.known.lost
     if lost:
