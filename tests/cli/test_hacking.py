@@ -197,3 +197,17 @@ def test_verdict_and_share_of_curves_agree_where_a_peak_is_likely_but_not_shown(
     said = " ".join(klimit("hacking", path, "--proxy", "rm", "--gold", "human").out.split())
     assert "it is open whether human turns down: it seems highest at" in said
     assert "not seen to turn down" not in said
+
+
+def test_soft_best_lists_a_kl_that_weights_cannot_pass_once(klimit, tmp_path):
+    rng = np.random.default_rng(4)
+    solved = rng.random((60, 4)) < rng.random((60, 1))
+    path = tmp_path / "verdicts.parquet"
+    pl.DataFrame({
+        "prompt_id": np.repeat(np.arange(60), 4), "seen": solved.ravel() * 1.0,
+        "hidden": (solved & (rng.random(solved.shape) < 0.8)).ravel() * 1.0,
+    }).write_parquet(path)  # fmt: skip
+    said = klimit("hacking", path, "--proxy", "seen", "--gold", "hidden", "--kl", "0.1,0.9").out
+    rows = said.split("gold gain" if "gold gain" in said else "hidden gain")[1].split("\n\n")[0]
+    gains = [line.split("  ")[-1] for line in rows.strip().split("\n")]
+    assert len(set(gains)) == len(gains)  # .5, .9 and 1.4 nats had one row each, all the same
