@@ -7,6 +7,7 @@ from scipy.special import softmax
 
 import klimit
 from klimit.estimate.kernel import Grid
+from klimit.estimate.proxy import certified
 from klimit.estimate.proxy.pairs import Chunk
 from klimit.estimate.proxy.statistics import _chunk_reads
 
@@ -88,3 +89,24 @@ def test_a_tiny_kl_gains_in_proportion_to_its_root(kl):
     assert_allclose(
         sure.variance.value, sure.sub_gaussian.value, rtol=0.2
     )  # chi-square is 2 KL there
+
+
+def test_the_frontier_of_the_error_is_solved_once_for_all_budgets(monkeypatch):
+    rng = np.random.default_rng(6)
+    proxy = rng.normal(size=(30, 8))
+    hack = klimit.hacking(proxy, gold=proxy + rng.normal(size=proxy.shape))
+    asked, solve = [], certified.error_of
+    monkeypatch.setattr(certified, "error_of", lambda found: asked.append(1) or solve(found))
+    hack.to_dict(kl=[0.1, 0.2, 0.5])
+    assert len(asked) == 1
+
+
+def test_where_gold_may_not_gain_at_all_no_peak_is_ruled_out():
+    rng = np.random.default_rng(1)
+    proxy, noise = rng.normal(size=(2, 40, 16))
+    gold = 0.6 * proxy + 0.8 * noise
+    proxy[2:] = 0  # two prompts show something
+    said = " ".join(str(klimit.hacking(proxy, gold=gold)).split())
+    assert "gold may not gain at all" in said
+    assert "gold is seen neither to gain from proxy nor to lose" in said
+    assert "ruled out" not in said

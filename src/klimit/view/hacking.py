@@ -91,7 +91,7 @@ def turning(hack: Hacking) -> str:
     if not math.isfinite(stop.high):
         if not words.bounded(hack.gold_gain(hack.trusted_kl)):
             return f"Where {gold} is highest up to {reach}, {_who(hack)} cannot tell."
-        if stop.low == 0:
+        if stop.low == 0 or not hack.gold_gain(stop.value).low > 0:
             return f"Up to {reach}, {gold} is seen neither to gain from {proxy} nor to lose."
         early = stop.low < 0.8 * hack.trusted_kl
         since = f" (a peak before {words.nats(stop.low)} is ruled out)" if early else ""

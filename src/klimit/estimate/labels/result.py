@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 
 
 _COUNT = 24  # budgets at which the curve is read to find where it turns
-_LEAST = (
-    1e-9  # nats below which weights differ by no more than rounding: gains go by the root of the KL
-)
+_LEAST = 1e-9  # nats; below, weights differ by rounding alone, and gains go by the root of the KL
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,6 @@ def _chi_square(hack: Hacking, kl: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         for one in seen
     ])  # fmt: skip
     found = np.maximum(log_mgf(2 * tilt) - 2 * log_mgf(tilt) + apart, 0.0)
+    far = hack.proxy.curve.at_tilt(2 * tilt[0]).kl <= hack.proxy.trusted_kl
     with np.errstate(over="ignore"):
-        return np.expm1(found) * kl / known, hack.proxy.curve.at_tilt(
-            2 * tilt[0]
-        ).kl <= hack.proxy.trusted_kl
+        return np.expm1(found) * kl / known, far
