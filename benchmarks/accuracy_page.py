@@ -80,7 +80,7 @@ and `benchmarks/README.md` explains every column. In short: `ratio` is the error
 relative) over the plug-in's, geometric mean over families; `floor` the same for a plug-in whose bias
 is removed exactly, which nobody can do; `cover` the coverage of 95 % intervals, `least` that of the
 worst family; `trusted` the share of estimates that say they are trusted and `t.cover` the coverage of
-those, mean over families. `lo` are budgets up to log M - 2 nats, `hi` those up to log M - 0.5.
+those, all families together. `lo` are budgets up to log M - 2 nats, `hi` those up to log M - 0.5.
 `fixed`: the truth is that of these very prompts; `drawn`: that of their population. Targets carry the
 standard error of their figures; `above` is a coverage that overshot its band, `stated` a figure of
 which nothing is asked. The estimators were tuned on the first table's families, the tail rule also

@@ -75,13 +75,13 @@ def _size(points: Sequence[Point], target: str, config: str, zone: str) -> dict[
         "trusted_share": said.share,
         "trusted_precision": said.precision,
         "trusted_recall": said.recall,
-        "trusted_coverage": _mean(kept),
+        "trusted_coverage": said.coverage,
         "trusted_coverage_least": min(kept.values(), default=float("nan")),
     }
 
 
 def _family(points: Sequence[Point], target: str, family: str, zone: str) -> dict[str, Any]:
-    said, kept = score.trust(points), score.coverage(points, "trusted")
+    said = score.trust(points)
     return {
         "target": target,
         "family": family,
@@ -97,7 +97,7 @@ def _family(points: Sequence[Point], target: str, family: str, zone: str) -> dic
         "width": score.width(points),
         "trusted_share": said.share,
         "trusted_precision": said.precision,
-        "trusted_coverage": _mean(kept),
+        "trusted_coverage": said.coverage,
     }
 
 

@@ -240,22 +240,28 @@ def width(items: Sequence[Point]) -> float:
 
 @dataclass(frozen=True)
 class Trust:
-    """How well `trusted` tells right from wrong; each a share of repetitions."""
+    """How well `trusted` tells right from wrong; each a share of repetitions.
+
+    `coverage` is over trusted estimates: a family that is hardly ever trusted does not count as one
+    that is.
+    """
 
     share: float
     precision: float
     recall: float
+    coverage: float
 
 
 def trust(items: Sequence[Point]) -> Trust:
-    """Share trusted, share right of the trusted, share trusted of the right."""
+    """Share trusted; of the trusted, shares right and covered; share trusted of the right."""
     if not items:
-        return Trust(float("nan"), float("nan"), float("nan"))
+        return Trust(*[float("nan")] * 4)
     said = np.concatenate([p.trusted for p in items])
-    right = np.concatenate([p.close for p in items])
+    right, held = (np.concatenate([getattr(p, k) for p in items]) for k in ("close", "covered"))
     both = float((said & right).mean())
     return Trust(
         float(said.mean()),
         both / float(said.mean()) if said.any() else float("nan"),
         both / float(right.mean()) if right.any() else float("nan"),
+        float(held[said].mean()) if said.any() else float("nan"),
     )

@@ -175,9 +175,8 @@ def _trust(points: Sequence[Point], target: str) -> list[Line]:
     found = score.coverage(points, "trusted")
     lines = []
     if found:
-        # over trusted estimates: a family that is hardly ever trusted does not count as one that is
-        pooled = float(np.concatenate([p.covered[p.trusted] for p in points]).mean())
-        lines.append(_band(f"coverage when trusted, {target} prompts", pooled, TRUSTED_COVERAGE))
+        text = f"coverage when trusted, {target} prompts"
+        lines.append(_band(text, score.trust(points).coverage, TRUSTED_COVERAGE))
         text = f"coverage when trusted, {target} prompts, families alike"
         lines.append(Line(text, float(np.mean(list(found.values()))), "stated"))
     light = score.coverage([p for p in points if p.light], "trusted")

@@ -49,6 +49,11 @@ def test_import_leaves_heavy_libraries_alone():
     assert not heavy & loaded_after("import klimit")
 
 
+def test_theory_and_select_are_there_when_asked_for():
+    assert "klimit.theory" in loaded_after("import klimit\nklimit.theory.tilt")
+    assert "klimit.select" in loaded_after("import klimit\nklimit.select.draw")
+
+
 def test_cli_help_leaves_heavy_libraries_alone():
     heavy = {"polars", "scipy", "pandas", "pyarrow", "datasets", "torch"}
     assert not heavy & loaded_after("import klimit.cli")

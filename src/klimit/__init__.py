@@ -57,11 +57,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> _Any:
-    """Import a verb when it is first used, so that `import klimit` stays fast."""
-    if name in _LAZY:
-        from importlib import import_module
+    """Import a verb or a room when it is first used, so that `import klimit` stays fast."""
+    from importlib import import_module
 
+    if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
+    if name in ("select", "theory"):
+        return import_module(f"klimit.{name}")
     raise AttributeError(f"module 'klimit' has no attribute {name!r}")
 
 

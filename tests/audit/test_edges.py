@@ -139,6 +139,8 @@ def test_a_gate_says_so_where_a_share_is_above_what_any_method_can_do():
     assert "more than any method" in above.found.to_dict()["reason"]
     (chance,) = gate(share_of(1.1, 0.98, 1.22), min_efficiency=0.7)
     assert "more than any method" not in str(chance)
+    (bound,) = gate(share_of(1.1, 1.02, 1.18, trusted=False), min_efficiency=0.7)
+    assert "more than any method" not in str(bound)  # of a limit that may be higher
 
 
 @pytest.mark.parametrize(
@@ -198,3 +200,77 @@ def test_prompts_that_only_some_policies_answered_keep_the_levels_and_the_range_
     case = audits["a"].case
     answered = np.concatenate(case.samples())
     assert set(answered) == set(base["reward"][: 30 * 7])
+
+
+def test_one_answer_a_prompt_narrows_nothing_that_is_said_of_these_prompts():
+    rng = np.random.default_rng(11)
+    base, policy = rng.normal(size=(30, 32)), rng.normal(0.5, 1, size=(30, 1))
+    drawn, fixed = (
+        klimit.audit(base, policy, kl=0.2, prompts=prompts).gain for prompts in ("drawn", "fixed")
+    )
+    assert (fixed.low, fixed.high) == (drawn.low, drawn.high)
+
+
+def test_a_base_without_spread_and_a_policy_without_kl_are_told_apart_from_an_unspent_one():
+    found = klimit.audit(np.ones((20, 8)), np.random.default_rng(12).normal(size=(20, 4)))
+    assert "KL" in found.kl.note
+    apart = np.arange(20.0)[:, None] * np.ones(8)
+    paired = klimit.audit(apart, apart[:, :4] + [0.4, 0.5, 0.6, 0.5])
+    assert (
+        paired.gain.high - paired.gain.low < 1e-9
+    )  # prompt by prompt, however much prompts differ
+    assert np.isnan([found.limit.value, found.gap_reward.value, found.excess_kl.value]).all()
+    assert float(found.least_kl) == 0
+
+
+def test_policies_that_share_only_prompts_without_spread_are_compared_apart():
+    rng = np.random.default_rng(13)
+    values = rng.normal(size=(6, 16))
+    values[2:4] = 0.5
+    base = read(values)
+    one, other = (
+        base.filter(prompts=["p0", "p1", "p2", "p3"]),
+        base.filter(prompts=["p2", "p3", "p4", "p5"]),
+    )
+    audits = klimit.audit(base, {"one": one, "other": other}, kl=[0.1, 0.2])
+    assert not audits.compare("one", "other").paired
+
+
+def test_the_kl_is_that_of_prompts_whose_base_shows_a_spread():
+    rng = np.random.default_rng(14)
+    values = rng.normal(size=(20, 16))
+    values[0, 1:] = np.nan  # one sample, which is no limit
+    policy = shifted(rng, 20, 8)
+    rest = klimit.audit(read(values), policy.filter(prompts=[f"p{i}" for i in range(1, 20)]))
+    found = klimit.audit(read(values), policy)
+    assert (found.shared, found.kl.value) == (19, rest.kl.value)
+
+
+@pytest.mark.parametrize("theirs", ["gsm8k", "math"])
+def test_prompts_of_one_data_set_are_two_samples_of_one_population(theirs):
+    rng = np.random.default_rng(15)
+    base, policy = (
+        read(rng.normal(size=(20, 8)), mark=mark, data_source=np.full((20, 8), source))
+        for mark, source in (("a", "gsm8k"), ("b", theirs))
+    )
+    if theirs == "gsm8k":
+        assert not klimit.audit(base, policy, kl=0.1).paired
+    else:
+        with pytest.raises(DataError, match="no prompt"):
+            klimit.audit(base, policy, kl=0.1)
+
+
+def test_a_gain_that_is_uncertain_has_an_uncertain_price():
+    limit = klimit.frontier(np.random.default_rng(16).normal(size=(40, 32)))
+    known, unsure = (
+        limit.place(kl=0.5, gain=gain).least_kl for gain in (0.5, Estimate(0.5, 0.4, 0.6))
+    )
+    assert unsure.low < 0.09 < known.low < known.high < 0.17 < unsure.high
+
+
+def test_at_no_kl_nothing_is_a_share_of_nothing():
+    rng = np.random.default_rng(17)
+    found = klimit.audit(rng.normal(size=(20, 16)), rng.normal(0.3, 1, size=(20, 8)), kl=0.0)
+    for one in (found.gap_nats, found.efficiency):
+        assert np.isnan(one.value)
+        assert "a share of it is not defined" in one.note

@@ -31,7 +31,10 @@ def test_means_over_tokens_are_refused_and_can_be_converted():
     columns, prompts = texts(np.random.default_rng(1))
     whole = measured_kl(run_of(columns, prompts))
     means = {name: columns[name] / columns["tokens"] for name in ("logprob", "ref_logprob")}
-    run = run_of({**means, "tokens": columns["tokens"]}, prompts)
+    words = ["a word or two"] * len(
+        columns["tokens"]
+    )  # which are not counted where tokens are known
+    run = run_of({**means, "tokens": columns["tokens"], "completion": words}, prompts)
     with pytest.raises(DataError, match=r"means over tokens.*units='nats per token'"):
         measured_kl(run)
     assert_allclose(float(measured_kl(run, units="nats per token").kl), float(whole.kl))

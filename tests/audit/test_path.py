@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 import klimit
 from klimit.audit.path import trained_path
 from klimit.audit.path.points import points
-from klimit.audit.path.turn import turn
+from klimit.audit.path.turn import _scatter, turn
 from klimit.theory.overoptimization import overoptimization_curve
 
 PROMPTS, SAMPLES = 30, 16
@@ -271,3 +271,10 @@ def test_the_best_of_a_run_is_the_best_of_all_its_checkpoints():
     assert "has most gold, +0." in said
     assert "at a KL that is not known" in said
     assert "1 checkpoints" not in said
+
+
+def test_points_that_lie_on_a_curve_by_chance_are_not_taken_to_err_by_less_than_nothing():
+    terms = np.stack([np.ones(6), np.arange(6.0)], axis=1)
+    sampling = 0.01 * np.eye(6)
+    scatter = _scatter(np.zeros(6), terms @ np.linalg.pinv(terms), np.ones(6), sampling)
+    assert_allclose(scatter, 0.01 / 4)

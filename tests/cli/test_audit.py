@@ -95,6 +95,29 @@ def test_names_of_policies_are_their_files_without_what_any_format_adds():
     assert {short_names((f"runs/grpo{suffix}",))[0] for suffix in suffixes} == {"grpo"}
 
 
+def test_a_step_that_names_and_columns_repeat_is_said_once(klimit, tmp_path):
+    """Checkpoints whose file and column of policies both name their step are one run."""
+    z = np.random.default_rng(1).normal(size=(12, 8))
+    long_form(z).write_parquet(tmp_path / "probe_base.parquet")
+    for step in (200, 500):
+        frame = long_form(z + step / 1000).with_columns(
+            label=pl.lit(f"step-{step}"), step=pl.lit(step)
+        )
+        frame.write_parquet(tmp_path / f"probe_step-{step}.parquet")
+    base, found = tmp_path / "probe_base.parquet", []
+    steps = [tmp_path / f"probe_step-{step}.parquet" for step in (200, 500)]
+    for paths in ([tmp_path / "probe_step-*.parquet"], steps, [tmp_path / "*_step-*.parquet"]):
+        asked = ("audit", base, *paths, "--kl", "0.1,0.2")
+        done, record = klimit(*asked).out, json.loads(klimit(*asked, "--json").out)
+        found.append(done[done.index("Of 2") :])
+        assert [one["step"] for one in record["audits"]] == [200, 500]
+        assert record["audits"][0]["policy"] in ("probe", "probe_step-200", "policy")
+    assert found[0] == found[1]
+    assert "probe step 200   " in found[0]
+    assert "\n  step 200  " in found[2]
+    assert not any(word in text for text in found for word in ("step-", "*"))
+
+
 def test_a_kl_may_be_typed(klimit, quality, run, grpo):
     document = json.loads(klimit("audit", quality, grpo, "--kl", "0.5", "--json").out)
     assert document["audits"][0]["kl"]["value"] == 0.5

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 
+import numpy as np
 import polars as pl
 import pytest
 from numpy.testing import assert_allclose
@@ -181,3 +182,14 @@ def test_the_next_command_asks_the_same_question(klimit, quality):
     for part in ("--level 0.9", "--seed 3", "--reward-range=-20,30"):
         assert part in command
     assert klimit(*shlex.split(command)).code == 0
+
+
+def test_a_key_of_two_columns_may_be_typed(klimit, tmp_path):
+    ids = np.repeat(np.arange(8), 16)
+    frame = pl.DataFrame({"dataset": np.where(ids < 4, "gsm", "math"), "doc_id": ids % 4})
+    path = tmp_path / "evals.parquet"
+    frame.with_columns(score=np.random.default_rng(0).normal(size=128)).write_parquet(path)
+    assert "two prompt keys that disagree" in klimit("limit", path).err
+    done = klimit("limit", path, "-p", "dataset", "--prompt", "doc_id")
+    assert done.out.startswith("read 8 prompts x 16 samples")
+    assert "--prompt dataset --prompt doc_id" in done.out

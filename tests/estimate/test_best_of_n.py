@@ -304,6 +304,7 @@ def test_prompts_of_different_scale_make_best_of_n_less_efficient():  # T69: .82
     assert_allclose(best.efficiency.value, 0.8245, atol=0.03)
     # what is lost to unequal scales is E s / sqrt(E s^2) = .894, the rest to each prompt's own law
     assert_allclose(best.own_limit.value / best.limit.value, 0.894, atol=0.03)
+    assert np.all((best.own_limit.low > 0.9 * best.own_limit.value) & (best.own_limit.high < 3))
 
 
 def test_two_reward_levels_are_on_each_prompts_own_frontier():  # P8

@@ -158,3 +158,29 @@ def test_ties_below_the_best_of_all_samples_leave_the_kl_open():
 def test_without_any_tie_the_kl_of_the_best_of_all_samples_is_known():
     kl = klimit.best_of_n(np.random.default_rng(0).normal(size=(60, 8)), n=8).kl
     assert kl.low == kl.high == np.log(8) - 7 / 8
+
+
+def test_where_a_judge_says_yes_or_no_prompts_are_not_on_their_own_frontiers():
+    rng = np.random.default_rng(3)
+    rewards = rng.normal(size=(60, 16))
+    passed = rewards + rng.normal(size=rewards.shape) > 0
+    best = klimit.best_of_n(rewards, n=[2, 8], judge=passed * 1.0)
+    assert (best.own_limit.value > 1.2 * best.gain.value).all()
+
+
+def test_the_interval_of_a_mean_moves_and_grows_with_what_prompts_show():
+    passed = np.array([[0.0, 0.0, 0.0, 1.0, 0.0, 0.0]])
+    one, other = (
+        mean_of_prompts(scale * passed + start, 0.95, span=(start, start + scale))
+        for start, scale in ((0.0, 1.0), (5.0, 2.0))
+    )
+    for name in ("value", "low", "high"):
+        assert_allclose(getattr(other, name), 5 + 2 * getattr(one, name))
+
+
+def test_of_few_samples_own_spending_is_read_from_how_it_falls_with_them():
+    scale = np.where(np.arange(400) % 2, 0.5, 1.5)[:, None]
+    few = klimit.best_of_n(scale * np.random.default_rng(1).normal(size=(400, 16)), n=8)
+    assert_allclose(
+        few.own_limit.value / few.limit.value, 0.894, atol=0.02
+    )  # .924 as the samples have it

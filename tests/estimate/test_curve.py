@@ -38,6 +38,12 @@ def test_values_slopes_and_bends_that_are_known_are_met_to_ten_digits():
     assert_allclose(curve.at_kl(kl[inner]).gain, np.tanh(tilt[inner]), rtol=1e-6)
 
 
+def test_a_curve_with_a_bend_still_passes_through_every_point():
+    values = np.maximum(TILTS - 1.05, 0) + 1e-3 * TILTS**2
+    curve = Curve.convex(TILTS, values, ceiling_gain=0.0, ceiling_kl=0.0)
+    assert_allclose(curve.at_tilt(TILTS[:-1]).log_partition, values[:-1], rtol=1e-5)
+
+
 @settings(max_examples=80, deadline=None)
 @given(
     bumps=st.lists(st.floats(-0.5, 0.5), min_size=len(TILTS), max_size=len(TILTS)),
@@ -73,6 +79,12 @@ def test_gain_and_kl_are_inverse_up_to_the_ceiling(cap):
     assert np.isnan(curve.at_gain(curve.ceiling_gain * 1.001).kl)
     top = curve.at_kl(curve.ceiling_kl + np.array([0.0, 1.0, np.inf]))
     assert_allclose(top.gain, curve.ceiling_gain, rtol=1e-12)
+
+
+def test_a_ceiling_above_the_last_slope_is_reached_and_one_below_it_is_not_heeded():
+    for ceiling, reached in ((3.0, 3.0), (0.5, 1.0)):
+        curve = Curve.convex(TILTS, np.log(np.cosh(TILTS)), ceiling_gain=ceiling, ceiling_kl=9.0)
+        assert_allclose(curve.at_kl([curve.ceiling_kl, np.inf]).gain, reached)
 
 
 def test_beyond_the_ceiling_the_curve_is_flat_and_no_tilt_is_enough():

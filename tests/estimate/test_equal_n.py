@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 import klimit
 from klimit._errors import ArgumentError
-from klimit.estimate.best_of_n.equal_n import n_kl, n_spending, tied_kl, too_small
+from klimit.estimate.best_of_n.equal_n import distinct_n, n_kl, n_spending, tied_kl, too_small
 from klimit.estimate.samples import collect
 
 
@@ -49,3 +49,7 @@ def test_a_budget_far_below_best_of_two_has_no_n():
     assert "keep the best of" not in str(plan)
     assert klimit.plan(rows, kl=0.15).n == 2
     assert too_small(graded([16] * 40), 0.02)
+
+
+def test_no_kl_asks_for_one_answer_little_for_two_and_what_no_number_spends_for_none():
+    assert [distinct_n(kl) for kl in (0.0, 0.1, 32.0)] == [1, 2, None]

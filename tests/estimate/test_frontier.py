@@ -439,3 +439,16 @@ def test_at_least_just_past_trust_is_the_lower_end_just_before_it(prompts):
         assert_allclose(after.low[0], before.low, rtol=2e-3)
         assert (np.diff(after.low) >= 0).all()
         assert after.low[2] > 0.8 * before.low
+
+
+def test_prompts_with_enough_samples_that_are_all_constant_correct_nothing():
+    rows = [[0.0] * 8] * 5 + [[0.1 * i, 0.1 * i + 1.3] for i in range(30)]
+    limit, plain = (klimit.frontier(rows, estimator=x) for x in ("corrected", "plugin"))
+    assert limit.trusted_kl == 0
+    assert_allclose(limit.gain(0.1).value, plain.gain(0.1).value, rtol=1e-3)
+
+
+@pytest.mark.parametrize("budget", ["average", "per-prompt"])
+def test_trust_ends_half_a_nat_before_log_m_however_light_the_tail(budget):
+    limit = klimit.frontier(np.random.default_rng(0).random((100, 64)), budget=budget)
+    assert np.log(64) - 0.6 < limit.trusted_kl <= np.log(64) - 0.5 + 1e-9

@@ -417,3 +417,19 @@ def test_a_turn_that_is_seen_but_not_shown_is_said_to_be_seen():
     assert few.stop_kl.high == np.inf
     said = " ".join(str(few).split())
     assert "human seems highest at 0.38 nats, but a peak at the end of the trusted" in said
+
+
+def test_a_table_of_labels_fits_a_mapping_of_rewards_and_holds_finite_numbers():
+    proxy = np.random.default_rng(0).normal(size=(30, 8))
+    table = pl.DataFrame({
+        "prompt_id": np.repeat(np.arange(30), 2), "sample": np.tile([0, 1], 30),
+        "gold": proxy[:, :2].ravel() ** 3,
+    })  # fmt: skip
+    one, other = (
+        klimit.hacking(base, gold=table, **named).gold_gain(0.3)
+        for base, named in ((proxy, {}), ({"rm": proxy, "other": -proxy}, {"proxy": "rm"}))
+    )
+    assert (one.low, one.high) == (other.low, other.high)
+    endless = table.with_columns(gold=pl.lit(float("inf")))
+    with pytest.raises(DataError, match="a label of 'gold' is inf; finite numbers were expected"):
+        klimit.hacking(proxy, gold=endless)

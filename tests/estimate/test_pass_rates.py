@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 import klimit
+from klimit.estimate.frontier import rate_quantile
 from klimit.estimate.pass_rates import (
     _hypergeometric,
     binomial,
@@ -20,6 +21,12 @@ from klimit.theory import frontier as known
 from tests.estimate.drawn import pass_rates
 
 KL = np.array([0.03, 0.1, 0.3])
+
+
+def test_few_prompts_leave_more_open_and_so_reach_further():
+    limits = [klimit.frontier(np.eye(2)[[0, 1] * half]) for half in (2, 100)]
+    few, many = (rate_quantile(limit.settings, limit.samples.prompts) for limit in limits)
+    assert_allclose([few, many], stats.t.ppf(0.975, [3, 199]))
 
 
 def truth(rates, kl):
@@ -330,3 +337,18 @@ def test_counts_of_many_samples_take_no_memory_at_every_rate():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 60e6
+
+
+def test_samples_asked_for_by_few_verdicts_are_about_those_that_suffice():
+    rng = np.random.default_rng(0)
+    rates = rng.beta(0.3, 1, (200, 1))
+    few, many = (klimit.frontier((rng.random((200, m)) < rates) * 1.0) for m in (8, 64))
+    assert few.trusted_kl < 1 < many.trusted_kl
+    assert 8 < few.samples_needed(1.0) <= 128
+
+
+def test_one_prompt_of_verdicts_leaves_open_what_others_would_gain():
+    alone = klimit.frontier([[0.0, 1.0] * 16])
+    assert alone.gain(0.1).high == 0.5  # all that the range allows
+    assert alone.trusted_kl < 1
+    assert klimit.frontier([[0.0, 1.0] * 16], prompts="fixed").gain(0.1).high < 0.3

@@ -1,6 +1,7 @@
 """Plans: the four numbers agree, the sizes reach the error, and what is wrong is said."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from numpy.testing import assert_allclose
 
 import klimit
 from benchmarks.simulate import find_family
+from klimit import ArgumentError
 from klimit.estimate.best_of_n.equal_n import distinct_n, n_kl, n_spending
 from klimit.estimate.plan.settings import spread_of_rewards
 from klimit.estimate.samples import collect
@@ -136,6 +138,16 @@ def test_prompts_alike_leave_the_draw_of_samples_and_prompts_unlike_leave_the_pr
     same, other = (error_split(klimit.frontier(x), 0.5) for x in (alike, unlike))
     assert same.within > same.between
     assert other.between > 2 * other.within
+
+
+def test_the_draw_of_samples_is_told_from_what_each_moves_its_prompt_by():
+    rewards = np.random.default_rng(5).normal(size=(40, 32)) * np.linspace(0.5, 2, 40)[:, None]
+    limit = klimit.frontier(rewards, estimator="plugin")
+    tilt, centred = 1 / limit.beta(0.5).value, rewards - rewards.mean(axis=1, keepdims=True)
+    weight = np.exp(tilt * centred)
+    move = weight / weight.mean(axis=1, keepdims=True) - 1 - tilt * centred
+    error = np.sqrt(move.var(axis=1, ddof=1).mean() / 32 / 40) / tilt
+    assert_allclose(error_split(limit, 0.5).within * limit.gain(0.5).value, error, rtol=1e-3)
 
 
 def test_the_error_at_hand_is_that_of_the_frontier(normal):
@@ -333,3 +345,15 @@ def test_a_batch_of_verdicts_deviates_by_half_the_way_between_them_at_most():
     rates = np.where(rng.random(300) < 0.25, 0.0, rng.beta(0.6, 0.9, size=300))
     limit = klimit.frontier((rng.random((300, 8)) < rates[:, None]).astype(float))
     assert spread_of_rewards(limit, 1 / float(limit.beta(0.2))) <= 0.5
+
+
+def test_an_n_that_spends_nothing_on_the_prompts_that_have_as_many_is_no_budget():
+    with pytest.raises(ArgumentError, match="its best spends nothing"):
+        klimit.plan([[0.0, 1.0] * 2] + [[1.0] * 16] * 39, n=10)
+
+
+def test_a_plan_says_what_helps_more(normal):
+    found = klimit.plan(normal, kl=0.5)
+    for better, worse in (("prompts", "samples of each"), ("samples of each", "prompts")):
+        said = str(replace(found, next=better.split()[0]))
+        assert f"More {better} help more than more {worse}" in " ".join(said.split())

@@ -107,3 +107,9 @@ def test_one_group_does_not_say_whether_the_next_teaches_something():
     truth = rates**8 + (1 - rates) ** 8
     assert abs(frame["no_signal"].mean() - truth.mean()) < 0.1
     assert frame["no_signal"].is_between(0.01, 0.99).all()
+
+
+def test_a_mean_that_is_the_best_but_for_rounding_is_at_the_top():
+    assert sum([-0.1] * 3) / 3 < -0.1
+    limit = klimit.frontier([[-0.1] * 3] * 2, reward_range=(-1.0, -0.1))
+    assert prompt_list(limit, 0.5, "saturated")["at_top"].to_list() == [1.0, 1.0]

@@ -244,3 +244,15 @@ def test_blocks_hold_every_reward_once_centred_and_ascending(rows, seed):
         wanted = (lower[-1] if len(lower) else row[0]) - row.mean()
         assert_allclose(samples.level_below_the_best()[place], wanted, atol=1e-12)
     assert sorted(samples.rank) == list(range(samples.prompts))
+
+
+def test_copies_are_told_from_ten_prompts_that_vary():
+    pairs = np.repeat(np.random.default_rng(0).normal(size=(10, 8)), 2, axis=1)
+    few, many = (collect(x.ravel(), np.full(len(x), 16)) for x in (pairs[:9], pairs))
+    assert (few.paired(), many.paired()) == (False, True)
+
+
+def test_no_reward_at_all_is_told_from_one_a_prompt():
+    for values, said in (([np.nan] * 3, "no prompt has a reward"), ([1.0] * 3, "has two rewards")):
+        with pytest.raises(DataError, match=said):
+            collect(np.array(values), np.ones(3, dtype=np.int64))

@@ -169,6 +169,13 @@ def test_how_many_drawn_prompts_can_be_won_is_chance_at_every_budget(budget):
     assert fixed.high - fixed.value < error
 
 
+def test_what_ranks_of_these_prompts_gain_at_a_beta_is_known_and_no_noise():
+    rewards = np.random.default_rng(0).normal(size=(40, 32))
+    found = wins(rewards, prompts="fixed").at(beta=0.3)
+    for one in (found.gain, found.kl):
+        assert float(one.high) - float(one.low) < 1e-3 * float(one)
+
+
 def test_win_rates_of_twelve_short_answers_are_held_with_eight_samples_a_prompt():
     rng = np.random.default_rng(8)
     chance, value = rng.dirichlet(np.ones(12), 1000), rng.normal(size=(1000, 12))

@@ -252,3 +252,19 @@ def test_rules_that_keep_the_same_answers_are_said_to():
     said = str(select.compare(solved, gold=solved * (rng.random(solved.shape) < 0.8)))
     assert "]: the same." in said
     assert "a difference of 0," not in said
+
+
+def test_the_frame_has_every_number_of_every_setting():
+    found = select.compare(PROXY, gold=GOLD, n=[2, 4], beta=1.0)
+    frame = found.to_frame()
+    for name in ("gold", "proxy", "kl", "coverage"):
+        estimate = getattr(found, name)
+        assert_allclose(frame[name].to_numpy(), estimate.value)
+        assert_allclose(frame[f"{name}_low"].fill_null(-np.inf).to_numpy(), estimate.low)
+
+
+def test_the_strongest_setting_is_said_to_be_so_where_it_gains():
+    gold = np.random.default_rng(3).normal(size=(60, 16))
+    for sign, said in ((1, True), (-1, False)):
+        found = select.compare(sign * gold, gold=2 * gold**3, n=[2, 4], beta=1.0)
+        assert any("best-of-n is the strongest one" in note for note in found.notes) == said

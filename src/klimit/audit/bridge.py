@@ -20,7 +20,7 @@ from klimit.estimate.best_of_n.prompt_means import pairing_rank
 from klimit.estimate.bridge import Bridged, Draws, bridge
 from klimit.estimate.frontier import frontier
 from klimit.rollouts.grouped import Floats, Integers
-from klimit.rollouts.steps import called
+from klimit.rollouts.steps import apart, called
 from klimit.rollouts.words import listing
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def draws(model: Side, at: Integers, names: Sequence[str], own: str | None = Non
 def own_ratios(model: Side) -> Floats:
     """(samples,) logprob - ref_logprob, prompt after prompt; NaN where it is not stored."""
     rollouts = model.rollouts
-    if rollouts is None or not {"logprob", "ref_logprob"} <= set(rollouts.table.names):
+    if rollouts is None:
         return np.full(len(model.values), np.nan)
     found, _ = in_nats(rollouts)
     ratio = found.log_ratio
@@ -248,7 +248,7 @@ class Draft:
     def label(self) -> str:
         """Name and step."""
         name, step = self.part.name, self.part.step
-        return name if step is None else f"{name} {called(step)}"
+        return name if step is None or apart(name, step) != name else f"{name} {called(step)}"
 
 
 def carried(drafts: Sequence[Draft]) -> list[Case]:

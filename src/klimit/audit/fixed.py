@@ -108,7 +108,7 @@ def _base_variance(
                 weight = np.where(inside, np.exp(at * (x - x[:, -1:])), 0.0)
                 ratio = weight * (block.counts / weight.sum(axis=1))[:, None]
                 move = move + share * np.where(inside, (ratio - 1) / at - x, 0.0)
-                if bend and at == tilt:
+                if bend:  # of the nats, which have no other tilt
                     far = x - ((ratio * x).sum(axis=1) / block.counts)[:, None]
                     move += bend * np.where(inside, at * ratio * far - (ratio - 1), 0.0)
         counts = block.counts.astype(float)

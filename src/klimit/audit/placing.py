@@ -133,9 +133,7 @@ def _least(case: Case, gain: Estimate, reached: tuple[float, float]) -> Estimate
     limit, found = case.limit, case.least
     value = found.value
     if not found.trusted or not np.isfinite(value):
-        less, more = limit.kl(gain.low), limit.kl(gain.high)
-        low = float(np.fmin(found.low, less.low))
-        high = max(found.high, more.high)
+        low, high = limit.kl(gain.low).low, limit.kl(gain.high).high
         return Estimate(value, low, high, found.level, found.trusted, found.note)
     root = float(np.sqrt(2 * value))
     if gain.value <= 0:  # the root of a loss is negative

@@ -10,7 +10,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
-from klimit.rollouts.steps import called
+from klimit.rollouts.steps import apart, called
 
 if TYPE_CHECKING:
     import polars as pl
@@ -112,12 +112,17 @@ class Audit(Shown):
     case: Case | None = field(default=None, repr=False, compare=False)
 
     @property
+    def run(self) -> str:
+        """The name without the step, which several checkpoints of one run share."""
+        return apart(self.name, self.step) or "policy"
+
+    @property
     def label(self) -> str:
         """Name and step, as tables and `Audits.compare` call it."""
         if self.step is None:
             return self.name
         step = called(self.step)
-        return step if self.name == "policy" else f"{self.name} {step}"
+        return step if self.run == "policy" else f"{self.run} {step}"
 
     def prompts(self, by: str | None = None) -> pl.DataFrame:
         """Which prompts waste most? A row per prompt, the largest loss first.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
 from klimit._warn import warn
-from klimit.rollouts.steps import called, is_base, number, present
+from klimit.rollouts.steps import apart, called, is_base, number, present
 from klimit.rollouts.words import counted, listing
 
 if TYPE_CHECKING:
@@ -40,12 +40,13 @@ def parts(policy: Any, name: str = "") -> list[Part]:
     say_nameless(policy, "policy")
     for one in policies:
         own = policy if len(policy.policies) < 2 else policy.filter(policy=one)
-        called = name if len(policies) == 1 else f"{name} {one}".strip()
         steps = present(own.steps) or [None]
         say_nameless(own, "step")
         for step in steps:
             rows = own if len(own.steps) < 2 else own.filter(step=step)
-            found.append(Part(called or str(one or "policy"), step, rows))
+            who = "" if one is None else apart(str(one), step)  # "step-200" at step 200 is no name
+            who = name if name and len(policies) == 1 else f"{name} {who}".strip()
+            found.append(Part(who or "policy", step, rows))
     return found
 
 

@@ -13,14 +13,11 @@ from klimit._errors import ArgumentError
 from klimit._warn import warn
 from klimit.estimate.inputs import reward_column
 from klimit.rollouts.grouped import Floats, Integers
-from klimit.rollouts.names import same_reward
+from klimit.rollouts.names import DATASETS, same_reward
 from klimit.rollouts.words import listing, quoted
 
 if TYPE_CHECKING:
     from klimit.rollouts import Rollouts
-
-DATASETS = ("dataset", "data_source", "env_name", "task", "task_name", "benchmark")
-"""Columns that say which collection a prompt is from."""
 
 _MANY = 20  # rewards that differ, without a 0 or 1 among them: no partial credit of a verdict
 _WIDER = 10.0  # times the base's standard deviation that no training explains

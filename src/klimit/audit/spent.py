@@ -18,7 +18,7 @@ from klimit.audit.sides import Side
 from klimit.estimate.checks import numbers
 from klimit.estimate.intervals import normal
 from klimit.rollouts.grouped import Floats, Integers
-from klimit.rollouts.steps import called
+from klimit.rollouts.steps import apart, called
 from klimit.rollouts.words import counted, listing
 
 if TYPE_CHECKING:
@@ -68,15 +68,10 @@ def stated(kl: Any, found: Sequence[Part]) -> list[Any]:
 def _by_name(kl: Mapping[Any, Any], found: Sequence[Part]) -> list[Any]:
     """KLs by name, by step, or by both as tables call it; each of one policy at one step."""
     labels = [
-        {
-            part.name,
-            part.step,
-            str(part.step),
-            called(part.step),
-            f"{part.name} {called(part.step)}",
-        }
+        {part.name, part.step, str(part.step), called(part.step),
+         f"{apart(part.name, part.step)} {called(part.step)}".strip()}
         for part in found
-    ]
+    ]  # fmt: skip
     for key in kl:
         named = [part for part, own in zip(found, labels, strict=True) if key in own]
         if len(named) == 1:

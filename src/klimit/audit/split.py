@@ -149,7 +149,7 @@ def _errors(case: Case, losses: Floats) -> Floats:
     left = case.left(rank)[0].numbers(members.grid)
     group = rank % len(members.weights)
     sums = np.bincount(group, losses, minlength=len(members.weights))
-    number = np.maximum(np.bincount(group, minlength=len(members.weights)), 1)
+    number = np.bincount(group, minlength=len(members.weights))
     allocation = with_left_out((sums / number)[:, None], members.weights)[:, 0]
     at = NUMBERS.index("gap_reward")
     parts = np.stack([allocation[1:], left[at] - allocation[1:]], axis=1)

@@ -217,7 +217,7 @@ class Run:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    klimit.read(path, prompt=self.source.prompt, reward=())
+                    klimit.read(path, prompt=self.source.prompt or None, reward=())
             except (KlimitError, OSError):
                 broken.add(path)
         return frozenset(broken)

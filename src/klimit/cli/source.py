@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -28,7 +29,8 @@ def naming(refuse: Callable[..., Any] | None = None) -> Callable[..., Any]:
             "-r", "--reward", metavar="NAME", callback=refuse, hidden=hidden,
             help="The reward, where there are several.",
         ),
-        click.option("-p", "--prompt", metavar="NAME", help="The column that tells prompts apart."),
+        click.option("-p", "--prompt", metavar="NAME", multiple=True,
+                     help="The column that tells prompts apart; given again, each of them."),
         click.option(
             "--weights", type=Weights(), metavar="NAME=W,...", callback=refuse, hidden=hidden,
             help="Rewards whose weighted sum is the reward.",
@@ -69,7 +71,7 @@ class Typed:
 
     paths: tuple[str, ...]
     reward: str | None
-    prompt: str | None
+    prompt: tuple[str, ...]
     weights: dict[str, float] | None
 
     def read(self, path: Any, rewards: list[str] | None = None) -> Rollouts:
@@ -81,7 +83,7 @@ class Typed:
                 "--reward and --weights were both given; weights make the reward"
             )
         found: Rollouts = klimit.read(
-            path, prompt=self.prompt, reward=rewards or self.reward, weights=self.weights
+            path, prompt=self.prompt or None, reward=rewards or self.reward, weights=self.weights
         )
         return found
 
@@ -103,10 +105,10 @@ class Typed:
 
     def again(self, paths: Sequence[str], **chosen: str | None) -> str:
         """These paths and how they are read, as the shell takes it."""
-        given = {"reward": self.reward, "prompt": self.prompt, **chosen}
+        given = {"reward": self.reward, **chosen}
         if self.weights:
             given["weights"] = ",".join(f"{name}={w:g}" for name, w in self.weights.items())
-        words = list(paths)
+        words = [*paths, *(word for name in self.prompt for word in ("--prompt", name))]
         for name, value in given.items():
             words += [f"--{name}", value] if value is not None else []
         return shlex.join(words)
@@ -191,15 +193,11 @@ def short_names(paths: tuple[str, ...]) -> list[str]:
 
 
 def _stem(path: str) -> str:
-    from klimit.rollouts.formats import FORMATS, PACKED
+    from klimit.rollouts.paths import stem
+    from klimit.rollouts.steps import apart
 
-    known = {*PACKED, *(suffix for one in FORMATS for suffix in one.suffixes)}
-    name = PurePath(path).name or path
-    for _ in range(2):
-        suffix = PurePath(name).suffix
-        if suffix.lower() in known:
-            name = name[: -len(suffix)]
-    return name or path
+    name = stem(PurePath(path))
+    return apart(re.sub(r"[*?[].*", "*", name)) if name else path
 
 
 def usual_size(rollouts: Rollouts, *rewards: str | None) -> int:

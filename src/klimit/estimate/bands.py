@@ -176,13 +176,10 @@ def average_bands(
 
 
 def edge_of_trust(kl: Floats, shaky: Floats, wall: float) -> float:
-    """Where doubt first crosses its limit, between the last trusted node and the next."""
-    unsure = (shaky > DOUBT) | (kl > wall)
-    first = int(np.argmax(unsure)) if unsure.any() else len(kl)
+    """Where doubt first crosses its limit, between two nodes; the last lies past the wall."""
+    first = int(np.argmax((shaky > DOUBT) | (kl > wall)))
     if first == 0:
         return 0.0
-    if first == len(kl):
-        return float(min(kl[-1], wall))
     a, b = kl[first - 1], kl[first]
     rise = shaky[first] - shaky[first - 1]
     share = (DOUBT - shaky[first - 1]) / rise if shaky[first] > DOUBT and rise > 0 else 1.0

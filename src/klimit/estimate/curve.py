@@ -91,14 +91,13 @@ class Curve:
         left, right = slope[:-1], slope[1:]
         gap_left, gap_right = secant - left, right - secant
         share = np.full(len(width), 0.5)  # the extra knot, as a share of the width
-        middle = 2 * secant - (left + right) / 2
-        bad = (middle < left) | (middle > right)
+        even = 2 * secant - (left + right) / 2
+        bad = (even < left) | (even > right)
         total = np.where(right > left, right - left, 1.0)
         share[bad] = np.clip(
             np.where(gap_left < gap_right, 1 - gap_left / total, gap_right / total), 1e-3, 0.999
         )[bad]
-        middle = np.where(bad, 2 * secant - share * left - (1 - share) * right, middle)
-        middle = np.clip(middle, left, right)
+        middle = np.clip(2 * secant - share * left - (1 - share) * right, left, right)
         extra = x[:-1] + share * width
         knots = np.empty(2 * len(width) + 1)
         knots[0::2], knots[1::2] = x, extra

@@ -97,7 +97,7 @@ def optimum(limit: Frontier, beta: ArrayLike) -> Tilted:
 def _spent_at_most(limit: Frontier, point: Point) -> Floats:
     """KL as far as bias and chance allow, inf past trust."""
     members, bands = limit.members, limit.bands
-    if members is None or not np.isfinite(limit.trusted_kl):
+    if members is None:
         return point.kl
     if limit.trusted_kl <= 0:
         return np.full(point.kl.shape, np.inf)

@@ -77,8 +77,6 @@ def pass_rate_bands(
         _bands_of(successes[part], counts[part], points, degree, quantile, fixed, of_rate)
         for part, degree in _alike(counts)
     ]
-    if len(found) == 1:
-        return found[0][1]
     return _together(found, len(counts), 0.0 if fixed else quantile)
 
 
@@ -175,10 +173,8 @@ def _bands_of(
     return len(counts), bands
 
 
-def log_mgf_of_rate(rate: Floats, tilt: float) -> Floats:
+def log_mgf_of_rate(rate: Floats, tilt: Floats | float) -> Floats:
     """Centred log-mgf of a Bernoulli reward."""
-    if tilt < 30:
-        return np.asarray(np.log1p(rate * np.expm1(tilt)) - tilt * rate)
     with np.errstate(divide="ignore"):
         return np.logaddexp(np.log1p(-rate), np.log(rate) + tilt) - tilt * rate
 

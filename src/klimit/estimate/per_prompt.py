@@ -89,7 +89,7 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
     candidates, rates = full[None], None
     if correct:
         biased = np.maximum(sums.biased, 1)[:, None]
-        bias_weights = sums.biased / max(sums.biased.sum(), 1)
+        bias_weights = sums.biased / sums.biased.sum()
         model = predicted_bias(samples, grid, seed=settings.seed)
         discrete = shared_levels(column.values) is not None
         again = 0.0 if discrete else repeats(samples)
@@ -361,11 +361,8 @@ def _bands(
         )
         high = past_reach(kl, high, wall, tail)
     bound = np.maximum.accumulate(np.maximum(full[0] - one_sided * plain_error, 0.0))
-    relative = error / np.maximum(gain, 1e-300)
-    with np.errstate(over="ignore"):
-        factor = np.exp(
-            np.minimum(two_sided * relative + correction / np.maximum(gain, 1e-300), 50)
-        )
+    relative = (two_sided * error + correction) / np.maximum(gain, 1e-300)
+    factor = np.exp(np.minimum(relative, 50))
     trusted = edge_of_trust(kl, shaky, wall) if correct else 0.0
     return Bands(
         kl, gain, np.minimum(full[0], gain), np.maximum.accumulate(np.maximum(low, 0.0)), high,

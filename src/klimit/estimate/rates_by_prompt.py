@@ -44,9 +44,9 @@ class Passes:
         below = samples.means + samples.level_below_the_best()
         low, high = float(below[mixed].min()), float(top[mixed].max())
         step, near = high - low, 1e-9 * samples.scale
-        if np.ptp(below[mixed]) > near or np.ptp(top[mixed]) > near:
+        if np.ptp(below[mixed]) > near:
             return None
-        # a third reward below the two would add to the variance
+        # another best reward would change the variance, and a third below the two add to it
         two = share * (1 - share) * step**2
         solved, unsolved = np.abs(samples.means - high) <= near, np.abs(samples.means - low) <= near
         alike = np.abs(samples.variances - two) <= near * step

@@ -440,6 +440,6 @@ def _first_reach(kl: Floats, rising: Floats, wanted: Floats) -> Floats:
             out[i] = kl[0] * (target / first) ** 2 if first > 0 and np.isfinite(first) else 0.0
         elif j < len(kl):
             a, b = rising[j - 1], rising[j]
-            share = (target - a) / (b - a) if np.isfinite(b) and b > a else 0.0
+            share = (target - a) / (b - a) if np.isfinite(b) else 0.0
             out[i] = kl[j - 1] + share * (kl[j] - kl[j - 1])
     return out

@@ -120,7 +120,7 @@ class Samples:
         There the gain is the standard deviation times ``sqrt(2 KL)``, and a variance of M samples
         is short by 1/M on average.
         """
-        whole = self.variances * self.counts / np.maximum(self.counts - 1, 1)
+        whole = self.variances * self.counts / (self.counts - 1)
         seen = ordered_mean(self.variances, self)
         return (ordered_mean(whole, self) / seen) ** 0.5 - 1 if seen > 0 else 0.0
 

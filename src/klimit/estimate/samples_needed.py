@@ -125,8 +125,7 @@ def error_split(limit: Frontier, kl: float) -> ErrorSplit:
     the plug-in's variance is counted as due to samples.
     """
     members = limit.members
-    if members is None:
-        raise TypeError("a flat frontier has no error to split")
+    assert members is not None
     budget, grid = np.array([kl]), members.grid
     plain, chosen = (front(x, grid, budget) for x in (members.uncorrected, members.corrected))
     plain_error, error = (
@@ -135,7 +134,7 @@ def error_split(limit: Frontier, kl: float) -> ErrorSplit:
     samples, tilt = limit.samples, float(plain.tilt[0, 0])
     found = tilt_prompts(samples, tilt)
     influence = found.chi_square + tilt**2 * samples.variances - 2 * tilt * found.gain
-    noise = np.maximum(influence, 0.0) / np.maximum(samples.counts - 1, 1)
+    noise = np.maximum(influence, 0.0) / (samples.counts - 1)
     redraw = ordered_mean(noise, samples) / (tilt**2 * samples.prompts)
     within = min(redraw + max(error**2 - plain_error**2, 0.0), error**2)
     gain = float(limit.curve.at_kl(kl).gain)

@@ -212,7 +212,7 @@ def _pool(samples: Samples) -> Floats:
     width = max(block.rewards.shape[1] for block in samples.blocks)
     pieces = []
     for block in samples.blocks:
-        rows = np.flatnonzero(samples.rank[block.prompts] < max(_POOL // width, 1))
+        rows = np.flatnonzero(samples.rank[block.prompts] < _POOL // width)
         rewards = block.rewards[rows] + samples.means[block.prompts[rows]][:, None]
         pieces.append(rewards[rewards > -np.inf])
     return np.sort(np.concatenate(pieces))

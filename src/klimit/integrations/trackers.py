@@ -158,10 +158,10 @@ def _placements(audits: list[Audit]) -> list[tuple[int | None, dict[str, float]]
     from klimit.view.audit import points
 
     placed = [one for audit in audits for one in points(audit)]
-    several = len({one.name for one in placed}) > 1
+    several = len({one.run for one in placed}) > 1
     rows: dict[int | None, dict[str, float]] = {}
     for one in placed:
-        prefix = f"frontier/{safe(one.name)}/" if several else "frontier/"
+        prefix = f"frontier/{safe(one.run)}/" if several else "frontier/"
         numbers: dict[str, float] = {"trusted": float(bool(one.limit.trusted))}
         for name, called in _PLACED.items():
             numbers |= _three(called, getattr(one, name))

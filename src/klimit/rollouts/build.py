@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -22,7 +23,7 @@ from klimit.rollouts.sources.shaping import Dump, Given, shaped
 from klimit.rollouts.sources.values import summed
 from klimit.rollouts.sources.weights import Total, given
 from klimit.rollouts.steps import in_paths
-from klimit.rollouts.table import Scan, Table
+from klimit.rollouts.table import Scan, Table, stamp
 from klimit.rollouts.unify import flatten, one_table
 from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form, numbered
 from klimit.rollouts.words import counted, quoted, shown
@@ -33,6 +34,8 @@ def rollouts_of(
 ) -> Rollouts:
     """Find the columns, tell the prompts apart, and keep in memory what is small."""
     where = _where(list(scans))
+    files = {path: Path(path) for path, scan in scans.items() if not scan.whole}
+    stamps = {path: stamp(file.stat()) for path, file in files.items() if file.is_file()}
     with reading(where):
         dump = shaped(scans, prompt, reward)
         weighed = weights if isinstance(weights, Mapping) else ()
@@ -44,7 +47,7 @@ def rollouts_of(
         if not dump.read_as:
             tables = {
                 name: replace(scan, lazy=numbered(scan.lazy, asked))
-                for name, scan in _with_steps(tables).items()
+                for name, scan in _by_paths(tables).items()
             }
         total = _total(tables, dump, weights, named=reward is not None)
         stated = _common([scan.metadata for scan in tables.values()])
@@ -67,18 +70,19 @@ def rollouts_of(
         if layout.lists and layout.rewards:
             check_per_sample(raw, layout, source=where)
     table, layout = _table(raw, layout, where, total, whole=whole)
-    said = str(total) if total else ""
+    table, said = replace(table, stamps=stamps), str(total) if total else ""
     return Rollouts(table, layout.rewards, layout.prompt_key, stated, dump.read_as, said)
 
 
-def _with_steps(tables: dict[str, Scan]) -> dict[str, Scan]:
-    """With the steps that the files' names tell, where no column does: steps are never pooled."""
+def _by_paths(tables: dict[str, Scan]) -> dict[str, Scan]:
+    """With the steps or policies that the files' names tell, where no column does: never pooled."""
     columns = (name for scan in tables.values() for name in scan.lazy.collect_schema())
-    steps = in_paths(tables)
-    if not steps or names.spelling(columns, names.CANONICAL["step"]):
+    found = in_paths(tables)
+    kind = "policy" if any(isinstance(one, str) for one in found.values()) else "step"
+    if not found or names.spelling(columns, names.CANONICAL[kind]):
         return tables
     return {
-        name: replace(scan, lazy=scan.lazy.with_columns(step=pl.lit(steps[name], pl.Int64)))
+        name: replace(scan, lazy=scan.lazy.with_columns(pl.lit(found[name]).alias(kind)))
         for name, scan in tables.items()
     }
 
@@ -123,7 +127,8 @@ def _table(
     if TEXT in core.columns:
         odd = twins.other_texts(found, core[TEXT])
         if len(odd) and twins.recycled(found, core, TEXT):  # ids that count from 0 in every step
-            return _table(raw, given_layout.by_text(), where, total, whole=whole)
+            by_text = replace(given_layout, keys=(layout.columns["prompt"],), kind="text")
+            return _table(raw, by_text, where, total, whole=whole)
         if len(odd):
             at = int(odd[0])
             rows = f"rows {int(found.first[found.codes[at]]) + 1:,} and {at + 1:,}"
@@ -181,6 +186,11 @@ def _canonical(
     columns = {
         canonical: _typed(canonical, name, schema[name]) for canonical, name in known.items()
     }
+    lists = {one: pl.col(known[one]).list.len().replace(0, None) for one in PER_TOKEN
+             if one in known and isinstance(schema[known[one]], pl.List)}  # fmt: skip
+    for one, length in lists.items():  # scores of other tokens are none of this sample
+        other = pl.any_horizontal(length != each for each in lists.values()).fill_null(value=False)
+        columns[one] = pl.when(~other).then(columns[one])
     columns |= {name: pl.col(name).cast(pl.Float64) for name in layout.rewards}
     columns |= {canonical: pl.col(name) for canonical, name in drawn.items()}
     small = ["step", "policy", *([*PER_TOKEN, "tokens"] if whole else [])]

@@ -19,10 +19,8 @@ from klimit.rollouts.words import quoted
 
 def is_frame(thing: Any) -> bool:
     """Whether this is a table of some library."""
-    return (
-        _library(thing) in ("polars", "pandas", "datasets")
-        or hasattr(thing, "__arrow_c_stream__")
-        or hasattr(thing, "__dataframe__")
+    return _library(thing) in ("polars", "pandas", "datasets") or hasattr(
+        thing, "__arrow_c_stream__"
     )
 
 
@@ -35,9 +33,7 @@ def from_frame(frame: Any) -> pl.LazyFrame:
             return _from_pandas(frame).lazy()
         if _library(frame) == "datasets":
             return _from_dataset(frame).lazy()
-        if hasattr(frame, "__arrow_c_stream__"):
-            return pl.DataFrame(frame).lazy()
-        return pl.from_dataframe(frame).lazy()
+        return pl.DataFrame(frame).lazy()
 
 
 def from_mapping(columns: Mapping[str, Any], keys: Sequence[str] = ()) -> pl.DataFrame:

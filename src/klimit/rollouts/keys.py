@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit._errors import DataError
+from klimit.rollouts import names
 from klimit.rollouts.grouped import Integers
 from klimit.rollouts.layout import Layout
 from klimit.rollouts.words import counted, listing, quoted
@@ -70,7 +71,9 @@ def key_columns(layout: Layout, schema: dict[str, pl.DataType]) -> list[pl.Expr]
         both = pl.struct(key_text(name, schema[name]) for name in layout.keys)
         keys = [both.struct.json_encode()]
     else:
-        keys = [key_text(name, schema[name]) for name in layout.keys]
+        keys = [key_text(name, schema[name]) for name in (*layout.keys, *layout.beside)]
+        if names.spelling(layout.keys, (*names.PROMPT_IDS, *names.WEAK_IDS)):
+            keys = [pl.when(key.str.strip_chars() != "").then(key) for key in keys]  # none is no id
     found = [
         key.cast(pl.Categorical(pl.Categories.random())).alias(f"{KEY}{at}")
         for at, key in enumerate(keys)
@@ -111,6 +114,14 @@ def agree(one: Groups, other: Groups) -> bool:
     return bool(np.array_equal(theirs[one.codes], other.codes))
 
 
+def _splits(one: Groups, other: Groups) -> bool:
+    """Whether prompts of one key are several of the other, which is not, or hardly, each sample's own."""
+    known = (one.codes >= 0) & (other.codes >= 0)
+    codes = one.codes[known].astype(np.int64)
+    both, own = len(np.unique(codes * len(other) + other.codes[known])), len(np.unique(codes))
+    return both > own and (2 * len(other) <= len(codes) or own == 1)
+
+
 def the_key(core: pl.DataFrame, layout: Layout, *, source: str) -> pl.Series:
     """The one key of all candidates."""
     keys = [core[name] for name in core.columns if name.startswith(KEY)]
@@ -128,13 +139,13 @@ def the_key(core: pl.DataFrame, layout: Layout, *, source: str) -> pl.Series:
             "says which samples share a prompt. Name one with prompt= (--prompt). "
             "Without one nothing is estimated, since pooling prompts overstates the gain."
         )
-    for other, theirs in zip(layout.keys[1:], found[1:], strict=False):
-        if not agree(found[0], theirs):
+    for other, theirs in zip((*layout.keys[1:], *layout.beside), found[1:], strict=False):
+        if _splits(found[0], theirs) if other in layout.beside else not agree(found[0], theirs):
             one = layout.keys[0]
             raise DataError(
                 f"{source} has two prompt keys that disagree: {quoted(one)} makes "
                 f"{counted(len(found[0]), 'prompt')}, {quoted(other)} makes {len(theirs):,}. "
                 f"Say which: prompt={one!r} or prompt={other!r} (--prompt), "
-                f"or both together: prompt={[one, other]!r}."
+                f"or both together: prompt={[one, other]!r}; of a row per score make a column per score."
             )
     return keys[0]

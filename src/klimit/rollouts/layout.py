@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from klimit._errors import ArgumentError, DataError
@@ -17,6 +17,8 @@ Schema = Mapping[str, "pl.DataType"]
 
 PER_TOKEN = ("logprob", "ref_logprob", "kl_rb")
 """What may be a list with an entry per token: it is summed."""
+
+_EXPECTED = "samples were expected: one row per sample with prompt, completion and reward."
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Layout:
     rewards : names of the reward columns
     lists : columns of a wide table that hold one entry per sample
     marker : a column that may tell policies apart, if several files were read
+    beside : columns in which samples of one prompt have to agree: other texts, data sets, scorers
     """
 
     keys: tuple[str, ...]
@@ -41,15 +44,12 @@ class Layout:
     rewards: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
     marker: str | None = None
+    beside: tuple[str, ...] = ()
 
     @property
     def prompt_key(self) -> str:
         """The column that says which samples share a prompt."""
         return self.keys[0] if self.keys else "row"
-
-    def by_text(self) -> Layout:
-        """The same, with the prompt's text as the key."""
-        return replace(self, keys=(self.columns["prompt"],), kind="text")
 
 
 def detect(
@@ -71,17 +71,26 @@ def detect(
     ]
     given = _given(meant, schema, "reward") if reward else ()
     rewards = given or _rewards(schema)
+    sides = {word for name in schema for word in names.plain(name).split("_")}
+    if {"chosen", "rejected"} <= sides and not (given or names.spelling(schema, names.ANSWERS)):
+        raise DataError(f"columns chosen and rejected look like preference pairs; {_EXPECTED}")
     wide = any(_is_list(schema[name]) for name in rewards)
     if wide and not given:
         rewards = tuple(name for name in rewards if _is_list(schema[name]))
     columns = _canonical(schema, wide=wide)
     keys, kind = _keys(schema, prompt, wide=wide)
+    ids = names.spelling(keys, names.PROMPT_IDS)
     lists = tuple(
         name
-        for name in dict.fromkeys((*rewards, *columns.values()))
+        for name in dict.fromkeys((*rewards, *columns.values(), *ids))
         if wide and _per_sample(schema[name], prompt=name == columns.get("prompt"))
     )
-    return Layout(keys, kind, columns, rewards, lists)
+    texts = names.spelling(schema, names.PROMPT_TEXTS)
+    sets = (*names.DATASETS, "split") if kind in ("id", "weak") and not texts else ()
+    told = (x for x in names.spelling(schema, (*sets, *names.SCORES)) if str(schema[x]) == "String")
+    others = (name for name in texts if keys == ("prompt",) and name != "prompt")
+    beside = (*others, *told) if keys and kind != "given" else ()
+    return Layout(keys, kind, columns, rewards, lists, beside=beside)
 
 
 def _given(asked: Sequence[str], schema: Schema, what: str) -> tuple[str, ...]:
@@ -105,8 +114,9 @@ def _keys(
         return _given(prompt, schema, "prompt"), "given"
     filled = [name for name in schema if str(schema[name]) != "Null"]
     flat = [name for name in filled if not schema[name].is_nested()]
+    entries = [x for x in filled if x != "prompt_ids" and not _inner(schema[x]).is_nested()]
     for kind, candidates, best in (
-        ("id", names.spelling(flat, names.PROMPT_IDS), "prompt_id"),
+        ("id", names.spelling(entries if wide else flat, names.PROMPT_IDS), "prompt_id"),
         ("text", names.spelling(filled, names.PROMPT_TEXTS), "prompt"),
         ("text", names.spelling(filled, names.CHATS)[:1], ""),
         ("weak", names.spelling(flat, names.WEAK_IDS)[:1], ""),
@@ -121,16 +131,8 @@ def _keys(
             return tuple(candidates), kind
     if wide:
         return (), "row"
-    if {"chosen", "rejected"} <= {names.plain(name) for name in schema}:
-        raise DataError(
-            "columns chosen and rejected look like preference pairs; samples with rewards were "
-            "expected: one row per sample with prompt, completion and reward."
-        )
     if len([name for name in schema if names.plain(name) in names.TRAINER_LOG]) > 1:
-        raise DataError(
-            "the columns look like a trainer's log, with a mean per step; samples were expected: "
-            "one row per sample with prompt, completion and reward."
-        )
+        raise DataError(f"the columns look like a trainer's log, a mean per step; {_EXPECTED}")
     raise DataError(
         f"no prompt key: none of the columns {listing(schema)} says which samples share a prompt. "
         "Name it with prompt= (--prompt). Without one nothing is estimated, "
@@ -180,9 +182,9 @@ def _rewards(schema: Schema) -> tuple[str, ...]:
 
 
 def _per_sample(dtype: pl.DataType, *, prompt: bool) -> bool:
-    """Whether a column of a wide table has an entry per sample; messages are one prompt."""
+    """Whether a column of a wide table has an entry per sample; messages or tokens are one prompt."""
     inner = _inner(dtype)
-    return inner is not dtype and not (prompt and inner.is_nested())
+    return inner is not dtype and not (prompt and (inner.is_nested() or inner.is_numeric()))
 
 
 def is_number(dtype: pl.DataType) -> bool:

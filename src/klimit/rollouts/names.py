@@ -75,10 +75,13 @@ CANONICAL = {
         response_tokens completion_length response_length
         """
     ),
-    "step": ("step", "global_step", "training_step", "train_step", "trainer_step", "iteration"),
+    "step": _listed(
+        "step global_step training_step train_step trainer_step iteration policy_version weight_version"
+    ),
     "policy": _listed(
         """
         policy policy_name checkpoint model model_name model_id model_type model_path generator
+        method algorithm arm
         """
     ),
 }
@@ -89,6 +92,14 @@ summed."""
 
 MARKERS = _listed("label run run_name run_id arm variant method algorithm name")
 """Columns that tell policies apart if each of several files holds one value of its own."""
+
+DATASETS = _listed("dataset data_source env_name task task_name benchmark")
+"""Columns that say which collection a prompt is from."""
+
+SCORES = _listed(
+    "metric metric_name judge scorer grader evaluator criterion reward_name reward_model"
+)
+"""Columns that say what the scores of a table are of that has a row for each."""
 
 METADATA = {
     "temperature": ("temperature", "sampling_temperature"),
@@ -113,7 +124,7 @@ _NEVER = words(
     timestamp date created elapsed duration latency seconds count position turn gts label labels
     finished truncated eos terminated done stop stopped difficulty level fold split loss mask
     weight weights cost price char chars words usage ppl perplexity unnamed std rollout worker
-    shard version adversarial
+    shard version adversarial tstamp turns retries
     """
 )
 # ... unless one of REWARDS stands beside it ("reward_len" of TRL's own examples is a reward).
@@ -121,7 +132,7 @@ _EVEN_SO = words("id ids idx index std step advantage advantages")
 _PAIRS = _listed(
     """
     log_prob log_probs log_likelihood top_p top_k n_samples num_samples sample_number max_new
-    min_p created_at learning_rate grad_norm
+    min_p created_at learning_rate grad_norm generation_ms scoring_ms total_ms
     """
 )
 _ALONE = words("n k m sample samples row number run") | {""}
@@ -142,7 +153,7 @@ def plain(name: str) -> str:
     ('prompt_id', 'rouge_l', 'rewards_vader_mean')
     """
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    return re.sub(r"[^0-9a-z]+", "_", spaced.lower()).strip("_")
+    return re.sub(r"[\W_]+", "_", spaced.lower()).strip("_")
 
 
 def never_reward(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from klimit._errors import DataError
 from klimit._text import safe
@@ -85,7 +85,7 @@ def _once(found: list[Path]) -> list[Path]:
     """The files, none of which may be another one in a second format: its samples would count twice."""
     names: dict[Path, Path] = {}
     for path in found:
-        other = names.setdefault(path.with_name(_stem(path)), path)
+        other = names.setdefault(path.with_name(stem(path).lower()), path)
         if other != path:
             raise DataError(
                 f"{shown(other)} and {safe(path.name, longest=120)} look like one table in "
@@ -94,10 +94,11 @@ def _once(found: list[Path]) -> list[Path]:
     return found
 
 
-def _stem(path: Path) -> str:
-    name = path.name.lower()
-    for ending in (*PACKED, suffix(path)):
-        name = name.removesuffix(ending)
+def stem(path: PurePath) -> str:
+    """The name of a file without what its format and compression add."""
+    name = path.name
+    for ending in (*PACKED, suffix(path)) if by_suffix(path) else ():
+        name = name[: len(name) - len(ending)] if name.lower().endswith(ending) else name
     return name
 
 

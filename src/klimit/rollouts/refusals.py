@@ -18,7 +18,7 @@ def check_rewards(raw: pl.LazyFrame, layout: Layout, where: str, *, given: bool)
     for name in layout.rewards if given else schema:
         if _is_text(schema[name]) and (given or names.plain(name) in names.REWARDS):
             _refuse_text(raw, name, where)
-    for name in layout.rewards:
+    for name in layout.rewards or (one for one in schema if names.plain(one) in names.REWARDS):
         if schema[name].is_nested() and name not in layout.lists:
             raise DataError(
                 f"{where}: reward {quoted(name)} holds {safe(schema[name], longest=60)}; "
@@ -79,15 +79,15 @@ def _turn(speakers: str) -> str:
 def _refuse_text(raw: pl.LazyFrame, name: str, where: str) -> None:
     number = pl.col(name).cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
     rows = raw.select(name).with_row_index(ROW).filter(pl.col(name).is_not_null())
-    example = rows.filter(number.is_null()).head(1).collect()
-    if not example.height:  # numbers, but between quotes
-        example = rows.head(1).collect()
+    example = (
+        rows.sort(number.is_not_null(), maintain_order=True).head(1).collect()
+    )  # or a quoted number
     if not example.height:
         return
     row, value = example.row(0)
     raise DataError(
         f"{where}: reward {quoted(name)} holds text: '{safe(value, longest=40)}' in row "
-        f"{row + 1:,}. Numbers were expected (null or empty where one is missing): "
+        f"{row + 1:,}. Numbers were expected (null, or nothing in a CSV file, where one is missing): "
         "convert it, or name another column with reward= (--reward)."
     )
 

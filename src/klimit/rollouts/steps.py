@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,11 +15,17 @@ _PLAIN = re.compile(r"[+-]?[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?", re.IGNORECASE)
 _LAST = ("final", "last")
 _BASE = re.compile(
     r"(base|ref|reference|initial|init|pretrained|sft|untrained|start)([-_ ]?(model|policy))?"
+    r"([-_ ]?(part|shard|rank|seed|more|extra)?[-_ ]?[0-9]*)"
     r"|(step|checkpoint|ckpt|iter|iteration|global_step)[-_ ]?0+",
     re.IGNORECASE,
 )
+_SAID = re.compile(
+    r"[ _./-]*(?:(?<![a-z])(?:global_?)?(?:step|checkpoint|ckpt|iter(?:ation)?)s?[ _=.-]?"
+    r"([0-9]{1,18}|[*])|[*])$",
+    re.IGNORECASE,
+)
 _IN_PATH = re.compile(
-    r"(?<![a-z])(?:step|checkpoint|ckpt|iteration)s?[ _=.-]?([0-9]{1,18})(?![a-z0-9])"
+    r"(?<![a-z])(?:step|checkpoint|ckpt|iter(?:ation)?)s?[ _=.-]?([0-9]{1,18})(?![a-z0-9])"
     r"|_([0-9]{1,18})_[0-9a-f]{20}\.table\.json$",  # as trackers name their tables
     re.IGNORECASE,
 )
@@ -70,6 +76,19 @@ def called(step: Any) -> str:
     return str(step) if "step" in str(step).lower() else f"step {step}"
 
 
+def apart(name: str, step: Any = None) -> str:
+    """A name without the step, or the pattern, that it ends with where that is said beside it.
+
+    Examples
+    --------
+    >>> apart("grpo_step-200", 200), apart("step_*", 200), apart("grpo-200", 200), apart("step-5", 6)
+    ('grpo', '', 'grpo-200', 'step-5')
+    """
+    while (said := _SAID.search(name)) and (said[1] in (None, "*") or int(said[1]) == number(step)):
+        name = name[: said.start()]
+    return name
+
+
 def present(values: Iterable[Any]) -> list[Any]:
     """Of steps or policies those that have a name; None stands for samples that name none."""
     return [value for value in values if value is not None]
@@ -96,10 +115,10 @@ def _place(text: str) -> tuple[Any, ...]:
     return (0 if plain else 2 if text.lower() in _LAST else 1), value, parts, text
 
 
-def in_paths(paths: Iterable[str]) -> dict[str, int | None]:
+def in_paths(paths: Iterable[str]) -> dict[str, int | None] | dict[str, str]:
     """The step that each path names, None where it names none; empty where they do not differ.
 
-    What lies beside numbered steps and is called base is step 0.
+    What is called base beside numbered steps is step 0; beside others, all are policies.
 
     Examples
     --------
@@ -107,20 +126,20 @@ def in_paths(paths: Iterable[str]) -> dict[str, int | None]:
     {'run/step_20/a.jsonl': 20, 'run/step_100/a.jsonl': 100}
     >>> in_paths(["run/base.jsonl", "run/checkpoint-100.jsonl"])
     {'run/base.jsonl': 0, 'run/checkpoint-100.jsonl': 100}
-    >>> in_paths(["step_20/a.jsonl", "step_20/b.jsonl"])
-    {}
+    >>> in_paths(["step_20/a.jsonl", "step_20/b.jsonl"]), in_paths(["base.csv", "grpo.csv"])
+    ({}, {'base.csv': 'base', 'grpo.csv': 'grpo'})
     """
     parts = {path: Path(path).parts for path in paths}
-    alike = itertools.takewhile(
-        lambda names: len(set(names)) == 1, zip(*parts.values(), strict=False)
-    )
-    shared = len(list(alike))
-    own = {path: parts[shared:] for path, parts in parts.items()}
-    found = {path: _IN_PATH.findall("/".join(names)) for path, names in own.items()}
+    shared = len(os.path.commonprefix(list(parts.values())))  # noqa: RUF071 - of tuples
+    own = {path: [name.split(".")[0] for name in parts[shared:]] for path, parts in parts.items()}
+    found = {path: _IN_PATH.findall("/".join(parts[path][shared:])) for path in own}
     steps = {path: int("".join(tail[-1])) if tail else None for path, tail in found.items()}
+    bases = {path: next(filter(is_base, names), "") for path, names in own.items()}
     if len(set(steps.values())) < 2:
-        return {}
+        if not any(bases.values()) or all(bases.values()):
+            return {}
+        first = {path: parts[path][shared].removesuffix(Path(path).suffix) for path in own}
+        return {path: bases[path] or first[path] for path in own}
     if 0 not in steps.values():
-        bases = [path for path in own if any(is_base(name.split(".")[0]) for name in own[path])]
-        steps |= {path: 0 for path in bases if steps[path] is None}
+        steps |= {path: 0 for path, base in bases.items() if base and steps[path] is None}
     return steps

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from klimit.rollouts.sources.source import Source
+
+stamp = attrgetter("st_ino", "st_size", "st_mtime_ns")
+"""What changes, of a file's status, when it is written over."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,14 @@ class Table:
     core : columns in memory, for the rows that are kept
     rows : (kept rows,) their places in `lazy`; None where all are kept
     source : where the rows come from, for messages
+    stamps : files that are read from again, as they were (`stamp`)
     """
 
     lazy: pl.LazyFrame
     core: pl.DataFrame
     rows: NDArray[np.int64] | None
     source: str
+    stamps: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.core.height
@@ -70,13 +77,12 @@ class Table:
         if not missing:
             return self.core.select(names)
         with reading(self.source):
+            if any(stamp(Path(path).stat()) != before for path, before in self.stamps.items()):
+                raise DataError(f"{self.source} was written over since it was read. Read it again.")
             found = self.lazy.select(missing).collect()
         last = len(self) if self.rows is None else int(self.rows.max(initial=-1)) + 1
         if found.height < last:
-            raise DataError(
-                f"{self.source} has fewer rows than when it was read ({found.height:,}, at least {last:,} "
-                "before): it was written over. Read it again."
-            )
+            raise DataError(f"{self.source} has fewer rows than when it was read. Read it again.")
         found = found.head(len(self)) if self.rows is None else found[self.rows]
         return pl.concat([self.core, found], how="horizontal").select(names)
 
@@ -91,8 +97,8 @@ class Table:
     def take(self, keep: NDArray[np.bool_]) -> Table:
         """Only the rows where `keep` holds."""
         rows = np.flatnonzero(keep) if self.rows is None else self.rows[keep]
-        return Table(self.lazy, self.core.filter(keep), rows, self.source)
+        return replace(self, core=self.core.filter(keep), rows=rows)
 
     def with_core(self, *columns: pl.Series) -> Table:
         """With further columns in memory; one of the same name is replaced."""
-        return Table(self.lazy, self.core.with_columns(columns), self.rows, self.source)
+        return replace(self, core=self.core.with_columns(columns))

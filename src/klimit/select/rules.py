@@ -195,9 +195,7 @@ def draw(probabilities: ArrayLike, *, seed: int = 0) -> NDArray[np.int64]:
         )
     reached = np.cumsum(chance, axis=-1)
     point = np.random.default_rng(seed).random(chance.shape[:-1])[..., None] * reached[..., -1:]
-    kept = (reached <= point).sum(axis=-1)
-    last = chance.shape[-1] - 1 - np.argmax(chance[..., ::-1] > 0, axis=-1)
-    return np.asarray(np.minimum(kept, last), dtype=np.int64)
+    return np.asarray((reached <= point).sum(axis=-1), dtype=np.int64)
 
 
 def soft_weights(below: Floats, present: Any, beta: float) -> Floats:

@@ -61,11 +61,9 @@ def best(audits: Sequence[Audit]) -> Audit:
 
 
 def by_name(audits: Sequence[Audit]) -> dict[str, list[Audit]]:
-    """Placements by policy, each in the order of its steps."""
-    found: dict[str, list[Audit]] = {}
-    for one in audits:
-        found.setdefault(one.name, []).append(one)
-    return found
+    """Placements by run, each in the order of its steps."""
+    runs = dict.fromkeys(one.run for one in audits)
+    return {run: [one for one in audits if one.run == run] for run in runs}
 
 
 def _sentences(audit: Audit) -> list[str]:

@@ -91,11 +91,12 @@ def turning(hack: Hacking) -> str:
     if not math.isfinite(stop.high):
         if not words.bounded(hack.gold_gain(hack.trusted_kl)):
             return f"Where {gold} is highest up to {reach}, {_who(hack)} cannot tell."
-        if stop.low == 0 or not hack.gold_gain(stop.value).low > 0:
+        likely, gains = peaking(hack) > 0.5, hack.gold_gain(stop.value).low > 0
+        if stop.low == 0 or not (gains or likely):
             return f"Up to {reach}, {gold} is seen neither to gain from {proxy} nor to lose."
-        early = stop.low < 0.8 * hack.trusted_kl
+        early = gains and stop.low < 0.8 * hack.trusted_kl
         since = f" (a peak before {words.nats(stop.low)} is ruled out)" if early else ""
-        if peaking(hack) > 0.5:  # what the note says of the curves that are drawn again
+        if likely:  # what the note says of the curves that are drawn again
             seems = f": it seems highest at {words.nats(stop.value)}" if hack.turns else ""
             return f"Up to {reach}, it is open whether {gold} turns down{seems}{since}."
         return (

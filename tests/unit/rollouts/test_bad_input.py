@@ -89,6 +89,11 @@ def test_an_infinite_reward_names_column_prompt_and_row(jsonl, value):
     )
 
 
+def test_an_infinite_reward_names_its_row_where_prompts_alternate():
+    table = pl.DataFrame({"prompt": ["a", "b", "a"], "rm": [1.0, 2.0, float("inf")]})
+    says(table, "prompt 'a'", "sample 2 of 2 (row 3)")
+
+
 def test_an_infinite_reward_names_the_row_of_the_source_after_a_filter():
     table = pl.DataFrame(
         {"prompt": ["a", "b", "a"], "rm": [1.0, 2.0, float("inf")], "step": [0, 1, 1]}
@@ -206,6 +211,7 @@ def test_broken_json_in_a_document_names_line_and_column(tmp_path):
         ("[1, 2]", "a.json"),
         ('{"x": [1, 2], "prompt": ["a"]}', "different lengths"),
         ("[[1], {}]", "a.json"),
+        ("5", "a.json"),
     ],
 )
 def test_json_of_another_shape(tmp_path, text, words):

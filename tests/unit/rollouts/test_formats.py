@@ -296,7 +296,6 @@ def test_ids_in_csv_keep_their_zeros(tmp_path):
         ["1.1", "1.10"],
         ["1", "1.00", "+1", "1.0"],
         ["0e5", "1e00", "1e0"],
-        ["", "1.1", "1.10"],
         ["True", "true"],
         ["9" * 20, "9" * 19 + "8"],
     ],
@@ -380,3 +379,9 @@ def test_the_suffix_that_counts_is_the_one_before_the_compression(name, found):
     from pathlib import Path
 
     assert suffix(Path(name)) == found
+
+
+def test_json_of_arrays_alone_is_a_prompt_for_each(tmp_path, as_dict):
+    path = tmp_path / "a.json"
+    path.write_text("[[0, 1.5], [2, 3, 4]]")
+    assert list(as_dict(read(path), "reward").values()) == [[0.0, 1.5], [2.0, 3.0, 4.0]]

@@ -239,3 +239,14 @@ def test_a_text_of_more_than_one_number_is_no_step():
     assert np.isnan([number(text) for text in ("1_500", "inf", "nan", "1k", "v1_2")]).all()
     assert [number(text) for text in ("20", "-1", "1e3", "step_20")] == [20, -1, 1000, 20]
     assert in_order(["2_100", "1_1000", "1_500"]) == ["1_500", "1_1000", "2_100"]
+
+
+def test_the_description_is_a_table_too(samples):
+    about = read(samples).describe()
+    assert about.to_frame().equals(about.rewards)
+
+
+def test_an_empty_column_of_text_that_is_called_reward_hides_no_other():
+    schema = {"prompt": pl.String, "reward": pl.String, "rm": pl.Float64}
+    rows = pl.DataFrame({"prompt": ["a", "a"], "reward": [None, None], "rm": [1.0, 2.0]}, schema)
+    assert read(rows).rewards == ("rm",)

@@ -2,16 +2,19 @@
 
 import json
 from contextlib import suppress
+from pathlib import Path
 
 import polars as pl
 import pytest
 
+import klimit
 from klimit import ArgumentError, DataError
 from klimit.rollouts import read
 from klimit.rollouts.sources import SOURCES, recognise
 from klimit.rollouts.sources.inspect_log import grade, scores
 
 TRL = {"step": 1, "prompt": "a", "completion": "x", "acc": 1.0, "form": 0.5, "advantage": 0.0}
+GOLDEN = Path(__file__).parents[2] / "golden"
 VERL = {"input": "a", "output": "x", "gts": "y", "score": 1.0, "step": 1}
 
 
@@ -179,3 +182,10 @@ def test_a_nested_dump_with_odd_values_is_no_traceback(source, value, jsonl):
     path = jsonl([dict.fromkeys(columns, value)] * 2)
     with suppress(DataError, ArgumentError):
         assert str(read(path).describe())
+
+
+def test_a_renamed_log_of_lm_eval_has_its_documents_for_prompts(tmp_path):
+    log = next((GOLDEN / "lm_eval").rglob("samples_sums_*.jsonl"))
+    (tmp_path / "renamed.jsonl").write_bytes(log.read_bytes())
+    ids = klimit.read(tmp_path / "renamed.jsonl").ids
+    assert [f"sums/{one}" for one in ids] == list(klimit.read(log).ids)

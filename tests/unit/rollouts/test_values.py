@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from numpy.testing import assert_equal
 
-from klimit import DataError
+from klimit import DataError, DataWarning
 from klimit.rollouts import read
 from klimit.rollouts.formats import delimited
 
@@ -67,7 +67,16 @@ def test_prompts_that_are_all_empty_are_not_pooled(key):
     table = pl.DataFrame({key: ["", ""], "rm": [0.0, 1.0]})
     with pytest.raises(DataError, match=f"prompt key {key} is empty in every row"):
         read(table)
-    assert read(table, prompt=key).ids == [""]
+    if key == "prompt":
+        assert read(table, prompt=key).ids == [""]
+
+
+def test_an_empty_id_is_a_missing_one():
+    table = {"prompt_id": ["", " ", "a", "a"], "rm": [0.0, 9.0, 1.0, 2.0]}
+    for named in (None, "prompt_id"):
+        with pytest.warns(DataWarning, match="2 rows without 'prompt_id' left out"):
+            base = read(table, prompt=named)
+        assert base.ids == ["a"]
 
 
 ROWS = [{"prompt": "a", "rm": 0.5}, {"prompt": "a", "rm": 1.0}]
@@ -118,6 +127,21 @@ def test_flags_of_the_first_rows_make_no_flags_of_the_others(tmp_path, monkeypat
     path.write_text("prompt,rm\na,true\na,False\na,half\n")
     with pytest.raises(DataError, match="'rm' holds text: 'true'"):
         read(path, reward="rm")
+
+
+def test_a_parquet_file_that_is_written_over_mixes_no_rows(tmp_path):
+    path = tmp_path / "a.parquet"
+    for reward in (0.0, 1.0):
+        table = pl.DataFrame(
+            {"prompt": ["a", "b"], "rm": [reward] * 2, "completion": [str(reward)] * 2}
+        )
+        table.write_parquet(path)
+        if not reward:
+            base = read(path)
+    for why in ("written over since it was read", "not there any more"):
+        with pytest.raises(DataError, match=why):
+            base.frame()
+        path.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("kept", [["a", "b"], ["b"]])

@@ -175,7 +175,7 @@ def measured_kl(
     exact = np.isfinite(found.kl_rb)
     used = exact if chosen == RAO_BLACKWELL else usable
     if not used.any():
-        columns = KL_RB if chosen == RAO_BLACKWELL else "logprob and ref_logprob"
+        columns = KL_RB if chosen == RAO_BLACKWELL else "logprob and ref_logprob of the same tokens"
         raise DataError(
             f"no sample of {policy.source} has {columns}, which estimator {chosen!r} takes. "
             "Score both checkpoints: klimit rescore."
@@ -191,8 +191,8 @@ def measured_kl(
     serious += impossible
     for sentence in serious:
         warn(f"{policy.source}: {sentence}.")
-    if estimator in ("k2", "k3") and not own.kl.trusted:
-        warn(f"{estimator}: {own.kl.note}.", EstimateWarning)
+    if not own.kl.trusted:
+        warn(f"{chosen}: {own.kl.note}.", EstimateWarning)
     kl = replace(own.kl, trusted=False, note=impossible[0]) if impossible else own.kl
     return MeasuredKL(
         kl,

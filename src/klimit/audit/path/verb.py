@@ -122,7 +122,7 @@ def _several(found: Audit | Audits) -> Sequence[Audit]:
 def _runs(audits: Sequence[Audit]) -> list[str]:
     """The run of each checkpoint: one policy's steps, or names that differ by a number only."""
     if any(one.step is not None for one in audits):
-        return [one.name for one in audits]
+        return [one.run for one in audits]
     names = [(_NUMBERED.fullmatch(one.name), one.name) for one in audits]
     return [found[1] or "run" if found and len(names) > 1 else name for found, name in names]
 

@@ -88,8 +88,6 @@ class Candidates:
         prompt = np.searchsorted(np.cumsum(self.lengths), np.arange(len(some)), side="right")
         sorted_ = some[np.lexsort((some, prompt))]
         largest = np.abs(sorted_).max(initial=0.0)
-        if not np.isfinite(largest):  # the frontier says so
-            return
         gap = np.where(prompt[1:] == prompt[:-1], np.diff(sorted_), np.inf)
         near = (gap > 0) & (gap <= _SAME * largest)
         if near.sum() >= max(_MANY * np.isfinite(gap).sum(), 1):
@@ -164,11 +162,6 @@ def candidates(base: Any, reward: str | None, judge: Any) -> Candidates:
     elif judge is not None:
         read, read_name = beside(judge, column, "judge"), "judge"
     rewards, lengths = column.values, np.asarray(column.lengths, dtype=np.int64)
-    if judge is not None and np.isinf(rewards).any():
-        raise DataError(
-            f"reward {safe(column.name)!r} has an infinite value; rewards must be finite. "
-            "Remove it, or write a missing reward as NaN."
-        )
     missing = np.isnan(rewards) if judge is None else np.isnan(rewards) | np.isnan(read)
     gone, minded = int(missing.sum()), ""
     if gone:

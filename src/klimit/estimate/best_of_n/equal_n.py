@@ -48,8 +48,6 @@ def n_kl(samples: Samples, n: int) -> float:
     ArgumentError
         Where rewards tie and more than one prompt in twenty has fewer than n samples.
     """
-    if n == 1:
-        return 0.0
     if not ties(samples):
         return math.log(n) - (n - 1) / n
     least, most = _shown(samples)
@@ -70,8 +68,6 @@ def tied_kl(samples: Samples, sizes: Sequence[int]) -> list[float]:
 
 def _tied_kl(samples: Samples, sizes: Sequence[int], enough: int) -> list[float]:
     """Means over the prompts with enough samples, in canonical order."""
-    if not sizes:
-        return []
     chunks = (chunk for chunk in ranked_samples(samples) if chunk.samples >= enough)
     found = by_prompt(chunks, sizes, samples.prompts, judged=False)
     ordered = np.empty(found.kl.shape)

@@ -13,6 +13,7 @@ from klimit.estimate.bridge.sums import Bridge
 from klimit.estimate.bridge.weights import centred, log_weights
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import front
+from klimit.estimate.pass_rates import log_mgf_of_rate
 
 if TYPE_CHECKING:
     from klimit.estimate.result import Frontier
@@ -169,10 +170,7 @@ def unsolved(log_mgf: Floats, room: Floats, chance: Floats, grid: Grid, kl: Floa
     room : (prompts,) from the mean to the best possible reward, 0 where that was seen
     chance : (prompts,) that a draw of the base is a success, about
     """
-    tilts = grid.tilts
-    room, chance = room[:, None], chance[:, None]
-    hidden = np.logaddexp(np.log1p(-chance), np.log(chance) + tilts * room) - tilts * room * chance
-    hidden = np.where(room > 0, hidden, 0.0).mean(axis=0)
+    hidden = log_mgf_of_rate(chance[:, None], grid.tilts * room[:, None]).mean(axis=0)
     gain, more = (front(x[None], grid, kl).gain[0] for x in (log_mgf, log_mgf + hidden))
     found: Floats = np.maximum(more - gain, 0.0) / np.maximum(gain, 1e-300)
     return found

@@ -108,8 +108,7 @@ def learned(found: Panel, *, seed: int = 0) -> tuple[Floats, Floats]:
 
 def can_learn(found: Panel) -> str:
     """Why weights cannot be learned; empty where they can."""
-    if found.gold is None:
-        return "no gold"
+    assert found.gold is not None
     often = shown(~np.isnan(found.gold), found.lengths)
     free = int(np.maximum(often - 1, 0).sum())
     if (often >= 2).sum() < 2 * FOLDS or free < 10 * len(found.names):

@@ -147,9 +147,8 @@ def spread_of_rewards(limit: Frontier, tilt: float) -> float:
         low, gain, high = limit.curve.at_tilt(tilt * np.array([1 / _STEP, 1.0, _STEP])).gain
         within = float(high - low) / (tilt * (_STEP - 1 / _STEP))
     else:
-        within = ordered_mean(
-            samples.variances * samples.counts / np.maximum(samples.counts - 1, 1), samples
-        )
+        whole = samples.variances * samples.counts / (samples.counts - 1)
+        within = ordered_mean(whole, samples)
     spread = float(np.sqrt(max(within, 0.0) + max(_between(samples, tilt, float(gain)), 0.0)))
     passes = Passes.of(samples)
     return spread if passes is None else min(spread, passes.step / 2)
@@ -161,7 +160,7 @@ def _between(samples: Samples, tilt: float, gain: float) -> float:
     Gains of halves are scaled to the corrected mean gain. Where prompts differ much in spread this
     still falls short of the truth: those of the largest spread lack most.
     """
-    halves = np.full((2, 2, samples.prompts), np.nan)  # of either half the base mean, and the gain
+    halves = np.empty((2, 2, samples.prompts))  # of either half the base mean, and the gain
     for block in samples.blocks:
         tops = block.rewards[:, -1:]
         rng = np.random.default_rng([12, int(samples.rank[block.prompts[0]]), tops.size])
@@ -171,17 +170,14 @@ def _between(samples: Samples, tilt: float, gain: float) -> float:
             plain = _tilted_mean(gaps, 0.0)
             half[0, block.prompts] = samples.means[block.prompts] + tops[:, 0] + plain
             half[1, block.prompts] = _tilted_mean(gaps, tilt) - plain
-    known = halves[:, :, np.isfinite(halves).all(axis=(0, 1))]
-    if known.shape[-1] < 2:
-        return 0.0
-    seen = float(np.sort(known[:, 1].mean(axis=0)).mean())
-    one, other = known[:, 0] + known[:, 1] * (gain / seen if seen > 0 else 1.0)
+    seen = float(np.sort(halves[:, 1].mean(axis=0)).mean())
+    one, other = halves[:, 0] + halves[:, 1] * (gain / seen if seen > 0 else 1.0)
     product = (one - np.sort(one).mean()) * (other - np.sort(other).mean())
     return float(np.sort(product).sum() / (len(one) - 1))
 
 
 def _tilted_mean(gaps: Floats, tilt: float) -> Floats:
-    """(rows,) tilted mean of each row's samples, -inf where there is none; nan of no samples."""
+    """(rows,) tilted mean of each row's samples, -inf where there is none."""
     there = gaps > -np.inf
     with np.errstate(invalid="ignore"):
         weights = np.where(there, np.exp(tilt * (gaps - gaps.max(axis=1, keepdims=True))), 0.0)

@@ -159,8 +159,7 @@ def _chi_square(hack: Hacking, kl: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     far as that is; how prompts differ is seen without correction.
     """
     members = hack.proxy.members
-    if members is None:
-        return np.zeros((1, len(kl))), np.ones(len(kl), dtype=bool)
+    assert members is not None  # a constant proxy is refused
     grid, rows = members.grid, members.corrected
     known = np.maximum(kl, _LEAST)
     tilt = np.minimum(front(rows, grid, known).tilt, grid.tilts[-1] / 2)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from klimit._errors import DataError
 from klimit.rollouts.formats import (
@@ -62,7 +62,7 @@ FORMATS = (PARQUET, JSON, CSV, ARROW, NUMPY, INSPECT)
 PACKED = (".gz", ".zst", ".zstd")
 
 
-def suffix(path: Path) -> str:
+def suffix(path: PurePath) -> str:
     """The suffix that names the format, without what a compression adds.
 
     Examples
@@ -70,13 +70,11 @@ def suffix(path: Path) -> str:
     >>> suffix(Path("run.v2/rollouts.jsonl.gz")), suffix(Path("a.PARQUET"))
     ('.jsonl', '.parquet')
     """
-    parts = [part.lower() for part in path.suffixes]
-    while parts and parts[-1] in PACKED:
-        parts.pop()
+    parts = [part.lower() for part in path.suffixes if part.lower() not in PACKED]
     return parts[-1] if parts else ""
 
 
-def by_suffix(path: Path) -> Format | None:
+def by_suffix(path: PurePath) -> Format | None:
     """The format that a file's name promises, if any."""
     found = suffix(path)
     return next((one for one in FORMATS if found in one.suffixes), None)

@@ -58,8 +58,14 @@ def _first_record(path: Path) -> dict[str, Any] | None:
         return None if document else {}
     if not isinstance(record, dict):
         return {}
-    columns = all(isinstance(value, list) for value in record.values())
+    columns = all(isinstance(value, list) for value in record.values()) or _by_row(record)
     return record if more or not (columns or _is_log(record)) else None
+
+
+def _by_row(record: Any) -> bool:
+    """Whether every column is a dict by row, as pandas writes a table unless it is told otherwise."""
+    columns = list(record.values()) if isinstance(record, dict) else []
+    return len(columns) > 1 and _all(columns, dict) and len({tuple(x) for x in columns}) == 1
 
 
 def _each_once(path: Path, entries: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -189,6 +195,8 @@ def _table(path: Path, found: Any) -> pl.DataFrame:
         (only,) = found.values()
         if isinstance(only, list) and only and isinstance(only[0], dict):
             found = only
+    if _by_row(found):
+        found = {name: list(column.values()) for name, column in found.items()}
     if _all(found, dict):
         return from_records(found)
     if _all(found, list):
