@@ -180,3 +180,34 @@ def test_one_prompt_is_said_to_tell_no_interval_and_has_no_bootstrap(klimit, tmp
     fixed = klimit(*asked, "--prompts", "fixed")
     assert "cannot tell" not in fixed.out
     assert "bootstrap" not in fixed.out
+
+
+def test_verdict_and_share_of_curves_agree_where_a_peak_is_likely_but_not_shown(klimit, tmp_path):
+    rng = np.random.default_rng(2)
+    level = rng.integers(0, 4, size=(10, 16))
+    chance = np.array([0.1, 0.4, 0.7, 0.45])[level]
+    path = tmp_path / "levels.parquet"
+    pl.DataFrame({
+        "prompt_id": np.repeat(np.arange(10), 16), "rm": level.ravel() / 3,
+        "human": (rng.random(level.shape) < chance).ravel() * 1.0,
+    }).write_parquet(path)  # fmt: skip
+    found = package.hacking(package.read(path), proxy="rm", gold="human")
+    assert found.stop_kl.high == np.inf
+    assert found.share_peaking_below(0.99 * found.trusted_kl) > 0.9
+    said = " ".join(klimit("hacking", path, "--proxy", "rm", "--gold", "human").out.split())
+    assert "it is open whether human turns down: it seems highest at" in said
+    assert "not seen to turn down" not in said
+
+
+def test_soft_best_lists_a_kl_that_weights_cannot_pass_once(klimit, tmp_path):
+    rng = np.random.default_rng(4)
+    solved = rng.random((60, 4)) < rng.random((60, 1))
+    path = tmp_path / "verdicts.parquet"
+    pl.DataFrame({
+        "prompt_id": np.repeat(np.arange(60), 4), "seen": solved.ravel() * 1.0,
+        "hidden": (solved & (rng.random(solved.shape) < 0.8)).ravel() * 1.0,
+    }).write_parquet(path)  # fmt: skip
+    said = klimit("hacking", path, "--proxy", "seen", "--gold", "hidden", "--kl", "0.1,0.9").out
+    rows = said.split("gold gain" if "gold gain" in said else "hidden gain")[1].split("\n\n")[0]
+    gains = [line.split("  ")[-1] for line in rows.strip().split("\n")]
+    assert len(set(gains)) == len(gains)  # .5, .9 and 1.4 nats had one row each, all the same

@@ -69,3 +69,12 @@ def test_members_that_do_not_agree_have_no_number_that_is_enough():
     found = klimit.ensemble({"a": first, "b": other - 0.3 * first})
     assert found.errors.members_for().high == np.inf
     assert "such proxies on at most" not in str(found)
+
+
+def test_a_member_that_goes_against_the_others_is_told_without_gold():
+    rng = np.random.default_rng(64)
+    gold = rng.normal(size=(40, 8))
+    data = {f"r{i}": gold + rng.normal(size=gold.shape) for i in range(4)}
+    assert "goes against" not in str(klimit.ensemble(data))
+    said = " ".join(klimit.ensemble(data | {"r3": -data["r3"]}).notes)
+    assert "r3 goes against the others within prompts: turn it around, or leave it out." in said

@@ -181,3 +181,16 @@ def test_a_beta_that_is_not_shown_to_spend_its_kl_is_not_recommended():
     # past trust one bound alone is known of gold
     assert "at most" in rows(found, 2.9)
     assert "inf" not in rows(found, 2.9)
+
+
+@pytest.mark.parametrize("size", [1e300, 1e-300])
+def test_proxies_of_sizes_that_cannot_be_computed_with_are_refused_as_such(size):
+    gold, first, other = np.random.default_rng(1).normal(size=(3, 20, 8))
+    with pytest.raises(klimit.DataError, match="can be computed with"):
+        klimit.ensemble({"a": (gold + first) * size, "b": gold + other, "gold": gold}, gold="gold")
+
+
+def test_weights_are_learned_from_gold_of_any_unit():
+    gold, first, other = np.random.default_rng(1).normal(size=(3, 40, 8))
+    proxies = {"a": gold + first, "b": gold + other}
+    assert "learned" in klimit.ensemble(proxies | {"gold": 1e-30 * gold}, gold="gold").aggregates

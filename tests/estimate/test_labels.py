@@ -407,6 +407,18 @@ def test_the_interval_of_the_correlation_knows_how_much_prompts_differ():
     assert held >= 11
 
 
+def test_a_turn_that_is_seen_but_not_shown_is_said_to_be_seen():
+    rng = np.random.default_rng(0)
+    proxy = rng.normal(size=(60, 64))
+    gold = 1.2 * proxy - 0.9 * proxy**2 + 0.3 * rng.normal(size=proxy.shape)
+    gold[rng.random(proxy.shape) > 0.05] = np.nan
+    few = klimit.hacking({"rm": proxy, "human": gold}, proxy="rm", gold="human")
+    assert few.turns
+    assert few.stop_kl.high == np.inf
+    said = " ".join(str(few).split())
+    assert "human seems highest at 0.38 nats, but a peak at the end of the trusted" in said
+
+
 def test_a_table_of_labels_fits_a_mapping_of_rewards_and_holds_finite_numbers():
     proxy = np.random.default_rng(0).normal(size=(30, 8))
     table = pl.DataFrame({

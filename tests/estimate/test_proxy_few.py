@@ -41,3 +41,12 @@ def test_soft_best_of_two_is_as_unsure_for_these_very_prompts_as_their_samples_a
     half = np.array([one.high - one.low for one in found]) / 2
     assert np.mean(np.abs(value - value.mean()) < half) > 0.8
     assert np.median(half) > 1.2 * value.std()
+
+
+def test_one_prompt_shows_no_error_of_soft_best():
+    proxy, noise = np.random.default_rng(1).normal(size=(2, 1, 4))
+    for asked in ("drawn", "fixed"):
+        soft = both(proxy, proxy + noise, prompts=asked).soft_best([0.0, 0.2])
+        assert soft.gold_gain[0].high == 0
+        assert soft.gold_gain[1].low == -np.inf  # its interval had no length
+        assert soft.proxy_gain[1].high > soft.proxy_gain[1].value

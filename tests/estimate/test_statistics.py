@@ -1,5 +1,6 @@
 """What one pass leaves behind, against the plain way: deleting samples, choosing subsets, drawing anew."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -9,7 +10,13 @@ from scipy.special import logsumexp
 
 from klimit.estimate.kernel import Grid
 from klimit.estimate.samples import collect
-from klimit.estimate.statistics import GROUPS, plugin_statistics, statistics
+from klimit.estimate.statistics import (
+    BIAS_PROMPTS,
+    GROUPS,
+    plugin_statistics,
+    slices,
+    statistics,
+)
 
 GRID = Grid(2.0**-5, 13, 8)
 
@@ -150,3 +157,13 @@ def test_prompts_of_two_or_three_samples_have_no_halves():
     stats = one_pass([[0.0, 1.0], [0.0, 1.0, 5.0]], Grid(0.5, 2, 1))[1]
     assert not stats.bias_weights.any()
     assert not stats.half.any()
+
+
+def test_prompts_in_any_order_make_no_more_pieces_than_their_rewards_fill():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=4 * 30_000)
+    samples = collect(values, np.full(30_000, 4))
+    samples = replace(samples, rank=rng.permutation(30_000))
+    found = list(slices(samples))
+    assert len(found) < 5  # it was thousands, each with tables of its own
+    assert sum(len(block.prompts) for block, biased in found if biased) == BIAS_PROMPTS

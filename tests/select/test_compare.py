@@ -246,6 +246,14 @@ def test_a_rule_spends_at_most_what_best_of_n_does_and_is_bounded_from_above_alo
         assert "upper bound" in spent.note
 
 
+def test_rules_that_keep_the_same_answers_are_said_to():
+    rng = np.random.default_rng(4)
+    solved = (rng.random((60, 16)) < rng.random((60, 1))) * 1.0
+    said = str(select.compare(solved, gold=solved * (rng.random(solved.shape) < 0.8)))
+    assert "]: the same." in said
+    assert "a difference of 0," not in said
+
+
 def test_the_frame_has_every_number_of_every_setting():
     found = select.compare(PROXY, gold=GOLD, n=[2, 4], beta=1.0)
     frame = found.to_frame()

@@ -154,16 +154,17 @@ def plugin_statistics(samples: Samples, grid: Grid) -> tuple[Statistics, Floats,
 
 
 def slices(samples: Samples) -> Iterator[tuple[Block, bool]]:
-    """Views of a few caches each, prompts with halves apart from those without."""
+    """Pieces of a few caches each, views where that is possible; prompts with halves apart from others."""
     for block in samples.blocks:
         biased = (samples.rank[block.prompts] < BIAS_PROMPTS) & (block.counts >= FEWEST)
         step = max(1, 4 * BLOCK // block.rewards.shape[1])
-        edges = np.flatnonzero(np.diff(biased)) + 1
-        for first, last in zip([0, *edges], [*edges, len(biased)], strict=True):
-            for start in range(first, last, step):
-                part = slice(start, min(start + step, last))
-                piece = Block(block.prompts[part], block.rewards[part], block.counts[part])
-                yield piece, bool(biased[start])
+        for with_bias in (True, False):
+            rows = np.flatnonzero(biased == with_bias)
+            for start in range(0, len(rows), step):
+                some = rows[start : start + step]
+                whole = some[-1] - some[0] == len(some) - 1
+                part = slice(some[0], some[-1] + 1) if whole else some
+                yield Block(block.prompts[part], block.rewards[part], block.counts[part]), with_bias
 
 
 @dataclass(frozen=True)

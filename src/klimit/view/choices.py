@@ -52,6 +52,8 @@ def verdict(found: Choices) -> str:
 def _less(apart: Estimate) -> str:
     if apart.low > 0:
         return f"less by {words.plain(apart)}"
+    if apart.low == apart.high == 0:
+        return "the same"
     return f"a difference of {words.plain(apart)}, which may be none"
 
 

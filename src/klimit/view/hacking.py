@@ -91,10 +91,14 @@ def turning(hack: Hacking) -> str:
     if not math.isfinite(stop.high):
         if not words.bounded(hack.gold_gain(hack.trusted_kl)):
             return f"Where {gold} is highest up to {reach}, {_who(hack)} cannot tell."
-        if stop.low == 0:
+        likely, gains = peaking(hack) > 0.5, hack.gold_gain(stop.value).low > 0
+        if stop.low == 0 or not (gains or likely):
             return f"Up to {reach}, {gold} is seen neither to gain from {proxy} nor to lose."
-        early = stop.low < 0.8 * hack.trusted_kl
+        early = gains and stop.low < 0.8 * hack.trusted_kl
         since = f" (a peak before {words.nats(stop.low)} is ruled out)" if early else ""
+        if likely:  # what the note says of the curves that are drawn again
+            seems = f": it seems highest at {words.nats(stop.value)}" if hack.turns else ""
+            return f"Up to {reach}, it is open whether {gold} turns down{seems}{since}."
         return (
             f"Up to {reach}, {gold} is not seen to turn down{since}; what lies beyond is not known."
         )
@@ -106,6 +110,11 @@ def turning(hack: Hacking) -> str:
         f"Stop at {words.nats(stop.value)} {between}: there {gold} is highest, {words.signed(best)}. "
         f"Beyond, more {proxy} costs {gold}: at {reach} it is {words.signed(last)}."
     )
+
+
+def peaking(hack: Hacking) -> float:
+    """Share of prompt-bootstrap curves whose maximum lies before the end of the trusted range."""
+    return float(hack.share_peaking_below(hack.trusted_kl * (1 - 1e-9)))
 
 
 def costs(found: Hacking | Sparse, names: Sequence[str]) -> str:
@@ -211,8 +220,9 @@ def soft_rows(hack: Hacking, asked: Sequence[float] = ()) -> str:
     found = hack.soft_best(kl)
     few = int(np.median(hack.pairs.lengths))
     lines = [
-        [f"{budget:.2g}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]
-        for i, budget in enumerate(kl)
+        [f"{spent:.2g}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]
+        for i, spent in enumerate(found.kl)
+        if spent not in found.kl[:i]  # where the best tie, larger ones spend no more
     ]
     return words.table(
         [f"soft best of {few}, KL of weights", f"{proxy} gain", f"{gold} gain"], lines
@@ -241,7 +251,8 @@ def apart(hack: Hacking, kl: Sequence[float]) -> str:
     lines, together = [], hack.correlation
     if together.high - together.low < 2:  # else nothing is known of it
         lines = [f"{proxy} and {gold} correlate at {words.plain(together)} within prompts."]
-    known = [x for x in kl if 0 < x <= min(hack.trusted_kl, hack.gold.trusted_kl)]
+    known = [x for x in kl if 0 < x <= hack.trusted_kl]
+    known = [x for x in known if x <= hack.gold.trusted_kl]  # made only where it is needed
     if known and hack.pairs.prompts > 1:  # one prompt shows no error of a difference
         budget = max(known)
         lines += [lost(hack, budget), certain(hack, budget)]
@@ -315,7 +326,7 @@ def notes(hack: Hacking) -> list[str]:
             f"{pairs.left_out:,} of {words.counted(pairs.total, 'prompt')} {verb} left out: fewer than "
             "two samples with both rewards."
         )
-    share = hack.share_peaking_below(hack.trusted_kl * (1 - 1e-9))
+    share = peaking(hack)
     if math.isfinite(share):
         found.append(
             "share of prompt-bootstrap curves whose maximum lies below "

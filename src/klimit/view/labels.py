@@ -119,6 +119,9 @@ def turning(few: Sparse) -> str:
         return ""
     if not math.isfinite(stop.high):
         reach = words.nats(few.trusted_kl, down=True)
+        if few.turns:
+            seems = f"{gold} seems highest at {words.nats(stop.value)}"
+            return f"{seems}, but a peak at the end of the trusted {reach} is not ruled out."
         return f"{gold} is not seen to turn down within the trusted {reach}: no peak is shown."
     between = f"[{words.short(stop.low)}, {words.short(stop.high)}]"
     if stop.value == 0:
@@ -174,7 +177,7 @@ def notes(few: Sparse) -> list[str]:
     if not _by_design(few):
         found.append(
             f"{few._what} are taken to be at random within prompts, and prompts without any to be so at "
-            f"random. What .next(n) chooses tells more than {few._what} at random."
+            f"random. What klimit labels chooses tells more than {few._what} at random."
         )
     lost = few.known.lost
     if lost:

@@ -70,7 +70,10 @@ def aggregates(
 
 def informative(made: Sequence[Aggregate], found: Panel) -> tuple[dict[str, Aggregate], list[str]]:
     """Aggregates that tell answers apart, by name, and what to mind about the others."""
-    flat = [part.name for part in made if still(part.values, found)]
+    sizes = [1.0 if part.weights is None else float(np.abs(part.weights).max()) for part in made]
+    flat = [
+        part.name for part, size in zip(made, sizes, strict=True) if still(part.values, found, size)
+    ]
     notes = [
         f"{name} is the same for all answers to a prompt, and cannot be optimised: left out."
         for name in flat

@@ -260,10 +260,10 @@ def _opposed(found: Panel) -> Panel:
     return replace(found, notes=(*found.notes, said))
 
 
-def still(values: Floats, found: Panel) -> bool:
-    """Whether (samples,) values never differ within a prompt, up to the rounding of members."""
+def still(values: Floats, found: Panel, weight: float = 1.0) -> bool:
+    """Whether (samples,) values never differ within a prompt, up to the rounding of members so weighed."""
     apart = np.abs(centred(values, found.lengths)).max()
-    return bool(apart <= 1e-12 * np.abs(found.members).max())
+    return bool(apart <= 1e-12 * weight * np.abs(found.members).max())
 
 
 def _counted(found: Panel) -> Panel:
@@ -285,6 +285,8 @@ def _counted(found: Panel) -> Panel:
 
 
 def _scaled(found: Panel) -> Panel:
+    for row in found.members:
+        collect(row, found.lengths)  # refuses numbers too large or too small to compute with
     starts = np.cumsum(found.lengths) - found.lengths
     squares = np.add.reduceat(found.members**2, starts, axis=1) / (found.lengths - 1)
     spreads = np.sqrt(np.sort(squares, axis=1).mean(axis=1))

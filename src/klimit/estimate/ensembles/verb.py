@@ -21,7 +21,7 @@ from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.labels.entry import LEAST, LEAST_PROMPTS, known_of_few
 from klimit.estimate.missing import lacking
 from klimit.estimate.result import Settings
-from klimit.estimate.samples import shown
+from klimit.estimate.samples import centred, shown
 from klimit.rollouts.words import counted
 
 
@@ -122,7 +122,7 @@ def ensemble(
         )
         notes += [said] if said else []
     errors = _errors(found, track, level)
-    notes += _against(errors, found.gold_name)
+    notes += _against(errors, found)
     return Ensemble(found, parts, errors, track, settings, tuple(notes))
 
 
@@ -135,18 +135,22 @@ def _errors(found: Panel, track: Course | LabelledCourse | None, level: float) -
     return errors_with_gold(moments(found, with_gold=True), alone, level)
 
 
-def _against(errors: Errors, gold: str) -> list[str]:
-    """Members that go against gold."""
-    if errors.accuracy is None:
-        return []
-    against = np.flatnonzero(np.asarray(errors.accuracy.high) < 0).tolist()
-    names = [safe(errors.names[i], longest=30) for i in against]
+def _against(errors: Errors, found: Panel) -> list[str]:
+    """Members that go against gold; without gold, of three or more, against all others together."""
+    if errors.accuracy is not None:
+        highest, what = np.asarray(errors.accuracy.high), safe(found.gold_name, longest=40)
+    else:
+        inside = centred(found.members, found.lengths)
+        starts = np.cumsum(found.lengths) - found.lengths
+        each = np.add.reduceat(inside * (inside.sum(axis=0) - inside), starts, axis=1)
+        highest = each.mean(axis=1) + 2 * each.std(axis=1) / len(starts) ** 0.5
+        highest, what = highest if len(inside) > 2 else np.zeros(0), "the others"
+    names = [safe(errors.names[i], longest=30) for i in np.flatnonzero(highest < 0).tolist()]
     if not names:
         return []
     verb, them = ("goes", "it") if len(names) == 1 else ("go", "them")
     return [
-        f"{', '.join(names)} {verb} against {safe(gold, longest=40)} within prompts: turn {them} around, or "
-        f"leave {them} out."
+        f"{', '.join(names)} {verb} against {what} within prompts: turn {them} around, or leave {them} out."
     ]
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _COUNT = 24  # budgets at which the curve is read to find where it turns
+_LEAST = 1e-9  # nats; below, weights differ by rounding alone, and gains go by the root of the KL
 
 
 @dataclass(frozen=True)
@@ -269,12 +270,13 @@ class Sparse(ABC, InNotebooks):
         for at, budget in enumerate(budgets.ravel().tolist()):
             if budget > 0:
                 times = 1.0 if trusted[at] else PAST_TRUST
-                below, above = (times * off for off in self._off(budget))
+                safe = max(budget, _LEAST)
+                below, above = (times * off for off in self._off(safe))
                 found = interval(
-                    self._at(budget, seeing=seeing), self.proxy.settings.level, drawn=self._drawn,
+                    self._at(safe, seeing=seeing), self.proxy.settings.level, drawn=self._drawn,
                     below=below, above=above,
                 )  # fmt: skip
-                out[:, at] = self._lift(budget) + np.array(found)
+                out[:, at] = (self._lift(safe) + np.array(found)) * math.sqrt(budget / safe)
         trusted = trusted.reshape(budgets.shape)
         note = "" if bool(np.all(trusted)) else _beyond(self.trusted_kl)
         value, low, high = out.reshape(3, *budgets.shape)

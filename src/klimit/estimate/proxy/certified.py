@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from klimit.estimate.proxy.result import Hacking
     from klimit.estimate.result import Frontier
 
+_LEAST = 1e-3  # nats that the least tilts spend; below, the chi-square is in proportion to the KL
+
 
 @dataclass(frozen=True)
 class Certified:
@@ -71,7 +73,7 @@ class Certified:
 def certified(hack: Hacking, kl: Floats) -> Certified:
     """See `Certified`."""
     flat = flat_budgets(kl)
-    scale, error = error_of(hack)
+    scale, error = hack._error
     level, weights = hack.settings.level, hack.reads.weights
     samples = error.samples
     safe = np.maximum(flat, 1e-9)
@@ -159,7 +161,8 @@ def _chi_square(hack: Hacking, kl: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     members = hack.proxy.members
     assert members is not None  # a constant proxy is refused
     grid, rows = members.grid, members.corrected
-    tilt = np.minimum(front(rows, grid, kl).tilt, grid.tilts[-1] / 2)
+    known = np.maximum(kl, _LEAST)
+    tilt = np.minimum(front(rows, grid, known).tilt, grid.tilts[-1] / 2)
 
     def log_mgf(at: Floats) -> Floats:
         nodes = np.log(grid.tilts)
@@ -174,5 +177,6 @@ def _chi_square(hack: Hacking, kl: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         for one in seen
     ])  # fmt: skip
     found = np.maximum(log_mgf(2 * tilt) - 2 * log_mgf(tilt) + apart, 0.0)
+    far = hack.proxy.curve.at_tilt(2 * tilt[0]).kl <= hack.proxy.trusted_kl
     with np.errstate(over="ignore"):
-        return np.expm1(found), hack.proxy.curve.at_tilt(2 * tilt[0]).kl <= hack.proxy.trusted_kl
+        return np.expm1(found) * kl / known, far

@@ -16,7 +16,7 @@ from klimit.estimate.kernel import Floats
 from klimit.estimate.proxy.bands import PAST_TRUST, GoldBands, by_chance, moves_along
 from klimit.estimate.proxy.correction import TiltedRead
 from klimit.estimate.proxy.pairs import Pairs
-from klimit.estimate.proxy.path import TINY, Path
+from klimit.estimate.proxy.path import TINY, Path, flat_budgets
 from klimit.estimate.proxy.statistics import Reads
 from klimit.estimate.result import Frontier, Settings, _asked, _budgets, _one_budget
 
@@ -127,6 +127,7 @@ class Hacking(InNotebooks):
         note = ""
         if not np.all(trusted):
             least, most = (x.reshape(budget.shape) for x in self._any_policy(np.atleast_1d(budget)))
+            value = np.where(trusted, value, np.clip(value, least, most))
             known = (budget <= bands.kl[-1]) & bands.corrected
             below, above = np.where(known, np.hypot(sampling, PAST_TRUST * off), np.inf)
             least, most = np.maximum(least, value - below), np.minimum(most, value + above)
@@ -138,6 +139,8 @@ class Hacking(InNotebooks):
             )
         value, low, high = (np.where(budget == 0, 0.0, x) for x in (value, low, high))
         worst, best = self._range_limits()
+        if np.isfinite(best):
+            value = np.clip(value, -self._losses.cap, self.gold.cap)
         low = np.minimum(np.maximum(low, worst), value)
         high = np.maximum(np.minimum(high, best), value)
         return Estimate.of(value, low, high, level=self.settings.level, trusted=trusted, note=note)
@@ -176,11 +179,11 @@ class Hacking(InNotebooks):
 
     def _along(self, kl: Floats) -> Floats:
         """Gold gain where the proxy's tilt spends `kl`."""
-        flat = np.atleast_1d(kl).ravel()
-        tilt = self.proxy.curve.at_kl(np.maximum(flat, TINY)).tilt
-        tilt = np.minimum(tilt, self.path.known[-1])
+        flat = flat_budgets(kl)
+        safe = np.maximum(flat, TINY)
+        tilt = np.minimum(self.proxy.curve.at_kl(safe).tilt, self.path.known[-1])
         found = self.path.at(self.readings.read.chosen[:1], tilt[None])[0]
-        return np.where(flat > 0, found, 0.0).reshape(np.shape(kl))
+        return np.asarray(found * np.sqrt(flat / safe)).reshape(np.shape(kl))
 
     def _any_policy(self, kl: Floats) -> tuple[Floats, Floats]:
         """The most that any policy can lose and gain of gold, with their intervals."""
@@ -310,6 +313,13 @@ class Hacking(InNotebooks):
             return gaps(self, _budgets(kl), None)
         point = self.proxy.at(beta=beta)  # type: ignore[arg-type]
         return gaps(self, np.asarray(point.kl.value, dtype=float), np.asarray(beta, dtype=float))
+
+    @cached_property
+    def _error(self) -> tuple[float, Frontier]:
+        """Gold per unit of proxy, and the frontier of the error."""
+        from klimit.estimate.proxy.certified import error_of
+
+        return error_of(self)
 
     def certified(self, kl: ArrayLike) -> Certified:
         """How much of the proxy's gain must be gold, given only how large the error is?"""

@@ -56,8 +56,9 @@ def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
 
     def estimate(values: Floats, least: float, most_gained: float) -> Estimate:
         along = np.where(flat > 0, path.at(values, at), 0.0)
-        error = np.sqrt((drawn_moves(along, reads.weights) ** 2).sum(axis=0)) * ratio
-        error = np.where(np.isnan(error), np.inf, error)  # one prompt shows none
+        error = np.where(flat > 0, np.inf, 0.0)  # one prompt shows none
+        if hack.pairs.prompts > 1:
+            error = np.sqrt((drawn_moves(along, reads.weights) ** 2).sum(axis=0)) * ratio
         value = np.where(flat <= most + 1e-9, along[0], np.nan)
         low = np.minimum(np.maximum(value - quantile * error, least), value)
         high = np.maximum(np.minimum(value + quantile * error, most_gained), value)

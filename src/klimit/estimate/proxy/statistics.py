@@ -10,7 +10,7 @@ halves and quarters show where the ratio is heading as samples grow.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from klimit.estimate.samples import Integers
 from klimit.estimate.statistics import GROUPS, by_group
 
 HANDS = 8
-_FAINT = 1e-12  # share of the weights below which what the best sample leaves is lost to rounding
+_FAINT = 1e-250  # sums of weights below this are summed too roughly
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,11 @@ def _chunk_reads(
     """(4, reads, rows, tilts) full, jackknife, full - half, half - quarter; and the hands' moves."""
     rows, count = chunk.proxy.shape
     gaps = chunk.proxy - chunk.proxy[:, -1:]
-    best, second = chunk.reads[..., -1], chunk.reads[..., max(count - 2, 0)]
     order = np.argsort(rng.random((rows, count)), axis=1)
     dealt = np.take_along_axis(gaps, order, axis=1)
     reads = np.take_along_axis(chunk.reads, order[None], axis=2)
     hands = _Hands.deal(dealt, reads, few=few)
-    is_best = order == count - 1
+    below_second = np.where(order == count - 1, -np.inf, dealt - gaps[:, max(count - 2, 0), None])
     out = np.zeros((4, len(reads), rows, tilts))
     moved = np.zeros((1 + len(reads), rows, len(hands.starts), tilts))
     for at, tilt, weights in tilted_weights(dealt, grid, tilts):
@@ -93,7 +92,7 @@ def _chunk_reads(
         total = sums.sum(axis=1)
         mean = firsts.sum(axis=2) / total
         out[0, ..., at] = mean
-        out[1, ..., at] = _jackknife(weights, reads, total, mean, is_best, best, second)
+        out[1, ..., at] = _jackknife(weights, reads, total, mean, below_second, tilt)
         moved[..., at] = hands.left_out(sums, firsts, tilt)
         if count >= 4:
             half, quarter = hands.means(sums, firsts)
@@ -102,22 +101,21 @@ def _chunk_reads(
 
 
 def _jackknife(
-    weights: Floats, reads: Floats, total: Floats, mean: Floats, is_best: Floats, best: Floats,
-    second: Floats,
-) -> Floats:  # fmt: skip
+    weights: Floats, reads: Floats, total: Floats, mean: Floats, below_second: Floats, tilt: float
+) -> Floats:
     """(reads, rows) of ``(M - 1)(ratio - mean of delete-one ratios)``.
 
-    Without sample i the ratio falls by ``q / (1 - q) (g_i - ratio)``, q its share of the weights.
-    What is left without the best sample is summed on its own, for it may be nearly nothing.
+    Without sample i the ratio falls by ``w / (total - w) (g_i - ratio)``, w its weight. What is left
+    without the best sample is summed on its own, for it may be nearly nothing; where it is, by weights
+    relative to the second best.
     """
     count = weights.shape[1]
-    share = weights / total[:, None]
-    odds = np.where(is_best, 0.0, share / np.maximum(1 - share, 0.25))  # another's is half at most
+    others = np.where(below_second > -np.inf, weights, 0.0)
+    odds = others / (total[:, None] - others)  # at least the best is left
     fall = np.einsum("ij,kij->ki", odds, reads) - mean * np.einsum("ij->i", odds)
-    rest = total - 1.0
-    lost = rest < _FAINT
-    without = (mean * total - best) / np.where(lost, 1.0, rest)
-    without = np.where(lost, second, without)
+    lost = np.flatnonzero(np.einsum("ij->i", others) < _FAINT)
+    others[lost] = np.exp(tilt * below_second[lost])
+    without = np.einsum("ij,kij->ki", others, reads) / np.einsum("ij->i", others)
     return np.asarray((fall + mean - without) * (count - 1) / count)
 
 
@@ -147,7 +145,8 @@ class _Hands:
     ----------
     starts : (hands,) where each begins
     halves, quarters, others : unions of a half, of a quarter, and of all hands but one
-    tops, top_reads : (rows, hands), (reads, rows, hands) each hand's best proxy, and its reads
+    tops : (rows, hands) each hand's best proxy
+    ties, top_reads : (rows, hands), (reads, rows, hands) how many share it, and the sum of their reads
     """
 
     starts: Integers
@@ -155,6 +154,7 @@ class _Hands:
     quarters: _Unions
     others: _Unions
     tops: Floats
+    ties: Floats
     top_reads: Floats
 
     @classmethod
@@ -171,13 +171,14 @@ class _Hands:
             return _Unions(takes, size, np.einsum("ij,ju->iu", gap_sums, takes) / size,
                            np.einsum("kij,ju->kiu", read_sums, takes) / size)  # fmt: skip
 
-        place = np.stack([gaps[:, a:b].argmax(axis=1) + a for a, b in pairwise(edges)], axis=1)
+        tops = np.maximum.reduceat(gaps, starts, axis=1)
+        best = (gaps == np.repeat(tops, np.diff(edges), axis=1)).astype(float)
         halves, quarters = (
             unions(_takes(parts, take, few=few)) for take in (parts // 2, parts // 4)
         )
-        tops = np.take_along_axis(gaps, place, axis=1)
-        top_reads = np.take_along_axis(reads, place[None], axis=2)
-        return cls(starts, halves, quarters, unions(1 - np.eye(parts)), tops, top_reads)
+        ties, *top_reads = (np.add.reduceat(x, starts, axis=1) for x in (best, *(best * reads)))
+        others = unions(1 - np.eye(parts))
+        return cls(starts, halves, quarters, others, tops, ties, np.stack(top_reads))
 
     def means(self, sums: Floats, firsts: Floats) -> tuple[Floats, Floats]:
         """(reads, rows) mean ratio of halves and of quarters, each over its own plain mean."""
@@ -205,12 +206,16 @@ class _Hands:
         """(reads, rows, unions) ratios over plain means, and the (rows, unions) weights."""
         weight = np.einsum("ij,ju->iu", sums, unions.takes)
         first = np.einsum("kij,ju->kiu", firsts, unions.takes)
-        faint = weight < 1e-250
+        faint = weight < _FAINT
         ratio = first / np.where(faint, 1.0, weight)
         if faint.any():
             row, union = np.nonzero(faint)
             inside = np.where(unions.takes[:, union].T > 0, self.tops[row], -np.inf)
-            ratio[:, row, union] = self.top_reads[:, row, inside.argmax(axis=1)]
+            best = inside == inside.max(axis=1, keepdims=True)
+            reads, ties = (
+                (x[..., row, :] * best).sum(axis=-1) for x in (self.top_reads, self.ties)
+            )
+            ratio[:, row, union] = reads / ties
         return ratio - unions.centres, weight
 
 
