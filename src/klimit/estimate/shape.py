@@ -20,6 +20,10 @@ _POOL = 2**20  # residuals kept
 _HANDS = 400  # simulated prompts, at least
 _SIMULATED = 2**21  # samples simulated, at most: with larger hands there is no bias to find
 _SCALES = 1000  # scales that the average over prompts is made of, at most
+_HALVED = (
+    2**18
+)  # rewards that are halved at least, time after time: one split of few is a matter of luck
+_SPLITS = 8
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ def _pool(samples: Samples, seed: int) -> tuple[Floats, Floats, Floats]:
     spread, sizes, halves, rows = [], [], [], []
     held = 0
     rng = np.random.default_rng([seed, 2, samples.prompts])
+    splits = int(np.clip(_HALVED // samples.counts.sum(), 1, _SPLITS))
     for block, enough in slices(samples):
         use = samples.variances[block.prompts] > 0
         if not enough or not use.any():
@@ -73,7 +78,7 @@ def _pool(samples: Samples, seed: int) -> tuple[Floats, Floats, Floats]:
         rewards, counts = block.rewards[use], block.counts[use]
         spread.append(gini_variance(rewards, counts))
         sizes.append(counts)
-        halves.append(_half_variances(rewards, int(counts.min()) // 2, rng))
+        halves += [_half_variances(rewards, int(counts.min()) // 2, rng) for _ in range(splits)]
         if held < _POOL:
             rows.append((rewards, counts))
             held += int(counts.sum())
