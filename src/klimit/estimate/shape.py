@@ -20,10 +20,8 @@ _POOL = 2**20  # residuals kept
 _HANDS = 400  # simulated prompts, at least
 _SIMULATED = 2**21  # samples simulated, at most: with larger hands there is no bias to find
 _SCALES = 1000  # scales that the average over prompts is made of, at most
-_HALVED = (
-    2**18
-)  # rewards that are halved at least, time after time: one split of few is a matter of luck
-_SPLITS = 8
+# rewards are halved as often as makes so many, at most eight times: one split of few is a matter of luck
+_HALVED, _SPLITS = 2**18, 8
 
 
 @dataclass(frozen=True)
