@@ -12,14 +12,14 @@ import os
 import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
-from benchmarks import report
+from benchmarks import report, score, verdict
 from benchmarks.families import family_sets
 from benchmarks.simulate import Cell, Record, run_cell, source_version
 from benchmarks.tables import write_page
@@ -27,6 +27,7 @@ from benchmarks.tables import write_page
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_MORE = 10  # times as many repetitions where a worst case is in doubt
 KL = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0)
 
 
@@ -86,7 +87,7 @@ def _words(_: Any, __: Any, text: str) -> tuple[str, ...]:
 def main(**options: Any) -> None:
     """Simulate, and say of every target whether it is met."""
     todo = list(cells(options))
-    records = run(
+    records, again = judged(
         todo,
         options["estimators"],
         options["cache"],
@@ -99,7 +100,7 @@ def main(**options: Any) -> None:
         f"{len(done)} of {len(todo)} cells, {options['reps']} repetitions each, "
         f"seed {options['seed']}"
     )
-    summary = report.summarise(records, options["estimators"])
+    summary = report.summarise(records, options["estimators"], again)
     click.echo(report.text(summary))
     if options["output"]:
         settings = {k: str(v) if isinstance(v, Path) else v for k, v in options.items()}
@@ -133,6 +134,23 @@ def cells(options: dict[str, Any]) -> Iterator[Cell]:
                         options["seed"], options["budget"], options["objective"],
                         options["unequal"], options["capped"], options["details"],
                     )  # fmt: skip
+
+
+def judged(
+    cells: Sequence[Cell], estimators: Sequence[str], cache: Path, **how: Any
+) -> tuple[list[Record], list[Record]]:
+    """Records of all cells; and those in doubt for a worst case again, with more repetitions, all new."""
+    records = run(cells, estimators, cache, **how)
+    baseline = report.baseline(estimators)
+    doubts = set().union(*(
+        verdict.in_doubt(score.points(records, e, baseline)) for e in estimators if e != baseline
+    ))  # fmt: skip
+    more = [
+        replace(cell, reps=_MORE * cell.reps, first=cell.reps)
+        for cell in cells
+        if cell.target == "fixed" and (cell.family, cell.size) in doubts
+    ]
+    return records, run(more, estimators, cache, **how) if more else []
 
 
 def run(

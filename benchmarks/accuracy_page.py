@@ -36,7 +36,7 @@ RUNS = (
     ),
     (
         "0/1 rewards with mixed pass rates, unsolvable prompts among them",
-        "--families rlvr --prompts 200 --samples 4,8,16,64 --reps 20 --kl .1,.2,.5,1,2",
+        "--families rlvr --prompts 200 --samples 4,8,16,64 --reps 60 --kl .1,.2,.5,1,2",
     ),
     (
         "Verdicts with a remainder: a penalty on length, noise of a judge",
@@ -100,13 +100,14 @@ def main(cache: Path, jobs: int, seconds: float, output: Path) -> None:
     for title, options in RUNS:
         params = accuracy.main.make_context("accuracy", shlex.split(options)).params
         cells = list(accuracy.cells(params))
-        records = accuracy.run(
+        records, again = accuracy.judged(
             cells, params["estimators"], cache, jobs=jobs, seconds=seconds, any_version=False
         )
         # some families have no closed answer to some questions, and so no records
         if seconds < float("inf") and len(records) < len(cells) * len(params["estimators"]):
             raise click.ClickException(f"{title}: cells are missing still; run it again.")
-        found = report.summarise(records, params["estimators"])["estimators"]["corrected"]
+        summary = report.summarise(records, params["estimators"], again)
+        found = summary["estimators"]["corrected"]
         parts.append(section(title, options, found))
         click.echo(title)
     write_page(output, "\n".join(parts))

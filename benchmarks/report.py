@@ -20,16 +20,24 @@ ZONES = ("lo", "hi")
 BASELINES = ("plugin", "grid")
 
 
-def summarise(records: Sequence[Record], estimators: Sequence[str]) -> dict[str, Any]:
-    """Everything the text shows, and every point, as JSON can hold it."""
-    plugin = next((e for e in BASELINES if e in estimators), estimators[0])
+def baseline(estimators: Sequence[str]) -> str:
+    """The estimator that the others' errors are relative to."""
+    return next((e for e in BASELINES if e in estimators), estimators[0])
+
+
+def summarise(
+    records: Sequence[Record], estimators: Sequence[str], again: Sequence[Record] = ()
+) -> dict[str, Any]:
+    """Everything the text shows, and every point, as JSON can hold it; `again`: see `verdict.judge`."""
+    plugin = baseline(estimators)
     out: dict[str, Any] = {"baseline": plugin, "estimators": {}}
     for name in estimators:
         points = score.points(records, name, plugin)
+        lines = verdict.judge(points, score.points(again, name, plugin)) if name != plugin else []
         out["estimators"][name] = {
             "sizes": [_size(group, *key) for key, group in _grouped(points).items()],
             "families": [_family(group, *key) for key, group in _by_family(points).items()],
-            "verdicts": [asdict(line) for line in verdict.judge(points)] if name != plugin else [],
+            "verdicts": [asdict(line) for line in lines],
             "points": [_point(p) for p in points],
             "prompts": _prompt_table([r for r in records if r["estimator"] == name]),
         }

@@ -90,10 +90,11 @@ class Point:
         """Relative RMSE of the plug-in's slope."""
         return _rmse(self.slope_other, self.slope)
 
-    def without(self, rep: int) -> Point:
-        """The same point had repetition `rep` not been run."""
+    def without(self, part: int, parts: int) -> Point:
+        """The same point had this one of so many equal parts of its repetitions not been run."""
         names = ("value", "other", "low", "high", "trusted", "slope_value", "slope_other")
-        fewer: dict[str, Any] = {name: np.delete(getattr(self, name), rep) for name in names}
+        kept = np.arange(len(self.value)) % parts != part
+        fewer: dict[str, Any] = {name: getattr(self, name)[kept] for name in names}
         return replace(self, **fewer)
 
     @property
@@ -144,7 +145,6 @@ def _cell_points(cell: Cell, record: Record, plugin: Record) -> list[Point]:
     other = _table(plugin["value"], reps, size)
     slopes = [_table(r.get("slope_value"), reps, size) for r in (record, plugin)]
     saturated = np.array(record["saturated"]).mean(axis=0) > 0.5
-    config = f"K={cell.prompts} M={cell.samples}"
     found = []
     for i, kl in enumerate(cell.kl):
         where = zone(kl, cell.effective)
@@ -152,7 +152,7 @@ def _cell_points(cell: Cell, record: Record, plugin: Record) -> list[Point]:
             continue
         found.append(
             Point(
-                cell.family, config, cell.target, kl, where, family.light_tailed, family.in_means,
+                cell.family, cell.size, cell.target, kl, where, family.light_tailed, family.in_means,
                 bool(saturated[i]), float(truth[i]), value[:, i], other[:, i], low[:, i],
                 high[:, i], trusted[:, i], float(slope[i]), slopes[0][:, i], slopes[1][:, i],
             )

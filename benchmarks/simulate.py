@@ -38,7 +38,8 @@ class Cell:
 
     `family` reads "dev/normal", "generated/17" or "real/file.parquet#reward"; `target` is "fixed"
     (the same prompts in every repetition, truth: these prompts) or "drawn" (new prompts each time,
-    truth: the population); `unequal` draws each prompt's sample size from [samples / 4, samples].
+    truth: the population); `unequal` draws each prompt's sample size from [samples / 4, samples];
+    `first` repetitions are passed over.
     """
 
     family: str
@@ -53,10 +54,16 @@ class Cell:
     unequal: bool = False
     capped: bool = False
     details: bool = False  # also slopes, and for fixed prompts per-prompt gains and KLs
+    first: int = 0
 
     def key(self, estimator: str, version: str) -> str:
         """One line that names this cell, this estimator and its source."""
         return json.dumps([asdict(self), estimator, version], sort_keys=True)
+
+    @property
+    def size(self) -> str:
+        """Prompts and samples, as tables show them."""
+        return f"K={self.prompts} M={self.samples}"
 
     @property
     def effective(self) -> float:
@@ -118,7 +125,7 @@ def run_cell(cell: Cell, versions: dict[str, str]) -> list[Record]:
         return []
     rows: dict[str, list[Record]] = {e: [] for e in versions}
     saturated = []
-    for rep in range(cell.reps):
+    for rep in range(cell.first, cell.first + cell.reps):
         key = [cell.seed, tag, cell.prompts, cell.samples, cell.unequal, cell.target == "drawn"]
         rng = np.random.default_rng([*(int(k) for k in key), rep])
         laws = family.prompts(rng, cell.prompts) if cell.target == "drawn" else fixed

@@ -40,6 +40,7 @@ COVERAGE_LEAST = {"lo": 0.88, "hi": 0.78}
 TRUSTED_COVERAGE, TRUSTED_LEAST, TRUSTED_SHARE = (0.93, 0.98), 0.85, 0.6
 FLOOR = 1.3  # times the noise floor, off the grid of sizes
 GRID_PROMPTS, GRID_SAMPLES = (50, 200), (8, 16, 64, 256)
+_NEAR = 0.9  # of the limit of a worst case
 
 
 @dataclass(frozen=True)
@@ -79,26 +80,52 @@ def _mark(good: bool, found: float) -> str:
     return "no data" if not np.isfinite(found) else "pass" if good else "fail"
 
 
-def judge(points: Sequence[Point]) -> list[Line]:
-    """Every target that these points speak to, a line each, with its standard error."""
-    lines = _judge(points)
+def judge(points: Sequence[Point], again: Sequence[Point] = ()) -> list[Line]:
+    """Every target that these points speak to, a line each, with its standard error.
+
+    Parameters
+    ----------
+    again : points of `in_doubt`, with repetitions of their own: they decide the worst cases
+    """
+    lines = _judge(points, again)
     reps = min((len(p.value) for p in points), default=0)
     if reps < 3:
         return lines
     found: dict[str, list[float]] = {line.target: [] for line in lines}
     for rep in range(reps):
-        for line in _judge([p.without(rep) for p in points]):
+        fewer, fewer_again = ([p.without(rep, reps) for p in ps] for ps in (points, again))
+        for line in _judge(fewer, fewer_again):
             if line.target in found:
                 found[line.target].append(line.found)
     scale = (reps - 1) / np.sqrt(reps)
     return [replace(line, error=float(np.std(found[line.target]) * scale)) for line in lines]
 
 
-def _judge(points: Sequence[Point]) -> list[Line]:
+def in_doubt(points: Sequence[Point]) -> set[tuple[str, str]]:
+    """Families and sizes that come near the limit of a worst case.
+
+    The worst of hundreds of noisy figures is mostly noise, so these are to be drawn again.
+    """
+    points = [p for p in points if p.counted and p.target == "fixed"]
+    found = {(p.family, p.config) for p in _off(points) if p.ratio > _NEAR * WORST_CELL}
+    for zone, limit in WORST_UNSATURATED.items():
+        free = [p for p in points if p.zone == zone and not p.saturated and _on_grid(p.config)]
+        for key, group in score.by(free, lambda p: (p.family, p.config)).items():
+            if score.error_ratio(group) > _NEAR * limit:
+                found.add(key)
+    return found
+
+
+def _off(points: Sequence[Point]) -> list[Point]:
+    """Points at which the plug-in errs, and not because it is saturated."""
+    return [p for p in points if p.plugin >= 0.02 and not p.saturated]
+
+
+def _judge(points: Sequence[Point], again: Sequence[Point]) -> list[Line]:
     counted = [p for p in points if p.counted]
     fixed = [p for p in counted if p.target == "fixed"]
     drawn = [p for p in counted if p.target == "drawn"]
-    lines = [*_errors(fixed)] if fixed else []
+    lines = [*_errors(fixed, again)] if fixed else []
     for target, items in (("drawn", drawn), ("fixed", fixed)):
         if items:
             lines += _coverage(items, target) + _trust(items, target)
@@ -110,43 +137,49 @@ def _on_grid(config: str) -> bool:
     return prompts in GRID_PROMPTS and samples in GRID_SAMPLES
 
 
-def _errors(points: Sequence[Point]) -> list[Line]:
+def _errors(points: Sequence[Point], again: Sequence[Point]) -> list[Line]:
     lines = []
     grid = [p for p in points if _on_grid(p.config)]
     for (config, zone), limit in SIZES.items():
         cells = [p for p in grid if p.config == config and p.zone == zone]
         if cells:
             lines.append(_at_most(f"error ratio {config} {zone}", score.error_ratio(cells), limit))
+    renewed = {(p.family, p.config, p.kl): p for p in again}
+    newest = [renewed.get((p.family, p.config, p.kl), p) for p in points]
     for zone in ("lo", "hi"):
         cells = [p for p in grid if p.zone == zone]
-        free = [p for p in cells if not p.saturated]
         if cells:
             lines.append(
                 _at_most(f"error ratio {zone}, all sizes", score.error_ratio(cells), ALL[zone])
             )
-            found, name = score.worst_config(free)
+            cells = [p for p in newest if p.zone == zone and _on_grid(p.config)]
+            found, name = score.worst_config([p for p in cells if not p.saturated])
             lines.append(
                 _at_most(f"worst family {zone}, unsaturated", found, WORST_UNSATURATED[zone], name)
             )
             found, name = score.worst_config(cells)
             lines.append(_at_most(f"worst family {zone}, saturated too", found, WORST[zone], name))
-        if cells:  # families differ in how far any estimate could get
-            text = f"error over the noise floor {zone}"
-            lines.append(
-                Line(text, score.geometric(p.rmse / p.floor for p in cells if p.floor), "stated")
-            )
-    off = [p for p in points if not _on_grid(p.config)]
-    if off:
-        excess = score.geometric(p.rmse / p.floor for p in off)
-        lines.append(_at_most("error over the noise floor, other sizes", excess, FLOOR))
+    for zone in ("lo", "hi"):  # families differ in how far any estimate could get
+        cells, off = (
+            [p for p in points if p.zone == zone and _on_grid(p.config) == on] for on in (1, 0)
+        )
+        text = f"error over the noise floor {zone}"
+        if cells:
+            lines.append(Line(text, _over_floor(cells), "stated"))
+        if off:
+            lines.append(_at_most(f"{text}, other sizes", _over_floor(off), FLOOR))
     for zone in ("lo", "hi"):
-        wrong = [p for p in points if p.zone == zone and p.plugin >= 0.02 and not p.saturated]
+        wrong = _off([p for p in newest if p.zone == zone])
         if wrong:
             worst = max(wrong, key=lambda p: p.ratio)
             name = f"{worst.family} {worst.config} D={worst.kl:g}"
             text = f"worst point {zone} with plug-in error >= 2 %, unsaturated"
             lines.append(_at_most(text, worst.ratio, WORST_CELL, name))
     return lines
+
+
+def _over_floor(points: Sequence[Point]) -> float:
+    return score.geometric(p.rmse / p.floor for p in points if p.floor)
 
 
 def _coverage(points: Sequence[Point], target: str) -> list[Line]:

@@ -98,6 +98,39 @@ def test_an_estimate_worse_than_the_plug_in_fails():
     assert {line.verdict for line in lines if "error ratio" in line.target} == {"fail"}
 
 
+def test_a_worst_case_near_its_limit_is_decided_by_repetitions_of_its_own():
+    sizes = {"prompts": 50, "samples": 64}
+    plugin = record("plugin", [0.9, 1.8], **sizes)
+    first = [plugin, record("corrected", [1.11, 2.02], **sizes)]
+    points = score.points(first, "corrected")
+    assert verdict.in_doubt(points) == {("dev/normal", "K=50 M=64")}
+    assert not verdict.in_doubt(
+        score.points([plugin, record("corrected", [1.05, 2.02], **sizes)], "corrected")
+    )
+
+    anew = [plugin, record("corrected", [1.02, 2.02], **sizes)]
+    text = "worst point lo with plug-in error >= 2 %, unsaturated <= 1.06"
+    ratios = [
+        {line.target: line for line in verdict.judge(points, again)}[text].found
+        for again in ([], score.points(anew, "corrected"))
+    ]
+    assert_allclose(ratios, [1.1, 0.2])
+
+
+def test_what_is_in_doubt_is_drawn_again_with_new_repetitions(tmp_path, monkeypatch):
+    made = [
+        cell(prompts=50, reps=3),
+        cell(prompts=50, samples=16, reps=3),
+        cell(target="drawn", reps=3),
+    ]
+    monkeypatch.setattr(verdict, "in_doubt", lambda _: {("dev/normal", "K=50 M=16")})
+    records, again = accuracy.judged(made, ["grid", "plugin"], tmp_path / "cache", jobs=1)
+    assert len(records) == 6
+    assert {(r["cell"]["samples"], r["cell"]["first"]) for r in again} == {(16, 3)}
+    assert all(len(r["value"]) == 30 for r in again)
+    assert not set(map(str, again[0]["value"])) & set(map(str, records[2]["value"]))
+
+
 def test_a_cell_is_decided_by_its_settings():
     one, two = (simulate.run_cell(cell(), {"grid": "-"})[0] for _ in range(2))
     assert one == two
