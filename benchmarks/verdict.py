@@ -52,7 +52,7 @@ class Line:
     target : what was asked
     found : what this run gave
     verdict : "pass", "fail", "above" (a band overshot), "stated" (nothing asked) or "no data"
-    where : the family and size of a worst case
+    where : the family and size of a worst case; of an error ratio the noise floor
     error : standard error of `found` over repetitions (jackknife)
     """
 
@@ -143,7 +143,8 @@ def _errors(points: Sequence[Point], again: Sequence[Point]) -> list[Line]:
     for (config, zone), limit in SIZES.items():
         cells = [p for p in grid if p.config == config and p.zone == zone]
         if cells:
-            lines.append(_at_most(f"error ratio {config} {zone}", score.error_ratio(cells), limit))
+            ratio, where = score.error_ratio(cells), f"floor {_floor(cells):.3f}"
+            lines.append(_at_most(f"error ratio {config} {zone}", ratio, limit, where))
     renewed = {(p.family, p.config, p.kl): p for p in again}
     newest = [renewed.get((p.family, p.config, p.kl), p) for p in points]
     for zone in ("lo", "hi"):
@@ -176,6 +177,11 @@ def _errors(points: Sequence[Point], again: Sequence[Point]) -> list[Line]:
             text = f"worst point {zone} with plug-in error >= 2 %, unsaturated"
             lines.append(_at_most(text, worst.ratio, WORST_CELL, name))
     return lines
+
+
+def _floor(points: Sequence[Point]) -> float:
+    """The ratio of a plug-in with its bias removed exactly: some families leave no room."""
+    return score.geometric(p.floor / p.plugin for p in points)
 
 
 def _over_floor(points: Sequence[Point]) -> float:
