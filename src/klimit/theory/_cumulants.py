@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit.theory._check import Floats
-from klimit.theory._ladder import spender
 from klimit.theory._outcomes import Outcomes
+from klimit.theory._spend import spend
 
 _GRID = 256
 _ZOOM = 17
@@ -50,7 +50,6 @@ def own(law: Outcomes) -> Cumulants:
     starts = np.arange(0, law.prob.size, law.prob.shape[-1])
     prob, log_prob, below, centred, mean, top = (part.ravel() for part in parts)
     flat = Outcomes(prob, log_prob, below, centred, mean, top, starts)
-    spend = spender(flat)
 
     def psi(tilts: Floats) -> Floats:
         tilts = tilts.reshape(len(tilts), math.prod(tilts.shape[1:]))

@@ -79,9 +79,9 @@ def spend(known: Outcomes, beta: Floats, prompts: NDArray[np.intp] | None = None
 
 
 def blocks(
-    known: Outcomes, prompts: NDArray[np.intp], copies: int = 1, most: int | None = None
+    known: Outcomes, prompts: NDArray[np.intp], copies: int = 1
 ) -> Iterator[NDArray[np.intp]]:
-    """Cut `prompts` into blocks, given by their indices, that fit the cache; `most` limits them.
+    """Cut `prompts` into blocks, given by their indices, that fit the cache.
 
     Rows of similar length share a block.
     """
@@ -90,8 +90,8 @@ def blocks(
     at = 0
     while at < order.size:
         size = max(1, _BLOCK // (int(lengths[order[at]]) * copies))  # the first row is the longest
-        yield order[at : at + min(size, most or size)]
-        at += min(size, most or size)
+        yield order[at : at + size]
+        at += size
 
 
 def padded(known: Outcomes, prompts: NDArray[np.intp]) -> tuple[Floats, Floats]:
@@ -139,10 +139,10 @@ def _measured(known: Outcomes, prompts: NDArray[np.intp], beta: Floats) -> Float
         gentle = ~precise & (steep * reach[:, None] <= 1.0)
         some = np.flatnonzero(gentle.any(axis=-1))
         if some.size:
-            terms = moments(prob[some], below[some] + top[some, None], reach[some])
+            terms = _moments(prob[some], below[some] + top[some, None], reach[some])
             row, column = np.nonzero(gentle[some])
             r = some[row]
-            found[:, r, column] = near_base([t[row] for t in terms], reach[r], steep[r, column])
+            found[:, r, column] = _near_base([t[row] for t in terms], reach[r], steep[r, column])
     row, column = np.nonzero(~(precise | gentle))
     step = max(1, _BLOCK // prob.shape[1])
     for at in range(0, row.size, step):
@@ -163,10 +163,10 @@ def _from_top(
     terms[..., 1] = prob * below
     terms[..., 2] = terms[..., 1] * below
     z, mean, second = (weight @ terms).transpose(2, 0, 1)
-    return from_sums(z, mean, second, top, steep)
+    return _from_sums(z, mean, second, top, steep)
 
 
-def from_sums(
+def _from_sums(
     z: Floats, mean: Floats, second: Floats, top: Floats, steep: Floats
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """KL, gain and variance (3, ...) from a tilt's sums below the top, and where they are precise."""
@@ -181,7 +181,7 @@ def from_sums(
     return found, precise
 
 
-def moments(prob: Floats, centred: Floats, reach: Floats) -> list[Floats]:
+def _moments(prob: Floats, centred: Floats, reach: Floats) -> list[Floats]:
     """Central moments of the reward in units of `reach`, over factorials, per row."""
     size = np.where(reach > 0, reach, 1.0)[:, None]
     unit = centred / size
@@ -194,7 +194,7 @@ def moments(prob: Floats, centred: Floats, reach: Floats) -> list[Floats]:
     return terms
 
 
-def near_base(terms: list[Floats], reach: Floats, steep: Floats) -> Floats:
+def _near_base(terms: list[Floats], reach: Floats, steep: Floats) -> Floats:
     """By the series of psi(steep) = log E exp(steep (reward - mean)) in x = steep reach, at most 1.
 
     KL = steep psi' - psi, gain = psi', variance = psi''.

@@ -15,11 +15,10 @@ from klimit._errors import ArgumentError
 from klimit.theory import _check
 from klimit.theory._check import Floats, choice, coefficient
 from klimit.theory._curve import Budget, Curve
-from klimit.theory._ladder import spender
 from klimit.theory._levels import levels
 from klimit.theory._outcomes import Outcomes, measure, outcomes
 from klimit.theory._prompts import lay_flat, read_rows, read_weights
-from klimit.theory._spend import by_rows
+from klimit.theory._spend import by_rows, spend
 from klimit.theory.tilt import Ceiling
 
 
@@ -189,7 +188,7 @@ class KnownFrontier:
     @property
     def _curve(self) -> Curve:
         known = self._known
-        return Curve(known, self.weights, self.budget, spender(known), known.saturation_kl())
+        return Curve(known, self.weights, self.budget, spend, known.saturation_kl())
 
 
 def frontier(

@@ -11,9 +11,9 @@ from klimit.theory import _check
 from klimit.theory._check import Floats, choice, distribution, positive
 from klimit.theory._curve import Curve
 from klimit.theory._generators import Power
-from klimit.theory._ladder import spender
 from klimit.theory._penalised import Penalised
 from klimit.theory._prompts import lay_flat, read_rows, read_weights
+from klimit.theory._spend import spend
 from klimit.theory.references import Direction, arithmetic, geometric, read_mixture
 
 
@@ -151,7 +151,7 @@ def reference_frontier(
     counts = read_weights(weights, len(rewards))
     forward = Penalised(Power(0.0))
     spends, limit = (
-        (spender(known), known.saturation_kl())
+        (spend, known.saturation_kl())
         if direction == "reverse"
         else (forward, forward.limit(known))
     )
