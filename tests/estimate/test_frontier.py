@@ -473,3 +473,11 @@ def test_few_rewards_in_all_are_trusted_no_further_than_many_of_few_prompts(shap
     for seed in range(12):
         rewards = np.random.default_rng(seed).normal(size=shape)
         assert klimit.frontier(rewards, prompts="fixed").trusted_kl <= edge + 1e-9
+
+
+def test_a_beta_whose_likeliest_kl_is_trusted_is_not_said_to_lie_beyond():
+    limit = klimit.frontier(np.random.default_rng(1).normal(size=(60, 16)))
+    spent = limit.at(beta=float(limit.beta(limit.trusted_kl).value)).kl
+    assert not spent.trusted
+    assert spent.value <= limit.trusted_kl + 1e-9
+    assert spent.note.startswith("its KL may lie beyond the trusted")
