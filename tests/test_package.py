@@ -44,6 +44,14 @@ def test_the_exported_names_are_the_public_ones():
     assert public - modules <= set(klimit.__all__)
 
 
+@pytest.mark.parametrize("room", [klimit, klimit.theory, klimit.select], ids=lambda x: x.__name__)
+def test_signatures_call_types_by_name_so_that_help_can_be_read(room):
+    for name in room.__all__:
+        thing = getattr(room, name)
+        if inspect.isfunction(thing):
+            assert "_array_like" not in str(inspect.signature(thing)), name
+
+
 def test_import_leaves_heavy_libraries_alone():
     heavy = {"polars", "scipy", "rich", "click", "pandas", "pyarrow", "datasets", "torch"}
     assert not heavy & loaded_after("import klimit")

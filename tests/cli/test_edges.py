@@ -101,10 +101,21 @@ def test_labels_that_tell_nothing_are_not_asked_for(klimit, rewards, tmp_path):
     assert "worth a label" in done.err
     assert not out.exists()
     done = klimit("labels", rewards(NORMAL), "--proxy", "rm", "-n", 1000, "-o", out)
-    assert "No other sample would say more" in done.out
+    assert "One round asks for no more" in " ".join(done.out.split())
     assert (
         klimit("labels", rewards(NORMAL), "--proxy", "rm", "-r", "x", "-n", 9, "-o", out).code == 2
     )
+
+
+def test_a_second_round_asks_for_the_samples_that_one_round_left(klimit, rewards, tmp_path):
+    path, first, rest = rewards(NORMAL), tmp_path / "first.csv", tmp_path / "rest.csv"
+    klimit("labels", path, "--proxy", "rm", "-n", 1000, "-o", first)
+    asked = pl.read_csv(first, schema_overrides={"prompt_id": pl.String, "sample": pl.String})
+    assert 0 < asked.height < NORMAL.size
+    asked.with_columns(gold=pl.col("rm")).write_csv(first)
+    done = klimit("labels", path, "--proxy", "rm", "--labels", first, "-n", 1000, "-o", rest)
+    assert done.code == 0
+    assert pl.read_csv(rest).height == NORMAL.size - asked.height
 
 
 def test_choosing_needs_two_prompts_with_gold(klimit, rewards):

@@ -48,6 +48,14 @@ def test_a_nuisance_is_named_with_its_share(klimit, pairs):
     assert "With mean length held where the base has it, human gains +0." in said
 
 
+def test_a_column_that_is_not_there_is_called_as_it_was_typed(klimit, pairs):
+    done = klimit("hacking", pairs, "--proxy", "rm", "--gold", "human", "--nuisance", "lenght")
+    assert done.code == 2
+    assert "'lenght' is no column here" in done.err
+    assert "Did you mean length?" in done.err
+    assert "reward=" not in done.err
+
+
 def test_json_keeps_its_schema_and_its_numbers(klimit, pairs):
     done = klimit("hacking", pairs, "--proxy", "rm", "--gold", "human", "--kl", "0.1,9", "--json")
     document = json.loads(done.out)

@@ -464,3 +464,20 @@ def test_a_known_range_bounds_small_budgets_by_hoeffding_whatever_is_trusted():
     for rewards, known in ((grades, (1, 5)), (np.ones((30, 8)), (0, 1))):
         gain = klimit.frontier(rewards, reward_range=known).gain(kl)
         assert (gain.high <= (known[1] - known[0]) * np.sqrt(kl / 2) * (1 + 1e-12)).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 16), (1, 48), (2, 24)])
+def test_few_rewards_in_all_are_trusted_no_further_than_many_of_few_prompts(shape):
+    prompts, samples = shape
+    edge = np.log(samples) - 0.5 - 1.5 / prompts
+    for seed in range(12):
+        rewards = np.random.default_rng(seed).normal(size=shape)
+        assert klimit.frontier(rewards, prompts="fixed").trusted_kl <= edge + 1e-9
+
+
+def test_a_beta_whose_likeliest_kl_is_trusted_is_not_said_to_lie_beyond():
+    limit = klimit.frontier(np.random.default_rng(1).normal(size=(60, 16)))
+    spent = limit.at(beta=float(limit.beta(limit.trusted_kl).value)).kl
+    assert not spent.trusted
+    assert spent.value <= limit.trusted_kl + 1e-9
+    assert spent.note.startswith("its KL may lie beyond the trusted")

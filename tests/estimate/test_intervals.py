@@ -61,8 +61,14 @@ def test_tails_are_told_apart():
     assert [tails[name].heavy for name in laws] == [False, False, True, True]
     assert tails["pareto"].long == 1.0
     assert tails["uniform"].long == 0.0
-    assert tail_of(rng.random(4)) is LIGHT
     assert not LIGHT.heavy
+
+
+def test_a_tail_of_too_few_residuals_to_fit_is_not_taken_for_light():
+    few = tail_of(np.random.default_rng(2).random(4))
+    assert few.long == 1.0
+    assert few.wary > 0.5
+    assert not few.heavy
 
 
 def test_an_interval_is_long_upwards_where_much_was_corrected():

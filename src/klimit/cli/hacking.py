@@ -165,5 +165,5 @@ def labels(
     if frame.height == number - 1:
         said += " Labels are drawn two to a prompt, so an odd one is left."
     elif frame.height < number:
-        said += " No other sample would say more at this KL."
+        said += " One round asks for no more; with these labels, another can ask for the rest."
     print_text(str(rollouts), said)

@@ -64,7 +64,7 @@ def optimum(limit: Frontier, beta: ArrayLike) -> Tilted:
     point = limit.curve.at_tilt(tilt)
     spent = _spent_at_most(limit, point)
     trusted = spent <= limit.trusted_kl
-    note = "" if bool(np.all(trusted)) else beyond(limit.trusted_kl)
+    note = "" if bool(np.all(trusted)) else f"its KL may lie {beyond(limit.trusted_kl)}"
     # a bias is low, so the tilt at the frontier's own end of trust bounds those beyond it from below
     last = 0.0
     if limit.members is not None and limit.trusted_kl > 0:

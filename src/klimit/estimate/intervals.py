@@ -60,10 +60,11 @@ _USUAL = -0.1
 def tail_of(residuals: Floats) -> Tail:
     """Tail of standardised residuals, from the largest few."""
     n = int(min(0.2 * len(residuals), 8 * np.sqrt(len(residuals))))
-    if n < 5:
-        return LIGHT
-    top = np.sort(np.partition(residuals, len(residuals) - n - 1)[-n - 1 :])
-    cautious = pareto_shape(top[1:] - top[0])
+    if n < 5:  # too few to tell: the prior alone
+        cautious, n = _PRIOR, 0
+    else:
+        top = np.sort(np.partition(residuals, len(residuals) - n - 1)[-n - 1 :])
+        cautious = pareto_shape(top[1:] - top[0])
     # the same fit with a prior between a normal law and an exponential one
     shape = cautious + (_USUAL - _PRIOR) * _WORTH / (n + _WORTH)
     return Tail(

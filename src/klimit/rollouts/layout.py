@@ -101,7 +101,7 @@ def _given(asked: Sequence[str], schema: Schema, what: str) -> tuple[str, ...]:
     for name in asked:
         if name not in schema:
             raise ArgumentError(
-                f"{what}={quoted(name)} is no column here; there are {listing(schema)}."
+                f"{quoted(name)} is no column here; there are {listing(schema)}."
                 f"{close_to(name, schema)}"
             )
     return tuple(dict.fromkeys(asked))

@@ -4,12 +4,15 @@ Each check returns float64 and raises an `ArgumentError` that names the argument
 what is allowed.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike as ArrayLike
+from numpy.typing import NDArray
 
 from klimit._errors import ArgumentError
 

@@ -1,5 +1,7 @@
 """A convex f that the caller hands over, with its derivative."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -4,12 +4,13 @@ The log ratio is kept beside the probabilities because it outlives them: best-of
 answer a probability of e^-1e11, which is 0 to a float, while ``KL(base || policy)`` is still finite.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from klimit.theory._check import Floats, broadcast, distribution
+from klimit.theory._check import ArrayLike, Floats, broadcast, distribution
 from klimit.theory._outcomes import LARGE, change_terms, exp_excess, kl_terms, log_sum
 from klimit.theory._prompts import filled
 
@@ -41,7 +42,7 @@ class Pair:
     q: Floats
     u: Floats
 
-    def reversed(self) -> "Pair":
+    def reversed(self) -> Pair:
         """Swap policy and base."""
         return Pair(self.q, self.p, -self.u)
 

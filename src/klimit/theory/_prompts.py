@@ -4,15 +4,19 @@ Frontiers lay prompts end to end; functions of arrays fill shorter ones up with 
 probability 0, which nobody reads.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from klimit._errors import ArgumentError
 from klimit.theory._check import Floats, distribution, numbers
 from klimit.theory._outcomes import Outcomes, outcomes
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 def read_rows(values: Any, name: str) -> list[Floats]:

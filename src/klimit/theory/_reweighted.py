@@ -1,12 +1,13 @@
 """What a policy that reweights a known base gains, and how far it is from that base."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from klimit.theory._check import Floats, order
+from klimit.theory._check import ArrayLike, Floats, order
 from klimit.theory._outcomes import Outcomes, reweighted
 from klimit.theory._pair import Pair
 from klimit.theory._prompts import read_weights

@@ -1,11 +1,12 @@
 """What N and the probability of the best answer alone say about best-of-N (Beirami et al.)."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from klimit.theory._check import Floats, broadcast, count, fraction
+from klimit.theory._check import ArrayLike, Floats, broadcast, count, fraction
 from klimit.theory._outcomes import kl_terms
 
 

@@ -1,11 +1,12 @@
 """Best-of-N: draw N answers, keep the one of highest reward; exactly, ties included."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from klimit.theory._check import Floats, broadcast, choice, count, fraction, same_leading
+from klimit.theory._check import ArrayLike, Floats, broadcast, choice, count, fraction, same_leading
 from klimit.theory._levels import Ties, levels
 from klimit.theory._reweighted import Reweighted, measured
 from klimit.theory.tilt import known

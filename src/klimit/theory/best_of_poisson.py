@@ -1,11 +1,12 @@
 """Best-of-Poisson: best-of-N with a random N, all but optimal in the rank of the reward."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from klimit.theory._check import Floats, choice, same_leading, size
+from klimit.theory._check import ArrayLike, Floats, choice, same_leading, size
 from klimit.theory._levels import Ties, levels
 from klimit.theory._outcomes import exp_excess
 from klimit.theory._reweighted import Reweighted, measured

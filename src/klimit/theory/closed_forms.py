@@ -4,8 +4,11 @@ Each is asked for by a budget, by a gain (what does it cost at least?) or by a s
 KL coefficient lead?), and answers with a point of the frontier.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from klimit._errors import ArgumentError
 from klimit.theory._check import (
@@ -24,6 +27,9 @@ from klimit.theory._solve import own_betas
 from klimit.theory._spend import spend
 from klimit.theory.frontier import FrontierPoint
 from klimit.theory.tilt import known
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 def _asked(

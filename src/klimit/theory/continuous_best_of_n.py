@@ -1,11 +1,12 @@
 """Best-of-N for rewards without ties: everything follows from N alone, in closed form."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from klimit.theory._check import Floats, count, order
+from klimit.theory._check import ArrayLike, Floats, count, order
 from klimit.theory._outcomes import exp_excess, kl_terms
 
 

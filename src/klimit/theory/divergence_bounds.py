@@ -4,11 +4,12 @@ They hold for every policy, the optimal or not. Where the divergence of a policy
 form (`continuous_best_of_n`), they bound what that policy can gain.
 """
 
+from __future__ import annotations
+
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, broadcast, fraction, not_negative, numbers
+from klimit.theory._check import ArrayLike, Floats, broadcast, fraction, not_negative, numbers
 
 
 def renyi_bound(

@@ -6,10 +6,11 @@ close, and they are infinite only where the definition is (support missing). Eve
 both distributions and broadcasts them.
 """
 
-import numpy as np
-from numpy.typing import ArrayLike
+from __future__ import annotations
 
-from klimit.theory._check import Floats, order
+import numpy as np
+
+from klimit.theory._check import ArrayLike, Floats, order
 from klimit.theory._pair import pair
 
 

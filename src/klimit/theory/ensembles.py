@@ -3,14 +3,16 @@
 Member i reports gold plus an error of its own; errors have variance tau^2 and correlate by rho.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
 from klimit.theory._check import (
+    ArrayLike,
     Floats,
     broadcast,
     choice,

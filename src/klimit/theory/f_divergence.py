@@ -1,13 +1,14 @@
 """Any f-divergence, from the convex function that defines it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, numbers
+from klimit.theory._check import ArrayLike, Floats, numbers
 from klimit.theory._pair import pair
 
 _FAR = np.array([1e25, 1e50, 1e100])  # each the square of the one before

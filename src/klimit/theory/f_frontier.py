@@ -6,15 +6,16 @@ For a convex f, ``sup {E_policy[r] : D_f(policy || base) <= D}`` is ``min over b
 sum to one. Policies that reweight the base are meant: none puts mass where the base has none.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit.theory import _check
-from klimit.theory._check import Floats, choice, coefficient
+from klimit.theory._check import ArrayLike, Floats, choice, coefficient
 from klimit.theory._curve import Budget, Curve
 from klimit.theory._custom import Function
 from klimit.theory._generators import Generator, TotalVariation

@@ -1,12 +1,13 @@
 """The optimal policy where another divergence than the KL is charged for."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, choice, coefficient, numbers, same_leading
+from klimit.theory._check import ArrayLike, Floats, choice, coefficient, numbers, same_leading
 from klimit.theory._custom import Function, custom
 from klimit.theory._generators import Generator, Jeffreys, JensenShannon, Power, TotalVariation
 from klimit.theory._penalised import optimum

@@ -5,15 +5,16 @@ psi_x'(l) and costs l psi_x'(l) - psi_x(l) nats. The average-budget frontier giv
 same beta; the per-prompt one gives every prompt the same KL.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
 from klimit.theory import _check
-from klimit.theory._check import Floats, choice, coefficient
+from klimit.theory._check import ArrayLike, Floats, choice, coefficient
 from klimit.theory._curve import Budget, Curve
 from klimit.theory._levels import levels
 from klimit.theory._outcomes import Outcomes, measure, outcomes

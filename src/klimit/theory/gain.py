@@ -4,10 +4,19 @@ A difference of means holds for every policy, the covariance for every reweighti
 beta times Jeffreys for the optimal tilt alone. On that tilt the three agree.
 """
 
-import numpy as np
-from numpy.typing import ArrayLike
+from __future__ import annotations
 
-from klimit.theory._check import Floats, broadcast, coefficient, distribution, numbers, require
+import numpy as np
+
+from klimit.theory._check import (
+    ArrayLike,
+    Floats,
+    broadcast,
+    coefficient,
+    distribution,
+    numbers,
+    require,
+)
 from klimit.theory._outcomes import change_terms, reweighted
 from klimit.theory._prompts import filled
 from klimit.theory.divergences import jeffreys

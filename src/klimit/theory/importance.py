@@ -1,9 +1,10 @@
 """Importance sampling: how many base samples can stand in for samples of a policy?"""
 
-import numpy as np
-from numpy.typing import ArrayLike
+from __future__ import annotations
 
-from klimit.theory._check import Floats, count, not_negative, same_leading
+import numpy as np
+
+from klimit.theory._check import ArrayLike, Floats, count, not_negative, same_leading
 from klimit.theory._pair import pair
 
 

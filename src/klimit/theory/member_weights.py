@@ -1,12 +1,13 @@
 """The weighted mean of an ensemble's members that leaves the least error."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, numbers
+from klimit.theory._check import ArrayLike, Floats, numbers
 
 
 class MemberWeights(NamedTuple):

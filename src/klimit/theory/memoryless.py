@@ -4,10 +4,12 @@ The base draws every token from one law p, and ``R = r(y_1) + ... + r(y_m)``. Ev
 per token, with Lambda(s) = log E_p exp(s r) and l = 1 / beta.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from klimit._errors import ArgumentError
 from klimit.theory._check import Floats, broadcast, budget, distribution, finite, numbers
@@ -15,6 +17,9 @@ from klimit.theory._outcomes import measure
 from klimit.theory._prompts import filled
 from klimit.theory.frontier import frontier
 from klimit.theory.tilt import known, tilt
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 _TINY = -690.0  # e^-690 is still a float of full precision
 

@@ -1,12 +1,13 @@
 """Best-of-N of the memoryless model at a finite length, exactly, for any N."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, broadcast, budget, numbers
+from klimit.theory._check import ArrayLike, Floats, broadcast, budget, numbers
 from klimit.theory._outcomes import change_terms, kl_terms
 from klimit.theory._types import TotalReward, total_reward
 from klimit.theory.frontier import frontier

@@ -4,15 +4,17 @@ Both forms are linear in a and b, so that fits are weighted least squares, their
 under normal errors, and the place of the peak, a function of a / b alone, has Fieller's interval.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
 from klimit.theory._check import (
+    ArrayLike,
     Floats,
     broadcast,
     budget,

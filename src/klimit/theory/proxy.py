@@ -4,15 +4,16 @@ Three gaps answer three questions: what is lost at the same beta, at the same KL
 regularised objective E[gold] - beta KL.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, broadcast, budget, coefficient, fraction
+from klimit.theory._check import ArrayLike, Floats, broadcast, budget, coefficient, fraction
 from klimit.theory._outcomes import Measured, Outcomes, change_terms, measure
 from klimit.theory._prompts import lay_flat, read_rows, read_weights
 from klimit.theory._solve import mean

@@ -3,11 +3,12 @@
 Where the distribution itself is known, `proxy_gold` gives the truth beside them.
 """
 
+from __future__ import annotations
+
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import Floats, broadcast, budget, coefficient, rewards, size
+from klimit.theory._check import ArrayLike, Floats, broadcast, budget, coefficient, rewards, size
 
 
 def sup_norm_regret_bound(error_range: ArrayLike, *, beta: ArrayLike) -> Floats:

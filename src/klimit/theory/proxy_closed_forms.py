@@ -1,13 +1,19 @@
 """A proxy in place of gold where formulas suffice: normal rewards, and an error with a heavy tail."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from klimit._errors import ArgumentError
 from klimit.theory._check import Floats, broadcast, numbers, positive, require
 from klimit.theory._outcomes import exp_excess
 from klimit.theory._root import increasing_root
 from klimit.theory.proxy import ProxyPoint, one_of
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 def gaussian_proxy(

@@ -1,14 +1,15 @@
 """The reward that a budget of weighted KL to several references can buy."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
 from klimit.theory import _check
-from klimit.theory._check import Floats, choice, distribution, positive
+from klimit.theory._check import ArrayLike, Floats, choice, distribution, positive
 from klimit.theory._curve import Curve
 from klimit.theory._generators import Power
 from klimit.theory._penalised import Penalised

@@ -1,10 +1,12 @@
 """Learning against several references: how many samples it takes, and the DPO loss."""
 
+from __future__ import annotations
+
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit._errors import ArgumentError
 from klimit.theory._check import (
+    ArrayLike,
     Floats,
     broadcast,
     choice,

@@ -5,11 +5,12 @@ them, under forward KL their arithmetic mean; each leaves a cost that no policy 
 references token by token is neither of the two.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from klimit._errors import ArgumentError
 from klimit.theory._check import Floats, distribution, numbers, positive, same_leading
@@ -18,6 +19,9 @@ from klimit.theory._pair import pair
 from klimit.theory._prompts import filled_stack
 from klimit.theory.f_tilt import f_tilt
 from klimit.theory.tilt import known, tilt
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 Direction = Literal["reverse", "forward"]
 

@@ -1,11 +1,13 @@
 """Rejection sampling: exact draws from a tilt or any other policy, and how many draws they take."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit.theory._check import (
+    ArrayLike,
     Floats,
     broadcast,
     budget,

@@ -10,13 +10,14 @@ and in log t its integrand is analytic in a strip, where the trapezoid rule conv
 ``e^(-pi^2 / step)``: there is no need to enumerate which answers the N draws could be.
 """
 
+from __future__ import annotations
+
 import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from klimit.theory._check import Floats, coefficient, count, require, same_leading
+from klimit.theory._check import ArrayLike, Floats, coefficient, count, require, same_leading
 from klimit.theory._levels import levels
 from klimit.theory._outcomes import Outcomes, log_sum, measure
 from klimit.theory._pair import Pair

@@ -6,13 +6,19 @@ The frontier is the minimum for psi itself, so each of them lies above it. Infin
 where a KL budget is infinite and the assumption leaves the reward unbounded, or for overflow.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from klimit.theory._check import Floats, broadcast, budget, not_negative
 from klimit.theory._outcomes import exp_excess
 from klimit.theory._root import increasing_root
 from klimit.theory.divergence_bounds import product
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 def sub_gaussian_bound(kl: ArrayLike, *, variance_proxy: ArrayLike) -> Floats:

@@ -1,12 +1,13 @@
 """How light are the tails of a known reward? The constants that the bounds on the gain need."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from klimit.theory import _cumulants
-from klimit.theory._check import Floats, choice, fraction, not_negative, same_leading
+from klimit.theory._check import ArrayLike, Floats, choice, fraction, not_negative, same_leading
 from klimit.theory._outcomes import outcomes
 from klimit.theory.tilt import known
 

@@ -1,12 +1,21 @@
 """Exponential tilting of known distributions: the optimal policy of KL-regularised alignment."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from klimit.theory._check import Floats, broadcast, coefficient, distribution, numbers, same_leading
+from klimit.theory._check import (
+    ArrayLike,
+    Floats,
+    broadcast,
+    coefficient,
+    distribution,
+    numbers,
+    same_leading,
+)
 from klimit.theory._outcomes import Outcomes, measure, outcomes
 from klimit.theory._prompts import filled
 

@@ -27,11 +27,16 @@ def places(estimate: Estimate) -> int:
     --------
     >>> places(Estimate(0.843, 0.791, 0.902)), places(Estimate(0.45042, 0.45034, 0.45074))
     (2, 4)
+    >>> places(Estimate(0.4817, 0.4817, 0.4817))
+    4
     """
     value, low, high = float(estimate.value), float(estimate.low), float(estimate.high)
     size = abs(low if math.isnan(value) else value)
-    shown = decimals(high - low if math.isfinite(high - low) else size)
-    return min(shown, max(3 - math.floor(math.log10(size)), 0)) if 0 < size < math.inf else shown
+    width = high - low if math.isfinite(high - low) else size
+    if not 0 < size < math.inf:
+        return decimals(width)
+    most = max(3 - math.floor(math.log10(size)), 0)
+    return min(decimals(width), most) if width > 0 else most
 
 
 def decimals(width: float) -> int:

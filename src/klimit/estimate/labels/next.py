@@ -55,6 +55,11 @@ def first_labels(
         `klimit.hacking` as `gold`. For pairs: sample_a and sample_b, completion_a and completion_b; add
         `preferred` and hand it over as `judgements`.
 
+    Raises
+    ------
+    ArgumentError
+        Where the samples show no policy at `kl` nats.
+
     Examples
     --------
     >>> proxy = np.random.default_rng(0).normal(size=(100, 64))

@@ -11,8 +11,10 @@ function decimals(width) {
 // Decimals that show two digits of the interval's width, and no more than four of the value.
 function places(value, low, high) {
   const size = Math.abs(known(value) ? value : low);
-  const shown = decimals(known(high) && known(low) ? high - low : size);
-  return size > 0 ? Math.min(shown, Math.max(3 - Math.floor(Math.log10(size)), 0)) : shown;
+  const width = known(high) && known(low) ? high - low : size;
+  if (!(size > 0)) return decimals(width);
+  const most = Math.max(3 - Math.floor(Math.log10(size)), 0);
+  return width > 0 ? Math.min(decimals(width), most) : most;
 }
 
 function fixed(value, digits) {
