@@ -42,6 +42,9 @@ CHATS = ("messages", "conversation")
 TEMPLATES = ("prompt_type", "prompt_template")
 """Columns that say how a prompt's text was put to the model: each way is a prompt of its own."""
 
+SYSTEMS = _listed("system system_prompt system_message system_instruction")
+"""Columns that hold what a model is told before the prompt: another one makes another prompt."""
+
 WEAK_IDS = _listed("id uid custom_id key idx index doc example item")
 """Columns that may number prompts as well as rows: keys only where they repeat."""
 
@@ -76,7 +79,10 @@ CANONICAL = {
         """
     ),
     "step": _listed(
-        "step global_step training_step train_step trainer_step iteration policy_version weight_version"
+        """
+        step global_step training_step train_step trainer_step checkpoint_step iteration update
+        policy_version weight_version
+        """
     ),
     "policy": _listed(
         """
@@ -90,8 +96,26 @@ CANONICAL = {
 Log-probabilities and exact KLs of the next token (`kl_rb`) may be lists, one entry per token, which are
 summed."""
 
-MARKERS = _listed("label run run_name run_id arm variant method algorithm name")
-"""Columns that tell policies apart if each of several files holds one value of its own."""
+LABELS = ("label", "name")
+MARKERS = (
+    _listed(
+        """
+    run run_name run_id variant experiment experiment_name exp_name condition setting config stage
+    adapter
+    """
+    )
+    + LABELS
+)
+"""Columns of text that may tell policies apart, but may as well say something of a sample."""
+
+EPOCHS = ("epoch",)
+"""Passes of training, or numbers of samples."""
+
+COUNTS = ("checkpoint", "ckpt", *EPOCHS)
+"""Steps where they are numbers and nothing else is the step."""
+
+SEEDS = _listed("seed random_seed training_seed train_seed run replicate num_fewshot n_shot")
+"""Numbers of which nobody knows whether they tell policies or samples apart."""
 
 DATASETS = _listed("dataset data_source env_name task task_name benchmark")
 """Columns that say which collection a prompt is from."""

@@ -1,0 +1,171 @@
+"""Which samples are of one policy: what tells them apart, and what is said where nothing does."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from klimit import DataError
+from klimit.audit.runs import within
+from klimit.rollouts import read
+
+
+def rows(*, samples=4, prompts="ab", **more):
+    """Rows of a few prompts; what is a function is asked for the number of the sample."""
+    return [
+        {"prompt": p, "answer": str(i), "rm": i / 8}
+        | {name: x(i) if callable(x) else x for name, x in more.items()}
+        for p in prompts
+        for i in range(samples)
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Write files of records by name."""
+
+    def write(**files):
+        for name, records in files.items():
+            path = tmp_path / f"{name}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(json.dumps(row) + "\n" for row in records))
+        return tmp_path
+
+    return write
+
+
+def policies(source):
+    base = read(source)
+    assert base.shape.most == 4
+    if len(base.policies) > 1:
+        with pytest.raises(DataError, match="never pooled"):
+            base.grouped()
+    return base.policies
+
+
+@pytest.mark.parametrize("name", ["method", "algorithm", "arm", "run_name", "variant"])
+@pytest.mark.parametrize("model", [{}, {"model": "X"}])
+def test_a_column_that_differs_tells_policies_whatever_constant_stands_beside_it(
+    name, model, tmp_path
+):
+    tables = [rows(**model, **{name: one}) for one in ("dpo", "ppo")]
+    assert policies(tables[0] + tables[1]) == ("dpo", "ppo")
+    for one, table in zip("xy", tables, strict=True):
+        pd.DataFrame(table).to_csv(tmp_path / f"{one}.csv", index=False)
+    assert policies(tmp_path) == ("dpo", "ppo")
+
+
+def test_columns_that_cross_make_policies_together():
+    crossed = [r for m in "XY" for k in ("dpo", "ppo") for r in rows(model=m, method=k)]
+    assert policies(crossed) == ("X dpo", "X ppo", "Y dpo", "Y ppo")
+    kinds = [("base", None), ("tuned", "dpo"), ("tuned", "ppo")]
+    nested = [row for m, k in kinds for row in rows(model=m, method=k)]
+    assert policies(nested) == ("base", "tuned dpo", "tuned ppo")
+    base, parts, _ = within(read(nested))
+    assert base.policies == ("base",)
+    assert [part.name for part in parts] == ["tuned dpo", "tuned ppo"]
+    same = rows(model="m-base", method="none") + rows(model="m-ppo", method="ppo")
+    assert policies(same) == ("m-base", "m-ppo")
+
+
+def test_a_policy_that_is_told_by_a_column_keeps_the_others():
+    frame = read(rows(model="X", method="dpo") + rows(model="X", method="ppo")).frame()
+    assert set(frame["model"]) == {"X"}
+    assert read(frame).policies == ("dpo", "ppo")
+    half = read(rows(model="X", method="ppo") + rows(model="X", method=None))
+    assert half.policies == ("ppo", None)
+
+
+def test_what_belongs_to_prompts_or_samples_tells_no_policies():
+    by_prompt = rows(prompts="a", model="X", variant="sum") + rows(
+        prompts="b", model="X", variant="product"
+    )
+    assert policies(by_prompt) == ("X",)
+    numbers = iter(range(99))
+    assert policies(rows(run_id=lambda i: f"r{next(numbers)}")) == ()
+    assert policies(rows(label=lambda i: ("good", "bad")[i % 2])) == ()
+    assert policies(rows(label="base") + rows(label="grpo")) == ("base", "grpo")
+
+
+@pytest.mark.parametrize("more", [{}, {"model": "X"}])
+@pytest.mark.parametrize(
+    "files", [("dpo", "ppo"), ("dpo/a", "ppo/a"), ("kl_0.1", "kl_0.5"), ("x_1e-5", "x_1e-6"),
+              ("llama-3-8b", "llama-3-70b")]
+)  # fmt: skip
+def test_files_of_other_names_that_share_prompts_are_policies(files, more, folder):
+    where = folder(**{name: rows(**more) for name in files})
+    assert policies(where) == tuple(name.removesuffix("/a") for name in files)
+    with pytest.raises(DataError, match=r"by the names of its files .* files of one policy into"):
+        read(where).grouped()
+
+
+def test_files_in_folders_are_told_by_what_differs(folder):
+    where = folder(**{f"{x}/step_{n}": rows() for x in ("dpo", "ppo") for n in (10, 20)})
+    assert (policies(where), read(where).steps) == (("dpo", "ppo"), (10, 20))
+
+
+def test_a_base_beside_policies_of_a_folder_pools_none_of_them(folder):
+    files = ("base", "tuned/dpo", "tuned/ppo")
+    assert policies(folder(**{name: rows() for name in files})) == files
+
+
+def test_files_that_may_be_parts_of_one_policy_are_said_to_stand_together(folder):
+    where = folder(out_1=rows(), out_2=rows())
+    assert str(read(where)) == "read 2 prompts x 8 samples (2 files together), reward: rm"
+    assert "8 samples (24 in all) of 2 policies by the names of files (out, ppo) (2 files" in str(
+        read(folder(ppo=rows()))
+    )
+    (where / "ppo.jsonl").unlink()
+    apart = folder(out_1=rows(), out_2=rows(prompts="cd"))
+    assert str(read(apart)) == "read 4 prompts x 4 samples, reward: rm"
+
+
+def test_ids_that_count_anew_in_every_file_pool_no_prompts(folder):
+    sets = {
+        name: [{"doc_id": i // 4, "score": i / 8} for i in range(8)] for name in ("gsm", "math")
+    }
+    assert policies(folder(**sets)) == ("gsm", "math")
+    texts = {
+        name: [row | {"question": f"{name} {row['doc_id']}"} for row in table]
+        for name, table in sets.items()
+    }
+    assert str(read(folder(**texts))) == "read 4 prompts x 4 samples, reward: score"
+    shards = dict(zip(("x_1", "x_2"), texts.values(), strict=True))
+    for name in sets:
+        (folder() / f"{name}.jsonl").unlink()
+    assert str(read(folder(**shards))) == "read 4 prompts x 4 samples, reward: score"
+
+
+def test_epochs_of_training_are_steps_and_those_of_an_evaluation_samples():
+    assert read(rows(epoch=0) + rows(epoch=1)).steps == (0, 1)
+    assert read(rows(samples=1, epoch=0.25) + rows(samples=1, epoch=0.5)).steps == (0.25, 0.5)
+    found = read(rows(epoch=lambda i: i))
+    assert (found.steps, found.shape.most) == ((), 4)
+    assert "(4 values of epoch together)" in str(found)
+    assert read(rows(step=3, epoch=0) + rows(step=4, epoch=0)).steps == (3, 4)
+
+
+def test_of_columns_for_the_step_the_one_that_differs_is_it():
+    assert read(rows(step=0, iteration=1) + rows(step=0, iteration=2)).steps == (1, 2)
+    runs = [r for m in ("dpo", "ppo") for k in (0, 100) for r in rows(model=m, checkpoint=k)]
+    assert (policies(runs), read(runs).steps) == (("dpo", "ppo"), (0, 100))
+
+
+@pytest.mark.parametrize("name", ["seed", "run", "temperature"])
+def test_seeds_and_temperatures_are_said_to_stand_together(name):
+    found = read(rows(**{name: 1}) + rows(**{name: 2}))
+    assert str(found) == f"read 2 prompts x 8 samples (2 values of {name} together), reward: rm"
+    if name != "temperature":
+        assert "together" not in str(read(rows(**{name: lambda i: i})))  # each sample's own
+
+
+@pytest.mark.parametrize("key", ["prompt", "prompt_id"])
+def test_a_prompt_under_several_system_prompts_is_asked_about(key):
+    table = [
+        {key: row["prompt"], "rm": row["rm"], "system_prompt": one}
+        for one in ("Be brief.", "Think.")
+        for row in rows()
+    ]
+    with pytest.raises(DataError, match=f"'{key}' makes 2 prompts, 'system_prompt' makes 2"):
+        read(table)
+    assert read(table, prompt=[key, "system_prompt"]).shape.prompts == 4
