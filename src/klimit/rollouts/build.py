@@ -27,7 +27,7 @@ from klimit.rollouts.sources.weights import Total, given
 from klimit.rollouts.steps import in_paths
 from klimit.rollouts.table import Scan, Table, stamp
 from klimit.rollouts.unify import flatten, one_table
-from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form, numbered
+from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form, numbered, unnested
 from klimit.rollouts.words import counted, quoted, shown
 
 
@@ -43,8 +43,9 @@ def rollouts_of(
         weighed = weights if isinstance(weights, Mapping) else ()
         asked = (*(dump.prompt or ()), *(dump.reward or ()), *map(str, weighed))
         tables = {
-            name: replace(scan, lazy=before_the_answer(flatten(scan.lazy, asked)))
+            name: replace(scan, lazy=before_the_answer(flatten(one, asked)))
             for name, scan in dump.tables.items()
+            for one in [scan.lazy if dump.read_as else unnested(scan.lazy, asked)]
         }
         if not dump.read_as:
             tables = {

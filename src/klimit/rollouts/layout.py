@@ -209,6 +209,11 @@ def is_number(dtype: pl.DataType) -> bool:
     return dtype.is_numeric() or str(dtype) == "Boolean"
 
 
+def could_be_reward(name: str, dtype: pl.DataType) -> bool:
+    """Whether a column holds numbers that its name does not mark as something else."""
+    return is_number(dtype) and not names.never_reward(name)
+
+
 def _is_text(dtype: pl.DataType) -> bool:
     return str(dtype).split("(")[0] in ("String", "Categorical", "Enum")
 
