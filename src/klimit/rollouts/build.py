@@ -222,14 +222,17 @@ def _canonical(
     if not keys:
         key = pl.col(ROW).cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
         keys = [key.alias(f"{KEY}0")]
-    steps, policies = (layout.telling.get(one, ()) for one in ("step", "policy"))
+    steps, policies = (layout.telling[one] for one in ("step", "policy"))
     keys += [pl.col(name).alias(f"{STEP}{name}") for name in steps]
     some = pl.Categorical(pl.Categories.random())
     keys += [pl.col(x).cast(pl.String).cast(some).alias(f"{POLICY}{x}") for x in policies]
     keys += [
         pl.col(name).alias(f"{OTHER}{name}")
-        for name in (*names.spelling(schema, names.SEEDS), *drawn.values())
-        if schema[name].is_numeric() and name not in layout.rewards
+        for name in schema
+        if schema[name].is_numeric() and name not in (*layout.rewards, *layout.telling["step"])
+        if name in (*drawn.values(), "n")
+        or names.plain(name) in names.SAMPLES
+        or names.SEEDS & set(names.plain(name).split("_"))
     ]
     keys += [pl.col(FILE)] if FILE in schema else []
     core = [*keys, *(columns[name].alias(name) for name in small)]

@@ -110,7 +110,7 @@ def summary(rollouts: Rollouts) -> str:
     if len(steps) < len(rollouts.steps):
         parts.append("and at none that is named")
     if rollouts.together:
-        parts.append(f"({' and '.join(rollouts.together)} together)")
+        parts.append(f"({' and '.join(rollouts.together)})")
     names = rollouts.rewards
     what = "reward" if len(names) == 1 else "rewards"
     made_of = f" = {shown(rollouts.total)}" if rollouts.total else ""

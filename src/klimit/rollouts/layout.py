@@ -88,9 +88,11 @@ def detect(
         if wide and _per_sample(schema[name], prompt=name == columns.get("prompt"))
     )
     texts = names.spelling(schema, names.PROMPT_TEXTS)
-    sets = (*names.DATASETS, "split") if kind in ("id", "weak") and not texts else ()
+    sets = (
+        (*names.DATASETS, *names.LANGUAGES, "split") if kind in ("id", "weak") and not texts else ()
+    )
     ways = (*names.SCORES, *names.SYSTEMS, *names.TEMPLATES)
-    told = (x for x in names.spelling(schema, (*sets, *ways)) if str(schema[x]) == "String")
+    told = (x for x in names.spelling(schema, (*sets, *ways)) if _tells_apart(x, schema[x]))
     others = (name for name in texts if keys == ("prompt",) and name != "prompt")
     beside = (*others, *told) if keys and kind != "given" else ()
     return Layout(keys, kind, columns, rewards, lists, telling, beside)
@@ -167,9 +169,9 @@ def _telling(schema: Schema, *, wide: bool) -> dict[str, tuple[str, ...]]:
         for one in ("step", "policy")
     )
     counts = [x for x in names.spelling(schema, names.COUNTS) if dtypes[x].is_numeric()]
-    texts = [x for x in names.spelling(schema, names.MARKERS) if _is_text(dtypes[x])]
+    texts = [x for x in schema if names.may_be_policy(x) and _is_text(dtypes[x])]
     policies = [name for name in policies if name not in counts]
-    return {"step": (*steps, *counts), "policy": (*policies, *texts)}
+    return {"step": (*steps, *counts), "policy": tuple(dict.fromkeys((*policies, *texts)))}
 
 
 def _fits(canonical: str, dtype: pl.DataType) -> bool:
@@ -212,6 +214,10 @@ def is_number(dtype: pl.DataType) -> bool:
 def could_be_reward(name: str, dtype: pl.DataType) -> bool:
     """Whether a column holds numbers that its name does not mark as something else."""
     return is_number(dtype) and not names.never_reward(name)
+
+
+def _tells_apart(name: str, dtype: pl.DataType) -> bool:
+    return str(dtype) == "String" or (dtype.is_integer() and names.plain(name) != "turns")
 
 
 def _is_text(dtype: pl.DataType) -> bool:

@@ -96,17 +96,8 @@ CANONICAL = {
 Log-probabilities and exact KLs of the next token (`kl_rb`) may be lists, one entry per token, which are
 summed."""
 
-LABELS = ("label", "name")
-MARKERS = (
-    _listed(
-        """
-    run run_name run_id variant experiment experiment_name exp_name condition setting config stage
-    adapter
-    """
-    )
-    + LABELS
-)
-"""Columns of text that may tell policies apart, but may as well say something of a sample."""
+LABELS = _listed("label name source kind type mode phase group")
+"""Columns of text that say something of policies now and then."""
 
 EPOCHS = ("epoch",)
 """Passes of training, or numbers of samples."""
@@ -114,16 +105,33 @@ EPOCHS = ("epoch",)
 COUNTS = ("checkpoint", "ckpt", *EPOCHS)
 """Steps where they are numbers and nothing else is the step."""
 
-SEEDS = _listed("seed random_seed training_seed train_seed run replicate num_fewshot n_shot")
-"""Numbers of which nobody knows whether they tell policies or samples apart."""
+SEEDS = words("seed run replicate version fewshot shot beta coef alpha lr learning")
+"""Words of numbers of which nobody knows whether they tell policies or samples apart."""
+
+SAMPLES = _listed("sample_id sample_idx sample_index sample")
+"""Columns that number the samples of a prompt."""
+
+_POLICIES = words(
+    """
+    run experiment exp variant condition setting config stage adapter lora model checkpoint ckpt
+    policy version engine agent revision
+    """
+)
+_TEXTS = words("completion response output answer text generation reward judge grader metric")
 
 DATASETS = _listed("dataset data_source env_name task task_name benchmark")
 """Columns that say which collection a prompt is from."""
 
+LANGUAGES = ("lang", "language", "locale")
+"""Columns of which each value makes another prompt of an id."""
+
 SCORES = _listed(
-    "metric metric_name judge scorer grader evaluator criterion reward_name reward_model"
+    """
+    metric metric_name judge scorer grader evaluator criterion reward_name reward_model annotator
+    annotator_id rater rater_id labeler labeler_id turn turn_id turn_idx turn_index
+    """
 )
-"""Columns that say what the scores of a table are of that has a row for each."""
+"""Columns that say what the scores of a table are of that has a row for each: judges, turns."""
 
 METADATA = {
     "temperature": ("temperature", "sampling_temperature"),
@@ -148,14 +156,14 @@ _NEVER = words(
     timestamp date created elapsed duration latency seconds count position turn gts label labels
     finished truncated eos terminated done stop stopped difficulty level fold split loss mask
     weight weights cost price char chars words usage ppl perplexity unnamed std rollout worker
-    shard version adversarial tstamp turns retries
+    shard version adversarial tstamp turns retries beta coef alpha
     """
 )
 # ... unless one of REWARDS stands beside it ("reward_len" of TRL's own examples is a reward).
 _EVEN_SO = words("id ids idx index std step advantage advantages")
 _PAIRS = _listed(
     """
-    log_prob log_probs log_likelihood top_p top_k n_samples num_samples sample_number max_new
+    log_prob log_probs log_likelihood best_of top_p top_k n_samples num_samples sample_number max_new
     min_p created_at learning_rate grad_norm generation_ms scoring_ms total_ms
     """
 )
@@ -199,6 +207,18 @@ def never_reward(name: str) -> bool:
         or bool(words & _NEVER)
         or any(f"_{pair}_" in f"_{low}_" for pair in _PAIRS)
     )
+
+
+def may_be_policy(name: str) -> bool:
+    """Whether a column of text of this name may tell policies apart.
+
+    Examples
+    --------
+    >>> [may_be_policy(name) for name in ("run_name", "model version", "model_output", "label")]
+    [True, True, False, True]
+    """
+    said = set(plain(name).split("_"))
+    return plain(name) in LABELS or bool(said & _POLICIES and not said & _TEXTS)
 
 
 def is_key(name: str) -> bool:

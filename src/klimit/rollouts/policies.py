@@ -69,6 +69,8 @@ def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bo
     if files:
         seen[_LABEL] = np.unique(files, return_inverse=True)[1][kept[FILE]]
     steps, policies, others = ([x for x in seen if x.startswith(one)] for one in _KINDS[:3])
+    if known:  # epochs of evaluations
+        steps = [x for x in steps if not _is(x, names.EPOCHS)]
     prompts = codes[codes >= 0]
     columns = [name for name in policies if _is(name, names.CANONICAL["policy"])]
 
@@ -99,7 +101,7 @@ def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bo
         policy.removeprefix(POLICY),
         _joined(pl.DataFrame(who)) if several else None,
         _LABEL in chosen,
-        () if known else tuple(_together(group, seen, [FILE, *steps, *others])),
+        () if known else tuple(_together(group, seen, [FILE, *steps, *policies, *others])),
     )
 
 
@@ -132,7 +134,7 @@ def _own(parts: Sequence[str], all_parts: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _is(name: str, spellings: tuple[str, ...]) -> bool:
-    return bool(names.spelling([name.removeprefix(STEP).removeprefix(POLICY)], spellings))
+    return bool(names.spelling([name.split(" ", 1)[-1]], spellings))
 
 
 def _coded(values: pl.Series) -> Integers:
@@ -182,9 +184,10 @@ def _tells(name: str, rows: pl.DataFrame, group: Integers, seen: Mapping[str, In
         return True
     if FILE in seen and _number(_within(seen[FILE], seen[name])) == _number(seen[FILE]):
         return True
-    if _is(name, names.LABELS):
-        return any(map(is_base, rows[name].unique().drop_nulls().cast(pl.String)))
-    return _recur(group, seen[name])
+    named = _is(name, names.LABELS) and not any(
+        map(is_base, rows[name].unique().drop_nulls().cast(pl.String))
+    )
+    return not named and _recur(group, seen[name])
 
 
 def _counts_samples(step: pl.Series, group: Integers, codes: Integers) -> bool:
@@ -202,10 +205,17 @@ def _together(
         if name in seen and _meet(group, seen[name]):
             both = np.unique(_within(group, seen[name])) // (seen[name].max() + 1)
             number = int(np.unique(both, return_counts=True)[1].max())
+            bare = name.split(" ", 1)[-1]
+            even = len(set(np.unique(_within(group, seen[name]), return_counts=True)[1])) == 1
             if name == FILE:
-                yield counted(number, "file")
-            elif not name.startswith(OTHER) or _recur(group, seen[name]):
-                yield f"{number:,} values of {name.split(' ', 1)[-1]}"
+                yield f"{counted(number, 'file')} together"
+            elif _is(name, names.SAMPLES):
+                if _recur(group, seen[name]):
+                    yield f"several rows of one {bare}"
+            elif name.startswith(STEP) or (
+                _recur(group, seen[name]) and (even or name.startswith(OTHER))
+            ):
+                yield f"{number:,} values of {bare} together"
 
 
 def _joined(columns: pl.DataFrame) -> pl.Series:

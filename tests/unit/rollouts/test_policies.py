@@ -169,3 +169,62 @@ def test_a_prompt_under_several_system_prompts_is_asked_about(key):
     with pytest.raises(DataError, match=f"'{key}' makes 2 prompts, 'system_prompt' makes 2"):
         read(table)
     assert read(table, prompt=[key, "system_prompt"]).shape.prompts == 4
+
+
+@pytest.mark.parametrize("name", ["checkpoint_name", "model version", "Run", "engine", "ckpt"])
+def test_a_column_whose_name_has_a_word_for_policies_tells_them(name):
+    assert policies(rows(**{name: "v1"}) + rows(**{name: "v2"})) == ("v1", "v2")
+
+
+@pytest.mark.parametrize("name", ["source", "kind", "Name"])
+def test_a_column_of_any_kind_is_of_policies_where_one_is_called_base_and_else_said(name):
+    assert policies(rows(**{name: "base"}) + rows(**{name: "ppo"})) == ("base", "ppo")
+    found = read(rows(**{name: "x"}) + rows(**{name: "y"}))
+    assert str(found) == f"read 2 prompts x 8 samples (2 values of {name} together), reward: rm"
+
+
+@pytest.mark.parametrize("name", ["beta", "kl_coef", "learning_rate", "best_of"])
+def test_settings_of_training_are_no_rewards(name):
+    found = read(rows(**{name: 1}) + rows(**{name: 4}))
+    assert found.rewards == ("rm",)
+    assert name == "best_of" or f"2 values of {name} together" in str(found)
+
+
+@pytest.mark.parametrize("name", ["rater_id", "turn", "turn_idx"])
+def test_a_row_per_annotator_or_turn_is_no_row_per_sample(name):
+    with pytest.raises(DataError, match="score make a column per score, of a row per turn"):
+        read(rows(**{name: 1}) + rows(**{name: 2}))
+    assert read(rows(turns=lambda i: i % 2)).shape.most == 4  # how many there were
+
+
+def test_several_rows_of_one_sample_are_said():
+    found = str(read(rows(sample_id=lambda i: i) * 2))
+    assert found == "read 2 prompts x 8 samples (several rows of one sample_id), reward: rm"
+    assert "several" not in str(read(rows(sample_id=lambda i: i)))
+
+
+def test_dumps_of_frameworks_under_other_names_are_told_by_these(folder):
+    dump = [
+        {"input": p, "output": str(i), "gts": "4", "score": float(i % 2), "step": 0}
+        for p in "ab"
+        for i in range(4)
+    ]
+    assert policies(folder(dpo=dump, ppo=dump)) == ("dpo", "ppo")
+    assert read(folder()).read_as == "verl rollouts"
+
+
+def test_epochs_of_inspect_are_samples_in_however_many_evaluations():
+    table = [
+        {"id": k, "epoch": e, "input": f"{k}?", "target": "1", "model": "m", "score_x": "C"}
+        for _ in range(2)
+        for k in range(2)
+        for e in (1, 2)
+    ]
+    assert (read(table).read_as, policies(table)) == ("Inspect samples", ("m",))
+    assert read(table).steps == ()
+
+
+def test_a_prompt_id_in_several_languages_is_asked_about():
+    table = [{"prompt_id": i // 4, "rm": i / 8, "lang": x} for x in ("en", "de") for i in range(8)]
+    with pytest.raises(DataError, match="'prompt_id' makes 2 prompts, 'lang' makes 2"):
+        read(table)

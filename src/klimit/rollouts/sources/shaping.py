@@ -64,7 +64,7 @@ def shaped(scans: Mapping[str, Scan], prompt: Given, reward: Given) -> Dump:
         one.functions,
         one.unique,
         source.name,
-        bool(source.files),
+        all(source.part(path) is not None for path in kept),
     )
 
 
