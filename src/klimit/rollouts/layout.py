@@ -88,10 +88,8 @@ def detect(
         if wide and _per_sample(schema[name], prompt=name == columns.get("prompt"))
     )
     texts = names.spelling(schema, names.PROMPT_TEXTS)
-    sets = (
-        (*names.DATASETS, *names.LANGUAGES, "split") if kind in ("id", "weak") and not texts else ()
-    )
-    ways = (*names.SCORES, *names.SYSTEMS, *names.TEMPLATES)
+    sets = (*names.DATASETS, *names.SETS) if kind in ("id", "weak") and not texts else ()
+    ways = (*names.SCORES, *names.PARTS, *names.TEMPLATES)
     told = (x for x in names.spelling(schema, (*sets, *ways)) if _tells_apart(x, schema[x]))
     others = (name for name in texts if keys == ("prompt",) and name != "prompt")
     beside = (*others, *told) if keys and kind != "given" else ()

@@ -42,8 +42,14 @@ CHATS = ("messages", "conversation")
 TEMPLATES = ("prompt_type", "prompt_template")
 """Columns that say how a prompt's text was put to the model: each way is a prompt of its own."""
 
-SYSTEMS = _listed("system system_prompt system_message system_instruction")
-"""Columns that hold what a model is told before the prompt: another one makes another prompt."""
+PARTS = _listed(
+    """
+    system system_prompt system_message system_instruction passage persona options image image_id
+    image_path image_url target ground_truth gt gts reference_answer correct_answer gold_answer
+    expected_answer expected_output
+    """
+)
+"""Columns that hold what belongs to a prompt: another one makes another prompt."""
 
 WEAK_IDS = _listed("id uid custom_id key idx index doc example item")
 """Columns that may number prompts as well as rows: keys only where they repeat."""
@@ -122,8 +128,10 @@ _TEXTS = words("completion response output answer text generation reward judge g
 DATASETS = _listed("dataset data_source env_name task task_name benchmark")
 """Columns that say which collection a prompt is from."""
 
-LANGUAGES = ("lang", "language", "locale")
-"""Columns of which each value makes another prompt of an id."""
+SETS = _listed(
+    "split lang language locale subset subject category domain topic dataset_name suite env"
+)
+"""Columns of which each value may make another prompt of an id."""
 
 SCORES = _listed(
     """

@@ -228,3 +228,24 @@ def test_a_prompt_id_in_several_languages_is_asked_about():
     table = [{"prompt_id": i // 4, "rm": i / 8, "lang": x} for x in ("en", "de") for i in range(8)]
     with pytest.raises(DataError, match="'prompt_id' makes 2 prompts, 'lang' makes 2"):
         read(table)
+
+
+@pytest.mark.parametrize("name", ["target", "gts", "image_path", "passage"])
+@pytest.mark.parametrize("key", ["prompt", "prompt_id"])
+def test_a_prompt_with_several_truths_or_pictures_is_asked_about(key, name):
+    table = [{key: row["prompt"], "rm": row["rm"]} for row in rows()]
+    both = [row | {name: one} for one in ("x", "y") for row in table]
+    with pytest.raises(DataError, match=f"'{key}' makes 2 prompts, '{name}' makes 2"):
+        read(both)
+    own = [row | {name: f"{row[key]}!"} for row in table]
+    assert read(own).shape.prompts == 2
+    each = [row | {name: str(at)} for at, row in enumerate(table)]  # a sample's own is no truth
+    assert read(each).shape.prompts == 2
+
+
+@pytest.mark.parametrize("name", ["subject", "subset", "category"])
+def test_ids_without_texts_that_recur_in_several_subjects_are_asked_about(name):
+    table = [{"id": i // 4, "rm": i / 8, name: x} for x in ("law", "math") for i in range(8)]
+    with pytest.raises(DataError, match=f"'id' makes 2 prompts, '{name}' makes 2"):
+        read(table)
+    assert read([row | {"question": f"{row[name]} {row['id']}"} for row in table]).shape.rows == 16
