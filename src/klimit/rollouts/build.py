@@ -119,7 +119,7 @@ def _table(
             name = total.name(long.collect_schema().names())
             long = long.with_columns(total.column().alias(name))
             layout = replace(layout, rewards=(name,))
-        small = _canonical(long, layout, whole=whole)[1]
+        small = _canonical(long, layout, whole=whole, unknown=not known)[1]
         try:
             core = long.select(small).collect(engine="streaming")
         except pl.exceptions.PolarsError:
@@ -192,11 +192,12 @@ def _one_id_each(
 
 
 def _canonical(
-    long: pl.LazyFrame, layout: Layout, *, whole: bool
+    long: pl.LazyFrame, layout: Layout, *, whole: bool, unknown: bool = False
 ) -> tuple[list[pl.Expr], list[pl.Expr]]:
     """Every column under its canonical name, rewards as floats; and those that are read at once.
 
-    These are keys, and all small columns where the file is parsed anyway.
+    These are keys, and all small columns where the file is parsed anyway; of a dump that is
+    `unknown`, also what may tell more than is known by its name.
     """
     schema = dict(long.collect_schema())
     known = {canonical: name for canonical, name in layout.columns.items()
@@ -226,14 +227,12 @@ def _canonical(
     keys += [pl.col(name).alias(f"{STEP}{name}") for name in steps]
     some = pl.Categorical(pl.Categories.random())
     keys += [pl.col(x).cast(pl.String).cast(some).alias(f"{POLICY}{x}") for x in policies]
-    keys += [
-        pl.col(name).alias(f"{OTHER}{name}")
-        for name in schema
-        if schema[name].is_numeric() and name not in (*layout.rewards, *layout.telling["step"])
-        if name in (*drawn.values(), "n")
-        or names.plain(name) in names.SAMPLES
-        or names.SEEDS & set(names.plain(name).split("_"))
-    ]
+    used = {*layout.columns.values(), *layout.rewards, *layout.keys, *steps, *policies, ROW, FILE}
+    used.update(names.spelling(schema, names.CANONICAL["completion"]))
+    for name, dtype in schema.items() if unknown else ():
+        text = whole and dtype == pl.String  # elsewhere texts stay unread if they can
+        if name not in used and (text or dtype == pl.Boolean or dtype.is_numeric()):
+            keys.append((pl.col(name).hash() if text else pl.col(name)).alias(f"{OTHER}{name}"))
     keys += [pl.col(FILE)] if FILE in schema else []
     core = [*keys, *(columns[name].alias(name) for name in small)]
     used = {*layout.columns.values(), *layout.rewards, *drawn.values(), ROW, FILE}

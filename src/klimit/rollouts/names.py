@@ -86,14 +86,14 @@ CANONICAL = {
     ),
     "step": _listed(
         """
-        step global_step training_step train_step trainer_step checkpoint_step iteration update
-        policy_version weight_version
+        step global_step training_step train_step trainer_step checkpoint_step ckpt_step iteration
+        iter trainer_global_step update policy_version weight_version
         """
     ),
     "policy": _listed(
         """
         policy policy_name checkpoint model model_name model_id model_type model_path generator
-        method algorithm arm
+        method algorithm algo arm
         """
     ),
 }
@@ -110,9 +110,6 @@ EPOCHS = ("epoch",)
 
 COUNTS = ("checkpoint", "ckpt", *EPOCHS)
 """Steps where they are numbers and nothing else is the step."""
-
-SEEDS = words("seed run replicate version fewshot shot beta coef alpha lr learning")
-"""Words of numbers of which nobody knows whether they tell policies or samples apart."""
 
 SAMPLES = _listed("sample_id sample_idx sample_index sample")
 """Columns that number the samples of a prompt."""
@@ -135,8 +132,9 @@ SETS = _listed(
 
 SCORES = _listed(
     """
-    metric metric_name judge scorer grader evaluator criterion reward_name reward_model annotator
-    annotator_id rater rater_id labeler labeler_id turn turn_id turn_idx turn_index
+    metric metric_name judge judge_name judge_model scorer grader evaluator criterion aspect
+    dimension reward_name reward_type reward_model rm_name annotator annotator_id rater rater_id
+    labeler labeler_id turn turn_id turn_idx turn_index
     """
 )
 """Columns that say what the scores of a table are of that has a row for each: judges, turns."""
@@ -164,7 +162,7 @@ _NEVER = words(
     timestamp date created elapsed duration latency seconds count position turn gts label labels
     finished truncated eos terminated done stop stopped difficulty level fold split loss mask
     weight weights cost price char chars words usage ppl perplexity unnamed std rollout worker
-    shard version adversarial tstamp turns retries beta coef alpha
+    shard version adversarial tstamp turns retries beta coef alpha round trial batch
     """
 )
 # ... unless one of REWARDS stands beside it ("reward_len" of TRL's own examples is a reward).

@@ -23,6 +23,8 @@ FILE = "__file"
 STEP, POLICY, OTHER = "__step ", "__policy ", "__other "
 """What a column that may tell steps, policies or seeds is called in memory; its own name follows."""
 
+_FEW = 50  # values of a setting, at most
+
 _KINDS, _LABEL = (STEP, POLICY, OTHER, FILE), "__label"
 _PART = re.compile(  # shards, seeds and steps; 7b, v2, 1e-5 and 0.1 are no such numbers
     r"(?:^|(?<!\de)[-_ ])(?:(?:part|shard|rank|worker|chunk|batch|gpu|node|proc|seed|file|of|step"
@@ -65,7 +67,8 @@ def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bo
     known : whether a reader knows what the columns say, so that nothing is to be said of them
     """
     kept = core.filter(codes >= 0) if codes.min(initial=0) < 0 else core
-    seen = {name: _coded(kept[name]) for name in kept.columns if name.startswith(_KINDS)}
+    told_by = [x for x in kept.columns if x.startswith(_KINDS) and _chosen(kept[x])]
+    seen = {name: _coded(kept[name]) for name in told_by}
     if files:
         seen[_LABEL] = np.unique(files, return_inverse=True)[1][kept[FILE]]
     steps, policies, others = ([x for x in seen if x.startswith(one)] for one in _KINDS[:3])
@@ -137,6 +140,14 @@ def _is(name: str, spellings: tuple[str, ...]) -> bool:
     return bool(names.spelling([name.split(" ", 1)[-1]], spellings))
 
 
+def _chosen(values: pl.Series) -> bool:
+    """Whether somebody may have chosen these values, rather than measured or counted them."""
+    if values.name.startswith(OTHER) and not _is(values.name, names.SAMPLES):
+        return values.n_unique() <= _FEW
+    sure = not values.name.startswith(POLICY) or _is(values.name, names.CANONICAL["policy"])
+    return sure or 4 * values.n_unique() <= len(values)
+
+
 def _coded(values: pl.Series) -> Integers:
     """Each value as a number from 0; a missing one has a number too."""
     if values.dtype.is_numeric() and values.n_unique() < 2:
@@ -149,6 +160,8 @@ def _coded(values: pl.Series) -> Integers:
 def _within(group: Integers, *codes: Integers) -> Integers:
     """The groups, each taken apart by these values."""
     for one in codes:
+        if group.max(initial=0) > 1 << 32:
+            group = np.unique(group, return_inverse=True)[1]
         group = group * (one.max(initial=0) + 1) + one
     return group
 
@@ -172,10 +185,10 @@ def _meet(group: Integers, codes: Integers) -> bool:
     return _differs(codes) and _number(_within(group, codes)) > _number(group)
 
 
-def _recur(group: Integers, codes: Integers) -> bool:
-    """Whether a value stands for several samples of a prompt, mostly, and for many in all."""
-    several = 2 * _number(_within(group, codes)) <= len(codes)
-    return several and 4 * _number(codes) <= len(codes)
+def _recur(group: Integers, codes: Integers, *, evenly: bool = False) -> bool:
+    """Whether a value stands for several samples of a prompt, mostly, or for nearly as many in each."""
+    each = np.unique(_within(group, codes), return_counts=True)[1]
+    return 2 * len(each) <= len(codes) and (not evenly or each.max() <= 2 * each.min())
 
 
 def _tells(name: str, rows: pl.DataFrame, group: Integers, seen: Mapping[str, Integers]) -> bool:
@@ -206,16 +219,15 @@ def _together(
             both = np.unique(_within(group, seen[name])) // (seen[name].max() + 1)
             number = int(np.unique(both, return_counts=True)[1].max())
             bare = name.split(" ", 1)[-1]
-            even = len(set(np.unique(_within(group, seen[name]), return_counts=True)[1])) == 1
             if name == FILE:
                 yield f"{counted(number, 'file')} together"
-            elif _is(name, names.SAMPLES):
-                if _recur(group, seen[name]):
-                    yield f"several rows of one {bare}"
-            elif name.startswith(STEP) or (
-                _recur(group, seen[name]) and (even or name.startswith(OTHER))
-            ):
-                yield f"{number:,} values of {bare} together"
+            elif name.startswith(STEP) or _recur(group, seen[name], evenly=True):
+                sample = _is(name, names.SAMPLES)
+                yield (
+                    f"several rows of one {bare}"
+                    if sample
+                    else f"{number:,} values of {bare} together"
+                )
 
 
 def _joined(columns: pl.DataFrame) -> pl.Series:

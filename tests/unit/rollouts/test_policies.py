@@ -3,6 +3,7 @@
 import json
 
 import pandas as pd
+import polars as pl
 import pytest
 
 from klimit import DataError
@@ -151,12 +152,24 @@ def test_of_columns_for_the_step_the_one_that_differs_is_it():
     assert (policies(runs), read(runs).steps) == (("dpo", "ppo"), (0, 100))
 
 
-@pytest.mark.parametrize("name", ["seed", "run", "temperature"])
-def test_seeds_and_temperatures_are_said_to_stand_together(name):
+@pytest.mark.parametrize("name", ["seed", "run", "temperature", "batch_idx", "anything"])
+def test_what_splits_the_samples_of_all_prompts_alike_is_said_to_stand_together(name):
     found = read(rows(**{name: 1}) + rows(**{name: 2}))
     assert str(found) == f"read 2 prompts x 8 samples (2 values of {name} together), reward: rm"
-    if name != "temperature":
-        assert "together" not in str(read(rows(**{name: lambda i: i})))  # each sample's own
+    assert "together" not in str(read(rows(**{name: lambda i: i})))  # each sample's own
+
+
+def test_what_differs_from_sample_to_sample_is_not_said():
+    why = iter(["stop"] * 5 + ["length"] * 11)
+    table = rows(samples=8, finish_reason=lambda _: next(why), n_words=lambda i: i % 3)
+    assert str(read(table)) == "read 2 prompts x 8 samples, reward: rm"
+
+
+def test_texts_of_a_large_file_stay_unread(tmp_path):
+    frame = pl.DataFrame(rows(thing="x") + rows(thing="y"))
+    frame.write_parquet(tmp_path / "a.parquet")
+    assert "together" in str(read(frame))
+    assert "together" not in str(read(tmp_path / "a.parquet"))
 
 
 @pytest.mark.parametrize("key", ["prompt", "prompt_id"])
