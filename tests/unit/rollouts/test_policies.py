@@ -152,7 +152,7 @@ def test_of_columns_for_the_step_the_one_that_differs_is_it():
     assert (policies(runs), read(runs).steps) == (("dpo", "ppo"), (0, 100))
 
 
-@pytest.mark.parametrize("name", ["seed", "run", "temperature", "batch_idx", "anything"])
+@pytest.mark.parametrize("name", ["seed", "run", "temperature", "batch_idx", "num_steps"])
 def test_what_splits_the_samples_of_all_prompts_alike_is_said_to_stand_together(name):
     found = read(rows(**{name: 1}) + rows(**{name: 2}))
     assert str(found) == f"read 2 prompts x 8 samples (2 values of {name} together), reward: rm"
@@ -161,7 +161,7 @@ def test_what_splits_the_samples_of_all_prompts_alike_is_said_to_stand_together(
 
 def test_what_differs_from_sample_to_sample_is_not_said():
     why = iter(["stop"] * 5 + ["length"] * 11)
-    table = rows(samples=8, finish_reason=lambda _: next(why), n_words=lambda i: i % 3)
+    table = rows(samples=8, finish_reason=lambda _: next(why), n_words=lambda i: i // 3 * i)
     assert str(read(table)) == "read 2 prompts x 8 samples, reward: rm"
 
 
