@@ -58,6 +58,11 @@ def rollouts_of(
             stated = run_config.drawn(next(iter(tables))) | stated
         wanted = tuple(total.weights) if total else dump.reward or _stated(stated, tables)
         raw, layout = one_table(tables, prompt=dump.prompt, reward=wanted)
+        labels = []
+        if len(tables) > 1 and dump.parts:
+            raw = raw.drop(FILE)  # its reader knows which files belong together
+        elif len(tables) > 1:
+            labels = by_files(scans)
         check_key(raw, layout, where)
         if dump.unique:
             column = pl.col(dump.unique)
@@ -72,7 +77,6 @@ def rollouts_of(
             check_lengths(raw, at_hand, source=where)
         if layout.lists and layout.rewards:
             check_per_sample(raw, layout, source=where)
-    labels = by_files(scans) if len(tables) > 1 and not dump.parts else []
     table, layout, who = _table(
         raw, layout, where, total, whole=whole, labels=labels, known=bool(dump.read_as)
     )

@@ -64,7 +64,7 @@ def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bo
     core : with `FILE` and all columns that may tell, best first
     codes : (rows,) number of each row's prompt
     files : what each file's name calls its policy (`by_files`)
-    known : whether a reader knows what the columns say, so that nothing is to be said of them
+    known : whether a reader knows what the columns say, so that nothing is said of them
     """
     kept = core.filter(codes >= 0) if codes.min(initial=0) < 0 else core
     told_by = [x for x in kept.columns if x.startswith(_KINDS) and _chosen(kept[x])]
@@ -104,7 +104,7 @@ def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bo
         policy.removeprefix(POLICY),
         _joined(pl.DataFrame(who)) if several else None,
         _LABEL in chosen,
-        () if known else tuple(_together(group, seen, [FILE, *steps, *policies, *others])),
+        tuple(_together(group, seen, [FILE] if known else [FILE, *steps, *policies, *others])),
     )
 
 
@@ -220,7 +220,7 @@ def _together(
             number = int(np.unique(both, return_counts=True)[1].max())
             bare = name.split(" ", 1)[-1]
             if name == FILE:
-                yield f"{counted(number, 'file')} together"
+                yield f"{counted(number, 'source')} together"
             elif name.startswith(STEP) or _recur(group, seen[name], evenly=True):
                 sample = _is(name, names.SAMPLES)
                 yield (

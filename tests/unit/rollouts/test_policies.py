@@ -112,8 +112,8 @@ def test_a_base_beside_policies_of_a_folder_pools_none_of_them(folder):
 
 def test_files_that_may_be_parts_of_one_policy_are_said_to_stand_together(folder):
     where = folder(out_1=rows(), out_2=rows())
-    assert str(read(where)) == "read 2 prompts x 8 samples (2 files together), reward: rm"
-    assert "8 samples (24 in all) of 2 policies by the names of files (out, ppo) (2 files" in str(
+    assert str(read(where)) == "read 2 prompts x 8 samples (2 sources together), reward: rm"
+    assert "8 samples (24 in all) of 2 policies by the names of files (out, ppo) (2 sources" in str(
         read(folder(ppo=rows()))
     )
     (where / "ppo.jsonl").unlink()
@@ -224,6 +224,9 @@ def test_dumps_of_frameworks_under_other_names_are_told_by_these(folder):
     ]
     assert policies(folder(dpo=dump, ppo=dump)) == ("dpo", "ppo")
     assert read(folder()).read_as == "verl rollouts"
+    for name in ("out_1", "out_2"):
+        folder(**{f"numbered/{name}": dump})
+    assert "(2 sources together)" in str(read(folder() / "numbered"))
 
 
 def test_epochs_of_inspect_are_samples_in_however_many_evaluations():
