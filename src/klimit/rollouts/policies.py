@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -145,7 +146,7 @@ def _chosen(values: pl.Series) -> bool:
     if values.name.startswith(OTHER) and not _is(values.name, names.SAMPLES):
         return values.n_unique() <= _FEW
     sure = not values.name.startswith(POLICY) or _is(values.name, names.CANONICAL["policy"])
-    return sure or 4 * values.n_unique() <= len(values)
+    return sure or values.n_unique() <= max(_FEW, len(values) // 4)
 
 
 def _coded(values: pl.Series) -> Integers:
@@ -167,17 +168,11 @@ def _within(group: Integers, *codes: Integers) -> Integers:
 
 
 def _number(codes: Integers) -> int:
-    """How many of them differ."""
-    top = int(codes.max(initial=0))
-    if top > 8 * len(codes) + 64:
-        return pl.Series(codes).n_unique()
-    seen = np.zeros(top + 1, dtype=bool)
-    seen[codes] = True
-    return int(seen.sum())
+    return pl.Series(codes).n_unique()
 
 
 def _differs(codes: Integers) -> bool:
-    return len(codes) > 0 and bool((codes != codes[0]).any())
+    return bool((codes != codes[:1]).any())
 
 
 def _meet(group: Integers, codes: Integers) -> bool:
@@ -233,15 +228,15 @@ def _together(
 def _joined(columns: pl.DataFrame) -> pl.Series:
     """One name per row: the first column's, with that of the next where it takes it."""
     known = columns.unique(maintain_order=True)
-    found = []
+    after: dict[tuple[Any, ...], set[Any]] = {}
     for row in known.rows():
-        said = []
         for at, value in enumerate(row):
-            others = [one for one in known.rows() if one[:at] == row[:at]]
-            if value is not None and (at == 0 or len({one[at] for one in others}) > 1):
-                said.append(value)
-        found.append(" ".join(said) or None)
-    key = known.with_columns(pl.Series("policy", found, dtype=pl.String))
+            after.setdefault(row[:at], set()).add(value)
+    found = [
+        " ".join(x for at, x in enumerate(row) if x and (not at or len(after[row[:at]]) > 1))
+        for row in known.rows()
+    ]
+    key = known.with_columns(pl.Series("policy", [x or None for x in found], dtype=pl.String))
     joined = columns.join(
         key, on=columns.columns, how="left", nulls_equal=True, maintain_order="left"
     )
