@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from klimit._errors import DataError
@@ -16,6 +17,7 @@ from klimit.rollouts.chats import before_the_answer
 from klimit.rollouts.guard import reading
 from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
 from klimit.rollouts.layout import PER_TOKEN, Layout
+from klimit.rollouts.policies import FILE, OTHER, POLICY, STEP, Told, by_files, told
 from klimit.rollouts.refusals import check_key, check_rewards
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.sources import run_config
@@ -25,7 +27,7 @@ from klimit.rollouts.sources.weights import Total, given
 from klimit.rollouts.steps import in_paths
 from klimit.rollouts.table import Scan, Table, stamp
 from klimit.rollouts.unify import flatten, one_table
-from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form, numbered
+from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form, numbered, unnested
 from klimit.rollouts.words import counted, quoted, shown
 
 
@@ -41,8 +43,9 @@ def rollouts_of(
         weighed = weights if isinstance(weights, Mapping) else ()
         asked = (*(dump.prompt or ()), *(dump.reward or ()), *map(str, weighed))
         tables = {
-            name: replace(scan, lazy=before_the_answer(flatten(scan.lazy, asked)))
+            name: replace(scan, lazy=before_the_answer(flatten(one, asked)))
             for name, scan in dump.tables.items()
+            for one in [scan.lazy if dump.read_as else unnested(scan.lazy, asked)]
         }
         if not dump.read_as:
             tables = {
@@ -55,6 +58,11 @@ def rollouts_of(
             stated = run_config.drawn(next(iter(tables))) | stated
         wanted = tuple(total.weights) if total else dump.reward or _stated(stated, tables)
         raw, layout = one_table(tables, prompt=dump.prompt, reward=wanted)
+        labels = []
+        if len(tables) > 1 and dump.parts:
+            raw = raw.drop(FILE)  # its reader knows which files belong together
+        elif len(tables) > 1:
+            labels = by_files(scans)
         check_key(raw, layout, where)
         if dump.unique:
             column = pl.col(dump.unique)
@@ -69,20 +77,24 @@ def rollouts_of(
             check_lengths(raw, at_hand, source=where)
         if layout.lists and layout.rewards:
             check_per_sample(raw, layout, source=where)
-    table, layout = _table(raw, layout, where, total, whole=whole)
+    table, layout, who = _table(
+        raw, layout, where, total, whole=whole, labels=labels, known=bool(dump.read_as)
+    )
     table, said = replace(table, stamps=stamps), str(total) if total else ""
-    return Rollouts(table, layout.rewards, layout.prompt_key, stated, dump.read_as, said)
+    return Rollouts(
+        table, layout.rewards, layout.prompt_key, stated, dump.read_as, said,
+        who.by_files, who.together,
+    )  # fmt: skip
 
 
 def _by_paths(tables: dict[str, Scan]) -> dict[str, Scan]:
-    """With the steps or policies that the files' names tell, where no column does: never pooled."""
+    """With the steps that the files' names tell, where no column does: never pooled."""
     columns = (name for scan in tables.values() for name in scan.lazy.collect_schema())
     found = in_paths(tables)
-    kind = "policy" if any(isinstance(one, str) for one in found.values()) else "step"
-    if not found or names.spelling(columns, names.CANONICAL[kind]):
+    if not found or names.spelling(columns, names.CANONICAL["step"]):
         return tables
     return {
-        name: replace(scan, lazy=scan.lazy.with_columns(pl.lit(found[name]).alias(kind)))
+        name: replace(scan, lazy=scan.lazy.with_columns(pl.lit(found[name]).alias("step")))
         for name, scan in tables.items()
     }
 
@@ -100,8 +112,9 @@ def _total(tables: Mapping[str, Scan], dump: Dump, weights: Any, *, named: bool)
 
 
 def _table(
-    raw: pl.LazyFrame, layout: Layout, where: str, total: Total | None, *, whole: bool
-) -> tuple[Table, Layout]:
+    raw: pl.LazyFrame, layout: Layout, where: str, total: Total | None, *, whole: bool,
+    labels: Sequence[str], known: bool,
+) -> tuple[Table, Layout, Told]:  # fmt: skip
     """The rows that have a prompt, with their key in memory."""
     given_layout = layout
     with reading(where):
@@ -110,8 +123,7 @@ def _table(
             name = total.name(long.collect_schema().names())
             long = long.with_columns(total.column().alias(name))
             layout = replace(layout, rewards=(name,))
-        columns, small = _canonical(long, layout, whole=whole)
-        lazy = long.select(columns)
+        small = _canonical(long, layout, whole=whole, unknown=not known)[1]
         try:
             core = long.select(small).collect(engine="streaming")
         except pl.exceptions.PolarsError:
@@ -122,13 +134,14 @@ def _table(
         raise DataError(f"{where} holds no rows; samples with rewards were expected.")
     key = the_key(core, layout, source=where)
     found = groups(key)
-    if layout.marker and not _policies_meet(core["policy"], found):
-        core = core.drop("policy")
+    who = told(core, found.codes.astype(np.int64), labels, known=known)
+    core, layout = _with_policies(core, layout, who)
+    lazy = long.select(_canonical(long, layout, whole=whole)[0])
     if TEXT in core.columns:
         odd = twins.other_texts(found, core[TEXT])
         if len(odd) and twins.recycled(found, core, TEXT):  # ids that count from 0 in every step
             by_text = replace(given_layout, keys=(layout.columns["prompt"],), kind="text")
-            return _table(raw, by_text, where, total, whole=whole)
+            return _table(raw, by_text, where, total, whole=whole, labels=labels, known=known)
         if len(odd):
             at = int(odd[0])
             rows = f"rows {int(found.first[found.codes[at]]) + 1:,} and {at + 1:,}"
@@ -144,7 +157,21 @@ def _table(
     if without:
         warn(f"{where}: {counted(without, 'row')} without {quoted(layout.prompt_key)} left out.")
         table = table.take(key.is_not_null().to_numpy())
-    return table, layout
+    return table, layout, who
+
+
+def _with_policies(core: pl.DataFrame, layout: Layout, who: Told) -> tuple[pl.DataFrame, Layout]:
+    """With step and policy of each row, and the columns that they are from."""
+    columns = {x: name for x, name in layout.columns.items() if x not in ("step", "policy")}
+    if who.step:
+        columns["step"] = who.step
+        core = core.with_columns(pl.col(f"{STEP}{who.step}").alias("step"))
+    if who.policy:
+        columns["policy"] = who.policy
+        core = core.with_columns(pl.col(f"{POLICY}{who.policy}").cast(pl.String).alias("policy"))
+    if who.policies is not None:
+        core = core.with_columns(who.policies)
+    return core, replace(layout, columns=columns)
 
 
 def _one_id_each(
@@ -169,11 +196,12 @@ def _one_id_each(
 
 
 def _canonical(
-    long: pl.LazyFrame, layout: Layout, *, whole: bool
+    long: pl.LazyFrame, layout: Layout, *, whole: bool, unknown: bool = False
 ) -> tuple[list[pl.Expr], list[pl.Expr]]:
     """Every column under its canonical name, rewards as floats; and those that are read at once.
 
-    These are keys, and all small columns where the file is parsed anyway.
+    These are keys, and all small columns where the file is parsed anyway; of a dump that is
+    `unknown`, also what may tell more than is known by its name.
     """
     schema = dict(long.collect_schema())
     known = {canonical: name for canonical, name in layout.columns.items()
@@ -193,16 +221,25 @@ def _canonical(
         columns[one] = pl.when(~other).then(columns[one])
     columns |= {name: pl.col(name).cast(pl.Float64) for name in layout.rewards}
     columns |= {canonical: pl.col(name) for canonical, name in drawn.items()}
-    small = ["step", "policy", *([*PER_TOKEN, "tokens"] if whole else [])]
+    small = [*PER_TOKEN, "tokens"] if whole else []
     small = [*(name for name in small if name in known), *drawn, *(layout.rewards if whole else ())]
     keys = key_columns(layout, schema)
     if not keys:
         key = pl.col(ROW).cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
         keys = [key.alias(f"{KEY}0")]
-    if layout.marker and "policy" not in layout.columns:
-        keys.append(pl.col(layout.marker).alias("policy"))
+    steps, policies = (layout.telling[one] for one in ("step", "policy"))
+    keys += [pl.col(name).alias(f"{STEP}{name}") for name in steps]
+    some = pl.Categorical(pl.Categories.random())
+    keys += [pl.col(x).cast(pl.String).cast(some).alias(f"{POLICY}{x}") for x in policies]
+    used = {*layout.columns.values(), *layout.rewards, *layout.keys, *steps, *policies, ROW, FILE}
+    used.update(names.spelling(schema, names.CANONICAL["completion"]))
+    for name, dtype in schema.items() if unknown else ():
+        text = whole and dtype == pl.String  # elsewhere texts stay unread if they can
+        if name not in used and (text or dtype == pl.Boolean or dtype.is_numeric()):
+            keys.append((pl.col(name).hash() if text else pl.col(name)).alias(f"{OTHER}{name}"))
+    keys += [pl.col(FILE)] if FILE in schema else []
     core = [*keys, *(columns[name].alias(name) for name in small)]
-    used = {*layout.columns.values(), *layout.rewards, *drawn.values(), ROW}
+    used = {*layout.columns.values(), *layout.rewards, *drawn.values(), ROW, FILE}
     if layout.kind in ("id", "weak") or (layout.kind == "given" and len(layout.keys) == 1):
         used.add(layout.keys[0])
     for name in schema:
@@ -217,12 +254,6 @@ def _typed(canonical: str, name: str, dtype: pl.DataType) -> pl.Expr:
     if canonical in PER_TOKEN:
         return summed(name) if isinstance(dtype, pl.List) else column.cast(pl.Float64)
     return column.cast(pl.String) if canonical == "policy" else column
-
-
-def _policies_meet(policy: pl.Series, found: Groups) -> bool:
-    """Whether samples of one prompt carry more than one policy."""
-    each = pl.DataFrame([policy, pl.Series("__code", found.codes)]).unique()
-    return each["__code"].n_unique() < each.height
 
 
 def _stated(stated: Mapping[str, Any], tables: Mapping[str, Scan]) -> Given:

@@ -97,7 +97,8 @@ def summary(rollouts: Rollouts) -> str:
     if len(policies) == 1:
         parts.append(f"of {safe(policies[0], longest=60)}")
     elif policies:
-        parts.append(f"of {len(policies)} policies ({listing(policies, most=4)})")
+        by = " by the names of files" if rollouts.by_files else ""
+        parts.append(f"of {len(policies)} policies{by} ({listing(policies, most=4)})")
     if len(policies) < len(rollouts.policies):
         parts.append("and of none that is named")
     if "temperature" in rollouts.metadata:
@@ -108,6 +109,8 @@ def summary(rollouts: Rollouts) -> str:
         parts.append(f"over {len(steps):,} steps ({safe(steps[0])} to {safe(steps[-1])})")
     if len(steps) < len(rollouts.steps):
         parts.append("and at none that is named")
+    if rollouts.together:
+        parts.append(f"({' and '.join(rollouts.together)})")
     names = rollouts.rewards
     what = "reward" if len(names) == 1 else "rewards"
     made_of = f" = {shown(rollouts.total)}" if rollouts.total else ""

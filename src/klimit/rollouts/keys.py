@@ -146,6 +146,7 @@ def the_key(core: pl.DataFrame, layout: Layout, *, source: str) -> pl.Series:
                 f"{source} has two prompt keys that disagree: {quoted(one)} makes "
                 f"{counted(len(found[0]), 'prompt')}, {quoted(other)} makes {len(theirs):,}. "
                 f"Say which: prompt={one!r} or prompt={other!r} (--prompt), "
-                f"or both together: prompt={[one, other]!r}; of a row per score make a column per score."
+                f"or both together: prompt={[one, other]!r}; of a row per score make a column per score, "
+                "of a row per turn a row per answer."
             )
     return keys[0]

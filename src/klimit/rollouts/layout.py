@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from klimit._errors import ArgumentError, DataError
@@ -34,7 +35,7 @@ class Layout:
     columns : canonical name -> the table's own, for what was found beside keys and rewards
     rewards : names of the reward columns
     lists : columns of a wide table that hold one entry per sample
-    marker : a column that may tell policies apart, if several files were read
+    telling : "step", "policy" -> all columns that may tell them, best first
     beside : columns in which samples of one prompt have to agree: other texts, data sets, scorers
     """
 
@@ -43,7 +44,7 @@ class Layout:
     columns: Mapping[str, str] = field(default_factory=dict)
     rewards: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
-    marker: str | None = None
+    telling: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     beside: tuple[str, ...] = ()
 
     @property
@@ -77,20 +78,22 @@ def detect(
     wide = any(_is_list(schema[name]) for name in rewards)
     if wide and not given:
         rewards = tuple(name for name in rewards if _is_list(schema[name]))
-    columns = _canonical(schema, wide=wide)
+    telling = _telling(schema, wide=wide)
+    columns = _canonical(schema, telling["step"], wide=wide)
     keys, kind = _keys(schema, prompt, wide=wide)
     ids = names.spelling(keys, names.PROMPT_IDS)
     lists = tuple(
         name
-        for name in dict.fromkeys((*rewards, *columns.values(), *ids))
+        for name in dict.fromkeys((*rewards, *columns.values(), *chain(*telling.values()), *ids))
         if wide and _per_sample(schema[name], prompt=name == columns.get("prompt"))
     )
     texts = names.spelling(schema, names.PROMPT_TEXTS)
-    sets = (*names.DATASETS, "split") if kind in ("id", "weak") and not texts else ()
-    told = (x for x in names.spelling(schema, (*sets, *names.SCORES)) if str(schema[x]) == "String")
+    sets = (*names.DATASETS, *names.SETS) if kind in ("id", "weak") and not texts else ()
+    ways = (*names.SCORES, *names.PARTS, *names.TEMPLATES)
+    told = (x for x in names.spelling(schema, (*sets, *ways)) if _tells_apart(x, schema[x]))
     others = (name for name in texts if keys == ("prompt",) and name != "prompt")
     beside = (*others, *told) if keys and kind != "given" else ()
-    return Layout(keys, kind, columns, rewards, lists, beside=beside)
+    return Layout(keys, kind, columns, rewards, lists, telling, beside)
 
 
 def _given(asked: Sequence[str], schema: Schema, what: str) -> tuple[str, ...]:
@@ -140,7 +143,7 @@ def _keys(
     )
 
 
-def _canonical(schema: Schema, *, wide: bool) -> dict[str, str]:
+def _canonical(schema: Schema, steps: Sequence[str], *, wide: bool) -> dict[str, str]:
     """Canonical name -> column, for everything but keys and rewards."""
     found = {}
     texts = names.spelling(schema, (*names.PROMPT_TEXTS, *names.CHATS))
@@ -149,10 +152,24 @@ def _canonical(schema: Schema, *, wide: bool) -> dict[str, str]:
     for canonical, spellings in names.CANONICAL.items():
         for name in names.spelling(schema, spellings):
             dtype = _inner(schema[name]) if wide else schema[name]
-            if _fits(canonical, dtype) and name not in found.values():
+            counts = canonical == "policy" and name in steps  # a checkpoint's number
+            if _fits(canonical, dtype) and name not in found.values() and not counts:
                 found[canonical] = name
                 break
     return found
+
+
+def _telling(schema: Schema, *, wide: bool) -> dict[str, tuple[str, ...]]:
+    """All columns that may tell the step, or the policy, of a sample."""
+    dtypes = {name: _inner(schema[name]) if wide else schema[name] for name in schema}
+    steps, policies = (
+        [name for name in names.spelling(schema, names.CANONICAL[one]) if _fits(one, dtypes[name])]
+        for one in ("step", "policy")
+    )
+    counts = [x for x in names.spelling(schema, names.COUNTS) if dtypes[x].is_numeric()]
+    texts = [x for x in schema if names.may_be_policy(x) and _is_text(dtypes[x])]
+    policies = [name for name in policies if name not in counts]
+    return {"step": (*steps, *counts), "policy": tuple(dict.fromkeys((*policies, *texts)))}
 
 
 def _fits(canonical: str, dtype: pl.DataType) -> bool:
@@ -190,6 +207,19 @@ def _per_sample(dtype: pl.DataType, *, prompt: bool) -> bool:
 def is_number(dtype: pl.DataType) -> bool:
     """Whether a column of this type can be a reward: numbers, or true and false."""
     return dtype.is_numeric() or str(dtype) == "Boolean"
+
+
+def could_be_reward(name: str, dtype: pl.DataType) -> bool:
+    """Whether a column holds numbers that its name does not mark as something else."""
+    return is_number(dtype) and not names.never_reward(name)
+
+
+def _tells_apart(name: str, dtype: pl.DataType) -> bool:
+    return str(dtype) == "String" or (dtype.is_integer() and names.plain(name) != "turns")
+
+
+def _is_text(dtype: pl.DataType) -> bool:
+    return str(dtype).split("(")[0] in ("String", "Categorical", "Enum")
 
 
 def _is_list(dtype: pl.DataType) -> bool:

@@ -42,6 +42,15 @@ CHATS = ("messages", "conversation")
 TEMPLATES = ("prompt_type", "prompt_template")
 """Columns that say how a prompt's text was put to the model: each way is a prompt of its own."""
 
+PARTS = _listed(
+    """
+    system system_prompt system_message system_instruction passage persona options image image_id
+    image_path image_url target ground_truth gt gts reference_answer correct_answer gold_answer
+    expected_answer expected_output
+    """
+)
+"""Columns that hold what belongs to a prompt: another one makes another prompt."""
+
 WEAK_IDS = _listed("id uid custom_id key idx index doc example item")
 """Columns that may number prompts as well as rows: keys only where they repeat."""
 
@@ -76,12 +85,15 @@ CANONICAL = {
         """
     ),
     "step": _listed(
-        "step global_step training_step train_step trainer_step iteration policy_version weight_version"
+        """
+        step global_step training_step train_step trainer_step checkpoint_step ckpt_step iteration
+        iter trainer_global_step update policy_version weight_version
+        """
     ),
     "policy": _listed(
         """
         policy policy_name checkpoint model model_name model_id model_type model_path generator
-        method algorithm arm
+        method algorithm algo arm
         """
     ),
 }
@@ -90,16 +102,42 @@ CANONICAL = {
 Log-probabilities and exact KLs of the next token (`kl_rb`) may be lists, one entry per token, which are
 summed."""
 
-MARKERS = _listed("label run run_name run_id arm variant method algorithm name")
-"""Columns that tell policies apart if each of several files holds one value of its own."""
+LABELS = _listed("label name source kind type mode phase group")
+"""Columns of text that say something of policies now and then."""
+
+EPOCHS = ("epoch",)
+"""Passes of training, or numbers of samples."""
+
+COUNTS = ("checkpoint", "ckpt", *EPOCHS)
+"""Steps where they are numbers and nothing else is the step."""
+
+SAMPLES = _listed("sample_id sample_idx sample_index sample")
+"""Columns that number the samples of a prompt."""
+
+_POLICIES = words(
+    """
+    run experiment exp variant condition setting config stage adapter lora model checkpoint ckpt
+    policy version engine agent revision
+    """
+)
+_TEXTS = words("completion response output answer text generation reward judge grader metric")
 
 DATASETS = _listed("dataset data_source env_name task task_name benchmark")
 """Columns that say which collection a prompt is from."""
 
-SCORES = _listed(
-    "metric metric_name judge scorer grader evaluator criterion reward_name reward_model"
+SETS = _listed(
+    "split lang language locale subset subject category domain topic dataset_name suite env"
 )
-"""Columns that say what the scores of a table are of that has a row for each."""
+"""Columns of which each value may make another prompt of an id."""
+
+SCORES = _listed(
+    """
+    metric metric_name judge judge_name judge_model scorer grader evaluator criterion aspect
+    dimension reward_name reward_type reward_model rm_name annotator annotator_id rater rater_id
+    labeler labeler_id turn turn_id turn_idx turn_index
+    """
+)
+"""Columns that say what the scores of a table are of that has a row for each: judges, turns."""
 
 METADATA = {
     "temperature": ("temperature", "sampling_temperature"),
@@ -124,14 +162,14 @@ _NEVER = words(
     timestamp date created elapsed duration latency seconds count position turn gts label labels
     finished truncated eos terminated done stop stopped difficulty level fold split loss mask
     weight weights cost price char chars words usage ppl perplexity unnamed std rollout worker
-    shard version adversarial tstamp turns retries
+    shard version adversarial tstamp turns retries beta coef alpha round trial batch
     """
 )
 # ... unless one of REWARDS stands beside it ("reward_len" of TRL's own examples is a reward).
 _EVEN_SO = words("id ids idx index std step advantage advantages")
 _PAIRS = _listed(
     """
-    log_prob log_probs log_likelihood top_p top_k n_samples num_samples sample_number max_new
+    log_prob log_probs log_likelihood best_of top_p top_k n_samples num_samples sample_number max_new
     min_p created_at learning_rate grad_norm generation_ms scoring_ms total_ms
     """
 )
@@ -175,6 +213,18 @@ def never_reward(name: str) -> bool:
         or bool(words & _NEVER)
         or any(f"_{pair}_" in f"_{low}_" for pair in _PAIRS)
     )
+
+
+def may_be_policy(name: str) -> bool:
+    """Whether a column of text of this name may tell policies apart.
+
+    Examples
+    --------
+    >>> [may_be_policy(name) for name in ("run_name", "model version", "model_output", "label")]
+    [True, True, False, True]
+    """
+    said = set(plain(name).split("_"))
+    return plain(name) in LABELS or bool(said & _POLICIES and not said & _TEXTS)
 
 
 def is_key(name: str) -> bool:

@@ -35,6 +35,8 @@ class Rollouts:
     prompt_key : the source's column that says which samples share a prompt
     read_as : whose dump it is, where a reader knows it
     total : what the reward is the sum of, where it is a weighted sum of others
+    by_files : whether names of files tell policies apart
+    together : what differs among samples that are taken for one policy's: files, seeds, temperatures
 
     Examples
     --------
@@ -52,6 +54,8 @@ class Rollouts:
     stated: Mapping[str, Any] = field(default_factory=dict)
     read_as: str = ""
     total: str = ""
+    by_files: bool = False
+    together: tuple[str, ...] = ()
 
     # ---- what there is
 
@@ -297,10 +301,13 @@ class Rollouts:
             ("policy", "policies", self.policies), ("step", "steps", self.steps),
         ):  # fmt: skip
             if len(values) > 1:
+                files = self.by_files and column == "policy"
+                told = " by the names of its files" if files else ""
                 raise DataError(
-                    f"{self.source} has samples of {len(values):,} {several} "
+                    f"{self.source} has samples of {len(values):,} {several}{told} "
                     f"({listing(values, most=4)}), which are never pooled. "
-                    f"Choose one: .filter({column}={values[0]!r}) ({option}{column} {safe(values[0])})."
+                    f"Choose one: .filter({column}={values[0]!r}) ({option}{column} {safe(values[0])})"
+                    + ("; or put files of one policy into one file." if files else ".")
                 )
 
 

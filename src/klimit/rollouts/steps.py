@@ -115,10 +115,10 @@ def _place(text: str) -> tuple[Any, ...]:
     return (0 if plain else 2 if text.lower() in _LAST else 1), value, parts, text
 
 
-def in_paths(paths: Iterable[str]) -> dict[str, int | None] | dict[str, str]:
+def in_paths(paths: Iterable[str]) -> dict[str, int | None]:
     """The step that each path names, None where it names none; empty where they do not differ.
 
-    What is called base beside numbered steps is step 0; beside others, all are policies.
+    What is called base beside numbered steps is step 0.
 
     Examples
     --------
@@ -126,20 +126,17 @@ def in_paths(paths: Iterable[str]) -> dict[str, int | None] | dict[str, str]:
     {'run/step_20/a.jsonl': 20, 'run/step_100/a.jsonl': 100}
     >>> in_paths(["run/base.jsonl", "run/checkpoint-100.jsonl"])
     {'run/base.jsonl': 0, 'run/checkpoint-100.jsonl': 100}
-    >>> in_paths(["step_20/a.jsonl", "step_20/b.jsonl"]), in_paths(["base.csv", "grpo.csv"])
-    ({}, {'base.csv': 'base', 'grpo.csv': 'grpo'})
+    >>> in_paths(["step_20/a.jsonl", "step_20/b.jsonl"])
+    {}
     """
     parts = {path: Path(path).parts for path in paths}
     shared = len(os.path.commonprefix(list(parts.values())))  # noqa: RUF071 - of tuples
     own = {path: [name.split(".")[0] for name in parts[shared:]] for path, parts in parts.items()}
     found = {path: _IN_PATH.findall("/".join(parts[path][shared:])) for path in own}
     steps = {path: int("".join(tail[-1])) if tail else None for path, tail in found.items()}
-    bases = {path: next(filter(is_base, names), "") for path, names in own.items()}
     if len(set(steps.values())) < 2:
-        if not any(bases.values()) or all(bases.values()):
-            return {}
-        first = {path: parts[path][shared].removesuffix(Path(path).suffix) for path in own}
-        return {path: bases[path] or first[path] for path in own}
+        return {}
     if 0 not in steps.values():
-        steps |= {path: 0 for path, base in bases.items() if base and steps[path] is None}
+        bases = {path: 0 for path, names in own.items() if any(map(is_base, names))}
+        steps |= {path: 0 for path in bases if steps[path] is None}
     return steps

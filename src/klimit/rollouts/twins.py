@@ -12,6 +12,7 @@ from klimit._warn import warn
 from klimit.rollouts import names
 from klimit.rollouts.grouped import Integers
 from klimit.rollouts.keys import Groups
+from klimit.rollouts.policies import FILE
 from klimit.rollouts.words import counted, quoted
 
 # Words of columns that say something of the prompt, not of the sample. Asked only where every id
@@ -33,8 +34,8 @@ def other_texts(found: Groups, text: pl.Series) -> Integers:
 
 
 def recycled(found: Groups, core: pl.DataFrame, text: str) -> bool:
-    """Whether ids name one prompt each within a step (or policy), and another in the next."""
-    within = [name for name in ("policy", "step") if name in core.columns]
+    """Whether ids name one prompt each within a step (policy, file), and another in the next."""
+    within = [name for name in ("policy", "step", FILE) if name in core.columns]
     if not within:
         return False
     per = core.select(pl.Series("__code", found.codes), *within, text).group_by("__code", *within)

@@ -12,6 +12,7 @@ from klimit._errors import DataError, KlimitError
 from klimit._text import safe
 from klimit.rollouts import names
 from klimit.rollouts.layout import Layout, detect, is_number
+from klimit.rollouts.policies import FILE
 from klimit.rollouts.table import Scan
 from klimit.rollouts.words import listing, quoted, shown
 
@@ -66,23 +67,18 @@ def one_table(
     used = {*layout.keys, *layout.rewards, *layout.columns.values()}
     for name, schema in schemas.items():
         _check_same(first, schemas[first], name, schema, layout, used)
-    whole = pl.concat(tables.values(), how="diagonal_relaxed") if len(tables) > 1 else tables[first]
-    if len(tables) > 1:  # rewards that only later files have
-        whole_layout = detect(dict(whole.collect_schema()), prompt=prompt, reward=reward)
-        layout = replace(whole_layout, keys=layout.keys, kind=layout.kind, marker=_marker(tables))
-    return whole, layout
-
-
-def _marker(tables: Mapping[str, pl.LazyFrame]) -> str | None:
-    """A column of text that holds one value in each file, and not the same in all."""
-    for name in names.MARKERS:
-        if all(table.collect_schema().get(name) == pl.String for table in tables.values()):
-            heads = [
-                table.select(name).head(1000).collect()[name].unique() for table in tables.values()
-            ]
-            if all(len(head) == 1 for head in heads) and pl.concat(heads).n_unique() > 1:
-                return name
-    return None
+    if len(tables) == 1:
+        return tables[first], layout
+    marked = [
+        table.with_columns(pl.lit(at, pl.Int32).alias(FILE))
+        for at, table in enumerate(tables.values())
+    ]
+    whole = pl.concat(marked, how="diagonal_relaxed")
+    schema = {name: dtype for name, dtype in whole.collect_schema().items() if name != FILE}
+    whole_layout = detect(
+        schema, prompt=prompt, reward=reward
+    )  # rewards that only later files have
+    return whole, replace(whole_layout, keys=layout.keys, kind=layout.kind)
 
 
 def _check_same(

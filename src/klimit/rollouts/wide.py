@@ -1,4 +1,4 @@
-"""A row per prompt, with lists or with a numbered column per sample -> a row per sample."""
+"""A row per prompt, with lists, records or a numbered column per sample -> a row per sample."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from klimit._errors import DataError
 from klimit.rollouts import names
-from klimit.rollouts.layout import Layout, is_number
+from klimit.rollouts.layout import Layout, could_be_reward, is_number
 from klimit.rollouts.words import quoted
 
 ROW = "__row"
@@ -43,6 +43,35 @@ def long_form(lazy: pl.LazyFrame, lists: tuple[str, ...]) -> pl.LazyFrame:
     return lazy.with_row_index(ROW).with_columns(filled).explode(lists)
 
 
+def unnested(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
+    """A prompt's samples kept as records with their rewards, one row each.
+
+    Numbers beside them that could be rewards are of the prompt, such as means, and are left out. A
+    reward or score beside them, or a column that the caller asks for, is the row's own.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> samples = [{"text": "x", "reward": 0.5}, {"text": "y", "reward": 1.0}]
+    >>> unnested(pl.LazyFrame({"prompt": ["a"], "samples": [samples]})).collect().rows()
+    [('a', 'x', 0.5), ('a', 'y', 1.0)]
+    """
+    schema = lazy.collect_schema()
+    numbers = {one for one, dtype in schema.items() if could_be_reward(one, dtype)}
+    found = {}
+    for name in names.spelling(schema, (*names.DRAWS, "output", "choice", "candidate")):
+        fields = dict(getattr(getattr(schema[name], "inner", None), "to_schema", dict)())
+        if any(could_be_reward(x, fields[x]) or names.plain(x) in names.REWARDS for x in fields):
+            found[name] = fields
+    if len(found) != 1 or numbers & set(asked) or names.spelling(schema, names.REWARDS):
+        return lazy
+    ((name, fields),) = found.items()
+    keys = names.spelling(schema, (*names.PROMPT_IDS, *names.PROMPT_TEXTS, *names.WEAK_IDS))
+    beside = [x for x in schema if x in keys or not (x == name or x in fields or x in numbers)]
+    inner = [pl.col(name).struct.field(field) for field in fields if field not in beside]
+    return lazy.explode(name).select(*beside, *inner)
+
+
 def numbered(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
     """Columns ``score_0`` to ``score_7`` as one list ``score``, where a row is a prompt.
 
@@ -68,7 +97,7 @@ def numbered(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
     if (
         not used
         or not all(map(_in_sequence, found.values()))
-        or any(is_number(schema[name]) and not names.never_reward(name) for name in others)
+        or any(could_be_reward(name, schema[name]) for name in others)
         or names.spelling(others, names.CANONICAL["completion"])
         or set(used) & set(asked)
         or set(found) & set(others)

@@ -262,3 +262,33 @@ def test_a_table_is_not_taken_for_an_array(kind):
     ):  # fmt: skip
         with pytest.raises(ArgumentError, match=r"a table \(.*Read it first: klimit\.read"):
             ask(convert[kind]())
+
+
+@pytest.mark.parametrize("name", ["samples", "completions", "outputs", "choices"])
+@pytest.mark.parametrize("suffix", ["jsonl", "json", "parquet"])
+def test_samples_that_are_records_in_a_list_have_a_row_each(name, suffix, tmp_path):
+    rewards = {"a": [0.5, 1.0, 0.0], "b": [2.0, 3.0]}
+    rows = [
+        {"id": at, "prompt": p, "mean": 1.0, "model": "m"}
+        | {name: [{"id": i, "text": str(r), "rm": r} for i, r in enumerate(several)]}
+        for at, (p, several) in enumerate(rewards.items())
+    ]
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "parquet":
+        pl.DataFrame(rows).write_parquet(path)
+    else:
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        path.write_text(lines if suffix == "jsonl" else json.dumps(rows))
+    base = read(path)
+    assert str(base) == "read 2 prompts x 2 to 3 samples (5 in all) of m, reward: rm"
+    assert base.grouped().columns["rm"].tolist() == [0.5, 1.0, 0.0, 2.0, 3.0]
+    assert base.frame()["completion"].to_list()[:2] == ["0.5", "1.0"]
+    assert read(path, reward="mean").shape.rows == 2
+
+
+def test_records_beside_a_reward_of_the_row_are_not_its_samples():
+    turns = [{"text": "x", "score": 1.0}, {"text": "y", "score": 2.0}]
+    base = read([{"prompt": "a", "rollout": turns, "reward": r} for r in (0.5, 1.0)])
+    assert base.grouped().columns["reward"].tolist() == [0.5, 1.0]
+    wide = read([{"prompt": "a", "completions": turns, "rewards": [0.5, 1.0]}])
+    assert wide.grouped().columns["rewards"].tolist() == [0.5, 1.0]

@@ -28,6 +28,7 @@ class Dump:
         where they are still to be found
     functions, unique : see `Shaped`
     read_as : the reader's name; empty where none knows the dump
+    parts : whether it knows by the files' names which belong together
     """
 
     tables: Mapping[str, Scan]
@@ -36,6 +37,7 @@ class Dump:
     functions: tuple[str, ...] = ()
     unique: str = ""
     read_as: str = ""
+    parts: bool = False
 
 
 def shaped(scans: Mapping[str, Scan], prompt: Given, reward: Given) -> Dump:
@@ -62,6 +64,7 @@ def shaped(scans: Mapping[str, Scan], prompt: Given, reward: Given) -> Dump:
         one.functions,
         one.unique,
         source.name,
+        all(source.part(path) is not None for path in kept),
     )
 
 

@@ -1,0 +1,243 @@
+"""Which samples are of one policy at one step: as columns tell, or files' names where none does."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from klimit.rollouts import names
+from klimit.rollouts.grouped import Integers
+from klimit.rollouts.paths import stem
+from klimit.rollouts.steps import is_base
+from klimit.rollouts.words import counted
+
+FILE = "__file"
+"""The number of the file that a row is from, where there are several."""
+
+STEP, POLICY, OTHER = "__step ", "__policy ", "__other "
+"""What a column that may tell steps, policies or seeds is called in memory; its own name follows."""
+
+_FEW = 50  # values of a setting, at most
+
+_KINDS, _LABEL = (STEP, POLICY, OTHER, FILE), "__label"
+_PART = re.compile(  # shards, seeds and steps; 7b, v2, 1e-5 and 0.1 are no such numbers
+    r"(?:^|(?<!\de)[-_ ])(?:(?:part|shard|rank|worker|chunk|batch|gpu|node|proc|seed|file|of|step"
+    r"|global_step|checkpoint|ckpt|iter|iteration)?[-_ ]?[0-9]+|more|extra|first|second|third"
+    r"|one|two|three|[a-z])(?=[-_ ]|$)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What tells samples of one prompt apart.
+
+    Attributes
+    ----------
+    step, policy : the column that says it; empty where there is none
+    policies : (rows,) names of policies, where it takes several columns or the files' names
+    by_files : whether it takes the files' names
+    together : what differs among samples that are taken for those of one policy
+    """
+
+    step: str
+    policy: str
+    policies: pl.Series | None
+    by_files: bool
+    together: tuple[str, ...]
+
+
+def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bool) -> Told:
+    """Find the step and the policy of each row.
+
+    A column that holds one value tells nothing. The first one that differs is believed; a further one,
+    or the files' names, where it differs among samples of one prompt that would be one policy's.
+
+    Parameters
+    ----------
+    core : with `FILE` and all columns that may tell, best first
+    codes : (rows,) number of each row's prompt
+    files : what each file's name calls its policy (`by_files`)
+    known : whether a reader knows what the columns say, so that nothing is said of them
+    """
+    kept = core.filter(codes >= 0) if codes.min(initial=0) < 0 else core
+    told_by = [x for x in kept.columns if x.startswith(_KINDS) and _chosen(kept[x])]
+    seen = {name: _coded(kept[name]) for name in told_by}
+    if files:
+        seen[_LABEL] = np.unique(files, return_inverse=True)[1][kept[FILE]]
+    steps, policies, others = ([x for x in seen if x.startswith(one)] for one in _KINDS[:3])
+    if known:  # epochs of evaluations
+        steps = [x for x in steps if not _is(x, names.EPOCHS)]
+    prompts = codes[codes >= 0]
+    columns = [name for name in policies if _is(name, names.CANONICAL["policy"])]
+
+    models = [*columns, *([FILE] if FILE in seen else [])]
+    each = _within(prompts, *(seen[name] for name in models))
+    varied = [x for x in steps if _differs(seen[x]) and not _counts_samples(kept[x], each, seen[x])]
+    constant = [x for x in steps if not _is(x, names.EPOCHS)]
+    group = _within(prompts, *(seen[x] for x in varied[:1]))
+
+    differ = [name for name in columns if _differs(seen[name])]
+    chosen = sorted(differ, key=lambda name: kept[name].drop_nulls().n_unique() < 2)[:1]
+    group = _within(group, *(seen[x] for x in chosen))
+    for name in policies:
+        if name not in chosen and _meet(group, seen[name]) and _tells(name, kept, group, seen):
+            chosen.append(name)
+            group = _within(group, seen[name])
+    named = not chosen and not varied and any(map(is_base, files))
+    if files and (named or _meet(group, seen[_LABEL])):
+        chosen.append(_LABEL)
+        group = _within(group, seen[_LABEL])
+    several = len(chosen) > 1 or _LABEL in chosen
+    who = [core[x].cast(pl.String) for x in chosen if x != _LABEL]
+    if _LABEL in chosen:
+        who.append(pl.Series(_LABEL, files)[core[FILE]])
+    policy = "" if several else next(iter([*chosen, *columns]), "")
+    return Told(
+        next(iter([*varied, *constant]), "").removeprefix(STEP),
+        policy.removeprefix(POLICY),
+        _joined(pl.DataFrame(who)) if several else None,
+        _LABEL in chosen,
+        tuple(_together(group, seen, [FILE] if known else [FILE, *steps, *policies, *others])),
+    )
+
+
+def by_files(paths: Iterable[str]) -> list[str]:
+    """What each file's name calls its policy; empty where all may be parts of one.
+
+    Examples
+    --------
+    >>> by_files(["run/ppo_1.jsonl", "run/ppo_2.jsonl", "run/dpo-0.5.jsonl"])
+    ['ppo', 'ppo', 'dpo-0.5']
+    >>> by_files(["base/a.csv", "grpo/a.csv"]), by_files(["out_1.csv", "out_2.csv"])
+    (['base', 'grpo'], [])
+    """
+    parts = [[*Path(path).parts[:-1], stem(Path(path))] for path in paths]
+    shared = len(os.path.commonprefix(parts))  # noqa: RUF071 - of lists
+    full = [one[shared:] for one in parts]
+    bare = [[_PART.sub("", part) for part in one] for one in full]
+    told = [next(filter(is_base, one), "") or "/".join(_own(one, bare)) for one in bare]
+    if len(set(told)) < 2:
+        return []
+    return [
+        name if name and (is_base(name) or told.count(name) > 1) else "/".join(_own(one, full))
+        for name, one in zip(told, full, strict=True)
+    ]
+
+
+def _own(parts: Sequence[str], all_parts: Sequence[Sequence[str]]) -> list[str]:
+    """Parts of a path that not every path has."""
+    return [part for part in parts if part and not all(part in one for one in all_parts)]
+
+
+def _is(name: str, spellings: tuple[str, ...]) -> bool:
+    return bool(names.spelling([name.split(" ", 1)[-1]], spellings))
+
+
+def _chosen(values: pl.Series) -> bool:
+    """Whether somebody may have chosen these values, rather than measured or counted them."""
+    if values.name.startswith(OTHER) and not _is(values.name, names.SAMPLES):
+        return values.n_unique() <= _FEW
+    sure = not values.name.startswith(POLICY) or _is(values.name, names.CANONICAL["policy"])
+    return sure or values.n_unique() <= max(_FEW, len(values) // 4)
+
+
+def _coded(values: pl.Series) -> Integers:
+    """Each value as a number from 0; a missing one has a number too."""
+    if values.dtype.is_numeric() and values.n_unique() < 2:
+        return np.zeros(len(values), np.int64)
+    if values.dtype != pl.Categorical:
+        values = values.cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
+    return (values.to_physical().cast(pl.Int64) + 1).fill_null(0).to_numpy()
+
+
+def _within(group: Integers, *codes: Integers) -> Integers:
+    """The groups, each taken apart by these values."""
+    for one in codes:
+        if group.max(initial=0) > 1 << 32:
+            group = np.unique(group, return_inverse=True)[1]
+        group = group * (one.max(initial=0) + 1) + one
+    return group
+
+
+def _number(codes: Integers) -> int:
+    return pl.Series(codes).n_unique()
+
+
+def _differs(codes: Integers) -> bool:
+    return bool((codes != codes[:1]).any())
+
+
+def _meet(group: Integers, codes: Integers) -> bool:
+    """Whether values differ within some of these groups."""
+    return _differs(codes) and _number(_within(group, codes)) > _number(group)
+
+
+def _recur(group: Integers, codes: Integers, *, evenly: bool = False) -> bool:
+    """Whether a value stands for several samples of a prompt, mostly, or for nearly as many in each."""
+    each = np.unique(_within(group, codes), return_counts=True)[1]
+    return 2 * len(each) <= len(codes) and (not evenly or each.max() <= 2 * each.min())
+
+
+def _tells(name: str, rows: pl.DataFrame, group: Integers, seen: Mapping[str, Integers]) -> bool:
+    """Whether a column that differs among samples of a prompt is of policies, not of the samples."""
+    if _is(name, names.CANONICAL["policy"]):
+        return True
+    if FILE in seen and _number(_within(seen[FILE], seen[name])) == _number(seen[FILE]):
+        return True
+    named = _is(name, names.LABELS) and not any(
+        map(is_base, rows[name].unique().drop_nulls().cast(pl.String))
+    )
+    return not named and _recur(group, seen[name])
+
+
+def _counts_samples(step: pl.Series, group: Integers, codes: Integers) -> bool:
+    """Whether an epoch is a sample's number, as in evaluations, rather than a pass of training."""
+    if not _is(step.name, names.EPOCHS) or (step != step.round()).any():
+        return False
+    return _number(_within(group, codes)) == len(codes)
+
+
+def _together(
+    group: Integers, seen: Mapping[str, Integers], columns: Iterable[str]
+) -> Iterator[str]:
+    """What differs within the samples of a policy."""
+    for name in columns:
+        if name in seen and _meet(group, seen[name]):
+            both = np.unique(_within(group, seen[name])) // (seen[name].max() + 1)
+            number = int(np.unique(both, return_counts=True)[1].max())
+            bare = name.split(" ", 1)[-1]
+            if name == FILE:
+                yield f"{counted(number, 'source')} together"
+            elif name.startswith(STEP) or _recur(group, seen[name], evenly=True):
+                sample = _is(name, names.SAMPLES)
+                yield (
+                    f"several rows of one {bare}"
+                    if sample
+                    else f"{number:,} values of {bare} together"
+                )
+
+
+def _joined(columns: pl.DataFrame) -> pl.Series:
+    """One name per row: the first column's, with that of the next where it takes it."""
+    known = columns.unique(maintain_order=True)
+    after: dict[tuple[Any, ...], set[Any]] = {}
+    for row in known.rows():
+        for at, value in enumerate(row):
+            after.setdefault(row[:at], set()).add(value)
+    found = [
+        " ".join(x for at, x in enumerate(row) if x and (not at or len(after[row[:at]]) > 1))
+        for row in known.rows()
+    ]
+    key = known.with_columns(pl.Series("policy", [x or None for x in found], dtype=pl.String))
+    joined = columns.join(
+        key, on=columns.columns, how="left", nulls_equal=True, maintain_order="left"
+    )
+    return joined["policy"]

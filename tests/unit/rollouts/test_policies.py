@@ -1,0 +1,267 @@
+"""Which samples are of one policy: what tells them apart, and what is said where nothing does."""
+
+import json
+
+import pandas as pd
+import polars as pl
+import pytest
+
+from klimit import DataError
+from klimit.audit.runs import within
+from klimit.rollouts import read
+
+
+def rows(*, samples=4, prompts="ab", **more):
+    """Rows of a few prompts; what is a function is asked for the number of the sample."""
+    return [
+        {"prompt": p, "answer": str(i), "rm": i / 8}
+        | {name: x(i) if callable(x) else x for name, x in more.items()}
+        for p in prompts
+        for i in range(samples)
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Write files of records by name."""
+
+    def write(**files):
+        for name, records in files.items():
+            path = tmp_path / f"{name}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(json.dumps(row) + "\n" for row in records))
+        return tmp_path
+
+    return write
+
+
+def policies(source):
+    base = read(source)
+    assert base.shape.most == 4
+    if len(base.policies) > 1:
+        with pytest.raises(DataError, match="never pooled"):
+            base.grouped()
+    return base.policies
+
+
+@pytest.mark.parametrize("name", ["method", "algorithm", "arm", "run_name", "variant"])
+@pytest.mark.parametrize("model", [{}, {"model": "X"}])
+def test_a_column_that_differs_tells_policies_whatever_constant_stands_beside_it(
+    name, model, tmp_path
+):
+    tables = [rows(**model, **{name: one}) for one in ("dpo", "ppo")]
+    assert policies(tables[0] + tables[1]) == ("dpo", "ppo")
+    for one, table in zip("xy", tables, strict=True):
+        pd.DataFrame(table).to_csv(tmp_path / f"{one}.csv", index=False)
+    assert policies(tmp_path) == ("dpo", "ppo")
+
+
+def test_columns_that_cross_make_policies_together():
+    crossed = [r for m in "XY" for k in ("dpo", "ppo") for r in rows(model=m, method=k)]
+    assert policies(crossed) == ("X dpo", "X ppo", "Y dpo", "Y ppo")
+    kinds = [("base", None), ("tuned", "dpo"), ("tuned", "ppo")]
+    nested = [row for m, k in kinds for row in rows(model=m, method=k)]
+    assert policies(nested) == ("base", "tuned dpo", "tuned ppo")
+    base, parts, _ = within(read(nested))
+    assert base.policies == ("base",)
+    assert [part.name for part in parts] == ["tuned dpo", "tuned ppo"]
+    same = rows(model="m-base", method="none") + rows(model="m-ppo", method="ppo")
+    assert policies(same) == ("m-base", "m-ppo")
+
+
+def test_a_policy_that_is_told_by_a_column_keeps_the_others():
+    frame = read(rows(model="X", method="dpo") + rows(model="X", method="ppo")).frame()
+    assert set(frame["model"]) == {"X"}
+    assert read(frame).policies == ("dpo", "ppo")
+    half = read(rows(model="X", method="ppo") + rows(model="X", method=None))
+    assert half.policies == ("ppo", None)
+
+
+def test_what_belongs_to_prompts_or_samples_tells_no_policies():
+    by_prompt = rows(prompts="a", model="X", variant="sum") + rows(
+        prompts="b", model="X", variant="product"
+    )
+    assert policies(by_prompt) == ("X",)
+    numbers = iter(range(99))
+    assert policies(rows(run_id=lambda i: f"r{next(numbers)}")) == ()
+    assert policies(rows(label=lambda i: ("good", "bad")[i % 2])) == ()
+    assert policies(rows(label="base") + rows(label="grpo")) == ("base", "grpo")
+
+
+@pytest.mark.parametrize("more", [{}, {"model": "X"}])
+@pytest.mark.parametrize(
+    "files", [("dpo", "ppo"), ("dpo/a", "ppo/a"), ("kl_0.1", "kl_0.5"), ("x_1e-5", "x_1e-6"),
+              ("llama-3-8b", "llama-3-70b")]
+)  # fmt: skip
+def test_files_of_other_names_that_share_prompts_are_policies(files, more, folder):
+    where = folder(**{name: rows(**more) for name in files})
+    assert policies(where) == tuple(name.removesuffix("/a") for name in files)
+    with pytest.raises(DataError, match=r"by the names of its files .* files of one policy into"):
+        read(where).grouped()
+
+
+def test_files_in_folders_are_told_by_what_differs(folder):
+    where = folder(**{f"{x}/step_{n}": rows() for x in ("dpo", "ppo") for n in (10, 20)})
+    assert (policies(where), read(where).steps) == (("dpo", "ppo"), (10, 20))
+
+
+def test_a_base_beside_policies_of_a_folder_pools_none_of_them(folder):
+    files = ("base", "tuned/dpo", "tuned/ppo")
+    assert policies(folder(**{name: rows() for name in files})) == files
+
+
+def test_files_that_may_be_parts_of_one_policy_are_said_to_stand_together(folder):
+    where = folder(out_1=rows(), out_2=rows())
+    assert str(read(where)) == "read 2 prompts x 8 samples (2 sources together), reward: rm"
+    assert "8 samples (24 in all) of 2 policies by the names of files (out, ppo) (2 sources" in str(
+        read(folder(ppo=rows()))
+    )
+    (where / "ppo.jsonl").unlink()
+    apart = folder(out_1=rows(), out_2=rows(prompts="cd"))
+    assert str(read(apart)) == "read 4 prompts x 4 samples, reward: rm"
+
+
+def test_ids_that_count_anew_in_every_file_pool_no_prompts(folder):
+    sets = {
+        name: [{"doc_id": i // 4, "score": i / 8} for i in range(8)] for name in ("gsm", "math")
+    }
+    assert policies(folder(**sets)) == ("gsm", "math")
+    texts = {
+        name: [row | {"question": f"{name} {row['doc_id']}"} for row in table]
+        for name, table in sets.items()
+    }
+    assert str(read(folder(**texts))) == "read 4 prompts x 4 samples, reward: score"
+    shards = dict(zip(("x_1", "x_2"), texts.values(), strict=True))
+    for name in sets:
+        (folder() / f"{name}.jsonl").unlink()
+    assert str(read(folder(**shards))) == "read 4 prompts x 4 samples, reward: score"
+
+
+def test_epochs_of_training_are_steps_and_those_of_an_evaluation_samples():
+    assert read(rows(epoch=0) + rows(epoch=1)).steps == (0, 1)
+    assert read(rows(samples=1, epoch=0.25) + rows(samples=1, epoch=0.5)).steps == (0.25, 0.5)
+    found = read(rows(epoch=lambda i: i))
+    assert (found.steps, found.shape.most) == ((), 4)
+    assert "(4 values of epoch together)" in str(found)
+    assert read(rows(step=3, epoch=0) + rows(step=4, epoch=0)).steps == (3, 4)
+
+
+def test_of_columns_for_the_step_the_one_that_differs_is_it():
+    assert read(rows(step=0, iteration=1) + rows(step=0, iteration=2)).steps == (1, 2)
+    runs = [r for m in ("dpo", "ppo") for k in (0, 100) for r in rows(model=m, checkpoint=k)]
+    assert (policies(runs), read(runs).steps) == (("dpo", "ppo"), (0, 100))
+
+
+@pytest.mark.parametrize("name", ["seed", "run", "temperature", "batch_idx", "num_steps"])
+def test_what_splits_the_samples_of_all_prompts_alike_is_said_to_stand_together(name):
+    found = read(rows(**{name: 1}) + rows(**{name: 2}))
+    assert str(found) == f"read 2 prompts x 8 samples (2 values of {name} together), reward: rm"
+    assert "together" not in str(read(rows(**{name: lambda i: i})))  # each sample's own
+
+
+def test_what_differs_from_sample_to_sample_is_not_said():
+    why = iter(["stop"] * 5 + ["length"] * 11)
+    table = rows(samples=8, finish_reason=lambda _: next(why), n_words=lambda i: i // 3 * i)
+    assert str(read(table)) == "read 2 prompts x 8 samples, reward: rm"
+
+
+def test_texts_of_a_large_file_stay_unread(tmp_path):
+    frame = pl.DataFrame(rows(thing="x") + rows(thing="y"))
+    frame.write_parquet(tmp_path / "a.parquet")
+    assert "together" in str(read(frame))
+    assert "together" not in str(read(tmp_path / "a.parquet"))
+
+
+@pytest.mark.parametrize("key", ["prompt", "prompt_id"])
+def test_a_prompt_under_several_system_prompts_is_asked_about(key):
+    table = [
+        {key: row["prompt"], "rm": row["rm"], "system_prompt": one}
+        for one in ("Be brief.", "Think.")
+        for row in rows()
+    ]
+    with pytest.raises(DataError, match=f"'{key}' makes 2 prompts, 'system_prompt' makes 2"):
+        read(table)
+    assert read(table, prompt=[key, "system_prompt"]).shape.prompts == 4
+
+
+@pytest.mark.parametrize("name", ["checkpoint_name", "model version", "Run", "engine", "ckpt"])
+def test_a_column_whose_name_has_a_word_for_policies_tells_them(name):
+    assert policies(rows(**{name: "v1"}) + rows(**{name: "v2"})) == ("v1", "v2")
+
+
+@pytest.mark.parametrize("name", ["source", "kind", "Name"])
+def test_a_column_of_any_kind_is_of_policies_where_one_is_called_base_and_else_said(name):
+    assert policies(rows(**{name: "base"}) + rows(**{name: "ppo"})) == ("base", "ppo")
+    found = read(rows(**{name: "x"}) + rows(**{name: "y"}))
+    assert str(found) == f"read 2 prompts x 8 samples (2 values of {name} together), reward: rm"
+
+
+@pytest.mark.parametrize("name", ["beta", "kl_coef", "learning_rate", "best_of"])
+def test_settings_of_training_are_no_rewards(name):
+    found = read(rows(**{name: 1}) + rows(**{name: 4}))
+    assert found.rewards == ("rm",)
+    assert name == "best_of" or f"2 values of {name} together" in str(found)
+
+
+@pytest.mark.parametrize("name", ["rater_id", "turn", "turn_idx"])
+def test_a_row_per_annotator_or_turn_is_no_row_per_sample(name):
+    with pytest.raises(DataError, match="score make a column per score, of a row per turn"):
+        read(rows(**{name: 1}) + rows(**{name: 2}))
+    assert read(rows(turns=lambda i: i % 2)).shape.most == 4  # how many there were
+
+
+def test_several_rows_of_one_sample_are_said():
+    found = str(read(rows(sample_id=lambda i: i) * 2))
+    assert found == "read 2 prompts x 8 samples (several rows of one sample_id), reward: rm"
+    assert "several" not in str(read(rows(sample_id=lambda i: i)))
+
+
+def test_dumps_of_frameworks_under_other_names_are_told_by_these(folder):
+    dump = [
+        {"input": p, "output": str(i), "gts": "4", "score": float(i % 2), "step": 0}
+        for p in "ab"
+        for i in range(4)
+    ]
+    assert policies(folder(dpo=dump, ppo=dump)) == ("dpo", "ppo")
+    assert read(folder()).read_as == "verl rollouts"
+    for name in ("out_1", "out_2"):
+        folder(**{f"numbered/{name}": dump})
+    assert "(2 sources together)" in str(read(folder() / "numbered"))
+
+
+def test_epochs_of_inspect_are_samples_in_however_many_evaluations():
+    table = [
+        {"id": k, "epoch": e, "input": f"{k}?", "target": "1", "model": "m", "score_x": "C"}
+        for _ in range(2)
+        for k in range(2)
+        for e in (1, 2)
+    ]
+    assert (read(table).read_as, policies(table)) == ("Inspect samples", ("m",))
+    assert read(table).steps == ()
+
+
+def test_a_prompt_id_in_several_languages_is_asked_about():
+    table = [{"prompt_id": i // 4, "rm": i / 8, "lang": x} for x in ("en", "de") for i in range(8)]
+    with pytest.raises(DataError, match="'prompt_id' makes 2 prompts, 'lang' makes 2"):
+        read(table)
+
+
+@pytest.mark.parametrize("name", ["target", "gts", "image_path", "passage"])
+@pytest.mark.parametrize("key", ["prompt", "prompt_id"])
+def test_a_prompt_with_several_truths_or_pictures_is_asked_about(key, name):
+    table = [{key: row["prompt"], "rm": row["rm"]} for row in rows()]
+    both = [row | {name: one} for one in ("x", "y") for row in table]
+    with pytest.raises(DataError, match=f"'{key}' makes 2 prompts, '{name}' makes 2"):
+        read(both)
+    own = [row | {name: f"{row[key]}!"} for row in table]
+    assert read(own).shape.prompts == 2
+    each = [row | {name: str(at)} for at, row in enumerate(table)]  # a sample's own is no truth
+    assert read(each).shape.prompts == 2
+
+
+@pytest.mark.parametrize("name", ["subject", "subset", "category"])
+def test_ids_without_texts_that_recur_in_several_subjects_are_asked_about(name):
+    table = [{"id": i // 4, "rm": i / 8, name: x} for x in ("law", "math") for i in range(8)]
+    with pytest.raises(DataError, match=f"'id' makes 2 prompts, '{name}' makes 2"):
+        read(table)
+    assert read([row | {"question": f"{row[name]} {row['id']}"} for row in table]).shape.rows == 16
