@@ -152,6 +152,8 @@ class Frontier:
             high = value * bands.share(bands.high, kl)
         trusted = kl <= bands.trusted_kl
         bound = bands.share(bands.bound, kl) * value
+        if self._sure is not None and not np.all(trusted):  # and what best-of-N gains can be gained
+            bound = np.maximum(bound, np.interp(kl, *self._sure))
         if self._trusted_low > 0:
             # no concave curve that starts lower at the end of trust rises faster
             bound = np.clip(bound, self._trusted_low, self._trusted_low * kl / bands.trusted_kl)
@@ -173,6 +175,15 @@ class Frontier:
     def _band(self) -> Estimate:
         """The gain at every node of the bands."""
         return self._estimate(self.curve.at_kl(self.bands.kl).gain, self.bands.kl)
+
+    @cached_property
+    def _sure(self) -> tuple[Floats, Floats] | None:
+        """KL and sure gain of best-of-N; not of win rates, whose samples are ranks among themselves."""
+        if self.settings.objective != "reward" or self.samples.scale == 0:
+            return None
+        from klimit.estimate.best_of_n.sure_gain import sure_gain
+
+        return sure_gain(self.samples, self.settings.level)
 
     @cached_property
     def _trusted_low(self) -> float:

@@ -172,7 +172,7 @@ def best_of_n_beside(
         shown[budget] = f"N > {most:,}" if n is None else f"N = {n:,}"
         if n == 2 and too_small(samples, budget):
             shown[budget] = "N < 2"
-    n = _size(limit, sizes[limit_view.focus(limit, kl)])
+    n = _size(limit, samples, sizes[limit_view.focus(limit, kl)])
     asked = sorted({*also, *([] if n is None else [n])})
     found = None
     if asked and limit.members is not None:
@@ -204,14 +204,21 @@ def enough(rollouts: Rollouts, limit: Frontier) -> tuple[Rollouts, Samples]:
     return rollouts, collect(column.values, column.lengths, seed=limit.settings.seed)
 
 
-def _size(limit: Frontier, n: int | None) -> int | None:
-    """The largest best-of-N within the main budget that nearly all prompts show; None: not told."""
+def _size(limit: Frontier, samples: Samples, n: int | None) -> int | None:
+    """The N that spends the main budget, or where that is past trust or not shown the next less that is.
+
+    None where nothing is told of it.
+    """
+    from klimit.estimate.best_of_n.equal_n import n_kl
+
     settings, counts = limit.settings, limit.samples.counts
     usual = (settings.objective, settings.budget) == ("reward", "average")
     if not usual or settings.estimator == "plugin" or limit.trusted_kl == 0:
         return None
     most = nearly_all(counts)
-    return max(min(most, most if n is None else n - 1), 2)
+    if n is None or n > most:
+        return most
+    return n if n_kl(samples, n) <= limit.trusted_kl else max(n - 1, 2)
 
 
 def _sentence(one: BestOfN) -> tuple[str, tuple[str, ...]]:
