@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from klimit.theory import _ladder, _threads, frontier
+from klimit import _threads
+from klimit.theory import _ladder, frontier
 from klimit.theory._prompts import lay_flat
 from klimit.theory._spend import spend
 

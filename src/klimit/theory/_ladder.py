@@ -10,6 +10,7 @@ by all prompts, and are computed when a tilt just below them is first asked for.
 import numpy as np
 from numpy.typing import NDArray
 
+from klimit._threads import in_threads
 from klimit.theory._check import Floats
 from klimit.theory._outcomes import Outcomes
 from klimit.theory._spend import (
@@ -23,7 +24,6 @@ from klimit.theory._spend import (
     padded,
     spend,
 )
-from klimit.theory._threads import in_threads
 
 _PER_OCTAVE = 3
 _LOWEST, _HIGHEST = -1, 10  # octaves: log2 of how far a rung lowers the worst outcome, in nats
