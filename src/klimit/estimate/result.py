@@ -11,7 +11,7 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate, beyond
 from klimit._text import safe
-from klimit.estimate.bands import Bands, kl_nodes, unseen_gain
+from klimit.estimate.bands import ALONE, Bands, kl_nodes, unseen_gain
 from klimit.estimate.checks import numbers
 from klimit.estimate.curve import Curve
 from klimit.estimate.fixed_beta import Tilted, optimum
@@ -262,9 +262,13 @@ class Frontier:
         size = self.samples.size
         doubt, rate = bias_at(self.bands, kl)
         by_bias = size * max(doubt / DOUBT, 1.0) ** (1 / rate)
-        needed = min(max(by_bias, float(np.exp(min(kl, 600.0) + 0.5)), FEWEST), 1e15)
-        there = up(needed)
-        return min(there, round(size)) if kl <= self.trusted_kl else there
+        few = 0.0  # nats by which few prompts fall short of what many show
+        if not (self.bands.honest or np.isnan(self.tail.shape)):
+            few = ALONE / self.samples.prompts
+        needed = min(max(by_bias, float(np.exp(min(kl, 600.0) + 0.5 + few)), FEWEST), 1e15)
+        if kl <= self.trusted_kl:
+            return min(up(needed), round(size))
+        return up(max(needed, size + 1))
 
     def kl(self, gain: ArrayLike) -> Estimate:
         """What is the least KL, in nats, at which any method can gain so much?

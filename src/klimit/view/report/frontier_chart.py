@@ -84,7 +84,7 @@ def _limit(chart: Chart, found: Findings, grid: Mapping[str, Any], *, narrow: bo
         np.array([math.nan if v is None else v for v in grid[name]])
         for name in ("gain", "low", "high")
     )
-    inside = kl <= edge
+    inside = ~np.isnan(gain)  # budgets are rounded, and may not be compared with the edge
     if inside.sum() > 1:  # of one prompt the interval has no ends
         least = np.where(np.isnan(low), chart.y.low, low)[inside]
         most = np.where(np.isnan(high), chart.y.high, high)[inside]
