@@ -260,6 +260,16 @@ def test_for_these_very_prompts_intervals_are_never_longer(base, policy, found):
         assert one.high - one.low <= (other.high - other.low) * 1.2, name
 
 
+def test_for_these_very_prompts_the_limit_is_as_uncertain_as_its_correction_makes_it():
+    rng = np.random.default_rng(0)
+    for kl in (1.0, 1.5):  # without the error that the correction adds it is a quarter shorter
+        base, policy = (read(rng.normal(x, size=(60, 64))) for x in (0.0, 1.0))
+        alone = klimit.frontier(base, prompts="fixed").gain(kl)
+        beside = klimit.audit(base, policy, kl=kl, prompts="fixed").limit
+        assert alone.trusted
+        assert beside.high - beside.low > 0.85 * (alone.high - alone.low)
+
+
 def test_missing_rewards_and_scores_are_left_out_and_counted(base, policy):
     import polars as pl
 

@@ -172,7 +172,16 @@ def test_of_very_many_prompts_best_of_n_is_read_from_some(klimit, quality, monke
     monkeypatch.setattr("klimit.view.best_of_n.MANY", 640)
     out = " ".join(klimit("limit", quality, "--kl", "0.5").out.split())
     assert "note: best-of-N is read from 20 prompts of 40, drawn by the seed." in out
-    assert "Best-of-3 spends 0.43 nats and reaches " in out
+    assert "Best-of-4 spends 0.64 nats and reaches " in out
+
+
+def test_the_verdict_speaks_of_the_n_that_the_table_has_unless_that_is_past_trust(klimit, quality):
+    limit = package.frontier(package.read(quality))
+    for kl in (0.5, round(limit.trusted_kl - 1e-3, 3)):
+        out = klimit("limit", quality, "--kl", f"{kl:g}").out
+        said, shown = (int(re.search(x, out)[1]) for x in (r"Best-of-(\d+) spends", r"N = (\d+)"))
+        within = np.log(shown) - (shown - 1) / shown <= limit.trusted_kl
+        assert said == (shown if within else shown - 1)
 
 
 def test_the_next_command_asks_the_same_question(klimit, quality):

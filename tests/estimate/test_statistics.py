@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from itertools import combinations
+from threading import Barrier, get_ident
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import logsumexp
 
+from klimit._threads import mapped
 from klimit.estimate.kernel import Grid
 from klimit.estimate.samples import collect
 from klimit.estimate.statistics import (
@@ -21,10 +23,10 @@ from klimit.estimate.statistics import (
 GRID = Grid(2.0**-5, 13, 8)
 
 
-def one_pass(rows, grid=GRID, seed=0, workers=1):
+def one_pass(rows, grid=GRID, seed=0):
     values = np.concatenate([np.asarray(row, float) for row in rows])
     samples = collect(values, np.array([len(row) for row in rows]), seed=seed)
-    return samples, statistics(samples, grid, seed=seed, workers=workers)
+    return samples, statistics(samples, grid, seed=seed)
 
 
 def log_mgf(row, centre, grid=GRID):
@@ -145,12 +147,31 @@ def test_groups_weigh_as_many_prompts_as_they_hold():
     assert sorted(set((stats.weights * len(rows)).round(9))) == [1.0, 2.0]
 
 
-def test_one_worker_or_two_leave_the_same_digits():
+def test_any_number_of_threads_leaves_the_same_digits(monkeypatch):
     rng = np.random.default_rng(10)
     rows = [rng.normal(size=m) for m in rng.integers(2, 90, size=300)]
-    first, second = (one_pass(rows, Grid(0.1, 4, 2), workers=w)[1] for w in (1, 2))
-    for name in ("full", "noise", "jackknife", "half", "quarter"):
-        assert_array_equal(getattr(first, name), getattr(second, name))
+    found = []
+    monkeypatch.setattr("klimit.estimate.statistics.BLOCK", 256)
+    for cores in (1, 2, 7):
+        monkeypatch.setattr("klimit._threads._cores", lambda cores=cores: cores)
+        found.append(one_pass(rows, Grid(0.1, 4, 2))[1])
+    for other in found[1:]:
+        for name in ("full", "noise", "jackknife", "half", "quarter"):
+            assert_array_equal(getattr(found[0], name), getattr(other, name))
+
+
+def test_every_core_that_there_is_is_used(monkeypatch):
+    used = set()
+
+    def seen(part):
+        used.add(get_ident())
+        together.wait(timeout=60)  # nobody goes on before all are there
+        return part
+
+    together = Barrier(5)
+    monkeypatch.setattr("klimit._threads._cores", lambda: 5)
+    assert list(mapped(seen, range(10))) == list(range(10))
+    assert len(used) == 5
 
 
 def test_prompts_of_two_or_three_samples_have_no_halves():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from klimit.theory import _spend, _threads, frontier
+from klimit import _threads
+from klimit.theory import _spend, frontier
 
 
 def _prompts(seed, prompts, outcomes, *, ragged=False):

@@ -25,7 +25,10 @@ def test_one_prompt_has_a_gain_without_an_interval():
     said = str(klimit.frontier(normal(1, 64)))
     assert "is about +" in said
     assert "inf" not in said
-    assert "note: one prompt says nothing of others: --prompts fixed" in said
+    assert (
+        'note: one prompt says nothing of others: --prompts fixed (prompts="fixed") gives its own'
+        in said
+    )
 
 
 def test_nothing_is_gained_without_kl():
@@ -85,3 +88,19 @@ def test_gains_that_start_and_end_on_the_page_add_up():
     before, after = (float(x.rstrip(".")) for x in said.split("model's ")[1].split(" to "))
     gain = words.signed(klimit.frontier(normal(50, 64)).gain(0.5)).split()[0]
     assert after - before == pytest.approx(float(gain), abs=1e-9)
+
+
+def test_what_one_prompt_would_take_is_more_than_it_has():
+    rewards = np.random.default_rng(0).normal(size=(1, 200))
+    limit = klimit.frontier(rewards)
+    assert 3 < limit.trusted_kl < 4
+    assert limit.samples_needed(4.0) > np.exp(4 + 0.5 + 1.4)
+    for kl in (limit.trusted_kl + 1e-3, 3.5):
+        assert limit.samples_needed(kl) > 200
+
+
+def test_one_prompt_has_a_share_of_the_limit_and_no_interval_of_it():
+    rewards = np.random.default_rng(0).normal(size=(1, 200))
+    said = str(klimit.best_of_n(rewards, n=[4, 16]))
+    assert "[0 %, 100 %]" not in said
+    assert "That is about " in said

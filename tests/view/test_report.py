@@ -385,6 +385,21 @@ def test_what_is_written_beside_a_line_stays_on_the_chart():
         chart.aside(place, 1.0, "trusted to 0.0 nats", "quiet", 12)
     assert [label.anchor for label in chart.labels] == ["start", "end"]
     assert len(chart.y_name) < 60
+    chart.say(0.9, 0.5, "best-of-16")
+    assert chart.labels[-1].x + 7 * len("best-of-16") <= 400
+
+
+def test_past_trust_all_that_lies_above_what_is_sure_is_shaded():
+    from klimit.view.report.budget import grid
+    from klimit.view.report.frontier_chart import frontier_chart, largest_kl
+
+    heavy = rows(prompts=20, samples=16)
+    found = klimit.report(heavy, reward="rm").findings
+    assert np.isinf(found.limit.gain(2 * found.limit.trusted_kl).high)
+    chart = frontier_chart(found, grid(found.limit, largest_kl(found), found.budgets), narrow=False)
+    (unsure,) = [band.d for band in chart.bands if band.kind == "limit unsure"]
+    tops = [float(point.split(",")[1].rstrip("z")) for point in unsure[1:].split("L")]
+    assert min(tops) == chart.y.end
 
 
 def test_the_verdict_of_a_report_is_in_lines_of_a_hundred_characters():

@@ -14,7 +14,7 @@ from klimit.cli.output import print_json, print_text, write_table
 from klimit.cli.source import Source, from_source, reading_where
 
 
-@click.command(short_help="How much of a proxy's gain is real, and where it turns.")
+@click.command(short_help="How much of a proxy's gain is real, and at which KL to stop.")
 @click.option("--proxy", required=True, metavar="NAME", help="The reward that is optimised.")
 @click.option("--gold", metavar="NAME", help="The reward that counts; it may be missing for most.")
 @click.option("--labels", metavar="FILE", help="Gold in a table: prompt_id, sample, gold.")
@@ -44,7 +44,7 @@ def hacking(
     output: Path | None,
     **how: Any,
 ) -> None:
-    """How much of a proxy reward's gain does the gold reward confirm, and where does it turn?
+    """How much of a proxy reward's gain does the gold reward confirm, and at which KL should one stop?
 
     The first PATH is a file, a folder or a glob with samples of the base model and both rewards of
     each; no training run is needed. Further ones are trained policies, whose steps are checkpoints;

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 NODES = 100
 # nats by which one prompt falls short of what many show: no other tells how far its rewards go on. Where its
 # best samples lie close by chance no correction is large, and an end is seen where there is none
-_ALONE = 1.5
+ALONE = 1.5
 _MIXED_RATE = 0.8  # what mixtures of pass rates leave open falls at least as fast with the samples
 
 
@@ -153,7 +153,7 @@ def average_bands(
     shaky = doubt(point.gain, correction, spread, tail, certain, beyond)
     wall, rate = min(horizon, saturation), _rate(stats, grid, plain_tilt)
     if not np.isnan(tail.shape):
-        wall -= _ALONE / groups
+        wall -= ALONE / groups
     if rates is not None:
         theirs = _rate_bands(*rates, kl, point.gain, error, two_sided)
         # what many samples of these very prompts show of them, no mixture of few prompts shows

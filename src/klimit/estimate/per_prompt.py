@@ -8,12 +8,12 @@ and from the pooled model. Gains of 0/1 rewards are read from the mixture of pas
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 
 import numpy as np
 
+from klimit._threads import mapped
 from klimit.estimate import frontier as average
 from klimit.estimate import two_modes
 from klimit.estimate.bands import Bands, edge_of_trust, kl_nodes, past_reach, rate_limits
@@ -199,9 +199,7 @@ def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) ->
         return _Fronts(prompts, by_group(found.gain, group, groups), moments, number, eighth, half,
                        quarter)  # fmt: skip
 
-    parts = list(slices(samples))
-    with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(work, parts))
+    found = list(mapped(work, slices(samples)))
     fields = _Fronts.__dataclass_fields__
     return _Fronts(*(sum(getattr(x, name) for x in found) for name in fields))
 

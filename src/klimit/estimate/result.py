@@ -11,7 +11,7 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate, beyond
 from klimit._text import safe
-from klimit.estimate.bands import Bands, kl_nodes, unseen_gain
+from klimit.estimate.bands import ALONE, Bands, kl_nodes, unseen_gain
 from klimit.estimate.checks import numbers
 from klimit.estimate.curve import Curve
 from klimit.estimate.fixed_beta import Tilted, optimum
@@ -152,6 +152,8 @@ class Frontier:
             high = value * bands.share(bands.high, kl)
         trusted = kl <= bands.trusted_kl
         bound = bands.share(bands.bound, kl) * value
+        if self._sure is not None and not np.all(trusted):  # and what best-of-N gains can be gained
+            bound = np.maximum(bound, np.interp(kl, *self._sure))
         if self._trusted_low > 0:
             # no concave curve that starts lower at the end of trust rises faster
             bound = np.clip(bound, self._trusted_low, self._trusted_low * kl / bands.trusted_kl)
@@ -173,6 +175,15 @@ class Frontier:
     def _band(self) -> Estimate:
         """The gain at every node of the bands."""
         return self._estimate(self.curve.at_kl(self.bands.kl).gain, self.bands.kl)
+
+    @cached_property
+    def _sure(self) -> tuple[Floats, Floats] | None:
+        """KL and sure gain of best-of-N; not of win rates, whose samples are ranks among themselves."""
+        if self.settings.objective != "reward" or self.samples.scale == 0:
+            return None
+        from klimit.estimate.best_of_n.sure_gain import sure_gain
+
+        return sure_gain(self.samples, self.settings.level)
 
     @cached_property
     def _trusted_low(self) -> float:
@@ -251,9 +262,13 @@ class Frontier:
         size = self.samples.size
         doubt, rate = bias_at(self.bands, kl)
         by_bias = size * max(doubt / DOUBT, 1.0) ** (1 / rate)
-        needed = min(max(by_bias, float(np.exp(min(kl, 600.0) + 0.5)), FEWEST), 1e15)
-        there = up(needed)
-        return min(there, round(size)) if kl <= self.trusted_kl else there
+        few = 0.0  # nats by which few prompts fall short of what many show
+        if not (self.bands.honest or np.isnan(self.tail.shape)):
+            few = ALONE / self.samples.prompts
+        needed = min(max(by_bias, float(np.exp(min(kl, 600.0) + 0.5 + few)), FEWEST), 1e15)
+        if kl <= self.trusted_kl:
+            return min(up(needed), round(size))
+        return up(max(needed, size + 1))
 
     def kl(self, gain: ArrayLike) -> Estimate:
         """What is the least KL, in nats, at which any method can gain so much?

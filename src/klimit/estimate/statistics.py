@@ -9,12 +9,12 @@ once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
+from klimit._threads import mapped
 from klimit.estimate.kernel import BLOCK, Floats, Grid, tilted_moments, weight_sums
 from klimit.estimate.samples import Block, Integers, Samples
 
@@ -79,11 +79,10 @@ class Statistics:
     sizes: Sizes
 
 
-def statistics(samples: Samples, grid: Grid, *, seed: int, workers: int = 2) -> Statistics:
+def statistics(samples: Samples, grid: Grid, *, seed: int) -> Statistics:
     """Read every reward once; see `Statistics`."""
     longer = grid.longer(2)  # sums at 2 and 4 times a tilt are those of its weights' powers
     groups = min(GROUPS, samples.prompts)
-    parts = list(slices(samples))
 
     def work(part: tuple[Block, bool]) -> tuple[_Sums, Sizes]:
         block, with_bias = part
@@ -91,11 +90,7 @@ def statistics(samples: Samples, grid: Grid, *, seed: int, workers: int = 2) -> 
         rng = np.random.default_rng([seed, first, block.rewards.shape[1]])
         return _block_sums(block, samples, longer, groups, with_bias, rng)
 
-    if len(parts) > 1 and workers > 1:
-        with ThreadPoolExecutor(workers) as pool:
-            total, sizes = _total(pool.map(work, parts))
-    else:
-        total, sizes = _total(map(work, parts))
+    total, sizes = _total(mapped(work, slices(samples)))
     counts = np.maximum(total.prompts, 1)[:, None]
     biased = np.maximum(total.biased, 1)[:, None]
     return Statistics(
@@ -135,12 +130,10 @@ def plugin_statistics(samples: Samples, grid: Grid) -> tuple[Statistics, Floats,
             by_group(moments.variance, group, groups),
         )
 
-    parts = list(slices(samples))
-    with ThreadPoolExecutor(2) as pool:
-        found = pool.map(work, parts)
-        total = next(found)
-        for sums in found:
-            total = tuple(x + y for x, y in zip(total, sums, strict=True))
+    found = mapped(work, slices(samples))
+    total = next(found)
+    for sums in found:
+        total = tuple(x + y for x, y in zip(total, sums, strict=True))
     prompts, full, noise, mean, variance = total
     counts = np.maximum(prompts, 1)[:, None]
     none = np.zeros(shape)

@@ -12,9 +12,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from klimit._threads import in_threads
 from klimit.theory._check import Floats
 from klimit.theory._outcomes import Outcomes, measure
-from klimit.theory._threads import in_threads
 
 _BLOCK = 1 << 17  # numbers: a megabyte, so that blocks stay in the second-level cache
 _DIGITS = 1e-12 / (4 * np.finfo(float).eps)  # how much a sum may cancel and keep twelve digits

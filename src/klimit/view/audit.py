@@ -14,7 +14,7 @@ from klimit._text import safe
 from klimit.audit.wording import UNLIKELY, open_share, surely_above
 from klimit.view import limit as limit_view
 from klimit.view import words
-from klimit.view.best_of_n import each
+from klimit.view.best_of_n import each, near_limit
 
 if TYPE_CHECKING:
     from klimit.audit.compare import Comparison
@@ -219,7 +219,9 @@ def _wasted(audit: Audit) -> str:
     tenth = max(len(loss) // 10, 1)
     share = loss[:tenth].sum() / loss.sum()
     if share < UNEVEN:
-        return f"The loss is spread over the prompts; most of it is in {words.listed(names)}."
+        return (
+            f"The loss is spread over the prompts; the largest parts are in {words.listed(names)}."
+        )
     return (
         f"{words.percent(min(share, 1.0))} of the loss sits in a tenth of the prompts; most in "
         f"{words.listed(names)}."
@@ -239,7 +241,7 @@ def cells(
     headings = ["policy", "KL", "gain", "of the limit", "nats from optimal", "least KL"]
     lines = [_row(one) for audit in _thinned(audits) for one in points(audit)]
     for one in each(beside):
-        part, kl = "".join(words.share(one.efficiency)), words.short(one.kl.value)
+        part, kl = "".join(near_limit(one)), words.short(one.kl.value)
         lines.append([f"best-of-{one.n}", kl, words.plain(one.gain), part, "-", "-"])
     return headings, lines
 

@@ -68,7 +68,7 @@ def _gained(one: BestOfN) -> str:
 def _near(one: BestOfN) -> str:
     if not math.isfinite(one.efficiency.value):
         return ""
-    part, between = words.share(one.efficiency)
+    part, between = near_limit(one)
     line = f"That is {part} of what any method can gain at this KL{between}"
     if one.efficiency.trusted:
         return f"{line}."
@@ -102,7 +102,7 @@ def cells(best: BestOfN) -> tuple[list[str], list[list[str]]]:
         n, wins = one.n, one.kept_reward if one.zero_one else one.win_rate
         bound = f" (no ties: {one.kl_bound.value:.2f})" if tied and n > 1 else ""
         line = [f"{n:,}", words.plain(one.gain), f"{one.kl.value:.2f}{bound}"]
-        line.append("-" if n == 1 else "".join(words.share(one.efficiency)))
+        line.append("-" if n == 1 else "".join(near_limit(one)))
         rate = words.plain(wins) if one.zero_one else words.percent(wins.value)
         line.append(rate if math.isfinite(wins.value) else "-")
         if one.tokens is not None:
@@ -122,6 +122,13 @@ def legend(best: BestOfN) -> str:
         f"{words.DISTANCE}; of the limit: share of what any method can gain at this KL; {last}. "
         f"{words.brackets(best.level)}"
     )
+
+
+def near_limit(one: BestOfN) -> tuple[str, str]:
+    """Its share of the limit, and the interval; one prompt, which tells nothing of others, has none."""
+    part, between = words.share(one.efficiency)
+    alone = one.prompts == 1 and between
+    return (f"about {part}", "") if alone else (part, between)
 
 
 # ---- beside the limit
@@ -172,7 +179,7 @@ def best_of_n_beside(
         shown[budget] = f"N > {most:,}" if n is None else f"N = {n:,}"
         if n == 2 and too_small(samples, budget):
             shown[budget] = "N < 2"
-    n = _size(limit, sizes[limit_view.focus(limit, kl)])
+    n = _size(limit, samples, sizes[limit_view.focus(limit, kl)])
     asked = sorted({*also, *([] if n is None else [n])})
     found = None
     if asked and limit.members is not None:
@@ -204,21 +211,28 @@ def enough(rollouts: Rollouts, limit: Frontier) -> tuple[Rollouts, Samples]:
     return rollouts, collect(column.values, column.lengths, seed=limit.settings.seed)
 
 
-def _size(limit: Frontier, n: int | None) -> int | None:
-    """The largest best-of-N within the main budget that nearly all prompts show; None: not told."""
+def _size(limit: Frontier, samples: Samples, n: int | None) -> int | None:
+    """The N that spends the main budget, or where that is past trust or not shown the next less that is.
+
+    None where nothing is told of it.
+    """
+    from klimit.estimate.best_of_n.equal_n import n_kl
+
     settings, counts = limit.settings, limit.samples.counts
     usual = (settings.objective, settings.budget) == ("reward", "average")
     if not usual or settings.estimator == "plugin" or limit.trusted_kl == 0:
         return None
     most = nearly_all(counts)
-    return max(min(most, most if n is None else n - 1), 2)
+    if n is None or n > most:
+        return most
+    return n if n_kl(samples, n) <= limit.trusted_kl else max(n - 1, 2)
 
 
 def _sentence(one: BestOfN) -> tuple[str, tuple[str, ...]]:
     """How near it comes, and what was left out."""
     if not one.efficiency.trusted:
         return "", ()
-    part, between = words.share(one.efficiency)
+    part, between = near_limit(one)
     less = words.counted(one.left_out, "prompt")
     note = f"best-of-{one.n:,} is read without {less} that have fewer samples than that."
     return (

@@ -229,7 +229,7 @@ def assumed(limit: Frontier, *, fixable: bool = True) -> list[str]:
     """Whom the intervals speak of, where that may surprise; `fixable` where --prompts can be given."""
     prompts, number = limit.settings.prompts, limit.samples.prompts
     if prompts == "drawn" and number == 1:
-        advice = ": --prompts fixed gives its own interval" if fixable else ""
+        advice = ': --prompts fixed (prompts="fixed") gives its own interval' if fixable else ""
         return [f"one prompt says nothing of others{advice}."]
     return spoken_for(prompts, number)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from klimit.estimate.plan.settings import Setting, Target, rounded, shown
+from klimit.estimate.result import nats
 
 _PER_TOKEN = "the budget over the mean tokens of a completion"
 _ABOUT = "about the budget over the mean tokens of a completion"
@@ -232,5 +233,5 @@ def _no_number(target: Target, name: str) -> str:
     return (
         "no single number, it differs by prompt: a prompt's own beta is the coefficient times the "
         f"spread of its rewards, over 1 - 1/G. {name} of about {shown(target.group_scaled)} spends "
-        f"{shown(target.kl)} nats on every prompt to second order, far off where rewards are skewed"
+        f"{nats(target.kl)} on every prompt to second order, far off where rewards are skewed"
     )

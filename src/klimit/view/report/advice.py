@@ -14,7 +14,7 @@ from klimit.audit.wording import surely_above
 from klimit.estimate.plan.verb import plannable
 from klimit.estimate.result import AT_THE_BEST
 from klimit.view import words
-from klimit.view.best_of_n import each
+from klimit.view.best_of_n import each, near_limit
 from klimit.view.limit import MOST_SAMPLES, worthwhile
 from klimit.view.report.checks import BAD
 
@@ -239,7 +239,7 @@ def _instead(found: Findings) -> Iterator[Step]:
     within = [one for one in each(found.beside.best) if n is None or one.n <= max(n, 2)]
     if within and within[-1].efficiency.trusted and math.isfinite(within[-1].efficiency.value):
         one = within[-1]
-        part, between = words.share(one.efficiency)
+        part, between = near_limit(one)
         why = (
             f"It gains {words.signed(one.gain)} for {words.nats(one.kl.value)}, {part} of what any method "
             f"can gain there{between}."

@@ -212,8 +212,11 @@ class Chart:
         right: float = 0, down: float = 0,
     ) -> None:  # fmt: skip
         """Words near a point, moved by so many pixels; out of the way of words that stand there."""
+        at = self.x.at(x) + right
+        if anchor == "start":
+            at = min(at, self.width - _PER_LETTER * len(text))
         for shift in (0, -15, 15, -30, 30):
-            place = Label(self.x.at(x) + right, self.y.at(y) + down + shift, text, kind, anchor)
+            place = Label(at, self.y.at(y) + down + shift, text, kind, anchor)
             if not any(_overlap(place, other) for other in self.labels):
                 self.labels.append(place)
                 return

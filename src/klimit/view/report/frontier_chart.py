@@ -84,14 +84,15 @@ def _limit(chart: Chart, found: Findings, grid: Mapping[str, Any], *, narrow: bo
         np.array([math.nan if v is None else v for v in grid[name]])
         for name in ("gain", "low", "high")
     )
-    inside = kl <= edge
+    inside = ~np.isnan(gain)  # budgets are rounded, and may not be compared with the edge
     if inside.sum() > 1:  # of one prompt the interval has no ends
         least = np.where(np.isnan(low), chart.y.low, low)[inside]
         most = np.where(np.isnan(high), chart.y.high, high)[inside]
         chart.band(kl[inside], least, most, "limit")
     beyond = ~inside
-    # of a stated range: between what is sure and what could be
-    chart.band(kl[beyond], low[beyond], high[beyond], "limit unsure")
+    # between what is sure and what could be, which only a stated range of rewards ends
+    room = np.where(np.isnan(high), chart.y.high, high)[beyond]
+    chart.band(kl[beyond], low[beyond], room, "limit unsure")
     _bound(chart, grid["bounds"])
     chart.line(kl[beyond], low[beyond], "limit least")
     chart.line(kl[inside], gain[inside], "limit")
@@ -100,7 +101,8 @@ def _limit(chart: Chart, found: Findings, grid: Mapping[str, Any], *, narrow: bo
         reach = words.nats(edge, down=True)
         chart.aside(edge, chart.y.high, f"trusted {'' if narrow else 'up '}to {reach}", "quiet", 12)
     if beyond.any() and np.isfinite(low[beyond]).any() and low[-1] > 0:
-        chart.say(kl[-1], low[-1], "at least this", "limit", anchor="end", right=-2, down=18)
+        at = int(np.searchsorted(kl, (2 * kl[-1] + max(edge, 0.0)) / 3))  # above a line that rises
+        chart.say(kl[at], low[at], "at least this", "limit", anchor="end", down=-10)
 
 
 def _bound(chart: Chart, bounds: Mapping[str, Any]) -> None:

@@ -98,7 +98,7 @@ function draw() {
   table.tBodies[0].replaceChildren(...page.flatMap((at) => state.opened.has(at) ? [line(at), detail(at)] : [line(at)]));
   const total = data.prompts.total.toLocaleString("en-US");
   const part = pages > 1 ? `; page ${state.page + 1} of ${pages}` : "";
-  document.getElementById("count").textContent = `${found.length.toLocaleString("en-US")} of ${total} prompts${part}`;
+  document.getElementById("count").textContent = `${found.length.toLocaleString("en-US")} of ${total} ${data.prompts.total === 1 ? "prompt" : "prompts"}${part}`;
   document.getElementById("pages").hidden = pages < 2;
   document.getElementById("before").disabled = state.page === 0;
   document.getElementById("after").disabled = state.page === pages - 1;

@@ -1,0 +1,42 @@
+"""What best-of-N surely gains: no limit lies below it, however little the samples show of the limit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from klimit.estimate.best_of_n.order_weights import order_weights
+from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
+from klimit.estimate.best_of_n.ranked import ranked_samples
+from klimit.estimate.kernel import Floats
+from klimit.estimate.samples import Samples
+
+
+def sure_gain(samples: Samples, level: float) -> tuple[Floats, Floats]:
+    """KL (nats) and lower limit of the gain for N = 1, 2, 4, ... up to the most samples of a prompt.
+
+    A prompt with fewer than N samples keeps the best of all that it has. The KL is the one without
+    ties, which no tie exceeds. Which N stands at a KL does not depend on the rewards, so at every KL
+    it is one interval's end and not the best of many; between two N the limit, which is concave,
+    lies above the straight line.
+
+    Examples
+    --------
+    >>> from klimit.estimate.samples import collect
+    >>> rewards = np.random.default_rng(0).normal(size=(100, 4))
+    >>> samples = collect(rewards.ravel(), np.full(100, 4), seed=0)
+    >>> [x.round(2).tolist() for x in sure_gain(samples, 0.95)]  # the truth: 0, 0.56, 1.03
+    [[0.0, 0.19, 0.64], [0.0, 0.5, 0.88]]
+    """
+    counts, prompts = np.unique(samples.counts, return_counts=True)
+    sizes = 2 ** np.arange(int(counts[-1]).bit_length())
+    kept = np.minimum(sizes[:, None], counts)
+    spent = (np.log(kept) - (kept - 1) / kept) @ (prompts / prompts.sum())
+    weights = {
+        int(count): np.stack([order_weights(int(n), int(count)) for n in ns])
+        for count, ns in zip(counts, kept.T, strict=True)
+    }
+    gain = np.empty((len(sizes), samples.prompts))
+    for chunk in ranked_samples(samples):
+        gain[:, chunk.prompts] = np.einsum("ij,kj->ki", chunk.rewards, weights[chunk.samples])
+    low = mean_of_prompts(gain, level).low
+    return spent, np.maximum.accumulate(np.maximum(low, 0.0))
