@@ -145,5 +145,5 @@ def test_the_checkpoint_that_lacks_gold_is_named(run):
     with pytest.raises(DataError, match="policy step 20: every one of the 240 samples lacks"):
         klimit.hacking(without, proxy="rm", gold="human")
     named = {"good": later.filter(step=10), "bare": klimit.read(bare.drop("human", "step"))}
-    with pytest.raises(klimit.ArgumentError, match="^bare: no reward 'human'"):
+    with pytest.raises(klimit.ArgumentError, match=r"^bare: no reward 'human'"):
         klimit.hacking(base, named, proxy="rm", gold="human")

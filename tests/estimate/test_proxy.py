@@ -302,7 +302,9 @@ def test_the_path_that_every_kl_of_a_nuisance_starts_from_is_solved_once(monkeyp
     hack = hacking(base, proxy="rm", gold="human", nuisance="length")
     solved, along = [], verb.along
     monkeypatch.setattr(verb, "along", lambda *x: solved.append(1) or along(*x))
-    alone = [hacking(base, proxy="rm", gold="human", nuisance="length").nuisance(x) for x in (0.1, 0.3)]
+    alone = [
+        hacking(base, proxy="rm", gold="human", nuisance="length").nuisance(x) for x in (0.1, 0.3)
+    ]
     apart = len(solved) - 2
     solved.clear()
     together = [hack.nuisance(x) for x in (0.1, 0.3, 0.1, 0.3)]

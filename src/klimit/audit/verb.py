@@ -144,8 +144,8 @@ class _How:
             policy = side(part.samples, theirs)
             comparable(base, policy)
         except KlimitError as error:  # of several checkpoints one may be at fault
-            at = "" if part.step is None else f" {called(part.step)}"
-            raise type(error)(f"{safe(part.name, longest=60)}{at}: {error}") from None
+            step = "" if part.step is None else f" {called(part.step)}"
+            raise type(error)(f"{safe(part.name, longest=60)}{step}: {error}") from None
         found = match(base, policy, self.paired)
         mean, variance, counts = policy.moments()
         keep = counts[found.policy] > 0
