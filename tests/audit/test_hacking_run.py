@@ -136,3 +136,14 @@ def test_the_document_of_a_run_is_as_documented(run):
     assert {path for path in kinds if path.startswith("run.")} - {path for path, _ in found} <= {
         f"run.runs[].curves[].{name}" for name in ("form", "a", "b", "misfit")
     } | {"run.notes[]"}  # three checkpoints have no curve
+
+
+def test_the_checkpoint_that_lacks_gold_is_named(run):
+    base, later = both(run)
+    bare = run.filter(pl.col("step") == 20).with_columns(human=pl.lit(None, pl.Float64))
+    without = klimit.read(pl.concat([run.filter(pl.col("step") != 20), bare]))
+    with pytest.raises(DataError, match="policy step 20: every one of the 240 samples lacks"):
+        klimit.hacking(without, proxy="rm", gold="human")
+    named = {"good": later.filter(step=10), "bare": klimit.read(bare.drop("human", "step"))}
+    with pytest.raises(klimit.ArgumentError, match=r"^bare: no reward 'human'"):
+        klimit.hacking(base, named, proxy="rm", gold="human")

@@ -126,3 +126,26 @@ def test_a_proxy_whose_best_samples_have_all_the_weight_breaks_nothing():
     steep = hack.gold_gain([1.0, 1.5, 2.0, 4.0])  # rounding errors of 1e100, or an OverflowError
     assert np.abs(steep.value).max() < 1
     assert all(hack._found(kl, seeing=True).drawn < 1 for kl in (1.0, 1.5, 2.0, 4.0))
+
+
+def test_all_smaller_kl_than_the_trusted_one_are_trusted_too():
+    """Where the tilt leaves none but passed answers they weigh alike again, and more labels carry it."""
+    rng = np.random.default_rng(5)
+    proxy = (rng.normal(size=(60, 16)) > 0.8).astype(float)
+    gold = proxy + rng.normal(size=proxy.shape)
+    gold[rng.random(gold.shape) > 0.085] = np.nan
+    few = few_labels(proxy, gold=gold)
+    assert few.trusted_kl > 0.8
+    kl = np.array([*np.geomspace(0.05, 1, 7) * few.trusted_kl, 1.9])
+    assert list(few.gold_gain(kl).trusted) == [True] * 7 + [False]
+
+
+def test_beside_few_labels_a_nuisance_is_said_to_help_alone():
+    rng = np.random.default_rng(9)
+    proxy, length = rng.normal(size=(2, 40, 8))
+    gold = proxy + length + rng.normal(size=proxy.shape)
+    gold[rng.random(gold.shape) > 0.3] = np.nan
+    base = {"rm": proxy, "human": gold, "length": length}
+    said = " ".join(str(klimit.hacking(base, proxy="rm", gold="human", nuisance="length")).split())
+    assert "a nuisance only helps to predict them" in said
+    assert "nuisance" not in str(klimit.hacking(base, proxy="rm", gold="human"))

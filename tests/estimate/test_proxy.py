@@ -293,6 +293,25 @@ def test_the_nuisance_takes_its_share_and_can_be_held():
     assert found.fixed_gold_gain.value > hack.gold_gain(0.25).value
 
 
+def test_the_path_that_every_kl_of_a_nuisance_starts_from_is_solved_once(monkeypatch):
+    from klimit.estimate.proxy import verb
+
+    rng = np.random.default_rng(16)
+    quality, length = rng.normal(size=(2, 60, 16))
+    base = {"rm": quality + length, "human": quality, "length": length}
+    hack = hacking(base, proxy="rm", gold="human", nuisance="length")
+    solved, along = [], verb.along
+    monkeypatch.setattr(verb, "along", lambda *x: solved.append(1) or along(*x))
+    alone = [
+        hacking(base, proxy="rm", gold="human", nuisance="length").nuisance(x) for x in (0.1, 0.3)
+    ]
+    apart = len(solved) - 2
+    solved.clear()
+    together = [hack.nuisance(x) for x in (0.1, 0.3, 0.1, 0.3)]
+    assert len(solved) < apart
+    assert together == [*alone, *alone]
+
+
 @pytest.mark.filterwarnings("ignore::klimit.EstimateWarning")
 def test_where_no_price_holds_the_nuisance_nothing_held_is_trusted():
     rng = np.random.default_rng(3)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from klimit._errors import ArgumentError, EstimateWarning
+from klimit._errors import ArgumentError, EstimateWarning, KlimitError
 from klimit._text import safe
 from klimit._warn import warn
 from klimit.audit.audits import Audits
@@ -24,7 +24,7 @@ from klimit.audit.spent import Spent, covariance, spent, stated
 from klimit.audit.split import split
 from klimit.estimate.checks import check_choice
 from klimit.estimate.result import Frontier
-from klimit.rollouts.steps import number
+from klimit.rollouts.steps import called, number
 from klimit.rollouts.words import counted
 
 
@@ -140,8 +140,12 @@ class _How:
     def draft(self, part: Part, kl: Any) -> Draft:
         ours, theirs = one_reward(self.base, part.samples, self.reward)
         base = self._base(ours)
-        policy = side(part.samples, theirs)
-        comparable(base, policy)
+        try:
+            policy = side(part.samples, theirs)
+            comparable(base, policy)
+        except KlimitError as error:  # of several checkpoints one may be at fault
+            step = "" if part.step is None else f" {called(part.step)}"
+            raise type(error)(f"{safe(part.name, longest=60)}{step}: {error}") from None
         found = match(base, policy, self.paired)
         mean, variance, counts = policy.moments()
         keep = counts[found.policy] > 0

@@ -166,4 +166,9 @@ def labels(
         said += " Labels are drawn two to a prompt, so an odd one is left."
     elif frame.height < number:
         said += " One round asks for no more; with these labels, another can ask for the rest."
+    said += (
+        " Fill a column preferred (a, b or tie) and read it with klimit hacking --judgements."
+        if pairs
+        else " Fill a column of gold and read it with klimit hacking --labels."
+    )
     print_text(str(rollouts), said)

@@ -179,6 +179,11 @@ def notes(few: Sparse) -> list[str]:
             f"{few._what} are taken to be at random within prompts, and prompts without any to be so at "
             f"random. What klimit labels chooses tells more than {few._what} at random."
         )
+    if len(few.known.others):
+        found.append(
+            "beside few labels a nuisance only helps to predict them. How far it moves is told where it "
+            "is named as gold."
+        )
     lost = few.known.lost
     if lost:
         found.append(

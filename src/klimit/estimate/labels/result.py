@@ -163,8 +163,12 @@ class Sparse(ABC, InNotebooks):
     @cached_property
     def trusted_kl(self) -> float:
         """Nats up to which bias is small and labels enough carry the weight."""
-        last = min(self._reach, float(np.log(self.known.rows.lengths.max())))
-        return next((kl for kl in _places(last)[::-1] if self._carried(kl)), 0.0)
+        last, found = min(self._reach, float(np.log(self.known.rows.lengths.max()))), 0.0
+        for kl in _places(last):  # where a proxy's best are tied, the last one may carry more again
+            if not self._carried(kl):
+                break
+            found = kl
+        return found
 
     def _carried(self, kl: float) -> bool:
         """Whether enough labels carry the weight to see how unsure they are."""

@@ -133,6 +133,10 @@ def gold_bands(
     wrong = np.hypot(wrong, max(_BENT, _LONG * path.limit.tail.long) * thin)
     straight = own * value[0] / own[0] if own[0] > 0 else value
     bend = _BEND * hidden * (value - straight)
+    if read.passed is not None:  # and the linear part by as much as the proxy's frontier
+        linear, wary = path.at(read.passed, np.repeat(tilt[:1], 2, axis=0))
+        wrong = np.hypot(normal(level) * wary, linear * _unexplained(path, kl))
+        signed, bend = np.where(value >= plugin, wrong, -wrong), np.zeros(len(kl))
     doubt = wary / np.maximum(unit, 1e-300)
     wall = min(horizon, path.limit.trusted_kl)
     unsure = (doubt > DOUBT) | (kl > wall) | (not correctable)
@@ -154,6 +158,15 @@ def _misplaced(path: Path, kl: Floats) -> Floats:
     used = path.limit.curve.at_kl(kl).tilt
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.clip(np.nan_to_num(plain / used, nan=1.0), 0.25, 4.0)
+
+
+def _unexplained(path: Path, kl: Floats) -> Floats:
+    """How far the proxy's frontier may be off beyond chance, as a share of it."""
+    bands = path.limit.bands
+    reach, chance = (
+        bands.share(wide, kl) / 2 for wide in (bands.high - bands.low, bands.below + bands.above)
+    )
+    return np.asarray(np.sqrt(np.maximum(reach**2 - chance**2, 0.0)))
 
 
 def drawn_moves(along: Floats, weights: Floats) -> Floats:

@@ -16,6 +16,7 @@ from klimit.estimate.members import with_left_out
 from klimit.estimate.proxy.model import ModelBias
 from klimit.estimate.proxy.path import Path
 from klimit.estimate.proxy.statistics import Reads
+from klimit.estimate.proxy.two_levels import PassRead
 
 
 @dataclass(frozen=True)
@@ -28,17 +29,20 @@ class TiltedRead:
         group
     candidates : (candidates, tilts) what `chosen` was chosen from
     noise : (tilts,) standard error that the pooled model adds to `chosen`
+    passed : (2, tilts) of a 0/1 proxy: the part of `chosen` that moves with it, and how far the rest
+        may be off
     """
 
     plugin: Floats
     chosen: Floats
     candidates: Floats
     noise: Floats
+    passed: Floats | None = None
 
 
 def corrected_read(
     reads: Reads, path: Path, read: int, proxy: int, slope: float, model: ModelBias | None, *,
-    plain: bool = False,
+    passes: PassRead | None = None, plain: bool = False,
 ) -> TiltedRead:  # fmt: skip
     """Correct one of the reads.
 
@@ -47,6 +51,7 @@ def corrected_read(
     read, proxy : which of `reads` to correct, and which is the proxy itself
     slope : of the read on the proxy within prompts, under the base
     model : the pooled model's bias, where there is one
+    passes : what a 0/1 proxy shows by its pass rates
     plain : leave it uncorrected: there are too few samples
 
     Notes
@@ -58,7 +63,7 @@ def corrected_read(
     to be continued to reach its frontier. For gold = proxy this is the frontier. Without a model (a
     proxy of few levels) it is the middle of a jackknife, the linear part with the rest jackknifed,
     and the continued step. Where the candidates part, none is believed: their range widens the
-    interval and ends trust.
+    interval and ends trust. Of a 0/1 proxy the linear part with what `passes` has of the rest is all.
     """
     weights, none = reads.weights, np.zeros(reads.full.shape[-1])
 
@@ -68,6 +73,10 @@ def corrected_read(
     plugin, own = of(reads.full, read), of(reads.full, proxy)
     if plain:
         return TiltedRead(plugin, plugin, plugin[:1], none)
+    if passes is not None:
+        linear = slope * path.gains
+        chosen = linear + passes.rest
+        return TiltedRead(plugin, chosen, chosen[:1], none, np.stack([linear[0], passes.open]))
     jackknife, own_jackknife = of(reads.jackknife, read), of(reads.jackknife, proxy)
     half, own_half = of(reads.half, read), of(reads.half, proxy)
     lacking = path.gains - own

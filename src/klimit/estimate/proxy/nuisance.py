@@ -130,7 +130,9 @@ def hold(hack: Hacking, kl: float, price: float) -> tuple[Hacking, float, bool]:
         chosen = held.nuisance_readings.read.chosen[:1]
         return float(held.path.at(chosen, np.reshape(tilt, (1, 1)))[0, 0]) / readings.spread
 
-    before, shift, held = 0.0, moved(hack), at(price)
+    if price not in hack._priced:  # where every KL starts from
+        hack._priced[price] = at(price)
+    before, shift, held = 0.0, moved(hack), hack._priced[price]
     now = moved(held)
     for _ in range(_STEPS - 1):
         if abs(now) < _CLOSE or now == shift:

@@ -21,6 +21,7 @@ from klimit.estimate.proxy.path import Path
 from klimit.estimate.proxy.read import read_rewards
 from klimit.estimate.proxy.result import Hacking, Readings
 from klimit.estimate.proxy.statistics import tilted_reads
+from klimit.estimate.proxy.two_levels import pass_read
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Samples, collect
 from klimit.estimate.statistics import correctable
@@ -99,9 +100,11 @@ def along(pairs: Pairs, settings: Settings, *, spread: float | None = None) -> H
     found = []
     for at, values in [*enumerate(wanted)][::2]:  # gold and the nuisance
         together = centred_moments(pairs, values, pairs.proxy)
-        read = corrected_read(
-            reads, path, at, 1, together[0] / spreads[1] ** 2, model, plain=not good
+        slope = float(together[0] / spreads[1] ** 2)
+        passes = pass_read(
+            pairs, values, path.known, reads.weights, slope=slope, spread=float(spreads[at])
         )
+        read = corrected_read(reads, path, at, 1, slope, model, passes=passes, plain=not good)
         bands = gold_bands(
             read, reads, path, (at, 1), spread=spreads[at], horizon=furthest,
             level=settings.level, fixed=settings.prompts == "fixed", correctable=good,
