@@ -13,6 +13,7 @@ from klimit.estimate.intervals import (
     Tail,
     around,
     doubt,
+    if_normal,
     leave_out_error,
     left_out_reach,
     quantiles,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 NODES = 100
 # nats by which one prompt falls short of what many show: no other tells how far its rewards go on. Where its
 # best samples lie close by chance no correction is large, and an end is seen where there is none
-_ALONE = 1.5
+ALONE = 1.5
 _MIXED_RATE = 0.8  # what mixtures of pass rates leave open falls at least as fast with the samples
 
 
@@ -145,7 +146,8 @@ def average_bands(
     leap = np.zeros(len(kl))
     if members.middle is not None:
         leap = np.maximum(point.gain - front(members.middle, grid, kl).gain, 0.0)
-    low, high = around(point.gain, sampling, correction, spread, tail, leap)
+    reach = if_normal(sampling, point.gain, kl, samples, tail, level)
+    low, high = around(point.gain, reach, correction, spread, tail, leap)
     beyond: Floats | float = 0.0
     if members.beyond is not None:  # at budgets, not tilts: residuals reach further than rewards
         beyond = np.interp(kl, *members.beyond)
@@ -153,7 +155,7 @@ def average_bands(
     shaky = doubt(point.gain, correction, spread, tail, certain, beyond)
     wall, rate = min(horizon, saturation), _rate(stats, grid, plain_tilt)
     if not np.isnan(tail.shape):
-        wall -= _ALONE / groups
+        wall -= ALONE / groups
     if rates is not None:
         theirs = _rate_bands(*rates, kl, point.gain, error, two_sided)
         # what many samples of these very prompts show of them, no mixture of few prompts shows
