@@ -105,6 +105,20 @@ def test_trusted_intervals_of_one_prompt_hold_the_truth(samples, law, kl, truth)
     assert held > 0.88 * trusted
 
 
+def test_trusted_intervals_hold_where_a_few_wide_prompts_spend_more_than_samples_show():
+    kl = np.array([1.0, 2.0])
+    held = trusted = 0
+    for seed in range(40):
+        rng = np.random.default_rng([seed, 5])
+        scales = np.exp(0.7 * rng.normal(size=(60, 1)))
+        truth = np.sqrt(2 * kl * np.mean(scales**2))
+        gain = klimit.frontier(scales * rng.normal(size=(60, 64)), prompts="fixed").gain(kl)
+        held += int((gain.trusted & (gain.low <= truth) & (truth <= gain.high)).sum())
+        trusted += int(gain.trusted.sum())
+    assert trusted > 30
+    assert held > 0.85 * trusted
+
+
 def test_an_interval_is_long_upwards_where_much_was_corrected():
     value, sampling = np.array([1.0]), (np.array([0.2]), np.array([0.2]))
     low, high = around(value, sampling, np.zeros(1), np.zeros(1), LIGHT)

@@ -295,7 +295,7 @@ def if_normal(
 
 def around(
     value: Floats, sampling: tuple[Floats, Floats], correction: Floats, spread: Floats, tail: Tail,
-    leap: Floats | float = 0.0,
+    leap: Floats | float = 0.0, beyond: Floats | float = 0.0,
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """Lower and upper limit of a corrected estimate.
 
@@ -305,10 +305,12 @@ def around(
     correction : what was added to the plug-in
     spread : range of the candidate corrections
     leap : how far above their middle a law took the value; the law may be wrong
+    beyond : share of the gain at prompts that spend more than their samples can show
     """
     below, above = sampling
+    long = np.maximum(tail.long, np.clip(2.5 * beyond, 0.0, 1.0))
     low = value - np.sqrt(below**2 + (0.15 * correction) ** 2 + leap**2)
-    reach = (0.5 + 3 * tail.long) * correction
+    reach = (0.5 + 3 * long) * correction
     high = value + np.sqrt(above**2 + reach**2 + (0.5 * spread) ** 2)
     return low, high
 
