@@ -149,7 +149,7 @@ def average_bands(
     beyond: Floats | float = 0.0
     if members.beyond is not None:  # at budgets, not tilts: residuals reach further than rewards
         beyond = np.interp(kl, *members.beyond)
-    reach = if_normal(sampling, point.gain, kl, samples, tail, level)
+    reach = if_normal(sampling, point.gain, kl, samples, tail, level) if fixed else sampling
     low, high = around(point.gain, reach, correction, spread, tail, leap, beyond)
     certain = lost * plugin * small(kl, horizon)
     shaky = doubt(point.gain, correction, spread, tail, certain, beyond)

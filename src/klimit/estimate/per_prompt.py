@@ -351,7 +351,7 @@ def _bands(
     gain = curve.at_kl(kl).gain
     correction = np.maximum(gain - full[0], 0.0)
     spread = np.ptp(candidates, axis=0)
-    reach = if_normal(sampling, gain, kl, samples, tail, settings.level)
+    reach = if_normal(sampling, gain, kl, samples, tail, settings.level) if fixed else sampling
     low, high = around(gain, reach, correction, spread, tail)
     shaky = _LEFT * doubt(gain, correction, spread, tail)
     wall = average.horizon(samples)
