@@ -424,11 +424,13 @@ def test_a_beta_is_trusted_no_further_because_samples_miss_the_high_rewards_by_c
     assert misses <= 0.1 * trusted
 
 
-def test_one_prompt_is_trusted_less_far_than_many_alike():
+@pytest.mark.parametrize("budget", ["average", "per-prompt"])
+def test_one_prompt_is_trusted_less_far_than_many_alike(budget):
     rewards = np.random.default_rng(3).normal(size=(60, 64))
-    alone = [klimit.frontier(row[None], prompts="fixed").trusted_kl for row in rewards[:20]]
+    how = {"prompts": "fixed", "budget": budget}
+    alone = [klimit.frontier(row[None], **how).trusted_kl for row in rewards[:20]]
     assert max(alone) <= np.log(64) - 2 + 1e-9
-    assert klimit.frontier(rewards, prompts="fixed").trusted_kl > np.log(64) - 2
+    assert klimit.frontier(rewards, **how).trusted_kl > np.log(64) - 2
 
 
 @pytest.mark.parametrize("prompts", ["drawn", "fixed"])

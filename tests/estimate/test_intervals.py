@@ -64,11 +64,59 @@ def test_tails_are_told_apart():
     assert not LIGHT.heavy
 
 
-def test_a_tail_of_too_few_residuals_to_fit_is_not_taken_for_light():
-    few = tail_of(np.random.default_rng(2).random(4))
-    assert few.long == 1.0
-    assert few.wary > 0.5
+def test_a_few_residuals_show_no_end_of_the_rewards():
+    few = tail_of(np.random.default_rng(2).random(16))
+    assert (few.long, few.wide) == (1.0, 1.0)
+    assert 0.5 < few.wary < 1
     assert not few.heavy
+    assert tail_of(np.random.default_rng(2).random(2000)).wide == 0.0
+
+
+@pytest.mark.parametrize("budget", ["average", "per-prompt"])
+def test_samples_that_miss_the_high_rewards_by_chance_make_no_interval_short(budget):
+    kl, rank = 2.0, (np.arange(64) + 0.5) / 64
+    missed = stats.norm.ppf(0.96 * rank)[None]
+    gain = klimit.frontier(missed, prompts="fixed", budget=budget).gain(kl)
+    assert gain.trusted
+    error = np.sqrt((np.exp(2 * kl) - 1 - 2 * kl) / 64) / (2 * kl)  # of a normal law's gain
+    assert gain.high - gain.value > 1.95 * error * gain.value
+
+
+@pytest.mark.parametrize(
+    ("samples", "law", "kl", "truth"),
+    [
+        (16, "normal", [0.25, 0.7, 1.5], np.sqrt([0.5, 1.4, 3.0])),
+        (64, "weibull", [1.5, 2.0], [0.92157357, 1.08039782]),
+    ],
+)
+def test_trusted_intervals_of_one_prompt_hold_the_truth(samples, law, kl, truth):
+    held = trusted = 0
+    for seed in range(150):
+        rng = np.random.default_rng([seed, samples])
+        rewards = (
+            rng.normal(size=(1, samples))
+            if law == "normal"
+            else rng.weibull(2.0, size=(1, samples))
+        )
+        gain = klimit.frontier(rewards, prompts="fixed").gain(kl)
+        held += int((gain.trusted & (gain.low <= truth) & (truth <= gain.high)).sum())
+        trusted += int(gain.trusted.sum())
+    assert trusted > 150
+    assert held > 0.88 * trusted
+
+
+def test_trusted_intervals_hold_where_a_few_wide_prompts_spend_more_than_samples_show():
+    kl = np.array([1.0, 2.0])
+    held = trusted = 0
+    for seed in range(40):
+        rng = np.random.default_rng([seed, 5])
+        scales = np.exp(0.7 * rng.normal(size=(60, 1)))
+        truth = np.sqrt(2 * kl * np.mean(scales**2))
+        gain = klimit.frontier(scales * rng.normal(size=(60, 64)), prompts="fixed").gain(kl)
+        held += int((gain.trusted & (gain.low <= truth) & (truth <= gain.high)).sum())
+        trusted += int(gain.trusted.sum())
+    assert trusted > 30
+    assert held > 0.85 * trusted
 
 
 def test_an_interval_is_long_upwards_where_much_was_corrected():
@@ -89,7 +137,7 @@ def test_doubt_grows_with_the_correction_and_the_disagreement():
 @pytest.mark.parametrize(("shape", "less"), [(np.nan, 1.0), (-0.3, 1.0), (0.0, 0.5), (0.1, 0.0)])
 def test_what_holds_for_any_law_is_no_doubt_unless_few_extremes_make_the_variance(shape, less):
     gain, zero, some, known = np.array([1.0]), np.zeros(1), np.array([0.1]), np.array([0.04])
-    tail = Tail(shape, 0.0, 0.0)
+    tail = Tail(shape, 0.0, 0.0, 0.0)
     whole = doubt(gain, some, zero, tail)
     assert_allclose(doubt(gain, some, zero, tail, known), whole - 0.25 * less * known)
     assert doubt(gain, known, zero, LIGHT, some) == 0

@@ -13,6 +13,7 @@ from klimit.estimate.intervals import (
     Tail,
     around,
     doubt,
+    if_normal,
     leave_out_error,
     left_out_reach,
     quantiles,
@@ -145,10 +146,11 @@ def average_bands(
     leap = np.zeros(len(kl))
     if members.middle is not None:
         leap = np.maximum(point.gain - front(members.middle, grid, kl).gain, 0.0)
-    low, high = around(point.gain, sampling, correction, spread, tail, leap)
     beyond: Floats | float = 0.0
     if members.beyond is not None:  # at budgets, not tilts: residuals reach further than rewards
         beyond = np.interp(kl, *members.beyond)
+    reach = if_normal(sampling, point.gain, kl, samples, tail, level) if fixed else sampling
+    low, high = around(point.gain, reach, correction, spread, tail, leap, beyond)
     certain = lost * plugin * small(kl, horizon)
     shaky = doubt(point.gain, correction, spread, tail, certain, beyond)
     wall, rate = min(horizon, saturation), _rate(stats, grid, plain_tilt)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit.estimate.kernel import Floats
+from klimit.estimate.samples import Samples, ordered_mean
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -28,11 +29,13 @@ class Tail:
     long : 0 for light tails to 1 for exponential and heavier ones, as the interval uses it: where few
         residuals leave it open, rather heavier
     wary : the same on the scale that trust uses
+    wide : how far the residuals leave open a tail as long as a normal one, from 0 to 1
     """
 
     shape: float
     long: float
     wary: float
+    wide: float
 
     @property
     def heavy(self) -> bool:
@@ -48,29 +51,31 @@ class Tail:
         """The same on the way to no tail at all, which it is at 1."""
         if by >= 1:
             return LIGHT
-        return replace(self, long=self.long * (1 - by), wary=self.wary * (1 - by))
+        left = 1 - by
+        return replace(self, long=self.long * left, wary=self.wary * left, wide=self.wide * left)
 
 
-LIGHT = Tail(float("nan"), 0.0, 0.0)
+LIGHT = Tail(float("nan"), 0.0, 0.0, 0.0)
 
 _PRIOR, _WORTH = 0.5, 10  # a shape, and the observations that it counts for
 _USUAL = -0.1
+_OPEN = Tail(_USUAL, 1.0, (_USUAL + 0.15) / 0.09, 1.0)
 
 
 def tail_of(residuals: Floats) -> Tail:
     """Tail of standardised residuals, from the largest few."""
     n = int(min(0.2 * len(residuals), 8 * np.sqrt(len(residuals))))
-    if n < 5:  # too few to tell: the prior alone
-        cautious, n = _PRIOR, 0
-    else:
-        top = np.sort(np.partition(residuals, len(residuals) - n - 1)[-n - 1 :])
-        cautious = pareto_shape(top[1:] - top[0])
+    if n < 5:  # they show none: the prior alone
+        return _OPEN
+    top = np.sort(np.partition(residuals, len(residuals) - n - 1)[-n - 1 :])
+    cautious = pareto_shape(top[1:] - top[0])
     # the same fit with a prior between a normal law and an exponential one
     shape = cautious + (_USUAL - _PRIOR) * _WORTH / (n + _WORTH)
     return Tail(
         shape,
         float(np.clip((cautious + 0.20) / 0.12, 0.0, 1.0)),
         float(np.clip((shape + 0.15) / 0.09, 0.0, 1.0)),
+        float(np.clip((shape + 2 / np.sqrt(n) + 0.3) / 0.15, 0.0, 1.0)),
     )
 
 
@@ -270,9 +275,27 @@ def redrawn(
     return error, (below, above)
 
 
+def if_normal(
+    sampling: tuple[Floats, Floats], gain: Floats, kl: Floats, samples: Samples, tail: Tail,
+    level: float,
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """How far below and above it may lie, above no less than if these prompts' rewards were normal.
+
+    Samples that miss the high rewards by chance show a gain that is low, with a small error. The standard
+    error of n normal rewards is ``sqrt((exp(2 KL) - 1 - 2 KL) / n) / (2 KL)`` of the gain, by the variance of
+    a log-mgf at first order; weights of M samples vary by M at most, and few prompts may make up most of n.
+    """
+    shares = samples.variances / ordered_mean(samples.variances, samples)
+    number = samples.prompts / ordered_mean(shares**2 / samples.counts, samples)
+    spread = np.minimum(np.exp(np.minimum(2 * kl, 600.0)), samples.size) - 1 - 2 * kl
+    error = np.sqrt(np.maximum(spread, 0.0) / number) / (2 * kl)
+    # of the truth, which is more than a gain that is low
+    return sampling[0], np.maximum(sampling[1], tail.wide * np.expm1(normal(level) * error) * gain)
+
+
 def around(
     value: Floats, sampling: tuple[Floats, Floats], correction: Floats, spread: Floats, tail: Tail,
-    leap: Floats | float = 0.0,
+    leap: Floats | float = 0.0, beyond: Floats | float = 0.0,
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """Lower and upper limit of a corrected estimate.
 
@@ -282,10 +305,12 @@ def around(
     correction : what was added to the plug-in
     spread : range of the candidate corrections
     leap : how far above their middle a law took the value; the law may be wrong
+    beyond : share of the gain at prompts that spend more than their samples can show
     """
     below, above = sampling
+    long = np.maximum(tail.long, np.clip(2.5 * beyond, 0.0, 1.0))
     low = value - np.sqrt(below**2 + (0.15 * correction) ** 2 + leap**2)
-    reach = (0.5 + 3 * tail.long) * correction
+    reach = (0.5 + 3 * long) * correction
     high = value + np.sqrt(above**2 + reach**2 + (0.5 * spread) ** 2)
     return low, high
 

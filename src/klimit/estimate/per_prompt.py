@@ -16,7 +16,7 @@ import numpy as np
 from klimit._threads import mapped
 from klimit.estimate import frontier as average
 from klimit.estimate import two_modes
-from klimit.estimate.bands import Bands, edge_of_trust, kl_nodes, past_reach, rate_limits
+from klimit.estimate.bands import ALONE, Bands, edge_of_trust, kl_nodes, past_reach, rate_limits
 from klimit.estimate.curve import Curve
 from klimit.estimate.few_levels import shared_levels
 from klimit.estimate.inputs import RewardColumn
@@ -25,6 +25,7 @@ from klimit.estimate.intervals import (
     Tail,
     around,
     doubt,
+    if_normal,
     leave_out_error,
     left_out_reach,
     quantiles,
@@ -348,11 +349,14 @@ def _bands(
     gain = curve.at_kl(kl).gain
     correction = np.maximum(gain - full[0], 0.0)
     spread = np.ptp(candidates, axis=0)
-    low, high = around(gain, sampling, correction, spread, tail)
+    reach = if_normal(sampling, gain, kl, samples, tail, settings.level) if fixed else sampling
+    low, high = around(gain, reach, correction, spread, tail)
     shaky = _LEFT * doubt(gain, correction, spread, tail)
     wall = average.horizon(samples)
     if rates is None:
         wall = min(wall, average.saturation(samples))
+        if not np.isnan(tail.shape):
+            wall -= ALONE / samples.prompts
     else:
         low, high, shaky = rate_limits(
             rates.low, rates.high, _NEAR * rates.near, gain, error, two_sided

@@ -26,8 +26,8 @@ def rounded_levels(samples: Samples) -> Levels | None:
     best = samples.tops + samples.means
     equal = _EQUAL * samples.scale + 4 * float(np.spacing(np.abs(best).max()))
     reached = best > best.max() - equal
-    # of few samples the best one alone is a fiftieth, and no atom
-    common = samples.ties[reached].sum() >= max(2.0, _SHARE * samples.counts.sum())
+    times = samples.ties[reached].sum()  # a best that comes once is any law's
+    common = times > 1 and times >= _SHARE * samples.counts.sum()
     if not common or reached.sum() < _PROMPTS * samples.prompts:
         return None
     pooled = _pool(samples)
