@@ -17,7 +17,16 @@ from klimit.rollouts.chats import before_the_answer
 from klimit.rollouts.guard import reading
 from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
 from klimit.rollouts.layout import PER_TOKEN, Layout
-from klimit.rollouts.policies import FILE, OTHER, POLICY, STEP, Told, by_files, told
+from klimit.rollouts.policies import (
+    FILE,
+    OTHER,
+    POLICY,
+    STEP,
+    Told,
+    by_files,
+    may_tell,
+    told,
+)
 from klimit.rollouts.refusals import check_key, check_rewards
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.sources import run_config
@@ -123,7 +132,8 @@ def _table(
             name = total.name(long.collect_schema().names())
             long = long.with_columns(total.column().alias(name))
             layout = replace(layout, rewards=(name,))
-        small = _canonical(long, layout, whole=whole, unknown=not known)[1]
+        layout = replace(layout, telling=may_tell(raw, long, layout, whole=whole, known=known))
+        small = _canonical(long, layout, whole=whole)[1]
         try:
             core = long.select(small).collect(engine="streaming")
         except pl.exceptions.PolarsError:
@@ -196,12 +206,11 @@ def _one_id_each(
 
 
 def _canonical(
-    long: pl.LazyFrame, layout: Layout, *, whole: bool, unknown: bool = False
+    long: pl.LazyFrame, layout: Layout, *, whole: bool
 ) -> tuple[list[pl.Expr], list[pl.Expr]]:
     """Every column under its canonical name, rewards as floats; and those that are read at once.
 
-    These are keys, and all small columns where the file is parsed anyway; of a dump that is
-    `unknown`, also what may tell more than is known by its name.
+    These are keys, what may tell policies, and all small columns where the file is parsed anyway.
     """
     schema = dict(long.collect_schema())
     known = {canonical: name for canonical, name in layout.columns.items()
@@ -227,16 +236,14 @@ def _canonical(
     if not keys:
         key = pl.col(ROW).cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
         keys = [key.alias(f"{KEY}0")]
-    steps, policies = (layout.telling[one] for one in ("step", "policy"))
+    steps, policies, others = (layout.telling.get(x, ()) for x in ("step", "policy", "other"))
     keys += [pl.col(name).alias(f"{STEP}{name}") for name in steps]
     some = pl.Categorical(pl.Categories.random())
     keys += [pl.col(x).cast(pl.String).cast(some).alias(f"{POLICY}{x}") for x in policies]
-    used = {*layout.columns.values(), *layout.rewards, *layout.keys, *steps, *policies, ROW, FILE}
-    used.update(names.spelling(schema, names.CANONICAL["completion"]))
-    for name, dtype in schema.items() if unknown else ():
-        text = whole and dtype == pl.String  # elsewhere texts stay unread if they can
-        if name not in used and (text or dtype == pl.Boolean or dtype.is_numeric()):
-            keys.append((pl.col(name).hash() if text else pl.col(name)).alias(f"{OTHER}{name}"))
+    keys += [
+        (pl.col(x).hash() if schema[x] == pl.String else pl.col(x)).alias(f"{OTHER}{x}")
+        for x in others
+    ]
     keys += [pl.col(FILE)] if FILE in schema else []
     core = [*keys, *(columns[name].alias(name) for name in small)]
     used = {*layout.columns.values(), *layout.rewards, *drawn.values(), ROW, FILE}

@@ -14,6 +14,7 @@ import polars as pl
 
 from klimit.rollouts import names
 from klimit.rollouts.grouped import Integers
+from klimit.rollouts.layout import Layout
 from klimit.rollouts.paths import stem
 from klimit.rollouts.steps import is_base
 from klimit.rollouts.words import counted
@@ -25,6 +26,7 @@ STEP, POLICY, OTHER = "__step ", "__policy ", "__other "
 """What a column that may tell steps, policies or seeds is called in memory; its own name follows."""
 
 _FEW = 50  # values of a setting, at most
+_LOOK = 1000  # rows of a first look
 
 _KINDS, _LABEL = (STEP, POLICY, OTHER, FILE), "__label"
 _PART = re.compile(  # shards, seeds and steps; 7b, v2, 1e-5 and 0.1 are no such numbers
@@ -107,6 +109,37 @@ def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bo
         _LABEL in chosen,
         tuple(_together(group, seen, [FILE] if known else [FILE, *steps, *policies, *others])),
     )
+
+
+def may_tell(
+    raw: pl.LazyFrame, long: pl.LazyFrame, layout: Layout, *, whole: bool, known: bool
+) -> dict[str, tuple[str, ...]]:
+    """Columns that are to be read since they may tell steps or policies, or what else differs.
+
+    Not those of which the first rows show that somebody measured or counted them; and texts of
+    unknown names only where the `whole` file is parsed anyway.
+    """
+    schema, steps, policies = (
+        long.collect_schema(),
+        *(layout.telling[x] for x in ("step", "policy")),
+    )
+    used = {*layout.columns.values(), *layout.rewards, *layout.keys, *steps, *policies, FILE}
+    used.update(names.spelling(schema, names.CANONICAL["completion"]))
+    others = [
+        name
+        for name, dtype in schema.items()
+        if not known and name not in used and not name.startswith("__")
+        and (dtype.is_numeric() or dtype == pl.Boolean or (whole and dtype == pl.String))
+    ]  # fmt: skip
+    look = [x for x in (*policies, *others) if x not in layout.lists]
+    first = raw.select(look).head(_LOOK).collect() if look else pl.DataFrame()
+
+    def kept(kind: str, found: Sequence[str]) -> tuple[str, ...]:
+        return tuple(
+            x for x in found if x not in first.columns or _chosen(first[x].alias(f"{kind}{x}"))
+        )
+
+    return {"step": steps, "policy": kept(POLICY, policies), "other": kept(OTHER, others)}
 
 
 def by_files(paths: Iterable[str]) -> list[str]:
