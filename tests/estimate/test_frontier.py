@@ -447,32 +447,6 @@ def test_at_least_just_past_trust_is_the_lower_end_just_before_it(prompts):
         assert after.low[2] > 0.8 * before.low
 
 
-@pytest.mark.parametrize("budget", ["average", "per-prompt"])
-def test_past_trust_the_limit_is_at_least_what_best_of_n_surely_gains(budget):
-    rng = np.random.default_rng(0)
-    laws = rng.exponential(size=(60, 64)), rng.standard_t(3, size=(60, 64))
-    ragged = [row[: 16 if i % 3 else 64] for i, row in enumerate(laws[0])]
-    for rewards in (*laws, ragged):
-        limit = klimit.frontier(rewards, budget=budget)
-        best = klimit.best_of_n(rewards, n=[16] if rewards is ragged else [4, 16, 64])
-        gain = limit.gain(best.kl_bound.value)
-        assert not gain.trusted.any()
-        assert (gain.low >= best.gain.low - 1e-9).all()
-        assert limit.kl(best.gain.low[-1]).high <= 1.1 * best.kl_bound.value[-1]
-
-
-def test_what_best_of_n_surely_gains_is_read_from_prompts_of_all_sizes():
-    from klimit.estimate.best_of_n.sure_gain import sure_gain
-
-    rewards = np.random.default_rng(0).normal(size=(40, 8))
-    limit = klimit.frontier([*rewards, [0.0, 1.0]])
-    kl, gain = sure_gain(limit.samples, 0.95)
-    best = klimit.best_of_n(rewards, n=[1, 2, 4, 8])
-    assert (kl <= best.kl_bound.value).all()
-    assert_allclose(kl, best.kl_bound.value, rtol=0.03)
-    assert_allclose(gain, best.gain.low, atol=0.05)
-
-
 def test_prompts_with_enough_samples_that_are_all_constant_correct_nothing():
     rows = [[0.0] * 8] * 5 + [[0.1 * i, 0.1 * i + 1.3] for i in range(30)]
     limit, plain = (klimit.frontier(rows, estimator=x) for x in ("corrected", "plugin"))

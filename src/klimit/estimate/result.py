@@ -183,7 +183,8 @@ class Frontier:
             return None
         from klimit.estimate.best_of_n.sure_gain import sure_gain
 
-        return sure_gain(self.samples, self.settings.level)
+        per_prompt = self.settings.budget == "per-prompt"
+        return sure_gain(self.samples, self.settings.level, per_prompt=per_prompt)
 
     @cached_property
     def _trusted_low(self) -> float:
