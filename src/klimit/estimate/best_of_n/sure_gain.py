@@ -15,9 +15,9 @@ def sure_gain(samples: Samples, level: float, *, per_prompt: bool = False) -> tu
     """KL (nats) and lower limit of the gain for N = 1, 2, 4, ... up to the most samples of a prompt.
 
     A prompt with fewer than N samples keeps the best of all that it has. The KL is the one without
-    ties, which no tie exceeds: the mean over prompts, or `per_prompt` the largest of them. Which N stands at a KL does not depend on the rewards, so at every KL
-    it is one interval's end and not the best of many; between two N the limit, which is concave,
-    lies above the straight line.
+    ties, which no tie exceeds: the mean over prompts, or `per_prompt` the largest of them. Which N
+    stands at a KL does not depend on the rewards, so at every KL it is one interval's end and not the
+    best of many; between two N the limit, which is concave, lies above the straight line.
 
     Examples
     --------
