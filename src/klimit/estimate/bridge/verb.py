@@ -86,7 +86,8 @@ def bridge(
 def _carried(limit: Frontier, found: Bridge, room: Floats | None, pooled: Pool) -> Frontier:
     """The frontier of the pooled samples; `room` is what unsolved prompts could gain."""
     samples, stats = limit.samples, found.stats
-    members, tail = combine(stats, None, None, largest=room is None), limit.tail
+    members = combine(stats, None, None, largest=room is None)
+    tail = replace(limit.tail, wide=0.0)  # the policy's samples do not miss the high rewards
     if room is None:
         tail = replace(tail, long=max(tail.long, _LONG))
     ceiling_gain, ceiling_kl = float(found.best.mean()), float(-np.log(found.top).mean())
