@@ -11,7 +11,6 @@ import json
 import time
 import warnings
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ import numpy as np
 import polars as pl
 
 from benchmarks.labels_laws import HELD_OUT, Floats, Pair, Prompts, even_prompts
-from benchmarks.tables import row, write_page
+from benchmarks.labels_table import text
+from benchmarks.tables import write_page
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ FEW = [
 PAIRS = [
     Cell("pairs", "Gaussian", number, ("random", "chosen"), 400, (0.25,)) for number in (60, 200)
 ]
-CELLS = [*TENTH, *MORE, *FEW, *PAIRS]
+CELLS = {"tenth": TENTH, "more": MORE, "few": FEW, "pairs": PAIRS}
 SAMPLES = 64
 
 
@@ -259,7 +259,7 @@ def _beats(prompts: Prompts | None, kl: float) -> float:
     return float((weights / weights.sum() / (1 + np.exp(-_SHARP * gap))).sum(axis=1).mean()) - 0.5
 
 
-# ---- the table
+# ---- what is done
 
 
 class Cache:
@@ -299,130 +299,6 @@ class Cache:
         return np.array(kept, dtype=float)
 
 
-def random_rows(cells: list[Cell], look: Callable[..., Floats]) -> list[list[str]]:
-    """A share of each prompt's samples labelled at random."""
-    lines = []
-    for cell in cells:
-        for kl in cell.kl:
-
-            def get(name: str, cell: Cell = cell, kl: float = kl) -> Floats:
-                return look(cell, "random", kl, name)
-
-            short, best = (
-                {n: 1 - np.median(get(f"{n} {way} length")) / np.median(get(f"{n} without length"))
-                 for n in ("fixed", "drawn")} for way in ("with", "best")
-            )  # fmt: skip
-            subset = (
-                1 - np.median(get(f"{n} with length")) / np.median(get(f"{n} subset length"))
-                for n in ("fixed", "drawn")
-            )
-            allowed = np.median(get("drawn allowed"))
-            true = (
-                1 - get(f"{n} with error").std() / get(f"{n} without error").std()
-                for n in ("fixed", "drawn")
-            )
-            lines.append([
-                cell.law + (", length known" if cell.nuisance else ""), f"{cell.labels}", f"{kl:g}",
-                f"{get('truth')[0]:.3f}", f"{get('fixed with error').mean():+.3f}",
-                *(_share(get(f"{n} {way} in"))
-                  for way in ("with", "without", "subset") for n in ("fixed", "drawn")),
-                *(f"{x:.0%}" for x in subset), *(f"{short[n]:.0%}" for n in short),
-                *(f"{x:.0%}" for x in true),
-                *(f"{best[n]:.0%}" for n in best), f"{allowed:.0%}", f"{short['drawn'] / allowed:.0%}",
-                f"{np.median(get('drawn all labelled')):.0%}", _share(get("trusted")),
-            ])  # fmt: skip
-    return lines
-
-
-def few_rows(cells: list[Cell], look: Callable[..., Floats]) -> list[list[str]]:
-    """200 labels and less, at random and chosen."""
-    lines = []
-    for cell in cells:
-        for way in cell.ways:
-            for kl in cell.kl:
-
-                def get(name: str, cell: Cell = cell, way: str = way, kl: float = kl) -> Floats:
-                    return look(cell, way, kl, name)
-
-                mine = np.median(get("fixed with length"))
-                first = np.median(look(cell, cell.ways[0], kl, "fixed with length"))
-                lines.append([
-                    cell.law, f"{cell.labels} over {cell.prompts}", way, f"{get('truth')[0]:.3f}",
-                    f"{get('fixed with error').mean():+.3f}",
-                    _share(get("fixed with in")), _share(get("drawn with in")),
-                    f"{mine / 2:.3f}", f"{np.median(get('drawn with length')) / 2:.3f}",
-                    f"{np.median(get('fixed without length')) / 2:.3f}",
-                    "-" if way == cell.ways[0] else f"{(mine / first) ** 2:.0%}",
-                    _share(get("trusted")),
-                ])  # fmt: skip
-    return lines
-
-
-def _share(hits: Floats) -> str:
-    return f"{100 * hits.mean():.0f}"
-
-
-TEXT = """\
-# Few gold labels
-
-`{command}`: {repeats} repetitions
-of each setting. Prompts have 64 samples, proxies on scales from .5 to
-1.5, golds with offsets of their own (standard deviation 1; 0/1 gold: pass rates that differ by prompt).
-Nothing was tuned on these laws but how many labels trust asks for.
-Coverage is in percent, of 95 % intervals; {least} repetitions leave it
-open by {margin:.0f} points. *These*: for these very prompts. *Drawn*: for the population of prompts.
-*Alone*: without predictions by the proxy, from labels and the proxy's weights of all samples.
-*Subset*: the labelled samples alone, as if no other had been drawn, by `klimit.hacking`.
-
-## A tenth of each prompt's samples labelled
-
-60 prompts, 6 labels each at random. *Than the subset*: how much shorter the median interval is than that of
-the labelled subset. Of six samples a prompt no KL is trusted here; what they leave open is in their
-interval. *Shorter* compares with *alone*, which is harder to beat since it has the proxy's weights, and
-*in truth* the standard deviations of the errors of both.
-*Best*: with the best prediction there is, the mean of gold given all that is known and what is not
-(each prompt's own law), which no estimate from these labels can be shorter than. *Allowed*: how much
-shorter the split of the variance and the correlation of proxy and gold allow for drawn prompts, the
-share that `split(kl).allowed` prints; *reached*: the share of that. *All labelled*: how much shorter the
-interval would be if every sample had a label (`split(kl).possible`). *Trusted*: percent of repetitions
-in which this KL is trusted; coverage elsewhere is not promised.
-
-{tenth}
-
-## More labels
-
-{more}
-
-## 200 labels and fewer
-
-At 0.25 nats. *One a prompt* and *spread*: at random; *chosen*: all by `klimit.first_labels`; *half and
-half*: one half at random, then one half by `.next`. *Labels needed*: the share of labels that would
-give the interval of labels at random, for these prompts (length ratio squared).
-
-{few}
-
-## Judged pairs
-
-At 0.25 nats. Judges prefer the better sample with the chance that Bradley and Terry give. The number is
-the win rate over a base draw, less one half; *random* pairs, or *chosen* by
-`klimit.first_labels(..., pairs=True)`.
-
-{pairs}
-"""
-
-RANDOM_HEAD = ["law", "labels each", "KL", "truth", "bias", "covers: these", "drawn", "alone: these",
-               "drawn", "subset: these", "drawn", "than the subset: these", "drawn",
-               "shorter: these", "drawn", "in truth: these", "drawn", "best: these", "drawn",
-               "allowed: drawn", "reached", "all labelled", "trusted"]  # fmt: skip
-FEW_HEAD = ["law", "labels over prompts", "how", "truth", "bias", "covers: these", "drawn",
-            "half length: these", "drawn", "alone: these", "labels needed", "trusted"]  # fmt: skip
-
-
-def table(head: list[str], lines: list[list[str]]) -> str:
-    """A Markdown table."""
-    return "\n".join([row(head), "|---" * len(head) + "|", *map(row, lines)])
-
-
 @click.command()
 @click.option("--seed", default=1, show_default=True)
 @click.option("--reps", default=200, show_default=True)
@@ -444,7 +320,7 @@ def main(
 ) -> None:
     """Write the table of few gold labels."""
     kept = Cache(Path(cache), seed)
-    cells = [cell for cell in CELLS if cell.part in parts.split(",")]
+    cells = [cell for part in parts.split(",") for cell in CELLS[part]]
     if not kept.fill(cells, start, reps, seconds) and not partial:
         least = min(len(kept.done.get(cell.key, {})) for cell in cells)
         click.echo(f"{least} of {reps} repetitions are done; run it again to go on.", err=True)
@@ -453,22 +329,14 @@ def main(
     def look(cell: Cell, way: str, kl: float, name: str) -> Floats:
         return kept.column(cell, way, kl, name, reps)
 
-    counts = [len(kept.done.get(cell.key, {})) for cell in CELLS]
+    counts = [len(kept.done.get(cell.key, {})) for part in CELLS.values() for cell in part]
     if not min(counts):
         click.echo("no page yet: some parts have no repetition.", err=True)
         return
     command = f"python -m benchmarks.labels_check --seed {seed}"
     command += f" --reps {reps}" if reps != 200 else ""
     command += " --partial" if partial else ""
-    page = TEXT.format(
-        command=command, least=min(counts),
-        repeats=" to ".join(map(str, sorted({min(counts), max(counts)}))),
-        margin=100 * 1.96 * (0.95 * 0.05 / min(counts)) ** 0.5,
-        tenth=table(RANDOM_HEAD, random_rows(TENTH, look)),
-        more=table(RANDOM_HEAD, random_rows(MORE, look)),
-        few=table(FEW_HEAD, few_rows(FEW, look)),
-        pairs=table(FEW_HEAD, few_rows(PAIRS, look)),
-    )  # fmt: skip
+    page = text(command, counts, CELLS, look)
     click.echo(write_page(output, page), nl=False)
 
 

@@ -48,13 +48,43 @@ def test_gold_that_bends_is_corrected_of_its_bias_as_if_all_of_it_were_known():
     assert held >= 0.92 * trusted  # 0.65 where only what is linear in the proxy was corrected
 
 
-def test_trust_does_not_follow_which_samples_happened_to_be_labelled():
+def test_trust_follows_how_far_up_labels_reach_and_not_otherwise_which_samples_have_them():
     rng = np.random.default_rng(3)
     proxy = rng.normal(size=(60, 64))
     gold = 0.8 * proxy + 0.6 * rng.normal(size=proxy.shape)
-    edges = [few_labels(proxy, gold=labelled(rng, gold, 0.1)).trusted_kl for _ in range(6)]
-    assert min(edges) > 0.2
-    assert max(edges) < 2 * min(edges)
+    inside = proxy - proxy.mean(axis=1, keepdims=True)
+    rank = np.argsort(np.argsort(-inside, axis=None)).reshape(inside.shape)
+
+    def edges(first):
+        """Of six labellings whose highest label is the sample of this rank, and so on down."""
+        found = []
+        for _ in range(6):
+            some = np.where(rank <= first + 2, np.nan, labelled(rng, gold, 0.1))
+            some = np.where((rank >= first) & (rank <= first + 2), gold, some)
+            found.append(few_labels(proxy, gold=some).trusted_kl)
+        return found
+
+    low, high = edges(40), edges(3)
+    assert max(low) < 1.5 * min(low)
+    assert max(high) < 1.5 * min(high)
+    assert min(high) > 2 * max(low)
+
+
+def test_where_gold_turns_past_the_highest_labels_its_gain_is_not_trusted():
+    rng = np.random.default_rng(10)
+    held = trusted = 0
+    for _ in range(12):
+        scale = rng.uniform(0.5, 1.5, size=(60, 1))
+        x = rng.normal(size=(60, 64))
+        gold = x - 1.2 * np.maximum(x - 1.2, 0) ** 2 + 0.5 * rng.normal(size=x.shape)
+        few = few_labels(scale * x, gold=labelled(rng, scale * gold, 0.1))
+        known = klimit.hacking(scale * x, gold=scale * gold, prompts="fixed")
+        for kl in (0.25, 0.5):
+            said, gain = few.gold_gain(kl), known.gold_gain(kl).value
+            trusted += said.trusted
+            held += said.trusted and said.low <= gain <= said.high
+    assert 2 <= trusted <= 12
+    assert held == trusted
 
 
 def test_where_whole_prompts_lack_labels_more_labels_are_promised_what_they_bring():

@@ -11,6 +11,7 @@ import numpy as np
 
 from klimit._estimate import Estimate
 from klimit.estimate.checks import check_seed, whole
+from klimit.estimate.few_levels import shared_levels
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.choosing import choose
 from klimit.estimate.labels.designs import Design
@@ -25,9 +26,14 @@ from klimit.estimate.result import Frontier
 
 if TYPE_CHECKING:
     import polars as pl
+    from numpy.typing import NDArray
 
     from klimit.estimate.proxy.pairs import Pairs
     from klimit.estimate.proxy.result import Hacking
+
+
+_HIGHEST = 3  # labels by their proxies, past the last of which predictions are hardly checked
+_UNSEEN = 1 / 3  # share of the squared coefficients that may lie there without a label
 
 
 @dataclass(frozen=True, repr=False)
@@ -134,6 +140,24 @@ class FewLabels(Sparse):
     @property
     def _reach(self) -> float:
         return self._predicted.trusted_kl
+
+    def _carried(self, kl: float) -> bool:
+        return super()._carried(kl) and self._unseen(kl) <= _UNSEEN
+
+    def _unseen(self, kl: float) -> float:
+        """Share of the gain's squared coefficients on samples without a label past the highest labels.
+
+        Gold that turns there turns unseen, and the residuals at hand say nothing of it.
+        """
+        square = self._tilting(kl).coefficient ** 2
+        return float(square[self._past].sum()) / max(float(square.sum()), 1e-300)
+
+    @cached_property
+    def _past(self) -> NDArray[np.bool_]:
+        rows = self.known.rows
+        place = rows.proxy if shared_levels(rows.proxy) else rows.centred(rows.proxy)
+        highest = np.sort(place[self.index.place])[-_HIGHEST:][0]
+        return (place > highest) & np.isnan(self.known.gold)
 
     def _lift(self, kl: float) -> float:
         tilted, found = self._tilting(kl), self._predicted
