@@ -25,6 +25,7 @@ from klimit.rollouts.policies import (
     Told,
     by_files,
     may_tell,
+    named,
     told,
 )
 from klimit.rollouts.refusals import check_key, check_rewards
@@ -239,7 +240,7 @@ def _canonical(
     steps, policies, others = (layout.telling.get(x, ()) for x in ("step", "policy", "other"))
     keys += [pl.col(name).alias(f"{STEP}{name}") for name in steps]
     some = pl.Categorical(pl.Categories.random())
-    keys += [pl.col(x).cast(pl.String).cast(some).alias(f"{POLICY}{x}") for x in policies]
+    keys += [named(x, schema[x]).cast(some).alias(f"{POLICY}{x}") for x in policies]
     keys += [
         (pl.col(x).hash() if schema[x] == pl.String else pl.col(x)).alias(f"{OTHER}{x}")
         for x in others

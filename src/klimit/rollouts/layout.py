@@ -78,7 +78,7 @@ def detect(
     wide = any(_is_list(schema[name]) for name in rewards)
     if wide and not given:
         rewards = tuple(name for name in rewards if _is_list(schema[name]))
-    telling = _telling(schema, wide=wide)
+    telling = _telling(schema, rewards, wide=wide)
     columns = _canonical(schema, telling["step"], wide=wide)
     keys, kind = _keys(schema, prompt, wide=wide)
     ids = names.spelling(keys, names.PROMPT_IDS)
@@ -159,7 +159,7 @@ def _canonical(schema: Schema, steps: Sequence[str], *, wide: bool) -> dict[str,
     return found
 
 
-def _telling(schema: Schema, *, wide: bool) -> dict[str, tuple[str, ...]]:
+def _telling(schema: Schema, rewards: Sequence[str], *, wide: bool) -> dict[str, tuple[str, ...]]:
     """All columns that may tell the step, or the policy, of a sample."""
     dtypes = {name: _inner(schema[name]) if wide else schema[name] for name in schema}
     steps, policies = (
@@ -167,8 +167,9 @@ def _telling(schema: Schema, *, wide: bool) -> dict[str, tuple[str, ...]]:
         for one in ("step", "policy")
     )
     counts = [x for x in names.spelling(schema, names.COUNTS) if dtypes[x].is_numeric()]
+    flags = [x for x in schema if sides(x, dtypes[x]) and x not in rewards]
     texts = [x for x in schema if names.may_be_policy(x) and _is_text(dtypes[x])]
-    policies = [name for name in policies if name not in counts]
+    policies = [name for name in policies if name not in (*counts, *flags)] + flags
     return {"step": (*steps, *counts), "policy": tuple(dict.fromkeys((*policies, *texts)))}
 
 
@@ -189,7 +190,7 @@ def _rewards(schema: Schema) -> tuple[str, ...]:
     Lists of numbers are rewards of a wide table where their name says so, or where no plain number
     could be a reward: a sample's own list (token ids, embeddings) is none.
     """
-    open_ = [name for name in schema if not names.never_reward(name)]
+    open_ = [x for x in schema if not (names.never_reward(x) or sides(x, _inner(schema[x])))]
     scalars = tuple(name for name in open_ if is_number(schema[name]))
     lists = tuple(name for name in open_ if _is_list(schema[name]))
     named = tuple(name for name in lists if names.names_reward(name))
@@ -211,7 +212,12 @@ def is_number(dtype: pl.DataType) -> bool:
 
 def could_be_reward(name: str, dtype: pl.DataType) -> bool:
     """Whether a column holds numbers that its name does not mark as something else."""
-    return is_number(dtype) and not names.never_reward(name)
+    return is_number(dtype) and not (names.never_reward(name) or sides(name, dtype))
+
+
+def sides(name: str, dtype: pl.DataType) -> tuple[str, str] | None:
+    """What true and false of a column say of a sample's policy; None where they say nothing."""
+    return names.sides(name, boolean=str(dtype) == "Boolean")
 
 
 def _tells_apart(name: str, dtype: pl.DataType) -> bool:

@@ -121,6 +121,11 @@ _POLICIES = words(
     """
 )
 _TEXTS = words("completion response output answer text generation reward judge grader metric")
+_SIDE = re.compile(
+    r"((?:\w+_)?is_?|(?:(?:sampled|drawn|generated)_)?from_)?(?:the_)?(?:(base|ref|reference|initial"
+    r"|pretrained|untrained)|(policy|trained|(?:fine_?)?tuned)|sft|rl|rlhf|rlvr|ppo|grpo|dpo)"
+    r"(?:_model|_policy)?"
+)
 
 DATASETS = _listed("dataset data_source env_name task task_name benchmark")
 """Columns that say which collection a prompt is from."""
@@ -212,6 +217,7 @@ def never_reward(name: str) -> bool:
         or low in _ALONE | _GROUND_TRUTH
         or bool(words & _NEVER)
         or any(f"_{pair}_" in f"_{low}_" for pair in _PAIRS)
+        or bool(sides(name))
     )
 
 
@@ -225,6 +231,30 @@ def may_be_policy(name: str) -> bool:
     """
     said = set(plain(name).split("_"))
     return plain(name) in LABELS or bool(said & _POLICIES and not said & _TEXTS)
+
+
+def sides(name: str, *, boolean: bool = False) -> tuple[str, str] | None:
+    """What a column of true and false says of a sample's policy: where it is true, and where not.
+
+    The name asks for a side (`is_base`), says it (`trained`), or is one (`base`) and the column
+    `boolean`.
+
+    Examples
+    --------
+    >>> sides("is_base"), sides("fromReference"), sides("is_trained"), sides("is_dpo")
+    (('base', 'policy'), ('base', 'policy'), ('policy', 'base'), ('is_dpo', 'not is_dpo'))
+    >>> sides("is_correct"), sides("base"), sides("base", boolean=True)
+    (None, None, ('base', 'policy'))
+    """
+    found = _SIDE.fullmatch(plain(name))
+    asks, base, policy = found.groups() if found else ("", "", "")
+    if not asks and not (boolean and (base or policy)) and policy in (None, "", "policy"):
+        return None
+    if base:
+        return "base", "policy"
+    if (asks or "").endswith("from_"):
+        return None  # the policy's version, say
+    return ("policy", "base") if policy else (name, f"not {name}")
 
 
 def is_key(name: str) -> bool:

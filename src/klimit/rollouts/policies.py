@@ -14,7 +14,7 @@ import polars as pl
 
 from klimit.rollouts import names
 from klimit.rollouts.grouped import Integers
-from klimit.rollouts.layout import Layout
+from klimit.rollouts.layout import Layout, sides
 from klimit.rollouts.paths import stem
 from klimit.rollouts.steps import is_base
 from klimit.rollouts.words import counted
@@ -27,6 +27,8 @@ STEP, POLICY, OTHER = "__step ", "__policy ", "__other "
 
 _FEW = 50  # values of a setting, at most
 _LOOK = 1000  # rows of a first look
+
+_YES_NO = ("true", "1", "1.0", "yes", "y"), ("false", "0", "0.0", "no", "n")
 
 _KINDS, _LABEL = (STEP, POLICY, OTHER, FILE), "__label"
 _PART = re.compile(  # shards, seeds and steps; 7b, v2, 1e-5 and 0.1 are no such numbers
@@ -78,7 +80,7 @@ def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bo
     if known:  # epochs of evaluations
         steps = [x for x in steps if not _is(x, names.EPOCHS)]
     prompts = codes[codes >= 0]
-    columns = [name for name in policies if _is(name, names.CANONICAL["policy"])]
+    columns = [name for name in policies if _says_policy(name)]
 
     models = [*columns, *([FILE] if FILE in seen else [])]
     each = _within(prompts, *(seen[name] for name in models))
@@ -87,7 +89,8 @@ def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bo
     group = _within(prompts, *(seen[x] for x in varied[:1]))
 
     differ = [name for name in columns if _differs(seen[name])]
-    chosen = sorted(differ, key=lambda name: kept[name].drop_nulls().n_unique() < 2)[:1]
+    differ.sort(key=lambda x: (kept[x].drop_nulls().n_unique() < 2, _names(x)))  # flags first
+    chosen = differ[:1]
     group = _within(group, *(seen[x] for x in chosen))
     for name in policies:
         if name not in chosen and _meet(group, seen[name]) and _tells(name, kept, group, seen):
@@ -142,6 +145,16 @@ def may_tell(
     return {"step": steps, "policy": kept(POLICY, policies), "other": kept(OTHER, others)}
 
 
+def named(column: str, dtype: pl.DataType) -> pl.Expr:
+    """What a column that may tell policies calls that of each row."""
+    text = pl.col(column).cast(pl.String)
+    said = sides(column, dtype)
+    if not said:
+        return text
+    known = {x: side for side, words in zip(said, _YES_NO, strict=True) for x in words}
+    return text.str.strip_chars().str.to_lowercase().replace(known)
+
+
 def by_files(paths: Iterable[str]) -> list[str]:
     """What each file's name calls its policy; empty where all may be parts of one.
 
@@ -174,11 +187,20 @@ def _is(name: str, spellings: tuple[str, ...]) -> bool:
     return bool(names.spelling([name.split(" ", 1)[-1]], spellings))
 
 
+def _names(name: str) -> bool:
+    """Whether a column names policies, rather than say which is the base."""
+    return _is(name, names.CANONICAL["policy"])
+
+
+def _says_policy(name: str) -> bool:
+    return _names(name) or names.sides(name.split(" ", 1)[-1], boolean=True) is not None
+
+
 def _chosen(values: pl.Series) -> bool:
     """Whether somebody may have chosen these values, rather than measured or counted them."""
     if values.name.startswith(OTHER) and not _is(values.name, names.SAMPLES):
         return values.n_unique() <= _FEW
-    sure = not values.name.startswith(POLICY) or _is(values.name, names.CANONICAL["policy"])
+    sure = not values.name.startswith(POLICY) or _says_policy(values.name)
     return sure or values.n_unique() <= max(_FEW, len(values) // 4)
 
 
@@ -221,7 +243,7 @@ def _recur(group: Integers, codes: Integers, *, evenly: bool = False) -> bool:
 
 def _tells(name: str, rows: pl.DataFrame, group: Integers, seen: Mapping[str, Integers]) -> bool:
     """Whether a column that differs among samples of a prompt is of policies, not of the samples."""
-    if _is(name, names.CANONICAL["policy"]):
+    if _says_policy(name):
         return True
     if FILE in seen and _number(_within(seen[FILE], seen[name])) == _number(seen[FILE]):
         return True

@@ -265,3 +265,42 @@ def test_ids_without_texts_that_recur_in_several_subjects_are_asked_about(name):
     with pytest.raises(DataError, match=f"'id' makes 2 prompts, '{name}' makes 2"):
         read(table)
     assert read([row | {"question": f"{row[name]} {row['id']}"} for row in table]).shape.rows == 16
+
+
+@pytest.mark.parametrize("name", ["is_base", "isReference", "from_base", "policy_is_ref"])
+@pytest.mark.parametrize("yes_no", [(1, 0), (True, False), ("yes", "No"), (1.0, 0.0)])
+def test_a_column_that_says_which_samples_are_the_bases_is_no_reward_but_tells_policies(
+    name, yes_no, folder
+):
+    yes, no = (rows(**{name: one}) for one in yes_no)
+    assert read(yes + no).rewards == ("rm",)
+    assert policies(yes + no) == policies(folder(x_1=yes, x_2=no)) == ("base", "policy")
+    elsewhere = rows(prompts="cd", **{name: yes_no[1]})
+    assert policies(yes + elsewhere) == ("base", "policy")
+
+
+@pytest.mark.parametrize("name", ["is_policy", "is_trained", "is_fine_tuned", "tuned"])
+def test_a_column_that_says_which_samples_are_the_policys_tells_them_apart(name):
+    base, found, _ = within(read(rows(**{name: 0}) + rows(**{name: 1})))
+    assert (base.policies, [part.name for part in found]) == (("base",), ["policy"])
+
+
+def test_what_is_called_base_is_told_by_true_and_false_but_is_a_reward_in_numbers():
+    assert policies(rows(base=True) + rows(base=False)) == ("base", "policy")
+    assert read(rows(base=1.5)).rewards == ("rm", "base")
+    assert read(rows(is_correct=1)).rewards == ("rm", "is_correct")
+
+
+def test_base_samples_that_a_column_marks_are_the_base_whatever_models_are_called():
+    marked = [rows(model=m, is_base=m == "m0") for m in ("m0", "m1", "m2")]
+    assert policies(marked[0] + marked[1]) == ("base", "policy")
+    assert policies([*marked[0], *marked[1], *marked[2]]) == ("base", "policy m1", "policy m2")
+    two = [row for m in "ABC" for row in rows(policy=m, is_base=m != "B")]
+    assert policies(two) == ("base A", "base C", "policy")
+
+
+def test_a_mark_of_a_method_tells_policies_and_not_the_base():
+    run = read(rows(is_sft=1) + rows(is_sft=0))
+    assert run.policies == ("is_sft", "not is_sft")
+    with pytest.raises(DataError, match="none is called base"):
+        within(run)
