@@ -127,6 +127,13 @@ _SIDE = re.compile(
     r"(?:_model|_policy)?"
 )
 
+METHODS = words("ppo grpo dpo rloo rl rlhf rlvr kto orpo ipo simpo reinforce gspo dapo")
+SIDES = METHODS | words("baseline policy tuned finetuned trained")
+"""Words in the names of files that make them those of several policies."""
+
+SIZES = words("tiny mini small medium large xl xxl")
+"""Sizes of models, one of which may be called base."""
+
 DATASETS = _listed("dataset data_source env_name task task_name benchmark")
 """Columns that say which collection a prompt is from."""
 

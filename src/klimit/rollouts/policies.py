@@ -16,7 +16,7 @@ from klimit.rollouts import names
 from klimit.rollouts.grouped import Integers
 from klimit.rollouts.layout import Layout, sides
 from klimit.rollouts.paths import stem
-from klimit.rollouts.steps import is_base
+from klimit.rollouts.steps import is_base, unlike
 from klimit.rollouts.words import counted
 
 FILE = "__file"
@@ -96,7 +96,7 @@ def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bo
         if name not in chosen and _meet(group, seen[name]) and _tells(name, kept, group, seen):
             chosen.append(name)
             group = _within(group, seen[name])
-    named = not chosen and not varied and any(map(is_base, files))
+    named = not chosen and not varied and unlike(files)
     if files and (named or _meet(group, seen[_LABEL])):
         chosen.append(_LABEL)
         group = _within(group, seen[_LABEL])

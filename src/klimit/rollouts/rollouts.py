@@ -17,7 +17,7 @@ from klimit.rollouts.describe import Description, Shape, described, shape, summa
 from klimit.rollouts.grouped import Grouped, check
 from klimit.rollouts.keys import Groups, groups
 from klimit.rollouts.layout import is_number
-from klimit.rollouts.steps import in_order
+from klimit.rollouts.steps import bases, in_order, present
 from klimit.rollouts.table import Table
 from klimit.rollouts.words import close_to, listing, quoted
 
@@ -303,10 +303,11 @@ class Rollouts:
             if len(values) > 1:
                 files = self.by_files and column == "policy"
                 told = " by the names of its files" if files else ""
+                first = (bases(map(str, present(values))) or values)[0]
                 raise DataError(
                     f"{self.source} has samples of {len(values):,} {several}{told} "
                     f"({listing(values, most=4)}), which are never pooled. "
-                    f"Choose one: .filter({column}={values[0]!r}) ({option}{column} {safe(values[0])})"
+                    f"Choose one: .filter({column}={first!r}) ({option}{column} {safe(first)})"
                     + ("; or put files of one policy into one file." if files else ".")
                 )
 

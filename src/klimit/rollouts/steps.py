@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from klimit.rollouts import names
 
 _DIGITS = re.compile(r"([0-9]+)")
 _NUMBERED = re.compile(r"[^0-9]*([0-9]+)([._-][^0-9]*)?")
@@ -19,6 +21,7 @@ _BASE = re.compile(
     r"|(step|checkpoint|ckpt|iter|iteration|global_step)[-_ ]?0+",
     re.IGNORECASE,
 )
+_WORDS = re.compile(r"[^a-z0-9]+")
 _SAID = re.compile(
     r"[ _./-]*(?:(?<![a-z])(?:global_?)?(?:step|checkpoint|ckpt|iter(?:ation)?)s?[ _=.-]?"
     r"([0-9]{1,18}|[*])|[*])$",
@@ -105,6 +108,57 @@ def is_base(name: str) -> bool:
     return _BASE.fullmatch(name) is not None
 
 
+def bases(called: Iterable[str]) -> list[str]:
+    """Those of several policies, or files, whose names say that training starts from them.
+
+    By the whole name; else by what the others' names lack. That is not believed where a method stands
+    in all of them or sizes beside it, nor of "sft" unless methods stand in all others.
+
+    Examples
+    --------
+    >>> bases(["base", "ppo-base"]), bases(["run_base", "run_ppo"]), bases(["m-sft", "m-dpo"])
+    (['base'], ['run_base'], ['m-sft'])
+    >>> bases(["grpo", "grpo_ref"]), bases(["t5-base", "t5-large"]), bases(["m", "m-sft"])
+    ([], [], [])
+    """
+    known = list(called)
+    found = [name for name in known if is_base(name)]
+    if found:
+        return found
+    shared, own = _own_words(known)
+    found = [name for name, words in zip(known, own, strict=True) if is_base("-".join(words))]
+    others = [set(words) for words in own if not is_base("-".join(words))]
+    sft = any("sft" in words for words in own if is_base("-".join(words)))
+    if shared & names.METHODS or any(one and one <= names.SIZES for one in others):
+        return []
+    return [] if sft and not all(one & names.METHODS for one in others) else found
+
+
+def unlike(called: Iterable[str]) -> bool:
+    """Whether only some names hold a word for a base or a policy, so that they are of several.
+
+    Examples
+    --------
+    >>> unlike(["base", "x"]), unlike(["gsm_base", "math_ppo"]), unlike(["ppo_a", "ppo_b"])
+    (True, True, False)
+    """
+    known = list(called)
+    kinds = [
+        frozenset(
+            word for word in _WORDS.split(name.lower()) if word in names.SIDES or is_base(word)
+        )
+        for name in known
+    ]
+    return any(map(is_base, known)) or len(set(kinds)) > 1
+
+
+def _own_words(called: Sequence[str]) -> tuple[set[str], list[list[str]]]:
+    """Words that all names share, and those that each has beside them."""
+    words = [[word for word in _WORDS.split(name.lower()) if word] for name in called]
+    shared = set.intersection(*map(set, words)) if words else set()
+    return shared, [[word for word in one if word not in shared] for one in words]
+
+
 def _place(text: str) -> tuple[Any, ...]:
     parts: list[Any] = _DIGITS.split(text)
     for at in range(1, len(parts), 2):  # by length first: as numbers compare, however long they are
@@ -126,6 +180,8 @@ def in_paths(paths: Iterable[str]) -> dict[str, int | None]:
     {'run/step_20/a.jsonl': 20, 'run/step_100/a.jsonl': 100}
     >>> in_paths(["run/base.jsonl", "run/checkpoint-100.jsonl"])
     {'run/base.jsonl': 0, 'run/checkpoint-100.jsonl': 100}
+    >>> list(in_paths(["x_base.jsonl", "x_step_100.jsonl"]).values())
+    [0, 100]
     >>> in_paths(["step_20/a.jsonl", "step_20/b.jsonl"])
     {}
     """
@@ -137,6 +193,8 @@ def in_paths(paths: Iterable[str]) -> dict[str, int | None]:
     if len(set(steps.values())) < 2:
         return {}
     if 0 not in steps.values():
-        bases = {path: 0 for path, names in own.items() if any(map(is_base, names))}
-        steps |= {path: 0 for path in bases if steps[path] is None}
+        words = _own_words(["/".join(parts[path][shared:]) for path in own])[1]
+        for (path, own_names), mine in zip(own.items(), words, strict=True):
+            if steps[path] is None and any(map(is_base, [*own_names, "-".join(mine)])):
+                steps[path] = 0
     return steps
