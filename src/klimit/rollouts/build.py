@@ -93,7 +93,7 @@ def rollouts_of(
     table, said = replace(table, stamps=stamps), str(total) if total else ""
     return Rollouts(
         table, layout.rewards, layout.prompt_key, stated, dump.read_as, said,
-        who.by_files, who.together,
+        who.by_files,
     )  # fmt: skip
 
 
@@ -163,7 +163,8 @@ def _table(
             )
         key = _one_id_each(key, found, core, lazy, layout, where)
     helpers = [name for name in core.columns if name.startswith("__")]
-    table = Table(lazy, core.drop(helpers).with_columns(key.alias("prompt_id")), None, where)
+    core = core.drop(helpers).with_columns(key.alias("prompt_id"), *who.beside)
+    table = Table(lazy, core, None, where)
     without = key.null_count()
     if without:
         warn(f"{where}: {counted(without, 'row')} without {quoted(layout.prompt_key)} left out.")

@@ -17,6 +17,7 @@ from klimit.rollouts.grouped import Integers
 from klimit.rollouts.layout import Layout, sides
 from klimit.rollouts.paths import stem
 from klimit.rollouts.steps import is_base, unlike
+from klimit.rollouts.table import BESIDE
 from klimit.rollouts.words import counted
 
 FILE = "__file"
@@ -48,14 +49,14 @@ class Told:
     step, policy : the column that says it; empty where there is none
     policies : (rows,) names of policies, where it takes several columns or the files' names
     by_files : whether it takes the files' names
-    together : what differs among samples that are taken for those of one policy
+    beside : (rows,) codes, each under `BESIDE`, of what differs among samples of one policy
     """
 
     step: str
     policy: str
     policies: pl.Series | None
     by_files: bool
-    together: tuple[str, ...]
+    beside: tuple[pl.Series, ...]
 
 
 def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bool) -> Told:
@@ -105,13 +106,25 @@ def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bo
     if _LABEL in chosen:
         who.append(pl.Series(_LABEL, files)[core[FILE]])
     policy = "" if several else next(iter([*chosen, *columns]), "")
+    asked = [FILE] if known else [FILE, *steps, *policies, *others]
+    row = np.where(codes >= 0, np.cumsum(codes >= 0) - 1, 0)
     return Told(
         next(iter([*varied, *constant]), "").removeprefix(STEP),
         policy.removeprefix(POLICY),
         _joined(pl.DataFrame(who)) if several else None,
         _LABEL in chosen,
-        tuple(_together(group, seen, [FILE] if known else [FILE, *steps, *policies, *others])),
+        tuple(pl.Series(f"{BESIDE}{x}", seen[x][row]) for x, _ in _together(group, seen, asked)),
     )
+
+
+def together(core: pl.DataFrame, codes: Integers) -> tuple[str, ...]:
+    """What differs among samples that are taken for those of one policy, at one step, of one prompt."""
+    parts = (_coded(core[x]) for x in ("policy", "step") if x in core.columns)
+    beside = {
+        x.removeprefix(BESIDE): core[x].to_numpy() for x in core.columns if x.startswith(BESIDE)
+    }
+    group = _within(codes, *parts)
+    return tuple(said for _, said in _together(group, beside, beside))
 
 
 def may_tell(
@@ -262,22 +275,19 @@ def _counts_samples(step: pl.Series, group: Integers, codes: Integers) -> bool:
 
 def _together(
     group: Integers, seen: Mapping[str, Integers], columns: Iterable[str]
-) -> Iterator[str]:
-    """What differs within the samples of a policy."""
+) -> Iterator[tuple[str, str]]:
+    """What differs within the samples of a policy, and how that is said."""
     for name in columns:
         if name in seen and _meet(group, seen[name]):
             both = np.unique(_within(group, seen[name])) // (seen[name].max() + 1)
             number = int(np.unique(both, return_counts=True)[1].max())
             bare = name.split(" ", 1)[-1]
             if name == FILE:
-                yield f"{counted(number, 'source')} together"
+                yield name, f"{counted(number, 'source')} together"
             elif name.startswith(STEP) or _recur(group, seen[name], evenly=True):
                 sample = _is(name, names.SAMPLES)
-                yield (
-                    f"several rows of one {bare}"
-                    if sample
-                    else f"{number:,} values of {bare} together"
-                )
+                values = f"{number:,} values of {bare} together"
+                yield name, f"several rows of one {bare}" if sample else values
 
 
 def _joined(columns: pl.DataFrame) -> pl.Series:

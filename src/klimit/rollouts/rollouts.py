@@ -36,7 +36,6 @@ class Rollouts:
     read_as : whose dump it is, where a reader knows it
     total : what the reward is the sum of, where it is a weighted sum of others
     by_files : whether names of files tell policies apart
-    together : what differs among samples that are taken for one policy's: files, seeds, temperatures
 
     Examples
     --------
@@ -55,7 +54,6 @@ class Rollouts:
     read_as: str = ""
     total: str = ""
     by_files: bool = False
-    together: tuple[str, ...] = ()
 
     # ---- what there is
 
@@ -101,6 +99,13 @@ class Rollouts:
     def shape(self) -> Shape:
         """How many prompts, and how many samples each has per policy and step."""
         return shape(self.table.core, self.groups)
+
+    @cached_property
+    def together(self) -> tuple[str, ...]:
+        """What differs among samples that are taken for one policy's: files, seeds, temperatures."""
+        from klimit.rollouts.policies import together
+
+        return together(self.table.core, self.groups.codes.astype(np.int64))
 
     @cached_property
     def metadata(self) -> dict[str, Any]:

@@ -304,3 +304,22 @@ def test_a_mark_of_a_method_tells_policies_and_not_the_base():
     assert run.policies == ("is_sft", "not is_sft")
     with pytest.raises(DataError, match="none is called base"):
         within(run)
+
+
+def test_what_stands_together_is_said_of_the_samples_that_are_left(folder):
+    run = read(folder(ppo_1=rows(), ppo_2=rows(), dpo=rows()))
+    assert run.together == ("2 sources together",)
+    assert run.filter(policy="dpo").together == ()
+    assert run.filter(policy="ppo").together == ("2 sources together",)
+    seeds = read([r for s in range(3) for r in rows(seed=s, step=s > 1)])
+    assert seeds.together == ("2 values of seed together",)
+    assert seeds.filter(step=True).together == ()
+    assert "__" not in "".join(seeds.frame().columns)
+
+
+def test_what_a_joined_column_tells_apart_stands_together_no_more():
+    both = [r | {"id": s * 8 + i} for s in (0, 1) for i, r in enumerate(rows(seed=s))]
+    run = read([{"sample_id": r.pop("id"), **r} for r in both])
+    assert run.together == ("2 values of seed together",)
+    who = [{"sample_id": i, "policy": "ab"[i // 8]} for i in range(16)]
+    assert run.join(who, on="sample_id").together == ()
