@@ -69,10 +69,10 @@ def rollouts_of(
         wanted = tuple(total.weights) if total else dump.reward or _stated(stated, tables)
         raw, layout = one_table(tables, prompt=dump.prompt, reward=wanted)
         labels = []
-        if len(tables) > 1 and dump.parts:
-            raw = raw.drop(FILE)  # its reader knows which files belong together
+        if len(tables) > 1 and dump.called and len(set(dump.called)) < 2:
+            raw = raw.drop(FILE)  # its reader knows that the files belong together
         elif len(tables) > 1:
-            labels = by_files(scans)
+            labels = by_files(dump.called or tables)
         check_key(raw, layout, where)
         if dump.unique:
             column = pl.col(dump.unique)

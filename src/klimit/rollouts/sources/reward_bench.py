@@ -28,17 +28,19 @@ def pairs(lines: Records, _: str) -> Flat:
             }
 
 
+_FILES = r"^(?P<policy>.*)_outputs\.jsonl$"  # after the models that wrote the answers
+
 ANSWERS = Source(
     "reward-bench outputs",
     ("prompt", "results", "text"),
-    files=r"_outputs\.jsonl$",
+    files=_FILES,
     rows=answers,
     shape=keyed("prompt", rewards=("reward",)),
 )
 PAIRS = Source(
     "reward-bench pairs",
     ("prompt", "results", "scores_chosen", "scores_rejected", "text_chosen", "text_rejected"),
-    files=r"_outputs\.jsonl$",
+    files=_FILES,
     rows=pairs,
     shape=keyed("prompt", rewards=("reward",)),
 )
