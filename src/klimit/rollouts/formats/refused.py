@@ -24,7 +24,7 @@ def check(path: Path, head: bytes) -> None:
     suffix = path.suffix.lower()
     archive = head[:2] == b"PK" and suffix != ".eval"  # of a log only JSON is read, by name
     pickled = head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
-    if (archive and _is_torch(path)) or (pickled and suffix in _TORCH):
+    if (suffix in _TORCH and (archive or pickled)) or (archive and _is_torch(path)):
         refuse(
             path,
             "import torch, polars as pl; rows = torch.load(FILE, weights_only=False); "
