@@ -39,7 +39,12 @@ PROMPT_TEXTS = _listed(
 CHATS = ("messages", "conversation")
 """Columns that hold the prompt where nothing else does; often the completion as well."""
 
-TEMPLATES = ("prompt_type", "prompt_template")
+TEMPLATES = _listed(
+    """
+    prompt_type prompt_template template template_name prompt_style prompt_format num_fewshot
+    n_shot num_shots
+    """
+)
 """Columns that say how a prompt's text was put to the model: each way is a prompt of its own."""
 
 PARTS = _listed(
@@ -117,13 +122,13 @@ SAMPLES = _listed("sample_id sample_idx sample_index sample")
 _POLICIES = words(
     """
     run experiment exp variant condition setting config stage adapter lora model checkpoint ckpt
-    policy version engine agent revision
+    policy version engine agent revision llm lm author sampler
     """
 )
 _TEXTS = words("completion response output answer text generation reward judge grader metric")
 _SIDE = re.compile(
     r"((?:\w+_)?is_?|(?:(?:sampled|drawn|generated)_)?from_)?(?:the_)?(?:(base|ref|reference|initial"
-    r"|pretrained|untrained)|(policy|trained|(?:fine_?)?tuned)|sft|rl|rlhf|rlvr|ppo|grpo|dpo)"
+    r"|pretrained|untrained)|(policy|trained|(?:fine_?)?tuned)|greedy|human|sft|rl|rlhf|rlvr|ppo|grpo|dpo)"
     r"(?:_model|_policy)?"
 )
 
@@ -146,7 +151,8 @@ SCORES = _listed(
     """
     metric metric_name judge judge_name judge_model scorer grader evaluator criterion aspect
     dimension reward_name reward_type reward_model rm_name annotator annotator_id rater rater_id
-    labeler labeler_id turn turn_id turn_idx turn_index
+    labeler labeler_id labeller reviewer reviewer_id rated_by scored_by graded_by judged_by turn
+    turn_id turn_idx turn_index
     """
 )
 """Columns that say what the scores of a table are of that has a row for each: judges, turns."""
@@ -174,7 +180,8 @@ _NEVER = words(
     timestamp date created elapsed duration latency seconds count position turn gts label labels
     finished truncated eos terminated done stop stopped difficulty level fold split loss mask
     weight weights cost price char chars words usage ppl perplexity unnamed std rollout worker
-    shard version adversarial tstamp turns retries beta coef alpha round trial batch
+    shard version adversarial tstamp turns retries beta coef alpha round trial batch attempt attempts
+    nll greedy shots nwords ntokens nchars wordcount ttft gpu selected
     """
 )
 # ... unless one of REWARDS stands beside it ("reward_len" of TRL's own examples is a reward).
@@ -182,7 +189,8 @@ _EVEN_SO = words("id ids idx index std step advantage advantages")
 _PAIRS = _listed(
     """
     log_prob log_probs log_likelihood best_of top_p top_k n_samples num_samples sample_number max_new
-    min_p created_at learning_rate grad_norm generation_ms scoring_ms total_ms
+    min_p num_beams num_return do_sample created_at learning_rate grad_norm generation_ms scoring_ms
+    total_ms
     """
 )
 _ALONE = words("n k m sample samples row number run") | {""}
@@ -218,7 +226,7 @@ def never_reward(name: str) -> bool:
     words = set(low.split("_"))
     if words.intersection(REWARDS):
         return bool(words & _EVEN_SO)
-    known = (*CANONICAL.values(), *METADATA.values(), PROMPT_IDS, PROMPT_TEXTS, WEAK_IDS)
+    known = (*CANONICAL.values(), *METADATA.values(), PROMPT_IDS, PROMPT_TEXTS, WEAK_IDS, TEMPLATES)
     return (
         any(low in spellings for spellings in known)
         or low in _ALONE | _GROUND_TRUTH

@@ -5,6 +5,7 @@ import json
 import polars as pl
 import pytest
 
+from klimit import DataError
 from klimit.rollouts import read
 
 PROMPTS = ("1+1?", "2+2?", "3+3?")
@@ -55,3 +56,36 @@ def test_samples_of_lm_eval_are_told_by_the_folders_of_their_models(written):
     assert (found.policies, found.shape.most) == (("distilgpt2", "gpt2"), 1)
     again = read(written({f"gpt2/{name.format(day)}": lines for day in (1, 2)}) / "gpt2")
     assert (again.policies, again.shape.most) == ((), 2)  # two runs of a model that samples
+
+
+@pytest.mark.parametrize(
+    "name", ["attempt", "nll", "num_beams", "do_sample", "n_shot", "nwords", "ttft", "selected"]
+)
+def test_numbers_of_samples_losses_and_settings_are_no_rewards(name):
+    assert read(rows(**{name: lambda i: i})).rewards == ("score",)
+
+
+@pytest.mark.parametrize(("name", "values"), [("num_fewshot", (0, 5)), ("template", ("cot", "-"))])
+def test_a_question_that_is_put_in_several_ways_is_several_prompts(name, values):
+    table = [row for value in values for row in rows("question", **{name: value})]
+    assert (read(table).shape.prompts, read(table).shape.most) == (6, 4)
+
+
+@pytest.mark.parametrize("name", ["llm", "author", "sampler", "LM"])
+def test_a_column_that_says_who_wrote_tells_policies_in_parquet_too(name, written):
+    table = [row for who in ("gemma", "llama") for row in rows(**{name: who})]
+    assert read(written({"a.parquet": table})).policies == ("gemma", "llama")
+
+
+@pytest.mark.parametrize("name", ["is_greedy", "is_human"])
+def test_answers_that_were_not_sampled_are_not_pooled_with_samples(name):
+    found = read(rows(samples=5, **{name: lambda i: i == 0}))
+    assert (found.rewards, found.policies) == (("score",), (name, f"not {name}"))
+    assert found.filter(policy=f"not {name}").shape.most == 4
+
+
+@pytest.mark.parametrize("name", ["Reviewer", "rated_by"])
+def test_a_row_per_reviewer_is_no_row_per_sample(name):
+    table = [row for who in ("Ann", "Bob") for row in rows("Prompt ID", **{name: who})]
+    with pytest.raises(DataError, match="of a row per score make a column per score"):
+        read(table)
