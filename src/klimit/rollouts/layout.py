@@ -72,9 +72,9 @@ def detect(
     ]
     given = _given(meant, schema, "reward") if reward else ()
     rewards = given or _rewards(schema)
-    sides = {word for name in schema for word in names.plain(name).split("_")}
-    if {"chosen", "rejected"} <= sides and not (given or names.spelling(schema, names.ANSWERS)):
-        raise DataError(f"columns chosen and rejected look like preference pairs; {_EXPECTED}")
+    pair = () if given or names.spelling(schema, names.ANSWERS) else _pair(schema, rewards)
+    if pair:
+        raise DataError(f"columns {' and '.join(pair)} look like preference pairs; {_EXPECTED}")
     wide = any(_is_list(schema[name]) for name in rewards)
     if wide and not given:
         rewards = tuple(name for name in rewards if _is_list(schema[name]))
@@ -94,6 +94,24 @@ def detect(
     others = (name for name in texts if keys == ("prompt",) and name != "prompt")
     beside = (*others, *told) if keys and kind != "given" else ()
     return Layout(keys, kind, columns, rewards, lists, telling, beside)
+
+
+def _pair(schema: Schema, rewards: Sequence[str]) -> tuple[str, ...]:
+    """Two columns of the two answers that are compared, where no reward is of one of them."""
+    low = [names.plain(name) for name in schema]
+    if {"chosen", "rejected"} <= {word for name in low for word in name.split("_")}:
+        return "chosen", "rejected"
+    ends = [names.plain(name)[-1:] for name in rewards]
+    for one, other in (("1", "2"), ("a", "b")):
+        sides = [{x[:-1].rstrip("_"): x for x in low if x.endswith(end)} for end in (one, other)]
+        answers = [x for x in sides[0] if x in sides[1] and x in names.CANONICAL["completion"]]
+        if (
+            answers
+            and not {one, other} & set(ends)
+            and not any(_is_list(schema[x]) for x in rewards)
+        ):
+            return sides[0][answers[0]], sides[1][answers[0]]
+    return ()
 
 
 def _given(asked: Sequence[str], schema: Schema, what: str) -> tuple[str, ...]:

@@ -89,3 +89,26 @@ def test_a_row_per_reviewer_is_no_row_per_sample(name):
     table = [row for who in ("Ann", "Bob") for row in rows("Prompt ID", **{name: who})]
     with pytest.raises(DataError, match="of a row per score make a column per score"):
         read(table)
+
+
+@pytest.mark.parametrize(
+    ("sides", "label"),
+    [(("output_1", "output_2"), "preference"), (("response_a", "response_b"), "winner"),
+     (("Answer A", "Answer B"), "vote"), (("completion1", "completion2"), "prefer")],
+)  # fmt: skip
+def test_a_verdict_on_two_answers_is_the_reward_of_neither(sides, label):
+    pairs = [{"instruction": p, sides[0]: "x", sides[1]: "y", label: 1.0} for p in PROMPTS] * 4
+    with pytest.raises(DataError, match=r"look like preference pairs; .* one row per sample"):
+        read(pairs)
+    each = [pair | {f"score_{end}": 0.5 for end in "ab"} for pair in pairs]
+    assert sides[0][-1] not in "aA" or {"score_a", "score_b"} < set(read(each).rewards)
+    assert read(pairs, reward=label).rewards == (label,)
+
+
+def test_a_sheet_with_answers_and_scores_in_numbered_columns_is_a_row_per_prompt():
+    sheet = [
+        {"prompt": p} | {f"{what}_{n}": n / 4 if what == "score" else str(n) for n in range(1, 5)
+                         for what in ("output", "score")}
+        for p in PROMPTS
+    ]  # fmt: skip
+    assert str(read(sheet)) == "read 3 prompts x 4 samples, reward: score"
