@@ -165,6 +165,14 @@ METADATA = {
 }
 """How the samples were drawn: taken from columns of these names that hold one value."""
 
+NOTES = _listed(
+    """
+    metadata meta info extra extra_info config params settings args request run generation_config
+    generation_params sampling_params gen_kwargs response completion
+    """
+)
+"""Columns of records that may say who drew a sample, and how."""
+
 TRAINER_LOG = _listed("loss learning_rate grad_norm lr reward_std reward_mean")
 """Columns of what trainers log per step: means over samples, not samples."""
 

@@ -18,7 +18,7 @@ from klimit.rollouts.words import listing, quoted, shown
 
 
 def flatten(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
-    """Rewards kept in a struct become columns of their own, and so does any field asked for.
+    """Rewards kept in a struct become columns of their own, as do its policy and step, and fields asked for.
 
     Examples
     --------
@@ -39,6 +39,13 @@ def flatten(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
                     added[one.name if free else f"{name}.{one.name}"] = pl.col(name).struct.field(
                         one.name
                     )
+    for spellings in (names.CANONICAL["policy"], names.CANONICAL["step"], *names.METADATA.values()):
+        for name in (
+            () if names.spelling(schema, spellings) else names.spelling(schema, names.NOTES)
+        ):
+            inside = [field.name for field in getattr(schema[name], "fields", ())]
+            for field in names.spelling(inside, spellings)[:1]:
+                added.setdefault(field, pl.col(name).struct.field(field))
     for name in asked:
         outer, _, inner = name.partition(".")
         fields = getattr(schema.get(outer), "fields", ())

@@ -112,3 +112,15 @@ def test_a_sheet_with_answers_and_scores_in_numbered_columns_is_a_row_per_prompt
         for p in PROMPTS
     ]  # fmt: skip
     assert str(read(sheet)) == "read 3 prompts x 4 samples, reward: score"
+
+
+@pytest.mark.parametrize("name", ["info", "metadata", "request", "generationConfig"])
+def test_the_model_of_a_sample_is_found_in_the_record_beside_it(name, written):
+    said = [{name: {"model": who, "temperature": 1.0, "n": 4}} for who in ("m0", "m1")]
+    found = read(written({"a.jsonl": [row for one in said for row in rows(**one)]}))
+    assert (found.policies, found.shape.most) == (("m0", "m1"), 4)
+    assert found.metadata == {"temperature": 1.0}
+    steps = read([row for at in (1, 2) for row in rows(model="m", **{name: {"step": at}})])
+    assert (steps.policies, steps.steps) == (("m",), (1, 2))
+    judged = read([row for who in "xy" for row in rows(judgement={"model": who})])
+    assert judged.policies == ()
