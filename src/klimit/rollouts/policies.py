@@ -33,7 +33,7 @@ _YES_NO = ("true", "1", "1.0", "yes", "y"), ("false", "0", "0.0", "no", "n")
 
 _KINDS, _LABEL = (STEP, POLICY, OTHER, FILE), "__label"
 _PART = re.compile(  # shards, seeds and steps; 7b, v2, 1e-5 and 0.1 are no such numbers
-    r"(?:^|(?<!\de)[-_ ])(?:(?:part|shard|rank|worker|chunk|batch|gpu|node|proc|seed|file|of|step"
+    r"(?:^|(?<!\de)(?<!epoch)[-_ ])(?:(?:part|shard|rank|worker|chunk|batch|gpu|node|proc|seed|file|of|step"
     r"|global_step|checkpoint|ckpt|iter|iteration)?[-_ ]?[0-9]+|more|extra|first|second|third"
     r"|one|two|three|[a-z])(?=[-_ ]|$)",
     re.IGNORECASE,

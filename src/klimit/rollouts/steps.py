@@ -37,7 +37,7 @@ _IN_PATH = re.compile(
 def in_order(steps: Iterable[Any]) -> list[Any]:
     """Steps of one column ascending; in texts, whole numbers compare as numbers.
 
-    Texts that are nothing but a number come first, and "final" or "last" comes last.
+    Texts that are nothing but a number come first, "base" among them, and "final" or "last" comes last.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def in_order(steps: Iterable[Any]) -> list[Any]:
 
 
 def number(step: Any) -> float:
-    """The number of a step; nan where a text has none, more than one, or one that counts epochs.
+    """The number of a step, 0 of "base"; nan where a text has none, several, or one of epochs.
 
     Examples
     --------
@@ -62,6 +62,8 @@ def number(step: Any) -> float:
             return float(step)
         except (TypeError, ValueError):
             return math.nan
+    if is_base(step):
+        return 0.0
     if _PLAIN.fullmatch(step):
         return float(step)
     found = _NUMBERED.fullmatch(step)
@@ -164,7 +166,7 @@ def _place(text: str) -> tuple[Any, ...]:
     for at in range(1, len(parts), 2):  # by length first: as numbers compare, however long they are
         digits = parts[at].lstrip("0")
         parts[at] = len(digits), digits
-    plain = _PLAIN.fullmatch(text) is not None
+    plain = _PLAIN.fullmatch(text) is not None or is_base(text)
     value = number(text) if plain else 0.0
     return (0 if plain else 2 if text.lower() in _LAST else 1), value, parts, text
 

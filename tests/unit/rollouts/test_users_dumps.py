@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from klimit import DataError
+from klimit.audit.runs import within
 from klimit.rollouts import read
 
 PROMPTS = ("1+1?", "2+2?", "3+3?")
@@ -124,3 +125,21 @@ def test_the_model_of_a_sample_is_found_in_the_record_beside_it(name, written):
     assert (steps.policies, steps.steps) == (("m",), (1, 2))
     judged = read([row for who in "xy" for row in rows(judgement={"model": who})])
     assert judged.policies == ()
+
+
+def test_a_step_in_words_that_is_the_base_comes_first():
+    run = read([row for step in ("100", "base", "20") for row in rows(step=step)])
+    assert run.steps == ("base", "20", "100")
+    base, parts, _ = within(run)
+    assert (base.steps, [part.step for part in parts]) == (("base",), ["20", "100"])
+
+
+def test_files_of_epochs_are_not_parts_of_one_policy(written):
+    found = read(written({f"epoch_{n}.jsonl": rows() for n in (1, 2)}))
+    assert (found.policies, found.shape.most) == (("epoch_1", "epoch_2"), 4)
+
+
+def test_files_of_before_and_after_are_apart_whatever_their_prompts(written):
+    files = {f"{x}_rl.jsonl": [r | {"prompt": r["prompt"] + x} for r in rows()]
+             for x in ("pre", "post")}  # fmt: skip
+    assert read(written(files)).policies == ("post_rl", "pre_rl")
