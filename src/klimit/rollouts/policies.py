@@ -28,6 +28,7 @@ STEP, POLICY, OTHER = "__step ", "__policy ", "__other "
 
 _FEW = 50  # values of a setting, at most
 _LOOK = 1000  # rows of a first look
+_LONG = 100  # characters of a text, such as a document, that stays unread
 
 _YES_NO = ("true", "1", "1.0", "yes", "y"), ("false", "0", "0.0", "no", "n")
 
@@ -132,22 +133,19 @@ def may_tell(
 ) -> dict[str, tuple[str, ...]]:
     """Columns that are to be read since they may tell steps or policies, or what else differs.
 
-    Not those of which the first rows show that somebody measured or counted them; and texts of
-    unknown names only where the `whole` file is parsed anyway.
+    Not those of which the first rows show that somebody measured or counted them; and long texts of
+    unknown names only where the `whole` file is parsed anyway. A text that calls a sample base tells.
     """
-    schema, steps, policies = (
+    schema, (steps, policies) = (
         long.collect_schema(),
-        *(layout.telling[x] for x in ("step", "policy")),
+        (layout.telling[x] for x in ("step", "policy")),
     )
     used = {*layout.columns.values(), *layout.rewards, *layout.keys, *steps, *policies, FILE}
     used.update(names.spelling(schema, names.CANONICAL["completion"]))
-    others = [
-        name
-        for name, dtype in schema.items()
-        if not known and name not in used and not name.startswith("__")
-        and (dtype.is_numeric() or dtype == pl.Boolean or (whole and dtype == pl.String))
-    ]  # fmt: skip
-    look = [x for x in (*policies, *others) if x not in layout.lists]
+    free = [name for name in schema if name not in used and not name.startswith("__")]
+    texts = [name for name in free if schema[name] == pl.String]
+    others = [x for x in free if schema[x].is_numeric() or schema[x] == pl.Boolean]
+    look = [x for x in (*policies, *texts, *others) if x not in layout.lists]
     first = raw.select(look).head(_LOOK).collect() if look else pl.DataFrame()
 
     def kept(kind: str, found: Sequence[str]) -> tuple[str, ...]:
@@ -155,7 +153,14 @@ def may_tell(
             x for x in found if x not in first.columns or _chosen(first[x].alias(f"{kind}{x}"))
         )
 
-    return {"step": steps, "policy": kept(POLICY, policies), "other": kept(OTHER, others)}
+    values = {x: first[x].unique().drop_nulls() for x in kept(OTHER, texts) if x in first.columns}
+    sides = [x for x in values if any(map(is_base, values[x]))]
+    short = [
+        x for x in texts
+        if x not in sides and (whole or (x in values and max(map(len, values[x]), default=0) < _LONG))
+    ]  # fmt: skip
+    beside = () if known else kept(OTHER, (*short, *others))
+    return {"step": steps, "policy": (*kept(POLICY, policies), *sides), "other": beside}
 
 
 def named(column: str, dtype: pl.DataType) -> pl.Expr:

@@ -165,11 +165,23 @@ def test_what_differs_from_sample_to_sample_is_not_said():
     assert str(read(table)) == "read 2 prompts x 8 samples, reward: rm"
 
 
-def test_texts_of_a_large_file_stay_unread(tmp_path):
-    frame = pl.DataFrame(rows(thing="x") + rows(thing="y"))
-    frame.write_parquet(tmp_path / "a.parquet")
-    assert "together" in str(read(frame))
-    assert "together" not in str(read(tmp_path / "a.parquet"))
+def test_long_texts_of_a_large_file_stay_unread_and_short_ones_are_looked_at(tmp_path):
+    path = tmp_path / "a.parquet"
+    for length, said in ((1, True), (200, False)):
+        frame = pl.DataFrame(rows(thing="x" * length) + rows(thing="y" * length))
+        frame.write_parquet(path)
+        assert "(2 values of thing together)" in str(read(frame))
+        assert ("(2 values of thing together)" in str(read(path))) == said
+
+
+@pytest.mark.parametrize("name", ["sampled_from", "tag", "split", "role"])
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_a_column_of_any_name_that_calls_samples_base_tells_policies(name, suffix, tmp_path):
+    frame = pl.DataFrame(rows(**{name: "base"}) + rows(**{name: "ppo"}))
+    getattr(frame, f"write_{suffix}")(tmp_path / f"a.{suffix}")
+    assert policies(tmp_path / f"a.{suffix}") == ("base", "ppo")
+    mixed = rows(**{name: lambda i: ("base", "x", "y", "z")[i]})  # a word of each sample
+    assert policies(mixed) == ()
 
 
 @pytest.mark.parametrize("key", ["prompt", "prompt_id"])
