@@ -13,7 +13,6 @@ import polars as pl
 from klimit._errors import DataError
 from klimit._warn import warn
 from klimit.rollouts import names, twins
-from klimit.rollouts.chats import before_the_answer
 from klimit.rollouts.guard import reading
 from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
 from klimit.rollouts.layout import PER_TOKEN, Layout
@@ -36,7 +35,7 @@ from klimit.rollouts.sources.values import summed
 from klimit.rollouts.sources.weights import Total, given
 from klimit.rollouts.steps import in_paths
 from klimit.rollouts.table import Scan, Table, stamp
-from klimit.rollouts.unify import flatten, one_table
+from klimit.rollouts.unify import before_the_answer, flatten, one_table
 from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form, numbered, unnested
 from klimit.rollouts.words import counted, quoted, shown
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -20,6 +21,8 @@ PER_TOKEN = ("logprob", "ref_logprob", "kl_rb")
 """What may be a list with an entry per token: it is summed."""
 
 _EXPECTED = "samples were expected: one row per sample with prompt, completion and reward."
+
+_PAIR = re.compile(rf"\b(({'|'.join(names.CANONICAL['completion'])})_?[1a]) .*?\b(\2_?[2b])\b")
 
 
 @dataclass(frozen=True)
@@ -97,21 +100,13 @@ def detect(
 
 
 def _pair(schema: Schema, rewards: Sequence[str]) -> tuple[str, ...]:
-    """Two columns of the two answers that are compared, where no reward is of one of them."""
+    """Columns of two answers that are compared, where no reward is of one of them."""
     low = [names.plain(name) for name in schema]
     if {"chosen", "rejected"} <= {word for name in low for word in name.split("_")}:
         return "chosen", "rejected"
-    ends = [names.plain(name)[-1:] for name in rewards]
-    for one, other in (("1", "2"), ("a", "b")):
-        sides = [{x[:-1].rstrip("_"): x for x in low if x.endswith(end)} for end in (one, other)]
-        answers = [x for x in sides[0] if x in sides[1] and x in names.CANONICAL["completion"]]
-        if (
-            answers
-            and not {one, other} & set(ends)
-            and not any(_is_list(schema[x]) for x in rewards)
-        ):
-            return sides[0][answers[0]], sides[1][answers[0]]
-    return ()
+    own = any(_is_list(schema[x]) or names.plain(x)[-1:] in ("1", "2", "a", "b") for x in rewards)
+    found = None if own else _PAIR.search(" ".join(sorted(low)))
+    return found.group(1, 3) if found else ()
 
 
 def _given(asked: Sequence[str], schema: Schema, what: str) -> tuple[str, ...]:

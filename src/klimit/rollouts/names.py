@@ -257,10 +257,9 @@ def may_be_policy(name: str) -> bool:
 
 
 def sides(name: str, *, boolean: bool = False) -> tuple[str, str] | None:
-    """What a column of true and false says of a sample's policy: where it is true, and where not.
+    """What true and false of a column say of a sample's policy, by its name.
 
-    The name asks for a side (`is_base`), says it (`trained`), or is one (`base`) and the column
-    `boolean`.
+    `is_base` and `trained` do in any column, `base` in one that is `boolean`.
 
     Examples
     --------

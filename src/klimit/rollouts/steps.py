@@ -111,10 +111,10 @@ def is_base(name: str) -> bool:
 
 
 def bases(called: Iterable[str]) -> list[str]:
-    """Those of several policies, or files, whose names say that training starts from them.
+    """Those of several policies or files that by their names are what training starts from.
 
-    By the whole name; else by what the others' names lack. That is not believed where a method stands
-    in all of them or sizes beside it, nor of "sft" unless methods stand in all others.
+    By the whole name, else by what the others' lack; but not where all have a method's name, or another
+    a size, and "sft" only where all others have a method's.
 
     Examples
     --------
@@ -124,34 +124,27 @@ def bases(called: Iterable[str]) -> list[str]:
     ([], [], [])
     """
     known = list(called)
-    found = [name for name in known if is_base(name)]
-    if found:
+    if found := [name for name in known if is_base(name)]:
         return found
     shared, own = _own_words(known)
     found = [name for name, words in zip(known, own, strict=True) if is_base("-".join(words))]
     others = [set(words) for words in own if not is_base("-".join(words))]
-    sft = any("sft" in words for words in own if is_base("-".join(words)))
-    if shared & names.METHODS or any(one and one <= names.SIZES for one in others):
-        return []
-    return [] if sft and not all(one & names.METHODS for one in others) else found
+    unsure = shared & names.METHODS or any(one and one <= names.SIZES for one in others)
+    if any("sft" in words for words in own):
+        unsure = unsure or not all(one & names.METHODS for one in others)
+    return [] if unsure else found
 
 
 def unlike(called: Iterable[str]) -> bool:
-    """Whether only some names hold a word for a base or a policy, so that they are of several.
+    """Whether names differ in words for a base or a method, so that they are of several policies.
 
     Examples
     --------
     >>> unlike(["base", "x"]), unlike(["gsm_base", "math_ppo"]), unlike(["ppo_a", "ppo_b"])
     (True, True, False)
     """
-    known = list(called)
-    kinds = [
-        frozenset(
-            word for word in _WORDS.split(name.lower()) if word in names.SIDES or is_base(word)
-        )
-        for name in known
-    ]
-    return any(map(is_base, known)) or len(set(kinds)) > 1
+    words = (_WORDS.split(name.lower()) for name in called)
+    return len({frozenset(x for x in one if x in names.SIDES or is_base(x)) for one in words}) > 1
 
 
 def _own_words(called: Sequence[str]) -> tuple[set[str], list[list[str]]]:

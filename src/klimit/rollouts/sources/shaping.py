@@ -8,9 +8,9 @@ from pathlib import Path
 
 from klimit._errors import DataError
 from klimit._text import safe
+from klimit.rollouts.paths import never_together
 from klimit.rollouts.records import from_records
 from klimit.rollouts.sources import recognise
-from klimit.rollouts.sources.folders import never_together
 from klimit.rollouts.sources.source import Shaped, Source
 from klimit.rollouts.table import Scan
 
