@@ -33,8 +33,9 @@ _LONG = 100  # characters of a text, such as a document, that stays unread
 _YES_NO = ("true", "1", "1.0", "yes", "y"), ("false", "0", "0.0", "no", "n")
 
 _KINDS, _LABEL = (STEP, POLICY, OTHER, FILE), "__label"
-_PART = re.compile(  # shards, seeds and steps; 7b, v2, 1e-5 and 0.1 are no such numbers
-    r"(?:^|(?<!\de)(?<!epoch)[-_ ])(?:(?:part|shard|rank|worker|chunk|batch|gpu|node|proc|seed|file|of|step"
+_PART = re.compile(  # shards, seeds and steps; 7b, v2, 1e-5, 0.1, epoch_1 and model_a are no such
+    r"(?:^|(?<!\de)(?<!epoch)(?<!model)(?<!policy)(?<!exp)(?<!arm)(?<!method)(?<!version)(?<!config)"
+    r"(?<!variant)[-_ ])(?:(?:part|shard|rank|worker|chunk|batch|gpu|node|proc|seed|file|of|step"
     r"|global_step|checkpoint|ckpt|iter|iteration)?[-_ ]?[0-9]+|more|extra|first|second|third"
     r"|one|two|three|[a-z])(?=[-_ ]|$)",
     re.IGNORECASE,

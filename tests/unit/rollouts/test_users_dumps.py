@@ -134,9 +134,13 @@ def test_a_step_in_words_that_is_the_base_comes_first():
     assert (base.steps, [part.step for part in parts]) == (("base",), ["20", "100"])
 
 
-def test_files_of_epochs_are_not_parts_of_one_policy(written):
-    found = read(written({f"epoch_{n}.jsonl": rows() for n in (1, 2)}))
-    assert (found.policies, found.shape.most) == (("epoch_1", "epoch_2"), 4)
+@pytest.mark.parametrize("name", ["epoch_{}", "model-{}", "my_policy_{}", "exp_{}/out", "arm {}"])
+@pytest.mark.parametrize("ends", ["12", "ab"])
+def test_files_of_numbered_models_are_not_parts_of_one_policy(name, ends, written):
+    files = [name.format(end) for end in ends]
+    found = read(written({f"{file}.jsonl": rows() for file in files}))
+    assert found.policies == tuple(file.removesuffix("/out") for file in files)
+    assert found.shape.most == 4
 
 
 def test_files_of_before_and_after_are_apart_whatever_their_prompts(written):
