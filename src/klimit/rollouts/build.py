@@ -15,7 +15,7 @@ from klimit._warn import warn
 from klimit.rollouts import names, twins
 from klimit.rollouts.guard import reading
 from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
-from klimit.rollouts.layout import PER_TOKEN, Layout
+from klimit.rollouts.layout import PER_TOKEN, Layout, is_text
 from klimit.rollouts.policies import (
     FILE,
     OTHER,
@@ -242,7 +242,7 @@ def _canonical(
     some = pl.Categorical(pl.Categories.random())
     keys += [named(x, schema[x]).cast(some).alias(f"{POLICY}{x}") for x in policies]
     keys += [
-        (pl.col(x).hash() if schema[x] == pl.String else pl.col(x)).alias(f"{OTHER}{x}")
+        (pl.col(x).cast(pl.String).hash() if is_text(schema[x]) else pl.col(x)).alias(f"{OTHER}{x}")
         for x in others
     ]
     keys += [pl.col(FILE)] if FILE in schema else []

@@ -181,7 +181,7 @@ def _telling(schema: Schema, rewards: Sequence[str], *, wide: bool) -> dict[str,
     )
     counts = [x for x in names.spelling(schema, names.COUNTS) if dtypes[x].is_numeric()]
     flags = [x for x in schema if sides(x, dtypes[x]) and x not in rewards]
-    texts = [x for x in schema if names.may_be_policy(x) and _is_text(dtypes[x])]
+    texts = [x for x in schema if names.may_be_policy(x) and is_text(dtypes[x])]
     policies = [name for name in policies if name not in (*counts, *flags)] + flags
     return {"step": (*steps, *counts), "policy": tuple(dict.fromkeys((*policies, *texts)))}
 
@@ -234,10 +234,11 @@ def sides(name: str, dtype: pl.DataType) -> tuple[str, str] | None:
 
 
 def _tells_apart(name: str, dtype: pl.DataType) -> bool:
-    return str(dtype) == "String" or (dtype.is_integer() and names.plain(name) != "turns")
+    return is_text(dtype) or (dtype.is_integer() and names.plain(name) != "turns")
 
 
-def _is_text(dtype: pl.DataType) -> bool:
+def is_text(dtype: pl.DataType) -> bool:
+    """Whether a column of this type holds text."""
     return str(dtype).split("(")[0] in ("String", "Categorical", "Enum")
 
 

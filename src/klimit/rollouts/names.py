@@ -152,7 +152,7 @@ SCORES = _listed(
     metric metric_name judge judge_name judge_model scorer grader evaluator criterion aspect
     dimension reward_name reward_type reward_model rm_name annotator annotator_id rater rater_id
     labeler labeler_id labeller reviewer reviewer_id rated_by scored_by graded_by judged_by turn
-    turn_id turn_idx turn_index
+    turn_id turn_idx turn_index turn_number
     """
 )
 """Columns that say what the scores of a table are of that has a row for each: judges, turns."""

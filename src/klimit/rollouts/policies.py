@@ -14,7 +14,7 @@ import polars as pl
 
 from klimit.rollouts import names
 from klimit.rollouts.grouped import Integers
-from klimit.rollouts.layout import Layout, sides
+from klimit.rollouts.layout import Layout, is_number, is_text, sides
 from klimit.rollouts.paths import stem
 from klimit.rollouts.steps import is_base, unlike
 from klimit.rollouts.table import BESIDE
@@ -144,8 +144,8 @@ def may_tell(
     used = {*layout.columns.values(), *layout.rewards, *layout.keys, *steps, *policies, FILE}
     used.update(names.spelling(schema, names.CANONICAL["completion"]))
     free = [name for name in schema if name not in used and not name.startswith("__")]
-    texts = [name for name in free if schema[name] == pl.String]
-    others = [x for x in free if schema[x].is_numeric() or schema[x] == pl.Boolean]
+    texts = [x for x in free if is_text(schema[x])]
+    others = [x for x in free if is_number(schema[x]) or schema[x].is_temporal()]
     look = [x for x in (*policies, *texts, *others) if x not in layout.lists]
     first = raw.select(look).head(_LOOK).collect() if look else pl.DataFrame()
 
@@ -154,7 +154,8 @@ def may_tell(
             x for x in found if x not in first.columns or _chosen(first[x].alias(f"{kind}{x}"))
         )
 
-    values = {x: first[x].unique().drop_nulls() for x in kept(OTHER, texts) if x in first.columns}
+    looked = [x for x in kept(OTHER, texts) if x in first.columns]
+    values = {x: first[x].unique().drop_nulls().cast(pl.String) for x in looked}
     sides = [x for x in values if any(map(is_base, values[x]))]
     short = [
         x for x in texts

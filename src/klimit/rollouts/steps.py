@@ -21,7 +21,6 @@ _BASE = re.compile(
     r"|(step|checkpoint|ckpt|iter|iteration|global_step)[-_ ]?0+",
     re.IGNORECASE,
 )
-_WORDS = re.compile(r"[^a-z0-9]+")
 _SAID = re.compile(
     r"[ _./-]*(?:(?<![a-z])(?:global_?)?(?:step|checkpoint|ckpt|iter(?:ation)?)s?[ _=.-]?"
     r"([0-9]{1,18}|[*])|[*])$",
@@ -143,13 +142,13 @@ def unlike(called: Iterable[str]) -> bool:
     >>> unlike(["base", "x"]), unlike(["gsm_base", "math_ppo"]), unlike(["ppo_a", "ppo_b"])
     (True, True, False)
     """
-    words = (_WORDS.split(name.lower()) for name in called)
+    words = (names.plain(name).split("_") for name in called)
     return len({frozenset(x for x in one if x in names.SIDES or is_base(x)) for one in words}) > 1
 
 
 def _own_words(called: Sequence[str]) -> tuple[set[str], list[list[str]]]:
     """Words that all names share, and those that each has beside them."""
-    words = [[word for word in _WORDS.split(name.lower()) if word] for name in called]
+    words = [names.plain(name).split("_") for name in called]
     shared = set.intersection(*map(set, words)) if words else set()
     return shared, [[word for word in one if word not in shared] for one in words]
 

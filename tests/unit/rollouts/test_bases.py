@@ -29,7 +29,7 @@ def run(tmp_path):
     ("base", "policy"),
     [("rollouts_base", "rollouts_ppo"), ("base-rollouts", "ppo-rollouts"), ("x.ref", "x.grpo"),
      ("a_reference_model", "a_tuned"), ("sft_out", "dpo_out"), ("m-base/out", "m-ppo/out"),
-     ("out_base", "out")],
+     ("out_base", "out"), ("rolloutsBase", "rolloutsPPO")],
 )  # fmt: skip
 def test_the_file_whose_name_differs_by_a_word_for_the_base_is_the_base(run, base, policy, own):
     found = run(base, policy, own=own)

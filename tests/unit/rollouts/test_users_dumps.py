@@ -1,6 +1,7 @@
 """Dumps as users have them, against counts by hand: nothing is pooled, and no setting is a reward."""
 
 import json
+from datetime import date
 
 import polars as pl
 import pytest
@@ -147,3 +148,21 @@ def test_files_of_before_and_after_are_apart_whatever_their_prompts(written):
     files = {f"{x}_rl.jsonl": [r | {"prompt": r["prompt"] + x} for r in rows()]
              for x in ("pre", "post")}  # fmt: skip
     assert read(written(files)).policies == ("post_rl", "pre_rl")
+
+
+@pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["base", "x", "y"])])
+def test_text_of_few_values_that_a_table_keeps_as_numbers_is_text(kind):
+    def table(*values, name="tag"):
+        frame = pl.DataFrame([row for value in values for row in rows(**{name: value})])
+        return frame.with_columns(pl.col(name).cast(kind))
+
+    assert read(table("base", "y")).policies == ("base", "y")
+    assert "(2 values of tag together)" in str(read(table("x", "y")))
+    with pytest.raises(DataError, match=r"two prompt keys that disagree: 'prompt' .* 'judge'"):
+        read(table("x", "y", name="judge"))
+
+
+def test_samples_of_two_days_are_said_to_stand_together():
+    days = [date(2026, 6, 1), date(2026, 6, 2)]
+    frame = pl.concat(pl.DataFrame(rows()).with_columns(day=pl.lit(day)) for day in days)
+    assert "(2 values of day together)" in str(read(frame))
