@@ -126,6 +126,9 @@ _POLICIES = words(
     """
 )
 _TEXTS = words("completion response output answer text generation reward judge grader metric")
+_VERDICTS = _TEXTS | words(
+    "winner win preferred preference prefers verdict better best chosen choice vote pick judged judgement"
+)
 _SIDE = re.compile(
     r"((?:\w+_)?is_?|(?:(?:sampled|drawn|generated)_)?from_)?(?:the_)?(?:(base|ref|reference|initial"
     r"|pretrained|untrained)|(policy|trained|(?:fine_?)?tuned)|greedy|human|sft|rl|rlhf|rlvr|ppo|grpo|dpo)"
@@ -254,6 +257,11 @@ def may_be_policy(name: str) -> bool:
     """
     said = set(plain(name).split("_"))
     return plain(name) in LABELS or bool(said & _POLICIES and not said & _TEXTS)
+
+
+def is_verdict(name: str) -> bool:
+    """Whether a text of this name may call the better of two answers, rather than who wrote one."""
+    return not _VERDICTS.isdisjoint(plain(name).split("_"))
 
 
 def sides(name: str, *, boolean: bool = False) -> tuple[str, str] | None:

@@ -156,13 +156,13 @@ def may_tell(
 
     looked = [x for x in kept(OTHER, texts) if x in first.columns]
     values = {x: first[x].unique().drop_nulls().cast(pl.String) for x in looked}
-    sides = [x for x in values if any(map(is_base, values[x]))]
+    based = [x for x in values if any(map(is_base, values[x])) and not names.is_verdict(x)]
     short = [
         x for x in texts
-        if x not in sides and (whole or (x in values and max(map(len, values[x]), default=0) < _LONG))
+        if x not in based and (whole or (x in values and max(map(len, values[x]), default=0) < _LONG))
     ]  # fmt: skip
     beside = () if known else kept(OTHER, (*short, *others))
-    return {"step": steps, "policy": (*kept(POLICY, policies), *sides), "other": beside}
+    return {"step": steps, "policy": (*kept(POLICY, policies), *based), "other": beside}
 
 
 def named(column: str, dtype: pl.DataType) -> pl.Expr:

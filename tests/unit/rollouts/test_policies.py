@@ -182,6 +182,10 @@ def test_a_column_of_any_name_that_calls_samples_base_tells_policies(name, suffi
     assert policies(tmp_path / f"a.{suffix}") == ("base", "ppo")
     mixed = rows(**{name: lambda i: ("base", "x", "y", "z")[i]})  # a word of each sample
     assert policies(mixed) == ()
+    won = rows(
+        winner=lambda i: ("base", "ppo")[i % 2], preferredBy=lambda i: ("base", "ppo")[i % 2]
+    )
+    assert policies(won) == ()
 
 
 @pytest.mark.parametrize("key", ["prompt", "prompt_id"])
