@@ -29,10 +29,9 @@ from klimit.rollouts.policies import (
 )
 from klimit.rollouts.refusals import check_key, check_rewards
 from klimit.rollouts.rollouts import Rollouts
-from klimit.rollouts.sources import run_config
 from klimit.rollouts.sources.shaping import Dump, Given, shaped
 from klimit.rollouts.sources.values import summed
-from klimit.rollouts.sources.weights import Total, given
+from klimit.rollouts.sources.weights import Total, drawn, given, reward_weights
 from klimit.rollouts.steps import in_paths
 from klimit.rollouts.table import Scan, Table, stamp
 from klimit.rollouts.unify import before_the_answer, flatten, one_table
@@ -64,7 +63,7 @@ def rollouts_of(
         total = _total(tables, dump, weights, named=reward is not None)
         stated = _common([scan.metadata for scan in tables.values()])
         if dump.functions:
-            stated = run_config.drawn(next(iter(tables))) | stated
+            stated = drawn(next(iter(tables))) | stated
         wanted = tuple(total.weights) if total else dump.reward or _stated(stated, tables)
         raw, layout = one_table(tables, prompt=dump.prompt, reward=wanted)
         labels = []
@@ -116,7 +115,7 @@ def _total(tables: Mapping[str, Scan], dump: Dump, weights: Any, *, named: bool)
         return Total(given(weights, there), partial=bool(dump.functions))
     if named or not dump.functions or len(dump.reward or ()) < 2:
         return None
-    found = run_config.reward_weights(path, dump.functions, dump.reward or ())
+    found = reward_weights(path, dump.functions, dump.reward or ())
     return Total(found[0], partial=True, by=found[1]) if found else None
 
 
@@ -216,11 +215,11 @@ def _canonical(
     schema = dict(long.collect_schema())
     known = {canonical: name for canonical, name in layout.columns.items()
              if name not in layout.rewards}  # fmt: skip
-    drawn = {}  # how the samples were
+    sampling = {}  # how the samples were
     for canonical, spellings in names.METADATA.items():
         for name in names.spelling(schema, spellings)[:1]:
             if schema[name].is_numeric() and name not in (*layout.rewards, *layout.keys):
-                drawn[canonical] = name
+                sampling[canonical] = name
     columns = {
         canonical: _typed(canonical, name, schema[name]) for canonical, name in known.items()
     }
@@ -230,9 +229,13 @@ def _canonical(
         other = pl.any_horizontal(length != each for each in lists.values()).fill_null(value=False)
         columns[one] = pl.when(~other).then(columns[one])
     columns |= {name: pl.col(name).cast(pl.Float64) for name in layout.rewards}
-    columns |= {canonical: pl.col(name) for canonical, name in drawn.items()}
+    columns |= {canonical: pl.col(name) for canonical, name in sampling.items()}
     small = [*PER_TOKEN, "tokens"] if whole else []
-    small = [*(name for name in small if name in known), *drawn, *(layout.rewards if whole else ())]
+    small = [
+        *(name for name in small if name in known),
+        *sampling,
+        *(layout.rewards if whole else ()),
+    ]
     keys = key_columns(layout, schema)
     if not keys:
         key = pl.col(ROW).cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
@@ -247,7 +250,7 @@ def _canonical(
     ]
     keys += [pl.col(FILE)] if FILE in schema else []
     core = [*keys, *(columns[name].alias(name) for name in small)]
-    used = {*layout.columns.values(), *layout.rewards, *drawn.values(), ROW, FILE}
+    used = {*layout.columns.values(), *layout.rewards, *sampling.values(), ROW, FILE}
     if layout.kind in ("id", "weak") or (layout.kind == "given" and len(layout.keys) == 1):
         used.add(layout.keys[0])
     for name in schema:
