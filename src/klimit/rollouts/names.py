@@ -136,7 +136,7 @@ _SIDE = re.compile(
 )
 
 METHODS = words("ppo grpo dpo rloo rl rlhf rlvr kto orpo ipo simpo reinforce gspo dapo")
-SIDES = METHODS | words("baseline policy tuned finetuned trained before after pre post")
+SIDES = METHODS | words("baseline policy tuned finetuned trained before after pre")
 """Words in the names of files that make them those of several policies."""
 
 SIZES = words("tiny mini small medium large xl xxl")

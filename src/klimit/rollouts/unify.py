@@ -48,7 +48,7 @@ def flatten(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
             () if names.spelling(schema, spellings) else names.spelling(schema, names.NOTES)
         ):
             inside = [field.name for field in getattr(schema[name], "fields", ())]
-            for field in names.spelling(inside, spellings)[:1]:
+            for field in [x for x in inside if names.plain(x) in spellings][:1]:  # no `steps`
                 added.setdefault(field, pl.col(name).struct.field(field))
     for name in asked:
         outer, _, inner = name.partition(".")

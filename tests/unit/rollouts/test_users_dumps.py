@@ -124,6 +124,8 @@ def test_the_model_of_a_sample_is_found_in_the_record_beside_it(name, written):
     assert found.metadata == {"temperature": 1.0}
     steps = read([row for at in (1, 2) for row in rows(model="m", **{name: {"step": at}})])
     assert (steps.policies, steps.steps) == (("m",), (1, 2))
+    turns = read(rows(**{name: lambda i: {"steps": i}}))  # of an agent
+    assert turns.steps == ()
     judged = read([row for who in "xy" for row in rows(judgement={"model": who})])
     assert judged.policies == ()
 
