@@ -78,6 +78,24 @@ def test_one_path_is_a_run_that_holds_its_base(klimit, run):
     assert [row["step"] for row in json.loads(named.out)["audits"]] == [0, 2]
 
 
+def test_a_folder_whose_base_is_named_by_a_word_needs_no_option(klimit, quality, grpo, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    pl.read_parquet(quality).write_parquet(folder / "rollouts_ref.parquet")
+    pl.read_parquet(grpo).write_parquet(folder / "rollouts_grpo.parquet")
+    done = klimit("audit", folder)
+    assert done.code == 0, done.err
+    assert "policy rollouts_ref of the same dump is the base" in " ".join(done.out.split())
+    assert "--policy rollouts_ref" in klimit("limit", folder).err
+
+
+def test_a_base_that_does_not_come_first_is_said(klimit, quality, grpo, tmp_path):
+    ref = tmp_path / "ref.parquet"
+    pl.read_parquet(quality).write_parquet(ref)
+    assert "grpo, which comes first, is the base, not ref" in klimit("audit", grpo, ref).err
+    assert not klimit("audit", ref, grpo).err
+
+
 def test_a_point_is_placed_by_its_numbers(klimit, quality):
     done = klimit("audit", quality, "--at", "5.1,0.61", "--at", "0.5,0.8")
     assert done.code == 0, done.err

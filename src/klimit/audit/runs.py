@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
 from klimit._warn import warn
-from klimit.rollouts.steps import apart, called, is_base, number, present
+from klimit.rollouts.steps import apart, bases, called, number, present
 from klimit.rollouts.words import counted, listing
 
 if TYPE_CHECKING:
@@ -76,23 +76,23 @@ def one_model(base: Any) -> None:
 def is_run(base: Any) -> bool:
     """Whether one dump holds a base and what was trained from it: several steps, or one base by name."""
     policies = present(getattr(base, "policies", ()))
-    bases = [one for one in policies if is_base(str(one))]
-    return len(getattr(base, "steps", ())) > 1 or (len(bases) == 1 and len(policies) > 1)
+    known = bases(map(str, policies))
+    return len(getattr(base, "steps", ())) > 1 or (len(known) == 1 and len(policies) > 1)
 
 
 def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
     """Base and policies of one dump, and a note on which rows are taken for the base."""
     known = [str(one) for one in present(run.policies)]
-    bases = [one for one in known if is_base(one)]
-    if len(bases) == 1 and len(known) > 1:
+    found = bases(known)
+    if len(found) == 1 and len(known) > 1:
         say_nameless(run, "policy")
-        base = run.filter(policy=bases[0])
-        others = run.filter(policy=[one for one in known if one != bases[0]])
+        base = run.filter(policy=found[0])
+        others = run.filter(policy=[one for one in known if one != found[0]])
         base = _first_step(base) if len(base.steps) > 1 else base
-        return base, parts(others), (f"policy {bases[0]} of the same dump is the base.",)
-    if len(bases) > 1:
+        return base, parts(others), (f"policy {found[0]} of the same dump is the base.",)
+    if len(found) > 1:
         raise DataError(
-            f"{run.source} has several policies that may be the base ({listing(bases)}); give the "
+            f"{run.source} has several policies that may be the base ({listing(found)}); give the "
             "base apart: klimit.audit(run.filter(policy=...), ...)."
         )
     steps = present(run.steps)

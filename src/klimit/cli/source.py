@@ -89,7 +89,14 @@ class Typed:
 
     def policies(self, rewards: list[str] | None = None) -> dict[str, Rollouts]:
         """Read every path but the first, which is the base, by the names of their files."""
+        from klimit.rollouts.steps import bases
+
         paths = self.paths[1:]
+        names = short_names(self.paths)
+        if (called := bases(names)) and names[0] not in called:
+            warn(
+                f"{names[0]}, which comes first, is the base, not {called[0]}; give the base first."
+            )
         named = zip(short_names(paths), paths, strict=True)
         return {name: self.read(path, rewards) for name, path in named}
 

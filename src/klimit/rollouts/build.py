@@ -13,10 +13,9 @@ import polars as pl
 from klimit._errors import DataError
 from klimit._warn import warn
 from klimit.rollouts import names, twins
-from klimit.rollouts.chats import before_the_answer
 from klimit.rollouts.guard import reading
 from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
-from klimit.rollouts.layout import PER_TOKEN, Layout
+from klimit.rollouts.layout import PER_TOKEN, Layout, is_text
 from klimit.rollouts.policies import (
     FILE,
     OTHER,
@@ -25,17 +24,17 @@ from klimit.rollouts.policies import (
     Told,
     by_files,
     may_tell,
+    named,
     told,
 )
 from klimit.rollouts.refusals import check_key, check_rewards
 from klimit.rollouts.rollouts import Rollouts
-from klimit.rollouts.sources import run_config
 from klimit.rollouts.sources.shaping import Dump, Given, shaped
 from klimit.rollouts.sources.values import summed
-from klimit.rollouts.sources.weights import Total, given
+from klimit.rollouts.sources.weights import Total, drawn, given, reward_weights
 from klimit.rollouts.steps import in_paths
 from klimit.rollouts.table import Scan, Table, stamp
-from klimit.rollouts.unify import flatten, one_table
+from klimit.rollouts.unify import before_the_answer, flatten, one_table
 from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form, numbered, unnested
 from klimit.rollouts.words import counted, quoted, shown
 
@@ -64,14 +63,14 @@ def rollouts_of(
         total = _total(tables, dump, weights, named=reward is not None)
         stated = _common([scan.metadata for scan in tables.values()])
         if dump.functions:
-            stated = run_config.drawn(next(iter(tables))) | stated
+            stated = drawn(next(iter(tables))) | stated
         wanted = tuple(total.weights) if total else dump.reward or _stated(stated, tables)
         raw, layout = one_table(tables, prompt=dump.prompt, reward=wanted)
         labels = []
-        if len(tables) > 1 and dump.parts:
-            raw = raw.drop(FILE)  # its reader knows which files belong together
+        if len(tables) > 1 and dump.called and len(set(dump.called)) < 2:
+            raw = raw.drop(FILE)  # its reader knows that the files belong together
         elif len(tables) > 1:
-            labels = by_files(scans)
+            labels = by_files(dump.called or tables)
         check_key(raw, layout, where)
         if dump.unique:
             column = pl.col(dump.unique)
@@ -92,7 +91,7 @@ def rollouts_of(
     table, said = replace(table, stamps=stamps), str(total) if total else ""
     return Rollouts(
         table, layout.rewards, layout.prompt_key, stated, dump.read_as, said,
-        who.by_files, who.together,
+        who.by_files,
     )  # fmt: skip
 
 
@@ -116,7 +115,7 @@ def _total(tables: Mapping[str, Scan], dump: Dump, weights: Any, *, named: bool)
         return Total(given(weights, there), partial=bool(dump.functions))
     if named or not dump.functions or len(dump.reward or ()) < 2:
         return None
-    found = run_config.reward_weights(path, dump.functions, dump.reward or ())
+    found = reward_weights(path, dump.functions, dump.reward or ())
     return Total(found[0], partial=True, by=found[1]) if found else None
 
 
@@ -162,7 +161,8 @@ def _table(
             )
         key = _one_id_each(key, found, core, lazy, layout, where)
     helpers = [name for name in core.columns if name.startswith("__")]
-    table = Table(lazy, core.drop(helpers).with_columns(key.alias("prompt_id")), None, where)
+    core = core.drop(helpers).with_columns(key.alias("prompt_id"), *who.beside)
+    table = Table(lazy, core, None, where)
     without = key.null_count()
     if without:
         warn(f"{where}: {counted(without, 'row')} without {quoted(layout.prompt_key)} left out.")
@@ -215,11 +215,11 @@ def _canonical(
     schema = dict(long.collect_schema())
     known = {canonical: name for canonical, name in layout.columns.items()
              if name not in layout.rewards}  # fmt: skip
-    drawn = {}  # how the samples were
+    sampling = {}  # how the samples were
     for canonical, spellings in names.METADATA.items():
         for name in names.spelling(schema, spellings)[:1]:
             if schema[name].is_numeric() and name not in (*layout.rewards, *layout.keys):
-                drawn[canonical] = name
+                sampling[canonical] = name
     columns = {
         canonical: _typed(canonical, name, schema[name]) for canonical, name in known.items()
     }
@@ -229,9 +229,13 @@ def _canonical(
         other = pl.any_horizontal(length != each for each in lists.values()).fill_null(value=False)
         columns[one] = pl.when(~other).then(columns[one])
     columns |= {name: pl.col(name).cast(pl.Float64) for name in layout.rewards}
-    columns |= {canonical: pl.col(name) for canonical, name in drawn.items()}
+    columns |= {canonical: pl.col(name) for canonical, name in sampling.items()}
     small = [*PER_TOKEN, "tokens"] if whole else []
-    small = [*(name for name in small if name in known), *drawn, *(layout.rewards if whole else ())]
+    small = [
+        *(name for name in small if name in known),
+        *sampling,
+        *(layout.rewards if whole else ()),
+    ]
     keys = key_columns(layout, schema)
     if not keys:
         key = pl.col(ROW).cast(pl.String).cast(pl.Categorical(pl.Categories.random()))
@@ -239,14 +243,14 @@ def _canonical(
     steps, policies, others = (layout.telling.get(x, ()) for x in ("step", "policy", "other"))
     keys += [pl.col(name).alias(f"{STEP}{name}") for name in steps]
     some = pl.Categorical(pl.Categories.random())
-    keys += [pl.col(x).cast(pl.String).cast(some).alias(f"{POLICY}{x}") for x in policies]
+    keys += [named(x, schema[x]).cast(some).alias(f"{POLICY}{x}") for x in policies]
     keys += [
-        (pl.col(x).hash() if schema[x] == pl.String else pl.col(x)).alias(f"{OTHER}{x}")
+        (pl.col(x).cast(pl.String).hash() if is_text(schema[x]) else pl.col(x)).alias(f"{OTHER}{x}")
         for x in others
     ]
     keys += [pl.col(FILE)] if FILE in schema else []
     core = [*keys, *(columns[name].alias(name) for name in small)]
-    used = {*layout.columns.values(), *layout.rewards, *drawn.values(), ROW, FILE}
+    used = {*layout.columns.values(), *layout.rewards, *sampling.values(), ROW, FILE}
     if layout.kind in ("id", "weak") or (layout.kind == "given" and len(layout.keys) == 1):
         used.add(layout.keys[0])
     for name in schema:

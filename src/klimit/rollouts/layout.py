@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -20,6 +21,8 @@ PER_TOKEN = ("logprob", "ref_logprob", "kl_rb")
 """What may be a list with an entry per token: it is summed."""
 
 _EXPECTED = "samples were expected: one row per sample with prompt, completion and reward."
+
+_PAIR = re.compile(rf"\b(({'|'.join(names.CANONICAL['completion'])})_?[1a]) .*?\b(\2_?[2b])\b")
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,13 @@ def detect(
     ]
     given = _given(meant, schema, "reward") if reward else ()
     rewards = given or _rewards(schema)
-    sides = {word for name in schema for word in names.plain(name).split("_")}
-    if {"chosen", "rejected"} <= sides and not (given or names.spelling(schema, names.ANSWERS)):
-        raise DataError(f"columns chosen and rejected look like preference pairs; {_EXPECTED}")
+    pair = () if given or names.spelling(schema, names.ANSWERS) else _pair(schema, rewards)
+    if pair:
+        raise DataError(f"columns {' and '.join(pair)} look like preference pairs; {_EXPECTED}")
     wide = any(_is_list(schema[name]) for name in rewards)
     if wide and not given:
         rewards = tuple(name for name in rewards if _is_list(schema[name]))
-    telling = _telling(schema, wide=wide)
+    telling = _telling(schema, rewards, wide=wide)
     columns = _canonical(schema, telling["step"], wide=wide)
     keys, kind = _keys(schema, prompt, wide=wide)
     ids = names.spelling(keys, names.PROMPT_IDS)
@@ -94,6 +97,16 @@ def detect(
     others = (name for name in texts if keys == ("prompt",) and name != "prompt")
     beside = (*others, *told) if keys and kind != "given" else ()
     return Layout(keys, kind, columns, rewards, lists, telling, beside)
+
+
+def _pair(schema: Schema, rewards: Sequence[str]) -> tuple[str, ...]:
+    """Columns of two answers that are compared, where no reward is of one of them."""
+    low = [names.plain(name) for name in schema]
+    if {"chosen", "rejected"} <= {word for name in low for word in name.split("_")}:
+        return "chosen", "rejected"
+    own = any(_is_list(schema[x]) or names.plain(x)[-1:] in ("1", "2", "a", "b") for x in rewards)
+    found = None if own else _PAIR.search(" ".join(sorted(low)))
+    return found.group(1, 3) if found else ()
 
 
 def _given(asked: Sequence[str], schema: Schema, what: str) -> tuple[str, ...]:
@@ -159,7 +172,7 @@ def _canonical(schema: Schema, steps: Sequence[str], *, wide: bool) -> dict[str,
     return found
 
 
-def _telling(schema: Schema, *, wide: bool) -> dict[str, tuple[str, ...]]:
+def _telling(schema: Schema, rewards: Sequence[str], *, wide: bool) -> dict[str, tuple[str, ...]]:
     """All columns that may tell the step, or the policy, of a sample."""
     dtypes = {name: _inner(schema[name]) if wide else schema[name] for name in schema}
     steps, policies = (
@@ -167,8 +180,9 @@ def _telling(schema: Schema, *, wide: bool) -> dict[str, tuple[str, ...]]:
         for one in ("step", "policy")
     )
     counts = [x for x in names.spelling(schema, names.COUNTS) if dtypes[x].is_numeric()]
-    texts = [x for x in schema if names.may_be_policy(x) and _is_text(dtypes[x])]
-    policies = [name for name in policies if name not in counts]
+    flags = [x for x in schema if sides(x, dtypes[x]) and x not in rewards]
+    texts = [x for x in schema if names.may_be_policy(x) and is_text(dtypes[x])]
+    policies = [name for name in policies if name not in (*counts, *flags)] + flags
     return {"step": (*steps, *counts), "policy": tuple(dict.fromkeys((*policies, *texts)))}
 
 
@@ -189,7 +203,7 @@ def _rewards(schema: Schema) -> tuple[str, ...]:
     Lists of numbers are rewards of a wide table where their name says so, or where no plain number
     could be a reward: a sample's own list (token ids, embeddings) is none.
     """
-    open_ = [name for name in schema if not names.never_reward(name)]
+    open_ = [x for x in schema if not (names.never_reward(x) or sides(x, _inner(schema[x])))]
     scalars = tuple(name for name in open_ if is_number(schema[name]))
     lists = tuple(name for name in open_ if _is_list(schema[name]))
     named = tuple(name for name in lists if names.names_reward(name))
@@ -211,14 +225,20 @@ def is_number(dtype: pl.DataType) -> bool:
 
 def could_be_reward(name: str, dtype: pl.DataType) -> bool:
     """Whether a column holds numbers that its name does not mark as something else."""
-    return is_number(dtype) and not names.never_reward(name)
+    return is_number(dtype) and not (names.never_reward(name) or sides(name, dtype))
+
+
+def sides(name: str, dtype: pl.DataType) -> tuple[str, str] | None:
+    """What true and false of a column say of a sample's policy; None where they say nothing."""
+    return names.sides(name, boolean=str(dtype) == "Boolean")
 
 
 def _tells_apart(name: str, dtype: pl.DataType) -> bool:
-    return str(dtype) == "String" or (dtype.is_integer() and names.plain(name) != "turns")
+    return is_text(dtype) or (dtype.is_integer() and names.plain(name) != "turns")
 
 
-def _is_text(dtype: pl.DataType) -> bool:
+def is_text(dtype: pl.DataType) -> bool:
+    """Whether a column of this type holds text."""
     return str(dtype).split("(")[0] in ("String", "Categorical", "Enum")
 
 

@@ -39,7 +39,12 @@ PROMPT_TEXTS = _listed(
 CHATS = ("messages", "conversation")
 """Columns that hold the prompt where nothing else does; often the completion as well."""
 
-TEMPLATES = ("prompt_type", "prompt_template")
+TEMPLATES = _listed(
+    """
+    prompt_type prompt_template template template_name prompt_style prompt_format num_fewshot
+    n_shot num_shots
+    """
+)
 """Columns that say how a prompt's text was put to the model: each way is a prompt of its own."""
 
 PARTS = _listed(
@@ -117,10 +122,25 @@ SAMPLES = _listed("sample_id sample_idx sample_index sample")
 _POLICIES = words(
     """
     run experiment exp variant condition setting config stage adapter lora model checkpoint ckpt
-    policy version engine agent revision
+    policy version engine agent revision llm lm author sampler
     """
 )
 _TEXTS = words("completion response output answer text generation reward judge grader metric")
+_VERDICTS = _TEXTS | words(
+    "winner win preferred preference prefers verdict better best chosen choice vote pick judged judgement"
+)
+_SIDE = re.compile(
+    r"((?:\w+_)?is_?|(?:(?:sampled|drawn|generated)_)?from_)?(?:the_)?(?:(base|ref|reference|initial"
+    r"|pretrained|untrained)|(policy|trained|(?:fine_?)?tuned)|greedy|human|sft|rl|rlhf|rlvr|ppo|grpo|dpo)"
+    r"(?:_model|_policy)?"
+)
+
+METHODS = words("ppo grpo dpo rloo rl rlhf rlvr kto orpo ipo simpo reinforce gspo dapo")
+SIDES = METHODS | words("baseline policy tuned finetuned trained before after pre")
+"""Words in the names of files that make them those of several policies."""
+
+SIZES = words("tiny mini small medium large xl xxl")
+"""Sizes of models, one of which may be called base."""
 
 DATASETS = _listed("dataset data_source env_name task task_name benchmark")
 """Columns that say which collection a prompt is from."""
@@ -134,7 +154,8 @@ SCORES = _listed(
     """
     metric metric_name judge judge_name judge_model scorer grader evaluator criterion aspect
     dimension reward_name reward_type reward_model rm_name annotator annotator_id rater rater_id
-    labeler labeler_id turn turn_id turn_idx turn_index
+    labeler labeler_id labeller reviewer reviewer_id rated_by scored_by graded_by judged_by turn
+    turn_id turn_idx turn_index turn_number
     """
 )
 """Columns that say what the scores of a table are of that has a row for each: judges, turns."""
@@ -146,6 +167,14 @@ METADATA = {
     "max_tokens": ("max_tokens", "max_new_tokens", "max_completion_length"),
 }
 """How the samples were drawn: taken from columns of these names that hold one value."""
+
+NOTES = _listed(
+    """
+    metadata meta info extra extra_info config params settings args request run generation_config
+    generation_params sampling_params gen_kwargs response completion
+    """
+)
+"""Columns of records that may say who drew a sample, and how."""
 
 TRAINER_LOG = _listed("loss learning_rate grad_norm lr reward_std reward_mean")
 """Columns of what trainers log per step: means over samples, not samples."""
@@ -162,7 +191,8 @@ _NEVER = words(
     timestamp date created elapsed duration latency seconds count position turn gts label labels
     finished truncated eos terminated done stop stopped difficulty level fold split loss mask
     weight weights cost price char chars words usage ppl perplexity unnamed std rollout worker
-    shard version adversarial tstamp turns retries beta coef alpha round trial batch
+    shard version adversarial tstamp turns retries beta coef alpha round trial batch attempt attempts
+    nll greedy shots nwords ntokens nchars wordcount ttft gpu selected
     """
 )
 # ... unless one of REWARDS stands beside it ("reward_len" of TRL's own examples is a reward).
@@ -170,7 +200,8 @@ _EVEN_SO = words("id ids idx index std step advantage advantages")
 _PAIRS = _listed(
     """
     log_prob log_probs log_likelihood best_of top_p top_k n_samples num_samples sample_number max_new
-    min_p created_at learning_rate grad_norm generation_ms scoring_ms total_ms
+    min_p num_beams num_return do_sample created_at learning_rate grad_norm generation_ms scoring_ms
+    total_ms
     """
 )
 _ALONE = words("n k m sample samples row number run") | {""}
@@ -206,12 +237,13 @@ def never_reward(name: str) -> bool:
     words = set(low.split("_"))
     if words.intersection(REWARDS):
         return bool(words & _EVEN_SO)
-    known = (*CANONICAL.values(), *METADATA.values(), PROMPT_IDS, PROMPT_TEXTS, WEAK_IDS)
+    known = (*CANONICAL.values(), *METADATA.values(), PROMPT_IDS, PROMPT_TEXTS, WEAK_IDS, TEMPLATES)
     return (
         any(low in spellings for spellings in known)
         or low in _ALONE | _GROUND_TRUTH
         or bool(words & _NEVER)
         or any(f"_{pair}_" in f"_{low}_" for pair in _PAIRS)
+        or bool(sides(name))
     )
 
 
@@ -225,6 +257,34 @@ def may_be_policy(name: str) -> bool:
     """
     said = set(plain(name).split("_"))
     return plain(name) in LABELS or bool(said & _POLICIES and not said & _TEXTS)
+
+
+def is_verdict(name: str) -> bool:
+    """Whether a text of this name may call the better of two answers, rather than who wrote one."""
+    return not _VERDICTS.isdisjoint(plain(name).split("_"))
+
+
+def sides(name: str, *, boolean: bool = False) -> tuple[str, str] | None:
+    """What true and false of a column say of a sample's policy, by its name.
+
+    `is_base` and `trained` do in any column, `base` in one that is `boolean`.
+
+    Examples
+    --------
+    >>> sides("is_base"), sides("fromReference"), sides("is_trained"), sides("is_dpo")
+    (('base', 'policy'), ('base', 'policy'), ('policy', 'base'), ('is_dpo', 'not is_dpo'))
+    >>> sides("is_correct"), sides("base"), sides("base", boolean=True)
+    (None, None, ('base', 'policy'))
+    """
+    found = _SIDE.fullmatch(plain(name))
+    asks, base, policy = found.groups() if found else ("", "", "")
+    if not asks and not (boolean and (base or policy)) and policy in (None, "", "policy"):
+        return None
+    if base:
+        return "base", "policy"
+    if (asks or "").endswith("from_"):
+        return None  # the policy's version, say
+    return ("policy", "base") if policy else (name, f"not {name}")
 
 
 def is_key(name: str) -> bool:

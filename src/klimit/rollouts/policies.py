@@ -14,9 +14,10 @@ import polars as pl
 
 from klimit.rollouts import names
 from klimit.rollouts.grouped import Integers
-from klimit.rollouts.layout import Layout
+from klimit.rollouts.layout import Layout, is_number, is_text, sides
 from klimit.rollouts.paths import stem
-from klimit.rollouts.steps import is_base
+from klimit.rollouts.steps import is_base, unlike
+from klimit.rollouts.table import BESIDE
 from klimit.rollouts.words import counted
 
 FILE = "__file"
@@ -27,10 +28,14 @@ STEP, POLICY, OTHER = "__step ", "__policy ", "__other "
 
 _FEW = 50  # values of a setting, at most
 _LOOK = 1000  # rows of a first look
+_LONG = 100  # characters of a text, such as a document, that stays unread
+
+_YES_NO = ("true", "1", "1.0", "yes", "y"), ("false", "0", "0.0", "no", "n")
 
 _KINDS, _LABEL = (STEP, POLICY, OTHER, FILE), "__label"
-_PART = re.compile(  # shards, seeds and steps; 7b, v2, 1e-5 and 0.1 are no such numbers
-    r"(?:^|(?<!\de)[-_ ])(?:(?:part|shard|rank|worker|chunk|batch|gpu|node|proc|seed|file|of|step"
+_PART = re.compile(  # shards, seeds and steps; 7b, v2, 1e-5, 0.1, epoch_1 and model_a are no such
+    r"(?:^|(?<!\de)(?<!epoch)(?<!model)(?<!policy)(?<!exp)(?<!arm)(?<!method)(?<!version)(?<!config)"
+    r"(?<!variant)[-_ ])(?:(?:part|shard|rank|worker|chunk|batch|gpu|node|proc|seed|file|of|step"
     r"|global_step|checkpoint|ckpt|iter|iteration)?[-_ ]?[0-9]+|more|extra|first|second|third"
     r"|one|two|three|[a-z])(?=[-_ ]|$)",
     re.IGNORECASE,
@@ -46,14 +51,14 @@ class Told:
     step, policy : the column that says it; empty where there is none
     policies : (rows,) names of policies, where it takes several columns or the files' names
     by_files : whether it takes the files' names
-    together : what differs among samples that are taken for those of one policy
+    beside : (rows,) codes, each under `BESIDE`, of what differs among samples of one policy
     """
 
     step: str
     policy: str
     policies: pl.Series | None
     by_files: bool
-    together: tuple[str, ...]
+    beside: tuple[pl.Series, ...]
 
 
 def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bool) -> Told:
@@ -78,7 +83,7 @@ def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bo
     if known:  # epochs of evaluations
         steps = [x for x in steps if not _is(x, names.EPOCHS)]
     prompts = codes[codes >= 0]
-    columns = [name for name in policies if _is(name, names.CANONICAL["policy"])]
+    columns = [name for name in policies if _says_policy(name)]
 
     models = [*columns, *([FILE] if FILE in seen else [])]
     each = _within(prompts, *(seen[name] for name in models))
@@ -87,13 +92,14 @@ def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bo
     group = _within(prompts, *(seen[x] for x in varied[:1]))
 
     differ = [name for name in columns if _differs(seen[name])]
-    chosen = sorted(differ, key=lambda name: kept[name].drop_nulls().n_unique() < 2)[:1]
+    differ.sort(key=lambda x: (kept[x].drop_nulls().n_unique() < 2, _names(x)))  # flags first
+    chosen = differ[:1]
     group = _within(group, *(seen[x] for x in chosen))
     for name in policies:
         if name not in chosen and _meet(group, seen[name]) and _tells(name, kept, group, seen):
             chosen.append(name)
             group = _within(group, seen[name])
-    named = not chosen and not varied and any(map(is_base, files))
+    named = not chosen and not varied and unlike(files)
     if files and (named or _meet(group, seen[_LABEL])):
         chosen.append(_LABEL)
         group = _within(group, seen[_LABEL])
@@ -102,13 +108,25 @@ def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bo
     if _LABEL in chosen:
         who.append(pl.Series(_LABEL, files)[core[FILE]])
     policy = "" if several else next(iter([*chosen, *columns]), "")
+    asked = [FILE] if known else [FILE, *steps, *policies, *others]
+    row = np.where(codes >= 0, np.cumsum(codes >= 0) - 1, 0)
     return Told(
         next(iter([*varied, *constant]), "").removeprefix(STEP),
         policy.removeprefix(POLICY),
         _joined(pl.DataFrame(who)) if several else None,
         _LABEL in chosen,
-        tuple(_together(group, seen, [FILE] if known else [FILE, *steps, *policies, *others])),
+        tuple(pl.Series(f"{BESIDE}{x}", seen[x][row]) for x, _ in _together(group, seen, asked)),
     )
+
+
+def together(core: pl.DataFrame, codes: Integers) -> tuple[str, ...]:
+    """What differs among samples that are taken for those of one policy, at one step, of one prompt."""
+    parts = (_coded(core[x]) for x in ("policy", "step") if x in core.columns)
+    beside = {
+        x.removeprefix(BESIDE): core[x].to_numpy() for x in core.columns if x.startswith(BESIDE)
+    }
+    group = _within(codes, *parts)
+    return tuple(said for _, said in _together(group, beside, beside))
 
 
 def may_tell(
@@ -116,22 +134,19 @@ def may_tell(
 ) -> dict[str, tuple[str, ...]]:
     """Columns that are to be read since they may tell steps or policies, or what else differs.
 
-    Not those of which the first rows show that somebody measured or counted them; and texts of
-    unknown names only where the `whole` file is parsed anyway.
+    Not those of which the first rows show that somebody measured or counted them; and long texts of
+    unknown names only where the `whole` file is parsed anyway. A text that calls a sample base tells.
     """
-    schema, steps, policies = (
+    schema, (steps, policies) = (
         long.collect_schema(),
-        *(layout.telling[x] for x in ("step", "policy")),
+        (layout.telling[x] for x in ("step", "policy")),
     )
     used = {*layout.columns.values(), *layout.rewards, *layout.keys, *steps, *policies, FILE}
     used.update(names.spelling(schema, names.CANONICAL["completion"]))
-    others = [
-        name
-        for name, dtype in schema.items()
-        if not known and name not in used and not name.startswith("__")
-        and (dtype.is_numeric() or dtype == pl.Boolean or (whole and dtype == pl.String))
-    ]  # fmt: skip
-    look = [x for x in (*policies, *others) if x not in layout.lists]
+    free = [name for name in schema if name not in used and not name.startswith("__")]
+    texts = [x for x in free if is_text(schema[x])]
+    others = [x for x in free if is_number(schema[x]) or schema[x].is_temporal()]
+    look = [x for x in (*policies, *texts, *others) if x not in layout.lists]
     first = raw.select(look).head(_LOOK).collect() if look else pl.DataFrame()
 
     def kept(kind: str, found: Sequence[str]) -> tuple[str, ...]:
@@ -139,7 +154,25 @@ def may_tell(
             x for x in found if x not in first.columns or _chosen(first[x].alias(f"{kind}{x}"))
         )
 
-    return {"step": steps, "policy": kept(POLICY, policies), "other": kept(OTHER, others)}
+    looked = [x for x in kept(OTHER, texts) if x in first.columns]
+    values = {x: first[x].unique().drop_nulls().cast(pl.String) for x in looked}
+    based = [x for x in values if any(map(is_base, values[x])) and not names.is_verdict(x)]
+    short = [
+        x for x in texts
+        if x not in based and (whole or (x in values and max(map(len, values[x]), default=0) < _LONG))
+    ]  # fmt: skip
+    beside = () if known else kept(OTHER, (*short, *others))
+    return {"step": steps, "policy": (*kept(POLICY, policies), *based), "other": beside}
+
+
+def named(column: str, dtype: pl.DataType) -> pl.Expr:
+    """What a column that may tell policies calls that of each row."""
+    text = pl.col(column).cast(pl.String)
+    said = sides(column, dtype)
+    if not said:
+        return text
+    known = {x: side for side, words in zip(said, _YES_NO, strict=True) for x in words}
+    return text.str.strip_chars().str.to_lowercase().replace(known)
 
 
 def by_files(paths: Iterable[str]) -> list[str]:
@@ -174,11 +207,20 @@ def _is(name: str, spellings: tuple[str, ...]) -> bool:
     return bool(names.spelling([name.split(" ", 1)[-1]], spellings))
 
 
+def _names(name: str) -> bool:
+    """Whether a column names policies, rather than say which is the base."""
+    return _is(name, names.CANONICAL["policy"])
+
+
+def _says_policy(name: str) -> bool:
+    return _names(name) or names.sides(name.split(" ", 1)[-1], boolean=True) is not None
+
+
 def _chosen(values: pl.Series) -> bool:
     """Whether somebody may have chosen these values, rather than measured or counted them."""
     if values.name.startswith(OTHER) and not _is(values.name, names.SAMPLES):
         return values.n_unique() <= _FEW
-    sure = not values.name.startswith(POLICY) or _is(values.name, names.CANONICAL["policy"])
+    sure = not values.name.startswith(POLICY) or _says_policy(values.name)
     return sure or values.n_unique() <= max(_FEW, len(values) // 4)
 
 
@@ -221,7 +263,7 @@ def _recur(group: Integers, codes: Integers, *, evenly: bool = False) -> bool:
 
 def _tells(name: str, rows: pl.DataFrame, group: Integers, seen: Mapping[str, Integers]) -> bool:
     """Whether a column that differs among samples of a prompt is of policies, not of the samples."""
-    if _is(name, names.CANONICAL["policy"]):
+    if _says_policy(name):
         return True
     if FILE in seen and _number(_within(seen[FILE], seen[name])) == _number(seen[FILE]):
         return True
@@ -240,22 +282,19 @@ def _counts_samples(step: pl.Series, group: Integers, codes: Integers) -> bool:
 
 def _together(
     group: Integers, seen: Mapping[str, Integers], columns: Iterable[str]
-) -> Iterator[str]:
-    """What differs within the samples of a policy."""
+) -> Iterator[tuple[str, str]]:
+    """What differs within the samples of a policy, and how that is said."""
     for name in columns:
         if name in seen and _meet(group, seen[name]):
             both = np.unique(_within(group, seen[name])) // (seen[name].max() + 1)
             number = int(np.unique(both, return_counts=True)[1].max())
             bare = name.split(" ", 1)[-1]
             if name == FILE:
-                yield f"{counted(number, 'source')} together"
+                yield name, f"{counted(number, 'source')} together"
             elif name.startswith(STEP) or _recur(group, seen[name], evenly=True):
                 sample = _is(name, names.SAMPLES)
-                yield (
-                    f"several rows of one {bare}"
-                    if sample
-                    else f"{number:,} values of {bare} together"
-                )
+                values = f"{number:,} values of {bare} together"
+                yield name, f"several rows of one {bare}" if sample else values
 
 
 def _joined(columns: pl.DataFrame) -> pl.Series:

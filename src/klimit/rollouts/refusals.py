@@ -7,7 +7,7 @@ import polars as pl
 from klimit._errors import DataError
 from klimit._text import safe
 from klimit.rollouts import names
-from klimit.rollouts.layout import Layout
+from klimit.rollouts.layout import Layout, is_text
 from klimit.rollouts.wide import ROW
 from klimit.rollouts.words import listing, quoted
 
@@ -16,7 +16,8 @@ def check_rewards(raw: pl.LazyFrame, layout: Layout, where: str, *, given: bool)
     """There is a reward, and it holds numbers; `given`: rewards were named, rather than found."""
     schema = raw.collect_schema()
     for name in layout.rewards if given else schema:
-        if _is_text(schema[name]) and (given or names.plain(name) in names.REWARDS):
+        text = is_text(schema[name]) or schema[name] in (pl.Binary, pl.Object)
+        if text and (given or names.plain(name) in names.REWARDS):
             _refuse_text(raw, name, where)
     for name in layout.rewards or (one for one in schema if names.plain(one) in names.REWARDS):
         if schema[name].is_nested() and name not in layout.lists:
@@ -51,7 +52,7 @@ def check_key(raw: pl.LazyFrame, layout: Layout, where: str) -> None:
     schema = raw.collect_schema()
     key = layout.prompt_key
     found = layout.kind == "text" and names.spelling([key], names.CHATS)
-    if not found or not _is_text(schema[key]) or names.spelling(schema, names.ANSWERS):
+    if not found or not is_text(schema[key]) or names.spelling(schema, names.ANSWERS):
         return
     text = pl.col(key).cast(pl.String)
     rest = text.str.extract(f"(?is)^.*(?:{_turn('assistant|gpt')})(.*)$").fill_null("")
@@ -89,7 +90,3 @@ def _refuse_text(raw: pl.LazyFrame, name: str, where: str) -> None:
         f"{row + 1:,}. Numbers were expected (null, or nothing in a CSV file, where one is missing): "
         "convert it, or name another column with reward= (--reward)."
     )
-
-
-def _is_text(dtype: pl.DataType) -> bool:
-    return str(dtype).split("(")[0] in ("String", "Categorical", "Enum", "Binary", "Object")

@@ -17,7 +17,7 @@ from klimit.rollouts.describe import Description, Shape, described, shape, summa
 from klimit.rollouts.grouped import Grouped, check
 from klimit.rollouts.keys import Groups, groups
 from klimit.rollouts.layout import is_number
-from klimit.rollouts.steps import in_order
+from klimit.rollouts.steps import bases, in_order, present
 from klimit.rollouts.table import Table
 from klimit.rollouts.words import close_to, listing, quoted
 
@@ -36,7 +36,6 @@ class Rollouts:
     read_as : whose dump it is, where a reader knows it
     total : what the reward is the sum of, where it is a weighted sum of others
     by_files : whether names of files tell policies apart
-    together : what differs among samples that are taken for one policy's: files, seeds, temperatures
 
     Examples
     --------
@@ -55,7 +54,6 @@ class Rollouts:
     read_as: str = ""
     total: str = ""
     by_files: bool = False
-    together: tuple[str, ...] = ()
 
     # ---- what there is
 
@@ -101,6 +99,13 @@ class Rollouts:
     def shape(self) -> Shape:
         """How many prompts, and how many samples each has per policy and step."""
         return shape(self.table.core, self.groups)
+
+    @cached_property
+    def together(self) -> tuple[str, ...]:
+        """What differs among samples that are taken for one policy's: files, seeds, temperatures."""
+        from klimit.rollouts.policies import together
+
+        return together(self.table.core, self.groups.codes.astype(np.int64))
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
@@ -303,10 +308,11 @@ class Rollouts:
             if len(values) > 1:
                 files = self.by_files and column == "policy"
                 told = " by the names of its files" if files else ""
+                first = (bases(map(str, present(values))) or values)[0]
                 raise DataError(
                     f"{self.source} has samples of {len(values):,} {several}{told} "
                     f"({listing(values, most=4)}), which are never pooled. "
-                    f"Choose one: .filter({column}={values[0]!r}) ({option}{column} {safe(values[0])})"
+                    f"Choose one: .filter({column}={first!r}) ({option}{column} {safe(first)})"
                     + ("; or put files of one policy into one file." if files else ".")
                 )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from klimit.rollouts import names
 
 _DIGITS = re.compile(r"([0-9]+)")
 _NUMBERED = re.compile(r"[^0-9]*([0-9]+)([._-][^0-9]*)?")
@@ -34,7 +36,7 @@ _IN_PATH = re.compile(
 def in_order(steps: Iterable[Any]) -> list[Any]:
     """Steps of one column ascending; in texts, whole numbers compare as numbers.
 
-    Texts that are nothing but a number come first, and "final" or "last" comes last.
+    Texts that are nothing but a number come first, "base" among them, and "final" or "last" comes last.
 
     Examples
     --------
@@ -47,7 +49,7 @@ def in_order(steps: Iterable[Any]) -> list[Any]:
 
 
 def number(step: Any) -> float:
-    """The number of a step; nan where a text has none, more than one, or one that counts epochs.
+    """The number of a step, 0 of "base"; nan where a text has none, several, or one of epochs.
 
     Examples
     --------
@@ -59,6 +61,8 @@ def number(step: Any) -> float:
             return float(step)
         except (TypeError, ValueError):
             return math.nan
+    if is_base(step):
+        return 0.0
     if _PLAIN.fullmatch(step):
         return float(step)
     found = _NUMBERED.fullmatch(step)
@@ -105,12 +109,56 @@ def is_base(name: str) -> bool:
     return _BASE.fullmatch(name) is not None
 
 
+def bases(called: Iterable[str]) -> list[str]:
+    """Those of several policies or files that by their names are what training starts from.
+
+    By the whole name, else by what the others' lack; but not where all have a method's name, or another
+    a size, and "sft" only where all others have a method's.
+
+    Examples
+    --------
+    >>> bases(["base", "ppo-base"]), bases(["run_base", "run_ppo"]), bases(["m-sft", "m-dpo"])
+    (['base'], ['run_base'], ['m-sft'])
+    >>> bases(["grpo", "grpo_ref"]), bases(["t5-base", "t5-large"]), bases(["m", "m-sft"])
+    ([], [], [])
+    """
+    known = list(called)
+    if found := [name for name in known if is_base(name)]:
+        return found
+    shared, own = _own_words(known)
+    found = [name for name, words in zip(known, own, strict=True) if is_base("-".join(words))]
+    others = [set(words) for words in own if not is_base("-".join(words))]
+    unsure = shared & names.METHODS or any(one and one <= names.SIZES for one in others)
+    if any("sft" in words for words in own):
+        unsure = unsure or not all(one & names.METHODS for one in others)
+    return [] if unsure else found
+
+
+def unlike(called: Iterable[str]) -> bool:
+    """Whether names differ in words for a base or a method, so that they are of several policies.
+
+    Examples
+    --------
+    >>> unlike(["base", "x"]), unlike(["gsm_base", "math_ppo"]), unlike(["ppo_a", "ppo_b"])
+    (True, True, False)
+    """
+    words = (names.plain(name).split("_") for name in called)
+    return len({frozenset(x for x in one if x in names.SIDES or is_base(x)) for one in words}) > 1
+
+
+def _own_words(called: Sequence[str]) -> tuple[set[str], list[list[str]]]:
+    """Words that all names share, and those that each has beside them."""
+    words = [names.plain(name).split("_") for name in called]
+    shared = set.intersection(*map(set, words)) if words else set()
+    return shared, [[word for word in one if word not in shared] for one in words]
+
+
 def _place(text: str) -> tuple[Any, ...]:
     parts: list[Any] = _DIGITS.split(text)
     for at in range(1, len(parts), 2):  # by length first: as numbers compare, however long they are
         digits = parts[at].lstrip("0")
         parts[at] = len(digits), digits
-    plain = _PLAIN.fullmatch(text) is not None
+    plain = _PLAIN.fullmatch(text) is not None or is_base(text)
     value = number(text) if plain else 0.0
     return (0 if plain else 2 if text.lower() in _LAST else 1), value, parts, text
 
@@ -126,6 +174,8 @@ def in_paths(paths: Iterable[str]) -> dict[str, int | None]:
     {'run/step_20/a.jsonl': 20, 'run/step_100/a.jsonl': 100}
     >>> in_paths(["run/base.jsonl", "run/checkpoint-100.jsonl"])
     {'run/base.jsonl': 0, 'run/checkpoint-100.jsonl': 100}
+    >>> list(in_paths(["x_base.jsonl", "x_step_100.jsonl"]).values())
+    [0, 100]
     >>> in_paths(["step_20/a.jsonl", "step_20/b.jsonl"])
     {}
     """
@@ -137,6 +187,8 @@ def in_paths(paths: Iterable[str]) -> dict[str, int | None]:
     if len(set(steps.values())) < 2:
         return {}
     if 0 not in steps.values():
-        bases = {path: 0 for path, names in own.items() if any(map(is_base, names))}
-        steps |= {path: 0 for path in bases if steps[path] is None}
+        words = _own_words(["/".join(parts[path][shared:]) for path in own])[1]
+        for (path, own_names), mine in zip(own.items(), words, strict=True):
+            if steps[path] is None and any(map(is_base, [*own_names, "-".join(mine)])):
+                steps[path] = 0
     return steps

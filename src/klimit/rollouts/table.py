@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from klimit.rollouts.sources.source import Source
 
+BESIDE = "__beside"
+"""A column in memory of what differs among samples of one policy; what it is called there follows."""
+
 stamp = attrgetter("st_ino", "st_size", "st_mtime_ns")
 """What changes, of a file's status, when it is written over."""
 
@@ -65,9 +68,9 @@ class Table:
 
     @property
     def names(self) -> list[str]:
-        """All columns."""
+        """All columns that a user knows of."""
         lazy = self.lazy.collect_schema().names()
-        return lazy + [name for name in self.core.columns if name not in lazy]
+        return lazy + [x for x in self.core.columns if x not in lazy and not x.startswith(BESIDE)]
 
     def columns(self, names: Sequence[str]) -> pl.DataFrame:
         """These columns, from memory where they are there."""

@@ -1,4 +1,4 @@
-"""Several files -> one table, if they are parts of one thing."""
+"""Files with nested columns -> one flat table, if they are parts of one thing."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ from klimit.rollouts.policies import FILE
 from klimit.rollouts.table import Scan
 from klimit.rollouts.words import listing, quoted, shown
 
+_WAYS = (("role", "content"), ("from", "value"))
+_MODEL = ("assistant", "gpt", "model", "bot", "tool", "function")
+"""Whose turns make up an answer: the model's, and those of the tools that it called."""
+
 
 def flatten(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
-    """Rewards kept in a struct become columns of their own, and so does any field asked for.
+    """Rewards kept in a struct become columns of their own, as do its policy and step, and fields asked for.
 
     Examples
     --------
@@ -39,6 +43,13 @@ def flatten(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
                     added[one.name if free else f"{name}.{one.name}"] = pl.col(name).struct.field(
                         one.name
                     )
+    for spellings in (names.CANONICAL["policy"], names.CANONICAL["step"], *names.METADATA.values()):
+        for name in (
+            () if names.spelling(schema, spellings) else names.spelling(schema, names.NOTES)
+        ):
+            inside = [field.name for field in getattr(schema[name], "fields", ())]
+            for field in [x for x in inside if names.plain(x) in spellings][:1]:  # no `steps`
+                added.setdefault(field, pl.col(name).struct.field(field))
     for name in asked:
         outer, _, inner = name.partition(".")
         fields = getattr(schema.get(outer), "fields", ())
@@ -47,6 +58,40 @@ def flatten(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
     if not added:
         return lazy
     return lazy.with_columns(column.alias(name) for name, column in added.items()).drop(dropped)
+
+
+def before_the_answer(lazy: pl.LazyFrame) -> pl.LazyFrame:
+    """Without the turns that a conversation ends with where they are the model's.
+
+    They differ between samples of one prompt, which the conversation as a whole would tell apart.
+    Where the answer has a column of its own, the conversation is what the model was given.
+
+    Examples
+    --------
+    >>> turns = [{"role": "user", "content": "why?"}, {"role": "assistant", "content": "so"}]
+    >>> row = before_the_answer(pl.LazyFrame({"messages": [turns]})).collect().row(0, named=True)
+    >>> row["messages"], row["completion"]
+    ([{'role': 'user', 'content': 'why?'}], 'so')
+    """
+    schema = lazy.collect_schema()
+    if names.spelling(schema, names.ANSWERS):
+        return lazy
+    for name in names.spelling(schema, names.CHATS):
+        fields = dict(getattr(getattr(schema[name], "inner", None), "to_schema", dict)())
+        for who, what in _WAYS:
+            if fields.get(who) == pl.String and what in fields:
+                turn = pl.element()
+                given = ~turn.struct.field(who).str.to_lowercase().is_in(_MODEL)
+                follows = given.fill_null(value=True).cum_sum(reverse=True) == 0
+                before = pl.col(name).list.eval(turn.filter(~follows))
+                found = [pl.when(before.list.len() > 0).then(before).alias(name)]
+                if fields[what] == pl.String and not names.spelling(
+                    schema, names.CANONICAL["completion"]
+                ):
+                    said = pl.col(name).list.eval(turn.filter(follows).struct.field(what))
+                    found.append(said.list.last().alias("completion"))
+                return lazy.with_columns(found)
+    return lazy
 
 
 def one_table(

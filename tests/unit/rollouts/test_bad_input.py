@@ -291,6 +291,15 @@ def test_a_pickle_is_refused_whatever_its_name(name, tmp_path):
     says(path, "is a pickle, which can run code", "convert it once", "write_parquet")
 
 
+@pytest.mark.parametrize("name", ["a.bin", "a.pt", "a.pkl", "a.joblib"])
+def test_only_what_begins_as_a_pickle_is_called_one(name, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(np.random.default_rng(0).bytes(64))
+    says(path, "is none of the files that klimit reads")
+    path.write_text("".join(json.dumps(row) + "\n" for row in GOOD))
+    assert read(path).rewards == ("rm",)
+
+
 def test_a_torch_archive_is_refused_and_the_conversion_shown(tmp_path):
     path = tmp_path / "rollouts"
     with zipfile.ZipFile(path, "w") as archive:

@@ -165,11 +165,27 @@ def test_what_differs_from_sample_to_sample_is_not_said():
     assert str(read(table)) == "read 2 prompts x 8 samples, reward: rm"
 
 
-def test_texts_of_a_large_file_stay_unread(tmp_path):
-    frame = pl.DataFrame(rows(thing="x") + rows(thing="y"))
-    frame.write_parquet(tmp_path / "a.parquet")
-    assert "together" in str(read(frame))
-    assert "together" not in str(read(tmp_path / "a.parquet"))
+def test_long_texts_of_a_large_file_stay_unread_and_short_ones_are_looked_at(tmp_path):
+    path = tmp_path / "a.parquet"
+    for length, said in ((1, True), (200, False)):
+        frame = pl.DataFrame(rows(thing="x" * length) + rows(thing="y" * length))
+        frame.write_parquet(path)
+        assert "(2 values of thing together)" in str(read(frame))
+        assert ("(2 values of thing together)" in str(read(path))) == said
+
+
+@pytest.mark.parametrize("name", ["sampled_from", "tag", "split", "role"])
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_a_column_of_any_name_that_calls_samples_base_tells_policies(name, suffix, tmp_path):
+    frame = pl.DataFrame(rows(**{name: "base"}) + rows(**{name: "ppo"}))
+    getattr(frame, f"write_{suffix}")(tmp_path / f"a.{suffix}")
+    assert policies(tmp_path / f"a.{suffix}") == ("base", "ppo")
+    mixed = rows(**{name: lambda i: ("base", "x", "y", "z")[i]})  # a word of each sample
+    assert policies(mixed) == ()
+    won = rows(
+        winner=lambda i: ("base", "ppo")[i % 2], preferredBy=lambda i: ("base", "ppo")[i % 2]
+    )
+    assert policies(won) == ()
 
 
 @pytest.mark.parametrize("key", ["prompt", "prompt_id"])
@@ -265,3 +281,61 @@ def test_ids_without_texts_that_recur_in_several_subjects_are_asked_about(name):
     with pytest.raises(DataError, match=f"'id' makes 2 prompts, '{name}' makes 2"):
         read(table)
     assert read([row | {"question": f"{row[name]} {row['id']}"} for row in table]).shape.rows == 16
+
+
+@pytest.mark.parametrize("name", ["is_base", "isReference", "from_base", "policy_is_ref"])
+@pytest.mark.parametrize("yes_no", [(1, 0), (True, False), ("yes", "No"), (1.0, 0.0)])
+def test_a_column_that_says_which_samples_are_the_bases_is_no_reward_but_tells_policies(
+    name, yes_no, folder
+):
+    yes, no = (rows(**{name: one}) for one in yes_no)
+    assert read(yes + no).rewards == ("rm",)
+    assert policies(yes + no) == policies(folder(x_1=yes, x_2=no)) == ("base", "policy")
+    elsewhere = rows(prompts="cd", **{name: yes_no[1]})
+    assert policies(yes + elsewhere) == ("base", "policy")
+
+
+@pytest.mark.parametrize("name", ["is_policy", "is_trained", "is_fine_tuned", "tuned"])
+def test_a_column_that_says_which_samples_are_the_policys_tells_them_apart(name):
+    base, found, _ = within(read(rows(**{name: 0}) + rows(**{name: 1})))
+    assert (base.policies, [part.name for part in found]) == (("base",), ["policy"])
+
+
+def test_what_is_called_base_is_told_by_true_and_false_but_is_a_reward_in_numbers():
+    assert policies(rows(base=True) + rows(base=False)) == ("base", "policy")
+    assert read(rows(base=1.5)).rewards == ("rm", "base")
+    assert read(rows(is_correct=1)).rewards == ("rm", "is_correct")
+
+
+def test_base_samples_that_a_column_marks_are_the_base_whatever_models_are_called():
+    marked = [rows(model=m, is_base=m == "m0") for m in ("m0", "m1", "m2")]
+    assert policies(marked[0] + marked[1]) == ("base", "policy")
+    assert policies([*marked[0], *marked[1], *marked[2]]) == ("base", "policy m1", "policy m2")
+    two = [row for m in "ABC" for row in rows(policy=m, is_base=m != "B")]
+    assert policies(two) == ("base A", "base C", "policy")
+
+
+def test_a_mark_of_a_method_tells_policies_and_not_the_base():
+    run = read(rows(is_sft=1) + rows(is_sft=0))
+    assert run.policies == ("is_sft", "not is_sft")
+    with pytest.raises(DataError, match="none is called base"):
+        within(run)
+
+
+def test_what_stands_together_is_said_of_the_samples_that_are_left(folder):
+    run = read(folder(ppo_1=rows(), ppo_2=rows(), dpo=rows()))
+    assert run.together == ("2 sources together",)
+    assert run.filter(policy="dpo").together == ()
+    assert run.filter(policy="ppo").together == ("2 sources together",)
+    seeds = read([r for s in range(3) for r in rows(seed=s, step=s > 1)])
+    assert seeds.together == ("2 values of seed together",)
+    assert seeds.filter(step=True).together == ()
+    assert "__" not in "".join(seeds.frame().columns)
+
+
+def test_what_a_joined_column_tells_apart_stands_together_no_more():
+    both = [r | {"id": s * 8 + i} for s in (0, 1) for i, r in enumerate(rows(seed=s))]
+    run = read([{"sample_id": r.pop("id"), **r} for r in both])
+    assert run.together == ("2 values of seed together",)
+    who = [{"sample_id": i, "policy": "ab"[i // 8]} for i in range(16)]
+    assert run.join(who, on="sample_id").together == ()

@@ -26,7 +26,7 @@ from klimit.rollouts.formats import (
     parquet,
     refused,
 )
-from klimit.rollouts.formats.streams import opening
+from klimit.rollouts.formats.inflated import opening
 from klimit.rollouts.guard import reading
 from klimit.rollouts.table import Scan
 from klimit.rollouts.words import shown

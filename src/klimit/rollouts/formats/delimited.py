@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from klimit.rollouts import names
-from klimit.rollouts.formats.streams import opening
+from klimit.rollouts.formats.inflated import opening
 from klimit.rollouts.table import Scan
 
 _SMALL = 64 << 20  # bytes; up to here every row decides on the types

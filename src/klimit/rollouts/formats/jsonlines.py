@@ -13,7 +13,7 @@ import polars as pl
 
 from klimit._errors import DataError
 from klimit._text import safe
-from klimit.rollouts.formats.streams import lines, packing
+from klimit.rollouts.formats.inflated import lines, packing
 from klimit.rollouts.records import from_columns, from_records
 from klimit.rollouts.sources import inspect_log, recognise
 from klimit.rollouts.table import Scan

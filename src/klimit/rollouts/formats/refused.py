@@ -10,7 +10,6 @@ from klimit._errors import DataError
 from klimit.rollouts.words import shown
 
 _TORCH = (".pt", ".pth", ".ckpt", ".bin")
-_PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".p")
 
 
 def check(path: Path, head: bytes) -> None:
@@ -24,13 +23,14 @@ def check(path: Path, head: bytes) -> None:
     """
     suffix = path.suffix.lower()
     archive = head[:2] == b"PK" and suffix != ".eval"  # of a log only JSON is read, by name
-    if suffix in _TORCH or (archive and _is_torch(path)):
+    pickled = head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    if (suffix in _TORCH and (archive or pickled)) or (archive and _is_torch(path)):
         refuse(
             path,
             "import torch, polars as pl; rows = torch.load(FILE, weights_only=False); "
             "rows = rows['samples'] if isinstance(rows, dict) else rows",  # slime, miles
         )
-    if suffix in _PICKLES or (head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05"):
+    if pickled:
         refuse(path, "import pickle, polars as pl; rows = pickle.load(open(FILE, 'rb'))")
 
 

@@ -12,7 +12,6 @@ from klimit._errors import DataError
 from klimit._text import safe
 from klimit.rollouts.sources import (
     batch,
-    best_of_n,
     inspect_log,
     lm_eval,
     ms_swift,
@@ -34,7 +33,7 @@ SOURCES = (
     *(prime_rl.TRACES, prime_rl.EFFECTIVE, prime_rl.PLATFORM, tinker.SUMMARIES),
     *(ms_swift.COMPLETIONS, ms_swift.OLDER),
     *(reward_bench.ANSWERS, reward_bench.PAIRS, reward_bench.BEST_OF_N),
-    *(best_of_n.SCORED, best_of_n.MEANS),
+    *(reward_bench.SCORED, reward_bench.MEANS),
     *(inspect_log.LOG, inspect_log.FRAME, lm_eval.SAMPLES, batch.OUTPUT),
 )
 """All readers; the first of several that read a table alike gives it its name."""

@@ -9,7 +9,7 @@ from typing import Any
 from klimit.rollouts.sources.source import Flat, Record, Records, Source, keyed
 from klimit.rollouts.sources.values import mapping, number, said
 
-_FILE = r"samples_(?P<task>.+)_\d{4}-\d\d-\d\dT[\d:.-]+\.jsonl$"
+_FILE = r"^(?P<policy>(?:.*/)?)samples_(?P<task>.+)_\d{4}-\d\d-\d\dT[\d:.-]+\.jsonl$"
 
 
 def rows(lines: Records, path: str) -> Flat:

@@ -1,9 +1,16 @@
-"""reward-bench: scores of a reward model, for answers alone, for pairs and for best-of-N."""
+"""Scores of reward models: reward-bench's, and those of studies of best-of-N in lists."""
 
 from __future__ import annotations
 
-from klimit.rollouts.sources.source import Flat, Records, Source, keyed
+from typing import TYPE_CHECKING
+
+from klimit._errors import DataError
+from klimit.rollouts.sources.source import Flat, Records, Shaped, Source, keyed
 from klimit.rollouts.sources.values import number, said
+from klimit.rollouts.words import shown
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def answers(lines: Records, _: str) -> Flat:
@@ -28,17 +35,35 @@ def pairs(lines: Records, _: str) -> Flat:
             }
 
 
+def proxy_and_gold(lazy: pl.LazyFrame, _: str) -> Shaped:
+    """Two rewards, of the proxy that selects and of the gold that judges; their order is free."""
+    schema = lazy.collect_schema()
+    wanted = tuple(name for name in ("proxy_scores", "gold_scores") if name in schema)
+    key = next((name for name in ("prompt_id", "prompt", "question") if name in schema), None)
+    return Shaped(lazy, (key,) if key else (), wanted)
+
+
+def means(lazy: pl.LazyFrame, path: str) -> Shaped:
+    """What is left after averaging: no samples."""
+    raise DataError(
+        f"{shown(path)} holds one mean score per N (n, proxy_score, gold_score); "
+        "samples were expected: the file with answers, proxy_scores and gold_scores that it was made from."
+    )
+
+
+_FILES = r"^(?P<policy>.*)_outputs\.jsonl$"  # after the models that wrote the answers
+
 ANSWERS = Source(
     "reward-bench outputs",
     ("prompt", "results", "text"),
-    files=r"_outputs\.jsonl$",
+    files=_FILES,
     rows=answers,
     shape=keyed("prompt", rewards=("reward",)),
 )
 PAIRS = Source(
     "reward-bench pairs",
     ("prompt", "results", "scores_chosen", "scores_rejected", "text_chosen", "text_rejected"),
-    files=r"_outputs\.jsonl$",
+    files=_FILES,
     rows=pairs,
     shape=keyed("prompt", rewards=("reward",)),
 )
@@ -47,4 +72,11 @@ BEST_OF_N = Source(
     ("id", "model", "scores"),
     without=("prompt_id", "reward", "score"),
     shape=keyed("id", rewards=("scores",)),
+)
+SCORED = Source("best-of-N answers", ("answers", "proxy_scores"), shape=proxy_and_gold)
+MEANS = Source(
+    "best-of-N results",
+    ("n", "proxy_score", "gold_score"),
+    without=("prompt", "prompt_id"),
+    shape=means,
 )

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from klimit._errors import DataError
 from klimit._text import safe
+from klimit.rollouts.paths import never_together
 from klimit.rollouts.records import from_records
 from klimit.rollouts.sources import recognise
-from klimit.rollouts.sources.folders import never_together
 from klimit.rollouts.sources.source import Shaped, Source
 from klimit.rollouts.table import Scan
 
@@ -28,7 +28,7 @@ class Dump:
         where they are still to be found
     functions, unique : see `Shaped`
     read_as : the reader's name; empty where none knows the dump
-    parts : whether it knows by the files' names which belong together
+    called : per table the part of its name that tells policies; None where no reader knows the names
     """
 
     tables: Mapping[str, Scan]
@@ -37,7 +37,7 @@ class Dump:
     functions: tuple[str, ...] = ()
     unique: str = ""
     read_as: str = ""
-    parts: bool = False
+    called: tuple[str, ...] | None = None
 
 
 def shaped(scans: Mapping[str, Scan], prompt: Given, reward: Given) -> Dump:
@@ -64,7 +64,9 @@ def shaped(scans: Mapping[str, Scan], prompt: Given, reward: Given) -> Dump:
         one.functions,
         one.unique,
         source.name,
-        all(source.part(path) is not None for path in kept),
+        tuple(source.group("policy", path) or "" for path in kept)
+        if all(source.part(path) is not None for path in kept)
+        else None,
     )
 
 
@@ -91,5 +93,6 @@ def _once(source: Source, paths: list[str]) -> list[str]:
             parts.setdefault(part, []).append(Path(path))
     if len(parts) > 1:
         raise never_together(list(parts.values()), [source.name] * len(parts))
-    first_of = {source.digest(path) or path: path for path in reversed(paths)}
-    return [path for path in paths if first_of[source.digest(path) or path] == path]
+    digests = [source.group("digest", path) or path for path in paths]
+    first_of = dict(zip(reversed(digests), reversed(paths), strict=True))
+    return [path for path, one in zip(paths, digests, strict=True) if first_of[one] == path]

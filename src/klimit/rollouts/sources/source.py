@@ -59,7 +59,8 @@ class Source:
         empty where the file's format says whose it is
     without : names that must not be there
     files : pattern of the path; its groups tell apart what is never read together, such as two
-        runs, or training and validation; of files that agree in a group `digest` one is read
+        runs, or training and validation; of files that agree in a group `digest` one is read, and a
+        group `policy` holds what tells policies apart
     distinct : whether such a file is known by its name, so that others beside it are no rollouts
     yields_to : the source whose files, where there are any, make these needless
     shape : (table, path) -> the same under canonical names
@@ -107,12 +108,13 @@ class Source:
         found = self._match(path)
         if not found:
             return None
-        return tuple(text or "" for name, text in found.groupdict().items() if name != "digest")
+        said = found.groupdict().items()
+        return tuple(text or "" for name, text in said if name not in ("digest", "policy"))
 
-    def digest(self, path: str) -> str | None:
-        """What a file's name says of its content, where it does."""
+    def group(self, name: str, path: str) -> str | None:
+        """What a group of the pattern, `digest` or `policy`, finds in a path."""
         found = self._match(path)
-        return found.groupdict().get("digest") if found else None
+        return found.groupdict().get(name) if found else None
 
     def _match(self, path: str) -> re.Match[str] | None:
         return re.search(self.files, path.replace("\\", "/")) if self.files else None

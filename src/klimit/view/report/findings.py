@@ -13,7 +13,7 @@ import numpy as np
 from klimit._errors import EstimateWarning, KlimitError
 from klimit._text import safe
 from klimit.estimate.samples import nearly_all
-from klimit.rollouts.steps import called
+from klimit.rollouts.steps import called, present
 from klimit.view import audit as audit_view
 from klimit.view import limit as limit_view
 from klimit.view.best_of_n import Beside, best_of_n_beside, enough
@@ -166,12 +166,11 @@ def _sides(base: Rollouts, policies: Any) -> tuple[Rollouts, dict[str, Rollouts]
     if policies is None and (len(base.policies) > 1 or len(base.steps) > 1):
         run, (base, parts, found) = base, within(base)
         said = list(found)
-        steps = list(dict.fromkeys(part.step for part in parts))
-        names = list(dict.fromkeys(part.name for part in parts))
         if len(run.policies) > 1:
-            policies = {name: run.filter(policy=name) for name in names if name in run.policies}
+            names = [one for one in present(run.policies) if one not in base.policies]
+            policies = {name: run.filter(policy=name) for name in names}
         else:
-            policies = {"policy": run.filter(step=steps)}
+            policies = {"policy": run.filter(step=[part.step for part in parts])}
     elif policies is None:
         policies = {}
     elif not isinstance(policies, Mapping):
