@@ -117,12 +117,12 @@ def format_estimate(estimate: Estimate) -> str:
     if math.isinf(value):
         return "impossible" if estimate.note else "infinite"
     if math.isnan(value) and not math.isfinite(high):
-        return f"at least {_digits(low, abs(low))}" if math.isfinite(low) else "not known"
+        return f"at least {_bound(low)}" if math.isfinite(low) else "not known"
     width = high - low if math.isfinite(high - low) else abs(value)
     if math.isinf(low) and math.isinf(high):
         text = f"about {_digits(value, abs(value))}"
     elif not math.isfinite(high):
-        text = f"at least {_digits(low, abs(low))}"
+        text = f"at least {_bound(low)}"
     else:
         text = f"{_digits(value, width)} [{_digits(low, width)}, {_digits(high, width)}]"
     return text if estimate.trusted else f"{text} (not trusted)"
@@ -140,6 +140,31 @@ def _digits(value: float, width: float) -> str:
     return f"{round(value, places) + 0.0:,.{places}f}"  # no -0.00
 
 
+def _bound(low: float) -> str:
+    """Two digits of a lower bound or more, rounded down."""
+    return _digits(outward(low, max(two_digits(low), 0)), abs(low))
+
+
+def two_digits(number: float) -> int:
+    """Decimals that show two digits of a number, fewer than none of a large one; of 0 none."""
+    return 1 - math.floor(math.log10(abs(number))) if 0 < abs(number) < math.inf else 0
+
+
+def outward(bound: float, places: int, *, up: bool = False) -> float:
+    """A bound in so many decimals, rounded down, or `up`: what is printed of it is a bound as well.
+
+    Examples
+    --------
+    >>> outward(0.268, 2), outward(0.262, 2, up=True), outward(0.29, 2), outward(-1250.0, -2)
+    (0.26, 0.27, 0.29, -1300.0)
+    """
+    if not math.isfinite(bound):
+        return bound
+    unit = 10.0 ** -max(min(places, 300), -300)
+    steps = round(bound / unit, 9)  # 0.29 is 28.999999999999996 hundredths
+    return (math.ceil(steps) if up else math.floor(steps)) * unit
+
+
 def beyond(trusted_kl: float) -> str:
     """Why an estimate is not trusted: two digits, and no more nats than are.
 
@@ -148,10 +173,7 @@ def beyond(trusted_kl: float) -> str:
     >>> beyond(2.68)
     'beyond the trusted 2.6 nats'
     """
-    if 0 < trusted_kl < math.inf:
-        unit = 10.0 ** (math.floor(math.log10(trusted_kl)) - 1)
-        trusted_kl = math.floor(round(trusted_kl / unit, 9)) * unit
-    return f"beyond the trusted {trusted_kl:.2g} nats"
+    return f"beyond the trusted {outward(trusted_kl, two_digits(trusted_kl)):.2g} nats"
 
 
 def _scalar(x: NDArray[Any]) -> Any:

@@ -167,7 +167,7 @@ def test_a_gate_judges_an_open_share_that_lies_below_what_is_asked():
 def test_a_gate_shows_on_which_side_of_what_is_asked_a_number_lies():
     (short,) = gate(share_of(0.29, 0.2, 0.2981, trusted=False), min_efficiency=0.3)
     assert not short.passed
-    assert str(short).endswith("share of the limit at most 0.298, at least 0.3 asked")
+    assert str(short).endswith("share of the limit at most 0.299, at least 0.3 asked")
     limit = klimit.frontier(np.random.default_rng(0).normal(size=(20, 32)))
     (more,) = gate(limit.place(kl=10.004, gain=0.5), max_kl=10)
     assert str(more).endswith("KL in nats 10.004, at most 10 asked")

@@ -340,5 +340,5 @@ def comparison(found: Comparison) -> str:
 
 def _number(estimate: Estimate) -> str:
     if not math.isfinite(estimate.high):
-        return f"at least {words.fixed(max(estimate.low, 0.0), 2)}"
+        return f"at least {words.fixed(max(estimate.low, 0.0), 2, up=False)}"
     return words.measured(estimate)

@@ -95,7 +95,7 @@ def turning(hack: Hacking) -> str:
         if stop.low == 0 or not (gains or likely):
             return f"Up to {reach}, {gold} is seen neither to gain from {proxy} nor to lose."
         early = gains and stop.low < 0.8 * hack.trusted_kl
-        since = f" (a peak before {words.nats(stop.low)} is ruled out)" if early else ""
+        since = f" (a peak before {words.nats(stop.low, down=True)} is ruled out)" if early else ""
         if likely:  # what the note says of the curves that are drawn again
             seems = f": it seems highest at {words.nats(stop.value)}" if hack.turns else ""
             return f"Up to {reach}, it is open whether {gold} turns down{seems}{since}."

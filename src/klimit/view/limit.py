@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from klimit._estimate import Estimate
+from klimit._estimate import Estimate, two_digits
 from klimit.estimate.rates_by_prompt import Passes
 from klimit.estimate.result import AT_THE_BEST
 from klimit.view import colours, words
@@ -77,15 +77,19 @@ def _constant(limit: Frontier) -> str:
     if limit.ceilings[1] <= 0:
         return (
             f"Nothing is left to gain here: all rewards are the best there can be ({counts}). Failures "
-            f"too rare to show would leave {limit.cap_limit():+.2g} at the most."
+            f"too rare to show would leave {_at_most(limit.cap_limit())} at the most."
         )
     seen = "No gain is seen: every prompt's rewards are all equal"
     if limit.settings.range_implied and limit.base_reward == 0:
         seen = "No success is seen: all rewards are 0"
     return (
         f"{seen} ({counts}), so what can be gained is not known: anything from 0 to "
-        f"{limit.ceilings[1]:+.2f}. Draw more samples, or add easier prompts."
+        f"{_at_most(limit.ceilings[1])}. Draw more samples, or add easier prompts."
     )
+
+
+def _at_most(gain: float) -> str:
+    return words.plus(gain, max(two_digits(gain) + 1, 0), up=True)
 
 
 def focus(limit: Frontier | Hacking | Sparse, kl: Sequence[float]) -> float:

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from klimit._estimate import Estimate
+from klimit._estimate import Estimate, outward, two_digits
 from klimit._text import distinct
 from klimit.rollouts.words import counted as counted
 
@@ -47,7 +47,7 @@ def decimals(width: float) -> int:
 
 
 def signed(estimate: Estimate, *, unit: str = "") -> str:
-    """A gain with its interval; only what is sure where it is not trusted.
+    """A gain with its interval; only what is sure where it is not trusted, bounds rounded outward.
 
     Examples
     --------
@@ -55,6 +55,8 @@ def signed(estimate: Estimate, *, unit: str = "") -> str:
     '+0.84 quality [0.79, 0.90]'
     >>> signed(Estimate(0.9, 0.6, float("inf"), trusted=False))
     'at least +0.60'
+    >>> signed(Estimate(0.9, 0.268, float("inf"), trusted=False))
+    'at least +0.26'
     >>> signed(Estimate(0.9, -float("inf"), float("inf")))  # of one prompt
     'about +0.90'
     >>> signed(Estimate(0.9, -float("inf"), 1.2, trusted=False))
@@ -68,11 +70,13 @@ def signed(estimate: Estimate, *, unit: str = "") -> str:
     if estimate.trusted and math.isfinite(value) and not math.isfinite(high):
         return f"about {plus(value, digits)}{name}"
     if not math.isfinite(high):
-        return f"at least {plus(low, digits)}{name}" if low > 0 else "not known"
+        digits = max(digits, decimals(low) - 1)  # a bound above 0 shows a digit
+        return f"at least {plus(low, digits, up=False)}{name}" if low > 0 else "not known"
     if not estimate.trusted and not math.isfinite(low):
-        return f"at most {plus(high, decimals(abs(high)))}{name}"
+        return f"at most {plus(high, decimals(abs(high)), up=True)}{name}"
     if not estimate.trusted:
-        return f"between {plus(low, digits)} and {plus(high, digits)}{name}"
+        ends = plus(low, digits, up=False), plus(high, digits, up=True)
+        return f"between {ends[0]} and {ends[1]}{name}"
     return f"{plus(value, digits)}{name} [{fixed(low, digits)}, {fixed(high, digits)}]"
 
 
@@ -92,21 +96,30 @@ def plain(estimate: Estimate) -> str:
     return signed(estimate).replace("+", "")
 
 
-def plus(value: float, digits: int) -> str:
-    """A number with its sign; zero has none."""
-    text = fixed(value, digits)
+def plus(value: float, digits: int, *, up: bool | None = None) -> str:
+    """A number with its sign; zero has none. See `fixed`."""
+    text = fixed(value, digits, up=up)
     return f"+{text}" if value > 0 and float(text.replace(",", "")) else text
 
 
-def fixed(value: float, digits: int) -> str:
+def fixed(value: float, digits: int, *, up: bool | None = None) -> str:
     """A number with so many decimals, never ``-0.0``; past six of them, or a trillion, in powers of ten.
+
+    Parameters
+    ----------
+    up : round up, or down, so that a bound stays one; to the nearest where not given
 
     Examples
     --------
     >>> fixed(1234.5, 0), fixed(-0.001, 2), fixed(1.234e-7, 9), fixed(2.5e60, 0)
     ('1,234', '0.00', '1.23e-07', '2.5e+60')
+    >>> fixed(0.268, 2, up=False), fixed(1.231e-7, 9, up=True)
+    ('0.26', '1.24e-07')
     """
-    if digits > 6 or _TRILLION <= abs(value) < math.inf:
+    powers = digits > 6 or _TRILLION <= abs(value) < math.inf
+    if up is not None:
+        value = outward(value, two_digits(value) + 1 if powers else digits, up=up)
+    if powers:
         return f"{value:.3g}"
     text = f"{value:,.{digits}f}"
     return text if float(text.replace(",", "")) else f"{0:.{digits}f}"
@@ -155,9 +168,8 @@ def nats(kl: float, *, exact: bool = False, down: bool = False) -> str:
     >>> nats(1.0), nats(0.6136), nats(1.125, exact=True), nats(2.98, down=True)
     ('1 nat', '0.61 nats', '1.125 nats', '2.9 nats')
     """
-    if down and 0 < kl < math.inf:
-        unit = 10.0 ** (math.floor(math.log10(kl)) - 1)
-        kl = math.floor(round(kl / unit, 9)) * unit
+    if down:
+        kl = outward(kl, two_digits(kl))
     text = f"{kl:g}" if exact else f"{kl:.2g}" if kl < 100 else f"{kl:,.0f}"
     return f"{text} nat" if text == "1" else f"{text} nats"
 
@@ -173,7 +185,7 @@ def spent(estimate: Estimate) -> str:
     ('at least 2 nats', 'about 2.3 nats')
     """
     if estimate.high == math.inf and estimate.low > 0:
-        return f"at least {nats(estimate.low)}"
+        return f"at least {nats(estimate.low, down=True)}"
     if not bounded(estimate):
         return f"about {nats(estimate.value)}"
     if estimate.low == estimate.high:
