@@ -29,3 +29,21 @@ def test_graded_prompts_of_one_reward_count_as_gaining_nothing():
     rng = np.random.default_rng(6)
     rewards = np.where(np.arange(40)[:, None] < 5, 1.0, rng.normal(size=(40, 8)))
     assert any("count as gaining nothing" in note for note in notes(klimit.frontier(rewards)))
+
+
+def test_for_these_very_prompts_it_is_said_that_intervals_of_best_of_n_are_for_others_too():
+    gold, error = np.random.default_rng(7).normal(size=(2, 30, 16))
+    base = {"rm": gold + error, "human": gold}
+    hack = klimit.hacking(base, proxy="rm", gold="human", prompts="fixed")
+    limit = klimit.frontier(gold, prompts="fixed")
+    placed = limit.place(kl=0.2, gain=0.4)
+    for result in (hack, limit, placed):
+        said = " ".join(str(result).split())
+        assert "these very prompts, not for others like them; those of best-of-N hold for" in said
+    alone = str(klimit.frontier(gold[:1], prompts="fixed"))
+    assert "note: intervals are for these very prompts, not for others like them.\n" in alone + "\n"
+    few = np.where(np.arange(16) < 3, gold, np.nan)
+    sparse = klimit.hacking(
+        {"rm": gold + error, "human": few}, proxy="rm", gold="human", prompts="fixed"
+    )
+    assert "best-of-N" not in str(sparse)

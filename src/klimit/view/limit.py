@@ -238,10 +238,16 @@ def assumed(limit: Frontier, *, fixable: bool = True) -> list[str]:
     return spoken_for(prompts, number)
 
 
-def spoken_for(prompts: str, number: int) -> list[str]:
-    """A note where the intervals of so many prompts speak for no others, or hardly."""
+def spoken_for(prompts: str, number: int, *, served: bool = True) -> list[str]:
+    """A note where the intervals of so many prompts speak for no others, or hardly.
+
+    Parameters
+    ----------
+    served : best-of-N may stand beside, whose intervals are always for drawn prompts
+    """
     if prompts == "fixed":
-        return ["intervals are for these very prompts, not for others like them."]
+        more = "; those of best-of-N hold for others too" if served and number > 1 else ""
+        return [f"intervals are for these very prompts, not for others like them{more}."]
     if number < 20:
         few = words.counted(number, "prompt")
         return [f"{few} only: intervals that speak for others like them need 20 or so."]
