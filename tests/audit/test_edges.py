@@ -274,3 +274,13 @@ def test_at_no_kl_nothing_is_a_share_of_nothing():
     for one in (found.gap_nats, found.efficiency):
         assert np.isnan(one.value)
         assert "a share of it is not defined" in one.note
+
+
+@pytest.mark.parametrize(
+    ("scale", "said"),
+    [(1e-9, "+4e-10 reward"), (1.0, "+0.40 reward"), (1e9, "+400,000,000 reward")],
+)
+def test_a_gain_that_was_given_is_said_in_digits_of_its_own_size(scale, said):
+    rewards = np.random.default_rng(4).normal(size=(30, 32)) * scale
+    placed = klimit.frontier(rewards).place(kl=0.5, gain=0.4 * scale)
+    assert f"policy gained {said} at a KL of 0.5 nats." in str(placed)

@@ -202,3 +202,11 @@ def test_the_limit_is_as_uncertain_as_the_kl_that_it_stands_at():
     best = klimit.best_of_n(distinct, n=n)
     alone = klimit.frontier(distinct).gain(best.kl.value)
     assert_allclose([best.limit.low, best.limit.high], [alone.low, alone.high], rtol=2e-3)
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_the_best_of_one_is_the_base_whatever_the_prompts(judged):
+    rewards, judge = np.random.default_rng(8).normal(size=(2, 1, 32))
+    one = klimit.best_of_n(rewards, n=1, judge=judge if judged else None)
+    for found, known in ((one.gain, 0.0), (one.kl, 0.0), (one.win_rate, 0.5)):
+        assert (found.value, found.low, found.high) == (known, known, known)

@@ -356,5 +356,11 @@ def test_an_n_that_spends_nothing_on_the_prompts_that_have_as_many_is_no_budget(
 def test_a_plan_says_what_helps_more(normal):
     found = klimit.plan(normal, kl=0.5)
     for better, worse in (("prompts", "samples of each"), ("samples of each", "prompts")):
-        said = str(replace(found, next=better.split()[0]))
+        said = str(replace(found, next=better.split()[0], split=SPLIT))
         assert f"More {better} help more than more {worse}" in " ".join(said.split())
+
+
+def test_where_prompts_and_samples_help_alike_neither_is_said_to_help_more(normal):
+    found = klimit.plan(normal, kl=0.5)
+    assert found.split.within**2 > 0.9 * found.split.error() ** 2
+    assert "More prompts and more samples of each help alike: the squared error" in str(found)

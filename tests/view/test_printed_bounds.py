@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klimit import Estimate, frontier
+from klimit import Estimate, frontier, select
 from klimit.audit.gate import Check
-from klimit.view import audit, words
+from klimit.view import audit, choices, words
 
 SIZES = st.floats(-12, 14).map(lambda power: 10.0**power)
 SLACK = 1 + 1e-8  # 0.29 may be stored as 0.28999999999999998
@@ -57,3 +57,13 @@ def test_what_is_left_to_gain_where_all_rewards_are_equal_is_a_bound_in_digits_o
     rewards = np.full((30, 8), 0.123 * scale)
     said = str(frontier(rewards, reward_range=(0, scale)))
     assert 0.877 * scale <= number(said, "from 0 to") * SLACK < 0.89 * scale
+
+
+def test_a_kl_that_a_rule_spends_at_most_is_rounded_up():
+    rewards, error = np.random.default_rng(3).normal(size=(2, 20, 16))
+    found = select.compare(rewards, gold=rewards + error, n=[16])
+    rows = [row for row in choices.rows(found).split("\n") if "at most" in row]
+    shown = [number(row, "at most") for row in rows]
+    spent = [found.kl[at].value for at, one in enumerate(found.settings) if one.beta is not None]
+    assert len(shown) == len(spent) > 8
+    assert all(upper >= kl / SLACK for upper, kl in zip(shown, spent, strict=True))

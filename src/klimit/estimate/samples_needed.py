@@ -76,9 +76,19 @@ class ErrorSplit:
         One percent more rewards, spent on prompts, takes one percent off ``between^2 + within^2``;
         spent on samples of the same prompts, a percent off ``within^2`` and 2a off ``bias^2``.
         """
-        by_prompts = self.between**2 + self.within**2
-        by_samples = self.rate * (self.within**2 + 2 * self.bias**2)
+        by_prompts, by_samples = self._bought
         return "prompts" if by_prompts >= by_samples else "samples"
+
+    @property
+    def alike(self) -> bool:
+        """Whether both help about as much: neither a fifth more than the other."""
+        less, more = sorted(self._bought)
+        return less > more / 1.2
+
+    @property
+    def _bought(self) -> tuple[float, float]:
+        by_samples = self.rate * (self.within**2 + 2 * self.bias**2)
+        return self.between**2 + self.within**2, by_samples
 
     def cheapest(self, error: float, *, least_samples: float) -> tuple[int, int]:
         """Prompts and samples of each that reach `error` with the fewest rewards in all.

@@ -263,11 +263,11 @@ def lost(hack: Hacking, kl: float) -> str:
     """What is lost by optimising the proxy instead of gold: the three gaps."""
     gaps, gold = hack.gaps(kl), words.both(hack.pairs.names)[1]
     where = words.nats(kl, exact=True)
-    said = f"Optimised itself at {where}, {gold} would gain {words.plain(gaps.fixed_kl)} more"
+    said = f"Optimised itself at {where}, {gold} would gain {words.more(gaps.fixed_kl)}"
     if words.bounded(gaps.fixed_beta) and words.bounded(gaps.regularised):
         said += (
-            f"; with the same beta {words.plain(gaps.fixed_beta)} more, and {gold} - beta KL would "
-            f"gain {words.plain(gaps.regularised)} more, if both rewards are in one unit"
+            f"; with the same beta {words.more(gaps.fixed_beta)}, and {gold} - beta KL would "
+            f"gain {words.more(gaps.regularised)}, if both rewards are in one unit"
         )
     return f"{said}."
 

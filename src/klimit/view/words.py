@@ -7,6 +7,7 @@ import math
 import re
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from klimit._estimate import Estimate, outward, two_digits
@@ -94,6 +95,20 @@ def plain(estimate: Estimate) -> str:
     ('0.84 [0.79, 0.90]', 'at least 0.60')
     """
     return signed(estimate).replace("+", "")
+
+
+def more(estimate: Estimate) -> str:
+    """A difference, as so much more or less.
+
+    Examples
+    --------
+    >>> more(Estimate(0.843, 0.791, 0.902)), more(Estimate(-0.06, -0.09, -0.03))
+    ('0.84 [0.79, 0.90] more', '0.060 [0.030, 0.090] less')
+    """
+    if estimate.value < 0:
+        value, low, high = -estimate.value, -estimate.high, -estimate.low
+        return f"{plain(replace(estimate, value=value, low=low, high=high))} less"
+    return f"{plain(estimate)} more"
 
 
 def plus(value: float, digits: int, *, up: bool | None = None) -> str:
