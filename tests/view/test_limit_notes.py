@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import klimit
+from klimit.view import limit
 from klimit.view.limit import notes
 
 
@@ -47,3 +48,24 @@ def test_for_these_very_prompts_it_is_said_that_intervals_of_best_of_n_are_for_o
         {"rm": gold + error, "human": few}, proxy="rm", gold="human", prompts="fixed"
     )
     assert "best-of-N" not in str(sparse)
+
+
+@pytest.mark.parametrize(("still", "said"), [(1, "it counts as"), (5, "they count as")])
+def test_prompts_of_one_reward_are_said_to_gain_nothing_in_a_whole_sentence(still, said):
+    rewards = np.random.default_rng(6).normal(size=(40, 8))
+    rewards[:still] = 1.0
+    assert any(
+        f"one reward only; {said} gaining nothing." in note
+        for note in notes(klimit.frontier(rewards))
+    )
+
+
+def test_where_0_1_rewards_bound_the_limit_from_above_too_not_only_lower_bounds_are_known():
+    rewards = (np.random.default_rng(77).random((60, 16)) < 0.004).astype(float)
+    said = limit.text(klimit.frontier(rewards), [0.1, 2.0])
+    assert "With 16 samples a prompt only bounds are known; " in said
+
+
+def test_where_only_0_nats_are_asked_of_too_few_samples_nothing_is_called_trusted():
+    rewards = (np.random.default_rng(77).random((60, 16)) < 0.004).astype(float)
+    assert "so all of this is" not in limit.text(klimit.frontier(rewards), [0.0])

@@ -37,6 +37,7 @@ def test_ends_that_are_printed_of_what_is_not_trusted_hold_it(value, share, sign
     said = words.plain(Estimate(low, low, high, trusted=False))
     slack = (SLACK - 1) * value
     assert number(said, "between") <= low + slack
+    assert number(said, "between") != 0 or low <= 0
     assert number(said, "and") >= high - slack
     upper = words.plain(Estimate(low, -math.inf, high, trusted=False))
     assert number(upper, "at most") >= high - slack

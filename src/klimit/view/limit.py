@@ -152,16 +152,16 @@ def trust(limit: Frontier, kl: Sequence[float]) -> str:
     if limit.settings.estimator == "plugin":
         return "The plug-in estimate is low at every sample size, so these are lower bounds."
     if np.median(limit.samples.counts) < 4:
-        few = f"With {per_prompt(limit)} only lower bounds are known"
+        few = f"With {per_prompt(limit)} {_known(limit, kl)}"
         return f"{few}: draw 4 at the least, better 16 or more."
     beyond = [budget for budget in kl if budget > limit.trusted_kl]
     reach = f"Trusted up to {words.nats(limit.trusted_kl, down=True)} with {per_prompt(limit)}"
     if not limit.alone:
         reach += " of the base and those of the policies"
     if limit.trusted_kl == 0:
-        reach = f"With {per_prompt(limit)} only lower bounds are known"
+        reach = f"With {per_prompt(limit)} {_known(limit, kl)}"
     if not beyond:
-        return f"{reach}, so all of this is."
+        return f"{reach}, so all of this is." if limit.trusted_kl > 0 else f"{reach}."
     budget = min(beyond)
     needed, asked = limit.samples_needed(budget), words.nats(budget, exact=True)
     if limit.exhausted(budget):
@@ -169,6 +169,12 @@ def trust(limit: Frontier, kl: Sequence[float]) -> str:
     if needed > MOST_SAMPLES:
         return f"{reach}; {asked} would take more samples than anybody can draw."
     return f"{reach}; {asked} would take about {needed:,}."
+
+
+def _known(limit: Frontier, kl: Sequence[float]) -> str:
+    """What is known where nothing is trusted: 0/1 rewards bound the limit from above as well."""
+    bounded = np.isfinite(limit.gain(kl).high).all()
+    return f"only {'' if bounded else 'lower '}bounds are known"
 
 
 def cells(
@@ -281,6 +287,9 @@ def _surprises(limit: Frontier) -> list[str]:
         )
     elif 0 < still < limit.samples.prompts:
         shows = "shows" if still == 1 else "show"
-        what = "what they may gain is told by the others" if mixed else "count as gaining nothing"
+        they, count = ("it", "counts") if still == 1 else ("they", "count")
+        what = f"{they} {count} as gaining nothing"
+        if mixed:
+            what = f"what {they} may gain is told by the others"
         found.append(f"{still:,} of {prompts} {shows} one reward only; {what}.")
     return found

@@ -76,7 +76,8 @@ def signed(estimate: Estimate, *, unit: str = "") -> str:
     if not estimate.trusted and not math.isfinite(low):
         return f"at most {plus(high, decimals(abs(high)), up=True)}{name}"
     if not estimate.trusted:
-        ends = plus(low, digits, up=False), plus(high, digits, up=True)
+        shown = max(digits, decimals(low) - 1) if low > 0 else digits
+        ends = plus(low, shown, up=False), plus(high, digits, up=True)
         return f"between {ends[0]} and {ends[1]}{name}"
     return f"{plus(value, digits)}{name} [{fixed(low, digits)}, {fixed(high, digits)}]"
 

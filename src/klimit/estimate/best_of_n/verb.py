@@ -218,7 +218,7 @@ def _estimates(
         "kl": kl,
         "kl_bound": Estimate(bound, bound, bound, level, bound >= 0),
         "win_rate": wins,
-        "per_doubling": _per_doubling(found.gain, number, level),
+        "per_doubling": _per_doubling(found.gain, number, level, data.judged, most - least),
         "kept_reward": kept_reward,
     }
 
@@ -230,14 +230,22 @@ def _rising(found: Estimate) -> Estimate:
     return Estimate(found.value, low, high, found.level, found.trusted, found.note)
 
 
-def _per_doubling(gain: Floats, number: Floats, level: float) -> Estimate:
-    """Gain per doubling of N since the next smaller N asked, or since 1."""
+def _per_doubling(
+    gain: Floats, number: Floats, level: float, judged: bool, span: float
+) -> Estimate:
+    """Gain per doubling of N since the next smaller N asked, or since 1.
+
+    It is never negative where what selects is read; `span` as for `gain_kl_wins`.
+    """
     before = np.concatenate(([1.0], number[:-1]))
     start = np.concatenate([np.zeros((1, gain.shape[1])), gain[:-1]])
     with np.errstate(divide="ignore", invalid="ignore"):
-        rate = (gain - start) / np.log2(number / before)[:, None]
+        doublings = np.log2(number / before)
+        rate, most = (gain - start) / doublings[:, None], span / doublings
+    least = -np.inf if judged else 0.0
+    shown = (-most if judged else 0.0, most)
     note = "N = 1 is no doubling" if number[0] == 1 else ""
-    return _where_missing(mean_of_prompts(rate, level, note=note))
+    return _where_missing(mean_of_prompts(rate, level, least=least, span=shown, note=note))
 
 
 def _where_missing(found: Estimate) -> Estimate:

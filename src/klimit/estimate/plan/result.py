@@ -163,6 +163,8 @@ def _row(quantity: str, value: Any, unit: str, note: str = "") -> dict[str, Any]
 
 def _range(estimate: Estimate) -> str:
     """An estimate; a given number without an interval."""
+    if estimate.high == math.inf and estimate.low <= 0:
+        return "not known"
     return f"{estimate.value:.4g}" if estimate.low == estimate.high else format_estimate(estimate)
 
 

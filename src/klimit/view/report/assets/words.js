@@ -50,14 +50,13 @@ function natsDown(kl) {
 // A gain with its interval; only what is sure where it is not trusted.
 function plain(value, low, high, trusted) {
   const digits = places(value, low, high);
+  const shown = low > 0 ? Math.max(digits, decimals(low) - 1) : digits; // a bound above 0 shows a digit
+  const bound = known(low) ? fixed(outward(low, shown), shown) : "";
   if (!known(high)) {
     if (trusted && known(value)) return `about ${fixed(value, digits)}`;
-    const shown = Math.max(digits, decimals(low) - 1); // a bound above 0 shows a digit
-    return known(low) && low > 0 ? `at least ${fixed(outward(low, shown), shown)}` : "not known";
+    return known(low) && low > 0 ? `at least ${bound}` : "not known";
   }
-  if (!trusted) {
-    return `between ${fixed(outward(low, digits), digits)} and ${fixed(outward(high, digits, true), digits)}`;
-  }
+  if (!trusted) return `between ${bound} and ${fixed(outward(high, digits, true), digits)}`;
   if (low === high && high === 0) return "0";
   return `${fixed(value, digits)} [${fixed(low, digits)}, ${fixed(high, digits)}]`;
 }
