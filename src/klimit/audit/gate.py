@@ -114,7 +114,7 @@ def gate(
 
 
 def _apart(value: float, asked: float, digits: int, *, bound: bool = False) -> str:
-    """The value, or upper bound, in as many digits as tell on which side of what is asked it lies."""
+    """The value in as many digits as tell on which side of what is asked it lies."""
     at = outward(value, two_digits(value) + digits - 2, up=True) if bound else value
     shown = f"{at:.{digits}g}"
     same = np.sign(float(shown) - asked) == np.sign(value - asked)

@@ -172,7 +172,7 @@ def trust(limit: Frontier, kl: Sequence[float]) -> str:
 
 
 def _known(limit: Frontier, kl: Sequence[float]) -> str:
-    """What is known where nothing is trusted: 0/1 rewards bound the limit from above as well."""
+    """0/1 rewards bound the limit from above as well."""
     bounded = np.isfinite(limit.gain(kl).high).all()
     return f"only {'' if bounded else 'lower '}bounds are known"
 
@@ -245,12 +245,7 @@ def assumed(limit: Frontier, *, fixable: bool = True) -> list[str]:
 
 
 def spoken_for(prompts: str, number: int, *, served: bool = True) -> list[str]:
-    """A note where the intervals of so many prompts speak for no others, or hardly.
-
-    Parameters
-    ----------
-    served : best-of-N may stand beside, whose intervals are always for drawn prompts
-    """
+    """A note where intervals speak for no others, or hardly; best-of-N's, where `served`, always do."""
     if prompts == "fixed":
         more = "; those of best-of-N hold for others too" if served and number > 1 else ""
         return [f"intervals are for these very prompts, not for others like them{more}."]
@@ -288,8 +283,7 @@ def _surprises(limit: Frontier) -> list[str]:
     elif 0 < still < limit.samples.prompts:
         shows = "shows" if still == 1 else "show"
         they, count = ("it", "counts") if still == 1 else ("they", "count")
-        what = f"{they} {count} as gaining nothing"
-        if mixed:
-            what = f"what {they} may gain is told by the others"
+        told = f"what {they} may gain is told by the others"
+        what = told if mixed else f"{they} {count} as gaining nothing"
         found.append(f"{still:,} of {prompts} {shows} one reward only; {what}.")
     return found

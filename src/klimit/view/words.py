@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from klimit._estimate import Estimate, outward, two_digits
+from klimit._estimate import _TRILLION, Estimate, outward, two_digits
+from klimit._estimate import fixed as fixed
 from klimit._text import distinct
 from klimit.rollouts.words import counted as counted
 
 WIDTH = 100  # characters of a line
 DISTANCE = "KL: distance from the base model, nats per answer"
 _HELD = "\0"  # a space at which no line ends; no text has it
-
-_TRILLION = 1e12
 
 
 def places(estimate: Estimate) -> int:
@@ -36,7 +35,7 @@ def places(estimate: Estimate) -> int:
     width = high - low if math.isfinite(high - low) else size
     if not 0 < size < math.inf:
         return decimals(width)
-    most = max(3 - math.floor(math.log10(size)), 0)
+    most = max(two_digits(size) + 2, 0)
     return min(decimals(width), most) if width > 0 else most
 
 
@@ -44,11 +43,11 @@ def decimals(width: float) -> int:
     """Decimals that show two digits of `width`; 2 where it is no positive number."""
     if not (math.isfinite(width) and width > 0):
         return 2
-    return max(1 - math.floor(math.log10(width)), 0)
+    return max(two_digits(width), 0)
 
 
 def signed(estimate: Estimate, *, unit: str = "") -> str:
-    """A gain with its interval; only what is sure where it is not trusted, bounds rounded outward.
+    """A gain with its interval; only what is sure where it is not trusted.
 
     Examples
     --------
@@ -56,8 +55,6 @@ def signed(estimate: Estimate, *, unit: str = "") -> str:
     '+0.84 quality [0.79, 0.90]'
     >>> signed(Estimate(0.9, 0.6, float("inf"), trusted=False))
     'at least +0.60'
-    >>> signed(Estimate(0.9, 0.268, float("inf"), trusted=False))
-    'at least +0.26'
     >>> signed(Estimate(0.9, -float("inf"), float("inf")))  # of one prompt
     'about +0.90'
     >>> signed(Estimate(0.9, -float("inf"), 1.2, trusted=False))
@@ -113,32 +110,9 @@ def more(estimate: Estimate) -> str:
 
 
 def plus(value: float, digits: int, *, up: bool | None = None) -> str:
-    """A number with its sign; zero has none. See `fixed`."""
+    """A number with its sign; zero has none."""
     text = fixed(value, digits, up=up)
     return f"+{text}" if value > 0 and float(text.replace(",", "")) else text
-
-
-def fixed(value: float, digits: int, *, up: bool | None = None) -> str:
-    """A number with so many decimals, never ``-0.0``; past six of them, or a trillion, in powers of ten.
-
-    Parameters
-    ----------
-    up : round up, or down, so that a bound stays one; to the nearest where not given
-
-    Examples
-    --------
-    >>> fixed(1234.5, 0), fixed(-0.001, 2), fixed(1.234e-7, 9), fixed(2.5e60, 0)
-    ('1,234', '0.00', '1.23e-07', '2.5e+60')
-    >>> fixed(0.268, 2, up=False), fixed(1.231e-7, 9, up=True)
-    ('0.26', '1.24e-07')
-    """
-    powers = digits > 6 or _TRILLION <= abs(value) < math.inf
-    if up is not None:
-        value = outward(value, two_digits(value) + 1 if powers else digits, up=up)
-    if powers:
-        return f"{value:.3g}"
-    text = f"{value:,.{digits}f}"
-    return text if float(text.replace(",", "")) else f"{0:.{digits}f}"
 
 
 def short(value: float) -> str:

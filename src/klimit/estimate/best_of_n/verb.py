@@ -233,10 +233,7 @@ def _rising(found: Estimate) -> Estimate:
 def _per_doubling(
     gain: Floats, number: Floats, level: float, judged: bool, span: float
 ) -> Estimate:
-    """Gain per doubling of N since the next smaller N asked, or since 1.
-
-    It is never negative where what selects is read; `span` as for `gain_kl_wins`.
-    """
+    """Gain per doubling of N since the next smaller N asked, or since 1; `span` as above."""
     before = np.concatenate(([1.0], number[:-1]))
     start = np.concatenate([np.zeros((1, gain.shape[1])), gain[:-1]])
     with np.errstate(divide="ignore", invalid="ignore"):

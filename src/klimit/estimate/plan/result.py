@@ -72,7 +72,7 @@ class Plan:
         kinds = ("prompts", "samples of each")
         better, worse = kinds if self.next == "prompts" else kinds[::-1]
         advice = f"More {better} help more than more {worse}"
-        if split.alike:
+        if abs(split.favour) < 0.1:
             advice = "More prompts and more samples of each help alike"
         lines = [
             f"To spend {budget}, train with beta = {float(self.beta):.3g} {unit} "

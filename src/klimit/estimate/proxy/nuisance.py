@@ -131,10 +131,7 @@ def priced(hack: Hacking, price: float) -> Hacking:
 
 
 def hold(hack: Hacking, kl: float) -> tuple[Hacking, float, bool]:
-    """The same question at the price at which the nuisance's mean stays; last, whether it does.
-
-    Secant steps from the price that regression within prompts suggests.
-    """
+    """The same question at the price, by secant steps, at which the mean stays; last, whether it does."""
     readings = hack.nuisance_readings
     assert readings is not None
 

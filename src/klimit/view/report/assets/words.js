@@ -17,7 +17,7 @@ function places(value, low, high) {
   return width > 0 ? Math.min(decimals(width), most) : most;
 }
 
-// A bound in so many decimals, rounded down, or up: what is shown of it is a bound as well.
+// A bound in so many decimals, rounded down, or up.
 function outward(value, digits, up = false) {
   const unit = 10 ** -digits;
   const steps = Number((value / unit).toFixed(9));
