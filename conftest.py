@@ -3,6 +3,7 @@
 In README.md and docs/ a ```python block is executed (``>>>`` lines are compared) and in a
 ```console block each ``$ command`` must succeed and print what stands below it, `...` standing for
 anything; a command with nothing below it must only succeed. ``<!--- skip: next -->`` skips a block.
+Each page has a temporary folder of its own: `tempfile.gettempdir()` in Python, `/tmp` in a console.
 """
 
 import doctest
@@ -11,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,18 @@ ROOT = Path(__file__).parent
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
+def enter_folder(namespace):
+    """Make the temporary folder of a page, so that two runs at once do not disturb each other."""
+    namespace["own_folder"] = tempfile.TemporaryDirectory(prefix="klimit-docs-")
+    tempfile.tempdir = namespace["own_folder"].name
+
+
+def leave_folder(namespace):
+    """Remove it."""
+    tempfile.tempdir = None
+    namespace.pop("own_folder").cleanup()
+
+
 def run_console(example):
     """Run the commands of a console block; say what was printed where it differs."""
     scripts = Path(sys.executable).parent
@@ -33,8 +47,9 @@ def run_console(example):
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         "COLUMNS": "100",
     }
+    own = f"{tempfile.gettempdir()}/"
     for block in re.split(r"^\$ ", example.parsed, flags=re.MULTILINE)[1:]:
-        command, _, expected = block.partition("\n")
+        command, _, expected = block.replace("/tmp/", own).partition("\n")
         done = subprocess.run(
             command,
             shell=True,
@@ -62,6 +77,8 @@ pytest_collect_file = Sybil(
         CodeBlockParser(language="console", evaluator=run_console),
     ],
     patterns=["README.md", "docs/*.md", "docs/**/*.md"],
+    setup=enter_folder,
+    teardown=leave_folder,
 ).pytest()
 
 

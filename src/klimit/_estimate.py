@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_TRILLION = 1e12
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -116,13 +118,14 @@ def format_estimate(estimate: Estimate) -> str:
     value, low, high = float(estimate.value), float(estimate.low), float(estimate.high)
     if math.isinf(value):
         return "impossible" if estimate.note else "infinite"
+    least = f"at least {fixed(low, max(two_digits(low), 0), up=False)}"
     if math.isnan(value) and not math.isfinite(high):
-        return f"at least {_digits(low, abs(low))}" if math.isfinite(low) else "not known"
+        return least if math.isfinite(low) else "not known"
     width = high - low if math.isfinite(high - low) else abs(value)
     if math.isinf(low) and math.isinf(high):
         text = f"about {_digits(value, abs(value))}"
     elif not math.isfinite(high):
-        text = f"at least {_digits(low, abs(low))}"
+        text = least
     else:
         text = f"{_digits(value, width)} [{_digits(low, width)}, {_digits(high, width)}]"
     return text if estimate.trusted else f"{text} (not trusted)"
@@ -130,14 +133,46 @@ def format_estimate(estimate: Estimate) -> str:
 
 def _digits(value: float, width: float) -> str:
     """Enough digits that the interval shows two of them."""
-    if not math.isfinite(value):
-        return str(value)
     if width <= 0 or not math.isfinite(width):
         return f"{value:.4g}"
-    places = max(1 - math.floor(math.log10(width)), 0)
-    if places > 6:
+    return fixed(value, max(two_digits(width), 0))
+
+
+def fixed(value: float, digits: int, *, up: bool | None = None) -> str:
+    """A number with so many decimals, never ``-0.0``; past six of them, or a trillion, in powers of ten.
+
+    Parameters
+    ----------
+    up : round up, or down, so that a bound stays one; to the nearest where not given
+
+    Examples
+    --------
+    >>> fixed(1234.5, 0), fixed(-0.001, 2), fixed(1.234e-7, 9), fixed(2.5e60, 0)
+    ('1,234', '0.00', '1.23e-07', '2.5e+60')
+    >>> fixed(0.268, 2, up=False), fixed(1.231e-7, 9, up=True), fixed(0.29, 2, up=False)
+    ('0.26', '1.24e-07', '0.29')
+    """
+    powers = digits > 6 or _TRILLION <= abs(value) < math.inf
+    if up is not None:
+        value = outward(value, two_digits(value) + 1 if powers else digits, up=up)
+    if powers:
         return f"{value:.3g}"
-    return f"{round(value, places) + 0.0:,.{places}f}"  # no -0.00
+    text = f"{value:,.{digits}f}"
+    return text if float(text.replace(",", "")) else f"{0:.{digits}f}"
+
+
+def two_digits(number: float) -> int:
+    """Decimals that show two digits of a number, fewer than none of a large one."""
+    return 1 - math.floor(math.log10(abs(number))) if 0 < abs(number) < math.inf else 0
+
+
+def outward(bound: float, places: int, *, up: bool = False) -> float:
+    """A bound in so many decimals, rounded down, or `up`: what is printed of it is a bound as well."""
+    if not math.isfinite(bound):
+        return bound
+    unit = 10.0 ** -max(min(places, 300), -300)
+    steps = round(bound / unit, 9)  # 0.29 is 28.999999999999996 hundredths
+    return (math.ceil(steps) if up else math.floor(steps)) * unit
 
 
 def beyond(trusted_kl: float) -> str:
@@ -148,10 +183,7 @@ def beyond(trusted_kl: float) -> str:
     >>> beyond(2.68)
     'beyond the trusted 2.6 nats'
     """
-    if 0 < trusted_kl < math.inf:
-        unit = 10.0 ** (math.floor(math.log10(trusted_kl)) - 1)
-        trusted_kl = math.floor(round(trusted_kl / unit, 9)) * unit
-    return f"beyond the trusted {trusted_kl:.2g} nats"
+    return f"beyond the trusted {outward(trusted_kl, two_digits(trusted_kl)):.2g} nats"
 
 
 def _scalar(x: NDArray[Any]) -> Any:

@@ -167,7 +167,7 @@ def test_a_gate_judges_an_open_share_that_lies_below_what_is_asked():
 def test_a_gate_shows_on_which_side_of_what_is_asked_a_number_lies():
     (short,) = gate(share_of(0.29, 0.2, 0.2981, trusted=False), min_efficiency=0.3)
     assert not short.passed
-    assert str(short).endswith("share of the limit at most 0.298, at least 0.3 asked")
+    assert str(short).endswith("share of the limit at most 0.299, at least 0.3 asked")
     limit = klimit.frontier(np.random.default_rng(0).normal(size=(20, 32)))
     (more,) = gate(limit.place(kl=10.004, gain=0.5), max_kl=10)
     assert str(more).endswith("KL in nats 10.004, at most 10 asked")
@@ -274,3 +274,13 @@ def test_at_no_kl_nothing_is_a_share_of_nothing():
     for one in (found.gap_nats, found.efficiency):
         assert np.isnan(one.value)
         assert "a share of it is not defined" in one.note
+
+
+@pytest.mark.parametrize(
+    ("scale", "said"),
+    [(1e-9, "+4e-10 reward"), (1.0, "+0.40 reward"), (1e9, "+400,000,000 reward")],
+)
+def test_a_gain_that_was_given_is_said_in_digits_of_its_own_size(scale, said):
+    rewards = np.random.default_rng(4).normal(size=(30, 32)) * scale
+    placed = klimit.frontier(rewards).place(kl=0.5, gain=0.4 * scale)
+    assert f"policy gained {said} at a KL of 0.5 nats." in str(placed)

@@ -140,3 +140,15 @@ def test_one_short_prompt_does_not_leave_best_of_one_alone(klimit, tmp_path):
     )
     sizes = [line.split()[0] for line in klimit("best-of-n", path).out.split("\n") if "%" in line]
     assert "8" in sizes
+
+
+def test_prompts_of_one_sample_neither_choose_the_sizes_nor_are_they_left_out_twice(
+    klimit, rewards
+):
+    drawn = np.random.default_rng(2).normal(size=(40, 16))
+    drawn[::2, 1:] = np.nan
+    path = rewards(drawn)
+    assert "\n  16    " in klimit("best-of-n", path).out
+    said = " ".join(klimit("limit", path, "--kl", "0.5").out.split())
+    assert "20 of 40 prompts are left out: 20 with one reward" in said
+    assert "best-of-4 is read without" not in said

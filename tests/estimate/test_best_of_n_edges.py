@@ -202,3 +202,26 @@ def test_the_limit_is_as_uncertain_as_the_kl_that_it_stands_at():
     best = klimit.best_of_n(distinct, n=n)
     alone = klimit.frontier(distinct).gain(best.kl.value)
     assert_allclose([best.limit.low, best.limit.high], [alone.low, alone.high], rtol=2e-3)
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_the_best_of_one_is_the_base_whatever_the_prompts(judged):
+    rewards, judge = np.random.default_rng(8).normal(size=(2, 1, 32))
+    one = klimit.best_of_n(rewards, n=1, judge=judge if judged else None)
+    for found, known in ((one.gain, 0.0), (one.kl, 0.0), (one.win_rate, 0.5)):
+        assert (found.value, found.low, found.high) == (known, known, known)
+
+
+@pytest.mark.parametrize("rewards", [np.zeros((40, 16)), np.ones((40, 16))])
+def test_prompts_that_show_no_gain_per_doubling_do_not_prove_that_others_have_none(rewards):
+    found = klimit.best_of_n(rewards, n=[1, 16])
+    per_doubling = found.per_doubling[1]
+    assert (per_doubling.value, per_doubling.low) == (0, 0)
+    assert_allclose(per_doubling.high, found.gain[1].high / 4)
+
+
+def test_a_doubling_of_n_never_loses_what_selects():
+    rewards = np.random.default_rng(9).normal(size=(60, 32))
+    rewards[0, 0] = 1e6  # a tail that leaves the mean open
+    found = klimit.best_of_n(rewards, n=[1, 2, 4]).per_doubling
+    assert_array_equal(found.low[1:], [0, 0])

@@ -356,5 +356,23 @@ def test_an_n_that_spends_nothing_on_the_prompts_that_have_as_many_is_no_budget(
 def test_a_plan_says_what_helps_more(normal):
     found = klimit.plan(normal, kl=0.5)
     for better, worse in (("prompts", "samples of each"), ("samples of each", "prompts")):
-        said = str(replace(found, next=better.split()[0]))
+        said = str(replace(found, next=better.split()[0], split=SPLIT))
         assert f"More {better} help more than more {worse}" in " ".join(said.split())
+
+
+def test_where_prompts_and_samples_help_alike_neither_is_said_to_help_more(normal):
+    found = klimit.plan(normal, kl=0.5)
+    assert found.split.within**2 > 0.9 * found.split.error() ** 2
+    assert "More prompts and more samples of each help alike: the squared error" in str(found)
+
+
+def test_a_plan_from_a_handful_of_prompts_says_that_they_hardly_show_how_prompts_differ(normal):
+    assert any("2 prompts hardly show" in note for note in klimit.plan(normal[:2], kl=0.5).notes)
+    assert not any("hardly show" in note for note in klimit.plan(normal[:20], kl=0.5).notes)
+
+
+def test_a_gain_of_which_not_even_a_bound_is_known_is_called_so():
+    rewards = np.random.default_rng(9).normal(size=(60, 32))
+    rewards[0, 0] = 1e6
+    said = str(klimit.plan(rewards, kl=0.1))
+    assert "The most that any method can gain there is not known, in reward over the base." in said

@@ -33,3 +33,14 @@ def test_no_step_is_said_to_cost_where_that_is_not_shown_of_each(curve, seed, fa
     assert "any step" not in said
     assert "proxy is not shown to raise it at any KL" in said
     assert ("gold has fallen" in said) == fallen
+
+
+@pytest.mark.filterwarnings("ignore::klimit.EstimateWarning")
+def test_a_negative_gap_is_said_to_be_less_not_negative_and_more():
+    rng = np.random.default_rng(12)
+    gold = rng.normal(size=(60, 64))
+    proxy = 2 * gold + rng.normal(size=(60, 64))  # at one beta it spends four times the nats
+    said = str(klimit.hacking({"rm": proxy, "human": gold}, proxy="rm", gold="human"))
+    said = " ".join(said.split())
+    assert "more; with the same beta 0." in said
+    assert "] less, and human - beta KL would gain 0." in said

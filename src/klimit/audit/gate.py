@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from klimit._errors import ArgumentError, DataError
-from klimit._estimate import Estimate
+from klimit._estimate import Estimate, outward, two_digits
 from klimit.audit.result import Audit
 from klimit.audit.wording import IMPOSSIBLE, OPEN_SHARE, UNLIKELY, open_share
 
@@ -39,7 +39,7 @@ class Check:
     def __str__(self) -> str:
         shown = str(self.found)
         if self.number == "efficiency" and not self.found.trusted:
-            shown = f"at most {_apart(float(self.found.high), self.asked, 2)}"
+            shown = f"at most {_apart(float(self.found.high), self.asked, 2, bound=True)}"
         elif self.found.low == self.found.high:
             shown = _apart(float(self.found.value), self.asked, 3)
         bound = "at most" if self.number == "kl" else "at least"
@@ -113,11 +113,12 @@ def gate(
     return checks
 
 
-def _apart(value: float, asked: float, digits: int) -> str:
+def _apart(value: float, asked: float, digits: int, *, bound: bool = False) -> str:
     """The value in as many digits as tell on which side of what is asked it lies."""
-    shown = f"{value:.{digits}g}"
+    at = outward(value, two_digits(value) + digits - 2, up=True) if bound else value
+    shown = f"{at:.{digits}g}"
     same = np.sign(float(shown) - asked) == np.sign(value - asked)
-    return shown if same or digits > 9 else _apart(value, asked, digits + 1)
+    return shown if same or digits > 9 else _apart(value, asked, digits + 1, bound=bound)
 
 
 def _possible(number: str, bound: float) -> None:

@@ -219,7 +219,7 @@ def usual_size(rollouts: Rollouts, *rewards: str | None) -> int:
     known = ~np.isnan([column.values, *column.others.values()]).any(axis=0)
     prompt = np.repeat(np.arange(len(column.lengths)), column.lengths)
     counts = np.bincount(prompt[known], minlength=len(column.lengths))
-    counts = counts[counts > 0]
+    counts = counts[counts > 1]  # one sample shows no spread, and is left out
     if not len(counts):
         return 1  # the verb says what is wrong
     most = nearly_all(counts)

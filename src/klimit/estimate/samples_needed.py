@@ -76,9 +76,14 @@ class ErrorSplit:
         One percent more rewards, spent on prompts, takes one percent off ``between^2 + within^2``;
         spent on samples of the same prompts, a percent off ``within^2`` and 2a off ``bias^2``.
         """
+        return "prompts" if self.favour >= 0 else "samples"
+
+    @property
+    def favour(self) -> float:
+        """By how much prompts lower the error more, over what both do: -1 to 1."""
         by_prompts = self.between**2 + self.within**2
         by_samples = self.rate * (self.within**2 + 2 * self.bias**2)
-        return "prompts" if by_prompts >= by_samples else "samples"
+        return (by_prompts - by_samples) / max(by_prompts + by_samples, 1e-300)
 
     def cheapest(self, error: float, *, least_samples: float) -> tuple[int, int]:
         """Prompts and samples of each that reach `error` with the fewest rewards in all.

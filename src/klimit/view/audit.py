@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from klimit._estimate import Estimate
+from klimit._estimate import Estimate, two_digits
 from klimit._text import safe
 from klimit.audit.wording import UNLIKELY, open_share, surely_above
 from klimit.view import limit as limit_view
@@ -91,7 +91,9 @@ def _gained(audit: Audit) -> str:
     who = safe(audit.label, longest=60)
     gain = words.signed(audit.gain, unit=unit)
     if audit.gain.low == audit.gain.high:
-        gain = f"{words.plus(audit.gain.value, 2)} {unit}"
+        won = float(audit.gain.value)
+        digits = max(min(two_digits(won) + 1, 2), words.decimals(abs(won)))
+        gain = f"{words.plus(won, digits)} {unit}"
     if not math.isfinite(audit.kl.value):
         return f"{who} gained {gain} over the base model's mean."
     return f"{who} gained {gain} at a KL of {words.spent(audit.kl)}."
@@ -340,5 +342,5 @@ def comparison(found: Comparison) -> str:
 
 def _number(estimate: Estimate) -> str:
     if not math.isfinite(estimate.high):
-        return f"at least {words.fixed(max(estimate.low, 0.0), 2)}"
+        return f"at least {words.fixed(max(estimate.low, 0.0), 2, up=False)}"
     return words.measured(estimate)

@@ -190,7 +190,8 @@ def best_of_n_beside(
         )  # fmt: skip
     sentence, notes = "", tuple[str, ...]()
     if n is not None and found is not None:
-        sentence, notes = _sentence(each(found)[asked.index(n)])
+        less = int((samples.counts < n).sum())
+        sentence, notes = _sentence(each(found)[asked.index(n)], less)
     if samples.prompts < limit.samples.prompts:
         few, all_ = words.counted(samples.prompts, "prompt"), limit.samples.prompts
         notes = (*notes, f"best-of-N is read from {few} of {all_:,}, drawn by the seed.")
@@ -228,14 +229,14 @@ def _size(limit: Frontier, samples: Samples, n: int | None) -> int | None:
     return n if n_kl(samples, n) <= limit.trusted_kl else max(n - 1, 2)
 
 
-def _sentence(one: BestOfN) -> tuple[str, tuple[str, ...]]:
-    """How near it comes, and what was left out."""
+def _sentence(one: BestOfN, less: int) -> tuple[str, tuple[str, ...]]:
+    """How near it comes, and how many prompts of the limit have too few samples for it."""
     if not one.efficiency.trusted:
         return "", ()
     part, between = near_limit(one)
-    less = words.counted(one.left_out, "prompt")
-    note = f"best-of-{one.n:,} is read without {less} that have fewer samples than that."
+    fewer = words.counted(less, "prompt")
+    note = f"best-of-{one.n:,} is read without {fewer} that have fewer samples than that."
     return (
         f"Best-of-{one.n:,} spends {words.nats(one.kl.value)} and reaches {part} of what is possible "
         f"there{between}."
-    ), (note,) if one.left_out else ()
+    ), (note,) if less else ()

@@ -62,14 +62,15 @@ def rows(found: Choices) -> str:
     best = {tuned.setting for tuned in found.tuned.values()}
     lines = []
     for at, setting in enumerate(found.settings):
-        bound = "" if setting.beta is None else "at most "
+        spent = float(found.kl[at].value)
+        bound = f"at most {words.fixed(spent, 2, up=True)}"
         lines.append([
             f"{setting.rule} *" if setting in best else setting.rule,
             f"{setting.n:,}",
             "-" if setting.beta is None else f"{setting.beta:.3g}",
             words.plain(found.gold[at]),
             words.plain(found.proxy[at]),
-            f"{bound}{found.kl[at].value:.2f}",
+            f"{spent:.2f}" if setting.beta is None else bound,
         ])  # fmt: skip
     names = words.both((found.gold_name, found.proxy_name), 20)
     return words.table(["rule", "N", "beta", *names, "KL"], lines)

@@ -71,11 +71,8 @@ def _gained(found: Ensemble, at: float) -> list[str]:
     alone = f"One proxy alone gains {words.plain(sizes[0].gold_gain)} on average: "
     if not more.trusted:
         return [said]
-    if more.low > 0:
-        return [said, f"{alone}averaging brings {words.plain(more)} more."]
-    if more.high < 0:
-        lost = Estimate(-more.value, -more.high, -more.low, more.level)
-        return [said, f"{alone}averaging loses {words.plain(lost)}."]
+    if more.low > 0 or more.high < 0:
+        return [said, f"{alone}averaging brings {words.more(more)}."]
     return [said, f"{alone}that averaging brings more is not shown ({words.plain(more)})."]
 
 

@@ -95,7 +95,7 @@ def turning(hack: Hacking) -> str:
         if stop.low == 0 or not (gains or likely):
             return f"Up to {reach}, {gold} is seen neither to gain from {proxy} nor to lose."
         early = gains and stop.low < 0.8 * hack.trusted_kl
-        since = f" (a peak before {words.nats(stop.low)} is ruled out)" if early else ""
+        since = f" (a peak before {words.nats(stop.low, down=True)} is ruled out)" if early else ""
         if likely:  # what the note says of the curves that are drawn again
             seems = f": it seems highest at {words.nats(stop.value)}" if hack.turns else ""
             return f"Up to {reach}, it is open whether {gold} turns down{seems}{since}."
@@ -263,11 +263,11 @@ def lost(hack: Hacking, kl: float) -> str:
     """What is lost by optimising the proxy instead of gold: the three gaps."""
     gaps, gold = hack.gaps(kl), words.both(hack.pairs.names)[1]
     where = words.nats(kl, exact=True)
-    said = f"Optimised itself at {where}, {gold} would gain {words.plain(gaps.fixed_kl)} more"
+    said = f"Optimised itself at {where}, {gold} would gain {words.more(gaps.fixed_kl)}"
     if words.bounded(gaps.fixed_beta) and words.bounded(gaps.regularised):
         said += (
-            f"; with the same beta {words.plain(gaps.fixed_beta)} more, and {gold} - beta KL would "
-            f"gain {words.plain(gaps.regularised)} more, if both rewards are in one unit"
+            f"; with the same beta {words.more(gaps.fixed_beta)}, and {gold} - beta KL would "
+            f"gain {words.more(gaps.regularised)}, if both rewards are in one unit"
         )
     return f"{said}."
 

@@ -189,7 +189,7 @@ def notes(few: Sparse) -> list[str]:
         found.append(
             f"{words.counted(lost, 'label')} without the proxy, or alone in a prompt, are left out."
         )
-    return found + spoken_for(few.proxy.settings.prompts, few.known.rows.prompts)
+    return found + spoken_for(few.proxy.settings.prompts, few.known.rows.prompts, served=False)
 
 
 def _by_design(few: Sparse) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from klimit._estimate import Estimate
+from klimit._estimate import Estimate, two_digits
 from klimit.estimate.rates_by_prompt import Passes
 from klimit.estimate.result import AT_THE_BEST
 from klimit.view import colours, words
@@ -77,15 +77,19 @@ def _constant(limit: Frontier) -> str:
     if limit.ceilings[1] <= 0:
         return (
             f"Nothing is left to gain here: all rewards are the best there can be ({counts}). Failures "
-            f"too rare to show would leave {limit.cap_limit():+.2g} at the most."
+            f"too rare to show would leave {_at_most(limit.cap_limit())} at the most."
         )
     seen = "No gain is seen: every prompt's rewards are all equal"
     if limit.settings.range_implied and limit.base_reward == 0:
         seen = "No success is seen: all rewards are 0"
     return (
         f"{seen} ({counts}), so what can be gained is not known: anything from 0 to "
-        f"{limit.ceilings[1]:+.2f}. Draw more samples, or add easier prompts."
+        f"{_at_most(limit.ceilings[1])}. Draw more samples, or add easier prompts."
     )
+
+
+def _at_most(gain: float) -> str:
+    return words.plus(gain, max(two_digits(gain) + 1, 0), up=True)
 
 
 def focus(limit: Frontier | Hacking | Sparse, kl: Sequence[float]) -> float:
@@ -148,16 +152,16 @@ def trust(limit: Frontier, kl: Sequence[float]) -> str:
     if limit.settings.estimator == "plugin":
         return "The plug-in estimate is low at every sample size, so these are lower bounds."
     if np.median(limit.samples.counts) < 4:
-        few = f"With {per_prompt(limit)} only lower bounds are known"
+        few = f"With {per_prompt(limit)} {_known(limit, kl)}"
         return f"{few}: draw 4 at the least, better 16 or more."
     beyond = [budget for budget in kl if budget > limit.trusted_kl]
     reach = f"Trusted up to {words.nats(limit.trusted_kl, down=True)} with {per_prompt(limit)}"
     if not limit.alone:
         reach += " of the base and those of the policies"
     if limit.trusted_kl == 0:
-        reach = f"With {per_prompt(limit)} only lower bounds are known"
+        reach = f"With {per_prompt(limit)} {_known(limit, kl)}"
     if not beyond:
-        return f"{reach}, so all of this is."
+        return f"{reach}, so all of this is." if limit.trusted_kl > 0 else f"{reach}."
     budget = min(beyond)
     needed, asked = limit.samples_needed(budget), words.nats(budget, exact=True)
     if limit.exhausted(budget):
@@ -165,6 +169,12 @@ def trust(limit: Frontier, kl: Sequence[float]) -> str:
     if needed > MOST_SAMPLES:
         return f"{reach}; {asked} would take more samples than anybody can draw."
     return f"{reach}; {asked} would take about {needed:,}."
+
+
+def _known(limit: Frontier, kl: Sequence[float]) -> str:
+    """0/1 rewards bound the limit from above as well."""
+    bounded = np.isfinite(limit.gain(kl).high).all()
+    return f"only {'' if bounded else 'lower '}bounds are known"
 
 
 def cells(
@@ -234,10 +244,11 @@ def assumed(limit: Frontier, *, fixable: bool = True) -> list[str]:
     return spoken_for(prompts, number)
 
 
-def spoken_for(prompts: str, number: int) -> list[str]:
-    """A note where the intervals of so many prompts speak for no others, or hardly."""
+def spoken_for(prompts: str, number: int, *, served: bool = True) -> list[str]:
+    """A note where intervals speak for no others, or hardly; best-of-N's, where `served`, always do."""
     if prompts == "fixed":
-        return ["intervals are for these very prompts, not for others like them."]
+        more = "; those of best-of-N hold for others too" if served and number > 1 else ""
+        return [f"intervals are for these very prompts, not for others like them{more}."]
     if number < 20:
         few = words.counted(number, "prompt")
         return [f"{few} only: intervals that speak for others like them need 20 or so."]
@@ -271,6 +282,8 @@ def _surprises(limit: Frontier) -> list[str]:
         )
     elif 0 < still < limit.samples.prompts:
         shows = "shows" if still == 1 else "show"
-        what = "what they may gain is told by the others" if mixed else "count as gaining nothing"
+        they, count = ("it", "counts") if still == 1 else ("they", "count")
+        told = f"what {they} may gain is told by the others"
+        what = told if mixed else f"{they} {count} as gaining nothing"
         found.append(f"{still:,} of {prompts} {shows} one reward only; {what}.")
     return found

@@ -7,17 +7,17 @@ import math
 import re
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from klimit._estimate import Estimate
+from klimit._estimate import _TRILLION, Estimate, outward, two_digits
+from klimit._estimate import fixed as fixed
 from klimit._text import distinct
 from klimit.rollouts.words import counted as counted
 
 WIDTH = 100  # characters of a line
 DISTANCE = "KL: distance from the base model, nats per answer"
 _HELD = "\0"  # a space at which no line ends; no text has it
-
-_TRILLION = 1e12
 
 
 def places(estimate: Estimate) -> int:
@@ -35,7 +35,7 @@ def places(estimate: Estimate) -> int:
     width = high - low if math.isfinite(high - low) else size
     if not 0 < size < math.inf:
         return decimals(width)
-    most = max(3 - math.floor(math.log10(size)), 0)
+    most = max(two_digits(size) + 2, 0)
     return min(decimals(width), most) if width > 0 else most
 
 
@@ -43,7 +43,7 @@ def decimals(width: float) -> int:
     """Decimals that show two digits of `width`; 2 where it is no positive number."""
     if not (math.isfinite(width) and width > 0):
         return 2
-    return max(1 - math.floor(math.log10(width)), 0)
+    return max(two_digits(width), 0)
 
 
 def signed(estimate: Estimate, *, unit: str = "") -> str:
@@ -68,11 +68,14 @@ def signed(estimate: Estimate, *, unit: str = "") -> str:
     if estimate.trusted and math.isfinite(value) and not math.isfinite(high):
         return f"about {plus(value, digits)}{name}"
     if not math.isfinite(high):
-        return f"at least {plus(low, digits)}{name}" if low > 0 else "not known"
+        digits = max(digits, decimals(low) - 1)  # a bound above 0 shows a digit
+        return f"at least {plus(low, digits, up=False)}{name}" if low > 0 else "not known"
     if not estimate.trusted and not math.isfinite(low):
-        return f"at most {plus(high, decimals(abs(high)))}{name}"
+        return f"at most {plus(high, decimals(abs(high)), up=True)}{name}"
     if not estimate.trusted:
-        return f"between {plus(low, digits)} and {plus(high, digits)}{name}"
+        shown = max(digits, decimals(low) - 1) if low > 0 else digits
+        ends = plus(low, shown, up=False), plus(high, digits, up=True)
+        return f"between {ends[0]} and {ends[1]}{name}"
     return f"{plus(value, digits)}{name} [{fixed(low, digits)}, {fixed(high, digits)}]"
 
 
@@ -92,24 +95,24 @@ def plain(estimate: Estimate) -> str:
     return signed(estimate).replace("+", "")
 
 
-def plus(value: float, digits: int) -> str:
-    """A number with its sign; zero has none."""
-    text = fixed(value, digits)
-    return f"+{text}" if value > 0 and float(text.replace(",", "")) else text
-
-
-def fixed(value: float, digits: int) -> str:
-    """A number with so many decimals, never ``-0.0``; past six of them, or a trillion, in powers of ten.
+def more(estimate: Estimate) -> str:
+    """A difference, as so much more or less.
 
     Examples
     --------
-    >>> fixed(1234.5, 0), fixed(-0.001, 2), fixed(1.234e-7, 9), fixed(2.5e60, 0)
-    ('1,234', '0.00', '1.23e-07', '2.5e+60')
+    >>> more(Estimate(0.843, 0.791, 0.902)), more(Estimate(-0.06, -0.09, -0.03))
+    ('0.84 [0.79, 0.90] more', '0.060 [0.030, 0.090] less')
     """
-    if digits > 6 or _TRILLION <= abs(value) < math.inf:
-        return f"{value:.3g}"
-    text = f"{value:,.{digits}f}"
-    return text if float(text.replace(",", "")) else f"{0:.{digits}f}"
+    if estimate.value < 0:
+        value, low, high = -estimate.value, -estimate.high, -estimate.low
+        return f"{plain(replace(estimate, value=value, low=low, high=high))} less"
+    return f"{plain(estimate)} more"
+
+
+def plus(value: float, digits: int, *, up: bool | None = None) -> str:
+    """A number with its sign; zero has none."""
+    text = fixed(value, digits, up=up)
+    return f"+{text}" if value > 0 and float(text.replace(",", "")) else text
 
 
 def short(value: float) -> str:
@@ -155,9 +158,8 @@ def nats(kl: float, *, exact: bool = False, down: bool = False) -> str:
     >>> nats(1.0), nats(0.6136), nats(1.125, exact=True), nats(2.98, down=True)
     ('1 nat', '0.61 nats', '1.125 nats', '2.9 nats')
     """
-    if down and 0 < kl < math.inf:
-        unit = 10.0 ** (math.floor(math.log10(kl)) - 1)
-        kl = math.floor(round(kl / unit, 9)) * unit
+    if down:
+        kl = outward(kl, two_digits(kl))
     text = f"{kl:g}" if exact else f"{kl:.2g}" if kl < 100 else f"{kl:,.0f}"
     return f"{text} nat" if text == "1" else f"{text} nats"
 
@@ -173,7 +175,7 @@ def spent(estimate: Estimate) -> str:
     ('at least 2 nats', 'about 2.3 nats')
     """
     if estimate.high == math.inf and estimate.low > 0:
-        return f"at least {nats(estimate.low)}"
+        return f"at least {nats(estimate.low, down=True)}"
     if not bounded(estimate):
         return f"about {nats(estimate.value)}"
     if estimate.low == estimate.high:

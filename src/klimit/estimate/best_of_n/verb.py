@@ -179,13 +179,14 @@ def gain_kl_wins(
 ) -> tuple[Estimate, Estimate, Estimate]:
     """Means over prompts; `span` is the widest difference of two rewards, if it is known."""
     bound = np.log(number) - (number - 1) / number
-    least = -np.inf if judged else 0.0
-    most = np.where(number > 1, span, 0.0)
+    draws = number > 1  # the best of one is the base itself
+    least, highest = (np.where(draws, end, 0.0) for end in (-np.inf if judged else 0.0, np.inf))
+    most = np.where(draws, span, 0.0)
     shown = (-most if judged else 0.0, most)  # what judges otherwise than what selects may fall
-    gain = mean_of_prompts(found.gain, level, least=least, span=shown)
+    gain = mean_of_prompts(found.gain, level, least=least, most=highest, span=shown)
     doubt = found.kl_error * np.abs(np.sort(found.tied, axis=1).mean(axis=1))
     # without ties the KL is known; with some, also where none stands at the top of all samples drawn
-    tied = (found.kl_error > 0) & (number > 1)
+    tied = (found.kl_error > 0) & draws
     span_of_kl = 0.0, np.where(tied, bound, np.inf)
     kl = mean_of_prompts(found.kl, level, least=0.0, most=bound, span=span_of_kl, doubt=doubt)
     lost = np.atleast_1d(np.isnan(found.win_rate).any(axis=1))
@@ -194,7 +195,8 @@ def gain_kl_wins(
         all_drawn = ", ".join(f"{n:,.0f}" for n in number[lost])
         note = f"N = {all_drawn} is all that some prompts have: no draw is left to beat"
     rates = np.where(lost[:, None], np.nan, found.win_rate)
-    wins = mean_of_prompts(rates, level, least=0.0 if judged else 0.5, most=1.0, note=note)
+    even, best = (np.where(draws, end, 0.5) for end in (0.0 if judged else 0.5, 1.0))
+    wins = mean_of_prompts(rates, level, least=even, most=best, note=note)
     return gain, kl, _where_missing(wins)
 
 
@@ -216,7 +218,7 @@ def _estimates(
         "kl": kl,
         "kl_bound": Estimate(bound, bound, bound, level, bound >= 0),
         "win_rate": wins,
-        "per_doubling": _per_doubling(found.gain, number, level),
+        "per_doubling": _per_doubling(found.gain, number, level, data.judged, most - least),
         "kept_reward": kept_reward,
     }
 
@@ -228,14 +230,19 @@ def _rising(found: Estimate) -> Estimate:
     return Estimate(found.value, low, high, found.level, found.trusted, found.note)
 
 
-def _per_doubling(gain: Floats, number: Floats, level: float) -> Estimate:
-    """Gain per doubling of N since the next smaller N asked, or since 1."""
+def _per_doubling(
+    gain: Floats, number: Floats, level: float, judged: bool, span: float
+) -> Estimate:
+    """Gain per doubling of N since the next smaller N asked, or since 1; `span` as above."""
     before = np.concatenate(([1.0], number[:-1]))
     start = np.concatenate([np.zeros((1, gain.shape[1])), gain[:-1]])
     with np.errstate(divide="ignore", invalid="ignore"):
-        rate = (gain - start) / np.log2(number / before)[:, None]
+        doublings = np.log2(number / before)
+        rate, most = (gain - start) / doublings[:, None], span / doublings
+    least = -np.inf if judged else 0.0
+    shown = (-most if judged else 0.0, most)
     note = "N = 1 is no doubling" if number[0] == 1 else ""
-    return _where_missing(mean_of_prompts(rate, level, note=note))
+    return _where_missing(mean_of_prompts(rate, level, least=least, span=shown, note=note))
 
 
 def _where_missing(found: Estimate) -> Estimate:

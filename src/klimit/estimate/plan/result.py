@@ -71,6 +71,9 @@ class Plan:
         budget = "1 nat" if nats == "1" else f"{nats} nats"
         kinds = ("prompts", "samples of each")
         better, worse = kinds if self.next == "prompts" else kinds[::-1]
+        advice = f"More {better} help more than more {worse}"
+        if abs(split.favour) < 0.1:
+            advice = "More prompts and more samples of each help alike"
         lines = [
             f"To spend {budget}, train with beta = {float(self.beta):.3g} {unit} "
             f"per nat{f', or keep the best of {self.n:,} answers' if self.n else ''}.",
@@ -79,7 +82,7 @@ class Plan:
             f"To know that to {_percent(self.error)}, take {self.prompts:,} prompts x "
             f"{self.samples:,} samples; the {split.prompts:,} x {split.samples:,.0f} at hand know "
             f"it to about {_percent(self.error_now)}.",
-            f"More {better} help more than more {worse}: {self._reason()}.",
+            f"{advice}: {self._reason()}.",
         ]
         if self.settings:
             lines.append(
@@ -160,6 +163,8 @@ def _row(quantity: str, value: Any, unit: str, note: str = "") -> dict[str, Any]
 
 def _range(estimate: Estimate) -> str:
     """An estimate; a given number without an interval."""
+    if estimate.high == math.inf and estimate.low <= 0:
+        return "not known"
     return f"{estimate.value:.4g}" if estimate.low == estimate.high else format_estimate(estimate)
 
 

@@ -19,6 +19,7 @@ from klimit.estimate.plan.settings import Setting, Target, spread_of_rewards, tr
 from klimit.estimate.result import Frontier
 from klimit.estimate.samples import nearly_all
 from klimit.estimate.samples_needed import (
+    FEWEST_PROMPTS,
     FEWEST_SAMPLES,
     FURTHEST,
     ErrorSplit,
@@ -276,6 +277,11 @@ def _notes(
         found.append(
             f"{kl:.3g} nats lie {beyond(limit.trusted_kl)} of the samples at hand, so this is a first "
             "guess: draw what it asks for and plan again."
+        )
+    if limit.samples.prompts < FEWEST_PROMPTS:
+        found.append(
+            f"{limit.samples.prompts} prompts hardly show how prompts differ: the error at hand may be "
+            "several times as large."
         )
     if limit.tail.heavy and split.bias > 0.2 * split.error():
         found.append(

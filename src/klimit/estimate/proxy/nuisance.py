@@ -65,7 +65,7 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
         )
     own = centred_moments(pairs, pairs.nuisance, pairs.nuisance)
     proxy = centred_moments(pairs, pairs.proxy, pairs.proxy)[0]
-    slope = float(readings.covariance[0] / own[0])
+    slope, _ = hack._apart
     budget = np.array([max(kl, 1e-9)])
     tilt = np.minimum(hack.path.tilt_at(budget), hack.path.known[-1])
     shift = hack.path.at(readings.read.chosen, tilt)
@@ -86,7 +86,7 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
         return Estimate(value, low, high, hack.settings.level, trusted, note)
 
     total = float(gain[0, 0]) if gain[0, 0] > 0 else np.nan
-    held, price, stays = hold(hack, kl, slope)
+    held, price, stays = hold(hack, kl)
     fixed = [held.proxy_gain(kl), held.gold_gain(kl)]
     if not stays:
         note = f"no price was found that keeps the mean of {safe(pairs.names[2], longest=40)}"
@@ -106,23 +106,34 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
     )
 
 
-def hold(hack: Hacking, kl: float, price: float) -> tuple[Hacking, float, bool]:
-    """The same question for ``proxy - price * nuisance``, the price such that the nuisance's mean stays.
+def apart(hack: Hacking) -> tuple[float, Hacking]:
+    """The proxy's slope on the nuisance within prompts, and the same question at that price."""
+    from klimit.estimate.proxy.verb import centred_moments
 
-    Secant steps from the price that regression within prompts suggests; last, whether it stays.
-    """
+    nuisance, readings = hack.pairs.nuisance, hack.nuisance_readings
+    assert nuisance is not None
+    assert readings is not None
+    own = centred_moments(hack.pairs, nuisance, nuisance)
+    slope = float(readings.covariance[0] / own[0])
+    return slope, priced(hack, slope)
+
+
+def priced(hack: Hacking, price: float) -> Hacking:
+    """The same question for ``proxy - price * nuisance``."""
     from klimit.estimate.proxy.verb import along
 
-    pairs, readings = hack.pairs, hack.nuisance_readings
+    pairs = hack.pairs
     assert pairs.nuisance is not None
-    assert readings is not None
-    length = pairs.nuisance
     name = f"{pairs.names[0]} at a fixed mean of {pairs.names[2]}"
+    rewards = pairs.proxy - price * pairs.nuisance
+    named = replace(pairs, proxy=rewards, names=(name, *pairs.names[1:]))
+    return along(named, hack.settings)
 
-    def at(price: float) -> Hacking:
-        rewards = pairs.proxy - price * length
-        named = replace(pairs, proxy=rewards, names=(name, *pairs.names[1:]))
-        return along(named, hack.settings)
+
+def hold(hack: Hacking, kl: float) -> tuple[Hacking, float, bool]:
+    """The same question at the price, by secant steps, at which the mean stays; last, whether it does."""
+    readings = hack.nuisance_readings
+    assert readings is not None
 
     def moved(held: Hacking) -> float:
         assert held.nuisance_readings is not None
@@ -130,14 +141,12 @@ def hold(hack: Hacking, kl: float, price: float) -> tuple[Hacking, float, bool]:
         chosen = held.nuisance_readings.read.chosen[:1]
         return float(held.path.at(chosen, np.reshape(tilt, (1, 1)))[0, 0]) / readings.spread
 
-    if price not in hack._priced:  # where every KL starts from
-        hack._priced[price] = at(price)
-    before, shift, held = 0.0, moved(hack), hack._priced[price]
-    now = moved(held)
+    price, held = hack._apart
+    before, shift, now = 0.0, moved(hack), moved(held)
     for _ in range(_STEPS - 1):
         if abs(now) < _CLOSE or now == shift:
             break
         before, price, shift = price, price - now * (price - before) / (now - shift), now
-        held = at(price)
+        held = priced(hack, price)
         now = moved(held)
     return held, price, abs(now) < _CLOSE

@@ -359,20 +359,14 @@ class Hacking(InNotebooks):
         """How much of the proxy's gain is the nuisance, and what is gained at a fixed mean of it?"""
         from klimit.estimate.proxy.nuisance import nuisance
 
-        budget = _one_budget(kl)
-        if budget not in self._nuisances:
-            self._nuisances[budget] = nuisance(self, budget)
-        return self._nuisances[budget]
+        return nuisance(self, _one_budget(kl))
 
     @cached_property
-    def _nuisances(self) -> dict[float, Nuisance]:
-        """By KL, those that were asked for: each solves the path anew."""
-        return {}
+    def _apart(self) -> tuple[float, Hacking]:
+        """Proxy per unit of nuisance, and the same question for a proxy without that part."""
+        from klimit.estimate.proxy.nuisance import apart
 
-    @cached_property
-    def _priced(self) -> dict[float, Hacking]:
-        """The same question at prices of the nuisance that all KL ask for."""
-        return {}
+        return apart(self)
 
     # ---- saying it
 

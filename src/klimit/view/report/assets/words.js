@@ -17,6 +17,13 @@ function places(value, low, high) {
   return width > 0 ? Math.min(decimals(width), most) : most;
 }
 
+// A bound in so many decimals, rounded down, or up.
+function outward(value, digits, up = false) {
+  const unit = 10 ** -digits;
+  const steps = Number((value / unit).toFixed(9));
+  return (up ? Math.ceil(steps) : Math.floor(steps)) * unit;
+}
+
 function fixed(value, digits) {
   if (digits > 6) return String(Number(value.toPrecision(3)));
   const text = value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
@@ -37,18 +44,19 @@ function nats(kl) {
 
 // An end that must not be overstated: two digits, rounded down.
 function natsDown(kl) {
-  const unit = 10 ** (Math.floor(Math.log10(kl)) - 1);
-  return nats(Math.floor(Number((kl / unit).toPrecision(10))) * unit);
+  return nats(outward(kl, 1 - Math.floor(Math.log10(kl))));
 }
 
 // A gain with its interval; only what is sure where it is not trusted.
 function plain(value, low, high, trusted) {
   const digits = places(value, low, high);
+  const shown = low > 0 ? Math.max(digits, decimals(low) - 1) : digits; // a bound above 0 shows a digit
+  const bound = known(low) ? fixed(outward(low, shown), shown) : "";
   if (!known(high)) {
     if (trusted && known(value)) return `about ${fixed(value, digits)}`;
-    return known(low) && low > 0 ? `at least ${fixed(low, digits)}` : "not known";
+    return known(low) && low > 0 ? `at least ${bound}` : "not known";
   }
-  if (!trusted) return `between ${fixed(low, digits)} and ${fixed(high, digits)}`;
+  if (!trusted) return `between ${bound} and ${fixed(outward(high, digits, true), digits)}`;
   if (low === high && high === 0) return "0";
   return `${fixed(value, digits)} [${fixed(low, digits)}, ${fixed(high, digits)}]`;
 }
