@@ -157,7 +157,7 @@ class FewLabels(Sparse):
         rows = self.known.rows
         place = rows.proxy if shared_levels(rows.proxy) else rows.centred(rows.proxy)
         highest = np.sort(place[self.index.place])[-_HIGHEST:][0]
-        return (place > highest) & np.isnan(self.known.gold)
+        return np.asarray((place > highest) & np.isnan(self.known.gold))
 
     def _lift(self, kl: float) -> float:
         tilted, found = self._tilting(kl), self._predicted
