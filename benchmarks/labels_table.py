@@ -64,12 +64,18 @@ def length_row(get: Numbers) -> list[str]:
     )  # than alone; the same interval, than the subset's:
     more = 1 - (1 - allowed) * (1 - get.shorter("drawn", "without", "subset"))
     true = (1 - get(f"{n} with error").std() / get(f"{n} without error").std() for n in BOTH)
-    parts = (
-        *subset.values(), more, subset["drawn"] / more, *alone.values(), allowed,
-        alone["drawn"] / allowed, *true, *(get.shorter(n, "best", "without") for n in BOTH),
+    parts = [
+        *subset.values(), more, _reached(subset["drawn"], more), *alone.values(), allowed,
+        _reached(alone["drawn"], allowed), *true, *(get.shorter(n, "best", "without") for n in BOTH),
         float(np.median(get("drawn all labelled"))),
-    )  # fmt: skip
-    return [*get.named, *(f"{part:.0%}" for part in parts)]
+    ]  # fmt: skip
+    return [*get.named, *("-" if np.isnan(part) else f"{part:.0%}" for part in parts)]
+
+
+def _reached(shorter: float, allowed: float) -> float:
+    return (
+        shorter / allowed if allowed > 0.02 else np.nan
+    )  # where nothing is allowed, nothing is reached
 
 
 BOTH = ("fixed", "drawn")
