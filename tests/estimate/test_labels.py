@@ -280,7 +280,7 @@ def test_words_numbers_and_tables_agree():
     rng, proxy, gold = pair(13)
     few = few_labels({"rm": proxy, "human": at_random(rng, gold, 6)}, proxy="rm", gold="human")
     said = " ".join(str(few).split())
-    assert "1 nat gains +" in said
+    assert "0.2 nats gains +" in said
     assert "by 360 labels in 60 prompts" in said
     assert "a label on every sample would make it" in said
     assert "at random within prompts" in said
