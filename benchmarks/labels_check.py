@@ -329,7 +329,8 @@ def main(
     def look(cell: Cell, way: str, kl: float, name: str) -> Floats:
         return kept.column(cell, way, kl, name, reps)
 
-    counts = [len(kept.done.get(cell.key, {})) for part in CELLS.values() for cell in part]
+    cells = [cell for part in CELLS.values() for cell in part]
+    counts = [sum(rep < reps for rep in kept.done.get(cell.key, ())) for cell in cells]
     if not min(counts):
         click.echo("no page yet: some parts have no repetition.", err=True)
         return
