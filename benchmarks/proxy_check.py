@@ -13,7 +13,6 @@ import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import click
@@ -33,8 +32,8 @@ HEAD = ("family", "data sets", "plug-in bias", "bias", "error", "trusted", "cove
 TEXT = """\
 # Proxy against gold: bias, coverage and trust
 
-`{command}`. Data sets of {settings} (prompts x samples; drawn from a population of {population} prompts,
-or held fixed) are drawn from each family in turn, {repeats} of each.{labelled}
+`{command}`. Data sets of {settings} (prompts x samples; drawn from a population of {population} prompts
+of its own each, or held fixed) are drawn from each family in turn, {repeats} of each.{labelled}
 Budgets: {budgets} nats. Bias and error (root mean square) are shares of gold's spread within prompts times
 sqrt(2 KL), about what gold's own optimum gains there, over the trusted budgets. *Trusted*: how many budgets
 up to log M - 2 are.
@@ -70,27 +69,20 @@ def family_named(name: str) -> PairFamily | TestsFamily:
     return next(family for family in ALL if family.name == name)
 
 
-@lru_cache
-def whole_truth(name: str, seed: int) -> Truth:
-    """Of the population that prompts are drawn from."""
-    family = family_named(name)
-    return Truth.of(family, family.prompts(np.random.default_rng([seed, 77]), POPULATION))
-
-
 def run(job: Job, repeat: int) -> dict:
     """Draw a data set and ask."""
     import klimit
 
     family = family_named(job.family)
     tag = zlib.crc32(f"{job.family} {job.prompts} {job.samples} {job.about}".encode())
-    population = family.prompts(np.random.default_rng([job.seed, 77]), POPULATION)
+    population = family.prompts(np.random.default_rng([job.seed, 77, repeat]), POPULATION)
     rng = np.random.default_rng([job.seed, tag, repeat])
     prompts = population.take(rng.integers(POPULATION, size=job.prompts))
     proxy, gold = family.draw(rng, prompts, job.samples)
     if job.labelled < 1:
         gold = np.where(rng.random(gold.shape) < job.labelled, gold, np.nan)
     about = population if job.about == "drawn" else prompts
-    truth = whole_truth(job.family, job.seed) if job.about == "drawn" else Truth.of(family, prompts)
+    truth = Truth.of(family, about)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         hack = klimit.hacking(proxy, gold=gold, prompts=job.about, seed=repeat)

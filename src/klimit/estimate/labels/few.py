@@ -168,7 +168,8 @@ class FewLabels(Sparse):
         bands = self._predicted.readings.bands
         if kl > bands.kl[-1] or not bands.corrected:  # past log M - 0.5 nats, or nothing corrected
             return math.inf, math.inf
-        below, above = bands.at(bands.off, np.array([kl]))[:, 0].tolist()
+        off = np.hypot(bands.off, bands.unlucky)
+        below, above = bands.at(off, np.array([kl]))[:, 0].tolist()
         return below, above
 
     def _bent(self, kl: Floats) -> tuple[Floats, Floats]:

@@ -18,6 +18,7 @@ from klimit.estimate.intervals import (
     normal,
     quantiles,
     skewed_quantiles,
+    skewed_reach,
     uneven_quantiles,
 )
 from klimit.estimate.kernel import Floats
@@ -25,6 +26,7 @@ from klimit.estimate.members import front
 from klimit.estimate.proxy.correction import TiltedRead
 from klimit.estimate.proxy.path import Path
 from klimit.estimate.proxy.statistics import Reads
+from klimit.estimate.proxy.tail_law import TailLaw
 
 NODES = 60
 DOUBT = 0.03  # of the gold reward's spread times sqrt(2 KL), which is what its own optimum gains
@@ -54,6 +56,7 @@ class GoldBands:
     moves : (units, nodes) what each unit of the sample moves it by: the squares sum to the variance
     error : standard error
     sampling : (2, nodes) how far the truth may lie below and above by chance
+    unlucky : (2, nodes) the part of it that samples do not show: what squares add to the rest
     wrong : how far correction and tilt may be off, to either side
     bend : how far gold may bend on beyond that, to the side it bends to: negative where below
     signed_wrong : the same with the sign of what was corrected: differences between nodes are wrong
@@ -70,6 +73,7 @@ class GoldBands:
     moves: Floats
     error: Floats
     sampling: Floats
+    unlucky: Floats
     wrong: Floats
     bend: Floats
     signed_wrong: Floats
@@ -99,14 +103,15 @@ def two_sided(wrong: Floats, bend: Floats) -> Floats:
 
 
 def gold_bands(
-    read: TiltedRead, reads: Reads, path: Path, which: tuple[int, int], *, spread: float,
-    horizon: float, level: float, fixed: bool, correctable: bool,
+    read: TiltedRead, reads: Reads, path: Path, which: tuple[int, int], law: TailLaw | None, *,
+    spread: float, horizon: float, level: float, fixed: bool, correctable: bool,
 ) -> GoldBands:  # fmt: skip
     """Bands of the gold gain.
 
     Parameters
     ----------
     which : places of gold and proxy in `reads`
+    law : of the pooled pairs; None where prompts share no shape
     spread : pooled standard deviation of gold within prompts
     horizon : nats past which trust must end whatever else
     """
@@ -114,8 +119,7 @@ def gold_bands(
     tilt = path.tilt_at(kl)
     value = path.at(read.chosen[:1], tilt[:1])[0]
     plugin = path.at(read.plugin[:1], tilt[:1])[0]
-    moves = moves_along(read, reads, path, which, tilt, level=level, fixed=fixed)
-    error, sampling = by_chance(moves, reads.weights, level=level, fixed=fixed)
+    chance = chance_along(read, reads, path, which, law, tilt, level=level, fixed=fixed)
     misplaced = np.abs(path.at(read.chosen[:1], tilt[:1] * _misplaced(path, kl))[0] - value)
     dissent = np.ptp(path.at(read.candidates, np.repeat(tilt[:1], len(read.candidates), 0)), axis=0)
     unit = spread * np.sqrt(2 * kl)  # about what gold's own optimum gains
@@ -147,8 +151,8 @@ def gold_bands(
     if 0 < first < len(kl) and doubt[first] <= DOUBT:
         trusted = float(wall)
     return GoldBands(
-        kl, value, plugin, moves, error, sampling, wrong, bend, signed, quantile, doubt, trusted,
-        correctable,
+        kl, value, plugin, chance.moves, chance.error, chance.sampling, chance.unlucky, wrong, bend,
+        signed, quantile, doubt, trusted, correctable,
     )  # fmt: skip
 
 
@@ -178,11 +182,29 @@ def drawn_moves(along: Floats, weights: Floats) -> Floats:
     return np.asarray(share * (along[0] - along[1:][present]) * scale)
 
 
-def moves_along(
-    read: TiltedRead, reads: Reads, path: Path, which: tuple[int, int], tilt: Floats, *,
-    level: float, fixed: bool,
-) -> Floats:  # fmt: skip
-    """(units, tilts) moves of the gold gain by groups of prompts, or by hands of samples if `fixed`.
+@dataclass(frozen=True)
+class Chance:
+    """What chance moves the gold gain by, at every tilt.
+
+    Attributes
+    ----------
+    moves : (units, tilts) by groups of prompts, or by hands of samples where prompts are fixed
+    error : (tilts,) standard error
+    sampling : (2, tilts) how far the truth may lie below and above
+    unlucky : (2, tilts) the part of it that the law of the pairs adds
+    """
+
+    moves: Floats
+    error: Floats
+    sampling: Floats
+    unlucky: Floats
+
+
+def chance_along(
+    read: TiltedRead, reads: Reads, path: Path, which: tuple[int, int], law: TailLaw | None,
+    tilt: Floats, *, level: float, fixed: bool,
+) -> Chance:  # fmt: skip
+    """Moves of the gold gain along the tilt, and what follows from them.
 
     Parameters
     ----------
@@ -191,22 +213,33 @@ def moves_along(
     """
     held, tilt = len(tilt) == 1, np.broadcast_to(tilt, (len(read.chosen), tilt.shape[1]))
     along = path.at(read.chosen, tilt)
-    if not fixed:
-        return drawn_moves(along, reads.weights)
-    # the corrections make noise of their own: what they add to the spread of prompts
-    uncorrected = path.at(read.plugin, tilt)
-    plain = leave_out_error(uncorrected[1:], uncorrected[0], reads.weights)
-    drawn = leave_out_error(along[1:], along[0], reads.weights)
-    moves = _fixed_moves(read, reads, path, which, tilt[:1], held=held)
-    square = np.maximum((moves**2).sum(axis=0), 1e-300)
-    with np.errstate(invalid="ignore"):
-        more = np.nan_to_num(np.maximum(drawn**2 - plain**2, 0.0), nan=0.0, posinf=0.0)
-    # few hands may make most of the noise, and then its own size is known badly
-    uneven = uneven_quantiles(moves.T, level) / normal(level)
-    return np.asarray(moves * (np.sqrt(1 + more / square) * uneven))
+    by_hands = _fixed_moves(read, reads, path, which, tilt[:1], held=held)
+    seen = (by_hands**2).sum(axis=0)
+    if fixed:
+        # the corrections make noise of their own: what they add to the spread of prompts
+        uncorrected = path.at(read.plugin, tilt)
+        plain = leave_out_error(uncorrected[1:], uncorrected[0], reads.weights)
+        drawn = leave_out_error(along[1:], along[0], reads.weights)
+        with np.errstate(invalid="ignore"):
+            more = np.nan_to_num(np.maximum(drawn**2 - plain**2, 0.0), nan=0.0, posinf=0.0)
+        # few hands may make most of the noise, and then its own size is known badly
+        uneven = uneven_quantiles(by_hands.T, level) / normal(level)
+        moves = by_hands * (np.sqrt(1 + more / np.maximum(seen, 1e-300)) * uneven)
+    else:
+        moves = drawn_moves(along, reads.weights)
+    error, sampling = _by_chance(moves, reads.weights, level=level, fixed=fixed)
+    if law is None:
+        return Chance(moves, error, sampling, np.zeros(sampling.shape))
+    # of what samples move: by the law instead, where that is more
+    own, skew = law.by_chance(tilt[0], held=held)
+    more = np.maximum(own**2 - seen, 0.0)
+    reach = own * np.stack(skewed_reach(skew, normal(level))[::-1])
+    unlucky = np.sqrt(np.maximum(reach**2 - normal(level) ** 2 * seen, 0.0))
+    moves = moves * np.sqrt(1 + more / np.maximum((moves**2).sum(axis=0), 1e-300))
+    return Chance(moves, np.hypot(error, np.sqrt(more)), np.hypot(sampling, unlucky), unlucky)
 
 
-def by_chance(
+def _by_chance(
     moves: Floats, weights: Floats, *, level: float, fixed: bool
 ) -> tuple[Floats, Floats]:
     """(tilts,) standard error of what has these moves, and (2, tilts) how far it may lie off by chance."""

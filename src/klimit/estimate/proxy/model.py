@@ -44,40 +44,62 @@ class ModelBias:
     noise: Floats
 
 
-def model_bias(
-    pairs: Pairs, samples: Samples, path: Path, *reads: Floats, seed: int
-) -> ModelBias | None:
-    """See `ModelBias`; None where prompts share no shape.
+@dataclass(frozen=True)
+class Pool:
+    """Samples of all prompts on a common scale.
+
+    Attributes
+    ----------
+    values : (1 + reads, samples) residuals of the proxy on a common scale, and of the reads
+    spread : (samples,) scale of the prompt that each is of
+    scales : (prompts,) of the prompts; 0 where one is not pooled
+    """
+
+    values: Floats
+    spread: Floats
+    scales: Floats
+
+
+def pooled(pairs: Pairs, samples: Samples, path: Path, *reads: Floats, seed: int) -> Pool | None:
+    """See `Pool`; None where prompts share no shape.
 
     That is of a proxy of few levels, with a best that is common, or with one of its own that comes back.
     """
     usual = (samples.counts >= FEWEST) & (samples.variances > 0)
     if not usual.any() or shared_levels(pairs.proxy) or rounded_levels(samples) or repeats(samples):
         return None
-    pooled = predicted_bias(samples, path.grid, seed=seed)
     scale = np.zeros(samples.prompts)
     places = [
         b.prompts[samples.variances[b.prompts] > 0] for b, enough in slices(samples) if enough
     ]
-    scale[np.concatenate(places)] = pooled.scales
+    scale[np.concatenate(places)] = predicted_bias(samples, path.grid, seed=seed).scales
+    values, spread = _residuals(pairs, scale, reads)
+    if len(spread) > _POOL:
+        kept = np.random.default_rng([seed, 8, len(spread)]).choice(
+            len(spread), _POOL, replace=False
+        )
+        values, spread = values[:, kept], spread[kept]
+    return Pool(values, spread, scale)
+
+
+def model_bias(pool: Pool, samples: Samples, path: Path, *, seed: int) -> ModelBias:
+    """See `ModelBias`."""
+    values, spread, scale = pool.values.copy(), pool.spread, pool.scales
+    rng = np.random.default_rng([seed, 8, len(spread)])
     known = np.flatnonzero(scale > 0)
-    pool, spread = _residuals(pairs, scale, reads)
-    z = pool[0]
+    z = values[0]
     both = np.stack([z, spread * z])
-    square, product = (np.einsum("ij,kj->ik", both, x) for x in (both, pool[1:]))
+    square, product = (np.einsum("ij,kj->ik", both, x) for x in (both, values[1:]))
     linear = np.linalg.lstsq(square, product, rcond=None)[0].T
-    size = np.abs(pool[1:]).max(axis=1)
-    pool[1:] -= np.einsum("ki,ij->kj", linear, both)
-    rest = np.abs(pool[1:]).max(axis=1) > 1e-9 * size  # of the proxy itself nothing is left
-    pool = pool[np.r_[True, rest]]
-    rng = np.random.default_rng([seed, 8, pool.shape[1]])
-    if pool.shape[1] > _POOL:
-        pool = pool[:, rng.choice(pool.shape[1], _POOL, replace=False)]
+    size = np.abs(values[1:]).max(axis=1)
+    values[1:] -= np.einsum("ki,ij->kj", linear, both)
+    rest = np.abs(values[1:]).max(axis=1) > 1e-9 * size  # of the proxy itself nothing is left
+    values = values[np.r_[True, rest]]
     low = np.floor(np.log2(scale[known].min() * path.grid.start))
     octaves = int(np.ceil(np.log2(scale[known].max() * path.known[-1]) - low)) + 1
     grid = Grid(2.0**low, octaves, 4)
     count = int(np.median(samples.counts[known]))
-    (whole, half), variance = _lacking(pool, (count, max(count // 2, 2)), grid, rng)
+    (whole, half), variance = _lacking(values, (count, max(count // 2, 2)), grid, rng)
     order = known[np.argsort(scale[known])]
     pick = order[np.linspace(0, len(order) - 1, min(len(order), _SCALES)).astype(int)]
     where = np.log(path.known)[:, None] + np.log(scale[pick])

@@ -13,11 +13,12 @@ from klimit._estimate import Estimate, _scalar, beyond
 from klimit._notebook import InNotebooks
 from klimit._text import safe
 from klimit.estimate.kernel import Floats
-from klimit.estimate.proxy.bands import PAST_TRUST, GoldBands, by_chance, moves_along
+from klimit.estimate.proxy.bands import PAST_TRUST, GoldBands, chance_along
 from klimit.estimate.proxy.correction import TiltedRead
 from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.proxy.path import TINY, Path, flat_budgets
 from klimit.estimate.proxy.statistics import Reads
+from klimit.estimate.proxy.tail_law import TailLaw
 from klimit.estimate.result import Frontier, Settings, _asked, _budgets, _one_budget
 
 if TYPE_CHECKING:
@@ -43,12 +44,14 @@ class Readings:
     bands : by KL
     spread : pooled standard deviation within prompts
     covariance : (1 + prompts,) with the proxy, within prompts: the mean, then each prompt's own
+    law : of the pooled pairs; None where prompts share no shape
     """
 
     read: TiltedRead
     bands: GoldBands
     spread: float
     covariance: Floats
+    law: TailLaw | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -170,12 +173,11 @@ class Hacking(InNotebooks):
     def _held(self, tilt: Floats) -> tuple[Floats, Floats]:
         """(tilts,) gold gain at tilts that are given, and (2, tilts) how far it may lie off by chance."""
         fixed, level = self.settings.prompts == "fixed", self.settings.level
-        read = self.readings.read
-        moves = moves_along(
-            read, self.reads, self.path, (0, 1), tilt[None], level=level, fixed=fixed
+        read, law = self.readings.read, self.readings.law
+        chance = chance_along(
+            read, self.reads, self.path, (0, 1), law, tilt[None], level=level, fixed=fixed
         )
-        _, sampling = by_chance(moves, self.reads.weights, level=level, fixed=fixed)
-        return self.path.at(read.chosen[:1], tilt[None])[0], sampling
+        return self.path.at(read.chosen[:1], tilt[None])[0], chance.sampling
 
     def _along(self, kl: Floats) -> Floats:
         """Gold gain where the proxy's tilt spends `kl`."""

@@ -15,12 +15,13 @@ from klimit.estimate.labels.entry import is_table, known_of_few, sparse
 from klimit.estimate.proxy.bands import gold_bands
 from klimit.estimate.proxy.checks import check_pairs
 from klimit.estimate.proxy.correction import corrected_read
-from klimit.estimate.proxy.model import model_bias
+from klimit.estimate.proxy.model import model_bias, pooled
 from klimit.estimate.proxy.pairs import Pairs, complete
 from klimit.estimate.proxy.path import Path
 from klimit.estimate.proxy.read import read_rewards
 from klimit.estimate.proxy.result import Hacking, Readings
 from klimit.estimate.proxy.statistics import tilted_reads
+from klimit.estimate.proxy.tail_law import tail_law
 from klimit.estimate.proxy.two_levels import pass_read
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Samples, collect
@@ -94,7 +95,8 @@ def along(pairs: Pairs, settings: Settings, *, spread: float | None = None) -> H
         wanted.append(pairs.nuisance)
     reads = tilted_reads(pairs, path.grid, path.tilts, *wanted, seed=settings.seed)
     good = correctable(samples, own.estimator)
-    model = model_bias(pairs, samples, path, *wanted, seed=settings.seed) if good else None
+    pool = pooled(pairs, samples, path, *wanted, seed=settings.seed) if good else None
+    model = None if pool is None else model_bias(pool, samples, path, seed=settings.seed)
     spreads = [centred_moments(pairs, x, x)[0] ** 0.5 for x in wanted]
     spreads[0] = spreads[0] if spread is None else spread
     found = []
@@ -105,11 +107,12 @@ def along(pairs: Pairs, settings: Settings, *, spread: float | None = None) -> H
             pairs, values, path.known, reads.weights, slope=slope, spread=float(spreads[at])
         )
         read = corrected_read(reads, path, at, 1, slope, model, passes=passes, plain=not good)
+        law = None if pool is None else tail_law(pool, samples.counts, at)
         bands = gold_bands(
-            read, reads, path, (at, 1), spread=spreads[at], horizon=furthest,
+            read, reads, path, (at, 1), law, spread=spreads[at], horizon=furthest,
             level=settings.level, fixed=settings.prompts == "fixed", correctable=good,
         )  # fmt: skip
-        found.append(Readings(read, bands, spreads[at], together))
+        found.append(Readings(read, bands, spreads[at], together, law))
     beside = found[1] if len(found) > 1 else None
     return Hacking(limit, pairs, path, reads, found[0], beside, settings)
 
