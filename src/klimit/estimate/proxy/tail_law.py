@@ -24,8 +24,6 @@ _HIGH, _LEAST = 0.15, 60
 # of a prompt's samples together, where one of them stops to count as more: so the law's error is that of
 # repeated draws, and neither that of endless samples nor that seen within a prompt
 _MOST = 10.0
-# than the tail seems, in standard errors of its shape: where it seems light by chance the error is largest
-_HEAVIER = 0.5
 _RARE = 20.0  # the law ends at what is drawn once in so many such data sets
 
 
@@ -100,7 +98,9 @@ def tail_law(pool: Pool, counts: Integers, row: int) -> TailLaw:
     sizes = np.diff(edges)
     body = np.add.reduceat(proxy[: number - top], edges[:-1]) / sizes
     start = proxy[number - top - 1]
-    shape = tail_of(proxy).shape + _HEAVIER / np.sqrt(top)
+    # a tail that seems light by chance goes with an estimate that is off: one standard error heavier; and
+    # one heavier than exponential has no tilted mean
+    shape = min(tail_of(proxy).shape + 1 / np.sqrt(top), -1e-9)
     width = float((proxy[number - top :] - start).mean()) * (1 - shape)
     rarity = np.geomspace(1.0, 1 / (_RARE * top), _STEPS + 1)
     rare = np.sqrt(rarity[1:] * rarity[:-1])
@@ -114,6 +114,7 @@ def tail_law(pool: Pool, counts: Integers, row: int) -> TailLaw:
         for (factors, _), x in zip(parts, (body, high), strict=True)
     ], axis=1)  # fmt: skip
     chances /= chances.sum()
+    means = np.clip(means, read.min(), read.max())
     means -= (means @ chances)[:, None]
     noise = np.repeat([variance for _, variance in parts], [len(body), len(high)])
     each = 1 / float((1 / counts[pool.scales > 0]).mean())
@@ -122,9 +123,9 @@ def tail_law(pool: Pool, counts: Integers, row: int) -> TailLaw:
 
 
 def _features(proxy: Floats, scale: Floats | float) -> Floats:
-    """(6, ...) what gold's mean is made of: it may bend with the proxy, and with the prompt's scale."""
+    """(4, ...) what gold's mean is made of: it may bend, and where prompts are wider it may do so more."""
     own = scale * proxy
-    return np.stack([np.ones_like(proxy), proxy, own, proxy**2, proxy * own, own**2])
+    return np.stack([np.ones_like(proxy), proxy, own, proxy * own])
 
 
 def _bent(proxy: Floats, read: Floats, scale: Floats) -> tuple[Floats, float]:
