@@ -40,6 +40,7 @@ _BENT, _LONG = 0.3, 0.7
 # and of the bend, as a multiple of the share of the proxy's gain that few samples hide: where the far
 # samples are missing, gold looks straight and its error small at once
 _BEND = 4.0
+_LOPSIDED = 1.5  # skewness, from which a first order says no more
 # past trust all of this may be wrong by three times as much: that held in 2,000 data sets
 PAST_TRUST = 3.0
 
@@ -244,7 +245,7 @@ def _lopsided(skew: Floats, quantile: float) -> Floats:
     Johnson's modified t (Journal of the American Statistical Association 73, 1978): the first order of
     `skewed_reach`, which has no use for a skewness near 1.
     """
-    shift = skew * (2 * quantile**2 + 1) / 6
+    shift = np.clip(skew, -_LOPSIDED, _LOPSIDED) * (2 * quantile**2 + 1) / 6
     return np.maximum(np.stack([quantile - shift, quantile + shift]), quantile / 2)
 
 
