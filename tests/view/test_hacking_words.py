@@ -27,7 +27,7 @@ def test_best_of_n_lowers_only_where_that_is_shown_of_every_n():
     )
 
 
-@pytest.mark.parametrize(("curve", "seed", "fallen"), [(-0.1, 2, False), (-0.12, 2, True)])
+@pytest.mark.parametrize(("curve", "seed", "fallen"), [(-0.15, 2, False), (-0.2, 2, True)])
 def test_no_step_is_said_to_cost_where_that_is_not_shown_of_each(curve, seed, fallen):
     said = verdict(seed, 20, 16, 0.03 if not fallen else 0.0, curve, 0.7)
     assert "any step" not in said
