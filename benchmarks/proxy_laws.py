@@ -303,6 +303,10 @@ DEV = (
     _noisy(
         lambda x, at: at.scale * x - 0.25 * (at.scale * x) ** 2, 0.5, "turns by scale", NORMAL, _spread()
     ),
+    _noisy(
+        lambda x, at: x - (0.1 + 0.2 * at.a) * np.maximum(at.scale * x, 0) ** 3, 0.6, "turns late",
+        NORMAL, _spread(0.3, 1.2),
+    ),
 )  # fmt: skip
 
 HELD_OUT = (
@@ -322,10 +326,6 @@ HELD_OUT = (
     _noisy(
         lambda x, at: x - 0.35 * at.b * x * x, 0.5, "seven levels",
         levels([-3, -2, -1, 0, 1, 2, 3], [1, 3, 5, 6, 5, 3, 1]), _spread(0.3, 0.8),
-    ),
-    _noisy(
-        lambda x, at: x - (0.1 + 0.2 * at.a) * np.maximum(at.scale * x, 0) ** 3, 0.6, "turns late",
-        NORMAL, _spread(0.3, 1.2),
     ),
     _noisy(
         lambda x, at: np.log1p(np.maximum(x + 2, 0)), 0.4, "skewed, saturates", GAMMA4, _spread(0.4, 1.2)
