@@ -87,7 +87,7 @@ def hacking(
     >>> gold = 0.6 * proxy + 0.8 * rng.normal(size=(100, 64))
     >>> hack = hacking({"rm": proxy, "human": gold}, proxy="rm", gold="human")
     >>> print(hack.gold_gain(kl=0.5))  # the truth is 0.6
-    0.604 [0.575, 0.634]
+    0.604 [0.575, 0.636]
     """
     shared: dict[str, Any] = {"prompts": prompts, "level": level, "seed": seed}
     whole = base
