@@ -47,7 +47,6 @@ class Bands:
     kl : nats
     gain, plugin : the estimate and the uncorrected one, reward units
     low, high : interval of the gain; more KL gains no less, so `low` does not fall from node to node
-    beta_low, beta_high : factors on beta
     below, above : how far from the gain the truth may lie by chance, without what a bias adds
     error : standard error of the gain
     bound : the plug-in's one-sided lower limit, for where nothing better is known
@@ -63,8 +62,6 @@ class Bands:
     plugin: Floats
     low: Floats
     high: Floats
-    beta_low: Floats
-    beta_high: Floats
     below: Floats
     above: Floats
     error: Floats
@@ -114,9 +111,8 @@ def average_bands(
     plain = chosen = front(members.uncorrected, grid, kl)
     if members.corrected is not members.uncorrected:
         chosen = front(members.corrected, grid, kl)
-    log_betas = -np.log(chosen.tilt)
-    plain_error, error, beta_error = (
-        leave_out_error(x[1:], x[0], members.weights) for x in (plain.gain, chosen.gain, log_betas)
+    plain_error, error = (
+        leave_out_error(x[1:], x[0], members.weights) for x in (plain.gain, chosen.gain)
     )
     plain_tilt, narrowing = plain.tilt[0], 1.0
     groups = int((members.weights > 0).sum())
@@ -132,12 +128,10 @@ def average_bands(
         known = np.isfinite(error) & (error > 0)
         if known.any():
             narrowing = float(np.median(new_error[known] / error[known]))
-        beta_error = two_sided * np.where(np.isfinite(error), beta_error * narrowing, 1.0)
-        error, beta_sampling = new_error, (beta_error, beta_error)
+        error = new_error
     else:
-        sampling, beta_sampling = (
-            left_out_reach(x[1:], x[0], members.weights, level, uneven=True)
-            for x in (chosen.gain, log_betas)
+        sampling = left_out_reach(
+            chosen.gain[1:], chosen.gain[0], members.weights, level, uneven=True
         )
     plugin = np.minimum(plain.gain[0], point.gain)
     correction = point.gain - plugin
@@ -166,14 +160,9 @@ def average_bands(
         wall, rate = horizon, np.maximum(rate, _MIXED_RATE)
         high = past_reach(kl, high, horizon, tail)
     trusted_kl = edge_of_trust(kl, shaky, wall) if correctable else 0.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        plain_beta, beta = 1 / plain_tilt, 1 / point.tilt
-        gap = np.abs(np.log(np.where(beta > 0, beta, plain_beta) / plain_beta))
-    beta_low, beta_high = around(np.zeros(len(kl)), beta_sampling, gap, 0.5 * gap, tail)
     return Bands(
         kl, point.gain, plugin, np.maximum.accumulate(np.maximum(low, 0.0)), high,
-        np.exp(np.maximum(beta_low, -50)), np.exp(np.minimum(beta_high, 50)), *sampling, error,
-        bound, shaky, trusted_kl, rate, narrowing, rates is not None,
+        *sampling, error, bound, shaky, trusted_kl, rate, narrowing, rates is not None,
     )  # fmt: skip
 
 

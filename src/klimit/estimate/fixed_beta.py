@@ -106,31 +106,34 @@ def _spent_at_most(limit: Frontier, point: Point) -> Floats:
     steep = np.minimum(limit.curve.at_kl(kl).tilt, members.grid.tilts[-1])
     uncorrected = front(members.uncorrected[0], members.grid, kl).tilt
     gap = np.abs(np.log(uncorrected / steep))
-    slack = np.minimum(np.hypot(_unsure(limit) * gap, _by_chance(limit, kl, steep)), _NO_END)
+    slack = np.minimum(np.hypot(_unsure(limit) * gap, by_chance(limit, kl, steep)[0]), _NO_END)
     tilt = np.log(np.maximum.accumulate(steep * np.exp(-slack)))
     asked = np.log(np.maximum(point.tilt, 1e-300))
     spent = np.exp(np.interp(asked, tilt, np.log(kl)) + 2 * np.minimum(asked - tilt[0], 0.0))
     return np.where(asked > tilt[-1], np.inf, np.maximum(spent, point.kl))
 
 
-def _by_chance(limit: Frontier, kl: Floats, tilt: Floats) -> Floats:
-    """How far down the logarithm of the tilt that spends each KL may lie by chance.
+def by_chance(limit: Frontier, kl: Floats, tilt: Floats) -> Floats:
+    """(2, budgets) how far down and up the logarithm of the tilt that spends each KL may lie by chance.
 
-    Of continuous rewards no less than if they were normal, of which n samples show the KL with a variance of
-    ``(exp(2 KL) (4 KL^2 - 2 KL + 1) - 1) / n``: where the best few lie close together by chance, the
-    samples' own noise is small where it should be largest.
+    Of continuous rewards no less down than if they were normal, of which n samples show the KL with a
+    variance of ``(exp(2 KL) (4 KL^2 - 2 KL + 1) - 1) / n``: where the best few lie close together by chance,
+    the samples' own noise is small where it should be largest.
     """
     few = np.unique(np.linspace(0, len(kl) - 1, _FEW).round().astype(int))
-    shown = np.minimum(_sampling(limit, tilt[few])["kl"][1] / kl[few], _NO_END)
+    below, above = (np.minimum(x / kl[few], _NO_END) for x in _sampling(limit, tilt[few])["kl"])
     with np.errstate(divide="ignore", invalid="ignore"):
         # a budget past the steepest tilt moves none
         rise = np.gradient(np.log(kl), np.log(tilt)) if len(kl) > 1 else np.array([2.0])
-    rise = np.nan_to_num(rise, nan=np.inf, posinf=np.inf)
-    shown = np.interp(np.log(kl), np.log(kl[few]), shown) / np.maximum(rise, 1e-300)
-    if np.isnan(limit.tail.shape):
-        return np.asarray(shown)
-    error = np.sqrt(np.expm1(2 * kl + np.log(4 * kl**2 - 2 * kl + 1)) / limit.samples.counts.sum())
-    return np.asarray(np.maximum(shown, normal(limit.settings.level) * error / (2 * kl)))
+    rise = np.maximum(np.nan_to_num(rise, nan=np.inf, posinf=np.inf), 1e-300)
+    # a KL that is more than is seen is spent by a tilt that is less
+    down, up = (np.interp(np.log(kl), np.log(kl[few]), x) / rise for x in (above, below))
+    if not np.isnan(limit.tail.shape):
+        error = np.sqrt(
+            np.expm1(2 * kl + np.log(4 * kl**2 - 2 * kl + 1)) / limit.samples.counts.sum()
+        )
+        down = np.maximum(down, normal(limit.settings.level) * error / (2 * kl))
+    return np.stack([down, up])
 
 
 def _unsure(limit: Frontier) -> float:

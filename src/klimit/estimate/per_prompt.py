@@ -363,10 +363,8 @@ def _bands(
         )
         high = past_reach(kl, high, wall, tail)
     bound = np.maximum.accumulate(np.maximum(full[0] - one_sided * plain_error, 0.0))
-    relative = (two_sided * error + correction) / np.maximum(gain, 1e-300)
-    factor = np.exp(np.minimum(relative, 50))
     trusted = edge_of_trust(kl, shaky, wall) if correct else 0.0
     return Bands(
         kl, gain, np.minimum(full[0], gain), np.maximum.accumulate(np.maximum(low, 0.0)), high,
-        1 / factor, factor, *sampling, error, bound, shaky, trusted, np.ones(len(kl)), 1.0, rates is not None,
+        *sampling, error, bound, shaky, trusted, np.ones(len(kl)), 1.0, rates is not None,
     )  # fmt: skip

@@ -21,6 +21,7 @@ from klimit.estimate.kernel import Floats
 from klimit.estimate.members import Members
 from klimit.estimate.samples import Samples, ordered_mean
 from klimit.estimate.samples_needed import bias_at, up
+from klimit.estimate.slope import SlopeReach, slope_reach
 from klimit.estimate.statistics import FEWEST, correctable
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from klimit.estimate.convergence import Convergence
 
 AT_THE_BEST = "every prompt is at its best sample"
-_NO_END = 1e9  # times beta: a slope as uncertain as that has no upper end
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Frontier:
         trusted_kl = 0.0 if 0 < room < np.inf else np.inf
         doubt = none if trusted_kl else none + np.inf
         bands = Bands(
-            kl, none, none, none, none, one, one, none, none, none, none, doubt, trusted_kl, one, 1.0
+            kl, none, none, none, none, none, none, none, none, doubt, trusted_kl, one, 1.0
         )  # fmt: skip
         return cls(column.ids, column.name, samples, settings, curve, None, bands, LIGHT, room)
 
@@ -170,6 +170,10 @@ class Frontier:
         note = "" if bool(np.all(trusted)) else self._note(kl, trusted)
         high = np.maximum(high, value)
         return Estimate.of(value, low, high, level=self.settings.level, trusted=trusted, note=note)
+
+    @cached_property
+    def _slope_reach(self) -> SlopeReach:
+        return slope_reach(self)
 
     @cached_property
     def _band(self) -> Estimate:
@@ -327,14 +331,11 @@ class Frontier:
         """
         budget = _budgets(kl)
         value = self._point(budget)[1]
-        bands = self.bands
-        at = np.log(np.maximum(budget, bands.kl[0]))
-        low = value * np.interp(at, np.log(bands.kl), bands.beta_low)
-        factor = np.interp(at, np.log(bands.kl), bands.beta_high)
-        high = np.where(factor < _NO_END, value * factor, np.inf)
-        trusted = budget <= bands.trusted_kl
-        low = np.where(trusted & (factor < _NO_END), low, 0.0)
+        trusted = budget <= self.trusted_kl
+        least, most = self._slope_reach.factors(budget)
+        low = np.where(trusted, value * least, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
+            high = np.where(most < np.inf, value * most, np.inf)
             chord = np.asarray(self.gain(budget).high) / budget  # no concave curve is steeper
         high = np.where(trusted, np.fmax(np.fmin(high, chord), value), np.inf)
         note = "" if bool(np.all(trusted)) else beyond(self.trusted_kl)
