@@ -12,6 +12,7 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit.estimate.checks import check_seed, whole
 from klimit.estimate.few_levels import shared_levels
+from klimit.estimate.intervals import normal
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.choosing import choose
 from klimit.estimate.labels.designs import Design
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _HIGHEST = 3  # labels by their proxies, past the last of which predictions are hardly checked
 _UNSEEN = 1 / 3  # share of the squared coefficients that may lie there without a label
+_WRONG = 0.3  # and share of the square of what the proxy predicts there that may be wrong
 
 
 @dataclass(frozen=True, repr=False)
@@ -158,6 +160,18 @@ class FewLabels(Sparse):
         place = rows.proxy if shared_levels(rows.proxy) else rows.centred(rows.proxy)
         highest = np.sort(place[self.index.place])[-_HIGHEST:][0]
         return np.asarray((place > highest) & np.isnan(self.known.gold))
+
+    def _unchecked(self, kl: float) -> tuple[float, float]:
+        """To the side where gold is that falls short of what the proxy predicts past the highest labels.
+
+        Labels that miss the turn of gold show a gain that is high, and with residuals that are small.
+        """
+        moved = self.predictions.seeing - self.predictions.blind
+        moved = (self._tilting(kl).coefficient * moved)[self._past]
+        odds = len(self._past) / self.number - 1
+        spread = math.sqrt(_WRONG * odds * float((moved**2).sum())) / self.known.rows.prompts
+        reach = normal(self.proxy.settings.level) * spread
+        return (reach, 0.0) if moved.sum() > 0 else (0.0, reach)
 
     def _lift(self, kl: float) -> float:
         tilted, found = self._tilting(kl), self._predicted

@@ -124,6 +124,10 @@ class Sparse(ABC, InNotebooks):
         wrong = 0.5 * abs(self._at(kl, seeing=True).correction)
         return wrong, wrong
 
+    def _unchecked(self, kl: float) -> tuple[float, float]:
+        """How far predictions may be off, below and above, where no label checks them."""
+        return 0.0, 0.0
+
     def _bent(self, kl: Floats) -> tuple[Floats, Floats]:
         """The same at many budgets, signed; and how far gold may bend on beyond that."""
         return np.zeros(len(kl)), np.zeros(len(kl))
@@ -212,7 +216,7 @@ class Sparse(ABC, InNotebooks):
         samples = min(with_.samples, total)
         return Split(
             kl, prompts / total, samples / total, max(total - prompts - samples, 0) / total,
-            1 - self._length(with_) / before, allowed, 1 - least / before,
+            1 - self._length(with_, self._unchecked(kl)) / before, allowed, 1 - least / before,
         )  # fmt: skip
 
     @cached_property
@@ -276,6 +280,8 @@ class Sparse(ABC, InNotebooks):
                 times = 1.0 if trusted[at] else PAST_TRUST
                 safe = max(budget, _LEAST)
                 below, above = (times * off for off in self._off(safe))
+                if seeing:
+                    below, above = np.hypot((below, above), self._unchecked(safe)).tolist()
                 found = interval(
                     self._at(safe, seeing=seeing), self.proxy.settings.level, drawn=self._drawn,
                     below=below, above=above,
@@ -288,8 +294,9 @@ class Sparse(ABC, InNotebooks):
             value, low, high, level=self.proxy.settings.level, trusted=trusted, note=note
         )
 
-    def _length(self, found: Powered) -> float:
-        _, low, high = interval(found, self.proxy.settings.level, drawn=self._drawn)
+    def _length(self, found: Powered, off: tuple[float, float] = (0.0, 0.0)) -> float:
+        level = self.proxy.settings.level
+        _, low, high = interval(found, level, drawn=self._drawn, below=off[0], above=off[1])
         return high - low
 
     def _interest(self, kl: float | None) -> float:
