@@ -64,6 +64,10 @@ RUNS = (
         "--families dev --prompts 100 --samples 16,64 --targets drawn --reps 16 --objective win-rate",
     ),
     (
+        "The slope, on families that a generator makes from another fresh seed",
+        "--seed 5 --families generated --count 12 --prompts 20,100 --samples 16,64 --reps 20 --details",
+    ),
+    (
         "Real rewards: 64 samples of a prompt against all 2,048, ten prompts",
         f"--families {REAL} --prompts 10 --samples 64 --targets fixed --reps 40",
     ),
@@ -80,7 +84,8 @@ and `benchmarks/README.md` explains every column. In short: `ratio` is the error
 relative) over the plug-in's, geometric mean over families; `floor` the same for a plug-in whose bias
 is removed exactly, which nobody can do; `cover` the coverage of 95 % intervals, `least` that of the
 worst family; `trusted` the share of estimates that say they are trusted and `t.cover` the coverage of
-those, all families together. `lo` are budgets up to log M - 2 nats, `hi` those up to log M - 0.5.
+those, all families together; `slope` and `s.cover` are the error ratio of beta and the coverage of its
+trusted intervals. `lo` are budgets up to log M - 2 nats, `hi` those up to log M - 0.5.
 `fixed`: the truth is that of these very prompts; `drawn`: that of their population. Targets carry the
 standard error of their figures; `above` is a coverage that overshot its band, `stated` a figure of
 which nothing is asked. The estimators were tuned on the first table's families, the tail rule also
@@ -117,7 +122,10 @@ def main(cache: Path, jobs: int, seconds: float, output: Path) -> None:
 def section(title: str, options: str, found: dict[str, Any]) -> str:
     """One run: its command, its table and its targets."""
     lines = [f"## {title}", "", f"    python -m benchmarks.accuracy {options}", ""]
-    lines += [*report.markdown(found["sizes"], report.SIZE_COLUMNS, SHOWN), ""]
+    slopes = ("slope_ratio", "slope_coverage") if "--details" in options else ()
+    lines += [*report.markdown(found["sizes"], report.SIZE_COLUMNS, (*SHOWN, *slopes)), ""]
+    if slopes:
+        return "\n".join(lines)
     if "real/" in options:
         lines += [*report.markdown(found["families"], report.FAMILY_COLUMNS, BY_FAMILY), ""]
     return "\n".join([*lines, "```text", *map(report.verdict_line, found["verdicts"]), "```", ""])

@@ -74,6 +74,7 @@ def _size(points: Sequence[Point], target: str, config: str, zone: str) -> dict[
         "worst_unsaturated_family": worst_free_name,
         "bias": float(np.mean([p.bias for p in points])),
         "slope_ratio": score.geometric(p.slope_rmse / p.slope_plugin for p in points),
+        "slope_coverage": _share([p.slope_held for p in points]),
         "coverage": _mean(covers),
         "coverage_least": min(covers.values(), default=float("nan")),
         "coverage_two_sided": _mean(score.coverage(points, "two-sided")),
@@ -153,11 +154,16 @@ def _mean(found: dict[str, float]) -> float:
     return float(np.mean(list(found.values()))) if found else float("nan")
 
 
+def _share(held: Sequence[np.ndarray]) -> float:
+    found = np.concatenate(held)
+    return float(found.mean()) if len(found) else float("nan")
+
+
 SIZE_COLUMNS = {
     "target": "target", "config": "size", "zone": "zone", "ratio": "ratio",
     "ratio_unsaturated": "unsat",
     "floor": "floor", "worst": "worst", "worst_unsaturated": "w.unsat", "bias": "bias",
-    "slope_ratio": "slope", "coverage": "cover", "coverage_least": "least",
+    "slope_ratio": "slope", "slope_coverage": "s.cover", "coverage": "cover", "coverage_least": "least",
     "coverage_two_sided": "2-sided", "truth_below": "below", "truth_above": "above",
     "width": "width", "trusted_share": "trusted", "trusted_precision": "prec",
     "trusted_recall": "recall", "trusted_coverage": "t.cover", "trusted_coverage_least": "t.least",

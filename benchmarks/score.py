@@ -45,6 +45,7 @@ class Point:
     high : inf where the interval is one-sided
     saturated : the plug-in optimum is at an infinite tilt in more than half of the repetitions
     slope, slope_value, slope_other : the same of the frontier's slope
+    slope_low, slope_high : its interval; nan where slopes were not asked for
     """
 
     family: str
@@ -64,6 +65,8 @@ class Point:
     slope: float
     slope_value: Array
     slope_other: Array
+    slope_low: Array
+    slope_high: Array
 
     @property
     def rmse(self) -> float:
@@ -90,9 +93,17 @@ class Point:
         """Relative RMSE of the plug-in's slope."""
         return _rmse(self.slope_other, self.slope)
 
+    @property
+    def slope_held(self) -> Flags:
+        """Whether each trusted repetition's interval holds the slope; none where it was not asked for."""
+        asked = self.trusted & ~np.isnan(self.slope_low)
+        held: Flags = (self.slope_low <= self.slope) & (self.slope <= self.slope_high)
+        return held[asked]
+
     def without(self, part: int, parts: int) -> Point:
         """The same point had this one of so many equal parts of its repetitions not been run."""
-        names = ("value", "other", "low", "high", "trusted", "slope_value", "slope_other")
+        names = ("value", "other", "low", "high", "trusted", "slope_value", "slope_other", "slope_low",
+                 "slope_high")  # fmt: skip
         kept = np.arange(len(self.value)) % parts != part
         fewer: dict[str, Any] = {name: getattr(self, name)[kept] for name in names}
         return replace(self, **fewer)
@@ -144,6 +155,8 @@ def _cell_points(cell: Cell, record: Record, plugin: Record) -> list[Point]:
     trusted = np.nan_to_num(_table(record["trusted"], reps, size)).astype(bool)
     other = _table(plugin["value"], reps, size)
     slopes = [_table(r.get("slope_value"), reps, size) for r in (record, plugin)]
+    least, most = (_table(record.get(f"slope_{end}"), reps, size) for end in ("low", "high"))
+    most = np.where(np.isnan(most), np.inf, most)
     saturated = np.array(record["saturated"]).mean(axis=0) > 0.5
     found = []
     for i, kl in enumerate(cell.kl):
@@ -155,6 +168,7 @@ def _cell_points(cell: Cell, record: Record, plugin: Record) -> list[Point]:
                 cell.family, cell.size, cell.target, kl, where, family.light_tailed, family.in_means,
                 bool(saturated[i]), float(truth[i]), value[:, i], other[:, i], low[:, i],
                 high[:, i], trusted[:, i], float(slope[i]), slopes[0][:, i], slopes[1][:, i],
+                least[:, i], most[:, i],
             )
         )  # fmt: skip
     return found
