@@ -113,6 +113,21 @@ def test_policies_of_which_none_is_called_base_are_not_guessed_at():
         klimit.audit(both)
 
 
+@pytest.mark.parametrize("column", ["policy", "step"])
+def test_samples_without_a_name_may_be_the_base_and_have_to_be_chosen(column):
+    named = {"policy": "grpo", "step": 5}[column]
+    first = pl.when(pl.col("step") == 1).then(pl.lit(named))
+    frame = run([0, 1], recur=True).frame().with_columns(first.alias(column))
+    both = klimit.read(frame if column == "step" else frame.drop("step"))
+    asked = rf"\({named}, unnamed\) .*filter\({column}='unnamed'\).*--base-{column} unnamed"
+    with pytest.raises(DataError, match=asked):
+        klimit.audit(both)
+    with pytest.raises(DataError, match=rf"--base-{column} unnamed"):
+        klimit.audit(both, both)
+    found = klimit.audit(*(both.filter(**{column: x}) for x in ("unnamed", named)))
+    assert (found.shared, found.samples) == (20, (12, 12))
+
+
 def test_one_policy_at_one_step_holds_no_base():
     with pytest.raises(DataError, match="one policy at one step"):
         klimit.audit(run([5]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
 from klimit._warn import warn
-from klimit.rollouts.steps import apart, bases, called, number, present
+from klimit.rollouts.steps import apart, bases, called, likely_base, number, present
 from klimit.rollouts.words import counted, listing
 
 if TYPE_CHECKING:
@@ -65,11 +65,12 @@ def one_model(base: Any) -> None:
         return
     for column, known in (("policy", base.policies), ("step", base.steps)):
         if len(known) > 1:
+            first = likely_base(known)
             raise DataError(
                 f"the base, {base.source}, holds {len(known)} "
                 f"{'policies' if column == 'policy' else 'steps'} ({listing(known, most=4)}), which "
-                f"are never pooled. Choose one: base.filter({column}={known[0]!r}) "
-                f"(--base-{column} {safe(known[0], longest=60)})."
+                f"are never pooled. Choose one: base.filter({column}={first!r}) "
+                f"(--base-{column} {safe(first, longest=60)})."
             )
 
 
@@ -96,12 +97,17 @@ def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
             "base apart: klimit.audit(run.filter(policy=...), ...)."
         )
     steps = present(run.steps)
-    if len(known) > 1:
-        raise DataError(
-            f"{run.source} has {len(known)} policies ({listing(known, most=4)}) and none is called "
-            "base, reference or step 0; give the base apart: "
-            f"klimit.audit(run.filter(policy={known[0]!r}), ...) (--base-policy {known[0]})."
-        )
+    for column, several, values, open_ in (
+        ("policy", "policies", run.policies, len(known) > 1 or len(steps) < 2),
+        ("step", "steps", run.steps, len(steps) < 2),
+    ):
+        if open_ and len(values) > 1:
+            first = likely_base(values)
+            raise DataError(
+                f"{run.source} has {len(values)} {several} ({listing(values, most=4)}) and none is "
+                "called base, reference or step 0; give the base apart: "
+                f"klimit.audit(run.filter({column}={first!r}), ...) (--base-{column} {safe(first)})."
+            )
     if len(steps) < 2:
         raise DataError(
             f"{run.source}: one policy at one step was found; base and policy were expected in it. "

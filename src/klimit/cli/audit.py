@@ -86,7 +86,8 @@ class Asked(Typed):
         column = "policy" if self.base_policy is not None else "step"
         used = chosen.policies if column == "policy" else chosen.steps
         known = base.policies if column == "policy" else base.steps
-        say_nameless(base, column)
+        if used:  # else they are the base
+            say_nameless(base, column)
         rest = [one for one in known if one is not None and one not in used]
         if not rest:
             raise click.UsageError(f"{self.paths[0]} holds nothing but the base; name a POLICY")

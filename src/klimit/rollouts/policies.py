@@ -167,7 +167,7 @@ def may_tell(
 
 def named(column: str, dtype: pl.DataType) -> pl.Expr:
     """What a column that may tell policies calls that of each row."""
-    text = pl.col(column).cast(pl.String)
+    text = pl.col(column).cast(pl.String).replace({"": None})  # an empty name is none
     said = sides(column, dtype)
     if not said:
         return text

@@ -17,9 +17,9 @@ from klimit.rollouts.describe import Description, Shape, described, shape, summa
 from klimit.rollouts.grouped import Grouped, check
 from klimit.rollouts.keys import Groups, groups
 from klimit.rollouts.layout import is_number
-from klimit.rollouts.steps import bases, in_order, present
+from klimit.rollouts.steps import in_order, likely_base
 from klimit.rollouts.table import Table
-from klimit.rollouts.words import close_to, listing, quoted
+from klimit.rollouts.words import UNNAMED, close_to, listing, quoted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -224,7 +224,7 @@ class Rollouts:
         Parameters
         ----------
         prompts : one id or several
-        step, policy : one or several
+        step, policy : one or several; ``"unnamed"`` for samples that name none beside others
 
         Raises
         ------
@@ -253,12 +253,13 @@ class Rollouts:
             if asked is None:
                 continue
             known = self._values(column)
-            unknown = [value for value in _several(asked) if value not in known]
+            named = [None if x == UNNAMED and x not in known else x for x in _several(asked)]
+            unknown = [UNNAMED if x is None else x for x in named if x not in known]
             if unknown:
                 raise ArgumentError(
                     f"no {column} {quoted(unknown[0])} in {self.source}; there are {listing(known)}."
                 )
-            keep &= self.table.core[column].is_in(_several(asked)).fill_null(value=False).to_numpy()
+            keep &= self.table.core[column].is_in(named, nulls_equal=True).to_numpy()
         if not keep.any():
             raise ArgumentError(f"no sample of {self.source} is left by this filter; loosen it.")
         return replace(self, table=self.table.take(keep))
@@ -308,7 +309,7 @@ class Rollouts:
             if len(values) > 1:
                 files = self.by_files and column == "policy"
                 told = " by the names of its files" if files else ""
-                first = (bases(map(str, present(values))) or values)[0]
+                first = likely_base(values)
                 raise DataError(
                     f"{self.source} has samples of {len(values):,} {several}{told} "
                     f"({listing(values, most=4)}), which are never pooled. "
