@@ -97,7 +97,7 @@ def summary(rollouts: Rollouts) -> str:
     if len(policies) == 1:
         parts.append(f"of {safe(policies[0], longest=60)}")
     elif policies:
-        by = " by the names of files" if rollouts.by_files else ""
+        by = _by("policy", rollouts)
         parts.append(f"of {len(policies)} policies{by} ({listing(policies, most=4)})")
     if len(policies) < len(rollouts.policies):
         parts.append("and of none that is named")
@@ -106,7 +106,9 @@ def summary(rollouts: Rollouts) -> str:
     if len(steps) == 1:
         parts.append(f"at {safe(called(steps[0]))}")
     elif steps:
-        parts.append(f"over {len(steps):,} steps ({safe(steps[0])} to {safe(steps[-1])})")
+        parts.append(
+            f"over {len(steps):,} steps{_by('step', rollouts)} ({safe(steps[0])} to {safe(steps[-1])})"
+        )
     if len(steps) < len(rollouts.steps):
         parts.append("and at none that is named")
     if rollouts.together:
@@ -115,6 +117,10 @@ def summary(rollouts: Rollouts) -> str:
     what = "reward" if len(names) == 1 else "rewards"
     made_of = f" = {shown(rollouts.total)}" if rollouts.total else ""
     return f"{' '.join(parts)}, {what}: {listing(names)}{made_of}"
+
+
+def _by(column: str, rollouts: Rollouts) -> str:
+    return " by the names of files" if column in rollouts.by_files else ""
 
 
 def described(rollouts: Rollouts) -> Description:

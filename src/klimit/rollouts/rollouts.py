@@ -35,7 +35,7 @@ class Rollouts:
     prompt_key : the source's column that says which samples share a prompt
     read_as : whose dump it is, where a reader knows it
     total : what the reward is the sum of, where it is a weighted sum of others
-    by_files : whether names of files tell policies apart
+    by_files : what the names of files tell apart, of "policy" and "step"
 
     Examples
     --------
@@ -53,7 +53,7 @@ class Rollouts:
     stated: Mapping[str, Any] = field(default_factory=dict)
     read_as: str = ""
     total: str = ""
-    by_files: bool = False
+    by_files: tuple[str, ...] = ()
 
     # ---- what there is
 
@@ -307,14 +307,14 @@ class Rollouts:
             ("policy", "policies", self.policies), ("step", "steps", self.steps),
         ):  # fmt: skip
             if len(values) > 1:
-                files = self.by_files and column == "policy"
+                files = column in self.by_files
                 told = " by the names of its files" if files else ""
                 first = likely_base(values)
                 raise DataError(
                     f"{self.source} has samples of {len(values):,} {several}{told} "
                     f"({listing(values, most=4)}), which are never pooled. "
                     f"Choose one: .filter({column}={first!r}) ({option}{column} {safe(first)})"
-                    + ("; or put files of one policy into one file." if files else ".")
+                    + (f"; or put files of one {column} into one file." if files else ".")
                 )
 
 
