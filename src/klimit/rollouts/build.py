@@ -13,6 +13,7 @@ import polars as pl
 from klimit._errors import DataError
 from klimit._warn import warn
 from klimit.rollouts import names, twins
+from klimit.rollouts.copies import say_same
 from klimit.rollouts.guard import reading
 from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
 from klimit.rollouts.layout import PER_TOKEN, Layout, is_text
@@ -34,7 +35,7 @@ from klimit.rollouts.sources.shaping import Dump, Given, shaped
 from klimit.rollouts.sources.values import summed
 from klimit.rollouts.sources.weights import Total, drawn, given, reward_weights
 from klimit.rollouts.steps import in_paths
-from klimit.rollouts.table import Scan, Table, stamp
+from klimit.rollouts.table import BESIDE, Scan, Table, stamp
 from klimit.rollouts.unify import before_the_answer, flatten, one_table
 from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form, numbered, unnested
 from klimit.rollouts.words import counted, quoted, shown
@@ -92,6 +93,8 @@ def rollouts_of(
         raw, layout, where, total, whole=whole,
         files={"files": labels, "numbers": numbers, "known": bool(dump.read_as)},
     )  # fmt: skip
+    if who.by_files or f"{BESIDE}{FILE}" in table.core.columns:
+        say_same(map(Path, scans))
     table, said = replace(table, stamps=stamps), str(total) if total else ""
     return Rollouts(
         table, layout.rewards, layout.prompt_key, stated, dump.read_as, said,

@@ -199,6 +199,7 @@ class Rollouts:
             arrays[name] = values if order is None else values[order]
         result = Grouped(self.ids, lengths, arrays)
         check(result, lambda at: self.table.row(at if order is None else int(order[at])))
+        self._say_copies(result, order)
         return result
 
     def frame(self) -> pl.DataFrame:
@@ -297,6 +298,17 @@ class Rollouts:
         values = self.table.core[column]
         known = tuple(in_order(values.drop_nulls().unique().to_list()))
         return (*known, None) if known and values.null_count() else known
+
+    def _say_copies(self, grouped: Grouped, order: np.ndarray[Any, Any] | None) -> None:
+        """Warn of samples that are there twice, by their rewards and other numbers at hand."""
+        from klimit.rollouts.copies import say_copies, some
+
+        core = self.table.core
+        at, prompt = some(grouped.lengths)
+        rows = at if order is None else order[at]
+        beside = {x: core[x].gather(rows) for x in core.columns if x in ("logprob", "tokens")}
+        rewards = {name: values[at] for name, values in grouped.columns.items()}
+        say_copies(prompt, rewards, beside, self.source)
 
     def check_one_policy(self, option: str = "--") -> None:
         """Raise a `DataError` where samples of several policies or steps stand together.
