@@ -49,6 +49,26 @@ def test_steps_are_paired_where_prompts_recur():
     assert not apart.compare("step 2", "step 1").paired
 
 
+@pytest.mark.parametrize("restarts", [True, False])
+def test_ids_that_count_anew_in_each_step_pair_no_prompts(restarts):
+    rng = np.random.default_rng(2)
+    own = rng.normal(size=(40, 1))
+    steps = [
+        pl.DataFrame(rows(rng.normal(size=(40, 8)) + (rng.permutation(own) if restarts else own)))
+        for _ in range(3)
+    ]
+    frame = pl.concat([one.with_columns(step=pl.lit(at)) for at, one in enumerate(steps)])
+    again = klimit.read(frame.rename({"prompt_id": "group_id"}))
+    if not restarts:
+        assert [one.paired for one in klimit.audit(again)] == [True, True]
+        return
+    with pytest.warns(DataWarning, match="'group_id' at one step and another have nothing in"):
+        assert [one.paired for one in klimit.audit(again)] == [False, False]
+    assert [one.paired for one in klimit.audit(again, paired=True)] == [True, True]
+    text = frame.with_columns(prompt="why " + pl.col("prompt_id"))  # which says what is one prompt
+    assert klimit.audit(klimit.read(text))[0].paired
+
+
 def test_samples_without_a_step_or_a_policy_are_left_out_and_counted():
     frame = run([0, 1, 2], recur=True).frame()
     lost = klimit.read(frame.with_columns(step=pl.col("step").replace(2, None)))
