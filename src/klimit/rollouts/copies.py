@@ -1,9 +1,8 @@
 """Samples that are there twice, of a file that was read or a run that was written again.
 
-Where prompts draw their answers independently, few or many, short ones that come back or all of them
-different, the number of those that come ``t`` times obeys ``E[f_t]^2 <= c E[f_t-1] E[f_t+1]``: by
-Cauchy and Schwarz, with ``c = (t + 1)/t (n - t + 1)/(n - t) <= 3`` for n > t samples a prompt.
-Copies make pairs without making single ones and triples, and break that.
+Whatever answers a model has, and however often they come back, the number ``f_t`` of those that come t
+times among n > t independent samples obeys ``E[f_t]^2 <= c E[f_t-1] E[f_t+1]`` with
+``c = (t + 1)/t (n - t + 1)/(n - t) <= 3``, by Cauchy and Schwarz. Copies are pairs without triples.
 """
 
 from __future__ import annotations
@@ -20,15 +19,14 @@ from klimit._warn import warn
 from klimit.rollouts.grouped import Integers
 from klimit.rollouts.words import shown
 
-_LOOK = 1 << 17  # samples: a share of copies that matters shows among so many
-_VARIED = 20  # values that differ: halves of 0 and 1, say, may be somebody's design
-_CLEAR = 4  # times what chance allows at the most, on average,
-_FEW = 5  # and so many more
+_LOOK = 1 << 17  # samples: copies that matter show among so many
+_VARIED = 20  # values: halves of 0 and 1, say, may be somebody's design
+_CLEAR, _FEW = 4, 5  # times what chance allows on average, and so many more
 _SMALL = 4096  # bytes: a few verdicts may be alike by chance
 
 
 def some(lengths: Integers) -> tuple[Integers, Integers]:
-    """Rows of prompts from everywhere, and the prompt of each, where rows stand prompt after prompt.
+    """Rows of some prompts, and the prompt of each row, where rows stand prompt after prompt.
 
     Examples
     --------

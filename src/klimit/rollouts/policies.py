@@ -29,7 +29,7 @@ STEP, POLICY, OTHER = "__step ", "__policy ", "__other "
 
 _FEW = 50  # values of a setting, at most
 _LOOK = 1000  # rows of a first look
-_LONGEST_STEP = 8  # digits of a day, which is no step
+_DAY = 8  # digits of one, which is no step
 _LONG = 100  # characters of a text, such as a document, that stays unread
 
 _YES_NO = ("true", "1", "1.0", "yes", "y"), ("false", "0", "0.0", "no", "n")
@@ -117,10 +117,9 @@ def told(
         if 2 * _number(_within(prompts, at)) > 3 * _number(prompts):
             group, from_files = _within(group, at), [*from_files, "step"]
         elif not in_a_row(numbers):
-            some = listing(sorted(set(numbers)), most=3)
             warn(
-                f"files called {some} share hardly any prompt: they are read as parts of one policy. "
-                "If the numbers are steps, call the files step_0, step_50, ..."
+                f"files called {listing(sorted(set(numbers)), most=3)} share hardly any prompt and are "
+                "read as parts of one policy. If they are steps, call them step_0, step_50, ..."
             )
     several = len(chosen) > 1 or _LABEL in chosen
     who = [core[x].cast(pl.String) for x in chosen if x != _LABEL]
@@ -205,9 +204,7 @@ def by_files(paths: Iterable[str]) -> list[str]:
     >>> by_files(["base/a.csv", "grpo/a.csv"]), by_files(["out_1.csv", "out_2.csv"])
     (['base', 'grpo'], [])
     """
-    parts = [[*Path(path).parts[:-1], stem(Path(path))] for path in paths]
-    shared = len(os.path.commonprefix(parts))  # noqa: RUF071 - of lists
-    full = [one[shared:] for one in parts]
+    full = _own_parts(paths)
     bare = [[_PART.sub("", part) for part in one] for one in full]
     told = [next(filter(is_base, one), "") or "/".join(_own(one, bare)) for one in bare]
     if len(set(told)) < 2:
@@ -228,21 +225,25 @@ def by_number(paths: Iterable[str], *, folders: bool = False) -> list[int]:
     >>> by_number(["val/0.jsonl", "val/50.jsonl"]), by_number(["00000.csv", "00001.csv"])
     ([0, 50], [])
     """
-    parts = [[*Path(path).parts[:-1], stem(Path(path))] for path in paths]
-    shared = len(os.path.commonprefix(parts))  # noqa: RUF071 - of lists
-    called = [
-        [x for x in one[shared:] if x.isdecimal() and len(x) < _LONGEST_STEP] for one in parts
-    ]
-    found = [int(one[0]) for one in called if len(one) == 1]
-    padded = any(str(int(one[0])) != one[0] for one in called if one)
-    parted = (padded or folders) and in_a_row(found)
-    return [] if len(found) < len(parts) or parted else found
+    parts = [[x for x in one if x.isdecimal() and len(x) < _DAY] for one in _own_parts(paths)]
+    if any(len(one) != 1 for one in parts):
+        return []
+    found = [int(one[0]) for one in parts]
+    padded = any(str(number) != one[0] for number, one in zip(found, parts, strict=True))
+    return [] if (padded or folders) and in_a_row(found) else found
 
 
 def in_a_row(numbers: Iterable[int]) -> bool:
     """Whether numbers count on from 0 or 1, as those of parts do."""
     known = set(numbers)
     return known in ({*range(len(known))}, {*range(1, len(known) + 1)})
+
+
+def _own_parts(paths: Iterable[str]) -> list[list[str]]:
+    """Folders and name of each path, without the folders that all lie in."""
+    parts = [[*Path(path).parts[:-1], stem(Path(path))] for path in paths]
+    shared = len(os.path.commonprefix(parts))  # noqa: RUF071 - of lists
+    return [one[shared:] for one in parts]
 
 
 def _own(parts: Sequence[str], all_parts: Sequence[Sequence[str]]) -> list[str]:
