@@ -148,6 +148,19 @@ def test_samples_without_a_name_may_be_the_base_and_have_to_be_chosen(column):
     assert (found.shared, found.samples) == (20, (12, 12))
 
 
+def test_what_has_no_name_beside_a_base_is_the_policy():
+    both = run([0, 1], recur=True, policy=lambda at: None if at else "base")
+    (found,) = klimit.audit(klimit.read(both.frame().drop("step")))
+    assert (found.name, found.shared) == ("policy", 20)
+
+
+def test_a_base_without_step_beside_late_steps_has_to_be_chosen():
+    frame = run([0, 100, 200], recur=True).frame()
+    late = klimit.read(frame.with_columns(step=pl.col("step").replace(0, None)))
+    with pytest.raises(DataError, match="--base-step unnamed"):
+        klimit.audit(late)
+
+
 def test_one_policy_at_one_step_holds_no_base():
     with pytest.raises(DataError, match="one policy at one step"):
         klimit.audit(run([5]))

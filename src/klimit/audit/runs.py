@@ -11,7 +11,7 @@ from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
 from klimit._warn import warn
 from klimit.rollouts.steps import apart, bases, called, likely_base, number, present
-from klimit.rollouts.words import counted, listing
+from klimit.rollouts.words import UNNAMED, counted, listing
 
 if TYPE_CHECKING:
     from klimit.rollouts import Rollouts
@@ -85,10 +85,12 @@ def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
     """Base and policies of one dump, and a note on which rows are taken for the base."""
     known = [str(one) for one in present(run.policies)]
     found = bases(known)
-    if len(found) == 1 and len(known) > 1:
-        say_nameless(run, "policy")
+    if len(found) == 1 and len(run.policies) > 1:
         base = run.filter(policy=found[0])
-        others = run.filter(policy=[one for one in known if one != found[0]])
+        named = [one for one in known if one != found[0]]
+        if named:  # else what has no name is the policy
+            say_nameless(run, "policy")
+        others = run.filter(policy=named or UNNAMED)
         base = _first_step(base) if len(base.steps) > 1 else base
         return base, parts(others), (f"policy {found[0]} of the same dump is the base.",)
     if len(found) > 1:
@@ -97,11 +99,11 @@ def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
             "base apart: klimit.audit(run.filter(policy=...), ...)."
         )
     steps = present(run.steps)
-    for column, several, values, open_ in (
-        ("policy", "policies", run.policies, len(known) > 1 or len(steps) < 2),
-        ("step", "steps", run.steps, len(steps) < 2),
-    ):
-        if open_ and len(values) > 1:
+    late = len(steps) < 2 or number(steps[0]) not in (0, 1)
+    for column, several, values in (
+        ("policy", "policies", run.policies), ("step", "steps", run.steps),
+    ):  # fmt: skip
+        if (late and None in values) or (column == "policy" and len(known) > 1):
             first = likely_base(values)
             raise DataError(
                 f"{run.source} has {len(values)} {several} ({listing(values, most=4)}) and none is "
