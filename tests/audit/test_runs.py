@@ -58,6 +58,7 @@ def test_ids_that_count_anew_in_each_step_pair_no_prompts(restarts):
         for _ in range(3)
     ]
     frame = pl.concat([one.with_columns(step=pl.lit(at)) for at, one in enumerate(steps)])
+    assert klimit.audit(klimit.read(frame))[0].paired  # whose name says that it is of one prompt
     again = klimit.read(frame.rename({"prompt_id": "group_id"}))
     if not restarts:
         assert [one.paired for one in klimit.audit(again)] == [True, True]
@@ -110,7 +111,7 @@ def test_a_run_that_does_not_start_at_its_base_is_warned_of():
 
 def test_a_base_of_several_steps_is_to_be_chosen():
     several = run([1, 2])
-    with pytest.raises(DataError, match=r"holds 2 steps .* \(--base-step 1\)"):
+    with pytest.raises(DataError, match=r"samples of 2 steps .* \(--base-step 1\)"):
         klimit.audit(several, several)
 
 

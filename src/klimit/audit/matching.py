@@ -10,6 +10,7 @@ from klimit._errors import ArgumentError, DataError
 from klimit._warn import warn
 from klimit.audit.sides import Side, same_population
 from klimit.rollouts.grouped import Floats, Integers
+from klimit.rollouts.names import may_count_anew
 from klimit.rollouts.words import counted, listing, quoted
 
 RECUR = 0.5  # share of the policy's prompts that must recur for steps of one run to be paired,
@@ -54,10 +55,11 @@ def match(base: Side, policy: Side, paired: bool | None) -> Match:
     fewest = min(FEWEST, len(policy.ids))
     if may_differ and number < max(RECUR * len(policy.ids), fewest):
         return whole
-    if may_differ and base.texts is None and _unrelated(base, policy, ours, theirs):
-        key = quoted(base.rollouts.prompt_key)
+    key = base.rollouts.prompt_key
+    counts = may_differ and base.texts is None and may_count_anew(key)
+    if counts and _unrelated(base, policy, ours, theirs):
         warn(
-            f"{base.source}: rewards of one {key} at one step and another have nothing in common, as "
+            f"{base.source}: rewards of one {quoted(key)} at one step and another have nothing in common, as "
             "where ids count anew in each step, so steps are compared as samples of other prompts. Say "
             "paired=True if the prompts are the same, or name a key that tells them apart."
         )
@@ -80,7 +82,7 @@ def match(base: Side, policy: Side, paired: bool | None) -> Match:
 
 
 def _unrelated(base: Side, policy: Side, ours: Integers, theirs: Integers) -> bool:
-    """Whether mean rewards under one id do not go together, though those of one prompt would.
+    """Whether mean rewards under one id do not go together, though those of one prompt mostly would.
 
     Of two means of a prompt the correlation is the root of the shares of their spread that is no noise.
     """

@@ -59,21 +59,6 @@ def named(policy: Any) -> list[Part]:
     return [part for name, one in policy.items() for part in parts(one, str(name))]
 
 
-def one_model(base: Any) -> None:
-    """Refuse a base that holds samples of several policies or steps."""
-    if not hasattr(base, "grouped"):
-        return
-    for column, known in (("policy", base.policies), ("step", base.steps)):
-        if len(known) > 1:
-            first = likely_base(known)
-            raise DataError(
-                f"the base, {base.source}, holds {len(known)} "
-                f"{'policies' if column == 'policy' else 'steps'} ({listing(known, most=4)}), which "
-                f"are never pooled. Choose one: base.filter({column}={first!r}) "
-                f"(--base-{column} {safe(first, longest=60)})."
-            )
-
-
 def is_run(base: Any) -> bool:
     """Whether one dump holds a base and what was trained from it: several steps, or one base by name."""
     policies = present(getattr(base, "policies", ()))

@@ -305,6 +305,19 @@ def is_key(name: str) -> bool:
     return known or bool(NUMBERS & set(low.split("_")))
 
 
+def may_count_anew(name: str) -> bool:
+    """Whether ids of this name may start from 0 again in each step, with other prompts.
+
+    Examples
+    --------
+    >>> [may_count_anew(name) for name in ("group_id", "promptIdx", "uid", "prompt_id")]
+    [True, True, True, False]
+    """
+    return plain(name) in WEAK_IDS or not {"group", "idx", "index"}.isdisjoint(
+        plain(name).split("_")
+    )
+
+
 def names_reward(name: str) -> bool:
     """Whether the name itself says that this is a reward."""
     low = plain(name)

@@ -325,7 +325,7 @@ class Rollouts:
                 raise DataError(
                     f"{self.source} has samples of {len(values):,} {several}{told} "
                     f"({listing(values, most=4)}), which are never pooled. "
-                    f"Choose one: .filter({column}={first!r}) ({option}{column} {safe(first)})"
+                    f"Choose one: .filter({column}={first!r}) ({option}{column} {safe(first, longest=60)})"
                     + (f"; or put files of one {column} into one file." if files else ".")
                 )
 
