@@ -49,6 +49,27 @@ def test_steps_are_paired_where_prompts_recur():
     assert not apart.compare("step 2", "step 1").paired
 
 
+@pytest.mark.parametrize("restarts", [True, False])
+def test_ids_that_count_anew_in_each_step_pair_no_prompts(restarts):
+    rng = np.random.default_rng(2)
+    own = rng.normal(size=(40, 1))
+    steps = [
+        pl.DataFrame(rows(rng.normal(size=(40, 8)) + (rng.permutation(own) if restarts else own)))
+        for _ in range(3)
+    ]
+    frame = pl.concat([one.with_columns(step=pl.lit(at)) for at, one in enumerate(steps)])
+    assert klimit.audit(klimit.read(frame))[0].paired  # whose name says that it is of one prompt
+    again = klimit.read(frame.rename({"prompt_id": "group_id"}))
+    if not restarts:
+        assert [one.paired for one in klimit.audit(again)] == [True, True]
+        return
+    with pytest.warns(DataWarning, match="'group_id' at one step and another have nothing in"):
+        assert [one.paired for one in klimit.audit(again)] == [False, False]
+    assert [one.paired for one in klimit.audit(again, paired=True)] == [True, True]
+    text = frame.with_columns(prompt="why " + pl.col("prompt_id"))  # which says what is one prompt
+    assert klimit.audit(klimit.read(text))[0].paired
+
+
 def test_samples_without_a_step_or_a_policy_are_left_out_and_counted():
     frame = run([0, 1, 2], recur=True).frame()
     lost = klimit.read(frame.with_columns(step=pl.col("step").replace(2, None)))
@@ -90,7 +111,7 @@ def test_a_run_that_does_not_start_at_its_base_is_warned_of():
 
 def test_a_base_of_several_steps_is_to_be_chosen():
     several = run([1, 2])
-    with pytest.raises(DataError, match=r"holds 2 steps .* \(--base-step 1\)"):
+    with pytest.raises(DataError, match=r"samples of 2 steps .* \(--base-step 1\)"):
         klimit.audit(several, several)
 
 
@@ -111,6 +132,34 @@ def test_policies_of_which_none_is_called_base_are_not_guessed_at():
     both = run([1, 2], recur=True, policy=lambda at: ("dpo", "grpo")[at])
     with pytest.raises(DataError, match="none is called"):
         klimit.audit(both)
+
+
+@pytest.mark.parametrize("column", ["policy", "step"])
+def test_samples_without_a_name_may_be_the_base_and_have_to_be_chosen(column):
+    named = {"policy": "grpo", "step": 5}[column]
+    first = pl.when(pl.col("step") == 1).then(pl.lit(named))
+    frame = run([0, 1], recur=True).frame().with_columns(first.alias(column))
+    both = klimit.read(frame if column == "step" else frame.drop("step"))
+    asked = rf"\({named}, unnamed\) .*filter\({column}='unnamed'\).*--base-{column} unnamed"
+    with pytest.raises(DataError, match=asked):
+        klimit.audit(both)
+    with pytest.raises(DataError, match=rf"--base-{column} unnamed"):
+        klimit.audit(both, both)
+    found = klimit.audit(*(both.filter(**{column: x}) for x in ("unnamed", named)))
+    assert (found.shared, found.samples) == (20, (12, 12))
+
+
+def test_what_has_no_name_beside_a_base_is_the_policy():
+    both = run([0, 1], recur=True, policy=lambda at: None if at else "base")
+    (found,) = klimit.audit(klimit.read(both.frame().drop("step")))
+    assert (found.name, found.shared) == ("policy", 20)
+
+
+def test_a_base_without_step_beside_late_steps_has_to_be_chosen():
+    frame = run([0, 100, 200], recur=True).frame()
+    late = klimit.read(frame.with_columns(step=pl.col("step").replace(0, None)))
+    with pytest.raises(DataError, match="--base-step unnamed"):
+        klimit.audit(late)
 
 
 def test_one_policy_at_one_step_holds_no_base():

@@ -56,6 +56,20 @@ def test_the_verdict_says_what_was_gained_what_it_could_cost_and_what_is_missing
     assert "best-of-16" in done.out
 
 
+def test_a_base_without_a_name_is_chosen_by_what_the_error_says(klimit, quality, grpo, tmp_path):
+    path = tmp_path / "both.jsonl"
+    named = pl.read_parquet(grpo).with_columns(model=pl.lit("grpo"))
+    pl.concat([pl.read_parquet(quality), named], how="diagonal_relaxed").write_ndjson(path)
+    assert "(--base-policy unnamed)" in klimit("audit", path).err
+    assert "(--policy unnamed)" in klimit("limit", path).err
+    done = klimit("audit", path, "--base-policy", "unnamed")
+    assert not done.err
+    assert done.out.split("\n\n")[1] == klimit("audit", quality, grpo).out.split("\n\n")[1]
+    alone = klimit("limit", path, "--policy", "unnamed")
+    assert alone.out.startswith("read 40 prompts x 32 samples, reward: quality")
+    assert klimit("limit", path, "--step", "None").code == 2
+
+
 def test_json_is_what_the_library_says(klimit, quality, grpo):
     document = json.loads(klimit("audit", quality, grpo, "--json").out)
     assert document["schema"] == "klimit.audit/1"

@@ -72,6 +72,14 @@ def test_no_plan_is_suggested_where_none_can_be_made(klimit, rewards, values):
     assert "next: klimit plan" in klimit("limit", rewards(NORMAL)).out
 
 
+def test_the_plan_that_is_suggested_speaks_of_what_is_trusted(klimit, rewards):
+    path, few = rewards(NORMAL), np.random.default_rng(0).exponential(size=(12, 4)) ** 2
+    assert "--kl 0.5   (settings for trainers)" in klimit("limit", path, "--kl", "0,0.5,8").out
+    assert "klimit plan" not in klimit("limit", path, "--kl", "100").out  # which is an error
+    said = klimit("limit", rewards(few), "--kl", "0.35,1").out
+    assert "--kl 0.35   (how much to sample first)" in said
+
+
 def test_no_success_is_not_nothing_to_gain(klimit, rewards):
     said = " ".join(klimit("limit", rewards(np.zeros((12, 8)))).out.split())
     assert "what can be gained is not known: anything from 0 to +1.00" in said

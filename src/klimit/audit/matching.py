@@ -9,11 +9,13 @@ import numpy as np
 from klimit._errors import ArgumentError, DataError
 from klimit._warn import warn
 from klimit.audit.sides import Side, same_population
-from klimit.estimate.samples import Integers
+from klimit.rollouts.grouped import Floats, Integers
+from klimit.rollouts.names import may_count_anew
 from klimit.rollouts.words import counted, listing, quoted
 
 RECUR = 0.5  # share of the policy's prompts that must recur for steps of one run to be paired,
 FEWEST = 5  # and so many of them, or all
+_FEWEST_TO_TELL = 8  # prompts that show whether their rewards go together
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,15 @@ def match(base: Side, policy: Side, paired: bool | None) -> Match:
     fewest = min(FEWEST, len(policy.ids))
     if may_differ and number < max(RECUR * len(policy.ids), fewest):
         return whole
+    key = base.rollouts.prompt_key
+    counts = may_differ and base.texts is None and may_count_anew(key)
+    if counts and _unrelated(base, policy, ours, theirs):
+        warn(
+            f"{base.source}: rewards of one {quoted(key)} at one step and another have nothing in common, as "
+            "where ids count anew in each step, so steps are compared as samples of other prompts. Say "
+            "paired=True if the prompts are the same, or name a key that tells them apart."
+        )
+        return whole
     if not number:
         raise DataError(_stranger(base, policy))
     notes = []
@@ -68,6 +79,27 @@ def match(base: Side, policy: Side, paired: bool | None) -> Match:
             f"of {len(base.ids):,} in the base."
         )
     return Match(ours, theirs, paired=True, notes=tuple(notes))
+
+
+def _unrelated(base: Side, policy: Side, ours: Integers, theirs: Integers) -> bool:
+    """Whether mean rewards under one id do not go together, though those of one prompt mostly would.
+
+    Of two means of a prompt the correlation is the root of the shares of their spread that is no noise.
+    """
+    parts = []
+    for one, at in ((base, ours), (policy, theirs)):
+        mean, variance, count = one.moments()
+        parts += [mean[at], variance[at] / np.maximum(count[at], 1)]
+    rows: Floats = np.array(parts)
+    rows = rows[:, ~np.isnan(rows).any(axis=0)]
+    means, noise = rows[::2], rows[1::2]
+    if means.shape[1] < _FEWEST_TO_TELL or not np.ptp(means, axis=1).all():
+        return False
+    real = np.maximum(1 - np.mean(noise, axis=1) / np.var(means, axis=1), 0)
+    expected = float(np.prod(real)) ** 0.5
+    found = np.min(np.corrcoef(means))  # beside the ones on the diagonal
+    chance = 2 / means.shape[1] ** 0.5  # two standard errors
+    return bool(found < min(chance, expected - 1.5 * chance))
 
 
 def _by_place(base: Side, policy: Side) -> Match:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
 from klimit._warn import warn
-from klimit.rollouts.steps import apart, bases, called, number, present
-from klimit.rollouts.words import counted, listing
+from klimit.rollouts.steps import apart, bases, called, likely_base, number, present
+from klimit.rollouts.words import UNNAMED, counted, listing
 
 if TYPE_CHECKING:
     from klimit.rollouts import Rollouts
@@ -59,20 +59,6 @@ def named(policy: Any) -> list[Part]:
     return [part for name, one in policy.items() for part in parts(one, str(name))]
 
 
-def one_model(base: Any) -> None:
-    """Refuse a base that holds samples of several policies or steps."""
-    if not hasattr(base, "grouped"):
-        return
-    for column, known in (("policy", base.policies), ("step", base.steps)):
-        if len(known) > 1:
-            raise DataError(
-                f"the base, {base.source}, holds {len(known)} "
-                f"{'policies' if column == 'policy' else 'steps'} ({listing(known, most=4)}), which "
-                f"are never pooled. Choose one: base.filter({column}={known[0]!r}) "
-                f"(--base-{column} {safe(known[0], longest=60)})."
-            )
-
-
 def is_run(base: Any) -> bool:
     """Whether one dump holds a base and what was trained from it: several steps, or one base by name."""
     policies = present(getattr(base, "policies", ()))
@@ -84,10 +70,12 @@ def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
     """Base and policies of one dump, and a note on which rows are taken for the base."""
     known = [str(one) for one in present(run.policies)]
     found = bases(known)
-    if len(found) == 1 and len(known) > 1:
-        say_nameless(run, "policy")
+    if len(found) == 1 and len(run.policies) > 1:
         base = run.filter(policy=found[0])
-        others = run.filter(policy=[one for one in known if one != found[0]])
+        named = [one for one in known if one != found[0]]
+        if named:  # else what has no name is the policy
+            say_nameless(run, "policy")
+        others = run.filter(policy=named or UNNAMED)
         base = _first_step(base) if len(base.steps) > 1 else base
         return base, parts(others), (f"policy {found[0]} of the same dump is the base.",)
     if len(found) > 1:
@@ -96,12 +84,17 @@ def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
             "base apart: klimit.audit(run.filter(policy=...), ...)."
         )
     steps = present(run.steps)
-    if len(known) > 1:
-        raise DataError(
-            f"{run.source} has {len(known)} policies ({listing(known, most=4)}) and none is called "
-            "base, reference or step 0; give the base apart: "
-            f"klimit.audit(run.filter(policy={known[0]!r}), ...) (--base-policy {known[0]})."
-        )
+    late = len(steps) < 2 or number(steps[0]) not in (0, 1)
+    for column, several, values in (
+        ("policy", "policies", run.policies), ("step", "steps", run.steps),
+    ):  # fmt: skip
+        if (late and None in values) or (column == "policy" and len(known) > 1):
+            first = likely_base(values)
+            raise DataError(
+                f"{run.source} has {len(values)} {several} ({listing(values, most=4)}) and none is "
+                "called base, reference or step 0; give the base apart: "
+                f"klimit.audit(run.filter({column}={first!r}), ...) (--base-{column} {safe(first)})."
+            )
     if len(steps) < 2:
         raise DataError(
             f"{run.source}: one policy at one step was found; base and policy were expected in it. "

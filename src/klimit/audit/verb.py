@@ -18,7 +18,7 @@ from klimit.audit.kl import sampling_notes, settings_differ, start_notes
 from klimit.audit.matching import Match, match
 from klimit.audit.placing import placed
 from klimit.audit.result import Audit
-from klimit.audit.runs import Part, named, one_model, within
+from klimit.audit.runs import Part, named, within
 from klimit.audit.sides import Side, comparable, one_reward, side
 from klimit.audit.spent import Spent, covariance, spent, stated
 from klimit.audit.split import split
@@ -109,7 +109,8 @@ def audit(
         base, found, said = within(base)
         notes = [*said, *_warned(start_notes(base))]
     else:
-        one_model(base)
+        if hasattr(base, "grouped"):
+            base.check_one_policy("--base-")
         found = named(policy)
         if any(number(step) > 1 for step in getattr(base, "steps", ())):
             notes = _warned(start_notes(base))

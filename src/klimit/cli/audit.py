@@ -76,6 +76,7 @@ class Asked(Typed):
     def sides(self, rewards: list[str] | None = None) -> tuple[Rollouts, Any]:
         """Read the base and, by name, policies; None: both are found in the one path."""
         from klimit.audit.runs import say_nameless
+        from klimit.rollouts.words import UNNAMED
 
         base = self.read(self.paths[0], rewards)
         if len(self.paths) > 1:
@@ -86,8 +87,11 @@ class Asked(Typed):
         column = "policy" if self.base_policy is not None else "step"
         used = chosen.policies if column == "policy" else chosen.steps
         known = base.policies if column == "policy" else base.steps
-        say_nameless(base, column)
         rest = [one for one in known if one is not None and one not in used]
+        if rest and used:  # else those without a name are one of the two
+            say_nameless(base, column)
+        elif used and None in known:
+            rest = [UNNAMED]
         if not rest:
             raise click.UsageError(f"{self.paths[0]} holds nothing but the base; name a POLICY")
         return chosen, {"": base.filter(**{column: rest})}

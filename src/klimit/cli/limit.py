@@ -80,11 +80,12 @@ def limit(
         print_json(records.limit_record(found, kl, read=str(rollouts), best_of_n=beside.sizes))
         return
     said = view.text(found, kl, beside.shown, beside.sentence, beside.notes)
-    if plannable(found) and max(kl) > 0:
-        command = one_line(
-            f"klimit plan {source} --kl {view.worthwhile(found, kl):.2g}{_same(how)}"
-        )
-        said += f"\n\nnext: {command}   (settings for trainers)"
+    budget = view.worthwhile(found, [one for one in kl if one > 0] or kl)
+    if plannable(found) and found.beta(budget).value > 0 < budget:
+        trusted = budget <= found.trusted_kl
+        what = "settings for trainers" if trusted else "how much to sample first"
+        command = one_line(f"klimit plan {source} --kl {budget:.2g}{_same(how)}")
+        said += f"\n\nnext: {command}   ({what})"
     print_text(str(rollouts), said)
 
 

@@ -139,7 +139,7 @@ def only(rollouts: Rollouts, policy: str | None, step: str | None) -> Rollouts:
     if policy is not None:
         rollouts = rollouts.filter(policy=policy)
     if step is not None:
-        named = {str(known): known for known in rollouts.steps}
+        named = {str(known): known for known in rollouts.steps if known is not None}
         rollouts = rollouts.filter(step=named.get(step, step))
     return rollouts
 

@@ -13,6 +13,7 @@ import polars as pl
 from klimit._errors import DataError
 from klimit._warn import warn
 from klimit.rollouts import names, twins
+from klimit.rollouts.copies import say_same
 from klimit.rollouts.guard import reading
 from klimit.rollouts.keys import KEY, TEXT, Groups, groups, key_columns, the_key
 from klimit.rollouts.layout import PER_TOKEN, Layout, is_text
@@ -23,6 +24,7 @@ from klimit.rollouts.policies import (
     STEP,
     Told,
     by_files,
+    by_number,
     may_tell,
     named,
     told,
@@ -33,7 +35,7 @@ from klimit.rollouts.sources.shaping import Dump, Given, shaped
 from klimit.rollouts.sources.values import summed
 from klimit.rollouts.sources.weights import Total, drawn, given, reward_weights
 from klimit.rollouts.steps import in_paths
-from klimit.rollouts.table import Scan, Table, stamp
+from klimit.rollouts.table import BESIDE, Scan, Table, stamp
 from klimit.rollouts.unify import before_the_answer, flatten, one_table
 from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form, numbered, unnested
 from klimit.rollouts.words import counted, quoted, shown
@@ -66,11 +68,13 @@ def rollouts_of(
             stated = drawn(next(iter(tables))) | stated
         wanted = tuple(total.weights) if total else dump.reward or _stated(stated, tables)
         raw, layout = one_table(tables, prompt=dump.prompt, reward=wanted)
-        labels = []
+        labels: list[str] = []
+        numbers: list[int] = []
         if len(tables) > 1 and dump.called and len(set(dump.called)) < 2:
             raw = raw.drop(FILE)  # its reader knows that the files belong together
         elif len(tables) > 1:
             labels = by_files(dump.called or tables)
+            numbers = [] if dump.read_as else by_number(tables, folders=bool(labels))
         check_key(raw, layout, where)
         if dump.unique:
             column = pl.col(dump.unique)
@@ -86,8 +90,11 @@ def rollouts_of(
         if layout.lists and layout.rewards:
             check_per_sample(raw, layout, source=where)
     table, layout, who = _table(
-        raw, layout, where, total, whole=whole, labels=labels, known=bool(dump.read_as)
-    )
+        raw, layout, where, total, whole=whole,
+        files={"files": labels, "numbers": numbers, "known": bool(dump.read_as)},
+    )  # fmt: skip
+    if who.by_files or f"{BESIDE}{FILE}" in table.core.columns:
+        say_same(map(Path, scans))
     table, said = replace(table, stamps=stamps), str(total) if total else ""
     return Rollouts(
         table, layout.rewards, layout.prompt_key, stated, dump.read_as, said,
@@ -121,9 +128,9 @@ def _total(tables: Mapping[str, Scan], dump: Dump, weights: Any, *, named: bool)
 
 def _table(
     raw: pl.LazyFrame, layout: Layout, where: str, total: Total | None, *, whole: bool,
-    labels: Sequence[str], known: bool,
+    files: Mapping[str, Any],
 ) -> tuple[Table, Layout, Told]:  # fmt: skip
-    """The rows that have a prompt, with their key in memory."""
+    """The rows that have a prompt, with their key in memory; `files` is what `told` takes of them."""
     given_layout = layout
     with reading(where):
         long = long_form(raw, layout.lists) if layout.lists else raw
@@ -131,7 +138,9 @@ def _table(
             name = total.name(long.collect_schema().names())
             long = long.with_columns(total.column().alias(name))
             layout = replace(layout, rewards=(name,))
-        layout = replace(layout, telling=may_tell(raw, long, layout, whole=whole, known=known))
+        layout = replace(
+            layout, telling=may_tell(raw, long, layout, whole=whole, known=files["known"])
+        )
         small = _canonical(long, layout, whole=whole)[1]
         try:
             core = long.select(small).collect(engine="streaming")
@@ -143,14 +152,14 @@ def _table(
         raise DataError(f"{where} holds no rows; samples with rewards were expected.")
     key = the_key(core, layout, source=where)
     found = groups(key)
-    who = told(core, found.codes.astype(np.int64), labels, known=known)
+    who = told(core, found.codes.astype(np.int64), **files)
     core, layout = _with_policies(core, layout, who)
     lazy = long.select(_canonical(long, layout, whole=whole)[0])
     if TEXT in core.columns:
         odd = twins.other_texts(found, core[TEXT])
         if len(odd) and twins.recycled(found, core, TEXT):  # ids that count from 0 in every step
             by_text = replace(given_layout, keys=(layout.columns["prompt"],), kind="text")
-            return _table(raw, by_text, where, total, whole=whole, labels=labels, known=known)
+            return _table(raw, by_text, where, total, whole=whole, files=files)
         if len(odd):
             at = int(odd[0])
             rows = f"rows {int(found.first[found.codes[at]]) + 1:,} and {at + 1:,}"
@@ -179,8 +188,8 @@ def _with_policies(core: pl.DataFrame, layout: Layout, who: Told) -> tuple[pl.Da
     if who.policy:
         columns["policy"] = who.policy
         core = core.with_columns(pl.col(f"{POLICY}{who.policy}").cast(pl.String).alias("policy"))
-    if who.policies is not None:
-        core = core.with_columns(who.policies)
+    named_by = [x for x in (who.policies, who.steps) if x is not None]
+    core = core.with_columns(named_by)
     return core, replace(layout, columns=columns)
 
 

@@ -93,12 +93,12 @@ def shape(core: pl.DataFrame, found: Groups) -> Shape:
 def summary(rollouts: Rollouts) -> str:
     """One line: how much of what."""
     parts = [str(rollouts.shape)]
+    by = {x: " by the names of files" * (x in rollouts.by_files) for x in ("policy", "step")}
     policies, steps = present(rollouts.policies), present(rollouts.steps)
     if len(policies) == 1:
         parts.append(f"of {safe(policies[0], longest=60)}")
     elif policies:
-        by = " by the names of files" if rollouts.by_files else ""
-        parts.append(f"of {len(policies)} policies{by} ({listing(policies, most=4)})")
+        parts.append(f"of {len(policies)} policies{by['policy']} ({listing(policies, most=4)})")
     if len(policies) < len(rollouts.policies):
         parts.append("and of none that is named")
     if "temperature" in rollouts.metadata:
@@ -106,7 +106,9 @@ def summary(rollouts: Rollouts) -> str:
     if len(steps) == 1:
         parts.append(f"at {safe(called(steps[0]))}")
     elif steps:
-        parts.append(f"over {len(steps):,} steps ({safe(steps[0])} to {safe(steps[-1])})")
+        parts.append(
+            f"over {len(steps):,} steps{by['step']} ({safe(steps[0])} to {safe(steps[-1])})"
+        )
     if len(steps) < len(rollouts.steps):
         parts.append("and at none that is named")
     if rollouts.together:

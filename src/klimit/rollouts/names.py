@@ -210,7 +210,12 @@ NUMBERS = words("id idx index uid uuid hash")
 _SAMPLES = ("sample", "sample_a", "sample_b")  # as tables of labels have them
 DRAWS = words("sample attempt try trial draw rollout generation completion response answer")
 """What a column per sample is called, a number after it."""
-_GROUND_TRUTH = words("target reference truth ground_truth gt solution")
+_ANSWERS_IN_NUMBERS = words(
+    """
+    target reference truth ground_truth gt solution expected expected_answer gold_answer final_answer
+    model_answer extracted_answer parsed_answer predicted predicted_answer prediction pred
+    """
+)
 
 
 def plain(name: str) -> str:
@@ -240,7 +245,7 @@ def never_reward(name: str) -> bool:
     known = (*CANONICAL.values(), *METADATA.values(), PROMPT_IDS, PROMPT_TEXTS, WEAK_IDS, TEMPLATES)
     return (
         any(low in spellings for spellings in known)
-        or low in _ALONE | _GROUND_TRUTH
+        or low in _ALONE | _ANSWERS_IN_NUMBERS
         or bool(words & _NEVER)
         or any(f"_{pair}_" in f"_{low}_" for pair in _PAIRS)
         or bool(sides(name))
@@ -298,6 +303,19 @@ def is_key(name: str) -> bool:
     low = plain(name)
     known = low in (*PROMPT_IDS, *PROMPT_TEXTS, *WEAK_IDS, *TEMPLATES, *_SAMPLES)
     return known or bool(NUMBERS & set(low.split("_")))
+
+
+def may_count_anew(name: str) -> bool:
+    """Whether ids of this name may start from 0 again in each step, with other prompts.
+
+    Examples
+    --------
+    >>> [may_count_anew(name) for name in ("group_id", "promptIdx", "uid", "prompt_id")]
+    [True, True, True, False]
+    """
+    return plain(name) in WEAK_IDS or not {"group", "idx", "index"}.isdisjoint(
+        plain(name).split("_")
+    )
 
 
 def names_reward(name: str) -> bool:

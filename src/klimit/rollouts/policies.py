@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from klimit._warn import warn
 from klimit.rollouts import names
 from klimit.rollouts.grouped import Integers
 from klimit.rollouts.layout import Layout, is_number, is_text, sides
 from klimit.rollouts.paths import stem
 from klimit.rollouts.steps import is_base, unlike
 from klimit.rollouts.table import BESIDE
-from klimit.rollouts.words import counted
+from klimit.rollouts.words import counted, listing
 
 FILE = "__file"
 """The number of the file that a row is from, where there are several."""
@@ -28,6 +29,7 @@ STEP, POLICY, OTHER = "__step ", "__policy ", "__other "
 
 _FEW = 50  # values of a setting, at most
 _LOOK = 1000  # rows of a first look
+_DAY = 8  # digits of one, which is no step
 _LONG = 100  # characters of a text, such as a document, that stays unread
 
 _YES_NO = ("true", "1", "1.0", "yes", "y"), ("false", "0", "0.0", "no", "n")
@@ -50,18 +52,23 @@ class Told:
     ----------
     step, policy : the column that says it; empty where there is none
     policies : (rows,) names of policies, where it takes several columns or the files' names
-    by_files : whether it takes the files' names
+    steps : (rows,) steps, where the files' names are these
+    by_files : what takes the files' names, of "policy" and "step"
     beside : (rows,) codes, each under `BESIDE`, of what differs among samples of one policy
     """
 
     step: str
     policy: str
     policies: pl.Series | None
-    by_files: bool
+    steps: pl.Series | None
+    by_files: tuple[str, ...]
     beside: tuple[pl.Series, ...]
 
 
-def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bool) -> Told:
+def told(
+    core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bool,
+    numbers: Sequence[int] = (),
+) -> Told:  # fmt: skip
     """Find the step and the policy of each row.
 
     A column that holds one value tells nothing. The first one that differs is believed; a further one,
@@ -73,6 +80,7 @@ def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bo
     codes : (rows,) number of each row's prompt
     files : what each file's name calls its policy (`by_files`)
     known : whether a reader knows what the columns say, so that nothing is said of them
+    numbers : what each file is called (`by_number`): steps, where most prompts come again; else parts
     """
     kept = core.filter(codes >= 0) if codes.min(initial=0) < 0 else core
     told_by = [x for x in kept.columns if x.startswith(_KINDS) and _chosen(kept[x])]
@@ -103,6 +111,16 @@ def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bo
     if files and (named or _meet(group, seen[_LABEL])):
         chosen.append(_LABEL)
         group = _within(group, seen[_LABEL])
+    from_files = ["policy"] if _LABEL in chosen else []
+    if numbers and not varied and FILE in seen:
+        at = np.asarray(numbers)[kept[FILE]]
+        if 2 * _number(_within(prompts, at)) > 3 * _number(prompts):
+            group, from_files = _within(group, at), [*from_files, "step"]
+        elif not in_a_row(numbers):
+            warn(
+                f"files called {listing(sorted(set(numbers)), most=3)} share hardly any prompt and are "
+                "read as parts of one policy. If they are steps, call them step_0, step_50, ..."
+            )
     several = len(chosen) > 1 or _LABEL in chosen
     who = [core[x].cast(pl.String) for x in chosen if x != _LABEL]
     if _LABEL in chosen:
@@ -114,7 +132,8 @@ def told(core: pl.DataFrame, codes: Integers, files: Sequence[str], *, known: bo
         next(iter([*varied, *constant]), "").removeprefix(STEP),
         policy.removeprefix(POLICY),
         _joined(pl.DataFrame(who)) if several else None,
-        _LABEL in chosen,
+        pl.Series("step", numbers)[core[FILE]] if "step" in from_files else None,
+        tuple(from_files),
         tuple(pl.Series(f"{BESIDE}{x}", seen[x][row]) for x, _ in _together(group, seen, asked)),
     )
 
@@ -167,7 +186,7 @@ def may_tell(
 
 def named(column: str, dtype: pl.DataType) -> pl.Expr:
     """What a column that may tell policies calls that of each row."""
-    text = pl.col(column).cast(pl.String)
+    text = pl.col(column).cast(pl.String).replace({"": None})  # an empty name is none
     said = sides(column, dtype)
     if not said:
         return text
@@ -185,9 +204,7 @@ def by_files(paths: Iterable[str]) -> list[str]:
     >>> by_files(["base/a.csv", "grpo/a.csv"]), by_files(["out_1.csv", "out_2.csv"])
     (['base', 'grpo'], [])
     """
-    parts = [[*Path(path).parts[:-1], stem(Path(path))] for path in paths]
-    shared = len(os.path.commonprefix(parts))  # noqa: RUF071 - of lists
-    full = [one[shared:] for one in parts]
+    full = _own_parts(paths)
     bare = [[_PART.sub("", part) for part in one] for one in full]
     told = [next(filter(is_base, one), "") or "/".join(_own(one, bare)) for one in bare]
     if len(set(told)) < 2:
@@ -196,6 +213,37 @@ def by_files(paths: Iterable[str]) -> list[str]:
         name if name and (is_base(name) or told.count(name) > 1) else "/".join(_own(one, full))
         for name, one in zip(told, full, strict=True)
     ]
+
+
+def by_number(paths: Iterable[str], *, folders: bool = False) -> list[int]:
+    """The number that each file, or its folder, is called; empty where not all are, or as parts are.
+
+    Parts are 00000 and 00001; also 0 and 1 where `folders` are policies.
+
+    Examples
+    --------
+    >>> by_number(["val/0.jsonl", "val/50.jsonl"]), by_number(["00000.csv", "00001.csv"])
+    ([0, 50], [])
+    """
+    parts = [[x for x in one if x.isdecimal() and len(x) < _DAY] for one in _own_parts(paths)]
+    if any(len(one) != 1 for one in parts):
+        return []
+    found = [int(one[0]) for one in parts]
+    padded = any(str(number) != one[0] for number, one in zip(found, parts, strict=True))
+    return [] if (padded or folders) and in_a_row(found) else found
+
+
+def in_a_row(numbers: Iterable[int]) -> bool:
+    """Whether numbers count on from 0 or 1, as those of parts do."""
+    known = set(numbers)
+    return known in ({*range(len(known))}, {*range(1, len(known) + 1)})
+
+
+def _own_parts(paths: Iterable[str]) -> list[list[str]]:
+    """Folders and name of each path, without the folders that all lie in."""
+    parts = [[*Path(path).parts[:-1], stem(Path(path))] for path in paths]
+    shared = len(os.path.commonprefix(parts))  # noqa: RUF071 - of lists
+    return [one[shared:] for one in parts]
 
 
 def _own(parts: Sequence[str], all_parts: Sequence[Sequence[str]]) -> list[str]:

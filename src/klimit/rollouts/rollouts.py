@@ -17,9 +17,9 @@ from klimit.rollouts.describe import Description, Shape, described, shape, summa
 from klimit.rollouts.grouped import Grouped, check
 from klimit.rollouts.keys import Groups, groups
 from klimit.rollouts.layout import is_number
-from klimit.rollouts.steps import bases, in_order, present
+from klimit.rollouts.steps import in_order, likely_base
 from klimit.rollouts.table import Table
-from klimit.rollouts.words import close_to, listing, quoted
+from klimit.rollouts.words import UNNAMED, close_to, listing, quoted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,7 +35,7 @@ class Rollouts:
     prompt_key : the source's column that says which samples share a prompt
     read_as : whose dump it is, where a reader knows it
     total : what the reward is the sum of, where it is a weighted sum of others
-    by_files : whether names of files tell policies apart
+    by_files : what the names of files tell apart, of "policy" and "step"
 
     Examples
     --------
@@ -53,7 +53,7 @@ class Rollouts:
     stated: Mapping[str, Any] = field(default_factory=dict)
     read_as: str = ""
     total: str = ""
-    by_files: bool = False
+    by_files: tuple[str, ...] = ()
 
     # ---- what there is
 
@@ -199,6 +199,7 @@ class Rollouts:
             arrays[name] = values if order is None else values[order]
         result = Grouped(self.ids, lengths, arrays)
         check(result, lambda at: self.table.row(at if order is None else int(order[at])))
+        self._say_copies(result, order)
         return result
 
     def frame(self) -> pl.DataFrame:
@@ -224,7 +225,7 @@ class Rollouts:
         Parameters
         ----------
         prompts : one id or several
-        step, policy : one or several
+        step, policy : one or several; ``"unnamed"`` for samples that name none beside others
 
         Raises
         ------
@@ -253,12 +254,13 @@ class Rollouts:
             if asked is None:
                 continue
             known = self._values(column)
-            unknown = [value for value in _several(asked) if value not in known]
+            named = [None if x == UNNAMED and x not in known else x for x in _several(asked)]
+            unknown = [UNNAMED if x is None else x for x in named if x not in known]
             if unknown:
                 raise ArgumentError(
                     f"no {column} {quoted(unknown[0])} in {self.source}; there are {listing(known)}."
                 )
-            keep &= self.table.core[column].is_in(_several(asked)).fill_null(value=False).to_numpy()
+            keep &= self.table.core[column].is_in(named, nulls_equal=True).to_numpy()
         if not keep.any():
             raise ArgumentError(f"no sample of {self.source} is left by this filter; loosen it.")
         return replace(self, table=self.table.take(keep))
@@ -297,6 +299,17 @@ class Rollouts:
         known = tuple(in_order(values.drop_nulls().unique().to_list()))
         return (*known, None) if known and values.null_count() else known
 
+    def _say_copies(self, grouped: Grouped, order: np.ndarray[Any, Any] | None) -> None:
+        """Warn of samples that are there twice, by their rewards and other numbers at hand."""
+        from klimit.rollouts.copies import say_copies, some
+
+        core = self.table.core
+        at, prompt = some(grouped.lengths)
+        rows = at if order is None else order[at]
+        beside = {x: core[x].gather(rows) for x in core.columns if x in ("logprob", "tokens")}
+        rewards = {name: values[at] for name, values in grouped.columns.items()}
+        say_copies(prompt, rewards, beside, self.source)
+
     def check_one_policy(self, option: str = "--") -> None:
         """Raise a `DataError` where samples of several policies or steps stand together.
 
@@ -306,14 +319,14 @@ class Rollouts:
             ("policy", "policies", self.policies), ("step", "steps", self.steps),
         ):  # fmt: skip
             if len(values) > 1:
-                files = self.by_files and column == "policy"
+                files = column in self.by_files
                 told = " by the names of its files" if files else ""
-                first = (bases(map(str, present(values))) or values)[0]
+                first = likely_base(values)
                 raise DataError(
                     f"{self.source} has samples of {len(values):,} {several}{told} "
                     f"({listing(values, most=4)}), which are never pooled. "
-                    f"Choose one: .filter({column}={first!r}) ({option}{column} {safe(first)})"
-                    + ("; or put files of one policy into one file." if files else ".")
+                    f"Choose one: .filter({column}={first!r}) ({option}{column} {safe(first, longest=60)})"
+                    + (f"; or put files of one {column} into one file." if files else ".")
                 )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from klimit.rollouts import names
+from klimit.rollouts.words import UNNAMED
 
 _DIGITS = re.compile(r"([0-9]+)")
 _NUMBERED = re.compile(r"[^0-9]*([0-9]+)([._-][^0-9]*)?")
@@ -132,6 +133,12 @@ def bases(called: Iterable[str]) -> list[str]:
     if any("sft" in words for words in own):
         unsure = unsure or not all(one & names.METHODS for one in others)
     return [] if unsure else found
+
+
+def likely_base(values: Sequence[Any]) -> Any:
+    """The one of several policies or steps to name first: a base, else who has no name, else the first."""
+    unnamed = [UNNAMED] if None in values else values
+    return (bases(map(str, present(values))) or unnamed)[0]
 
 
 def unlike(called: Iterable[str]) -> bool:

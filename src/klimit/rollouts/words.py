@@ -7,6 +7,9 @@ from collections.abc import Iterable
 
 from klimit._text import safe
 
+UNNAMED = "unnamed"
+"""What calls samples that name no policy, or no step, beside others that do."""
+
 
 def quoted(text: object) -> str:
     r"""A name or a value between quotes, fit for a terminal.
@@ -32,7 +35,7 @@ def listing(items: Iterable[object], *, most: int = 8) -> str:
     >>> listing(["a", "b", "c"]), listing(range(12), most=3)
     ('a, b, c', '0, 1, 2 and 9 more')
     """
-    shown = [safe(item, longest=60) or "(unnamed)" for item in items]
+    shown = [UNNAMED if item is None else safe(item, longest=60) or "(unnamed)" for item in items]
     if len(shown) <= most + 1:
         return ", ".join(shown) or "none"
     return f"{', '.join(shown[:most])} and {len(shown) - most:,} more"

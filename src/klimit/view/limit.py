@@ -99,8 +99,10 @@ def focus(limit: Frontier | Hacking | Sparse, kl: Sequence[float]) -> float:
 
 
 def worthwhile(limit: Frontier, kl: Sequence[float]) -> float:
-    """The main budget; or, if it is mostly wasted, the KL that buys nine tenths of the gain."""
+    """The main budget; or, if it is mostly wasted, the KL that buys nine tenths of a trusted gain."""
     budget = focus(limit, kl)
+    if budget > limit.trusted_kl:
+        return budget
     nearly = float(limit.kl(0.9 * limit.gain(budget).value).value)
     return nearly if nearly < 0.6 * budget else budget
 

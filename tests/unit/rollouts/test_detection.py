@@ -71,7 +71,7 @@ def test_the_tables_that_people_have_are_understood(schema, key, rewards, others
      "ref_logprob", "policy_log_prob", "logprobs", "sample_id", "request_idx", "index", "seed",
      "temperature", "top_p", "max_new_tokens", "entropy", "kl", "Unnamed: 0", "timestamp", "label",
      "reward_std", "reward_id", "finished", "truncated", "difficulty", "promptLength",
-     "advantages"],
+     "advantages", "prediction", "extracted_answer", "finalAnswer", "expected"],
 )  # fmt: skip
 def test_bookkeeping_is_never_a_reward(name):
     assert never_reward(name)
@@ -81,7 +81,8 @@ def test_bookkeeping_is_never_a_reward(name):
     "name",
     ["reward", "rm", "toxicity", "rougeL", "rewards/vader", "reward_len", "is_correct", "pass",
      "score_1",
-     "length_reward", "helpfulness", "gold", "bleu", "pred_ok", "rm_logit", "format_score"],
+     "length_reward", "helpfulness", "gold", "bleu", "pred_ok", "rm_logit", "format_score",
+     "predicted_score", "final_answer_correct"],
 )  # fmt: skip
 def test_what_measures_an_answer_is_a_reward(name):
     assert not never_reward(name)

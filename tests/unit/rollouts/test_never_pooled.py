@@ -6,7 +6,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from klimit import DataError
+from klimit import DataError, DataWarning
 from klimit.rollouts import read
 
 REWARDS = [1.0, 2.0, 3.0, 5.0]
@@ -95,6 +95,54 @@ def test_iterations_are_steps(jsonl, tmp_path):
     for name in ("iter_10", "iter20"):
         jsonl(ROWS, f"run/{name}.jsonl")
     assert read(tmp_path / "run").steps == (10, 20)
+
+
+@pytest.mark.parametrize("names", ["0 100 200", "50 100", "0 1 2", "1 2 3", "000 050 100"])
+def test_files_that_are_called_numbers_are_steps_where_the_prompts_come_again(
+    names, jsonl, tmp_path
+):
+    for name in names.split():
+        jsonl(ROWS, f"run/{name}.jsonl")
+        jsonl(ROWS, f"folders/{name}/samples.jsonl")
+    for folder in ("run", "folders"):
+        base = read(tmp_path / folder)
+        assert base.steps == tuple(map(int, names.split()))
+        assert (base.shape.most, base.policies) == (2, ())
+        assert "steps by the names of files" in str(base)
+        with pytest.raises(DataError, match=r"Choose one: .*; or put files of one step into one"):
+            base.grouped()
+        last = base.filter(step=base.steps[-1])
+        assert last.frame()["step"].unique().to_list() == [base.steps[-1]]
+
+
+@pytest.mark.parametrize("names", ["0 1 2", "1 2", "00000 00001"])
+def test_files_that_are_called_numbers_are_parts_where_each_has_its_prompts(names, jsonl, tmp_path):
+    for name in names.split():
+        jsonl([row | {"prompt": row["prompt"] + name} for row in ROWS], f"run/{name}.jsonl")
+    base = read(tmp_path / "run")
+    assert (base.steps, base.shape.prompts) == ((), 2 * len(names.split()))
+    base.grouped()
+
+
+def test_numbers_that_may_count_steps_or_rows_are_said(jsonl, tmp_path):
+    for name in ("0", "50", "100"):
+        jsonl([row | {"prompt": row["prompt"] + name} for row in ROWS], f"run/{name}.jsonl")
+    with pytest.warns(DataWarning, match=r"0, 50, 100 share hardly any prompt.*call them step_0"):
+        base = read(tmp_path / "run")
+    assert (base.steps, base.shape.prompts) == ((), 6)
+
+
+def test_a_column_of_steps_or_a_number_that_is_not_alone_goes_before_numbers(jsonl, tmp_path):
+    for at, name in enumerate(("100", "200")):
+        jsonl([row | {"step": at} for row in ROWS], f"column/{name}.jsonl")
+        jsonl(ROWS, f"run/grpo/{name}.jsonl")
+    jsonl(ROWS, "run/base/0.jsonl")
+    assert read(tmp_path / "column").steps == (0, 1)
+    both = read(tmp_path / "run")
+    assert (both.policies, both.steps) == (("base", "grpo"), (0, 100, 200))
+    for name in ("00000", "00001"):
+        jsonl(ROWS, f"parts/{name}.jsonl")
+    assert read(tmp_path / "parts").together == ("2 sources together",)
 
 
 def test_scores_of_pairs_are_no_two_rewards_of_one_answer():

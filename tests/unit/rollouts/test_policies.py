@@ -6,7 +6,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from klimit import DataError
+from klimit import ArgumentError, DataError
 from klimit.audit.runs import within
 from klimit.rollouts import read
 
@@ -75,6 +75,22 @@ def test_a_policy_that_is_told_by_a_column_keeps_the_others():
     assert read(frame).policies == ("dpo", "ppo")
     half = read(rows(model="X", method="ppo") + rows(model="X", method=None))
     assert half.policies == ("ppo", None)
+
+
+@pytest.mark.parametrize(
+    ("column", "none", "name"),
+    [("policy", None, "grpo"), ("policy", "", "grpo"), ("step", None, 100)],
+)
+def test_samples_that_name_no_policy_or_step_beside_others_can_be_chosen(column, none, name):
+    both = read(rows(**{column: none}) + rows(**{column: name}))
+    with pytest.raises(DataError, match=rf"\({name}, unnamed\), .*\(--{column} unnamed\)"):
+        both.grouped()
+    own = both.filter(**{column: "unnamed"})
+    assert (len(own), getattr(own, {"policy": "policies", "step": "steps"}[column])) == (8, ())
+    assert len(both.filter(**{column: [name, "unnamed"]})) == 16
+    with pytest.raises(ArgumentError, match="no policy 'unnamed'"):
+        read(rows(policy="dpo") + rows(policy="ppo")).filter(policy="unnamed")
+    assert len(read(rows(policy="unnamed") + rows(policy="ppo")).filter(policy="unnamed")) == 8
 
 
 def test_what_belongs_to_prompts_or_samples_tells_no_policies():
