@@ -453,3 +453,19 @@ def test_a_curve_that_stays_level_has_no_peak():
     assert share == 0
     down = rise - 0.1 * (np.arange(6) == 5)
     assert share_below(place, down, np.zeros((10, 6)), np.array([0.99]), seed=0) == 1
+
+
+def test_what_chance_does_to_both_gains_is_not_counted_again_in_their_ratio():
+    # drawn prompts of different scales gain more or less of both at once
+    found = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        scale = rng.uniform(0.5, 1.5, (40, 1))
+        x, noise = scale * rng.normal(size=(2, 40, 32))
+        hack = klimit.hacking(x, gold=0.7 * x + 0.51**0.5 * noise)
+        share = hack.efficiency(0.25)
+        found.append((share.low, share.high, hack.gold.gain(0.25)))
+    low, high, gold = zip(*found, strict=True)
+    assert np.mean([a <= 0.7 <= b for a, b in zip(low, high, strict=True)]) > 0.8
+    own = np.mean([(gain.high - gain.low) / gain.value for gain in gold])
+    assert np.mean(np.subtract(high, low)) < 0.57 * own  # .64 when it was

@@ -55,3 +55,14 @@ def test_where_no_price_holds_the_nuisance_nothing_held_is_trusted():
     # value and price are of one policy
     own = hacking(base | {"rm": length**2 - found.price * length}, proxy="rm", gold="human")
     assert_allclose(found.fixed_proxy_gain.value, own.proxy_gain(0.5).value)
+
+
+@pytest.mark.filterwarnings("ignore::klimit.EstimateWarning")
+def test_the_share_is_no_surer_than_the_slope_that_it_rests_on():
+    held = []
+    for seed in range(60):
+        quality, length = np.random.default_rng(seed).normal(size=(2, 20, 16))
+        base = {"rm": quality + 0.6 * length, "human": quality, "length": length}
+        share = hacking(base, proxy="rm", gold="human", nuisance="length").nuisance(0.1).share
+        held.append(share.low <= 0.36 / 1.36 <= share.high)
+    assert np.mean(held) > 0.9  # .85 with the slope taken as known

@@ -62,7 +62,7 @@ def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
     with np.errstate(invalid="ignore"):  # at 0 nats the slope has no end and nothing is gained
         regularised = slope * log_mgf - there + slope * own
     regularised = np.where(flat > 0, regularised, 0.0)
-    reach = _reach(hack.gold.gain(kl_at_tilt))
+    reach = _reach(hack.gold, kl_at_tilt)
     within = flat <= hack.trusted_kl
     far = (kl_at_tilt <= hack.gold.trusted_kl) & within
     level = hack.settings.level
@@ -83,9 +83,7 @@ def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
         kl=kl if np.ndim(kl) else float(kl),
         beta=slope.reshape(np.shape(kl)) if np.ndim(kl) else float(slope[0]),
         fixed_beta=estimate(gain_at_tilt - there, reach, far | zero, -np.inf),
-        fixed_kl=estimate(
-            at_kl - _along(hack, flat), _reach(hack.gold.gain(flat)), known | zero, 0.0
-        ),
+        fixed_kl=estimate(at_kl - _along(hack, flat), _reach(hack.gold, flat), known | zero, 0.0),
         regularised=estimate(regularised, reach, far | zero, 0.0),
     )
 
@@ -99,7 +97,7 @@ def efficiency(hack: Hacking, kl: Floats) -> Estimate:
         ratio = along / np.where(limit > 0, limit, np.nan)
         error = hack.readings.bands.quantile * _error(hack, ratio, flat)
         below, above = hack.readings.bands.at(hack.readings.bands.off, flat) / best.value
-        extra = np.abs(ratio[0]) * _reach(best) / best.value
+        extra = np.abs(ratio[0]) * _reach(hack.gold, flat) / best.value
         sure = np.hypot(error, extra)
         floor = np.where(np.asarray(gold.low) >= 0, 0.0, np.asarray(gold.low) / best.low)
         ceiling = np.where(np.asarray(gold.high) >= 0, np.asarray(gold.high) / best.low, 0.0)
@@ -119,15 +117,10 @@ def correlation(hack: Hacking) -> Estimate:
     """Mean covariance within prompts over the root of both mean variances, by Fisher's transform."""
     from klimit.estimate.proxy.verb import centred_moments
 
-    pairs, groups = hack.pairs, len(hack.reads.weights)
+    pairs = hack.pairs
     own = (centred_moments(pairs, x, x) for x in (pairs.proxy, pairs.gold))
     moments = np.stack([hack.readings.covariance, *own])
-    group = np.arange(pairs.prompts) % groups
-    sums = np.stack([np.bincount(group, row, minlength=groups) for row in moments[:, 1:]])
-    number = np.bincount(group, minlength=groups)
-    total = moments[:, :1] * pairs.prompts
-    without = (total - sums) / np.maximum(pairs.prompts - number, 1)
-    every = np.concatenate([moments[:, :1], without], axis=1)
+    every = means_left_out(moments, len(hack.reads.weights))
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.clip(every[0] / np.sqrt(every[1] * every[2]), -1, 1)
         z = np.arctanh(np.clip(found, -1 + 1e-12, 1 - 1e-12))
@@ -143,6 +136,21 @@ def correlation(hack: Hacking) -> Estimate:
     reach = quantile * error
     low, high = np.tanh(z[0] - reach), np.tanh(z[0] + reach)
     return Estimate(float(found[0]), float(low), float(high), hack.settings.level)
+
+
+def means_left_out(moments: Floats, groups: int) -> Floats:
+    """(moments, 1 + groups) means over prompts, of all and without each group.
+
+    Parameters
+    ----------
+    moments : (moments, 1 + prompts) as `centred_moments` gives each
+    """
+    prompts = moments.shape[-1] - 1
+    group = np.arange(prompts) % groups
+    sums = np.stack([np.bincount(group, row, minlength=groups) for row in moments[:, 1:]])
+    number = np.bincount(group, minlength=groups)
+    without = (moments[:, :1] * prompts - sums) / np.maximum(prompts - number, 1)
+    return np.concatenate([moments[:, :1], without], axis=1)
 
 
 def _redrawn(hack: Hacking, together: float, proxy: float, gold: float) -> float:
@@ -208,10 +216,13 @@ def _gold_at_tilt(gold: Frontier, tilt: Floats) -> tuple[Floats, Floats, Floats]
     return gain, value, np.asarray(point.kl)
 
 
-def _reach(best: Estimate) -> Floats:
-    """How far gold's correction may be off, beyond what leaving prompts out shows."""
-    high = np.asarray(best.high, dtype=float)
-    return np.where(np.isfinite(high), np.maximum(high - best.value, 0.0), 0.0) * 0.5
+def _reach(gold: Frontier, kl: Floats) -> Floats:
+    """How far gold's correction may be off, either way: half of what its upper end has beyond chance."""
+    bands = gold.bands
+    high, chance = (bands.share(x, kl) for x in (bands.high - bands.gain, bands.above))
+    with np.errstate(invalid="ignore"):
+        share = np.sqrt(np.maximum(high**2 - chance**2, 0.0))
+    return np.asarray(0.5 * np.nan_to_num(share, posinf=0.0) * np.asarray(gold.gain(kl).value))
 
 
 def _error(hack: Hacking, values: Floats, kl: Floats) -> Floats:

@@ -18,6 +18,7 @@ from klimit._estimate import Estimate, beyond
 from klimit._text import safe
 from klimit.estimate.intervals import leave_out_error
 from klimit.estimate.kernel import Floats
+from klimit.estimate.proxy.gaps import means_left_out
 
 if TYPE_CHECKING:
     from klimit.estimate.proxy.result import Hacking
@@ -65,7 +66,9 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
         )
     own = centred_moments(pairs, pairs.nuisance, pairs.nuisance)
     proxy = centred_moments(pairs, pairs.proxy, pairs.proxy)[0]
-    slope, _ = hack._apart
+    moments = means_left_out(np.stack([readings.covariance, own]), len(hack.reads.weights))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = (moments[0] / moments[1])[:, None]
     budget = np.array([max(kl, 1e-9)])
     tilt = np.minimum(hack.path.tilt_at(budget), hack.path.known[-1])
     shift = hack.path.at(readings.read.chosen, tilt)
@@ -91,7 +94,7 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
     if not stays:
         note = f"no price was found that keeps the mean of {safe(pairs.names[2], longest=40)}"
         fixed = [replace(x, low=-np.inf, high=np.inf, trusted=False, note=note) for x in fixed]
-    part = abs(slope) * wrong
+    part = abs(float(slope[0, 0])) * wrong
     return Nuisance(
         name=pairs.names[2],
         kl=kl,
