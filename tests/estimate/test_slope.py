@@ -22,9 +22,9 @@ def slope_of_capped(kl):
     return 1 / tilt[int(np.argmin(budgets))]
 
 
-def share_that_hold(draw, truth, kl, about, draws=60):
+def share_that_hold(draw, truth, kl, about, draws=60, **how):
     found = [
-        klimit.frontier(draw(np.random.default_rng(seed)), prompts=about).beta(kl)
+        klimit.frontier(draw(np.random.default_rng(seed)), prompts=about, **how).beta(kl)
         for seed in range(draws)
     ]
     trusted = [beta for beta in found if beta.trusted]
@@ -43,6 +43,15 @@ def test_slopes_of_these_very_prompts_move_by_more_than_their_gains():
         lambda rng: rng.normal(size=(20, 64)), 1 / np.sqrt(2 * 2.0), 2.0, "fixed", draws=100
     )
     assert held > 0.93  # .875 when noise of the gain stood for that of the slope
+
+
+@pytest.mark.parametrize(("prompts", "about", "least"), [(20, "fixed", 0.9), (60, "drawn", 0.8)])
+def test_mean_slopes_where_each_prompt_has_its_own(prompts, about, least):
+    # .72 and .55 held when the gain's own error stood for that of its slope
+    held = share_that_hold(
+        lambda rng: rng.normal(size=(prompts, 64)), 0.5, 2.0, about, budget="per-prompt"
+    )
+    assert held > least
 
 
 def test_slopes_of_equal_rewards_and_past_trust():

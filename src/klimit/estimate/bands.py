@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from klimit.estimate.result import Settings
+    from klimit.estimate.slope import SlopeReach
 
 NODES = 100
 # nats by which one prompt falls short of what many show: no other tells how far its rewards go on. Where its
@@ -55,6 +56,7 @@ class Bands:
     rate : exponent of the fall of the bias in the samples, (nodes,)
     narrowing : how much shorter errors are for these very prompts than for drawn ones; 1 if drawn
     honest : whether the interval holds beyond trust too: mixtures of pass rates know what they do not know
+    slopes : how far the slope may be off, where each prompt has its own
     """
 
     kl: Floats
@@ -71,6 +73,7 @@ class Bands:
     rate: Floats
     narrowing: float
     honest: bool = False
+    slopes: SlopeReach | None = None
 
     def share(self, which: Floats, kl: Floats) -> Floats:
         """`which` over the gain, between nodes (both vanish at 0 alike)."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from klimit.estimate.curve import Point
     from klimit.estimate.result import Frontier
+    from klimit.estimate.samples import Samples
 
 _NAMES = ("log_partition", "gain", "kl")
 _FEW = 16  # budgets at which noise is told; it is smooth between
@@ -113,12 +114,11 @@ def _spent_at_most(limit: Frontier, point: Point) -> Floats:
     return np.where(asked > tilt[-1], np.inf, np.maximum(spent, point.kl))
 
 
-def by_chance(limit: Frontier, kl: Floats, tilt: Floats) -> Floats:
-    """(2, budgets) how far down and up the logarithm of the tilt that spends each KL may lie by chance.
+def by_chance(limit: Frontier, kl: Floats, tilt: Floats) -> tuple[Floats, Floats]:
+    """How far down and up the logarithm of the tilt that spends each KL may lie by chance.
 
-    Of continuous rewards no less down than if they were normal, of which n samples show the KL with a
-    variance of ``(exp(2 KL) (4 KL^2 - 2 KL + 1) - 1) / n``: where the best few lie close together by chance,
-    the samples' own noise is small where it should be largest.
+    Of continuous rewards no less down than if they were normal: where the best few lie close together by
+    chance, the samples' own noise is small where it should be largest.
     """
     few = np.unique(np.linspace(0, len(kl) - 1, _FEW).round().astype(int))
     below, above = (np.minimum(x / kl[few], _NO_END) for x in _sampling(limit, tilt[few])["kl"])
@@ -129,11 +129,18 @@ def by_chance(limit: Frontier, kl: Floats, tilt: Floats) -> Floats:
     # a KL that is more than is seen is spent by a tilt that is less
     down, up = (np.interp(np.log(kl), np.log(kl[few]), x) / rise for x in (above, below))
     if not np.isnan(limit.tail.shape):
-        error = np.sqrt(
-            np.expm1(2 * kl + np.log(4 * kl**2 - 2 * kl + 1)) / limit.samples.counts.sum()
-        )
-        down = np.maximum(down, normal(limit.settings.level) * error / (2 * kl))
-    return np.stack([down, up])
+        down = np.maximum(down, normal(limit.settings.level) * if_normal(kl, limit.samples))
+    return down, up
+
+
+def if_normal(kl: Floats, samples: Samples) -> Floats:
+    """Standard error of the logarithm of the tilt that spends each KL, of n normal rewards.
+
+    They show the KL with a variance of ``(exp(2 KL) (4 KL^2 - 2 KL + 1) - 1) / n``, and it goes by the square
+    of the tilt.
+    """
+    variance = np.expm1(2 * kl + np.log(4 * kl**2 - 2 * kl + 1)) / samples.counts.sum()
+    return np.asarray(np.sqrt(variance) / (2 * kl))
 
 
 def _unsure(limit: Frontier) -> float:

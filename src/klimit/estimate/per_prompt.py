@@ -19,6 +19,7 @@ from klimit.estimate import two_modes
 from klimit.estimate.bands import ALONE, Bands, edge_of_trust, kl_nodes, past_reach, rate_limits
 from klimit.estimate.curve import Curve
 from klimit.estimate.few_levels import shared_levels
+from klimit.estimate.fixed_beta import if_normal as slope_if_normal
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.intervals import (
     LIGHT,
@@ -28,6 +29,7 @@ from klimit.estimate.intervals import (
     if_normal,
     leave_out_error,
     left_out_reach,
+    normal,
     quantiles,
     redrawn,
     tail_of,
@@ -41,6 +43,7 @@ from klimit.estimate.repeats import repeats
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Block, Integers, Samples, nearly_all
 from klimit.estimate.shape import PredictedBias, centred_log_mean, predicted_bias
+from klimit.estimate.slope import SlopeReach, together
 from klimit.estimate.statistics import (
     FEWEST,
     GROUPS,
@@ -367,4 +370,25 @@ def _bands(
     return Bands(
         kl, gain, np.minimum(full[0], gain), np.maximum.accumulate(np.maximum(low, 0.0)), high,
         *sampling, error, bound, shaky, trusted, np.ones(len(kl)), 1.0, rates is not None,
+        _slopes(kl, full, chosen, candidates, weights, error, tail, samples, settings),
     )  # fmt: skip
+
+
+def _slopes(
+    kl: Floats, full: Floats, chosen: Floats, candidates: Floats, weights: Floats, error: Floats,
+    tail: Tail, samples: Samples, settings: Settings,
+) -> SlopeReach:  # fmt: skip
+    """How far the mean slope over prompts may be off; `error` is that of the gain."""
+    plain, own, others = (
+        np.log(np.maximum(np.gradient(x, kl, axis=-1), 1e-300))
+        for x in (full[0], chosen, candidates)
+    )
+    if settings.prompts == "drawn":
+        chance = left_out_reach(own[1:], own[0], weights, settings.level, uneven=True)
+    else:
+        # as the gain's, and no less than if these prompts' rewards were normal
+        drawn = (leave_out_error(x[1:], x[0], weights) for x in (own, chosen))
+        with np.errstate(divide="ignore", invalid="ignore"):  # of one prompt neither is known
+            noise = np.nan_to_num(np.divide(*drawn) * error, nan=np.inf, posinf=np.inf)
+        chance = (normal(settings.level) * np.maximum(noise, slope_if_normal(kl, samples)),) * 2
+    return together(kl, chance, own[0] - plain, np.ptp(others, axis=0), tail)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from klimit.estimate.fixed_beta import by_chance
-from klimit.estimate.intervals import left_out_reach
+from klimit.estimate.intervals import Tail, left_out_reach
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
 
@@ -43,16 +43,15 @@ class SlopeReach:
 def slope_reach(limit: Frontier) -> SlopeReach:
     """Of a frontier, up to where it is trusted."""
     bands, members = limit.bands, limit.members
+    if bands.slopes is not None:
+        return bands.slopes
     if members is None:
         return SlopeReach(bands.kl, np.zeros(len(bands.kl)), np.zeros(len(bands.kl)))
-    if limit.settings.budget == "per-prompt":  # each with a slope of its own: that of the mean gain
-        parts = np.stack([bands.below, bands.above]) + bands.gain - bands.plugin
-        return SlopeReach(bands.kl, *_ends(parts / np.maximum(bands.gain, 1e-300)))
     kl = np.append(bands.kl[bands.kl < limit.trusted_kl], max(limit.trusted_kl, bands.kl[0]))
     kl = kl[np.isfinite(kl)]
     plain = front(members.uncorrected[0], members.grid, kl).tilt
     tilt = np.minimum(limit.curve.at_kl(kl).tilt, members.grid.tilts[-1])
-    turned = np.abs(np.log(tilt / plain))
+    turned = np.log(tilt / plain)
     between = np.ptp(np.log(front(members.candidates, members.grid, kl).tilt), axis=0)
     if limit.settings.prompts == "fixed" and limit.alone:
         up, down = by_chance(limit, kl, tilt)
@@ -64,10 +63,21 @@ def slope_reach(limit: Frontier) -> SlopeReach:
                 slopes[1:], slopes[0], members.weights, limit.settings.level, uneven=True
             )
         )
-    missing = np.stack([_TURNED * turned, (0.5 + 3 * limit.tail.long) * turned])
+    return together(kl, (down, up), turned, between, limit.tail)
+
+
+def together(
+    kl: Floats, chance: tuple[Floats, Floats], turned: Floats, between: Floats, tail: Tail
+) -> SlopeReach:
+    """All that a slope may be off by.
+
+    Parameters
+    ----------
+    chance : how far down and up its logarithm may lie by chance
+    turned : what the correction added to the logarithm of the plug-in's
+    between : range of the candidates' logarithms
+    """
+    missing = np.stack([_TURNED * turned, (0.5 + 3 * tail.long) * turned])
     with np.errstate(invalid="ignore"):
-        return SlopeReach(kl, *_ends(np.sqrt(np.stack([down, up]) ** 2 + missing**2 + between**2)))
-
-
-def _ends(reach: Floats) -> Floats:
-    return np.minimum(np.nan_to_num(reach, nan=np.inf), _NO_END)
+        reach = np.sqrt(np.stack(chance) ** 2 + missing**2 + between**2)
+    return SlopeReach(kl, *np.minimum(np.nan_to_num(reach, nan=np.inf), _NO_END))
