@@ -179,3 +179,25 @@ def test_beside_few_labels_a_nuisance_is_said_to_help_alone():
     said = " ".join(str(klimit.hacking(base, proxy="rm", gold="human", nuisance="length")).split())
     assert "a nuisance only helps to predict them" in said
     assert "nuisance" not in str(klimit.hacking(base, proxy="rm", gold="human"))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_where_no_label_checks_the_highest_samples_gold_may_fall_short_of_its_prediction(sign):
+    rng = np.random.default_rng(4)
+    proxy = rng.normal(size=(60, 64))
+    gold = sign * 0.8 * proxy + 0.6 * rng.normal(size=proxy.shape)
+    own = proxy - proxy.mean(axis=1, keepdims=True)
+    highest = own > np.quantile(own, 0.985)
+    at_random = rng.random(proxy.shape) < 0.1
+
+    def sides(known):
+        gain = few_labels(
+            {"rm": proxy, "human": np.where(known, gold, np.nan)}, proxy="rm", gold="human"
+        ).gold_gain(0.1)
+        short, long = gain.value - gain.low, gain.high - gain.value
+        return (short, long)[::sign]  # to the side of no gain first
+
+    short, long = sides(at_random & ~highest)
+    assert short > 1.15 * long
+    short, long = sides(at_random | highest)
+    assert short == pytest.approx(long, rel=0.05)
