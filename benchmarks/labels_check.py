@@ -156,6 +156,8 @@ def _interval(found: Any, kl: float, *, seeing: bool, drawn: bool) -> tuple[floa
 
     at = found._at(kl, seeing=seeing)
     below, above = found._off(kl)
+    if seeing:
+        below, above = np.hypot((below, above), found._unchecked(kl)).tolist()
     value, low, high = interval(at, 0.95, drawn=drawn, below=below, above=above)
     lift = found._lift(kl)
     return value + lift, low + lift, high + lift
