@@ -333,8 +333,8 @@ class Frontier:
         value = self._point(budget)[1]
         trusted = budget <= self.trusted_kl
         least, most = self._slope_reach.factors(budget)
-        low = np.where(trusted, value * least, 0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):  # at 0 nats it has no end
+            low = np.where(trusted & (least > 0), value * least, 0.0)
             high = np.where(most < np.inf, value * most, np.inf)
             chord = np.asarray(self.gain(budget).high) / budget  # no concave curve is steeper
         high = np.where(trusted, np.fmax(np.fmin(high, chord), value), np.inf)
