@@ -129,11 +129,11 @@ def by_chance(limit: Frontier, kl: Floats, tilt: Floats) -> tuple[Floats, Floats
     # a KL that is more than is seen is spent by a tilt that is less
     down, up = (np.interp(np.log(kl), np.log(kl[few]), x) / rise for x in (above, below))
     if not np.isnan(limit.tail.shape):
-        down = np.maximum(down, normal(limit.settings.level) * if_normal(kl, limit.samples))
+        down = np.maximum(down, normal(limit.settings.level) * tilt_if_normal(kl, limit.samples))
     return down, up
 
 
-def if_normal(kl: Floats, samples: Samples) -> Floats:
+def tilt_if_normal(kl: Floats, samples: Samples) -> Floats:
     """Standard error of the logarithm of the tilt that spends each KL, of n normal rewards.
 
     They show the KL with a variance of ``(exp(2 KL) (4 KL^2 - 2 KL + 1) - 1) / n``, and it goes by the square

@@ -19,7 +19,7 @@ from klimit.estimate import two_modes
 from klimit.estimate.bands import ALONE, Bands, edge_of_trust, kl_nodes, past_reach, rate_limits
 from klimit.estimate.curve import Curve
 from klimit.estimate.few_levels import shared_levels
-from klimit.estimate.fixed_beta import if_normal as slope_if_normal
+from klimit.estimate.fixed_beta import tilt_if_normal
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.intervals import (
     LIGHT,
@@ -390,5 +390,5 @@ def _slopes(
         drawn = (leave_out_error(x[1:], x[0], weights) for x in (own, chosen))
         with np.errstate(divide="ignore", invalid="ignore"):  # of one prompt neither is known
             noise = np.nan_to_num(np.divide(*drawn) * error, nan=np.inf, posinf=np.inf)
-        chance = (normal(settings.level) * np.maximum(noise, slope_if_normal(kl, samples)),) * 2
+        chance = (normal(settings.level) * np.maximum(noise, tilt_if_normal(kl, samples)),) * 2
     return together(kl, chance, own[0] - plain, np.ptp(others, axis=0), tail)
