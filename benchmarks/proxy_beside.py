@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 import click
@@ -65,14 +66,44 @@ def answers(
     gaps = hack.gaps(kl=BUDGETS)
     for name in ("fixed_kl", "fixed_beta", "regularised"):
         yield f"gaps.{name}", getattr(gaps, name), (1 - CORRELATION) * gain
+    soft = hack.soft_best(BUDGETS)
+    kept = softened(EVEN if about == "drawn" else own, samples)
+    yield "soft_best.proxy_gain", soft.proxy_gain, kept
+    yield "soft_best.gold_gain", soft.gold_gain, CORRELATION * kept
     carried = LENGTH / np.sqrt(1 + LENGTH**2)
     for kl, most in zip(BUDGETS, gain, strict=True):
         found = hack.nuisance(float(kl))
         left = np.sqrt(1 - carried**2) * most
         yield "nuisance.shift", found.shift, np.asarray(carried * most)
         yield "nuisance.share", found.share, np.asarray(carried**2)
+        yield "nuisance.correlation", found.correlation, np.asarray(carried)
+        yield "nuisance.price", found.price, np.asarray(carried)
         yield "nuisance.fixed_proxy_gain", found.fixed_proxy_gain, np.asarray(left)
         yield "nuisance.fixed_gold_gain", found.fixed_gold_gain, np.asarray(CORRELATION * left)
+
+
+@cache
+def soft_normal(samples: int) -> tuple[Array, Array, Array]:
+    """Tilts, and what so many normal samples tilted by them spend and gain on average; (80,) each."""
+    drawn = np.random.default_rng(samples).normal(size=(40_000_000 // samples // 100, samples))
+    drawn = np.concatenate([drawn, -drawn])
+    tilts = np.geomspace(0.02, 12, 80)
+    spent, gained = np.empty((2, 80))
+    for at, tilt in enumerate(tilts):
+        weights = np.exp(tilt * drawn)
+        mean = (weights * drawn).sum(axis=1) / weights.sum(axis=1)
+        gained[at] = mean.mean()
+        spent[at] = (tilt * mean - np.log(weights.mean(axis=1))).mean()
+    return tilts, spent, gained
+
+
+def softened(scales: Array, samples: int) -> Array:
+    """Proxy gain of soft best-of-M where its weights spend each budget, of prompts of these scales."""
+    tilts, spent, gained = soft_normal(samples)
+    shared = np.geomspace(0.02, 12, 200)
+    along = [np.interp(shared[:, None] * scales, tilts, x) for x in (spent, gained)]
+    gain = np.mean(scales * along[1], axis=1)
+    return np.interp(np.sqrt(BUDGETS), np.sqrt(along[0].mean(axis=1)), gain)
 
 
 @click.command()

@@ -50,3 +50,19 @@ def test_one_prompt_shows_no_error_of_soft_best():
         assert soft.gold_gain[0].high == 0
         assert soft.gold_gain[1].low == -np.inf  # its interval had no length
         assert soft.proxy_gain[1].high > soft.proxy_gain[1].value
+
+
+@pytest.mark.parametrize("asked", ["drawn", "fixed"])
+def test_soft_best_is_as_unsure_as_gains_at_one_kl_are(asked):
+    rng = np.random.default_rng(5)
+    scale = rng.uniform(0.5, 1.5, (30, 1))
+    found = []
+    for _ in range(30):
+        if asked == "drawn":
+            scale = rng.uniform(0.5, 1.5, (30, 1))
+        proxy = scale * rng.normal(size=(30, 16))
+        found.append(both(proxy, proxy**2, prompts=asked).soft_best(0.5).proxy_gain)
+    value = np.array([float(one.value) for one in found])
+    half = np.array([one.high - one.low for one in found]) / 2
+    assert np.mean(np.abs(value - value.mean()) < half) > 0.8
+    assert np.median(half) < 3 * value.std()  # at one tilt gains differ by the square of the scale

@@ -18,7 +18,9 @@ def test_the_nuisance_takes_its_share_and_can_be_held():
     total = found.proxy_part.value + found.proxy_rest.value
     assert total == pytest.approx(hack.proxy_gain(0.25).value, rel=1e-6)
     # held, the proxy is quality alone: sqrt(2 KL) of each
-    assert found.price == pytest.approx(1, abs=0.05)
+    assert found.price.value == pytest.approx(1, abs=0.05)
+    assert found.price.low < 1 < found.price.high
+    assert found.correlation.low < 0.5**0.5 < found.correlation.high
     assert found.fixed_gold_gain.value == pytest.approx(0.5**0.5, abs=0.05)
     assert found.fixed_gold_gain.value > hack.gold_gain(0.25).value
 
@@ -48,12 +50,12 @@ def test_where_no_price_holds_the_nuisance_nothing_held_is_trusted():
     base = {"rm": length**2, "human": gold, "length": length}
     hack = hacking(base, proxy="rm", gold="human", nuisance="length")
     found = hack.nuisance(0.5)
-    for held in (found.fixed_proxy_gain, found.fixed_gold_gain):
+    for held in (found.fixed_proxy_gain, found.fixed_gold_gain, found.price):
         assert not held.trusted
         assert held.high == np.inf
         assert "no price was found" in held.note
     # value and price are of one policy
-    own = hacking(base | {"rm": length**2 - found.price * length}, proxy="rm", gold="human")
+    own = hacking(base | {"rm": length**2 - found.price.value * length}, proxy="rm", gold="human")
     assert_allclose(found.fixed_proxy_gain.value, own.proxy_gain(0.5).value)
 
 

@@ -213,7 +213,7 @@ def chance_along(
     """
     held, tilt = len(tilt) == 1, np.broadcast_to(tilt, (len(read.chosen), tilt.shape[1]))
     along = path.at(read.chosen, tilt)
-    by_hands = _fixed_moves(read, reads, path, which, tilt[:1], held=held)
+    by_hands = fixed_moves(read.chosen, path.gains, reads, path, which, tilt[:1], held=held)
     seen = (by_hands**2).sum(axis=0)
     if fixed:
         # the corrections make noise of their own: what they add to the spread of prompts
@@ -264,21 +264,28 @@ def _by_chance(
         return error, np.where(np.isfinite(error), np.stack([below, above]) * error, np.inf)
 
 
-def _fixed_moves(
-    read: TiltedRead, reads: Reads, path: Path, which: tuple[int, int], tilt: Floats, *, held: bool
-) -> Floats:
+def fixed_moves(
+    gold: Floats, gains: Floats, reads: Reads, path: Path, which: tuple[int, int], tilt: Floats, *,
+    held: bool,
+) -> Floats:  # fmt: skip
     """(groups x hands, tilts) moves by hands of samples, prompts held fixed.
 
     At a fixed KL, not where the tilt is `held`, the tilt moves too: by what the hand moves the
     proxy's KL, times the slope of gold against the proxy along the path.
+
+    Parameters
+    ----------
+    gold, gains : (1 + groups, tilts) gold and proxy gain along the path
+    which : places of gold and proxy in `reads`
     """
-    gold, proxy = which
+    at_gold, at_proxy = which
     flat = reads.hands.reshape(reads.hands.shape[0], -1, reads.hands.shape[-1])
     at = np.repeat(tilt, flat.shape[1], axis=0)
     if held:
-        return path.at(flat[1 + gold], at)
-    rise = path.at(read.chosen[:1], tilt * 1.05)[0] - path.at(read.chosen[:1], tilt / 1.05)[0]
-    run = path.at(path.gains[:1], tilt * 1.05)[0] - path.at(path.gains[:1], tilt / 1.05)[0]
+        return path.at(flat[1 + at_gold], at)
+    rise, run = (
+        path.at(x[:1], tilt * 1.05)[0] - path.at(x[:1], tilt / 1.05)[0] for x in (gold, gains)
+    )
     slope = rise / np.where(run > 0, run, np.inf)
-    log_mgf, of_gold, of_proxy = (path.at(flat[row], at) for row in (0, 1 + gold, 1 + proxy))
+    log_mgf, of_gold, of_proxy = (path.at(flat[row], at) for row in (0, 1 + at_gold, 1 + at_proxy))
     return np.asarray(of_gold - slope * (of_proxy - log_mgf / tilt[0]))

@@ -19,6 +19,7 @@ from klimit.estimate.members import between_tilts, front
 from klimit.estimate.proxy.path import TINY, flat_budgets
 
 if TYPE_CHECKING:
+    from klimit.estimate.proxy.pairs import Pairs
     from klimit.estimate.proxy.result import Hacking
     from klimit.estimate.result import Frontier
 
@@ -113,24 +114,34 @@ def efficiency(hack: Hacking, kl: Floats) -> Estimate:
                        shape=np.shape(kl))  # fmt: skip
 
 
-def correlation(hack: Hacking) -> Estimate:
-    """Mean covariance within prompts over the root of both mean variances, by Fisher's transform."""
+def correlation(hack: Hacking, values: Floats, covariance: Floats) -> Estimate:
+    """Mean covariance with the proxy within prompts over the root of both mean variances.
+
+    The interval is that of Fisher's transform.
+
+    Parameters
+    ----------
+    values : (samples,) gold, or a nuisance
+    covariance : (1 + prompts,) its `Readings.covariance`
+    """
     from klimit.estimate.proxy.verb import centred_moments
 
     pairs = hack.pairs
-    own = (centred_moments(pairs, x, x) for x in (pairs.proxy, pairs.gold))
-    moments = np.stack([hack.readings.covariance, *own])
+    own = (centred_moments(pairs, x, x) for x in (pairs.proxy, values))
+    moments = np.stack([covariance, *own])
     every = means_left_out(moments, len(hack.reads.weights))
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.clip(every[0] / np.sqrt(every[1] * every[2]), -1, 1)
         z = np.arctanh(np.clip(found, -1 + 1e-12, 1 - 1e-12))
     if hack.settings.prompts == "fixed":
-        spare = len(pairs.gold) - pairs.prompts
-        error = _redrawn(hack, *moments[:, 0]) if spare > 2 else np.inf  # Fisher's own least
+        spare = len(values) - pairs.prompts
+        error = (
+            _redrawn(pairs, values, *moments[:, 0]) if spare > 2 else np.inf
+        )  # Fisher's own least
         quantile = quantiles(hack.settings.level, spare + 1)[0]
     else:
         error = float(leave_out_error(z[1:], z[0], hack.reads.weights))
-        if np.isnan(error):  # without some prompt, gold or proxy never varies
+        if np.isnan(error):  # without some prompt, one of both never varies
             error = np.inf
         quantile = hack.readings.bands.quantile
     reach = quantile * error
@@ -153,17 +164,16 @@ def means_left_out(moments: Floats, groups: int) -> Floats:
     return np.concatenate([moments[:, :1], without], axis=1)
 
 
-def _redrawn(hack: Hacking, together: float, proxy: float, gold: float) -> float:
+def _redrawn(pairs: Pairs, values: Floats, together: float, proxy: float, own: float) -> float:
     """Standard error of the correlation's Fisher transform if these prompts' samples are drawn again.
 
     Around their own mean a few samples vary less than they do: by (M - 1) (M - 2) / M^2 for normal ones. Two
     do not at all, and of these what prompts show stands for the noise that makes most of it.
     """
-    pairs = hack.pairs
-    rho = together / (proxy * gold) ** 0.5
+    rho = together / (proxy * own) ** 0.5
     total = 0.0
-    for chunk in pairs.chunks(pairs.proxy, pairs.gold):
-        one, other = chunk.reads[0] / proxy**0.5, chunk.reads[1] / gold**0.5
+    for chunk in pairs.chunks(pairs.proxy, values):
+        one, other = chunk.reads[0] / proxy**0.5, chunk.reads[1] / own**0.5
         pull = one * other - rho * (one**2 + other**2) / 2  # the influence of a sample
         count = pull.shape[1]
         if count > 2:

@@ -18,7 +18,7 @@ from klimit._estimate import Estimate, beyond
 from klimit._text import safe
 from klimit.estimate.intervals import leave_out_error
 from klimit.estimate.kernel import Floats
-from klimit.estimate.proxy.gaps import means_left_out
+from klimit.estimate.proxy.gaps import correlation, means_left_out
 
 if TYPE_CHECKING:
     from klimit.estimate.proxy.result import Hacking
@@ -49,10 +49,10 @@ class Nuisance:
     share: Estimate
     proxy_part: Estimate
     proxy_rest: Estimate
-    correlation: float
+    correlation: Estimate
     fixed_proxy_gain: Estimate
     fixed_gold_gain: Estimate
-    price: float
+    price: Estimate
 
 
 def nuisance(hack: Hacking, kl: float) -> Nuisance:
@@ -65,7 +65,6 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
             "no nuisance was named; give one: klimit.hacking(..., nuisance='length') (--nuisance)."
         )
     own = centred_moments(pairs, pairs.nuisance, pairs.nuisance)
-    proxy = centred_moments(pairs, pairs.proxy, pairs.proxy)[0]
     moments = means_left_out(np.stack([readings.covariance, own]), len(hack.reads.weights))
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = (moments[0] / moments[1])[:, None]
@@ -90,7 +89,7 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
 
     total = float(gain[0, 0]) if gain[0, 0] > 0 else np.nan
     held, price, stays = hold(hack, kl)
-    fixed = [held.proxy_gain(kl), held.gold_gain(kl)]
+    fixed = [held.proxy_gain(kl), held.gold_gain(kl), _paid(held, price, budget)]
     if not stays:
         note = f"no price was found that keeps the mean of {safe(pairs.names[2], longest=40)}"
         fixed = [replace(x, low=-np.inf, high=np.inf, trusted=False, note=note) for x in fixed]
@@ -102,11 +101,30 @@ def nuisance(hack: Hacking, kl: float) -> Nuisance:
         share=estimate(slope * shift / gain, part / total),
         proxy_part=estimate(small * slope * shift, small * part),
         proxy_rest=estimate(small * (gain - slope * shift), small * part),
-        correlation=float(readings.covariance[0] / np.sqrt(own[0] * proxy)),
+        correlation=correlation(hack, pairs.nuisance, readings.covariance),
         fixed_proxy_gain=fixed[0],
         fixed_gold_gain=fixed[1],
-        price=price,
+        price=fixed[2],
     )
+
+
+def _paid(held: Hacking, price: float, kl: Floats) -> Estimate:
+    """The price at which the nuisance's mean stays, between those at which it may.
+
+    A price moves that mean by the tilt times the nuisance's variance.
+    """
+    readings = held.nuisance_readings
+    assert readings is not None
+    bands = readings.bands
+    tilt = np.minimum(held.proxy.curve.at_kl(kl).tilt, held.path.known[-1])
+    moved = np.hypot(bands.at(bands.sampling, kl), bands.at(bands.off, kl))
+    below, above = (moved / (tilt * readings.spread**2))[:, 0]
+    trusted = float(kl[0]) <= bands.trusted_kl
+    if not trusted:
+        below = above = np.inf
+    note = "" if trusted else beyond(bands.trusted_kl)
+    low, high = price - float(below), price + float(above)
+    return Estimate(price, low, high, held.settings.level, trusted, note)
 
 
 def apart(hack: Hacking) -> tuple[float, Hacking]:

@@ -290,7 +290,7 @@ class Hacking(InNotebooks):
         """
         from klimit.estimate.proxy.gaps import correlation
 
-        return correlation(self)
+        return correlation(self, self.pairs.gold, self.readings.covariance)
 
     def efficiency(self, kl: ArrayLike) -> Estimate:
         """Which share of what gold could gain at `kl` nats does the proxy's best policy gain?"""

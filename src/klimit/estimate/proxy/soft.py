@@ -17,7 +17,7 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import with_left_out
-from klimit.estimate.proxy.bands import drawn_moves
+from klimit.estimate.proxy.bands import drawn_moves, fixed_moves
 from klimit.estimate.proxy.path import flat_budgets
 
 if TYPE_CHECKING:
@@ -44,47 +44,46 @@ def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
     path, reads = hack.path, hack.reads
     flat = flat_budgets(kl)
     own, gold = (with_left_out(reads.full[row], reads.weights) for row in (1, 0))
-    spent = path.known * own[0] - path.members.plugin[: path.tilts]
-    spent = np.maximum.accumulate(np.maximum(spent, 0.0))
+    spent = path.known * own - path.members.uncorrected[:, : path.tilts]
+    spent = np.maximum.accumulate(np.maximum(spent, 1e-300), axis=1)
     most = float(np.log(hack.pairs.lengths).mean())
-    tilt = np.exp(np.interp(np.sqrt(flat), np.sqrt(spent), np.log(path.known)))
-    below = flat < spent[0]
-    tilt = np.where(below, path.known[0] * np.sqrt(flat / spent[0]), tilt)
-    at = np.repeat(np.maximum(tilt, 1e-300)[None], len(own), axis=0)
+    shown = flat <= most + 1e-9
+    note = "" if np.all(shown) else f"beyond the {most:.2g} nats that these samples show"
+    # the tilt that spends the budget is sought anew without each group: gains at one KL differ less
+    # between prompts than gains at one tilt do
+    at = np.stack([_tilt(path.known, row, flat) for row in spent])
+    read_at = np.maximum(at[:1], path.known[0])
     quantile, level = hack.readings.bands.quantile, hack.settings.level
-    ratio = _narrowing(hack)
+    # two or three samples hardly tilt in parts, which then show little of the noise that they make: how
+    # prompts differ, which holds that noise and more, stands for it
+    fixed = hack.settings.prompts == "fixed" and hack.readings.bands.corrected
 
-    def estimate(values: Floats, least: float, most_gained: float) -> Estimate:
+    def estimate(row: int, values: Floats, least: float, most_gained: float) -> Estimate:
         along = np.where(flat > 0, path.at(values, at), 0.0)
-        error = np.where(flat > 0, np.inf, 0.0)  # one prompt shows none
-        if hack.pairs.prompts > 1:
-            error = np.sqrt((drawn_moves(along, reads.weights) ** 2).sum(axis=0)) * ratio
-        value = np.where(flat <= most + 1e-9, along[0], np.nan)
+        if fixed:
+            moves = fixed_moves(values, own, reads, path, (row, 1), read_at, held=False)
+            moves = moves * at[0] / read_at[0]
+        else:
+            moves = drawn_moves(along, reads.weights)
+        error = np.sqrt((moves**2).sum(axis=0))
+        if hack.pairs.prompts < 2:
+            error = np.where(flat > 0, np.inf, 0.0)  # one prompt shows none
+        value = np.where(shown, along[0], np.nan)
         low = np.minimum(np.maximum(value - quantile * error, least), value)
         high = np.maximum(np.minimum(value + quantile * error, most_gained), value)
-        known = flat <= most + 1e-9
-        note = "" if np.all(known) else f"beyond the {most:.2g} nats that these samples show"
-        return Estimate.of(value, low, high, level=level, trusted=known, note=note,
+        return Estimate.of(value, low, high, level=level, trusted=shown, note=note,
                            shape=np.shape(kl))  # fmt: skip
 
     # where the best tie, no weights spend more than what keeps the best alone
-    listed = np.where(flat <= most + 1e-9, np.minimum(flat, spent[-1]), flat).reshape(np.shape(kl))
+    listed = np.where(shown, np.minimum(flat, spent[0, -1]), flat).reshape(np.shape(kl))
     return SoftBest(
-        listed if np.ndim(kl) else float(listed), estimate(own, 0.0, hack.proxy.cap_limit()),
-        estimate(gold, *hack._range_limits()),
+        listed if np.ndim(kl) else float(listed), estimate(1, own, 0.0, hack.proxy.cap_limit()),
+        estimate(0, gold, *hack._range_limits()),
     )  # fmt: skip
 
 
-def _narrowing(hack: Hacking) -> float:
-    """How much shorter errors are for these very prompts than for drawn ones.
-
-    Of two or three samples a part hardly tilts, and shows little of the noise that they make: how prompts
-    differ, which holds that noise and more, stands for it.
-    """
-    bands, path, read = hack.readings.bands, hack.path, hack.readings.read
-    if hack.settings.prompts != "fixed" or not bands.corrected:
-        return 1.0
-    drawn = drawn_moves(path.at(read.chosen, path.tilt_at(bands.kl)), hack.reads.weights)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = bands.error / np.sqrt((drawn**2).sum(axis=0))
-    return float(np.nanmedian(ratio))
+def _tilt(known: Floats, spent: Floats, kl: Floats) -> Floats:
+    """(budgets,) tilt at which what is `spent` is each budget; below the first by its root."""
+    tilt = np.exp(np.interp(np.sqrt(kl), np.sqrt(spent), np.log(known)))
+    low = known[0] * np.sqrt(kl / spent[0])
+    return np.maximum(np.where(kl < spent[0], low, tilt), 1e-300)
