@@ -222,9 +222,8 @@ def chance_along(
         drawn = leave_out_error(along[1:], along[0], reads.weights)
         with np.errstate(invalid="ignore"):
             more = np.nan_to_num(np.maximum(drawn**2 - plain**2, 0.0), nan=0.0, posinf=0.0)
-        # few hands may make most of the noise, and then its own size is known badly
-        uneven = uneven_quantiles(by_hands.T, level) / normal(level)
-        moves = by_hands * (np.sqrt(1 + more / np.maximum(seen, 1e-300)) * uneven)
+        added = np.sqrt(1 + more / np.maximum(seen, 1e-300))
+        moves = by_hands * (added * few_hands(by_hands, level))
     else:
         moves = drawn_moves(along, reads.weights)
     error, sampling = _by_chance(moves, reads.weights, level=level, fixed=fixed)
@@ -249,6 +248,11 @@ def _lopsided(skew: Floats, quantile: float) -> Floats:
     return np.maximum(np.stack([quantile - shift, quantile + shift]), quantile / 2)
 
 
+def few_hands(moves: Floats, level: float) -> Floats:
+    """(tilts,) factor on errors: few hands may make most of the noise, and then its size is known badly."""
+    return np.asarray(uneven_quantiles(moves.T, level) / normal(level))
+
+
 def _by_chance(
     moves: Floats, weights: Floats, *, level: float, fixed: bool
 ) -> tuple[Floats, Floats]:
@@ -271,7 +275,7 @@ def fixed_moves(
     """(groups x hands, tilts) moves by hands of samples, prompts held fixed.
 
     At a fixed KL, not where the tilt is `held`, the tilt moves too: by what the hand moves the
-    proxy's KL, times the slope of gold against the proxy along the path.
+    proxy's KL, times `slope_along`.
 
     Parameters
     ----------
@@ -283,9 +287,14 @@ def fixed_moves(
     at = np.repeat(tilt, flat.shape[1], axis=0)
     if held:
         return path.at(flat[1 + at_gold], at)
+    slope = slope_along(gold, gains, path, tilt)
+    log_mgf, of_gold, of_proxy = (path.at(flat[row], at) for row in (0, 1 + at_gold, 1 + at_proxy))
+    return np.asarray(of_gold - slope * (of_proxy - log_mgf / tilt[0]))
+
+
+def slope_along(gold: Floats, gains: Floats, path: Path, tilt: Floats) -> Floats:
+    """(tilts,) what gold gains per unit of proxy along the path, at (1, tilts)."""
     rise, run = (
         path.at(x[:1], tilt * 1.05)[0] - path.at(x[:1], tilt / 1.05)[0] for x in (gold, gains)
     )
-    slope = rise / np.where(run > 0, run, np.inf)
-    log_mgf, of_gold, of_proxy = (path.at(flat[row], at) for row in (0, 1 + at_gold, 1 + at_proxy))
-    return np.asarray(of_gold - slope * (of_proxy - log_mgf / tilt[0]))
+    return np.asarray(rise / np.where(run > 0, run, np.inf))

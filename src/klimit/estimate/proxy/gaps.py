@@ -17,6 +17,7 @@ from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import between_tilts, front
 from klimit.estimate.proxy.path import TINY, flat_budgets
+from klimit.estimate.proxy.redrawn import ALONG, FIXED_BETA, LIMIT, REGULARISED, redrawn
 
 if TYPE_CHECKING:
     from klimit.estimate.proxy.pairs import Pairs
@@ -67,9 +68,12 @@ def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
     within = flat <= hack.trusted_kl
     far = (kl_at_tilt <= hack.gold.trusted_kl) & within
     level = hack.settings.level
+    covariances = _if_fixed(hack, flat, tilt)
 
-    def estimate(values: Floats, extra: Floats, trusted: Floats, least: float) -> Estimate:
-        error = _error(hack, values, flat)
+    def estimate(
+        values: Floats, parts: Floats, extra: Floats, trusted: Floats, least: float
+    ) -> Estimate:
+        error = _error(hack, values, covariances, parts)
         sure = np.hypot(hack.readings.bands.quantile * error, extra)
         value = np.maximum(values[0], least)
         low = np.where(trusted, np.maximum(values[0] - np.hypot(sure, below), least), least)
@@ -83,9 +87,11 @@ def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
     return Gaps(
         kl=kl if np.ndim(kl) else float(kl),
         beta=slope.reshape(np.shape(kl)) if np.ndim(kl) else float(slope[0]),
-        fixed_beta=estimate(gain_at_tilt - there, reach, far | zero, -np.inf),
-        fixed_kl=estimate(at_kl - _along(hack, flat), _reach(hack.gold, flat), known | zero, 0.0),
-        regularised=estimate(regularised, reach, far | zero, 0.0),
+        fixed_beta=estimate(gain_at_tilt - there, FIXED_BETA, reach, far | zero, -np.inf),
+        fixed_kl=estimate(
+            at_kl - _along(hack, flat), LIMIT - ALONG, _reach(hack.gold, flat), known | zero, 0.0
+        ),
+        regularised=estimate(regularised, REGULARISED, reach, far | zero, 0.0),
     )
 
 
@@ -96,7 +102,10 @@ def efficiency(hack: Hacking, kl: Floats) -> Estimate:
     along, limit = _along(hack, flat), frontier_at(hack.gold, flat)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = along / np.where(limit > 0, limit, np.nan)
-        error = hack.readings.bands.quantile * _error(hack, ratio, flat)
+        parts = (ALONG - ratio[0][:, None] * LIMIT) / limit[0][:, None]
+        tilt = np.minimum(hack.path.tilt_at(np.maximum(flat, TINY))[0], hack.path.known[-1])
+        error = _error(hack, ratio, _if_fixed(hack, flat, tilt), parts)
+        error = hack.readings.bands.quantile * error
         below, above = hack.readings.bands.at(hack.readings.bands.off, flat) / best.value
         extra = np.abs(ratio[0]) * _reach(hack.gold, flat) / best.value
         sure = np.hypot(error, extra)
@@ -235,15 +244,24 @@ def _reach(gold: Frontier, kl: Floats) -> Floats:
     return np.asarray(0.5 * np.nan_to_num(share, posinf=0.0) * np.asarray(gold.gain(kl).value))
 
 
-def _error(hack: Hacking, values: Floats, kl: Floats) -> Floats:
-    """Standard error from groups left out; for these very prompts in proportion to the gain's."""
+def _error(hack: Hacking, values: Floats, covariances: Floats | None, parts: Floats) -> Floats:
+    """(budgets,) standard error from groups left out; for these very prompts without how they differ.
+
+    Parameters
+    ----------
+    values : (1 + groups, budgets)
+    covariances : of `redrawn`, for these very prompts
+    parts : (4,) or (budgets, 4) how the values are made of its parts
+    """
     error = leave_out_error(values[1:], values[0], hack.reads.weights)
-    if hack.settings.prompts != "fixed":
-        return error
-    along = _along(hack, kl)
-    drawn = leave_out_error(along[1:], along[0], hack.reads.weights)
-    bands = hack.readings.bands
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = bands.at(bands.error, kl) / drawn
-        found = error * np.nan_to_num(ratio, nan=1.0, posinf=1.0)
-    return np.where(np.isnan(found), np.inf, found)  # one prompt shows none
+    if covariances is not None:
+        parts = np.broadcast_to(parts, (values.shape[1], 4))
+        here, drawn = np.einsum("bi,wbij,bj->wb", parts, covariances, parts)
+        error = np.sqrt(here + np.maximum(error**2 - drawn, 0.0))
+    return np.where(np.isnan(error), np.inf, error)  # one prompt shows none
+
+
+def _if_fixed(hack: Hacking, kl: Floats, tilt: Floats) -> Floats | None:
+    """What `_error` needs of these very prompts; None where they are drawn, and of one alone."""
+    fixed = hack.settings.prompts == "fixed" and hack.pairs.prompts > 1
+    return redrawn(hack, kl, tilt) if fixed else None

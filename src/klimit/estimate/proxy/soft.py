@@ -17,7 +17,7 @@ import numpy as np
 from klimit._estimate import Estimate
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import with_left_out
-from klimit.estimate.proxy.bands import drawn_moves, fixed_moves
+from klimit.estimate.proxy.bands import drawn_moves, few_hands, fixed_moves
 from klimit.estimate.proxy.path import flat_budgets
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def soft_best(hack: Hacking, kl: Floats) -> SoftBest:
         along = np.where(flat > 0, path.at(values, at), 0.0)
         if fixed:
             moves = fixed_moves(values, own, reads, path, (row, 1), read_at, held=False)
-            moves = moves * at[0] / read_at[0]
+            moves = moves * (at[0] / read_at[0]) * few_hands(moves, level)
         else:
             moves = drawn_moves(along, reads.weights)
         error = np.sqrt((moves**2).sum(axis=0))
