@@ -51,10 +51,8 @@ class Gaps:
 def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
     """See `Gaps`; `kl` is where `beta` leads, if that was asked for."""
     flat = flat_budgets(kl)
-    if beta is None:
-        slope = np.atleast_1d(hack.proxy.beta(flat).value)
-    else:
-        slope = np.atleast_1d(beta).ravel().astype(float)
+    spends = hack.proxy.beta(flat)
+    slope = np.atleast_1d(spends.value if beta is None else beta).ravel().astype(float)
     with np.errstate(divide="ignore"):
         tilt = np.where(slope > 0, 1 / np.where(slope > 0, slope, 1.0), np.inf)
     there, own = _at_tilt(hack, flat, tilt)
@@ -64,7 +62,13 @@ def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
     with np.errstate(invalid="ignore"):  # at 0 nats the slope has no end and nothing is gained
         regularised = slope * log_mgf - there + slope * own
     regularised = np.where(flat > 0, regularised, 0.0)
-    reach = _reach(hack.gold, kl_at_tilt)
+    reach = other = _reach(hack.gold, kl_at_tilt)
+    if beta is None:  # it may be another that spends this KL
+        moved = _gold_at_tilt(hack.gold, 1.05 * tilt)[0] - _at_tilt(hack, flat, 1.05 * tilt)[0]
+        moved = (moved - gain_at_tilt + there)[0] / 0.05
+        with np.errstate(divide="ignore", invalid="ignore"):
+            unsure = np.asarray(spends.high - spends.low) / 2 / slope
+            other = np.where(flat > 0, np.hypot(reach, moved * unsure), 0.0)
     within = flat <= hack.trusted_kl
     far = (kl_at_tilt <= hack.gold.trusted_kl) & within
     level = hack.settings.level
@@ -87,7 +91,7 @@ def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
     return Gaps(
         kl=kl if np.ndim(kl) else float(kl),
         beta=slope.reshape(np.shape(kl)) if np.ndim(kl) else float(slope[0]),
-        fixed_beta=estimate(gain_at_tilt - there, FIXED_BETA, reach, far | zero, -np.inf),
+        fixed_beta=estimate(gain_at_tilt - there, FIXED_BETA, other, far | zero, -np.inf),
         fixed_kl=estimate(
             at_kl - _along(hack, flat), LIMIT - ALONG, _reach(hack.gold, flat), known | zero, 0.0
         ),
