@@ -208,12 +208,11 @@ def _placed(
 ) -> list[Audit]:  # fmt: skip
     if not policies:
         return []
-    from klimit.audit import Audit
     from klimit.audit.verb import audit
 
     named = reward if all(reward in one.rewards for one in policies.values()) else None
-    found = audit(base, dict(policies), reward=named, kl=kl, paired=paired, **how)
-    return [found] if isinstance(found, Audit) else list(found)
+    found: Any = audit(base, dict(policies), reward=named, kl=kl, paired=paired, **how)
+    return list(found)
 
 
 def _limit_of(audits: Sequence[Audit]) -> Frontier | None:
