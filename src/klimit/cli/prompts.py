@@ -139,8 +139,7 @@ def _placed(source: Source, base: Rollouts, paths: list[str], how: dict[str, Any
     policy = source.read(path)
     if len(policy.steps) > 1:
         policy = policy.filter(step=[step for step in policy.steps if step is not None][-1])
-    placed: Any = audit(base, {name: policy}, reward=source.reward, **how)
-    found: list[Audit] = list(placed)
+    found = audit(base, {name: policy}, reward=source.reward, **how).each()
     if len(found) != 1:
         raise click.UsageError(
             f"--policy-path holds {len(found)} policies; give the files of one of them"

@@ -205,14 +205,13 @@ def _thinned(samples: Rollouts) -> tuple[Rollouts, int]:
 def _placed(
     base: Rollouts, policies: Mapping[str, Rollouts], reward: str, kl: Any, paired: bool | None,
     how: dict[str, Any],
-) -> list[Audit]:  # fmt: skip
+) -> Sequence[Audit]:  # fmt: skip
     if not policies:
         return []
     from klimit.audit.verb import audit
 
     named = reward if all(reward in one.rewards for one in policies.values()) else None
-    found: Any = audit(base, dict(policies), reward=named, kl=kl, paired=paired, **how)
-    return list(found)
+    return audit(base, dict(policies), reward=named, kl=kl, paired=paired, **how).each()
 
 
 def _limit_of(audits: Sequence[Audit]) -> Frontier | None:
