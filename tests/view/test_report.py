@@ -382,7 +382,7 @@ def test_what_is_written_beside_a_line_stays_on_the_chart():
     chart = Chart(name="c", title="", said="", width=400, height=300, x=axis(0, 1, 46, 386),
                   y=axis(0, 1, 256, 20), x_label="", y_label=f"gain in {'long' * 30}")  # fmt: skip
     for place in (0.2, 0.9):
-        chart.aside(place, 1.0, "trusted to 0.0 nats", "quiet", 12)
+        chart.aside(place, 1.0, "trusted to 0.0 nats")
     assert [label.anchor for label in chart.labels] == ["start", "end"]
     assert len(chart.y_name) < 60
     chart.say(0.9, 0.5, "best-of-16")

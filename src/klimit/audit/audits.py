@@ -87,7 +87,8 @@ class Audits(Shown):
         beside = None if n is not None and not len(n) else self.best_of_n(n)
         return audit_frame(self.placements, beside)
 
-    def _each(self) -> Sequence[Audit]:
+    def each(self) -> Sequence[Audit]:
+        """All of them."""
         return self.placements
 
 

@@ -203,7 +203,7 @@ def _ratios_under(model: Side, name: str, *, base: bool) -> Floats | None:
         return None
     frame = rollouts.table.columns([column, under_base])
     both = [frame[x].cast(float).fill_null(np.nan).to_numpy() for x in (column, under_base)]
-    found: Floats = (both[0] - both[1])[np.argsort(rollouts.groups.codes, kind="stable")]
+    found: Floats = (both[0] - both[1])[rollouts.groups.order]
     return found
 
 

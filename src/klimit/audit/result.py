@@ -29,31 +29,32 @@ def missing(note: str, level: float = 0.95) -> Estimate:
 class Shown:
     """What one placement and several have in common: words, a picture, JSON."""
 
-    def _each(self) -> Sequence[Audit]:
+    def each(self) -> Sequence[Audit]:
+        """Every placement: each of several, or the one alone."""
         raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, schema ``klimit.audit/1`` (docs/cli.md)."""
         from klimit.view.records import audit_record
 
-        return audit_record(self._each())
+        return audit_record(self.each())
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw it in the plane of gain against KL; see `klimit.view.plots.audits`."""
         from klimit.view.plots import audits
 
-        return audits(self._each(), ax, **options)
+        return audits(self.each(), ax, **options)
 
     def _repr_html_(self) -> str:
         from klimit.view.notebook import audits
 
-        return audits(self._each())
+        return audits(self.each())
 
     def __str__(self) -> str:
         """The verdict in words, and what to mind."""
         from klimit.view.audit import text
 
-        return text(self._each())
+        return text(self.each())
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,8 @@ class Audit(Shown):
         overpaid = (pl.col("kl") > pl.col("best_kl")) & (pl.col("loss") > 0)
         return frame.filter(overpaid) if by else frame
 
-    def _each(self) -> Sequence[Audit]:
+    def each(self) -> Sequence[Audit]:
+        """Itself alone."""
         return [self]
 
     def to_frame(self) -> pl.DataFrame:

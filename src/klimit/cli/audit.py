@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 
 from klimit._progress import steps
 from klimit.cli import options
-from klimit.cli.output import log_to, print_json, print_text, write_table
+from klimit.cli.output import give, log_to, print_json
 from klimit.cli.program import one_line, say
 from klimit.cli.source import Typed, gathered, naming, only, warn_of_sampling
 
@@ -65,13 +66,11 @@ class Asked(Typed):
 
         base, policies = self.sides()
         paired = False if self.unpaired else None
-        found: Any = audit(
-            base, policies, reward=self.reward, kl=self.kl, paired=paired, **self.how
-        )
+        found = audit(base, policies, reward=self.reward, kl=self.kl, paired=paired, **self.how)
         lines = [str(base)]
         if isinstance(policies, dict):
             lines += [f"{name}: {one}" if name else str(one) for name, one in policies.items()]
-        return list(found), "\n".join(lines)
+        return list(found.each()), "\n".join(lines)
 
     def sides(self, rewards: list[str] | None = None) -> tuple[Rollouts, Any]:
         """Read the base and, by name, policies; None: both are found in the one path."""
@@ -153,12 +152,12 @@ def audit(
         job.next()
         beside = best_of_n_beside(found)
     log_to(track, Audits(tuple(found)))
-    if output is not None:
-        write_table(records.audit_frame(found, beside), output)
-    if as_json:
-        print_json(records.audit_record(found, read=read, beside=beside))
-    else:
-        print_text(read, view.text(found, beside))
+    said: Any = (
+        records.audit_record(found, read=read, beside=beside)
+        if as_json
+        else view.text(found, beside)
+    )
+    give(read, said, output, partial(records.audit_frame, found, beside))
 
 
 def placed(source: Asked, at: tuple[tuple[float, float], ...] = ()) -> tuple[list[Audit], str]:

@@ -9,7 +9,7 @@ import click
 
 from klimit._progress import steps
 from klimit.cli import options
-from klimit.cli.output import print_json, print_text, write_table
+from klimit.cli.output import give
 from klimit.cli.source import Source, from_source, reading_where
 
 
@@ -73,9 +73,4 @@ def ensemble(
         frame = found.to_frame(kl)
         said: Any = record(found, kl, read=str(rollouts)) if as_json else view.text(found, kl)
         job.next()
-    if output is not None:
-        write_table(frame, output)
-    if as_json:
-        print_json(said)
-    else:
-        print_text(str(rollouts), said)
+    give(rollouts, said, output, lambda: frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import click
 
 from klimit._progress import steps
 from klimit.cli import options
-from klimit.cli.output import print_json, print_text, write_table
+from klimit.cli.output import give, print_text, write_table
 from klimit.cli.source import Source, from_source, reading_where
 
 
@@ -86,13 +87,8 @@ def hacking(
         found.proxy_gain(kl)  # a budget that cannot be is an error before more work is done
         read = str(rollouts)
         said: Any = view.record(found, kl, read=read) if as_json else view.text(found, kl)
-    if output is not None:
-        run = getattr(found, "run", None)
-        write_table(view.frame(found, kl) if run is None else run.to_frame(), output)
-    if as_json:
-        print_json(said)
-    else:
-        print_text(read, said)
+    run = getattr(found, "run", None)
+    give(read, said, output, partial(view.frame, found, kl) if run is None else run.to_frame)
 
 
 @click.command(short_help="Which samples to label to know a proxy's gold gain.")

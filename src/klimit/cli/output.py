@@ -26,12 +26,23 @@ def answer(
     *, as_json: bool, output: Path | None,
 ) -> None:  # fmt: skip
     """Give a result as `options.answering` asks: its table to a file, and JSON or text."""
+    said = record(found, read=str(read)) if as_json else text(found)
+    give(read, said, output, found.to_frame)
+
+
+def give(
+    read: object,
+    said: str | Mapping[str, Any],
+    output: Path | None,
+    table: Callable[[], pl.DataFrame],
+) -> None:
+    """The table to a file, where one is named, and what is said of it: words, or a JSON document."""
     if output is not None:
-        write_table(found.to_frame(), output)
-    if as_json:
-        print_json(record(found, read=str(read)))
+        write_table(table(), output)
+    if isinstance(said, str):
+        print_text(str(read), said)
     else:
-        print_text(str(read), text(found))
+        print_json(said)
 
 
 def print_text(read: str, result: str) -> None:

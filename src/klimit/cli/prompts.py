@@ -134,13 +134,13 @@ def with_text(frame: pl.DataFrame, base: Rollouts) -> pl.DataFrame:
 def _placed(source: Source, base: Rollouts, paths: list[str], how: dict[str, Any]) -> Audit:
     """The policy against the base: of several steps the last one."""
     from klimit.audit.verb import audit
+    from klimit.rollouts.steps import present
 
     path, name = paths[0] if len(paths) == 1 else paths, short_names(tuple(paths[:1]))[0]
     policy = source.read(path)
     if len(policy.steps) > 1:
-        policy = policy.filter(step=[step for step in policy.steps if step is not None][-1])
-    placed: Any = audit(base, {name: policy}, reward=source.reward, **how)
-    found: list[Audit] = list(placed)
+        policy = policy.filter(step=present(policy.steps)[-1])
+    found = audit(base, {name: policy}, reward=source.reward, **how).each()
     if len(found) != 1:
         raise click.UsageError(
             f"--policy-path holds {len(found)} policies; give the files of one of them"

@@ -51,7 +51,7 @@ def predicted_bias(samples: Samples, grid: Grid, *, seed: int) -> PredictedBias:
     start = 2.0 ** np.floor(low)
     u_grid = Grid(start, int(np.ceil(high - np.log2(start))) + 1, grid.per_octave)
     rng = np.random.default_rng([seed, 1, len(residuals)])
-    bias, level = _simulate(residuals, anchors, u_grid, rng, hands=_HANDS)
+    bias, level = _simulate(residuals, anchors, u_grid, rng)
     # prompts that stand for all, from the smallest scale to the largest
     order = np.argsort(scales)
     pick = order[np.linspace(0, len(order) - 1, min(len(order), _SCALES)).astype(int)]
@@ -124,12 +124,12 @@ def _anchors(fewest: int, most: int) -> Floats:
 
 
 def _simulate(
-    residuals: Floats, anchors: Floats, grid: Grid, rng: np.random.Generator, *, hands: int
+    residuals: Floats, anchors: Floats, grid: Grid, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """(anchors, tilts) bias of a log-mean of so many exponentials of the pooled residuals; and theirs."""
     most = int(anchors[-1])
     per_deal = max(1, len(residuals) // most)
-    deals = max(1, min(round(hands / per_deal), _SIMULATED // (per_deal * most)))
+    deals = max(1, min(round(_HANDS / per_deal), _SIMULATED // (per_deal * most)))
     total, whole = np.zeros((len(anchors), len(grid.tilts))), np.zeros(len(grid.tilts))
     number = np.zeros(len(anchors))
     at_once = max(1, BLOCK // (per_deal * most))
@@ -142,9 +142,9 @@ def _simulate(
         level = centred_log_mean(dealt, grid).sum(axis=0)
         whole += level / deals
         for i, size in enumerate(anchors):
-            if number[i] >= 2 * hands:  # small hands need few deals
+            if number[i] >= 2 * _HANDS:  # small hands need few deals
                 continue
-            each = min(min(dealt.shape[1], hands * most) // size, -(-2 * hands // len(dealt)))
+            each = min(min(dealt.shape[1], _HANDS * most) // size, -(-2 * _HANDS // len(dealt)))
             rows = dealt[:, : each * size].reshape(-1, size)
             total[i] += each * level - centred_log_mean(rows, grid).sum(axis=0)
             number[i] += len(rows)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -101,7 +101,7 @@ def scalars(result: Any) -> list[tuple[int | None, dict[str, float]]]:
         if isinstance(result, kind):
             return [(None, _finite(read(result)))]
     if isinstance(result, klimit.Audit | klimit.Audits):
-        return _placements([result] if isinstance(result, klimit.Audit) else list(result))
+        return _placements(result.each())
     raise ArgumentError(
         f"{type(result).__name__} was given; a Frontier, BestOfN, Plan, Hacking, Audit or Audits was "
         "expected."
@@ -153,7 +153,7 @@ def _hacking(hack: Hacking) -> dict[str, float]:
     return found
 
 
-def _placements(audits: list[Audit]) -> list[tuple[int | None, dict[str, float]]]:
+def _placements(audits: Sequence[Audit]) -> list[tuple[int | None, dict[str, float]]]:
     """Numbers of all placements, those of one step together."""
     from klimit.view.audit import points
 

@@ -157,7 +157,7 @@ def _table(
     lazy = long.select(_canonical(long, layout, whole=whole)[0])
     if TEXT in core.columns:
         odd = twins.other_texts(found, core[TEXT])
-        if len(odd) and twins.recycled(found, core, TEXT):  # ids that count from 0 in every step
+        if len(odd) and twins.recycled(found, core):  # ids that count from 0 in every step
             by_text = replace(given_layout, keys=(layout.columns["prompt"],), kind="text")
             return _table(raw, by_text, where, total, whole=whole, files=files)
         if len(odd):

@@ -37,6 +37,12 @@ class Groups:
     def __len__(self) -> int:
         return len(self.first)
 
+    @property
+    def order(self) -> Integers:
+        """(rows,) rows prompt after prompt, where every row has one."""
+        small = self.codes.astype(np.uint16) if len(self) < 1 << 16 else self.codes
+        return np.argsort(small, kind="stable")  # small ones are sorted by counting
+
 
 def groups(keys: pl.Series) -> Groups:
     """Rows by the value of a categorical column.

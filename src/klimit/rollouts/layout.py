@@ -246,6 +246,11 @@ def _is_list(dtype: pl.DataType) -> bool:
     return _inner(dtype) is not dtype and is_number(_inner(dtype))
 
 
+def entries(dtype: pl.DataType) -> dict[str, pl.DataType]:
+    """What a list of records has in each; empty where it is none."""
+    return dict(getattr(getattr(dtype, "inner", None), "to_schema", dict)())
+
+
 def _inner(dtype: pl.DataType) -> pl.DataType:
     """What a list holds; the type itself where it is no list."""
     inner: pl.DataType = getattr(dtype, "inner", None) or dtype

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from klimit._errors import DataError
 from klimit._text import safe
-from klimit.rollouts.formats import FORMATS, JSON, PACKED, by_suffix, suffix
+from klimit.rollouts.formats import ENDINGS, JSON, PACKED, by_suffix, suffix
 from klimit.rollouts.guard import reading
 from klimit.rollouts.sources import SOURCES
 from klimit.rollouts.words import close_to, counted, listing, shown
@@ -75,10 +75,9 @@ def _in_folder(folder: Path) -> list[Path]:
             found.append(path)
     if not found:
         inside = listing((path.name for path in sorted(folder.iterdir())), most=4)
-        kinds = ", ".join(word for one in FORMATS for word in one.suffixes)
         raise DataError(
             f"no rollouts in folder {shown(folder)} (it holds: {inside}); one of these "
-            f"was expected: {kinds}, {JSON.suffixes[0]}{PACKED[0]}, ..."
+            f"was expected: {ENDINGS}, {JSON.suffixes[0]}{PACKED[0]}, ..."
         )
     chosen = _rollouts_in(folder, found)
     return _once([path for path in chosen if suffix(path) != ".json"] or chosen)

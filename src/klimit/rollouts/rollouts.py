@@ -339,7 +339,4 @@ def _several(asked: Any) -> list[Any]:
 def _order(found: Groups) -> np.ndarray[Any, Any] | None:
     """Rows prompt after prompt; None where they are so already."""
     codes = found.codes
-    if not len(codes) or bool((codes[1:] >= codes[:-1]).all()):
-        return None
-    small = codes.astype(np.uint16) if len(found) < 1 << 16 else codes  # sorted by counting
-    return np.argsort(small, kind="stable")
+    return None if bool((codes[1:] >= codes[:-1]).all()) else found.order

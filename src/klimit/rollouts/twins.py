@@ -11,7 +11,7 @@ from klimit._errors import DataError
 from klimit._warn import warn
 from klimit.rollouts import names
 from klimit.rollouts.grouped import Integers
-from klimit.rollouts.keys import Groups
+from klimit.rollouts.keys import TEXT, Groups
 from klimit.rollouts.policies import FILE
 from klimit.rollouts.words import counted, quoted
 
@@ -33,13 +33,13 @@ def other_texts(found: Groups, text: pl.Series) -> Integers:
     return np.flatnonzero(differs)
 
 
-def recycled(found: Groups, core: pl.DataFrame, text: str) -> bool:
+def recycled(found: Groups, core: pl.DataFrame) -> bool:
     """Whether ids name one prompt each within a step (policy, file), and another in the next."""
     within = [name for name in ("policy", "step", FILE) if name in core.columns]
     if not within:
         return False
-    per = core.select(pl.Series("__code", found.codes), *within, text).group_by("__code", *within)
-    return bool(per.agg(pl.col(text).drop_nulls().n_unique() <= 1)[text].all())
+    per = core.select(pl.Series("__code", found.codes), *within, TEXT).group_by("__code", *within)
+    return bool(per.agg(pl.col(TEXT).drop_nulls().n_unique() <= 1)[TEXT].all())
 
 
 def same_text(found: Groups, text: pl.Series) -> list[Integers]:

@@ -11,7 +11,7 @@ import polars as pl
 from klimit._errors import DataError, KlimitError
 from klimit._text import safe
 from klimit.rollouts import names
-from klimit.rollouts.layout import Layout, detect, is_number
+from klimit.rollouts.layout import Layout, detect, entries, is_number
 from klimit.rollouts.policies import FILE
 from klimit.rollouts.table import Scan
 from klimit.rollouts.words import listing, quoted, shown
@@ -77,7 +77,7 @@ def before_the_answer(lazy: pl.LazyFrame) -> pl.LazyFrame:
     if names.spelling(schema, names.ANSWERS):
         return lazy
     for name in names.spelling(schema, names.CHATS):
-        fields = dict(getattr(getattr(schema[name], "inner", None), "to_schema", dict)())
+        fields = entries(schema[name])
         for who, what in _WAYS:
             if fields.get(who) == pl.String and what in fields:
                 turn = pl.element()

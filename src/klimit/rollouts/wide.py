@@ -9,7 +9,7 @@ import polars as pl
 
 from klimit._errors import DataError
 from klimit.rollouts import names
-from klimit.rollouts.layout import Layout, could_be_reward, is_number
+from klimit.rollouts.layout import Layout, could_be_reward, entries, is_number
 from klimit.rollouts.words import quoted
 
 ROW = "__row"
@@ -60,7 +60,7 @@ def unnested(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
     numbers = {one for one, dtype in schema.items() if could_be_reward(one, dtype)}
     found = {}
     for name in names.spelling(schema, (*names.DRAWS, "output", "choice", "candidate")):
-        fields = dict(getattr(getattr(schema[name], "inner", None), "to_schema", dict)())
+        fields = entries(schema[name])
         if any(could_be_reward(x, fields[x]) or names.plain(x) in names.REWARDS for x in fields):
             found[name] = fields
     if len(found) != 1 or numbers & set(asked) or names.spelling(schema, names.REWARDS):

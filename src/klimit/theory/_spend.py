@@ -155,7 +155,7 @@ def _measured(known: Outcomes, prompts: NDArray[np.intp], beta: Floats) -> Float
 def _from_top(
     prob: Floats, below: Floats, top: Floats, steep: Floats
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """The textbook sums, and where they keep twelve digits."""
+    """KL, gain and variance (3, rows, betas) by the textbook sums, and where these keep twelve digits."""
     weight = steep[..., None] * below[:, None, :]
     np.exp(weight, out=weight)
     terms = np.empty((*prob.shape, 3))
@@ -163,13 +163,6 @@ def _from_top(
     terms[..., 1] = prob * below
     terms[..., 2] = terms[..., 1] * below
     z, mean, second = (weight @ terms).transpose(2, 0, 1)
-    return _from_sums(z, mean, second, top, steep)
-
-
-def _from_sums(
-    z: Floats, mean: Floats, second: Floats, top: Floats, steep: Floats
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """KL, gain and variance (3, ...) from a tilt's sums below the top, and where they are precise."""
     found = np.empty((3, *z.shape))
     mean, second = mean / z, second / z
     moved, log_z = steep * mean, np.log(z)

@@ -55,7 +55,7 @@ def gain(policy: ArrayLike, base: ArrayLike, reward: ArrayLike) -> Floats:
     p, q, values = broadcast(
         policy=distribution(policy, "policy"),
         base=distribution(base),
-        reward=np.atleast_1d(numbers(reward, "reward")),
+        reward=numbers(reward, "reward"),
     )
     read = (p > 0) | (q > 0)
     usable = ~read | np.isfinite(values)

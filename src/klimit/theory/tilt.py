@@ -63,10 +63,7 @@ class Tilt:
 def known(base: ArrayLike, reward: ArrayLike) -> Outcomes:
     """Check and centre distributions on the last axis, with rewards that broadcast against them."""
     base, reward = filled(base=base, reward=reward)
-    prob, values = distribution(base), numbers(reward, "reward")
-    if values.ndim == 0:
-        values = values[None]
-    prob, values = broadcast(base=prob, reward=values)
+    prob, values = broadcast(base=distribution(base), reward=numbers(reward, "reward"))
     return outcomes(prob, values)
 
 

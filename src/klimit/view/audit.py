@@ -201,13 +201,19 @@ def _far(audit: Audit) -> str:
 
 def _split(audit: Audit) -> str:
     part, gap = audit.allocation, audit.gap_reward
-    if not (math.isfinite(part.value) and audit.limit.trusted and gap.low > 0):
+    if not parted(audit):
         return ""
     return (
         f"Of the {words.short(float(gap.value))} that is missing, KL spent on the wrong prompts "
         f"accounts for {_number(part)}, and what the policy does within prompts for "
         f"{_number(audit.shape)}."
     )
+
+
+def parted(audit: Audit) -> bool:
+    """Whether a gap is shown, and told apart into its two parts."""
+    known = math.isfinite(audit.allocation.value) and audit.limit.trusted
+    return bool(known and audit.gap_reward.low > 0)
 
 
 def _wasted(audit: Audit) -> str:

@@ -34,10 +34,7 @@ BEST_OF_N = (
     *("gain", "kl", "kl_bound", "efficiency", "limit", "own_limit", "win_rate"),
     *("per_doubling", "kept_reward", "pass_at_k", "tokens"),
 )
-AUDITED = (
-    *("kl", "gain", "limit", "efficiency", "gap_reward", "gap_nats", "least_kl", "excess_kl"),
-    *("allocation", "shape"),
-)
+AUDITED = (*audit_view.PLACED, "allocation", "shape")
 BESIDE = ("gain", "kl", "limit", "efficiency")
 WASTED = 10  # prompts with the largest loss that each placement lists
 NO_LOSS = "the policy's KL is not known by prompt, or the frontier is flat at its KL"

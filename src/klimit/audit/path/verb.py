@@ -11,7 +11,6 @@ import numpy as np
 
 from klimit._errors import ArgumentError, EstimateWarning
 from klimit._estimate import Estimate
-from klimit.audit.audits import Audits
 from klimit.audit.path.points import points
 from klimit.audit.path.result import Checkpoint, TrainedPath
 from klimit.audit.path.turn import Turn, turn, unknown
@@ -76,10 +75,10 @@ def trained_path(
     how: dict[str, Any] = {
         "kl": kl, "level": level, "seed": seed, "prompts": prompts, "paired": paired,
     }  # fmt: skip
-    in_gold = _several(audit(base, policy, reward=gold, **how))
+    in_gold = audit(base, policy, reward=gold, **how).each()
     with warnings.catch_warnings():  # what is to be minded has just been said
         warnings.simplefilter("ignore", EstimateWarning)
-        in_proxy = _several(audit(base, policy, reward=proxy, **how))
+        in_proxy = audit(base, policy, reward=proxy, **how).each()
     return joined(in_proxy, in_gold, prediction)
 
 
@@ -113,10 +112,6 @@ def _notes(in_proxy: Sequence[Audit], in_gold: Sequence[Audit]) -> tuple[str, ..
     both = [note for note in first if note in second]
     own = [f"{name}: {note}" for name, notes in by.items() for note in notes if note not in both]
     return (*both, *own)
-
-
-def _several(found: Audit | Audits) -> Sequence[Audit]:
-    return [found] if isinstance(found, Audit) else list(found)
 
 
 def _runs(audits: Sequence[Audit]) -> list[str]:

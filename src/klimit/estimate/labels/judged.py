@@ -12,7 +12,7 @@ from klimit._text import safe
 from klimit._warn import warn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.minded import answered
-from klimit.estimate.labels.reading import CHANCE, ROUND, Known, places, read_known
+from klimit.estimate.labels.reading import CHANCE, ROUND, Known, numbers_of, places, read_known
 from klimit.estimate.samples import Integers
 from klimit.rollouts.words import quoted
 
@@ -76,10 +76,7 @@ def read_judgements(base: Any, proxy: Any, table: Any, *, seed: int) -> Judgemen
             f"row {int(same[0]) + 1:,} of the judgements compares sample "
             f"{quoted(rows['sample_a'][int(same[0])])} with itself; two samples of a prompt were expected."
         )
-    extra = np.full((2, len(rows)), np.nan)
-    for at, name in enumerate((CHANCE, ROUND)):
-        if name in rows.columns:
-            extra[at] = rows[name].cast(float).fill_null(np.nan).to_numpy()
+    extra = numbers_of(rows, (CHANCE, ROUND))
     given = ~np.isnan(won)
     round_ = np.where(np.isnan(extra[0]), 0, np.nan_to_num(extra[1], nan=1.0))
     pairs = int((column.lengths * (column.lengths - 1) // 2).sum())

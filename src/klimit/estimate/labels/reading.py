@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -98,16 +98,26 @@ def _none(column: RewardColumn) -> Floats:
 
 def _stored_chances(base: Any, column: RewardColumn) -> tuple[Floats, Floats]:
     """Chances and rounds that were joined to the base with the labels."""
-    there = getattr(getattr(base, "table", None), "names", ())
-    out = np.full((2, len(column.values)), np.nan)
-    if CHANCE in there:
-        order = np.argsort(base.groups.codes, kind="stable")
-        for row, name in enumerate(x for x in (CHANCE, ROUND) if x in there):
-            values = base.table.columns([name])[name].cast(float).fill_null(np.nan)
-            out[row] = values.to_numpy()[order]
-        if ROUND not in there:
-            out[1] = 1.0
-    return out[0], out[1]
+    there = _columns(base)
+    if CHANCE not in there:
+        none = np.full(len(column.values), np.nan)
+        return none, none
+    table = base.table.columns([x for x in (CHANCE, ROUND) if x in there])
+    chance, round_ = numbers_of(table, (CHANCE, ROUND))[:, base.groups.order]
+    return chance, round_ if ROUND in there else np.ones(len(chance))
+
+
+def _columns(base: Any) -> Sequence[str]:
+    return getattr(getattr(base, "table", None), "names", ())
+
+
+def numbers_of(table: pl.DataFrame, names: Sequence[str]) -> Floats:
+    """(names, rows) numbers of these columns; NaN where one is missing, or the column is."""
+    out = np.full((len(names), table.height), np.nan)
+    for row, name in enumerate(names):
+        if name in table.columns:
+            out[row] = table[name].cast(float).fill_null(np.nan).to_numpy()
+    return out
 
 
 def proxy_frontier(known: Known, *, prompts: Any, level: float, seed: int) -> Frontier:
@@ -204,10 +214,7 @@ def _from_table(
             f"({', '.join(map(safe, left)) or 'none'}); one was expected. Call it gold."
         )
     place = places(base, column, table["prompt_id"], table["sample"])
-    read = np.full((3, len(place)), np.nan)
-    for row, name in enumerate((left[0], CHANCE, ROUND)):
-        if name in table.columns:
-            read[row] = table[name].cast(float).fill_null(np.nan).to_numpy()
+    read = numbers_of(table, (left[0], CHANCE, ROUND))
     given = ~np.isnan(read[0])
     if len(np.unique(place[given])) < given.sum():
         raise DataError(
@@ -229,7 +236,7 @@ def sample_names(base: Any, column: RewardColumn) -> list[str]:
         import polars as pl
 
         ids = base.table.columns([found])[found].cast(pl.String)
-        return list(ids[np.argsort(base.groups.codes, kind="stable")].to_list())
+        return list(ids[base.groups.order].to_list())
     return [str(at) for length in column.lengths for at in range(int(length))]
 
 
@@ -237,9 +244,9 @@ def texts(base: Any, name: str, origin: Integers) -> list[str | None] | None:
     """A text of each of these samples, to be read by whoever labels; None where there is none."""
     import polars as pl
 
-    if name not in getattr(getattr(base, "table", None), "names", ()):
+    if name not in _columns(base):
         return None
-    rows = np.argsort(base.groups.codes, kind="stable")[origin]
+    rows = base.groups.order[origin]
     return list(base.table.columns([name])[name].cast(pl.String)[rows].to_list())
 
 
@@ -285,5 +292,4 @@ def places(base: Any, column: RewardColumn, prompts: pl.Series, samples: pl.Seri
 
 
 def _id_column(base: Any) -> str | None:
-    names = getattr(getattr(base, "table", None), "names", ())
-    return next((x for x in _SAMPLE_IDS if x in names), None)
+    return next((x for x in _SAMPLE_IDS if x in _columns(base)), None)

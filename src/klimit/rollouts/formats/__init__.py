@@ -59,6 +59,7 @@ ARROW = Format("Arrow", (".arrow", ".feather", ".ipc"), parquet.scan_arrow)
 NUMPY = Format("NumPy", (".npy", ".npz"), numpy_.scan)
 INSPECT = Format("Inspect", (".eval",), inspect_file.scan)
 FORMATS = (PARQUET, JSON, CSV, ARROW, NUMPY, INSPECT)
+ENDINGS = ", ".join(word for one in FORMATS for word in one.suffixes)
 PACKED = (".gz", ".zst", ".zstd")
 
 
@@ -98,9 +99,8 @@ def scan_file(path: Path, *, care: int = 0, keys: tuple[str, ...] = ()) -> Scan:
         )
     found = _by_content(head) or by_suffix(path)
     if found is None:
-        known = ", ".join(word for one in FORMATS for word in one.suffixes)
         raise DataError(
-            f"{shown(path)} is none of the files that klimit reads ({known}; "
+            f"{shown(path)} is none of the files that klimit reads ({ENDINGS}; "
             "JSON and CSV also with .gz or .zst). Convert it to one of these."
         )
     if path.suffix.lower() in PACKED and not found.packed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -79,14 +80,11 @@ TRACES = Source(
     rows=episodes,
     shape=keyed("prompt_id", rewards=("reward",)),
 )
-EFFECTIVE = Source(  # those of `all` that were trained on: read only where nothing else is there
-    "prime-rl effective traces",
-    ("traces", "task", "env"),
+EFFECTIVE = replace(  # those of `all` that were trained on: read only where nothing else is there
+    TRACES,
+    name="prime-rl effective traces",
     files=_FILES.format("effective"),
-    distinct=True,
     yields_to="prime-rl traces",
-    rows=episodes,
-    shape=keyed("prompt_id", rewards=("reward",)),
 )
 PLATFORM = Source(
     "prime-rl samples",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from klimit.rollouts import names
@@ -34,14 +35,11 @@ COMPLETIONS = Source(
     distinct=True,
     shape=reward_functions,
 )
-TABLES = Source(
-    "TRL completions table",
-    ("step", "prompt", "completion", "advantage"),
-    without=("prompt_id",),
+TABLES = replace(
+    COMPLETIONS,
+    name="TRL completions table",
     files=r"^(?P<run>(?:.*/)?)completions(?:_\d+_(?P<digest>[0-9a-f]+))?\.table\.json$",
-    distinct=True,
     yields_to="TRL completions",
-    shape=reward_functions,
 )
 CARD = Source(  # the data set card of 2025, with a total
     "TRL completions",

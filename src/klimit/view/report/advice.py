@@ -14,6 +14,7 @@ from klimit.audit.wording import surely_above
 from klimit.estimate.plan.verb import plannable
 from klimit.estimate.result import AT_THE_BEST
 from klimit.view import words
+from klimit.view.audit import parted
 from klimit.view.best_of_n import each, near_limit
 from klimit.view.limit import MOST_SAMPLES, worthwhile
 from klimit.view.report.checks import BAD
@@ -153,9 +154,7 @@ def _serving(found: Findings, audit: Audit, name: str) -> Iterator[Step]:
 
 def _misplaced(audit: Audit, name: str) -> Iterator[Step]:
     part, gap = audit.allocation, audit.gap_reward
-    if not (math.isfinite(part.value) and audit.limit.trusted and gap.low > 0):
-        return
-    if part.low > 0 and part.value > 0.5 * gap.value:
+    if parted(audit) and part.low > 0 and part.value > 0.5 * gap.value:
         why = (
             f"More than half of what {name} misses is KL spent on the wrong prompts: the table of prompts "
             "shows which."

@@ -221,11 +221,11 @@ class Chart:
                 self.labels.append(place)
                 return
 
-    def aside(self, x: float, y: float, text: str, kind: str, down: float) -> None:
-        """Words at the right of a line, or at its left where the chart would end in them."""
+    def aside(self, x: float, y: float, text: str) -> None:
+        """Quiet words at the right of a line, or at its left where the chart would end in them."""
         fits = _PER_LETTER * len(text) <= self.width - self.x.at(x) - 6
         anchor, right = ("start", 6) if fits else ("end", -6)
-        self.say(x, y, text, kind, anchor=anchor, right=right, down=down)
+        self.say(x, y, text, "quiet", anchor=anchor, right=right, down=12)
 
     @property
     def y_name(self) -> str:

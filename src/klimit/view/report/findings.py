@@ -195,7 +195,7 @@ def _chosen(run: Rollouts, base: Rollouts) -> str:
 
 def _thinned(samples: Rollouts) -> tuple[Rollouts, int]:
     """Samples of at most `STEPS` steps, first and last among them; and how many are left out."""
-    steps = [step for step in samples.steps if step is not None]
+    steps = present(samples.steps)
     if len(steps) <= STEPS:
         return samples, 0
     chosen = np.unique(np.linspace(0, len(steps) - 1, STEPS).round().astype(int))
@@ -205,15 +205,13 @@ def _thinned(samples: Rollouts) -> tuple[Rollouts, int]:
 def _placed(
     base: Rollouts, policies: Mapping[str, Rollouts], reward: str, kl: Any, paired: bool | None,
     how: dict[str, Any],
-) -> list[Audit]:  # fmt: skip
+) -> Sequence[Audit]:  # fmt: skip
     if not policies:
         return []
-    from klimit.audit import Audit
     from klimit.audit.verb import audit
 
     named = reward if all(reward in one.rewards for one in policies.values()) else None
-    found = audit(base, dict(policies), reward=named, kl=kl, paired=paired, **how)
-    return [found] if isinstance(found, Audit) else list(found)
+    return audit(base, dict(policies), reward=named, kl=kl, paired=paired, **how).each()
 
 
 def _limit_of(audits: Sequence[Audit]) -> Frontier | None:
@@ -248,7 +246,7 @@ def _last_steps(policies: Mapping[str, Rollouts]) -> dict[str, Rollouts]:
     """Samples of each policy at its last step: those whose texts are shown."""
     found = {}
     for name, samples in policies.items():
-        steps = [step for step in samples.steps if step is not None]
+        steps = present(samples.steps)
         last = samples.filter(step=steps[-1]) if len(steps) > 1 else samples
         several = list(last.policies)
         if len(several) > 1:

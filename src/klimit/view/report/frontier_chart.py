@@ -99,7 +99,7 @@ def _limit(chart: Chart, found: Findings, grid: Mapping[str, Any], *, narrow: bo
     if 0 < edge < kl[-1]:
         chart.upright(edge, "edge")
         reach = words.nats(edge, down=True)
-        chart.aside(edge, chart.y.high, f"trusted {'' if narrow else 'up '}to {reach}", "quiet", 12)
+        chart.aside(edge, chart.y.high, f"trusted {'' if narrow else 'up '}to {reach}")
     if beyond.any() and np.isfinite(low[beyond]).any() and low[-1] > 0:
         at = int(np.searchsorted(kl, (2 * kl[-1] + max(edge, 0.0)) / 3))  # above a line that rises
         chart.say(kl[at], low[at], "at least this", "limit", anchor="end", down=-10)

@@ -154,7 +154,7 @@ class _Side:
         wanted += [name for name in ("tokens", "prompt") if name in rollouts.table.names]
         self.frame = rollouts.table.columns(list(dict.fromkeys(wanted)))
         self.rewards = self.frame[reward].cast(float).fill_null(np.nan).to_numpy()
-        self.order = np.argsort(rollouts.groups.codes, kind="stable")
+        self.order = rollouts.groups.order
         self.codes = rollouts.groups.codes[self.order]
         self.places = {name: at for at, name in enumerate(rollouts.ids)}
 
