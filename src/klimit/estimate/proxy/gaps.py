@@ -17,7 +17,16 @@ from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import between_tilts, front
 from klimit.estimate.proxy.path import TINY, flat_budgets
-from klimit.estimate.proxy.redrawn import ALONG, FIXED_BETA, LIMIT, REGULARISED, redrawn
+from klimit.estimate.proxy.redrawn import (
+    FIXED_BETA,
+    LIMIT,
+    REGULARISED,
+    SPENT,
+    along_parts,
+    redrawn,
+)
+
+_STEP = 1.05  # between tilts, to see how what is read changes with them
 
 if TYPE_CHECKING:
     from klimit.estimate.proxy.pairs import Pairs
@@ -51,28 +60,19 @@ class Gaps:
 def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
     """See `Gaps`; `kl` is where `beta` leads, if that was asked for."""
     flat = flat_budgets(kl)
-    spends = hack.proxy.beta(flat)
-    slope = np.atleast_1d(spends.value if beta is None else beta).ravel().astype(float)
-    with np.errstate(divide="ignore"):
-        tilt = np.where(slope > 0, 1 / np.where(slope > 0, slope, 1.0), np.inf)
-    there, own = _at_tilt(hack, flat, tilt)
+    slope = hack.proxy.beta(flat).value if beta is None else beta
+    slope = np.atleast_1d(slope).ravel().astype(float)
+    at_beta, kl_at_beta = _at_beta(hack, flat, slope)
+    parts = np.stack([FIXED_BETA, REGULARISED])[:, None]
+    if beta is None:
+        at_beta, parts = _steered(hack, flat, slope, at_beta)
     above, below = hack.readings.bands.at(hack.readings.bands.off, flat)  # gold is taken off
     at_kl = frontier_at(hack.gold, flat)
-    gain_at_tilt, log_mgf, kl_at_tilt = _gold_at_tilt(hack.gold, tilt)
-    with np.errstate(invalid="ignore"):  # at 0 nats the slope has no end and nothing is gained
-        regularised = slope * log_mgf - there + slope * own
-    regularised = np.where(flat > 0, regularised, 0.0)
-    reach = other = _reach(hack.gold, kl_at_tilt)
-    if beta is None:  # it may be another that spends this KL
-        moved = _gold_at_tilt(hack.gold, 1.05 * tilt)[0] - _at_tilt(hack, flat, 1.05 * tilt)[0]
-        moved = (moved - gain_at_tilt + there)[0] / 0.05
-        with np.errstate(divide="ignore", invalid="ignore"):
-            unsure = np.asarray(spends.high - spends.low) / 2 / slope
-            other = np.where(flat > 0, np.hypot(reach, moved * unsure), 0.0)
+    reach = _reach(hack.gold, kl_at_beta)
     within = flat <= hack.trusted_kl
-    far = (kl_at_tilt <= hack.gold.trusted_kl) & within
+    far = (kl_at_beta <= hack.gold.trusted_kl) & within
     level = hack.settings.level
-    covariances = _if_fixed(hack, flat, tilt)
+    covariances = _if_fixed(hack, flat, slope)
 
     def estimate(
         values: Floats, parts: Floats, extra: Floats, trusted: Floats, least: float
@@ -91,11 +91,15 @@ def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
     return Gaps(
         kl=kl if np.ndim(kl) else float(kl),
         beta=slope.reshape(np.shape(kl)) if np.ndim(kl) else float(slope[0]),
-        fixed_beta=estimate(gain_at_tilt - there, FIXED_BETA, other, far | zero, -np.inf),
+        fixed_beta=estimate(at_beta[0], parts[0], reach, far | zero, -np.inf),
         fixed_kl=estimate(
-            at_kl - _along(hack, flat), LIMIT - ALONG, _reach(hack.gold, flat), known | zero, 0.0
+            at_kl - _along(hack, flat),
+            LIMIT - along_parts(hack, flat),
+            _reach(hack.gold, flat),
+            known | zero,
+            0.0,
         ),
-        regularised=estimate(regularised, REGULARISED, reach, far | zero, 0.0),
+        regularised=estimate(at_beta[1], parts[1], reach, far | zero, 0.0),
     )
 
 
@@ -106,9 +110,9 @@ def efficiency(hack: Hacking, kl: Floats) -> Estimate:
     along, limit = _along(hack, flat), frontier_at(hack.gold, flat)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = along / np.where(limit > 0, limit, np.nan)
-        parts = (ALONG - ratio[0][:, None] * LIMIT) / limit[0][:, None]
-        tilt = np.minimum(hack.path.tilt_at(np.maximum(flat, TINY))[0], hack.path.known[-1])
-        error = _error(hack, ratio, _if_fixed(hack, flat, tilt), parts)
+        parts = (along_parts(hack, flat) - ratio[0][:, None] * LIMIT) / limit[0][:, None]
+        slope = np.atleast_1d(hack.proxy.beta(flat).value)
+        error = _error(hack, ratio, _if_fixed(hack, flat, slope), parts)
         error = hack.readings.bands.quantile * error
         below, above = hack.readings.bands.at(hack.readings.bands.off, flat) / best.value
         extra = np.abs(ratio[0]) * _reach(hack.gold, flat) / best.value
@@ -203,16 +207,54 @@ def _along(hack: Hacking, kl: Floats) -> Floats:
     return hack.path.at(hack.readings.read.chosen, tilt) * np.sqrt(kl / safe)
 
 
-def _at_tilt(hack: Hacking, kl: Floats, tilt: Floats) -> tuple[Floats, Floats]:
-    """(1 + groups, budgets) gold gain and KL of the proxy's policy, the tilt held fixed."""
-    path = hack.path
-    rows = len(hack.reads.weights) + 1
-    at = np.repeat(np.clip(tilt, TINY, path.known[-1])[None], rows, axis=0)
-    gold = path.at(hack.readings.read.chosen, at)
-    # below the first tilt the log-mgf goes by its square
-    small = np.minimum(at / path.known[0], 1.0)
-    spent = at * path.at(path.gains, at) - path.at(path.log_mgf, at) * small
-    return np.where(kl > 0, gold, 0.0), spent - spent[0] + kl
+def _at_beta(hack: Hacking, kl: Floats, slope: Floats) -> tuple[Floats, Floats]:
+    """(2, 1 + groups, budgets) gaps at a fixed beta and regularised; (budgets,) KL of gold's policy.
+
+    Parameters
+    ----------
+    kl, slope : (budgets,) nats of the proxy's policy, and the beta that is held
+    """
+    path, tilt = hack.path, _tilt_of(slope)
+    at = np.repeat(np.clip(tilt, TINY, path.known[-1])[None], len(hack.reads.weights) + 1, axis=0)
+    along = np.where(kl > 0, path.at(hack.readings.read.chosen, at), 0.0)
+    spent = _spent(hack, at)
+    gain, log_mgf, kl_of_gold = _gold_at_tilt(hack.gold, tilt)
+    with np.errstate(invalid="ignore"):  # at 0 nats the slope has no end and nothing is gained
+        regularised = slope * (log_mgf + spent - spent[0] + kl) - along
+    return np.stack([gain - along, np.where(kl > 0, regularised, 0.0)]), kl_of_gold
+
+
+def _steered(
+    hack: Hacking, kl: Floats, slope: Floats, at_beta: Floats
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """The same at the beta that spends the KL, another one without some prompts; and their parts."""
+    path, tilt = hack.path, _tilt_of(slope)
+    at, next_ = (np.clip(x, TINY, path.known[-1])[None] for x in (tilt, _STEP * tilt))
+    there = kl + (_spent(hack, next_) - _spent(hack, at))[0]
+    rise = _at_beta(hack, there, slope / _STEP)[0][:, :1] - at_beta[:, :1]
+    rise = np.where(kl > 0, rise, 0.0)
+    moved = np.log(path.tilt_at(np.maximum(kl, 1e-9)))
+    run = path.at(path.gains[:1], next_)[0] - path.at(path.gains[:1], at)[0]
+    rate = rise[:, 0] / np.where(run > 0, run, np.inf)
+    parts = np.stack([FIXED_BETA, REGULARISED])[:, None] - rate[..., None] * SPENT
+    return at_beta + rise / np.log(_STEP) * (moved - moved[0]), parts
+
+
+def _tilt_of(slope: Floats) -> Floats:
+    """(budgets,) inverse of a beta, inf of none."""
+    with np.errstate(divide="ignore"):
+        return np.where(slope > 0, 1 / np.where(slope > 0, slope, 1.0), np.inf)
+
+
+def _spent(hack: Hacking, at: Floats) -> Floats:
+    """(rows, budgets) KL of the proxy's policy at tilts of each row, all prompts first."""
+    path, rows = hack.path, len(at)
+    small = np.minimum(
+        at / path.known[0], 1.0
+    )  # below the first tilt the log-mgf goes by its square
+    return np.asarray(
+        at * path.at(path.gains[:rows], at) - path.at(path.log_mgf[:rows], at) * small
+    )
 
 
 def frontier_at(limit: Frontier, kl: Floats) -> Floats:
@@ -255,17 +297,17 @@ def _error(hack: Hacking, values: Floats, covariances: Floats | None, parts: Flo
     ----------
     values : (1 + groups, budgets)
     covariances : of `redrawn`, for these very prompts
-    parts : (4,) or (budgets, 4) how the values are made of its parts
+    parts : (budgets or 1, 5) how the values are made of what `redrawn` reads
     """
     error = leave_out_error(values[1:], values[0], hack.reads.weights)
     if covariances is not None:
-        parts = np.broadcast_to(parts, (values.shape[1], 4))
+        parts = np.broadcast_to(parts, (values.shape[1], 5))
         here, drawn = np.einsum("bi,wbij,bj->wb", parts, covariances, parts)
         error = np.sqrt(here + np.maximum(error**2 - drawn, 0.0))
     return np.where(np.isnan(error), np.inf, error)  # one prompt shows none
 
 
-def _if_fixed(hack: Hacking, kl: Floats, tilt: Floats) -> Floats | None:
+def _if_fixed(hack: Hacking, kl: Floats, slope: Floats) -> Floats | None:
     """What `_error` needs of these very prompts; None where they are drawn, and of one alone."""
     fixed = hack.settings.prompts == "fixed" and hack.pairs.prompts > 1
-    return redrawn(hack, kl, tilt) if fixed else None
+    return redrawn(hack, kl, _tilt_of(slope)) if fixed else None

@@ -18,43 +18,53 @@ if TYPE_CHECKING:
     from klimit.estimate.proxy.pairs import Chunk, Pairs
     from klimit.estimate.proxy.result import Hacking
 
-# what is read, each without correction: gold along the proxy's tilt and gold's own frontier, both at
-# a KL; gold's own policy less the proxy's in gold and in regularised gold, both at a beta
-ALONG, LIMIT, FIXED_BETA, REGULARISED = np.eye(4)
+# what is read, each without correction: gold at the tilt that spends a KL, and that KL over the tilt;
+# gold's own frontier; gold's own policy less the proxy's in gold and in regularised gold, at a beta
+READ, SPENT, LIMIT, FIXED_BETA, REGULARISED = np.eye(5)
 _LEAST = 1e-4  # nats, below which all of it goes by the root of the KL
 
 
 def redrawn(hack: Hacking, kl: Floats, tilt: Floats) -> Floats:
-    """(2, budgets, 4, 4) covariances: samples of these prompts drawn again, and prompts with theirs.
+    """(2, budgets, 5, 5) covariances: samples of these prompts drawn again, and prompts with theirs.
 
     Parameters
     ----------
     kl, tilt : (budgets,) nats, and the tilt that is the inverse of the beta
     """
-    path, grid = hack.path, hack.gold.members.grid if hack.gold.members else hack.path.grid
-    spent = np.maximum(kl, _LEAST)
-    own = np.minimum(path.tilt_at(spent)[0], path.known[-1])
-    slope = slope_along(hack.readings.read.chosen, path.gains, path, own[None])
+    grid = hack.gold.members.grid if hack.gold.members else hack.path.grid
+    own, spent = _own(hack, kl), np.maximum(kl, _LEAST)
     best = np.clip(hack.gold.curve.at_kl(spent).tilt, grid.tilts[0] / 100, grid.tilts[-1])
-    held = np.clip(tilt, path.known[0] / 100, path.known[-1])
-    places = zip(own, slope, best, held, strict=True)
-    found = np.array([_covariances(hack.pairs, *place) for place in places]).reshape(-1, 2, 4, 4)
+    held = np.clip(tilt, hack.path.known[0] / 100, hack.path.known[-1])
+    places = zip(own, best, held, strict=True)
+    found = np.array([_covariances(hack.pairs, *place) for place in places]).reshape(-1, 2, 5, 5)
     return np.swapaxes(found, 0, 1) * (kl / spent)[:, None, None]
 
 
-def _covariances(pairs: Pairs, own: float, slope: float, best: float, held: float) -> Floats:
-    """(2, 4, 4) at one budget, of which `own` is the proxy's tilt and `best` gold's, and at one beta."""
-    within, each = np.zeros((4, 4)), np.empty((4, pairs.prompts))
+def along_parts(hack: Hacking, kl: Floats) -> Floats:
+    """(budgets, 5) how gold along the proxy's tilt is made of them: a KL is spent, so the tilt moves too."""
+    path = hack.path
+    slope = slope_along(hack.readings.read.chosen, path.gains, path, _own(hack, kl)[None])
+    return np.asarray(READ - slope[:, None] * SPENT)
+
+
+def _own(hack: Hacking, kl: Floats) -> Floats:
+    """(budgets,) tilt of the proxy that spends each KL, or the least that is told apart."""
+    return np.asarray(np.minimum(hack.path.tilt_at(np.maximum(kl, _LEAST))[0], hack.path.known[-1]))
+
+
+def _covariances(pairs: Pairs, own: float, best: float, held: float) -> Floats:
+    """(2, 5, 5) at one budget, of which `own` is the proxy's tilt and `best` gold's, and at one beta."""
+    within, each = np.zeros((5, 5)), np.empty((5, pairs.prompts))
     for chunk in pairs.chunks(pairs.gold):
-        parts = _parts(chunk, own, slope, best, held)
+        parts = _parts(chunk, own, best, held)
         moves, each[:, chunk.prompts] = parts[..., :-1], parts[..., -1]
         count = moves.shape[-1]
         within += np.einsum("aij,bij->ab", moves, moves) / (count * (count - 1))
     return np.stack([within / pairs.prompts**2, np.cov(each) / pairs.prompts])
 
 
-def _parts(chunk: Chunk, own: float, slope: float, best: float, held: float) -> Floats:
-    """(4, rows, samples + 1) influences of the samples; last, what the prompt itself shows."""
+def _parts(chunk: Chunk, own: float, best: float, held: float) -> Floats:
+    """(5, rows, samples + 1) influences of the samples; last, what the prompt itself shows."""
     proxy, gold = chunk.proxy, chunk.reads[0]
 
     def tilted(values: Floats, tilt: float) -> tuple[Floats, Floats, Floats]:
@@ -71,10 +81,10 @@ def _parts(chunk: Chunk, own: float, slope: float, best: float, held: float) -> 
         )
         return moved, read, np.hstack([weights - 1 - power, np.log(total) + top])
 
-    moved, read, log_mgf = tilted(proxy, own)
-    along = read - slope * (moved - log_mgf / own)
+    moved, along, log_mgf = tilted(proxy, own)
+    spent = moved - log_mgf / own
     limit = tilted(gold, best)[2] / best
     moved, read, log_mgf = tilted(proxy, held)
     _, most, of_gold = tilted(gold, held)
-    spent = moved - log_mgf / held  # beta KL
-    return np.stack([along, limit, most - read, of_gold / held - read + spent])
+    regularised = (of_gold - log_mgf) / held - read + moved
+    return np.stack([along, spent, limit, most - read, regularised])
