@@ -81,8 +81,6 @@ def chosen(world: World, base: Any, seed: int) -> Iterator[Answer]:
     kept = {rule: gold[found.settings.index(best.setting)] for rule, best in found.tuned.items()}
     for rule, best in found.tuned.items():
         yield "compare: tuned", best.gold, kept[rule]
-        yield "compare: difference", found.difference(rule, 2), kept[rule] - gold[2]
-    yield "compare: difference", found.difference(1, 4), gold[1] - gold[4]
 
 
 def planned(world: World, base: Any) -> Iterator[Answer]:
@@ -159,7 +157,7 @@ def line(of: dict[tuple[str, str], list[Array]], sizes: list[str], names: list[s
     least = min(names, key=lambda name: np.nan_to_num(by_name[name], nan=1.0))
     said = [joined(lambda _: True)[3].mean(), *shares]
     return [
-        *(f"{100 * x:.0f} %" for x in said),
+        *("-" if np.isnan(x) else f"{100 * x:.0f} %" for x in said),
         f"{100 * by_name[least]:.0f} %, {least}",
         f"{np.nanmedian([length(cell) for cell in of]):.1f}",
     ]
