@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import klimit
+from benchmarks.best_of_n_coverage import prompt_estimates
 from klimit import select, theory
 from klimit.estimate.best_of_n.candidates import candidates
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
@@ -82,6 +83,20 @@ def test_few_prompts_that_seldom_pass_are_covered():
     assert np.mean((alone.low <= wanted) & (wanted <= alone.high)) < 0.75
 
 
+def test_wins_of_prompts_that_seldom_pass_are_covered():
+    rng = np.random.default_rng(22)
+    held = 0
+    for _ in range(200):
+        _, _, wins = prompt_estimates((rng.random((100, 4)) < 0.005).astype(float), (2,))
+        held += wins.low[0] <= 0.5 + 0.005 * 0.995 / 2 <= wins.high[0]  # ties count half
+    assert held / 200 > 0.93
+
+
+def test_rewards_without_ties_win_as_often_as_is_known():
+    wins = klimit.best_of_n(np.random.default_rng(0).random((9, 8)), n=[2, 4]).win_rate
+    assert_allclose([wins.low, wins.high], [[2 / 3, 4 / 5]] * 2, rtol=1e-12)
+
+
 def test_a_judge_that_sees_no_difference_anywhere_may_see_one_elsewhere_to_either_side():
     chosen = np.tile([[1.0, 2, 3, 4]], (12, 1))
     judge = np.tile([[0.0, 1, 1, 0], [1, 0, 0, 1]], (6, 1))  # as often right for either of two
@@ -93,6 +108,9 @@ def test_a_judge_that_sees_no_difference_anywhere_may_see_one_elsewhere_to_eithe
     for one in (gain, found, kept):
         assert -0.5 < one.low < -0.1
         assert 0.1 < one.high < 0.5  # in one of 12 such studies a prompt in five is not seen
+    wins = klimit.best_of_n(chosen, judge=judge, n=[2]).win_rate[0]
+    assert 0.25 < wins.low < 0.45
+    assert 0.55 < wins.high < 0.75
     first = np.tile([[0.0, 0, 0, 0]], (12, 1))
     first[0] = [0, 0, 0, 1]
     assert klimit.best_of_n(chosen, judge=first, n=[4]).gain[0].low < 0  # the judge may disagree

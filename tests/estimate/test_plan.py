@@ -9,9 +9,10 @@ from numpy.testing import assert_allclose
 
 import klimit
 from benchmarks.simulate import find_family
-from klimit import ArgumentError
+from klimit import ArgumentError, theory
 from klimit.estimate.best_of_n.equal_n import distinct_n, n_kl, n_spending
 from klimit.estimate.plan.settings import spread_of_rewards
+from klimit.estimate.plan.verb import _point
 from klimit.estimate.samples import collect
 from klimit.estimate.samples_needed import ErrorSplit, error_split, least_samples
 
@@ -66,6 +67,29 @@ def test_best_of_n_spends_what_the_levels_say_where_rewards_tie(binary):
     kl = float(klimit.best_of_n(binary, n=4).kl)
     assert_allclose(float(klimit.plan(binary, n=4).kl), kl, rtol=1e-9)
     assert klimit.plan(binary, kl=0.999 * kl).n == 4
+
+
+def test_the_kl_of_an_n_is_as_uncertain_as_samples_that_tie_leave_it(normal, binary):
+    spent, same = klimit.plan(binary, n=4).kl, klimit.best_of_n(binary, n=4).kl
+    assert_allclose([spent.low, spent.high], [same.low, same.high], rtol=1e-9)
+    known = klimit.plan(normal, n=16).kl
+    assert known.low == known.value == known.high
+
+
+def test_what_an_n_gains_and_which_beta_reaches_a_gain_is_covered():
+    rates = np.linspace(0.05, 0.6, 200)
+    laws = np.c_[1 - rates, rates], np.tile([0.0, 1.0], (200, 1))
+    kl = float(theory.best_of_n(*laws, 4).kl.mean())
+    population = theory.frontier(*laws)
+    gain, slope = float(population.gain(kl)), float(population.beta(kl))
+    rng, held = np.random.default_rng(3), []
+    for _ in range(40):
+        passed = rng.random((40, 16)) < rng.choice(rates, size=(40, 1))
+        limit = klimit.frontier(passed.astype(float))
+        by_n, by_gain = _point(limit, "n", 4), _point(limit, "gain", gain)
+        truths = zip((*by_n, *by_gain[:2]), (kl, slope, gain, kl, slope), strict=True)
+        held.append([found.low <= truth <= found.high for found, truth in truths])
+    assert (np.mean(held, axis=0) > 0.9).all()
 
 
 @pytest.mark.parametrize("kl", [0.01, 0.2, 1.0, 3.0, 10.0, 30.0])

@@ -246,6 +246,18 @@ def test_a_rule_spends_at_most_what_best_of_n_does_and_is_bounded_from_above_alo
         assert "upper bound" in spent.note
 
 
+def test_the_coverage_of_best_of_n_is_an_upper_bound_where_answers_tie_and_known_elsewhere():
+    rate = np.full((40, 1), 0.3)
+    solved = (np.random.default_rng(6).random((40, 16)) < rate) * 1.0
+    passed = 1 - 0.7**8
+    true = passed**2 / 0.3 + (1 - passed) ** 2 / 0.7  # 2.96, not 64 / 15
+    found = select.compare(solved, gold=solved + np.arange(16) % 2, n=[8], beta=1.0).coverage[0]
+    assert found.low == 1 < true < found.high == found.value
+    distinct = np.random.default_rng(6).normal(size=(40, 16))
+    known = select.compare(distinct, gold=solved, n=[4], beta=1.0).coverage[0]
+    assert known.low == known.value == known.high
+
+
 def test_rules_that_keep_the_same_answers_are_said_to():
     rng = np.random.default_rng(4)
     solved = (rng.random((60, 16)) < rng.random((60, 1))) * 1.0

@@ -32,6 +32,7 @@ from klimit.estimate.members import front, with_left_out
 from klimit.estimate.samples import Integers, Samples
 from klimit.estimate.statistics import shuffled
 
+_BASE = 16  # samples of the base: with 8, three intervals in four hold the truth
 _NEAR = 0.1  # share of K*_x at which the bend of A_x is read, where K_x is nearer than that
 
 
@@ -83,6 +84,11 @@ def _why_not(case: Case) -> str:
         return (
             f"fewer than {FEWEST} policy samples a prompt with log-probabilities: noise in each "
             "prompt's KL would pass for a loss by allocation"
+        )
+    if np.median(case.limit.samples.counts) < _BASE:
+        return (
+            f"fewer than {_BASE} base samples a prompt: what single prompts could gain is not known well "
+            "enough to split the gap"
         )
     if not case.limit.alone:
         return (

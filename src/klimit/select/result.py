@@ -63,7 +63,8 @@ class Choices(InNotebooks):
     proxy : the same of the proxy, which chose
     kl : KL(rule || base), nats per answer: estimated by reward levels for best-of-N, an upper bound
         on average for the other rules, which nothing bounds from below
-    coverage : mean of policy / base under the policy (1 + chi-square), an upper bound on average
+    coverage : mean of policy / base under the policy (1 + chi-square), an upper bound on average; of
+        best-of-N exact where no answers tie
     tuned : for each rule its best setting, judged by prompts that did not choose it
     proxy_name, gold_name : the rewards
     base_gold : mean gold reward of the base

@@ -118,6 +118,8 @@ def compare(
         settings += [Setting(name, drawn, price) for price in betas]
     width = 1.0 if only(data.read, 0.0, 1.0) else np.inf
     estimates = _estimates(kept, settings, best_of(made, [drawn], prompts), level, width)
+    if any(len(sheet.ranked(by_gold=False).runs.row) for sheet in made):
+        estimates["coverage"] = _of_ties(estimates["coverage"])
     order = np.concatenate([sheet.prompts for sheet in made])
     tunings = {
         name: tune(kept.gold[[s.rule == name for s in settings]], order, seed=seed)
@@ -230,6 +232,12 @@ def _bounded(found: Estimate, bound: NDArray[np.bool_], best: Estimate, least: f
     low = np.where(bound, least, found.low)
     note = "an upper bound on average for soft best-of-n and pessimism"
     return replace(found, value=value, low=low, high=high, note=note)
+
+
+def _of_ties(coverage: Estimate) -> Estimate:
+    """Best-of-N's too is then a bound alone: the more answers share the top, the less often each is kept."""
+    note = "an upper bound on average for every rule, since answers tie"
+    return replace(coverage, low=np.ones_like(coverage.low), note=note)
 
 
 def _notes(

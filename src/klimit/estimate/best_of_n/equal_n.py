@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from klimit._errors import ArgumentError
+from klimit._estimate import Estimate
 from klimit.estimate.best_of_n.prompts import by_prompt
 from klimit.estimate.best_of_n.ranked import ranked_samples
+from klimit.estimate.best_of_n.verb import kl_of_prompts
 from klimit.estimate.samples import Samples, nearly_all
 
 
@@ -38,10 +41,15 @@ def too_small(samples: Samples, kl: float) -> bool:
 
 
 def n_kl(samples: Samples, n: int) -> float:
+    """Mean KL of best-of-n, nats per answer; `n_spends` without its interval."""
+    return float(n_spends(samples, n).value)
+
+
+def n_spends(samples: Samples, n: int, level: float = 0.95) -> Estimate:
     """Mean KL of best-of-n, nats per answer; `klimit.estimate.best_of_n.kl` for tied rewards.
 
     For tied rewards and n above the least samples of a prompt: the mean over the prompts that have
-    as many as nearly all.
+    as many as nearly all. Known, of no length, where no two rewards of a prompt tie.
 
     Raises
     ------
@@ -49,32 +57,32 @@ def n_kl(samples: Samples, n: int) -> float:
         Where rewards tie and more than one prompt in twenty has fewer than n samples.
     """
     if not ties(samples):
-        return math.log(n) - (n - 1) / n
+        known = math.log(n) - (n - 1) / n
+        return Estimate(known, known, known, level)
     least, most = _shown(samples)
     if n > most:
         raise ArgumentError(
             f"n={n:,} was given, but rewards tie and a prompt has only {most:,} samples, which do "
             f"not show what best-of-{n:,} spends. Give n up to {most:,}, or the KL itself: kl=..."
         )
-    return _tied_kl(samples, [n], least if n <= least else most)[0]
+    return _tied_kl(samples, [n], least if n <= least else most, level)[0]
 
 
 def tied_kl(samples: Samples, sizes: Sequence[int]) -> list[float]:
     """`n_kl` of several sizes, ascending, where rewards tie."""
     least, most = _shown(samples)
     within, past = [n for n in sizes if n <= least], [n for n in sizes if n > least]
-    return _tied_kl(samples, within, least) + _tied_kl(samples, past, most)
+    parts = _tied_kl(samples, within, least), _tied_kl(samples, past, most)
+    return [kl for part in parts for kl in part.value.tolist()]
 
 
-def _tied_kl(samples: Samples, sizes: Sequence[int], enough: int) -> list[float]:
-    """Means over the prompts with enough samples, in canonical order."""
+def _tied_kl(samples: Samples, sizes: Sequence[int], enough: int, level: float = 0.95) -> Estimate:
+    """Means over the prompts with enough samples."""
     chunks = (chunk for chunk in ranked_samples(samples) if chunk.samples >= enough)
     found = by_prompt(chunks, sizes, samples.prompts, judged=False)
-    ordered = np.empty(found.kl.shape)
-    ordered[:, samples.rank] = found.kl
-    there = np.empty(samples.prompts, dtype=bool)
-    there[samples.rank] = samples.counts >= enough
-    return [max(float(row[there].mean()), 0.0) for row in ordered]
+    there = samples.counts >= enough
+    kl, tied = (np.compress(there, x, axis=1) for x in (found.kl, found.tied))
+    return kl_of_prompts(replace(found, kl=kl, tied=tied), np.array(sizes, dtype=float), level)
 
 
 def _shown(samples: Samples) -> tuple[int, int]:

@@ -178,26 +178,31 @@ def gain_kl_wins(
     span: float = np.inf,
 ) -> tuple[Estimate, Estimate, Estimate]:
     """Means over prompts; `span` is the widest difference of two rewards, if it is known."""
-    bound = np.log(number) - (number - 1) / number
     draws = number > 1  # the best of one is the base itself
     least, highest = (np.where(draws, end, 0.0) for end in (-np.inf if judged else 0.0, np.inf))
     most = np.where(draws, span, 0.0)
     shown = (-most if judged else 0.0, most)  # what judges otherwise than what selects may fall
     gain = mean_of_prompts(found.gain, level, least=least, most=highest, span=shown)
-    doubt = found.kl_error * np.abs(np.sort(found.tied, axis=1).mean(axis=1))
-    # without ties the KL is known; with some, also where none stands at the top of all samples drawn
-    tied = (found.kl_error > 0) & draws
-    span_of_kl = 0.0, np.where(tied, bound, np.inf)
-    kl = mean_of_prompts(found.kl, level, least=0.0, most=bound, span=span_of_kl, doubt=doubt)
     lost = np.atleast_1d(np.isnan(found.win_rate).any(axis=1))
     note = ""
     if lost.any():
         all_drawn = ", ".join(f"{n:,.0f}" for n in number[lost])
         note = f"N = {all_drawn} is all that some prompts have: no draw is left to beat"
     rates = np.where(lost[:, None], np.nan, found.win_rate)
-    even, best = (np.where(draws, end, 0.5) for end in (0.0 if judged else 0.5, 1.0))
-    wins = mean_of_prompts(rates, level, least=even, most=best, note=note)
-    return gain, kl, _where_missing(wins)
+    free = draws & judged  # read by another reward, the best may lose to the base
+    even, best = np.where(free, 0.0, 0.5), np.where(free, 1.0, number / (number + 1))
+    unknown = free | (draws & (found.kl_error > 0))  # without ties the rate is known
+    span_of_wins = even, np.where(unknown, best, np.inf)
+    wins = mean_of_prompts(rates, level, least=even, most=best, span=span_of_wins, note=note)
+    return gain, kl_of_prompts(found, number, level), _where_missing(wins)
+
+
+def kl_of_prompts(found: PromptBestOfN, number: Floats, level: float) -> Estimate:
+    """Mean KL over prompts: known without ties; with some, also where none stands at the top of all."""
+    bound = np.log(number) - (number - 1) / number
+    doubt = found.kl_error * np.abs(np.sort(found.tied, axis=1).mean(axis=1))
+    span = 0.0, np.where((found.kl_error > 0) & (number > 1), bound, np.inf)
+    return mean_of_prompts(found.kl, level, least=0.0, most=bound, span=span, doubt=doubt)
 
 
 def _estimates(

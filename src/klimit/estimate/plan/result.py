@@ -21,9 +21,11 @@ class Plan:
 
     Attributes
     ----------
-    kl : the budget, nats per completion, prompts on average
+    kl : the budget, nats per completion, prompts on average; with an interval where it follows from
+        a gain, a beta, or an N of rewards that tie
     beta : KL coefficient whose optimal policy spends it, reward units per nat
-    gain : the most that any method can gain there, reward units over the base's mean
+    gain : the most that any method can gain there, reward units over the base's mean, as
+        uncertain as the KL makes it
     n : smallest N whose best-of-N spends it; None where the samples at hand show none, or where
         best-of-2 spends over 1.5 times as much
     prompts, samples : prompts, and samples of each, that estimate the gain to within `error` with

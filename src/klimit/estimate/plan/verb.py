@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from klimit._errors import ArgumentError, DataError
 from klimit._estimate import Estimate, beyond
 from klimit._text import safe
-from klimit.estimate.best_of_n.equal_n import n_kl, n_spending, too_small
+from klimit.estimate.best_of_n.equal_n import n_kl, n_spending, n_spends, too_small
 from klimit.estimate.checks import is_number, numbers, whole
 from klimit.estimate.frontier import frontier
 from klimit.estimate.inputs import known_means, reward_column
@@ -230,14 +231,27 @@ def _point(limit: Frontier, asked: str, number: float) -> tuple[Estimate, Estima
                 f"gain={number:g} was given, but {spent.note}; the samples at hand show gains up "
                 f"to {limit.curve.ceiling_gain:.3g}. Give less, or draw more samples a prompt."
             )
-        return spent, limit.beta(spent.value), given(number)
-    spent = given(number if asked == "kl" else n_kl(limit.samples, int(number)))
+        return spent, _steepness(limit, spent), given(number)
+    spent = given(number)
+    if asked == "n":
+        spent = n_spends(limit.samples, int(number), limit.settings.level)
     if not spent.value > 0:
         raise ArgumentError(
             f"n={number:.0f} was given, but as far as the samples show its best spends nothing. "
             "Give the KL itself: kl=..."
         )
-    return spent, limit.beta(spent.value), limit.gain(spent.value)
+    best = limit.gain(spent.value)
+    low, high = limit.gain(spent.low).low, limit.gain(spent.high).high
+    return spent, limit.beta(spent.value), replace(best, low=low, high=high)
+
+
+def _steepness(limit: Frontier, spent: Estimate) -> Estimate:
+    """The slope where the frontier reaches a gain.
+
+    What makes the frontier higher makes it steeper, and the KL of a gain less, where it is steeper still.
+    """
+    low = limit.beta(spent.high).low if math.isfinite(spent.high) else 0.0
+    return replace(limit.beta(spent.value), low=low, high=limit.beta(spent.low).high)
 
 
 def _settings(
