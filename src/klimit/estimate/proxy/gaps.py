@@ -224,9 +224,7 @@ def _at_beta(hack: Hacking, kl: Floats, slope: Floats) -> tuple[Floats, Floats]:
     return np.stack([gain - along, np.where(kl > 0, regularised, 0.0)]), kl_of_gold
 
 
-def _steered(
-    hack: Hacking, kl: Floats, slope: Floats, at_beta: Floats
-) -> tuple[Floats, Floats]:  # fmt: skip
+def _steered(hack: Hacking, kl: Floats, slope: Floats, at_beta: Floats) -> tuple[Floats, Floats]:
     """The same at the beta that spends the KL, another one without some prompts; and their parts."""
     path, tilt = hack.path, _tilt_of(slope)
     at, next_ = (np.clip(x, TINY, path.known[-1])[None] for x in (tilt, _STEP * tilt))
@@ -249,9 +247,8 @@ def _tilt_of(slope: Floats) -> Floats:
 def _spent(hack: Hacking, at: Floats) -> Floats:
     """(rows, budgets) KL of the proxy's policy at tilts of each row, all prompts first."""
     path, rows = hack.path, len(at)
-    small = np.minimum(
-        at / path.known[0], 1.0
-    )  # below the first tilt the log-mgf goes by its square
+    # below the first tilt the log-mgf goes by its square
+    small = np.minimum(at / path.known[0], 1.0)
     return np.asarray(
         at * path.at(path.gains[:rows], at) - path.at(path.log_mgf[:rows], at) * small
     )
