@@ -70,6 +70,10 @@ def answers(
     kept = softened(EVEN if about == "drawn" else own, samples)
     yield "soft_best.proxy_gain", soft.proxy_gain, kept
     yield "soft_best.gold_gain", soft.gold_gain, CORRELATION * kept
+    sure = hack.certified(BUDGETS)
+    for name in ("moment", "sub_gaussian"):
+        bound = (1 - np.sqrt(1 - CORRELATION**2)) / CORRELATION * gain
+        yield f"certified.{name}", getattr(sure, name), bound
     carried = LENGTH / np.sqrt(1 + LENGTH**2)
     for kl, most in zip(BUDGETS, gain, strict=True):
         found = hack.nuisance(float(kl))

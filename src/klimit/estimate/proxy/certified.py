@@ -16,7 +16,7 @@ from klimit._estimate import Estimate, _scalar
 from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
-from klimit.estimate.proxy.gaps import frontier_at
+from klimit.estimate.proxy.gaps import beyond_chance, frontier_at, means_left_out
 from klimit.estimate.proxy.path import flat_budgets
 from klimit.estimate.samples import ordered_mean
 from klimit.estimate.tilted import tilt_prompts
@@ -79,37 +79,34 @@ def certified(hack: Hacking, kl: Floats) -> Certified:
     safe = np.maximum(flat, 1e-9)
     proxy = scale * frontier_at(hack.proxy, safe)
     own = frontier_at(error, safe)
-    spread = ordered_mean(samples.variances * samples.counts / (samples.counts - 1), samples) ** 0.5
-    wide = ordered_mean(samples.ranges() ** 2, samples) ** 0.5
-    tau = _sub_gaussian(error)
+    squares = samples.variances * samples.counts / (samples.counts - 1), samples.ranges() ** 2
+    moments = np.stack([np.append(ordered_mean(x, samples), x) for x in squares])
+    spread, wide = np.sqrt(means_left_out(moments, len(weights)))[..., None]
     chi, far = _chi_square(hack, safe)
     quantile = quantiles(level, int((weights > 0).sum()))[0]
-    seen = hack.proxy.gain(flat)
-    of_error = error.gain(flat)
-    trusted = np.atleast_1d(seen.trusted) & np.atleast_1d(of_error.trusted)
-    doubt = np.abs(scale) * _beyond(seen, hack.proxy, flat)
+    trusted = flat <= min(hack.proxy.trusted_kl, error.trusted_kl)
+    doubt = np.abs(scale) * beyond_chance(hack.proxy, flat)
 
     def estimate(lost: Floats, extra: Floats, trusted: NDArray[np.bool_] = trusted) -> Estimate:
         values = (proxy - lost) * np.sqrt(flat / safe)
         noise = quantile * leave_out_error(values[1:], values[0], weights)
-        sure = np.hypot(noise, np.hypot(doubt, extra))
+        below, above = np.hypot(noise, np.hypot(doubt, extra))
         value = np.where(flat > 0, values[0], 0.0)
-        low = np.where(flat > 0, np.where(trusted, value - sure, -np.inf), 0.0)
-        high = np.where(flat > 0, value + sure, 0.0)
+        low = np.where(flat > 0, np.where(trusted, value - below, -np.inf), 0.0)
+        high = np.where(flat > 0, value + above, 0.0)
         note = "" if trusted.all() else "beyond what these samples show of proxy or error"
         return Estimate.of(value, low, high, level=level, trusted=trusted | (flat == 0), note=note,
                            shape=np.shape(kl))  # fmt: skip
 
-    rows = np.ones((len(proxy), 1))
     none = np.zeros(len(flat))
     return Certified(
         kl=kl if np.ndim(kl) else float(kl),
-        moment=estimate(own, _beyond(of_error, error, flat)),
-        sub_gaussian=estimate(rows * tau * np.sqrt(2 * safe), none),
+        moment=estimate(own, beyond_chance(error, flat)[::-1]),  # what the error gains is lost
+        sub_gaussian=estimate(_sub_gaussian(error) * np.sqrt(2 * safe), none),
         variance=estimate(spread * np.sqrt(chi), none, trusted & far),
-        sup_norm=estimate(rows * wide * np.sqrt(safe / 2), none),
+        sup_norm=estimate(wide * np.sqrt(safe / 2), none),
         gold_gain=hack.gold_gain(kl),
-        scale=scale, error_sd=spread, error_range=wide,
+        scale=scale, error_sd=float(spread[0, 0]), error_range=float(wide[0, 0]),
     )  # fmt: skip
 
 
@@ -130,25 +127,17 @@ def error_of(hack: Hacking) -> tuple[float, Frontier]:
     return scale, in_order(pairs, scale * pairs.proxy - pairs.gold, settings)
 
 
-def _beyond(seen: Estimate, limit: Frontier, kl: Floats) -> Floats:
-    """How far a frontier's correction may be off, to the side that matters less or more."""
-    high = np.atleast_1d(seen.high) - np.atleast_1d(seen.value)
-    with np.errstate(invalid="ignore"):  # one prompt shows no error
-        error = limit.bands.share(limit.bands.error, kl) * np.atleast_1d(seen.value)
-    known = np.isfinite(high) & np.isfinite(error)
-    high, error = np.where(known, high, 0.0), np.where(known, error, 0.0)
-    return np.asarray(np.sqrt(np.maximum(high**2 - (2 * error) ** 2, 0.0)))
-
-
-def _sub_gaussian(error: Frontier) -> float:
-    """Least tau with ``log E exp(l (e - E e)) <= l^2 tau^2 / 2`` over the tilts that are seen."""
+def _sub_gaussian(error: Frontier) -> Floats:
+    """(1 + groups, 1) least tau with ``log E exp(l (e - E e)) <= l^2 tau^2 / 2`` over the tilts seen."""
     members = error.members
     if members is None:
-        return 0.0
+        return np.zeros((1, 1))
     tilts = members.grid.tilts
     seen = error.curve.at_tilt(tilts).kl <= max(error.trusted_kl, 0.05)
-    squares = 2 * members.chosen[seen] / tilts[seen] ** 2
-    return float(np.sqrt(squares.max())) if seen.any() else 0.0
+    if not seen.any():
+        return np.zeros((1, 1))
+    squares = 2 * members.corrected[:, seen] / tilts[seen] ** 2
+    return np.asarray(np.sqrt(squares.max(axis=1, keepdims=True)))
 
 
 def _chi_square(hack: Hacking, kl: Floats) -> tuple[Floats, NDArray[np.bool_]]:

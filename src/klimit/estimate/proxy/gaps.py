@@ -278,13 +278,21 @@ def _gold_at_tilt(gold: Frontier, tilt: Floats) -> tuple[Floats, Floats, Floats]
     return gain, value, np.asarray(point.kl)
 
 
+def beyond_chance(limit: Frontier, kl: Floats) -> Floats:
+    """(2, budgets) what the ends of a frontier's interval have below and above beyond chance."""
+    bands = limit.bands
+    reach, chance = (
+        np.stack([bands.share(x, kl) for x in sides])
+        for sides in ((bands.gain - bands.low, bands.high - bands.gain), (bands.below, bands.above))
+    )
+    with np.errstate(invalid="ignore"):
+        share = np.sqrt(np.maximum(reach**2 - chance**2, 0.0))
+    return np.asarray(np.nan_to_num(share, posinf=0.0) * np.atleast_1d(limit.gain(kl).value))
+
+
 def _reach(gold: Frontier, kl: Floats) -> Floats:
     """How far gold's correction may be off, either way: half of what its upper end has beyond chance."""
-    bands = gold.bands
-    high, chance = (bands.share(x, kl) for x in (bands.high - bands.gain, bands.above))
-    with np.errstate(invalid="ignore"):
-        share = np.sqrt(np.maximum(high**2 - chance**2, 0.0))
-    return np.asarray(0.5 * np.nan_to_num(share, posinf=0.0) * np.asarray(gold.gain(kl).value))
+    return np.asarray(0.5 * beyond_chance(gold, kl)[1])
 
 
 def _error(hack: Hacking, values: Floats, covariances: Floats | None, parts: Floats) -> Floats:
