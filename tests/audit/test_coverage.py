@@ -71,3 +71,21 @@ def test_a_kl_in_stated_units_is_taken_for_these_very_prompts_too():
     base, policy = read(rng.normal(size=(40, 32))), read(z, tokens=tokens, **means)
     kl = measured_kl(policy, units="nats per token")
     assert klimit.audit(base, policy, kl=kl, prompts="fixed").gap_nats.trusted
+
+
+def test_differences_on_these_very_prompts_are_as_unsure_as_their_samples_alone():
+    """Policies that shift prompts unequally, which moves no difference: intervals were twice as long."""
+    rng = np.random.default_rng(13)
+    one, other = (mean + 0.6 * rng.normal(size=(20, 1)) for mean in (0.8, 0.3))
+    truth = {"gain": np.mean(one - other), "kl": np.mean(one**2 - other**2) / 2}
+    found = {name: [] for name in truth}
+    for _ in range(40):
+        policies = {name: shifted(rng, 20, 8, shift=x) for name, x in (("a", one), ("b", other))}
+        audits = klimit.audit(read(rng.normal(size=(20, 16))), policies, prompts="fixed")
+        for name, seen in found.items():
+            apart = getattr(audits.compare("a", "b"), name)
+            seen.append((apart.low, apart.value, apart.high))
+    for name, seen in found.items():
+        low, value, high = np.array(seen).T
+        assert np.sum((low <= truth[name]) & (truth[name] <= high)) >= 34  # of 38 expected
+        assert 0.7 < np.mean(high - low) / (2 * 1.96 * value.std()) < 1.4

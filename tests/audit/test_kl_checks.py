@@ -7,6 +7,8 @@ from numpy.testing import assert_allclose
 import klimit
 from klimit import ArgumentError, DataError, DataWarning
 from klimit.audit.kl import measured_kl, truncated_share
+from klimit.audit.kl.columns import Scores
+from klimit.audit.kl.units import _against_exact
 from klimit.audit.rescore.tokens import token_rows
 from tests.audit.two_tokens import KL, draw, rollouts
 
@@ -73,6 +75,42 @@ def test_bits_and_log10_are_told_by_the_exact_kl_and_can_be_converted(units, fac
         measured_kl(run)
     found = measured_kl(run, estimator="k1", units=units)
     assert abs(float(found.kl) - KL) < 0.06
+
+
+def scored(ratio, exact, prompts=15):
+    """Samples with these log ratios and the exact KL of each, dealt to prompts in turn."""
+    size = len(ratio)
+    ref, exact, tokens = (np.full(size, x) for x in (-100.0, exact, np.nan))
+    return Scores([], np.arange(size) % prompts, ratio + ref, ref, exact, tokens, in_tokens=False)
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+def test_few_skewed_log_ratios_are_not_taken_for_another_unit(skewed):
+    """Of 15 x 8 samples; an answer of 1 in 100 that was not drawn leaves a gap without a spread."""
+    rng = np.random.default_rng(11)
+    right, wrong = np.log(0.99 / 0.9), np.log(0.01 / 0.1)
+    for _ in range(4000):
+        if skewed:  # answers of the policy are exponential with mean 8.1, of the base with mean 1
+            ratio, exact = rng.exponential(7.1, 120) - np.log(8.1), 7.1 - np.log(8.1)
+        else:
+            ratio = np.where(rng.random(120) < 0.99, right, wrong)
+            exact = 0.99 * right + 0.01 * wrong
+        assert _against_exact(scored(ratio, exact)) == []
+
+
+@pytest.mark.parametrize(
+    ("kl", "prompts", "samples"), [(10, 15, 8), (5, 40, 8), (1, 100, 16), (0.3, 200, 16)]
+)
+def test_bits_are_found_out_by_enough_samples(kl, prompts, samples):
+    rng = np.random.default_rng(12)
+    found = 0
+    for _ in range(20):
+        ratio = rng.normal(kl, np.sqrt(2 * kl), prompts * samples) * np.log2(np.e)
+        try:
+            _against_exact(scored(ratio, kl, prompts))
+        except DataError as error:
+            found += "the ratio is that of bits" in str(error)
+    assert found >= 16  # of 19 in 20 or more
 
 
 def test_bits_are_warned_of_where_only_samples_tell():

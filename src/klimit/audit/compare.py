@@ -10,6 +10,7 @@ import numpy as np
 from klimit._estimate import Estimate, beyond
 from klimit._notebook import InNotebooks
 from klimit.audit.case import Case, Policy, common_rank
+from klimit.audit.fixed import narrowed_apart
 from klimit.audit.measure import NUMBERS, reach
 from klimit.audit.placement import difference
 from klimit.audit.placing import biases
@@ -115,7 +116,8 @@ def _shared(a: Audit, b: Audit) -> tuple[Case, Case] | None:
         kl = case.kl
         if kl is not None and own is not None:
             kl = mean_of_prompts(own[None], kl.level)[0]
-        part = Policy(policy.reward[at], policy.counts[at], policy.variance[at], own)
+        more = (None if x is None else x[at] for x in (policy.kl_variance, policy.covariance))
+        part = Policy(policy.reward[at], policy.counts[at], policy.variance[at], own, *more)
         found.append(Case(limit, both, part, kl, paired=True))
     return found[0], found[1]
 
@@ -124,12 +126,15 @@ def _joint(a: Case, b: Case) -> dict[str, Estimate]:
     """Differences with joint errors; the numbers themselves are those of the placements."""
     level = a.limit.settings.level
     rank = common_rank(a, b)
-    full = [_rows(case.numbers()) for case in (a, b)]
+    plain = a.numbers(), b.numbers()
+    full = [_rows(found) for found in plain]
     left = [case.left(rank)[0] for case in (a, b)]
     without = [
         _rows(one.numbers(case.members.grid)) for one, case in zip(left, (a, b), strict=True)
     ]
     spread = reach(full[0] - full[1], [(without[0] - without[1], left[0].weights)], level)
+    if a.limit.settings.prompts == b.limit.settings.prompts == "fixed":
+        spread = narrowed_apart(a, b, plain, spread)
     slack = [biases(case, case.numbers()) for case in (a, b)]
     said = [_stated(case) for case in (a, b)]
     found = {}

@@ -91,7 +91,7 @@ def joint_reach(case: Case, full: Floats) -> Reach:
     limit = case.limit
     sides = [(left.numbers(case.members.grid), left.weights) for left in case.left()]
     found = reach(full, sides, limit.settings.level)
-    if limit.settings.prompts == "fixed" and case.paired and limit.alone:
+    if limit.settings.prompts == "fixed" and case.paired:
         from klimit.audit.fixed import narrowed
 
         found = narrowed(case, full, found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from klimit._estimate import Estimate
 from klimit._notebook import InNotebooks
 from klimit._text import safe
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
+from klimit.estimate.kernel import Floats
 from klimit.estimate.tuning import Tuning
 from klimit.select.measure import Kept
 
@@ -91,6 +92,10 @@ class Choices(InNotebooks):
     def difference(self, first: str | int, second: str | int) -> Estimate:
         """How much more gold does `first` keep than `second`? Paired by prompt.
 
+        Of tuned rules the value is that of prompts that did not choose. The interval holds the difference
+        of the reported settings too, and counts the optimism of either choice as a doubt: of few prompts
+        halves choose other settings than all.
+
         Parameters
         ----------
         first, second : a rule's name for the tuned rule, or the number of a row of `settings`
@@ -100,16 +105,21 @@ class Choices(InNotebooks):
         ArgumentError
             Where there is no such rule or row.
         """
-        one, other = self._values(first), self._values(second)
+        (one, doubt), (other, more) = self._values(first), self._values(second)
         same = np.isclose(one, other, rtol=1e-12, atol=1e-12 * float(np.abs(one).max(initial=0.0)))
         apart = np.where(same, 0.0, one - other)  # rounding is no difference
-        return mean_of_prompts(apart[None], self.level)[0]
+        unsure = 0.0 if same.all() else np.hypot(doubt, more)
+        found = mean_of_prompts(apart, self.level, doubt=unsure)
+        return replace(found[0], low=float(found.low.min()), high=float(found.high.max()))
 
-    def _values(self, which: str | int) -> Any:
+    def _values(self, which: str | int) -> tuple[Floats, float]:
+        """What is kept by prompt, where others chose and where all did, and the choice's optimism."""
         if isinstance(which, str) and which in self.tunings:
-            return self.tunings[which].held_out
+            tuning = self.tunings[which]
+            row = self.settings.index(self.tuned[which].setting)
+            return np.stack([tuning.held_out, self.kept.gold[row]]), tuning.optimism
         if isinstance(which, int) and -len(self.settings) <= which < len(self.settings):
-            return self.kept.gold[which]
+            return np.stack([self.kept.gold[which]] * 2), 0.0
         raise ArgumentError(
             f"{safe(repr(which), longest=40)} was given; one of {', '.join(self.tunings)} (tuned) "
             f"or the number of a row, 0 to {len(self.settings) - 1}, was expected."

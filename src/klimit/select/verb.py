@@ -92,7 +92,7 @@ def compare(
     >>> print(found.tuned["best-of-n"].setting, found.tuned["best-of-n"].gold)
     best-of-16 0.68 [0.62, 0.75]
     >>> print(found.difference("best-of-n", "soft best-of-n"))
-    0.13 [0.00, 0.26]
+    0.13 [-0.01, 0.27]
     """
     check_level(level)
     check_seed(seed)

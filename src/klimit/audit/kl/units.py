@@ -20,6 +20,8 @@ _LONG = 8  # tokens: below, a mean and a sum cannot be told apart
 _FLAT = 0.5  # log-log slope of surprise on length: 1 for sums, 0 for means
 _WIDEST = 12.0  # nats: no mean over tokens exceeds the log of a vocabulary
 _FAINT = 0.015  # nats per token: a base model is not this sure of long texts
+_CHANCE = 4.4  # standard errors: 3.9 are exceeded once in 10,000, by skewed log ratios more often
+_UNSEEN = math.log(10_000)  # over samples: the chance of an answer that 1 of 10,000 sets misses
 _WHERE = " to klimit.audit.kl.measured_kl, whose answer an audit takes as kl="
 
 
@@ -91,19 +93,25 @@ def _slope_below(surprise: Floats, length: Floats) -> bool:
 
 
 def _against_exact(scores: Scores) -> list[str]:
-    """k1 and the exact KL of next tokens have one mean; their ratio tells the unit."""
+    """k1 and the exact KL of next tokens have one mean; their ratio tells the unit.
+
+    A unit is named that leaves less than half of the gap, where chance does not explain the gap but what
+    is left.
+    """
     both = np.isfinite(scores.log_ratio) & np.isfinite(scores.kl_rb)
     if both.sum() < 2:
         return []
     codes, sampled, exact = scores.codes[both], scores.log_ratio[both], scores.kl_rb[both]
     mean, true = (float(ByPrompt.of(values, codes).means.mean()) for values in (sampled, exact))
-    if abs(mean - true) <= 0.01 * true or not _beyond_chance(sampled - exact, codes):
+    gap, by_chance = _gap(sampled - exact, codes, true)
+    if gap <= max(0.01 * true, by_chance):
         return []
     factors: dict[str, Floats | float] = {**FACTORS}
     if scores.in_tokens:
         factors[PER_TOKEN] = scores.tokens[both]
     for name, factor in factors.items():
-        if not _beyond_chance(sampled * factor - exact, codes):
+        rest, by_chance = _gap(sampled * factor - exact, codes, true)
+        if rest <= min(by_chance, gap / 2):
             raise DataError(
                 f"log-probabilities say {mean:.4g} and the exact KL of next tokens (kl_rb) {true:.4g} "
                 f"nats: the ratio is that of {name}. Convert to nats per sequence, or say "
@@ -115,8 +123,19 @@ def _against_exact(scores: Scores) -> list[str]:
     ]
 
 
-def _beyond_chance(difference: Floats, codes: Integers) -> bool:
-    """Whether the mean over prompts is not 0, at 999 in a thousand."""
+def _gap(difference: Floats, codes: Integers, kl: float) -> tuple[float, float]:
+    """How far the mean over prompts is from 0, and how far chance brings it in one of 10,000 draws.
+
+    Where the units agree every sample's difference has mean 0, so their squares tell the error, and a
+    sum over its own root of squares has lighter tails than a t value if it is skewed. An answer so
+    rare that it may not have been drawn, of chance e, is not seen in the squares: it moves the mean by
+    ``e L``, where L, the log ratio by which the base draws it more often, costs a KL of at least
+    ``e (exp(L) - 1 - L)``.
+    """
     found = ByPrompt.of(difference, codes)
-    gap = found.estimate(level=0.999, prompts="drawn" if len(found.counts) > 1 else "fixed")
-    return not gap.low <= 0 <= gap.high
+    weights = np.repeat(1 / found.counts, found.counts) / len(found.counts)
+    error = math.sqrt(float(np.sum((weights * found.values) ** 2)))
+    rare = _UNSEEN * float(np.sum(weights**2))
+    cost = max(kl, 0.0) / rare
+    unseen = rare * math.log1p(cost + math.sqrt(2 * cost))
+    return abs(float(found.means.mean())), _CHANCE * error + unseen
