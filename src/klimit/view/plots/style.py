@@ -49,7 +49,7 @@ def start(ax: Axes | None) -> tuple[Axes, Palette]:
     return ax, palette(ax)
 
 
-def figure(*, dark: bool = False) -> tuple[Figure, Axes]:
+def figure(*, dark: bool = False, size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
     """A figure of its own, which no window manager knows, to be saved.
 
     Raises
@@ -61,7 +61,7 @@ def figure(*, dark: bool = False) -> tuple[Figure, Axes]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    found = Figure(figsize=SIZE, layout="constrained")
+    found = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(found)
     ax = found.add_subplot()
     if dark:
