@@ -252,14 +252,6 @@ def test_one_sample_a_prompt_places_a_policy_but_does_not_split_its_gap(base):
     assert "fewer than 4" in found.allocation.note
 
 
-def test_few_base_samples_a_prompt_do_not_split_the_gap():
-    rng = np.random.default_rng(14)
-    few = {"prompt_id": np.repeat([f"p{i}" for i in range(100)], 8), "rm": rng.normal(size=800)}
-    found = klimit.audit(klimit.read(few), shifted(rng, 100, 8))
-    assert math.isnan(found.allocation.value)
-    assert "fewer than 16 base samples" in found.shape.note
-
-
 def test_for_these_very_prompts_intervals_are_never_longer(base, policy, found):
     fixed = klimit.audit(base, policy, prompts="fixed")
     for name in NUMBERS:

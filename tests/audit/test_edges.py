@@ -284,3 +284,10 @@ def test_a_gain_that_was_given_is_said_in_digits_of_its_own_size(scale, said):
     rewards = np.random.default_rng(4).normal(size=(30, 32)) * scale
     placed = klimit.frontier(rewards).place(kl=0.5, gain=0.4 * scale)
     assert f"policy gained {said} at a KL of 0.5 nats." in str(placed)
+
+
+def test_few_base_samples_a_prompt_do_not_split_the_gap():
+    rng = np.random.default_rng(14)
+    found = klimit.audit(read(rng.normal(size=(100, 8))), shifted(rng, 100, 8))
+    assert np.isnan(found.allocation.value)
+    assert "fewer than 16 base samples" in found.shape.note

@@ -10,7 +10,7 @@ times the variance of the tilted reward.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -93,9 +93,12 @@ def narrowed_apart(a: Case, b: Case, full: tuple[Floats, Floats], drawn: Reach) 
     if not (_shown(a) and _shown(b) and _same(a.limit.samples, b.limit.samples)):
         return drawn
     found = [_slopes(case, one) for case, one in zip((a, b), full, strict=True)]
-    at = NUMBERS.index("root")
-    for slopes, one in zip(found, full, strict=True):
-        slopes.parts[at] *= max(one[at], 0.0)
+    # the least KL is half the square of its root, and moves by as many times the root
+    root = np.array([name == "root" for name in NUMBERS])
+    found = [
+        replace(one, parts=one.parts * np.where(root, np.maximum(at, 0.0), 1.0)[:, None])
+        for one, at in zip(found, full, strict=True)
+    ]
     reached = normal(a.limit.settings.level) * _error(*found)
     # a policy against itself differs by nothing
     use = _of_base(a) & _of_base(b) & (drawn.above > 0)
