@@ -23,7 +23,7 @@ from klimit.estimate.proxy.redrawn import (
     REGULARISED,
     SPENT,
     along_parts,
-    redrawn,
+    redrawn_covariances,
 )
 
 _STEP = 1.05  # between tilts, to see how what is read changes with them
@@ -65,7 +65,8 @@ def gaps(hack: Hacking, kl: Floats, beta: Floats | None) -> Gaps:
     at_beta, kl_at_beta = _at_beta(hack, flat, slope)
     parts = np.stack([FIXED_BETA, REGULARISED])[:, None]
     if beta is None:
-        at_beta, parts = _steered(hack, flat, slope, at_beta)
+        at_beta, rate = _steered(hack, flat, slope, at_beta)
+        parts = parts - rate[..., None] * SPENT
     above, below = hack.readings.bands.at(hack.readings.bands.off, flat)  # gold is taken off
     at_kl = frontier_at(hack.gold, flat)
     reach = _reach(hack.gold, kl_at_beta)
@@ -225,7 +226,10 @@ def _at_beta(hack: Hacking, kl: Floats, slope: Floats) -> tuple[Floats, Floats]:
 
 
 def _steered(hack: Hacking, kl: Floats, slope: Floats, at_beta: Floats) -> tuple[Floats, Floats]:
-    """The same at the beta that spends the KL, another one without some prompts; and their parts."""
+    """The same at the beta that spends the KL, another one without some prompts.
+
+    And (2, budgets) what they change by per unit of proxy along the path, as that beta does.
+    """
     path, tilt = hack.path, _tilt_of(slope)
     at, next_ = (np.clip(x, TINY, path.known[-1])[None] for x in (tilt, _STEP * tilt))
     there = kl + (_spent(hack, next_) - _spent(hack, at))[0]
@@ -234,8 +238,7 @@ def _steered(hack: Hacking, kl: Floats, slope: Floats, at_beta: Floats) -> tuple
     moved = np.log(path.tilt_at(np.maximum(kl, 1e-9)))
     run = path.at(path.gains[:1], next_)[0] - path.at(path.gains[:1], at)[0]
     rate = rise[:, 0] / np.where(run > 0, run, np.inf)
-    parts = np.stack([FIXED_BETA, REGULARISED])[:, None] - rate[..., None] * SPENT
-    return at_beta + rise / np.log(_STEP) * (moved - moved[0]), parts
+    return at_beta + rise / np.log(_STEP) * (moved - moved[0]), rate
 
 
 def _tilt_of(slope: Floats) -> Floats:
@@ -301,8 +304,8 @@ def _error(hack: Hacking, values: Floats, covariances: Floats | None, parts: Flo
     Parameters
     ----------
     values : (1 + groups, budgets)
-    covariances : of `redrawn`, for these very prompts
-    parts : (budgets or 1, 5) how the values are made of what `redrawn` reads
+    covariances : of `redrawn_covariances`, for these very prompts
+    parts : (budgets or 1, 5) how the values are made of what that reads
     """
     error = leave_out_error(values[1:], values[0], hack.reads.weights)
     if covariances is not None:
@@ -315,4 +318,4 @@ def _error(hack: Hacking, values: Floats, covariances: Floats | None, parts: Flo
 def _if_fixed(hack: Hacking, kl: Floats, slope: Floats) -> Floats | None:
     """What `_error` needs of these very prompts; None where they are drawn, and of one alone."""
     fixed = hack.settings.prompts == "fixed" and hack.pairs.prompts > 1
-    return redrawn(hack, kl, _tilt_of(slope)) if fixed else None
+    return redrawn_covariances(hack, kl, _tilt_of(slope)) if fixed else None

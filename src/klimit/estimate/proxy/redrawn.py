@@ -24,7 +24,7 @@ READ, SPENT, LIMIT, FIXED_BETA, REGULARISED = np.eye(5)
 _LEAST = 1e-4  # nats, below which all of it goes by the root of the KL
 
 
-def redrawn(hack: Hacking, kl: Floats, tilt: Floats) -> Floats:
+def redrawn_covariances(hack: Hacking, kl: Floats, tilt: Floats) -> Floats:
     """(2, budgets, 5, 5) covariances: samples of these prompts drawn again, and prompts with theirs.
 
     Parameters
