@@ -89,7 +89,7 @@ def plugin_tilt(values: Floats, lengths: Integers, kl: float) -> float:
     low, high = (np.log(x / scale) for x in (1e-4, 1e4))
 
     def over(log_tilt: float) -> float:
-        return float(tilting(rows, float(np.exp(log_tilt))).kl.mean()) - kl
+        return rows.spent(float(np.exp(log_tilt))) - kl
 
     least = over(low) + kl
     if kl <= least:  # next to no tilt the KL goes by its square

