@@ -286,7 +286,8 @@ class Hacking(InNotebooks):
     def correlation(self) -> Estimate:
         """Correlation of proxy and gold within prompts, over the base's samples.
 
-        For rewards that are normal together it is the efficiency at every KL (theory.md, d.5).
+        For rewards that are normal together it is the efficiency at every KL
+        (`klimit.theory.gaussian_proxy`).
         """
         from klimit.estimate.proxy.gaps import correlation
 
