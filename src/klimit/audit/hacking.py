@@ -61,9 +61,9 @@ def hacking(
 
     Returns
     -------
-    Hacking
+    Hacking; FewLabels or FewJudgements where gold is known in few places
         KL in nats per sequence; proxy gains in the proxy's units, all others in gold's. With
-        policies its `run` is a `TrainedPath`.
+        policies the `run` of a `Hacking` is a `TrainedPath`.
 
     Raises
     ------

@@ -65,6 +65,7 @@ def ensemble(
     Returns
     -------
     Ensemble
+        KL in nats per sequence, gold gains in gold's units.
 
     Raises
     ------
