@@ -55,8 +55,7 @@ def hacking(
         these
     reward_range : what gold rewards can be, if known; 0/1 rewards imply (0, 1)
     level : of intervals
-    seed : of random splits; the same seed gives the same digits whatever the order of rows and
-        prompts
+    seed : of random splits, as for `klimit.frontier`
     paired : as for `klimit.audit`
 
     Returns

@@ -62,8 +62,7 @@ class Frontier:
     samples : the rewards that count, and what was left out
     settings : the options of `klimit.frontier`
     tail : how heavy the rewards' pooled upper tail is; `tail.heavy` if exponential or heavier
-    curve, members, bands, cap : what it is computed from: the corrected curve, the log-mgfs behind
-        it, intervals at a grid of budgets, and the most that a stated range allows
+    curve, members, bands, cap : what it is computed from
     """
 
     ids: Any

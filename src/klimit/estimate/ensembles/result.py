@@ -59,7 +59,7 @@ class Ensemble(InNotebooks):
     errors : how wrong the proxies are, and how much of that they share
     notes : what to mind, in words
     settings : the options of `klimit.ensemble`
-    panel, parts, course : the members, the aggregates, and gold along each; what it is computed from
+    panel, parts, course : what it is computed from
     """
 
     panel: Panel
