@@ -1,4 +1,4 @@
-"""k1, k2, k3 and Rao-Blackwell against enumeration and quadrature (theory_cases T113 to T119)."""
+"""k1, k2, k3 and Rao-Blackwell against enumeration and quadrature."""
 
 import numpy as np
 import pytest

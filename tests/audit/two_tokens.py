@@ -1,4 +1,4 @@
-"""Two models of two binary tokens (cases T118 and T119), and 100 samples in their exact proportions."""
+"""Two models of two binary tokens, and 100 samples in their exact proportions."""
 
 import numpy as np
 

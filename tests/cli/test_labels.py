@@ -36,6 +36,7 @@ def test_samples_to_label_are_written_and_their_labels_read_back(klimit, scored,
     done = klimit("labels", path, "--proxy", "rm", "-n", "60", "--kl", "0.3", "-o", out)
     assert done.code == 0, done.err
     assert "Wrote 60 samples to label in " in done.out
+    assert max(map(len, done.out.split("\n\n")[1].splitlines())) <= max(100, len(f"{out}."))
     assert "read it with klimit hacking --labels" in " ".join(done.out.split())
     asked = pl.read_csv(out)
     assert asked.columns == ["prompt_id", "sample", "rm", "label_chance", "label_round"]

@@ -172,7 +172,7 @@ def test_gold_that_has_nothing_to_do_with_the_proxy_gains_nothing():
 
 def test_for_rewards_that_are_normal_together_efficiency_is_their_correlation():
     hack = both(*normal_pair(np.random.default_rng(9), prompts=150))
-    assert_allclose(hack.efficiency(KL).value, 0.6, atol=0.03)  # theory.md, d.5
+    assert_allclose(hack.efficiency(KL).value, 0.6, atol=0.03)
     assert hack.correlation.low < 0.6 < hack.correlation.high
     limit = np.sqrt(2 * KL)
     found = hack.gold_gain(KL)
@@ -194,7 +194,7 @@ def test_a_heavy_tailed_error_lets_gold_saturate_as_theory_says():
     rng = np.random.default_rng(11)
     gold = rng.normal(size=(150, 128))
     hack = both(gold + rng.exponential(size=gold.shape) - 1, gold)
-    found = hack.gold_gain(0.5)  # theory.md, d.7
+    found = hack.gold_gain(0.5)
     assert found.value == pytest.approx(0.525, abs=0.06)
     assert hack.proxy.tail.wary > 0
 

@@ -22,7 +22,14 @@ SIZES = (4, 16, 64)  # best-of-N that stands beside policies
 
 @dataclass(frozen=True)
 class Audits(Shown):
-    """Placements of several policies or steps; iterable, in the order in which they were given."""
+    """Placements of several policies or steps, an `Audit` each. Made by `klimit.audit`.
+
+    Iterable, in the order in which they were given; ``audits["grpo"]`` is one by its name.
+
+    Attributes
+    ----------
+    placements : all of them
+    """
 
     placements: tuple[Audit, ...]
 

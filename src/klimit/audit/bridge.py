@@ -271,7 +271,7 @@ def carried(drafts: Sequence[Draft]) -> list[Case]:
 
 
 def safe_kl(limit: Frontier) -> float:
-    """Nats up to which hardly any rewards fool their own samples: mean log M - 2 (theory.md H-3)."""
+    """Nats up to which hardly any rewards fool their own samples: mean log M - 2."""
     return float(np.log(limit.samples.counts).mean()) - 2.0
 
 

@@ -55,15 +55,14 @@ def hacking(
         these
     reward_range : what gold rewards can be, if known; 0/1 rewards imply (0, 1)
     level : of intervals
-    seed : of random splits; the same seed gives the same digits whatever the order of rows and
-        prompts
+    seed : of random splits, as for `klimit.frontier`
     paired : as for `klimit.audit`
 
     Returns
     -------
-    Hacking
+    Hacking; FewLabels or FewJudgements where gold is known in few places
         KL in nats per sequence; proxy gains in the proxy's units, all others in gold's. With
-        policies its `run` is a `TrainedPath`.
+        policies the `run` of a `Hacking` is a `TrainedPath`.
 
     Raises
     ------

@@ -25,7 +25,7 @@ def numbers(log_mgf: Floats, grid: Grid, gain: Floats, kl: Floats) -> Floats:
     """Everything that follows from a corrected log-mgf, a gain and a KL; (numbers, rows).
 
     ``limit = min over tilts of (kl + C) / tilt`` and ``least_kl = max over tilts of tilt gain - C``;
-    the tilt of the minimum is 1 / beta (theory.md 1a, 1g).
+    the tilt of the minimum is 1 / beta (docs/estimators.md, the quantity).
 
     Parameters
     ----------

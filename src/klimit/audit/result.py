@@ -69,8 +69,8 @@ class Audit(Shown):
     limit : the most that any method gains at this KL
     efficiency : gain / limit; an upper bound where not trusted
     gap_reward : limit - gain
-    gap_nats : ``KL(policy || the optimal policy of the same KL) = gap_reward / beta`` (theory.md
-        1g); nan where the frontier is flat (beta = 0), with the reason in its note
+    gap_nats : ``KL(policy || the optimal policy of the same KL) = gap_reward / beta``; nan
+        where the frontier is flat (beta = 0), with the reason in its note
     least_kl : the least KL that could have bought the same gain
     excess_kl : kl - least_kl, what was spent beyond
     allocation : the part of the gap that is KL spent on the wrong prompts,
@@ -173,7 +173,7 @@ class Audit(Shown):
         own = none if case.joint_kl is None else case.joint_kl
         best_gain = best_kl = loss = nats = none
         if case.kl is not None:
-            # KL(policy || optimal) prompt by prompt (theory.md 1g): 0 for the optimal policy and
+            # KL(policy || optimal) prompt by prompt: 0 for the optimal policy and
             # positive for any other, up to noise
             best = case.limit.prompts(case.spent)
             best_gain, best_kl = best["gain"].to_numpy(), best["kl"].to_numpy()

@@ -44,7 +44,8 @@ def audit(
 
     The limit comes from samples of the base; gain and KL of the policy from its own samples, best
     on the same prompts. Then ``gap_nats = (limit - gain) / beta`` is the divergence of the policy
-    from the optimal one of the same KL (theory.md 1g), without knowing either policy.
+    from the optimal one of the same KL (docs/theory.md, the optimal tilt), without knowing either
+    policy.
 
     Parameters
     ----------

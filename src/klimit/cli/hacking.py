@@ -167,4 +167,4 @@ def labels(
         if pairs
         else " Fill a column of gold and read it with klimit hacking --labels."
     )
-    print_text(str(rollouts), said)
+    print_text(str(rollouts), words.paragraph(said))

@@ -83,7 +83,7 @@ def convergence(limit: Frontier, kl: float, *, exact: bool = True) -> Convergenc
 
     Notes
     -----
-    The plug-in rises with samples in expectation (theory.md H-1), and as halves hold two quarters
+    The plug-in rises with samples in expectation (Jensen), and as halves hold two quarters
     each it rises here too: the log of a mean is at least the mean of the parts' logs, and the least
     over tilts of a mean at least the mean of the least. Only up to three samples a prompt that do
     not divide by four can break this. The corrected estimate should stay where it is; where it does

@@ -1,6 +1,6 @@
 """Three estimates of the mean log-mgf that err in different ways, and the middle of them.
 
-The plug-in log-mgf of M samples is low at every M (Jensen; theory.md H-1). The jackknife removes
+The plug-in log-mgf of M samples is low at every M (Jensen). The jackknife removes
 the leading 1/M term; Aitken's extrapolation over M/4, M/2 and M finds the rate from the data; the
 pooled model borrows the shape of other prompts. Each fails on some family of rewards, rarely two on
 the same.

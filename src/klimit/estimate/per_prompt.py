@@ -3,7 +3,7 @@
 Here each prompt has its own tilt, so the bias is that of a minimum per prompt and is removed where
 it stands: at fixed KL, from fronts of seven eighths, halves and quarters of each prompt's samples
 and from the pooled model. Gains of 0/1 rewards are read from the mixture of pass rates.
-``G(D) = E_x min over tilts of (D + L_x) / tilt`` (theory.md 1a.6; arXiv 2605.07105, section 3).
+``G(D) = E_x min over tilts of (D + L_x) / tilt`` (arXiv 2605.07105, section 3).
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
     Notes
     -----
     The correction of the frontier is shared out in proportion to each prompt's spread over its samples
-    (a bias falls as 1/M, theory.md H-1), up to the end of `reward_range`: how its own weights fell tells
+    (a bias falls as 1/M), up to the end of `reward_range`: how its own weights fell tells
     of luck rather than of what it lacks. Of two rewards alone, such as 0 and 1, a prompt has what the
     mixture of all prompts' pass rates says of its count of successes: unsolved prompts have a part
     too, which is not trusted. Where nothing is gained nothing is spent.

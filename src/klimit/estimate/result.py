@@ -54,6 +54,15 @@ class Frontier:
     """The largest gain in reward that any method can reach at a KL, from samples of the base.
 
     Made by `klimit.frontier`. KL in nats per sequence, gains in reward units over the base's mean.
+
+    Attributes
+    ----------
+    reward : what is gained
+    ids : of the prompts given; `samples.kept` says which of them count
+    samples : the rewards that count, and what was left out
+    settings : the options of `klimit.frontier`
+    tail : how heavy the rewards' pooled upper tail is; `tail.heavy` if exponential or heavier
+    curve, members, bands, cap : what it is computed from
     """
 
     ids: Any

@@ -1,9 +1,9 @@
 """The frontier when the reward is the chance to beat a draw of the base, ties shared.
 
 For a continuous reward the win rate of a base draw is uniform whatever the reward, so the frontier
-is known in closed form and no sample is needed (theory.md 1a.7). 0/1 rewards give the reward's own
-frontier, halved. What lies between is estimated from ranks, and halves are ranked anew: ranks
-within all samples would make halves look less varied than they are.
+is known in closed form and no sample is needed (`klimit.theory.uniform_frontier`). 0/1
+rewards give the reward's own frontier, halved. What lies between is estimated from ranks, and halves are
+ranked anew: ranks within all samples would make halves look less varied than they are.
 """
 
 from __future__ import annotations

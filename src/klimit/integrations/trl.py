@@ -45,24 +45,11 @@ PREFIX = "frontier/"
 class FrontierCallback(TrainerCallback):  # type: ignore[misc]
     """How much of what its KL could buy has the policy got, step by step?
 
-    Logs, through the trainer to whatever it reports to, under ``frontier/``:
-
-    ==================== ==========================================================================
-    gain                 mean reward of the step's rollouts over the base's, prompt by prompt where
-                         the base has the prompts; with ``gain_low`` and ``gain_high``
-    least_kl             nats that the best policy would have spent for it
-    kl                   KL(policy || base) in nats per completion; with ``kl_low`` and ``kl_high``
-                         where it was measured
-    limit                the most that any policy of this KL gains; with ``limit_low``
-    efficiency           gain / limit; with ``efficiency_low`` and ``efficiency_high``
-    nats_from_optimal    KL(policy || the best policy of this KL)
-    trusted              1 where the limit is trusted. At 0 limit and efficiency are guesses, of which
-                         ``limit_low`` and ``efficiency_high`` are bounds
-    gold_gain            mean of the gold reward over that of the first step
-    ==================== ==========================================================================
-
-    ``gain`` and ``least_kl`` are there at every step, the rest where the KL is known. What is not
-    known is not logged.
+    Logs, through the trainer to whatever it reports to, under ``frontier/``: gain (over the base, on the
+    same prompts) and least_kl at every step; where the KL is known also kl, limit, efficiency,
+    nats_from_optimal and trusted; gold_gain (over the first step) where there is gold. ``_low`` and
+    ``_high`` stand beside what has an interval; KL are nats per completion. What is not known is not
+    logged. ``docs/training.md`` says what each means.
 
     Parameters
     ----------

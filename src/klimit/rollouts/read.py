@@ -28,7 +28,7 @@ def read(
 
     Prompt key and rewards are found by name and type, and ``print(rollouts)`` says what was found.
     A row is a sample or, with lists in it, a prompt. Only the columns that are needed are read.
-    Dumps of TRL, verl, Inspect and a dozen others are known by their columns and paths
+    Dumps of TRL, verl and ten other sources are known by their columns and paths
     (docs/reading-dumps.md).
 
     Parameters

@@ -155,7 +155,7 @@ def measured_kl(
 
     Notes
     -----
-    theory.md H-8, H-9; the Rao-Blackwell estimator is that of arXiv 2504.10637.
+    The Rao-Blackwell estimator is that of arXiv 2504.10637; ``docs/kl.md`` compares them.
 
     Examples
     --------

@@ -26,7 +26,7 @@ def sampling_notes(rollouts: Rollouts, *, base: bool = False) -> list[str]:
     """What is odd about how these samples were drawn; empty where they are the model's own.
 
     A model sampled at another temperature, or from the top of its distribution, is another model: a
-    policy's KL to the one says nothing of the limit of the other (theory.md H-8).
+    policy's KL to the one says nothing of the limit of the other (docs/kl.md, traps of sampling).
 
     Examples
     --------

@@ -43,6 +43,7 @@ class BestOfN:
     reward, judge : which reward selects; which reads the kept answers (None: the same)
     base_reward : mean reward of the base that is read
     zero_one : whether rewards are 0 and 1 only
+    level : coverage of the intervals
     trusted_kl : nats up to which the limit is trusted
     prompts, samples : prompts used; least and most samples of one of them
     left_out : prompts with fewer samples than the largest N asked

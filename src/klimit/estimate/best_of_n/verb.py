@@ -54,8 +54,7 @@ def best_of_n(
         the KL stays
     reward_range : what the reward that is read can be, if known; 0/1 rewards imply (0, 1)
     level : of intervals, which are for the population that the prompts came from
-    seed : of random splits; the same seed gives the same digits whatever the order of rows and
-        prompts
+    seed : of random splits, as for `klimit.frontier`
 
     Returns
     -------

@@ -85,7 +85,7 @@ def learned(found: Panel, *, seed: int = 0) -> tuple[Floats, Floats]:
     """Gold predicted from the members; each prompt by weights that other prompts have shown.
 
     Least squares of centred gold on centred members, prompts weighing equally: the mean with the
-    highest correlation with gold, hence to first order the most gold at any KL (theory.md, d5).
+    highest correlation with gold, hence to first order the most gold at any KL.
 
     Returns
     -------

@@ -4,8 +4,8 @@ Member i of the mean is ``b_i gold + e_i``, with e_i uncorrelated with gold with
 squares). In units of gold, that is divided by the mean b, errors have the mean variance tau^2 and
 between two members the correlation rho; a mean of k members has ``v_k = tau^2 (rho + (1 - rho)/k)``
 and correlates with gold by ``1 / sqrt(1 + v_k / var(gold))``, which for normal rewards is the share
-of gold's own frontier that is reached at every KL (theory.md, d5 and d6; arXiv 2605.07105, section
-4). Without gold only ``tau^2 (1 - rho)``, what members disagree about, can be seen.
+of gold's own frontier that is reached at every KL (arXiv 2605.07105, section 4). Without gold only
+``tau^2 (1 - rho)``, what members disagree about, can be seen.
 """
 
 from __future__ import annotations

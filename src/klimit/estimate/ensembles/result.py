@@ -58,6 +58,8 @@ class Ensemble(InNotebooks):
     ----------
     errors : how wrong the proxies are, and how much of that they share
     notes : what to mind, in words
+    settings : the options of `klimit.ensemble`
+    panel, parts, course : what it is computed from
     """
 
     panel: Panel

@@ -59,12 +59,12 @@ def ensemble(
         by that of each prompt, which changes the question; ``"none"``: as they are
     reward_range : what gold rewards can be, if known; 0/1 rewards imply (0, 1)
     level : of intervals, which are for the population that the prompts came from
-    seed : of random splits; the same seed gives the same digits whatever the order of rows and
-        prompts
+    seed : of random splits, as for `klimit.frontier`
 
     Returns
     -------
     Ensemble
+        KL in nats per sequence, gold gains in gold's units.
 
     Raises
     ------

@@ -128,8 +128,7 @@ class Target:
         """The coefficient that spends the budget on every prompt if groups are scaled (2nd order).
 
         Scaling by the group's own standard deviation makes ``beta_x = c sd_x / (1 - 1/G)``, and a
-        tilt at beta_x spends ``sd_x^2 / (2 beta_x^2)`` nats: the same on every prompt (theory.md
-        H-10).
+        tilt at beta_x spends ``sd_x^2 / (2 beta_x^2)`` nats: the same on every prompt.
         """
         return (1 - 1 / self.group) / float(np.sqrt(2 * self.kl))
 
@@ -137,7 +136,7 @@ class Target:
 def spread_of_rewards(limit: Frontier, tilt: float) -> float:
     """Standard deviation of a batch's rewards, every prompt tilted, within and between prompts.
 
-    Within prompts the mean variance is the slope of the gain in the tilt (theory.md, 1), which the
+    Within prompts the mean variance is the slope of the gain in the tilt, which the
     limit has corrected: a few tilted samples would show too little of it. Rewards of two levels
     deviate by no more than half the way between them.
     """

@@ -1,8 +1,9 @@
 """What the size of the error alone certifies of a proxy's gain.
 
 With ``error = scale * proxy - gold``, no policy looks better than it is by more than the error can be
-made to gain at its KL (theory.md, d.2 and d.4). So gold gains at least ``scale * proxy gain - error
-gain``, whatever the error has to do with gold, as long as its size is what is assumed.
+made to gain at its KL (`klimit.theory.certified_gold_gain`). So gold gains at least
+``scale * proxy gain - error gain``, whatever the error has to do with gold, as long as its size
+is what is assumed.
 """
 
 from __future__ import annotations

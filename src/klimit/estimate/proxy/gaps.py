@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 class Gaps:
     """What optimising the proxy instead of gold loses; all `Estimate`s of one shape, gold units.
 
-    None of them need grow with the KL (theory.md, d.3): only their bounds do. Gaps at fixed beta and
+    None of them need grow with the KL: only their bounds do. Gaps at fixed beta and
     the regularised one compare the numbers of proxy and gold as they are, so they mean something
     where both are in the same units. The gap at fixed KL means something always.
 

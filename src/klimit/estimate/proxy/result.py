@@ -65,6 +65,8 @@ class Hacking(InNotebooks):
     ----------
     proxy : the proxy's frontier
     run : trained policies beside the prediction (`klimit.audit.path.TrainedPath`); None without
+    settings : the options of `klimit.hacking`
+    pairs, path, reads, readings, nuisance_readings : what it is computed from
     """
 
     proxy: Frontier
@@ -106,9 +108,7 @@ class Hacking(InNotebooks):
         """How much does gold gain where the proxy's best policy spends `kl` nats?
 
         What a method that sees only the proxy can be expected to gain at the most of its proxy
-        gain; another policy at this KL may gain more of gold (`gold_limit`). Past `trusted_kl` the
-        corrections may be wrong three times as much, up to what any policy at this KL can gain or lose;
-        past log M - 0.5 nats that alone is said.
+        gain; another policy at this KL may gain more of gold (`gold_limit`).
         """
         budget = _budgets(kl)
         return self._gold(budget, self._along(budget))
@@ -260,9 +260,8 @@ class Hacking(InNotebooks):
     def share_peaking_below(self, kl: ArrayLike) -> Any:
         """Share of prompt-bootstrap curves whose maximum lies below `kl`.
 
-        Curves of prompts drawn again with replacement, within the trusted range; nan beyond it, where a
-        curve that still rises at its end may have its maximum or not, and of one prompt, which is the
-        same whenever it is drawn. It is no probability that gold has its peak there.
+        Curves of prompts drawn again with replacement, within the trusted range; nan beyond it and of
+        one prompt. It is no probability that gold has its peak there.
         """
         from klimit.estimate.proxy.peak import share_below
 
@@ -286,7 +285,8 @@ class Hacking(InNotebooks):
     def correlation(self) -> Estimate:
         """Correlation of proxy and gold within prompts, over the base's samples.
 
-        For rewards that are normal together it is the efficiency at every KL (theory.md, d.5).
+        For rewards that are normal together it is the efficiency at every KL
+        (`klimit.theory.gaussian_proxy`).
         """
         from klimit.estimate.proxy.gaps import correlation
 

@@ -2,9 +2,9 @@
 
 The uncorrected tilted mean of M samples is, on average over draws, exactly what soft best-of-M gains
 (draw M, keep one with chance proportional to exp(proxy / beta)), and that policy's KL is at most the
-mean KL of the weights (theory.md, 1b.8). So it needs no trust, up to the log M nats at which it is
-best-of-M. Its density over the base rises with the reward, and lies above any reward no more often
-than best-of-M's does; so it never spends more than best-of-M either.
+mean KL of the weights (`klimit.theory.soft_best_of_n`). So it needs no trust, up to the
+log M nats at which it is best-of-M. Its density over the base rises with the reward, and lies above
+any reward no more often than best-of-M's does; so it never spends more than best-of-M either.
 """
 
 from __future__ import annotations

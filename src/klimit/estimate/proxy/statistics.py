@@ -3,8 +3,8 @@
 The proxy's tilt at ``t`` weighs a sample by ``exp(t * proxy)``; the gold reward is read under these
 weights as a ratio of two sums, ``sum w g / sum w``. For every tilt of the frontier's own grid: the
 ratio of all M samples, its delete-one jackknife, and the ratios of random halves and quarters. The
-mean over draws of such a ratio of m samples is the gold gain of soft best-of-m (theory.md, 1b.8), so
-halves and quarters show where the ratio is heading as samples grow.
+mean over draws of such a ratio of m samples is the gold gain of soft best-of-m
+(`klimit.theory.soft_best_of_n`), so halves and quarters show where the ratio is heading as samples grow.
 """
 
 from __future__ import annotations
