@@ -1,6 +1,7 @@
 """Tables of other libraries."""
 
 import sys
+from datetime import date, time, timedelta
 
 import numpy as np
 import polars as pl
@@ -114,3 +115,13 @@ def test_tensors_of_a_reward_model_are_rewards(as_dict):
         assert as_dict(read(list(found)), "reward") == expected
         columns = {"prompt": ["0", "0", "1", "1"], "reward": found.reshape(-1)}
         assert as_dict(read(columns), "reward") == expected
+
+
+@pytest.mark.parametrize("other", [timedelta(seconds=3), time(12), date(2026, 1, 1), b"\xff"])
+def test_columns_of_other_kinds_beside_the_rewards_do_no_harm(other, samples, expected, as_dict):
+    assert_equal(as_dict(read(samples.with_columns(other=pl.lit(other)))), expected)
+
+
+def test_log_probabilities_of_tokens_may_stand_in_a_rectangle(samples):
+    frame = samples.with_columns(logprob=pl.Series(np.full((9, 4), -0.5)))
+    assert read(frame).frame()["logprob"].to_list() == [-2.0] * 9
