@@ -66,6 +66,15 @@ def test_policies_whose_long_names_begin_alike_are_told_apart(klimit, quality, g
     assert [row[-5:] for row in rows] == ["seed1", "seed2"], done.out
 
 
+def test_a_note_says_of_which_policies_it_is_where_not_of_all(klimit, quality, grpo, tmp_path):
+    hot = tmp_path / "hot.parquet"
+    pl.read_parquet(grpo).with_columns(temperature=pl.lit(0.5)).write_parquet(hot)
+    assumed = "how the policy was sampled is not stored: temperature 1 without top-p is assumed."
+    for policies, note in [((grpo, hot), f"grpo: {assumed}"), ((grpo,), assumed)]:
+        done = klimit("audit", quality, *policies, "--json")
+        assert note in json.loads(done.out)["notes"], done.out
+
+
 def test_a_base_without_a_name_is_chosen_by_what_the_error_says(klimit, quality, grpo, tmp_path):
     path = tmp_path / "both.jsonl"
     named = pl.read_parquet(grpo).with_columns(model=pl.lit("grpo"))
