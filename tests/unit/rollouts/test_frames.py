@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from numpy.testing import assert_equal
 
-from klimit import ArgumentError
+from klimit import ArgumentError, DataError
 from klimit.rollouts import read
 
 
@@ -42,6 +42,20 @@ def test_pandas_frames_without_pyarrow(samples, expected, as_dict, monkeypatch):
 
     monkeypatch.setattr(pl, "from_pandas", absent)
     assert_equal(as_dict(read(frame)), expected)
+
+
+@pytest.mark.extras("pandas")
+def test_pandas_columns_of_mixed_values_stop_nothing_but_their_own_use(samples, expected, as_dict):
+    import pandas as pd
+
+    frame = pd.DataFrame(samples.to_dict(as_series=False))
+    mixed = pd.Series([0.5, "n/a", *range(7)], dtype=object)
+    assert_equal(as_dict(read(frame.assign(other=mixed))), expected)
+    assert read(frame.assign(ok=[True, np.float32(0.5), *[1] * 7])).rewards == ("rm", "ok")
+    with pytest.raises(DataError, match="reward 'rm' holds text: 'n/a' in row 2"):
+        read(frame.assign(rm=mixed), reward="rm")
+    with pytest.raises(DataError, match="'rm'"):
+        read(pd.concat([frame, frame[["rm"]]], axis=1))
 
 
 @pytest.mark.extras("pandas")
