@@ -393,7 +393,7 @@ def test_strangers_are_refused_unless_the_user_says_otherwise(base):
     assert found.paired is False
     assert any("two samples from one population" in note for note in found.notes)
     assert math.isnan(found.allocation.value)
-    with pytest.raises(ArgumentError, match="no prompts in common"):
+    with pytest.raises(ArgumentError, match="not compared prompt by prompt"):
         found.prompts()
 
 

@@ -37,7 +37,7 @@ def test_steps_on_other_prompts_are_two_samples_from_one_population():
     (found,) = klimit.audit(run([0, 1]))
     assert found.paired is False
     assert found.gain.low < 0.1 < found.gain.high
-    assert "no prompts in common" in found.allocation.note
+    assert "not compared prompt by prompt" in found.allocation.note
 
 
 def test_steps_are_paired_where_prompts_recur():

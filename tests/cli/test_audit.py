@@ -56,6 +56,25 @@ def test_the_verdict_says_what_was_gained_what_it_could_cost_and_what_is_missing
     assert "best-of-16" in done.out
 
 
+def test_policies_whose_long_names_begin_alike_are_told_apart(klimit, quality, grpo, tmp_path):
+    path, name = tmp_path / "runs.parquet", "llama-3.1-8b-instruct-grpo-helpfulness-lr1e-6-seed"
+    names = [f"{name}{seed}" for seed in (1, 2)]
+    runs = [pl.read_parquet(grpo).with_columns(pl.lit(one).alias("policy")) for one in names]
+    pl.concat(runs).write_parquet(path)
+    done = klimit("audit", quality, path)
+    rows = [x.split("    ")[0] for x in done.out.splitlines() if x.startswith("  runs ")]
+    assert [row[-5:] for row in rows] == ["seed1", "seed2"], done.out
+
+
+def test_a_note_says_of_which_policies_it_is_where_not_of_all(klimit, quality, grpo, tmp_path):
+    hot = tmp_path / "hot.parquet"
+    pl.read_parquet(grpo).with_columns(temperature=pl.lit(0.5)).write_parquet(hot)
+    assumed = "how the policy was sampled is not stored: temperature 1 without top-p is assumed."
+    for policies, note in [((grpo, hot), f"grpo: {assumed}"), ((grpo,), assumed)]:
+        done = klimit("audit", quality, *policies, "--json")
+        assert note in json.loads(done.out)["notes"], done.out
+
+
 def test_a_base_without_a_name_is_chosen_by_what_the_error_says(klimit, quality, grpo, tmp_path):
     path = tmp_path / "both.jsonl"
     named = pl.read_parquet(grpo).with_columns(model=pl.lit("grpo"))

@@ -1,6 +1,7 @@
 """Answers at the edges: nothing asked, nothing seen, more than samples show."""
 
 import json
+import shutil
 
 import numpy as np
 import polars as pl
@@ -64,6 +65,14 @@ def test_rewards_beyond_what_can_be_computed_with(klimit, rewards, verb, times, 
     assert done.code == 1
     assert words in done.err
     assert "Multiply all rewards by one number" in done.err
+
+
+def test_a_policy_whose_rewards_cannot_be_computed_with_is_refused_in_one_line(klimit, rewards):
+    path = rewards(NORMAL * 1e300)
+    done = klimit("audit", path, shutil.copy(path, path.with_name("policy.parquet")))
+    assert done.code == 1
+    assert done.err.startswith("error: the largest reward is 2.")
+    assert done.err.count("\n") == 1, done.err
 
 
 @pytest.mark.parametrize("values", [np.ones((12, 8)), NORMAL[:, :2], NORMAL[:1]])

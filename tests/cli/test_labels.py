@@ -56,6 +56,22 @@ def test_samples_to_label_are_written_and_their_labels_read_back(klimit, scored,
     assert seen <= set(kinds)
 
 
+def test_it_is_said_when_a_first_round_asks_for_too_few_labels_to_be_read(klimit, scored, tmp_path):
+    for number, few in (("48", True), ("60", False)):
+        out = tmp_path / f"{number}.csv"
+        done = klimit("labels", scored[0], "--proxy", "rm", "-n", number, "--kl", "0.3", "-o", out)
+        assert ("ask for 50 in 10 prompts or more" in " ".join(done.out.split())) == few
+
+
+def test_labels_that_are_text_are_named(klimit, scored, tmp_path):
+    path, out = scored[0], tmp_path / "labels.csv"
+    klimit("labels", path, "--proxy", "rm", "-n", "60", "--kl", "0.3", "-o", out)
+    pl.read_csv(out).with_columns(gold=pl.lit("N/A")).write_csv(out)
+    done = klimit("hacking", path, "--proxy", "rm", "--labels", out)
+    assert done.code == 1
+    assert "'gold' of a table of labels holds 'N/A'; numbers were expected" in done.err
+
+
 def test_pairs_to_judge_are_written_and_their_judgements_read_back(klimit, scored, tmp_path):
     path, frame = scored
     out = tmp_path / "to-judge.csv"

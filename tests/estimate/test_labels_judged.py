@@ -203,13 +203,16 @@ def test_bad_judgements_are_refused_in_one_line():
         klimit.hacking(np.ones_like(proxy), judgements=table).next(5, kl=0.3)
 
 
-def test_asked_judgements_that_are_blank_are_left_out_at_random_and_told():
+@pytest.mark.parametrize(
+    "none", [None, "", " "]
+)  # as JSON, CSV with quotes, or a spreadsheet has it
+def test_asked_judgements_that_are_blank_are_left_out_at_random_and_told(none):
     proxy, quality, _ = pairs(7, prompts=60)
     asked = klimit.first_labels(proxy, n=400, kl=0.3, pairs=True)
     at = [asked[x].cast(int).to_numpy() for x in ("prompt_id", "sample_a", "sample_b")]
     won = np.where(quality[at[0], at[1]] > quality[at[0], at[2]], "a", "b")
     blank = np.random.default_rng(0).random(len(won)) < 0.5
-    half = asked.with_columns(preferred=pl.Series(np.where(blank, None, won)))
+    half = asked.with_columns(preferred=pl.Series(np.where(blank, none, won)))
     with pytest.warns(klimit.DataWarning, match=f"{blank.sum()} of 400 asked judgements are blank"):
         found = judged(proxy, judgements=half)
     every = judged(proxy, judgements=asked.with_columns(preferred=pl.Series(won)))

@@ -110,3 +110,9 @@ def test_where_gold_may_not_gain_at_all_no_peak_is_ruled_out():
     assert "gold may not gain at all" in said
     assert "gold is seen neither to gain from proxy nor to lose" in said
     assert "ruled out" not in said
+
+
+def test_passes_of_one_prompt_as_the_proxy_are_no_warning():
+    rng = np.random.default_rng(0)
+    hack = klimit.hacking((rng.random((1, 16)) < 0.5) * 1.0, gold=rng.normal(size=(1, 16)))
+    assert not hack.gold_gain(0.2).trusted

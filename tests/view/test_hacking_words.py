@@ -35,6 +35,18 @@ def test_no_step_is_said_to_cost_where_that_is_not_shown_of_each(curve, seed, fa
     assert ("gold has fallen" in said) == fallen
 
 
+def test_gold_that_confirms_a_gain_is_not_said_to_show_none():
+    said = verdict(7, 30, 12, 0.25)
+    assert "and gold confirms it" in said
+    assert "neither to gain" not in said
+
+
+def test_gold_that_falls_is_not_said_to_lose_nothing():
+    said = verdict(4, 30, 12, -0.15)
+    assert "and gold falls" in said
+    assert "Where gold is highest up to 0.71 nats, these samples cannot tell" in said
+
+
 @pytest.mark.filterwarnings("ignore::klimit.EstimateWarning")
 def test_a_negative_gap_is_said_to_be_less_not_negative_and_more():
     rng = np.random.default_rng(12)

@@ -22,9 +22,7 @@ def test_no_line_ends_within_an_interval_or_between_a_number_and_its_unit(start)
 
 @pytest.mark.parametrize("start", range(60, 90))
 def test_a_sentence_is_whole_again_wherever_its_lines_end(start):
-    said = (
-        "x" * start + " and a_name_that_was_c... gains [0.1, 0.2], which it confirms: 20 % of it..."
-    )
+    said = "x" * start + " and a_na..._cut gains [0.1, 0.2], which it confirms: 20 % of it"
     assert sentences(f"{paragraph(said)}.\nAnother.") == [f"{said}.", "Another."]
 
 
@@ -34,7 +32,6 @@ def test_names_that_begin_alike_are_told_apart_when_they_are_cut():
     proxy, gold = both(names, 20)
     assert proxy != gold
     assert max(len(proxy), len(gold)) <= 20
-    assert both(("short", names[0]), 20) == ("short", "a_reward_model_of...")
 
 
 def test_each_line_of_a_verdict_for_programs_ends_a_sentence_and_that_for_people_fits():

@@ -160,8 +160,8 @@ class Audit(Shown):
             )
         if not case.paired:
             raise ArgumentError(
-                "base and policy have no prompts in common, so no prompt's loss is known; sample the "
-                "base on the policy's prompts."
+                "base and policy are not compared prompt by prompt, so no prompt's loss is known; sample "
+                "the base on the policy's prompts."
             )
         if by and case.joint_kl is None:
             raise ArgumentError(

@@ -68,7 +68,7 @@ class Side:
         prompt = np.repeat(np.arange(len(self.lengths)), self.lengths)
         seen = ~np.isnan(self.values)
         counts = np.bincount(prompt[seen], minlength=len(self.lengths))
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             mean = np.bincount(prompt[seen], self.values[seen], len(self.lengths)) / counts
             squares = (self.values[seen] - mean[prompt[seen]]) ** 2
             variance = np.bincount(prompt[seen], squares, len(self.lengths)) / (counts - 1)

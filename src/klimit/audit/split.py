@@ -76,7 +76,7 @@ def _why_not(case: Case) -> str:
     if case.limit.members is None:
         return "nothing can be gained on these prompts"
     if not case.paired:
-        return "base and policy have no prompts in common: the gap is not split"
+        return "base and policy are not compared prompt by prompt: the gap is not split"
     if case.kl is None or policy.kl is None or policy.kl_variance is None:
         return "the policy's KL is not known by prompt: the gap is not split"
     few = (policy.counts < FEWEST) | np.isnan(policy.kl_variance)

@@ -119,6 +119,7 @@ def labels(
     klimit labels rollouts.parquet --proxy rm -n 100 --kl 1 --labels labelled.csv --output next.csv
     """
     import klimit
+    from klimit.estimate.labels.entry import LEAST, LEAST_PROMPTS
     from klimit.view import words
 
     known = [x for x in (gold, labels, judgements) if x is not None]
@@ -155,9 +156,13 @@ def labels(
     write_table(frame, output)
     pairs = pairs or judgements is not None
     what = "pair" if pairs else "sample"
-    written = words.counted(frame.height, what)
-    prompts = words.counted(frame["prompt_id"].n_unique(), "prompt")
+    written, asked = words.counted(frame.height, what), frame["prompt_id"].n_unique()
+    prompts = words.counted(asked, "prompt")
     said = f"Wrote {written} to {'judge' if pairs else 'label'} in {prompts} to {output}."
+    if not known and (frame.height < LEAST or asked < LEAST_PROMPTS):
+        said += (
+            f" That is too little to be read: ask for {LEAST} in {LEAST_PROMPTS} prompts or more."
+        )
     if frame.height == number - 1:
         said += " Labels are drawn two to a prompt, so an odd one is left."
     elif frame.height < number:

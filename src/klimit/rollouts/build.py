@@ -37,7 +37,15 @@ from klimit.rollouts.sources.weights import Total, drawn, given, reward_weights
 from klimit.rollouts.steps import in_paths
 from klimit.rollouts.table import BESIDE, Scan, Table, stamp
 from klimit.rollouts.unify import before_the_answer, flatten, one_table
-from klimit.rollouts.wide import ROW, check_lengths, check_per_sample, long_form, numbered, unnested
+from klimit.rollouts.wide import (
+    ROW,
+    as_lists,
+    check_lengths,
+    check_per_sample,
+    long_form,
+    numbered,
+    unnested,
+)
 from klimit.rollouts.words import counted, quoted, shown
 
 
@@ -49,6 +57,7 @@ def rollouts_of(
     files = {path: Path(path) for path, scan in scans.items() if not scan.whole}
     stamps = {path: stamp(file.stat()) for path, file in files.items() if file.is_file()}
     with reading(where):
+        scans = {name: replace(scan, lazy=as_lists(scan.lazy)) for name, scan in scans.items()}
         dump = shaped(scans, prompt, reward)
         weighed = weights if isinstance(weights, Mapping) else ()
         asked = (*(dump.prompt or ()), *(dump.reward or ()), *map(str, weighed))

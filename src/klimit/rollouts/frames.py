@@ -100,11 +100,15 @@ def _from_pandas(frame: Any) -> pl.DataFrame:
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()
     series = []
-    for name in frame.columns:
-        values = frame[name]
+    for name, values in frame.items():
         try:
             series.append(pl.Series(str(name), pl.from_pandas(values)))
-        except ImportError:
+        except (
+            ImportError,
+            TypeError,
+            ValueError,
+            NotImplementedError,
+        ):  # no pyarrow, or a mixture
             objects = values.astype(object).where(values.notna(), None)
             series.append(from_columns({str(name): objects.tolist()}).to_series())
     return pl.DataFrame(series)

@@ -164,7 +164,7 @@ def may_tell(
     used.update(names.spelling(schema, names.CANONICAL["completion"]))
     free = [name for name in schema if name not in used and not name.startswith("__")]
     texts = [x for x in free if is_text(schema[x])]
-    others = [x for x in free if is_number(schema[x]) or schema[x].is_temporal()]
+    others = [x for x in free if is_number(schema[x]) or schema[x] in (pl.Date, pl.Datetime)]
     look = [x for x in (*policies, *texts, *others) if x not in layout.lists]
     first = raw.select(look).head(_LOOK).collect() if look else pl.DataFrame()
 

@@ -31,16 +31,16 @@ def long_form(lazy: pl.LazyFrame, lists: tuple[str, ...]) -> pl.LazyFrame:
     >>> long_form(table, ("rewards",)).select("prompt", "rewards").collect().rows()
     [('a', 0.5), ('a', 1.0), ('b', None)]
     """
-    schema = lazy.collect_schema()
-    as_lists = [
-        pl.col(name).arr.to_list() if isinstance(schema[name], pl.Array) else pl.col(name)
-        for name in lists
-    ]
-    filled = [
-        pl.when(column.list.len() > 0).then(column).alias(name)
-        for name, column in zip(lists, as_lists, strict=True)
-    ]
+    filled = [pl.when(pl.col(name).list.len() > 0).then(pl.col(name)) for name in lists]
     return lazy.with_row_index(ROW).with_columns(filled).explode(lists)
+
+
+def as_lists(lazy: pl.LazyFrame) -> pl.LazyFrame:
+    """Arrays of one length, which frames make of rectangles, as the lists that they are."""
+    schema = lazy.collect_schema()
+    return lazy.with_columns(
+        pl.col(x).arr.to_list() for x in schema if isinstance(schema[x], pl.Array)
+    )
 
 
 def unnested(lazy: pl.LazyFrame, asked: Sequence[str] = ()) -> pl.LazyFrame:
@@ -174,10 +174,4 @@ def check_per_sample(lazy: pl.LazyFrame, layout: Layout, *, source: str) -> None
 
 
 def _lengths(lazy: pl.LazyFrame, lists: tuple[str, ...]) -> list[pl.Expr]:
-    schema = lazy.collect_schema()
-    return [
-        (pl.col(name).arr.len() if isinstance(schema[name], pl.Array) else pl.col(name).list.len())
-        .fill_null(0)
-        .alias(name)
-        for name in lists
-    ]
+    return [pl.col(name).list.len().fill_null(0) for name in lists]

@@ -12,6 +12,7 @@ import numpy as np
 from klimit._estimate import Estimate, two_digits
 from klimit._text import safe
 from klimit.audit.wording import UNLIKELY, open_share, surely_above
+from klimit.rollouts.words import listing
 from klimit.view import limit as limit_view
 from klimit.view import words
 from klimit.view.best_of_n import each, near_limit
@@ -318,10 +319,18 @@ def legend(audits: Sequence[Audit]) -> str:
 
 
 def notes(audits: Sequence[Audit]) -> list[str]:
-    """What was left out, how the KL was measured, and what may surprise; each line once."""
+    """What was left out, how the KL was measured, and what may surprise; each line once.
+
+    Where a line is not of all placements, it says of which.
+    """
     limit = audits[0].frontier
-    spoken = limit_view.assumed(limit) if limit is not None else []
-    return list(dict.fromkeys([*spoken, *(note for audit in audits for note in audit.notes)]))
+    found = dict.fromkeys(limit_view.assumed(limit) if limit is not None else [])
+    for note in dict.fromkeys(
+        note for audit in audits for note in audit.notes if note not in found
+    ):
+        whose = [one.label for one in audits if note in one.notes]
+        found[note if len(whose) == len(audits) else f"{listing(whose, most=3)}: {note}"] = None
+    return list(found)
 
 
 def comparison(found: Comparison) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._estimate import Estimate
-from klimit._text import distinct, safe
+from klimit._text import safe
 from klimit.estimate.ensembles.gains import Course
 from klimit.view import words
 from klimit.view.records import CONSTANT, columns, framed, heading, number, numbers
@@ -260,11 +260,10 @@ def member_rows(found: Ensemble, at: float) -> str:
     assert errors.accuracy is not None
     assert errors.pairs is not None
     lines = []
-    called = distinct(found.names, longest=30)
     for place, name in enumerate(found.names):
         others = np.delete(np.asarray(errors.pairs.value)[place], place)
         lines.append([
-            called[place],
+            safe(name, longest=30),
             words.plain(errors.accuracy[place]),
             words.fixed(others.mean(), 2) if _follow(found) else "-",
             words.plain(found.member(name).gold_gain(at)),

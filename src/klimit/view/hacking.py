@@ -89,12 +89,13 @@ def turning(hack: Hacking) -> str:
         return ""
     reach = words.nats(hack.trusted_kl, down=True)
     if not math.isfinite(stop.high):
-        if not words.bounded(hack.gold_gain(hack.trusted_kl)):
+        along = hack.gold_gain(np.geomspace(0.02, 1.0, 24) * hack.trusted_kl)
+        if not words.bounded(along[-1]) or (along.high < 0).any():
             return f"Where {gold} is highest up to {reach}, {_who(hack)} cannot tell."
         likely, gains = peaking(hack) > 0.5, hack.gold_gain(stop.value).low > 0
-        if stop.low == 0 or not (gains or likely):
+        if not (along.low > 0).any() and (stop.low == 0 or not likely):
             return f"Up to {reach}, {gold} is seen neither to gain from {proxy} nor to lose."
-        early = gains and stop.low < 0.8 * hack.trusted_kl
+        early = gains and 0 < stop.low < 0.8 * hack.trusted_kl
         since = f" (a peak before {words.nats(stop.low, down=True)} is ruled out)" if early else ""
         if likely:  # what the note says of the curves that are drawn again
             seems = f": it seems highest at {words.nats(stop.value)}" if hack.turns else ""

@@ -12,7 +12,7 @@ from typing import Any
 
 from klimit._estimate import _TRILLION, Estimate, outward, two_digits
 from klimit._estimate import fixed as fixed
-from klimit._text import distinct
+from klimit._text import safe
 from klimit.rollouts.words import counted as counted
 
 WIDTH = 100  # characters of a line
@@ -295,8 +295,7 @@ def sentences(text: str) -> list[str]:
     for line in text.split("\n"):
         word = together(line).split(" ", 1)[0]
         full = len(last) + len(word) >= WIDTH  # the next word had no room
-        cut = last.endswith("...") and not last.endswith("....")  # a name, not the sentence
-        ends = last.endswith((".", "?", "!", ":")) and not cut
+        ends = last.endswith((".", "?", "!", ":"))
         if found and (not ends or (last.endswith(":") and full)):
             found[-1] += f" {line.strip()}"
         else:
@@ -345,7 +344,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def both(names: Sequence[str], longest: int = 40) -> tuple[str, str]:
     """Names of a proxy and of gold, fit for a line."""
-    proxy, gold = distinct(names[:2], longest=longest)
+    proxy, gold = (safe(name, longest=longest) for name in names[:2])
     return proxy, gold
 
 

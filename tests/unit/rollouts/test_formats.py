@@ -344,6 +344,22 @@ def test_csv_takes_empty_fields_booleans_quotes_and_nan(tmp_path, as_dict):
     assert_equal(as_dict(base, "ok"), {"a; b\nc": [1.0, 0.0, np.nan]})
 
 
+def test_columns_of_csv_are_named_without_blanks_and_empty_ones_are_no_rewards(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("prompt, response, quality ,notes,,\n" + "a, b, 0.5,,,\na, c, 1.5, ,,\n")
+    base = read(path)
+    assert base.rewards == ("quality",)
+    assert {"prompt", "completion", "quality", "notes"} <= set(base.frame().columns)
+
+
+def test_a_column_of_csv_is_not_empty_before_all_of_it_was_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "_SMALL", 0)
+    monkeypatch.setattr(delimited, "_SAMPLE", 2)
+    path = tmp_path / "a.csv"
+    path.write_text("prompt,reward\na,\na,\na,1.5\n")
+    assert read(path).describe().rewards["samples"].to_list() == [1]
+
+
 def test_numpy_files_hold_prompts_by_samples(tmp_path, as_dict):
     rewards = np.array([[0.5, np.nan], [1.0, 2.0]])
     np.save(tmp_path / "a.npy", rewards)

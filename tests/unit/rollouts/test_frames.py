@@ -1,13 +1,14 @@
 """Tables of other libraries."""
 
 import sys
+from datetime import date, time, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 from numpy.testing import assert_equal
 
-from klimit import ArgumentError
+from klimit import ArgumentError, DataError
 from klimit.rollouts import read
 
 
@@ -41,6 +42,20 @@ def test_pandas_frames_without_pyarrow(samples, expected, as_dict, monkeypatch):
 
     monkeypatch.setattr(pl, "from_pandas", absent)
     assert_equal(as_dict(read(frame)), expected)
+
+
+@pytest.mark.extras("pandas")
+def test_pandas_columns_of_mixed_values_stop_nothing_but_their_own_use(samples, expected, as_dict):
+    import pandas as pd
+
+    frame = pd.DataFrame(samples.to_dict(as_series=False))
+    mixed = pd.Series([0.5, "n/a", *range(7)], dtype=object)
+    assert_equal(as_dict(read(frame.assign(other=mixed))), expected)
+    assert read(frame.assign(ok=[True, np.float32(0.5), *[1] * 7])).rewards == ("rm", "ok")
+    with pytest.raises(DataError, match="reward 'rm' holds text: 'n/a' in row 2"):
+        read(frame.assign(rm=mixed), reward="rm")
+    with pytest.raises(DataError, match="'rm'"):
+        read(pd.concat([frame, frame[["rm"]]], axis=1))
 
 
 @pytest.mark.extras("pandas")
@@ -114,3 +129,13 @@ def test_tensors_of_a_reward_model_are_rewards(as_dict):
         assert as_dict(read(list(found)), "reward") == expected
         columns = {"prompt": ["0", "0", "1", "1"], "reward": found.reshape(-1)}
         assert as_dict(read(columns), "reward") == expected
+
+
+@pytest.mark.parametrize("other", [timedelta(seconds=3), time(12), date(2026, 1, 1), b"\xff"])
+def test_columns_of_other_kinds_beside_the_rewards_do_no_harm(other, samples, expected, as_dict):
+    assert_equal(as_dict(read(samples.with_columns(other=pl.lit(other)))), expected)
+
+
+def test_log_probabilities_of_tokens_may_stand_in_a_rectangle(samples):
+    frame = samples.with_columns(logprob=pl.Series(np.full((9, 4), -0.5)))
+    assert read(frame).frame()["logprob"].to_list() == [-2.0] * 9

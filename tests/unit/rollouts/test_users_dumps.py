@@ -49,6 +49,12 @@ def test_outputs_of_reward_bench_are_told_by_the_models_in_their_names(written):
     assert (found.policies, found.shape.most) == (("llama-base", "llama-dpo"), 4)
 
 
+def test_scores_of_several_answers_are_not_passed_over_for_whether_the_best_was_found():
+    found = read([{"prompt": x, "text": list("abc"), "scores": [0.5, 1.5, 2.5], "results": 1.0,
+                   "num_correct": 1} for x in PROMPTS])  # fmt: skip
+    assert (found.rewards, found.shape.most) == (("scores",), 3)
+
+
 def test_samples_of_lm_eval_are_told_by_the_folders_of_their_models(written):
     sample = {"target": "4", "resps": [["4"]], "filtered_resps": ["4"], "metrics": ["acc"]}
     lines = [{"doc_id": i, "arguments": [[p, {}]], "acc": 1.0} for i, p in enumerate(PROMPTS)]

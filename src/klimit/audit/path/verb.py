@@ -148,7 +148,7 @@ def _turn(checkpoints: Sequence[Checkpoint], level: float) -> Turn:
     placed = [one.by_gold.case for one in checkpoints]
     cases = [case for case in placed if case is not None and case.paired]
     if len(cases) < len(placed):
-        return unknown("base and checkpoints have no prompts in common", level)
+        return unknown("base and checkpoints are not compared prompt by prompt", level)
     ids = {name: at for at, name in enumerate(sorted({i for case in cases for i in case.ids}))}
     spent, gained = (np.full((len(cases), len(ids)), np.nan) for _ in range(2))
     error = np.zeros(len(cases))

@@ -100,7 +100,7 @@ def read_judgements(base: Any, proxy: Any, table: Any, *, seed: int) -> Judgemen
 def _won(words: list[str | None]) -> Floats:
     out = np.full(len(words), np.nan)
     for at, word in enumerate(words):
-        if word is None:
+        if word is None or not word.strip():
             continue
         value = _WORDS.get(word.strip().lower())
         if value is None:

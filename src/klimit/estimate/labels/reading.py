@@ -116,7 +116,14 @@ def numbers_of(table: pl.DataFrame, names: Sequence[str]) -> Floats:
     out = np.full((len(names), table.height), np.nan)
     for row, name in enumerate(names):
         if name in table.columns:
-            out[row] = table[name].cast(float).fill_null(np.nan).to_numpy()
+            column = table[name].cast(float, strict=False)
+            text = table[name].filter(column.is_null() & table[name].is_not_null())
+            if len(text):
+                raise DataError(
+                    f"{quoted(name)} of a table of labels holds {quoted(text[0])}; numbers were expected, "
+                    "nothing where one is missing."
+                )
+            out[row] = column.fill_null(np.nan).to_numpy()
     return out
 
 

@@ -289,7 +289,7 @@ def _notes(
     found = []
     if kl > limit.trusted_kl:
         found.append(
-            f"{kl:.3g} nats lie {beyond(limit.trusted_kl)} of the samples at hand, so this is a first "
+            f"a KL of {kl:.3g} lies {beyond(limit.trusted_kl)} of the samples at hand, so this is a first "
             "guess: draw what it asks for and plan again."
         )
     if limit.samples.prompts < FEWEST_PROMPTS:
@@ -311,7 +311,7 @@ def _notes(
         found.append(f"no N spends so little: best-of-2 spends {n_kl(limit.samples, 2):.2g} nats.")
     elif n is None:
         why = f"up to {nearly_all(limit.samples.counts):,}, the samples of a prompt at hand,"
-        found.append(f"no N {why} spends {kl:.3g} nats, because answers tie.")
+        found.append(f"no N {why} spends a KL of {kl:.3g}, because answers tie.")
     if flat:
         found.append(
             "the gain is flat here: no KL coefficient is needed, a smaller budget gains as much."

@@ -31,11 +31,16 @@ def scan(path: Path, care: int = 0, keys: tuple[str, ...] = ()) -> Scan:
     """
     head = opening(path)
     raw = pl.scan_csv(path, infer_schema=False, separator=_separator(head), glob=False)
-    some = raw if care or path.stat().st_size <= _SMALL else raw.head(_SAMPLE)
+    raw = raw.rename(_trimmed_names(raw.collect_schema().names()))
+    every = care or path.stat().st_size <= _SMALL
+    some = raw if every else raw.head(_SAMPLE)
     columns = raw.collect_schema().names()
     seen = some.select(_evidence(name) for name in columns).collect()
+    filled = [name for name in columns if not every or seen[name][0]["values"]] or columns
     typed = [
         (_key if name in keys or names.is_key(name) else _typed)(name, seen[name][0])
+        if name in filled
+        else pl.lit(None).alias(name)
         for name in columns
     ]
     return Scan(raw.select(typed), whole=True)
@@ -44,6 +49,11 @@ def scan(path: Path, care: int = 0, keys: tuple[str, ...] = ()) -> Scan:
 def _separator(head: bytes) -> str:
     first = head.split(b"\n", 1)[0]
     return max(",\t;", key=lambda mark: first.count(mark.encode()))
+
+
+def _trimmed_names(columns: list[str]) -> dict[str, str]:
+    found = {name: name.strip() for name in columns}
+    return found if len(set(found.values())) == len(found) else {}
 
 
 def _trimmed(name: str) -> pl.Expr:

@@ -56,6 +56,7 @@ _FILES = r"^(?P<policy>.*)_outputs\.jsonl$"  # after the models that wrote the a
 ANSWERS = Source(
     "reward-bench outputs",
     ("prompt", "results", "text"),
+    without=("scores",),  # of several answers, and results says which is best
     files=_FILES,
     rows=answers,
     shape=keyed("prompt", rewards=("reward",)),

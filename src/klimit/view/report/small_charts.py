@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from klimit._text import distinct, safe
+from klimit._text import safe
 from klimit.estimate.kernel import Floats
 from klimit.rollouts import steps as training
 from klimit.view import colours, words
@@ -167,9 +167,9 @@ def reward_lines(limit: Frontier, others: Sequence[OtherReward], top: float) -> 
         "rewards", "The limit of each reward", said, (0.0, 1.02 * longest), around([most], zero=True),
         "KL from the base, nats", "gain, standard deviations", right=96,
     )  # fmt: skip
-    names = distinct([name for name, *_ in curves], longest=16)
-    for place, (name, (_, kl, gain)) in enumerate(zip(names, curves, strict=True)):
-        named_line(chart, kl, gain, name, "limit" if place == 0 else f"policy-{(place - 1) % 4}")
+    for place, (name, kl, gain) in enumerate(curves):
+        kind = "limit" if place == 0 else f"policy-{(place - 1) % 4}"
+        named_line(chart, kl, gain, safe(name, longest=16), kind)
     return chart
 
 
