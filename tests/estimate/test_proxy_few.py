@@ -81,3 +81,5 @@ def test_gold_that_is_the_proxy_but_for_rounding_is_certified_without_a_further_
         hack = both(9 * gold - 2, gold, prompts="fixed")
     found = hack.certified(0.3)
     assert found.moment.value == pytest.approx(found.gold_gain.value, rel=0.05)
+    together = hack.correlation
+    assert together.low <= together.value <= together.high
