@@ -52,3 +52,22 @@ def test_a_loss_by_allocation_is_rather_too_large_since_what_single_prompts_gain
     loss, shape = found.allocation, found.shape
     assert loss.value - loss.low > loss.high - loss.value
     assert shape.high - shape.value > shape.value - shape.low
+
+
+def test_a_loss_by_allocation_is_the_same_in_any_order_of_prompts_with_equal_verdicts():
+    rng = np.random.default_rng(2)
+    rate = rng.choice([0.1, 0.3, 0.5], size=(40, 1))
+    verdicts = (rng.random((2, 40, 16)) < [rate, rate + 0.3]).astype(float)
+    ratio = rng.uniform(0.05, 0.6, (40, 1)) + 0.2 * rng.normal(size=(40, 16))
+
+    def found(order):
+        ids = np.repeat([f"p{i}" for i in order], 16)
+        base, policy = ({"prompt_id": ids, "rm": x[order].ravel()} for x in verdicts)
+        logs = {"logprob": ratio[order].ravel() - 30, "ref_logprob": np.full(640, -30.0)}
+        return klimit.audit(klimit.read(base), klimit.read({**policy, **logs}))
+
+    one, other = found(np.arange(40)), found(rng.permutation(40))
+    for name in ("allocation", "shape"):
+        for end in ("value", "low", "high"):
+            expected = getattr(getattr(one, name), end)
+            assert getattr(getattr(other, name), end) == pytest.approx(expected, rel=1e-9), name

@@ -352,3 +352,14 @@ def test_one_prompt_of_verdicts_leaves_open_what_others_would_gain():
     assert alone.gain(0.1).high == pytest.approx(0.05**0.5)  # all that the range allows
     assert alone.trusted_kl < 1
     assert klimit.frontier([[0.0, 1.0] * 16], prompts="fixed").gain(0.1).high < 0.3
+
+
+@pytest.mark.parametrize("zero", [1.0, 1e6, 0.0])
+def test_verdicts_that_rounding_alone_tells_apart_are_read_as_far_as_any_others(zero):
+    """Levels one rounding apart: no mean of them can be told from either."""
+    verdicts = (np.random.default_rng(0).random((3, 12)) < 0.4).astype(float)
+    step = np.spacing(zero) if zero else 1e-30
+    found = klimit.frontier(zero + step * verdicts).gain(0.3)
+    expected = klimit.frontier(verdicts - 2).gain(0.3)  # no 0 or 1, which would imply a range
+    for end in ("value", "low", "high"):
+        assert getattr(found, end) / step == pytest.approx(getattr(expected, end), rel=1e-9)

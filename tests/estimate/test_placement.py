@@ -138,3 +138,13 @@ def test_more_than_any_method_can_do_is_not_called_near_the_optimum(kl, gain):
     assert not found.gap_nats.trusted
     assert "are not those of this comparison" in " ".join(str(found).split())
     assert "as near to the optimal policy" not in str(found)
+
+
+def test_what_an_impossible_gain_was_paid_too_much_for_is_not_known():
+    limit = klimit.frontier([[0.0, 0.0, 1.0, 1.0]] * 4)
+    audit = limit.place([0.2, 3.0], [0.1, 0.9])
+    assert audit.least_kl.value[1] == math.inf
+    excess = audit.excess_kl
+    assert np.isnan([excess.value[1], excess.low[1], excess.high[1]]).all()
+    assert "does not allow" in excess[1].note
+    assert excess.low[0] <= excess.value[0] <= excess.high[0]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from klimit import DataWarning
 from klimit.estimate.proxy import hacking
 
 
@@ -66,3 +67,19 @@ def test_soft_best_is_as_unsure_as_gains_at_one_kl_are(asked):
     half = np.array([one.high - one.low for one in found]) / 2
     assert np.mean(np.abs(value - value.mean()) < half) > 0.8
     assert np.median(half) < 3 * value.std()  # at one tilt gains differ by the square of the scale
+
+
+def test_one_prompt_of_two_levels_is_answered_without_a_warning():
+    proxy, gold = (np.random.default_rng(3).random((2, 1, 16)) < 0.5).astype(float)
+    found = both(2 + 3 * proxy, gold).gold_gain(0.1)
+    assert found.low <= found.value <= found.high
+
+
+def test_gold_that_is_the_proxy_but_for_rounding_is_certified_without_a_further_warning():
+    gold = np.stack([np.repeat([0.0, 1.0], 8), np.repeat([0.0, 1.0], [9, 7])])
+    with pytest.warns(DataWarning, match="limit of one reward"):
+        hack = both(9 * gold - 2, gold, prompts="fixed")
+    found = hack.certified(0.3)
+    assert found.moment.value == pytest.approx(found.gold_gain.value, rel=0.05)
+    together = hack.correlation
+    assert together.low <= together.value <= together.high

@@ -1,6 +1,8 @@
 """The pooled model of proxy and gold: its bias is used as far as it is more than noise."""
 
 import numpy as np
+import pytest
+from numpy.testing import assert_allclose
 
 from klimit.estimate.kernel import Grid
 from klimit.estimate.proxy import hacking
@@ -36,3 +38,17 @@ def test_a_steep_tilt_that_few_pooled_pairs_carry_is_not_corrected_by_their_nois
         last = int(np.searchsorted(bands.kl, 3.2))
         away.append(abs(bands.value[last] - bands.plugin[last]) / bands.error[last])
     assert np.median(away) < 1.5, away
+
+
+@pytest.mark.parametrize(("proxy_unit", "gold_unit"), [(1e-9, 1.0), (1e9, 1.0), (1e30, 1e-30)])
+def test_prompts_of_unequal_scale_are_read_alike_in_any_units(proxy_unit, gold_unit):
+    rng = np.random.default_rng(43)
+    scale = rng.uniform(0.5, 2.0, size=(30, 1))
+    proxy, noise = scale * rng.normal(size=(30, 16)), rng.normal(size=(30, 16))
+    gold = 0.5 * proxy + noise
+    plain, other = hacking(proxy, gold=gold), hacking(proxy_unit * proxy, gold=gold_unit * gold)
+    kl = [0.1, 0.5, 1.0, 2.0]
+    for end in ("value", "low", "high"):
+        expected = gold_unit * getattr(plain.gold_gain(kl), end)
+        assert_allclose(getattr(other.gold_gain(kl), end), expected, rtol=1e-8)
+        assert_allclose(getattr(other.stop_kl, end), getattr(plain.stop_kl, end), rtol=1e-8)

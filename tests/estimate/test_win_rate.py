@@ -195,3 +195,11 @@ def test_win_rates_of_twelve_short_answers_are_held_with_eight_samples_a_prompt(
         assert found.trusted.all()
         held += int(((found.low <= truth) & (truth <= found.high)).sum())
     assert held >= 0.85 * 40
+
+
+def test_a_short_prompt_of_equal_rewards_beside_longer_ones_is_as_short_as_it_is():
+    rows = [[5.0, *[0.0] * 15], [0.0] * 9, [3.0]]
+    for block in ranked_samples(collect(np.concatenate(rows), np.array([16, 9, 1]))).blocks:
+        assert_array_equal((block.rewards > -np.inf).sum(axis=1), block.counts)
+    found = wins([np.array(row) for row in rows], budget="per-prompt").gain([0.3, 20.0])
+    assert ((found.low <= found.value) & (found.value <= found.high)).all()

@@ -118,6 +118,7 @@ def difference(best: Estimate, won: Estimate) -> Estimate:
     """One estimate less another, as if their errors were independent."""
     with np.errstate(invalid="ignore"):  # what is not known stays so
         value = best.value - won.value
+        value = np.where(np.isfinite(value), value, np.nan)
         low = value - np.hypot(best.value - best.low, won.high - won.value)
         high = value + np.hypot(best.high - best.value, won.value - won.low)
     notes = best.notes_by_place(), won.notes_by_place()

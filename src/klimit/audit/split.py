@@ -48,7 +48,7 @@ def split(case: Case, values: Audit) -> tuple[Estimate, Estimate]:
     tilt, together = float(found.tilt[0]), float(found.gain[0])
     whole = _Law(_log_mgf(samples, grid), samples.tops, grid)
     loss = _losses(case, whole, tilt)
-    halves = [_losses(case, law, tilt) for law in _halves(samples, grid, case.limit.settings.seed)]
+    halves = [_losses(case, law, tilt) for law in _halves(case, grid)]
     fewer = np.mean(halves, axis=0)
     best = case.best.value
     corrected = (2 * loss - fewer) * best / together
@@ -178,18 +178,20 @@ def _rows_log_mgf(rewards: Floats, counts: Integers, grid: Grid) -> Floats:
     return found
 
 
-def _halves(samples: Samples, grid: Grid, seed: int) -> list[_Law]:
+def _halves(case: Case, grid: Grid) -> list[_Law]:
     """The laws of two random halves of every prompt's samples, each about its own mean."""
+    samples, rank = case.limit.samples, common_rank(case)
     log_mgf = np.empty((2, samples.prompts, len(grid.tilts)))
     tops = np.empty((2, samples.prompts))
     for block in samples.blocks:
-        rng = np.random.default_rng([seed, 13, block.rewards.shape[1]])
-        dealt = shuffled(block.rewards, rng)  # rows stand in canonical order
-        place, half = np.arange(dealt.shape[1]), (block.counts // 2)[:, None]
+        rng = np.random.default_rng([case.limit.settings.seed, 13, block.rewards.shape[1]])
+        rows = np.argsort(rank[block.prompts])  # the policy tells prompts of equal rewards apart
+        prompts, dealt = block.prompts[rows], shuffled(block.rewards[rows], rng)
+        place, half = np.arange(dealt.shape[1]), (block.counts[rows] // 2)[:, None]
         for side, low in enumerate((0 * half, half)):
             own = (place >= low) & (place < low + half)
             mean = np.where(own, dealt, 0.0).sum(axis=1, keepdims=True) / half
             part = np.where(own, dealt - mean, -np.inf)
-            tops[side, block.prompts] = part.max(axis=1)
-            log_mgf[side, block.prompts] = _rows_log_mgf(part, half[:, 0], grid)
+            tops[side, prompts] = part.max(axis=1)
+            log_mgf[side, prompts] = _rows_log_mgf(part, half[:, 0], grid)
     return [_Law(log_mgf[side], tops[side], grid) for side in (0, 1)]

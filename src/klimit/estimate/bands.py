@@ -233,7 +233,7 @@ def spread_log_mgf(tilts: Floats, values: Floats, wanted: Floats) -> Floats:
     """A log-mgf between and beyond the tilts where it is known: quadratic below, straight above."""
     from scipy.interpolate import PchipInterpolator
 
-    scaled = np.log(np.maximum(values, 1e-300) / tilts**2)
+    scaled = np.log(np.maximum(values / tilts**2, 1e-300))
     inside = np.clip(np.log(wanted), np.log(tilts[0]), np.log(tilts[-1]))
     found = (
         np.exp(PchipInterpolator(np.log(tilts), scaled)(inside))

@@ -255,7 +255,9 @@ def two_levels(column: RewardColumn, samples: Samples) -> tuple[Floats, float, I
     low, high = float(np.nanmin(column.values)), float(np.nanmax(column.values))
     if low == high or not only(column.values, low, high):
         return None
-    successes = np.round((samples.means - low) / (high - low) * samples.counts)
+    share = np.round((samples.means - low) / (high - low))  # of a constant prompt
+    # levels may be as near as the rounding of a mean, which then shows no number of successes
+    successes = np.where(samples.variances > 0, samples.ties, share * samples.counts)
     order = np.argsort(samples.rank)
     return successes[order], high - low, samples.counts[order]
 

@@ -75,7 +75,6 @@ def ranked_samples(samples: Samples) -> Samples:
     variances, tops = np.zeros(samples.prompts), np.zeros(samples.prompts)
     for block in samples.blocks:
         rates = win_rates(block.rewards, block.counts)
-        rates[samples.variances[block.prompts] == 0] = 0.0
         finite = np.where(rates > -np.inf, rates, 0.0)
         variances[block.prompts] = np.einsum("ij,ij->i", finite, finite) / block.counts
         tops[block.prompts] = rates[:, -1]

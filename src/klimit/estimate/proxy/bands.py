@@ -170,7 +170,7 @@ def _unexplained(path: Path, kl: Floats) -> Floats:
     reach, chance = (
         bands.share(wide, kl) / 2 for wide in (bands.high - bands.low, bands.below + bands.above)
     )
-    with np.errstate(invalid="ignore"):  # one prompt of passes: both are infinite
+    with np.errstate(invalid="ignore"):  # where chance leaves all open nothing else is told
         return np.asarray(np.sqrt(np.maximum(reach**2 - chance**2, 0.0)))
 
 

@@ -163,8 +163,9 @@ def correlation(hack: Hacking, values: Floats, covariance: Floats) -> Estimate:
             error = np.inf
         quantile = hack.readings.bands.quantile
     reach = quantile * error
-    low, high = np.tanh(z[0] - reach), np.tanh(z[0] + reach)
-    return Estimate(float(found[0]), float(low), float(high), hack.settings.level)
+    value, ends = float(found[0]), np.tanh([z[0] - reach, z[0] + reach])
+    low, high = min(float(ends[0]), value), max(float(ends[1]), value)  # at 1 the ends fall short
+    return Estimate(value, low, high, hack.settings.level)
 
 
 def means_left_out(moments: Floats, groups: int) -> Floats:

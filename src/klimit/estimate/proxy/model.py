@@ -88,7 +88,8 @@ def model_bias(pool: Pool, samples: Samples, path: Path, *, seed: int) -> ModelB
     rng = np.random.default_rng([seed, 8, len(spread)])
     known = np.flatnonzero(scale > 0)
     z = values[0]
-    both = np.stack([z, spread * z])
+    unit = spread.max()  # or the fit would drop one of the two where rewards are tiny or huge
+    both = np.stack([z, spread / unit * z])
     square, product = (np.einsum("ij,kj->ik", both, x) for x in (both, values[1:]))
     linear = np.linalg.lstsq(square, product, rcond=None)[0].T
     size = np.abs(values[1:]).max(axis=1)
@@ -107,7 +108,7 @@ def model_bias(pool: Pool, samples: Samples, path: Path, *, seed: int) -> ModelB
 
     def mean(curves: Floats) -> Floats:
         line, *others = (np.interp(where, np.log(grid.tilts), row) for row in curves)
-        found = np.stack([((a + b * scale[pick]) * line).mean(axis=1) for a, b in linear])
+        found = np.stack([((a + b * scale[pick] / unit) * line).mean(axis=1) for a, b in linear])
         for row, other in zip(np.flatnonzero(rest), others, strict=True):
             found[row] += other.mean(axis=1)
         return found * share

@@ -18,7 +18,6 @@ from klimit.estimate.kernel import Floats
 
 DRAWS = 600
 _CURVES = 2000
-_UNIT = 1e-12
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def peak(
     square = np.einsum("ui,uj->ij", moves, moves)
     own = np.diag(square)
     error = np.sqrt(np.maximum(own[None, :] + own[:, None] - 2 * square, 0.0))
-    scale = np.maximum(error, 1e-6 * (error.max() + _UNIT))
+    scale = np.maximum(error, 1e-6 * (error.max() or 1.0))
     rng = np.random.default_rng([seed, 9, len(moves)])
     noise = rng.standard_normal((DRAWS, len(moves))) @ moves
     worst = np.empty((DRAWS, len(place)))
