@@ -75,3 +75,13 @@ def test_prompts_that_all_pass_are_not_taken_for_prompts_that_all_fail():
     truth = true_gain(*law)[:2]
     assert ((found.low <= truth) & (truth <= found.high)).all()
     assert_allclose(found.value, truth, atol=0.03)
+
+
+def test_the_proxy_gains_what_its_frontier_says_where_prompts_repeat():
+    rng = np.random.default_rng(4)
+    proxy = (rng.uniform(size=(60, 16)) < rng.beta(0.6, 1.2, (60, 1))).astype(float)
+    gold = proxy + rng.normal(size=proxy.shape)
+    found = klimit.hacking({"p": proxy, "g": gold}, proxy="p", gold="g")
+    kl, known = [0.1, 0.5], klimit.frontier(proxy)
+    assert_allclose(found.proxy_gain(kl).value, known.gain(kl).value, rtol=1e-12)
+    assert_allclose(found.beta(kl).value, known.beta(kl).value, rtol=1e-12)

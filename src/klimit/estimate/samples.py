@@ -8,7 +8,7 @@ shape of their rewards, then shuffled by the seed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -282,6 +282,11 @@ def _rank(
 
 def _rounded(key: Floats) -> Floats:
     return np.round(key, 9) + 0.0
+
+
+def ranked(samples: Samples, rank: Integers) -> Samples:
+    """Samples whose prompts stand in another order."""
+    return replace(samples, rank=rank, blocks=tuple(_by_rank(b, rank) for b in samples.blocks))
 
 
 def _by_rank(block: Block, rank: Integers) -> Block:

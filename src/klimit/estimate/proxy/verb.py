@@ -24,7 +24,7 @@ from klimit.estimate.proxy.statistics import tilted_reads
 from klimit.estimate.proxy.tail_law import tail_law
 from klimit.estimate.proxy.two_levels import pass_read
 from klimit.estimate.result import Frontier, Settings
-from klimit.estimate.samples import Samples, collect
+from klimit.estimate.samples import collect, ranked
 from klimit.estimate.statistics import correctable
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def along(pairs: Pairs, settings: Settings, *, spread: float | None = None) -> H
     ----------
     spread : standard deviation of gold within prompts, if it is more than that of ``pairs.gold``
     """
-    samples = _in_order(pairs.proxy, pairs, settings)
+    samples = collect(pairs.proxy, pairs.lengths, seed=settings.seed)
+    samples = ranked(samples, np.arange(samples.prompts))
     column = pairs.column(pairs.proxy, pairs.names[0])
     stated, implied = known_range(column, None)
     own = replace(settings, reward=column.name, reward_range=stated, range_implied=implied)
@@ -120,12 +121,8 @@ def along(pairs: Pairs, settings: Settings, *, spread: float | None = None) -> H
 def in_order(pairs: Pairs, values: Floats, settings: Settings) -> Frontier:
     """A frontier whose groups of prompts are those of the pairs, so that both can be compared."""
     column = pairs.column(values, settings.reward)
-    return average(column, _in_order(values, pairs, settings), settings)
-
-
-def _in_order(values: Floats, pairs: Pairs, settings: Settings) -> Samples:
     samples = collect(values, pairs.lengths, seed=settings.seed)
-    return replace(samples, rank=np.arange(samples.prompts))
+    return average(column, replace(samples, rank=np.arange(samples.prompts)), settings)
 
 
 def centred_moments(pairs: Pairs, one: Floats, other: Floats) -> Floats:
