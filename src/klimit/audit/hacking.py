@@ -47,7 +47,8 @@ def hacking(
     proxy, gold : which rewards: the one that is optimised and the one that counts. Gold may be
         missing for most samples, or stand in a table of prompt_id, sample and gold: the answer is then
         a `klimit.estimate.labels.FewLabels` (docs/few-labels.md)
-    judgements : instead of gold, a table of judged pairs: see `klimit.estimate.labels.judged`
+    judgements : instead of gold, a table of judged pairs: prompt_id, sample_a, sample_b (ids, or places
+        within the prompt from 0) and preferred (a, b or tie; or 1, 0 and .5)
     kl : the policies' KL from the base, as for `klimit.audit`; None: measured
     nuisance : another column, such as the length of the completions, whose part in the proxy's gain
         is asked for

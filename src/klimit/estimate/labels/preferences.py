@@ -129,34 +129,12 @@ def judged(
 ) -> FewJudgements:  # fmt: skip
     """How often does the proxy's best policy beat a draw of the base, by judged pairs of base samples?
 
-    `klimit.hacking` comes here with `judgements`.
+    `klimit.hacking` comes here with `judgements`: pairs at random within prompts, or chosen by `next`.
 
     Parameters
     ----------
-    base, proxy, prompts, level, seed : as `klimit.hacking` takes them
-    judgements : table of prompt_id, sample_a, sample_b (ids, or places within the prompt from 0) and
-        preferred (a, b or tie; or 1, 0 and .5). Pairs are at random within prompts, or chosen by `next`
+    base, proxy, judgements, prompts, level, seed : as `klimit.hacking` takes them
     limit : the proxy's frontier on the same samples, if it is known already
-
-    Raises
-    ------
-    DataError
-        For unknown samples, pairs across prompts, preferences of another kind, and fewer than 50
-        judgements or 10 prompts.
-
-    Examples
-    --------
-    >>> import polars as pl
-    >>> rng = np.random.default_rng(0)
-    >>> proxy = rng.normal(size=(100, 64))
-    >>> quality = 0.8 * proxy + 0.6 * rng.normal(size=(100, 64))
-    >>> prompt, a, b = np.repeat(np.arange(100), 4), *rng.integers(64, size=(2, 400))
-    >>> b = np.where(a == b, (b + 1) % 64, b)
-    >>> table = pl.DataFrame({"prompt_id": prompt, "sample_a": a, "sample_b": b,
-    ...     "preferred": np.where(quality[prompt, a] > quality[prompt, b], "a", "b")})
-    >>> found = judged(proxy, judgements=table)
-    >>> print(found.win_rate(kl=0.5))  # the truth is .714
-    0.714 [0.684, 0.744]
     """
     read = read_judgements(base, proxy, judgements, seed=seed)
     prompts_judged = len(np.unique(read.known.rows.prompt[read.first]))

@@ -32,39 +32,16 @@ def few_labels(
 
     Parameters
     ----------
-    base, proxy, nuisance, prompts, level, seed : as `klimit.hacking` takes them; a nuisance helps to
-        predict gold
-    gold : as there, missing where a sample is not labelled; or a table of prompt_id, sample (an id, or
-        the place within the prompt from 0) and gold
+    base, proxy, gold, nuisance, prompts, level, seed : as `klimit.hacking` takes them; a nuisance helps
+        to predict gold
     limit : the proxy's frontier on the same samples, if it is known already
-
-    Returns
-    -------
-    FewLabels
-        Its intervals hold if labels are missing completely at random within prompts, and prompts
-        without any are so at random; or if samples were chosen by `next`, whose columns
-        `label_chance` and `label_round` are then read.
-
-    Raises
-    ------
-    DataError
-        For fewer than 50 labels or labels in fewer than 10 prompts, labels that are all the same, and
-        labels on samples without the proxy.
 
     Notes
     -----
     Prediction-powered inference (arXiv 2301.09633) with tuned power (2311.01453) for a tilted mean;
-    derived in `klimit.estimate.labels.powered`.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> proxy = rng.normal(size=(100, 64))
-    >>> gold = 0.8 * proxy + 0.6 * rng.normal(size=(100, 64))
-    >>> gold[rng.random(gold.shape) > 0.1] = np.nan
-    >>> few = few_labels({"rm": proxy, "human": gold}, proxy="rm", gold="human")
-    >>> print(few.gold_gain(kl=0.5))  # the truth is 0.8
-    0.83 [0.74, 0.90]
+    derived in `klimit.estimate.labels.powered`. Intervals hold if labels are missing completely at
+    random within prompts, and prompts without any are so at random; or if samples were chosen by
+    `next`, whose columns `label_chance` and `label_round` are then read.
     """
     known = read_known(base, proxy, gold, nuisance, seed=seed)
     index = Labels.of(known.rows, known.gold)
