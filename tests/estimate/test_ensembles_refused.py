@@ -194,3 +194,17 @@ def test_weights_are_learned_from_gold_of_any_unit():
     gold, first, other = np.random.default_rng(1).normal(size=(3, 40, 8))
     proxies = {"a": gold + first, "b": gold + other}
     assert "learned" in klimit.ensemble(proxies | {"gold": 1e-30 * gold}, gold="gold").aggregates
+
+
+@pytest.mark.parametrize("seed", [18, 45, 132, 159])
+@pytest.mark.filterwarnings("ignore::klimit.DataWarning", "ignore::klimit.EstimateWarning")
+def test_a_few_tiny_prompts_with_gold_are_read_without_a_warning_of_numpy(seed):
+    rng = np.random.default_rng(seed)
+    shape = rng.integers(1, 4), rng.integers(2, 5)
+    gold = rng.integers(0, 3, shape) * 1.0 if seed % 2 else rng.normal(size=shape)
+    proxies = {
+        f"p{i}": gold + rng.normal(size=shape) if seed % 3 else rng.integers(0, 2, shape) * 1.0
+        for i in range(2)
+    }
+    found = klimit.ensemble({**proxies, "gold": gold}, proxies=list(proxies), gold="gold")
+    assert "KL" in str(found)

@@ -213,35 +213,31 @@ def _with_gold(s: Floats) -> Floats:
     """Disagreement, tau^2, the floor, gold's variance, efficiency of endlessly many."""
     gold, slope, own, shared = _against_gold(s)
     unit = slope.mean(axis=-1) ** 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        tau2, floor = own / unit, shared / unit
-        endless = np.sign(slope.mean(axis=-1)) / np.sqrt(np.maximum(1 + floor / gold, 1e-12))
+    tau2, floor = own / unit, shared / unit
+    endless = np.sign(slope.mean(axis=-1)) / np.sqrt(np.maximum(1 + floor / gold, 1e-12))
     return np.stack([tau2 - floor, tau2, floor, gold, endless], axis=-1)
 
 
 def _correlation(s: Floats) -> Floats:
     """Mean correlation between errors of two members."""
     _, _, own, shared = _against_gold(s)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (shared / own)[..., None]
+    return (shared / own)[..., None]
 
 
 def _efficiencies(s: Floats) -> Floats:
     """Correlation with gold of the mean, and of one member on average."""
     mean = s[..., :-1, :-1].mean(axis=(-2, -1))
     together = s[..., -1, :-1].mean(axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.stack(
-            [together / np.sqrt(mean * s[..., -1, -1]), _accuracy(s).mean(axis=-1)], axis=-1
-        )
+    return np.stack(
+        [together / np.sqrt(mean * s[..., -1, -1]), _accuracy(s).mean(axis=-1)], axis=-1
+    )
 
 
 def _against_gold(s: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """Gold's variance, members' slopes, variance of an error and covariance of two."""
     gold = s[..., -1, -1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slope = s[..., -1, :-1] / gold[..., None]
-        error = s[..., :-1, :-1] - s[..., :-1, -1, None] * slope[..., None, :]
+    slope = s[..., -1, :-1] / gold[..., None]
+    error = s[..., :-1, :-1] - s[..., :-1, -1, None] * slope[..., None, :]
     return gold, slope, *_own_and_shared(error)
 
 

@@ -47,6 +47,9 @@ class Moments:
         rounded = np.round(keys / np.where(scale > 0, scale, 1.0), 9) + 0.0
         return np.lexsort(rounded.T)
 
+    @np.errstate(
+        divide="ignore", invalid="ignore", over="ignore"
+    )  # what few prompts do not tell is nan
     def estimate(self, question: Callable[[Floats], Floats], level: float) -> Estimate:
         """A smooth function of the mean covariance, with an interval over prompts.
 
@@ -74,9 +77,8 @@ class Moments:
         middle = ordered.mean(axis=1)
         rest = ordered - middle[:, None]
         quantile = quantiles(level, max(int(self._independent()), 3))[0]
-        with np.errstate(over="ignore", invalid="ignore"):  # an error that is hardly there
-            error = np.sqrt((rest**2).sum(axis=1) / (number - 1) / number)
-            below, above = skewed_quantiles(rest, quantile)
+        error = np.sqrt((rest**2).sum(axis=1) / (number - 1) / number)
+        below, above = skewed_quantiles(rest, quantile)
         low, high = middle - above * error, middle + below * error
         sure = np.ones(middle.shape, dtype=bool)
         return Estimate(middle, np.fmin(low, middle), np.fmax(high, middle), level, sure)
