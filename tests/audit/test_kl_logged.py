@@ -116,3 +116,11 @@ def test_a_mean_that_leaves_out_cut_completions_is_times_the_tokens_of_those_tha
         "completions/mean_terminated_length": 0.0,
     }
     assert from_log(Config, none_ended, 0.95) is None
+
+
+@pytest.mark.parametrize("log", [
+    {"kl": np.nan, "completions/mean_length": 40.0}, {"objective/kl": np.inf},
+    {"kl": 0.1, "completions/mean_length": np.nan}, {"kl": 0.1, "completions/mean_length": 0.5},
+])  # fmt: skip
+def test_a_training_that_logs_no_number_goes_on_without_one(log):
+    assert from_log(None, log, 0.95) is None
