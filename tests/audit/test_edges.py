@@ -236,6 +236,21 @@ def test_policies_that_share_only_prompts_without_spread_are_compared_apart():
     assert not audits.compare("one", "other").paired
 
 
+def test_a_gain_above_all_that_there_is_does_not_fall_short_of_it():
+    limit = klimit.frontier(np.random.default_rng(3).integers(0, 2, (40, 64)).astype(float))
+    assert "short of what could be gained" in str(limit.place(kl=20.0, gain=0.3))
+    assert "short" not in str(limit.place(kl=20.0, gain=0.95))
+
+
+def test_no_difference_is_known_of_what_one_of_the_two_does_not_know():
+    rng = np.random.default_rng(13)
+    base, policy = read(rng.normal(size=(20, 32))), read(rng.normal(0.8, 1, size=(20, 32)))
+    for kl, untold in ((None, "nothing"), (0.0, "zero"), (50.0, "flat")):
+        audits = klimit.audit(base, {"told": policy, untold: policy}, kl={"told": 0.5, untold: kl})
+        assert np.isnan(audits[untold].gap_nats.value)
+        assert np.isnan(audits.compare("told", untold).gap_nats.value)
+
+
 def test_the_kl_is_that_of_prompts_whose_base_shows_a_spread():
     rng = np.random.default_rng(14)
     values = rng.normal(size=(20, 16))

@@ -108,6 +108,15 @@ def test_policies_beside_arrays_are_refused(run):
         klimit.hacking(pair, values, proxy="rm", gold="human")
 
 
+def test_checkpoints_that_gained_more_than_their_kl_allows_are_named(run):
+    base, later = both(run)
+    in_tokens = klimit.hacking(base, later, proxy="rm", gold="human", kl=[2.0, 0.03, 0.0])
+    said = [note.split(": this is more than any method")[0] for note in in_tokens.run.notes]
+    assert "'rm': step 20, step 30" in said
+    honest = klimit.hacking(base, later, proxy="rm", gold="human")
+    assert not any("more than any method" in note for note in honest.run.notes)
+
+
 def test_a_kl_of_no_policy_is_refused(run):
     base, _ = both(run)
     with pytest.raises(klimit.ArgumentError, match="none was given"):

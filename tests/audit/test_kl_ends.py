@@ -1,6 +1,7 @@
 """What is known of a policy's KL: on which prompts, near 0, without an upper end, at another level."""
 
 import numpy as np
+import polars as pl
 import pytest
 from numpy.testing import assert_allclose
 
@@ -118,6 +119,10 @@ def test_a_policy_that_has_hardly_moved_is_not_accused_for_an_interval_that_chan
         (lambda: klimit.frontier(STEPS).place(kl=1.0, gain=np.inf), "gain must be finite"),
         (
             lambda: klimit.audit(STEPS, STEPS, kl=Estimate([1.0, 2.0], 0.5, 3.0)),
+            "holds 2 numbers for 1",
+        ),
+        (
+            lambda: klimit.audit(STEPS, STEPS, kl=[Estimate([1.0, 2.0], 0.5, 3.0)]),
             "Estimate of 2 numbers",
         ),
     ],
@@ -130,6 +135,13 @@ def test_what_is_no_kl_is_refused_in_one_line(asked, message):
 
 def test_a_kl_in_an_array_without_axes_is_a_number():
     assert klimit.audit(STEPS, STEPS, kl=np.array(0.1)).kl.value == 0.1
+
+
+def test_what_a_log_says_of_several_steps_is_one_kl_for_each():
+    logged = logged_kl([0.001, 0.002], framework="trl-grpo", tokens=100)
+    for given in (logged, pl.Series([0.1, 0.2])):
+        found = klimit.audit(STEPS, {"a": STEPS, "b": STEPS}, kl=given)
+        assert_allclose([one.kl.value for one in found], [0.1, 0.2])
 
 
 @pytest.mark.parametrize("prompts", ["drawn", "fixed"])

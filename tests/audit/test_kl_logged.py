@@ -63,7 +63,7 @@ def test_lengths_are_asked_for_where_they_are_needed():
 
 
 @pytest.mark.parametrize("wrong", [{"value": np.nan}, {"tokens": 0}, {"framework": "trl-grp"},
-                                   {"metric": "loss"}])  # fmt: skip
+                                   {"metric": "loss"}, {"level": 2}])  # fmt: skip
 def test_wrong_arguments_say_what_would_do(wrong):
     plain = {"value": 0.02, "framework": "trl-grpo", "tokens": 100, **wrong}
     with pytest.raises(ArgumentError):
@@ -75,10 +75,18 @@ def test_a_path_over_steps_and_an_estimate_pass_through():
     assert_allclose(path.value, [1.0, 4.0])
     given = logged_kl(Estimate(0.01, 0.005, 0.02, 0.9), framework="trl-grpo", tokens=100)
     assert_allclose([given.low, given.high, given.level], [0.5, 2.0, 0.9])
+    assert given.trusted
+    doubted = Estimate(0.01, 0.005, np.inf, 0.9, trusted=False, note="cut at 10")
+    kept = logged_kl(doubted, framework="trl-grpo", tokens=100)
+    assert not kept.trusted
+    assert kept.note.endswith("cut at 10")
 
 
 def test_a_negative_number_is_converted_and_said_to_be_odd():
     assert "below 0" in logged_kl(-0.001, framework="trl-rloo", tokens=100).note
+    k3 = logged_kl(-1e-8, framework="trl-grpo", tokens=100).note
+    assert "rounding" in k3  # k3 itself is never negative
+    assert "chance" not in k3
 
 
 def test_every_record_says_why_it_is_refused_or_what_it_is():
@@ -108,3 +116,11 @@ def test_a_mean_that_leaves_out_cut_completions_is_times_the_tokens_of_those_tha
         "completions/mean_terminated_length": 0.0,
     }
     assert from_log(Config, none_ended, 0.95) is None
+
+
+@pytest.mark.parametrize("log", [
+    {"kl": np.nan, "completions/mean_length": 40.0}, {"objective/kl": np.inf},
+    {"kl": 0.1, "completions/mean_length": np.nan}, {"kl": 0.1, "completions/mean_length": 0.5},
+])  # fmt: skip
+def test_a_training_that_logs_no_number_goes_on_without_one(log):
+    assert from_log(None, log, 0.95) is None

@@ -204,6 +204,19 @@ def test_one_prompt_has_no_interval_for_others_but_one_for_itself():
     assert np.isinf(drawn.kl.high)
     assert any("prompts='fixed'" in note for note in drawn.notes)
     assert np.isfinite(fixed.kl.high)
+    first = klimit.read(run.frame().head(1), reward="rm")
+    single = measured_kl(first, estimator="k1", prompts="fixed")
+    assert any(note == "one sample says nothing of others" for note in single.notes)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning", "ignore:.*(k3|lies below 0)")
+def test_ratios_of_hundreds_of_nats_say_neither_that_there_is_one_prompt_nor_what_numpy_does():
+    rng = np.random.default_rng(20)
+    for mean, spread in ((8.0, 4.0), (-500.0, 30.0)):
+        ratio = rng.normal(mean, spread, 1000)
+        columns = {"logprob": ratio - 900, "ref_logprob": np.full(1000, -900.0)}
+        found = measured_kl(rollouts(columns, prompts=40), estimator="k3" if mean > 0 else "k1")
+        assert not any("one prompt" in note for note in found.notes)
 
 
 def test_the_answer_prints_and_converts():

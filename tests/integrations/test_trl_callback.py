@@ -57,6 +57,16 @@ def score(prompts, completions, **_):
     return [float(text) for text in completions]
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_an_infinite_reward_places_nothing_and_ends_no_training():
+    callback = FrontierCallback(base=base_samples())
+    trainer = Trainer(callback, score).begin()
+    log = {"kl": 0.01, "completions/mean_length": 50.0}
+    callback.on_log(trainer.args, trainer.state, trainer.control, logs=log)
+    assert trainer.step(PROMPTS, ["-inf", *map(str, range(1, 12))]) == {}
+    assert "gain" in trainer.step(PROMPTS, list(map(str, range(12))))
+
+
 def test_the_gain_is_over_the_bases_mean_of_the_same_prompts():
     base = base_samples()
     trainer = Trainer(FrontierCallback(base), score).begin()

@@ -83,6 +83,9 @@ def compare(a: Audit, b: Audit) -> Comparison:
         found = {name: _apart(getattr(a, name), getattr(b, name)) for name in COMPARED}
         return Comparison(a.label, b.label, **found, paired=False, shared=0)
     found = _joint(*cases)
+    for name in COMPARED:
+        if np.isnan(float(getattr(a, name)) + float(getattr(b, name))):
+            found[name] = missing(UNKNOWN, found[name].level)
     return Comparison(a.label, b.label, **found, paired=True, shared=len(cases[0].ids))
 
 

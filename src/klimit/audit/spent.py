@@ -53,16 +53,14 @@ def stated(kl: Any, found: Sequence[Part]) -> list[Any]:
         return [None] * len(found)
     if isinstance(kl, Mapping):
         return _by_name(kl, found)
-    if not isinstance(kl, (list, tuple, np.ndarray)) or (
-        isinstance(kl, np.ndarray) and not kl.ndim
-    ):
-        kl = [kl]
-    if len(kl) != len(found):
+    one = kl.value if isinstance(kl, Estimate) else kl
+    each = list(kl) if isinstance(kl, (list, tuple)) or np.ndim(one) else [kl]
+    if len(each) != len(found):
         raise ArgumentError(
-            f"kl= holds {counted(len(kl), 'number')} for {len(found):,} policies or steps; one for "
+            f"kl= holds {counted(len(each), 'number')} for {len(found):,} policies or steps; one for "
             "each was expected, in their order or as {name: kl}."
         )
-    return list(kl)
+    return each
 
 
 def _by_name(kl: Mapping[Any, Any], found: Sequence[Part]) -> list[Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from klimit._estimate import Estimate
+    from klimit.audit.result import Audit
     from klimit.estimate.result import Frontier
 
 NO_KL = (
@@ -43,6 +44,12 @@ SURE = 1.6  # times the half of a 95 % interval: one optimal policy in a thousan
 def surely_above(value: Any, low: Any, bound: float) -> Any:
     """Whether it lies above the bound by more than chance explains, once in a thousand."""
     return np.asarray(value) - SURE * (np.asarray(value) - np.asarray(low)) > bound
+
+
+def impossible(audit: Audit) -> bool:
+    """Whether it gained more than its KL allows, beyond what chance explains."""
+    gap = audit.gap_reward
+    return bool(surely_above(-gap.value, -gap.high, 0.0))
 
 
 OPEN = 10.0  # width of the interval of a share that says nothing

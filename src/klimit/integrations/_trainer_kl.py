@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from klimit._errors import EstimateWarning
@@ -15,18 +16,18 @@ def from_log(args: Any, logs: dict[str, Any], level: float) -> Estimate | None:
     """KL of completions in nats, where this log has one to the base; no interval comes with it.
 
     Where completions that were cut are masked, mean and tokens are of those that ended; of a batch
-    without any there is none.
+    without any there is none. What is no number ends no training.
     """
     from klimit.audit.kl import logged_kl
 
-    if PPO in logs:
-        return logged_kl(float(logs[PPO]), framework="trl-ppo", level=level)
     masked = getattr(args, "mask_truncated_completions", False)
     kl = logs.get("kl")
-    tokens = logs.get(f"completions/mean_{'terminated_' if masked else ''}length")
-    if kl is None or not tokens:
-        return None
+    tokens = logs.get(f"completions/mean_{'terminated_' if masked else ''}length") or 0.0
     framework = "trl-rloo" if "RLOO" in type(args).__name__ else "trl-grpo"
+    if PPO in logs:
+        framework, kl, tokens = "trl-ppo", logs[PPO], 1.0
+    if kl is None or not math.isfinite(kl) or not 1 <= tokens < math.inf:
+        return None
     return logged_kl(float(kl), framework=framework, tokens=float(tokens), level=level)
 
 

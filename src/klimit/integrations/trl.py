@@ -275,7 +275,7 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
         if self._base is None:
             with self._clock.spent_on("base"):
                 self._base = from_first_step(names, rewards, self._how)
-        elif not np.isnan(rewards).all():
+        elif np.isfinite(rewards).any() and not np.isinf(rewards).any():
             row = self._base.place(self._base.gain(names, rewards), kl)
         if self.gold is not None:
             gold = every[self._recorder.names.index(self.gold)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from klimit._estimate import Estimate, two_digits
 from klimit._text import safe
-from klimit.audit.wording import UNLIKELY, open_share, surely_above
+from klimit.audit.wording import UNLIKELY, impossible, open_share
 from klimit.rollouts.words import listing
 from klimit.view import limit as limit_view
 from klimit.view import words
@@ -112,23 +112,17 @@ def _limit(audit: Audit) -> str:
                 "Its KL is not told from 0: the best any method can do at that KL is "
                 f"{words.signed(audit.limit)}"
             )
-            return f"{most}, and it did more: {_WRONG}." if _impossible(audit) else f"{most}."
-        if _impossible(audit):
+            return f"{most}, and it did more: {_WRONG}." if impossible(audit) else f"{most}."
+        if impossible(audit):
             return f"No KL was spent, so nothing can be gained, and yet it did: {_WRONG}."
         return "No KL was spent, so there is nothing to gain: no share of it is defined."
     part, between = _share(audit.efficiency)
     best = words.signed(audit.limit)
     if audit.gain.value <= 0:
         return f"The best any method can do at that KL is {best}."
-    if _impossible(audit):
+    if impossible(audit):
         return f"The best any method can do at that KL is {best}: more than that is impossible, so {_WRONG}."
     return f"The best any method can do at that KL is {best}, so it reached {part} of it{between}."
-
-
-def _impossible(audit: Audit) -> bool:
-    """Whether it gained more than its KL allows, beyond what chance explains."""
-    gap = audit.gap_reward
-    return bool(surely_above(-gap.value, -gap.high, 0.0))
 
 
 def _bounded(audit: Audit) -> str:
@@ -146,7 +140,7 @@ def _bounded(audit: Audit) -> str:
         audit.gap_nats.note
         and not math.isfinite(audit.gap_nats.value)
         and best.high < math.inf
-        and best.value > 0
+        and best.value > max(audit.gain.value, 0.0)
     ):
         line += f", {_number(audit.gap_reward)} short of what could be gained"
     return f"{line}."
@@ -191,7 +185,7 @@ def _far(audit: Audit) -> str:
             f"The frontier is flat at that KL, more KL gains nothing; {_number(gap)} reward is "
             "missing."
         )
-    if not math.isfinite(gap.high) or _impossible(audit):
+    if not math.isfinite(gap.high) or impossible(audit):
         return ""
     if gap.high < 0:
         return f"{UNLIKELY[0].upper()}{UNLIKELY[1:]}."

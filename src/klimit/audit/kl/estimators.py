@@ -15,7 +15,7 @@ import numpy as np
 from klimit.estimate.intervals import pareto_shape
 from klimit.estimate.kernel import Floats
 
-_STEEPEST = 300.0  # log of the largest ratio that is told apart: squares still fit a float
+_STEEPEST = 200.0  # log of the largest ratio that is told apart: cubes still fit a float
 _STAKES = (0.05, 0.25, 0.75, 1.0)
 _PROOF = math.log(1000.0)
 _HEAVY = 0.5  # Pareto shape from which a mean's variance is infinite

@@ -9,7 +9,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError, DataError
 from klimit._estimate import Estimate
-from klimit.estimate.checks import numbers
+from klimit.estimate.checks import check_level, numbers
 from klimit.rollouts.words import close_to, listing, quoted
 
 
@@ -162,6 +162,7 @@ def logged_kl(
     Traceback (most recent call last):
     klimit._errors.DataError: 'actor/ppo_kl' of verl is no KL of sequences to the base: ...
     """
+    check_level(level)
     record = _record(framework, metric)
     if record.refused:
         raise DataError(
@@ -180,17 +181,20 @@ def logged_kl(
             f"value of shape {logged[0].shape} and tokens of shape {np.shape(factor)} were given; one "
             "mean length for each value, or one for all, was expected."
         )
-    negative = bool(np.any(logged[0] < 0))
+    negative = "below 0 by chance, or sampled from another policy than scored"
+    if record.estimator == "k3":
+        negative = "below 0, which k3 is by rounding alone"
     sentences = [
         f"{record.framework} logs {record.metric} ({record.estimator}, "
         + ("sum over tokens)" if record.reduction == "sequence" else "mean over tokens)"),
         record.caveat,
-        "below 0 by chance, or sampled from another policy than scored" if negative else "",
-        "" if given else "a logged mean, without an interval",
+        negative if np.any(logged[0] < 0) else "",
+        given.note if given else "a logged mean, without an interval",
     ]
     value, low, high = (x * factor for x in logged)
     note = "; ".join(part for part in sentences if part)
-    return Estimate.of(value, low, high, level=given.level if given else level, note=note)
+    given = given or Estimate(value, low, high, level)
+    return Estimate.of(value, low, high, level=given.level, trusted=given.trusted, note=note)
 
 
 def _factor(record: LoggedKL, tokens: Any) -> Any:

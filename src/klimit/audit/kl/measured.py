@@ -194,6 +194,7 @@ def measured_kl(
     if not own.kl.trusted:
         warn(f"{chosen}: {own.kl.note}.", EstimateWarning)
     kl = replace(own.kl, trusted=False, note=impossible[0]) if impossible else own.kl
+    negative = float(own.kl) < 0 and not impossible
     return MeasuredKL(
         kl,
         chosen,
@@ -202,7 +203,7 @@ def measured_kl(
         samples.counts,
         samples.variances,
         tuple(one for one in every if one.estimator != chosen),
-        (*serious, *_remarks(policy, own, negative=float(own.kl) < 0 and not impossible)),
+        (*serious, *_remarks(policy, own, samples.counts, prompts, negative=negative)),
     )
 
 
@@ -276,7 +277,9 @@ def _mismatch(
     return []
 
 
-def _remarks(policy: Rollouts, own: Alternative, *, negative: bool) -> list[str]:
+def _remarks(
+    policy: Rollouts, own: Alternative, counts: Integers, prompts: Prompts, *, negative: bool
+) -> list[str]:
     remarks = []
     if negative:
         remarks.append(
@@ -285,7 +288,9 @@ def _remarks(policy: Rollouts, own: Alternative, *, negative: bool) -> list[str]
         )
     elif own.kl.low < 0 < float(own.kl) and own.estimator == "k1" and np.isfinite(own.kl.low):
         remarks.append("the interval reaches below 0, and a KL does not: read it as starting at 0")
-    if not np.isfinite(own.kl.high):
+    if counts.sum() == 1:
+        remarks.append("one sample says nothing of others")
+    elif len(counts) == 1 and prompts == "drawn":
         remarks.append("one prompt says nothing of others; prompts='fixed' is about this one")
     if "temperature" not in policy.metadata and "temperature" not in policy.table.names:
         remarks.append(

@@ -16,7 +16,8 @@ from klimit.audit.path.result import Checkpoint, TrainedPath
 from klimit.audit.path.turn import Turn, turn, unknown
 from klimit.audit.result import Audit, missing
 from klimit.audit.verb import audit
-from klimit.rollouts.words import quoted
+from klimit.audit.wording import IMPOSSIBLE, impossible
+from klimit.rollouts.words import listing, quoted
 
 if TYPE_CHECKING:
     from klimit.estimate.proxy import Hacking
@@ -102,7 +103,7 @@ def joined(
 def _notes(in_proxy: Sequence[Audit], in_gold: Sequence[Audit]) -> tuple[str, ...]:
     """What to mind of both placements once; of one of them with the name of its reward."""
     by = {
-        name: dict.fromkeys(note for one in audits for note in one.notes)
+        name: dict.fromkeys([*_impossible(audits), *(note for one in audits for note in one.notes)])
         for name, audits in (
             (quoted(in_gold[0].reward), in_gold),
             (quoted(in_proxy[0].reward), in_proxy),
@@ -112,6 +113,11 @@ def _notes(in_proxy: Sequence[Audit], in_gold: Sequence[Audit]) -> tuple[str, ..
     both = [note for note in first if note in second]
     own = [f"{name}: {note}" for name, notes in by.items() for note in notes if note not in both]
     return (*both, *own)
+
+
+def _impossible(audits: Sequence[Audit]) -> list[str]:
+    odd = [one.label for one in audits if impossible(one)]
+    return [f"{listing(odd)}: {IMPOSSIBLE}."] if odd else []
 
 
 def _runs(audits: Sequence[Audit]) -> list[str]:
