@@ -296,5 +296,6 @@ def test_a_few_answers_without_gold_are_told_where_they_are_those_that_the_proxy
     with pytest.warns(klimit.DataWarning, match="scores low"):
         found = asked(proxy, np.where(proxy > np.quantile(proxy, 0.94), np.nan, gold))
     assert "intervals hold only for labels at random" in " ".join(str(found).split())
+    assert (" judge " in str(found).replace("\n", " ")) == isinstance(found, klimit.BestOfN)
     at_random = np.random.default_rng(0).random(gold.shape) < 0.06
     assert "scores low" not in str(asked(proxy, np.where(at_random, np.nan, gold)))
