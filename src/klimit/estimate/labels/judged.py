@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,16 +11,9 @@ from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
 from klimit._warn import warn
 from klimit.estimate.kernel import Floats
+from klimit.estimate.labels import reading
 from klimit.estimate.labels.minded import answered
-from klimit.estimate.labels.reading import (
-    CHANCE,
-    ROUND,
-    Known,
-    chances,
-    numbers_of,
-    places,
-    read_known,
-)
+from klimit.estimate.labels.reading import CHANCE, ROUND, Known, numbers_of, places, read_known
 from klimit.estimate.samples import Integers
 from klimit.rollouts.words import quoted
 
@@ -88,12 +80,12 @@ def read_judgements(base: Any, proxy: Any, table: Any, *, seed: int) -> Judgemen
     given = ~np.isnan(won)
     round_ = np.where(np.isnan(extra[0]), 0, np.fmax(extra[1], 1))
     pairs = int((column.lengths * (column.lengths - 1) // 2).sum())
-    chances(np.minimum(extra[0, given], 1))  # a draw may be expected more than once
+    reading.chances(np.minimum(extra[0, given], 1))  # a draw may be expected more than once
     pair = np.min(sides, axis=0) * len(where) + np.max(sides, axis=0)
     chance, said = answered(extra[0], round_, given, pairs, pair, "judgements")
-    asked = list(zip(round_, pair, strict=True))
-    judges = Counter(x for x, there in zip(asked, given, strict=True) if there)
-    chance *= [max(judges[x], 1) for x in asked]  # they share the pair's weight
+    once = np.stack([round_, pair])[:, given]
+    _, at, judges = np.unique(once, axis=1, return_inverse=True, return_counts=True)
+    chance[given] *= judges[at.ravel()]  # who share the pair's weight
     if said:
         warn(said)
         known = replace(known, minded=(said,))
