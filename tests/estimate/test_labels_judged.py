@@ -1,6 +1,7 @@
 """Judged pairs: a win rate over base draws, exact where every pair is judged."""
 
 import json
+import re
 
 import numpy as np
 import polars as pl
@@ -217,3 +218,59 @@ def test_asked_judgements_that_are_blank_are_left_out_at_random_and_told(none):
         found = judged(proxy, judgements=half)
     every = judged(proxy, judgements=asked.with_columns(preferred=pl.Series(won)))
     assert_allclose(found.without_proxy(0.3).value, every.without_proxy(0.3).value, rtol=0.2)
+
+
+def judged_as_asked(seed, n=400, samples=12):
+    proxy, quality, _ = pairs(seed, prompts=60, samples=samples)
+    asked = klimit.first_labels(proxy, n=n, kl=0.3, pairs=True)
+    at = [asked[x].cast(int).to_numpy() for x in ("prompt_id", "sample_a", "sample_b")]
+    won = np.where(quality[at[0], at[1]] > quality[at[0], at[2]], "a", "b")
+    return proxy, asked.with_columns(preferred=pl.Series(won))
+
+
+def test_no_pair_is_asked_twice_in_one_round():
+    proxy, asked = judged_as_asked(9, samples=4)  # 6 pairs a prompt
+    assert asked.height == asked.select("prompt_id", pl.concat_list("sample_a", "sample_b").list.sort()
+                                        ).unique().height  # fmt: skip
+    assert judged(proxy, judgements=asked).without_proxy(0.3).high < 0.5
+
+
+def test_several_judges_of_a_chosen_pair_share_its_weight():
+    proxy, table = judged_as_asked(9)
+    one = judged(proxy, judgements=table)
+    some = pl.concat([table, table.head(150)])
+    turned = table.with_columns(
+        sample_a="sample_b", sample_b="sample_a",
+        preferred=pl.col("preferred").replace({"a": "b", "b": "a"}),
+    )  # fmt: skip
+    for rows in (some, pl.concat([table, turned])):
+        found = judged(proxy, judgements=rows)
+        assert found.number == rows.height
+        assert_allclose(found.without_proxy(0.3).value, one.without_proxy(0.3).value, rtol=1e-9)
+
+
+def test_a_blank_row_beside_the_answer_to_it_is_no_missing_answer():
+    proxy, table = judged_as_asked(9)
+    blank = table.with_columns(preferred=pl.lit(None, dtype=pl.String))
+    found = judged(proxy, judgements=pl.concat([blank, table]))  # pytest fails on a warning
+    assert found.win_rate(0.3) == judged(proxy, judgements=table).win_rate(0.3)
+
+
+def test_no_win_rate_that_is_told_is_above_1():
+    proxy, table = judged_as_asked(3, samples=24)
+    said = str(judged(proxy, judgements=table.drop("label_chance")))
+    ends = re.findall(r"(\S+) \[\S+, 1\.0+\]", said)
+    assert ends
+    assert max(map(float, ends)) <= 1
+
+
+def test_a_judgement_that_nobody_could_have_asked_for_is_refused_and_nan_is_blank():
+    proxy, table = judged_as_asked(9)
+    first = pl.int_range(pl.len()) == 0
+    never = table.with_columns(label_chance=pl.when(~first).then("label_chance").otherwise(0.0))
+    with pytest.raises(DataError, match="a label_chance is 0"):
+        judged(proxy, judgements=never)
+    numbers = pl.col("preferred").replace_strict({"a": 1.0, "b": 0.0})
+    half = table.with_columns(preferred=pl.when(~first).then(numbers).otherwise(np.nan))
+    with pytest.warns(klimit.DataWarning, match="1 of .* asked judgements are blank"):
+        judged(proxy, judgements=half)

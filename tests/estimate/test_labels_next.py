@@ -224,6 +224,41 @@ def test_asked_labels_that_are_blank_are_left_out_at_random_and_told():
     )
 
 
+def test_a_blank_row_beside_its_label_is_no_missing_label():
+    proxy, gold = pair(3)
+    asked = with_gold(klimit.first_labels(proxy, n=400, kl=0.5), gold)
+    both = pl.concat([asked.with_columns(gold=None), asked], how="vertical_relaxed")
+    assert str(klimit.hacking(proxy, gold=both)) == str(few_labels(proxy, gold=asked))
+
+
+@pytest.mark.parametrize("kind", [pl.DataFrame.to_dicts, pl.DataFrame.lazy])
+def test_labels_stand_in_records_and_lazy_frames_too(kind):
+    proxy, gold = pair(3)
+    asked = with_gold(klimit.first_labels(proxy, n=400, kl=0.5), gold)
+    found = klimit.hacking(proxy, gold=kind(asked)).gold_gain(0.25)
+    assert found == few_labels(proxy, gold=asked).gold_gain(0.25)
+
+
+def test_one_label_without_a_chance_among_chosen_ones_leaves_the_interval_whole():
+    proxy, gold = pair(3)
+    asked = with_gold(klimit.first_labels(proxy, n=400, kl=0.5), gold)
+    first = pl.int_range(pl.len()) == 0
+    one = asked.with_columns(label_chance=pl.when(~first).then("label_chance"))
+    for prompts in ("drawn", "fixed"):  # pytest fails on a warning
+        found, every = (
+            klimit.hacking(proxy, gold=x, prompts=prompts).gold_gain(0.25) for x in (one, asked)
+        )
+        assert_allclose([found.low, found.high], [every.low, every.high], rtol=0.05)
+
+
+def test_rounds_count_from_1():
+    proxy, gold = pair(3)
+    asked = with_gold(klimit.first_labels(proxy, n=400, kl=0.5), gold)
+    found = klimit.hacking(proxy, gold=asked.with_columns(label_round=-1))
+    assert str(found) == str(klimit.hacking(proxy, gold=asked))
+    assert found.next(10, kl=0.5)["label_round"].unique().to_list() == [2]
+
+
 def test_chances_of_every_sample_are_not_taken_for_requests():
     proxy, gold = pair(4)
     there = np.random.default_rng(0).random(gold.shape) < 0.25
@@ -261,5 +296,6 @@ def test_a_few_answers_without_gold_are_told_where_they_are_those_that_the_proxy
     with pytest.warns(klimit.DataWarning, match="scores low"):
         found = asked(proxy, np.where(proxy > np.quantile(proxy, 0.94), np.nan, gold))
     assert "intervals hold only for labels at random" in " ".join(str(found).split())
+    assert (" judge " in str(found).replace("\n", " ")) == isinstance(found, klimit.BestOfN)
     at_random = np.random.default_rng(0).random(gold.shape) < 0.06
     assert "scores low" not in str(asked(proxy, np.where(at_random, np.nan, gold)))

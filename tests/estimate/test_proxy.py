@@ -117,8 +117,14 @@ def test_gold_that_is_the_proxy_gives_the_frontier_back():
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
 def test_gold_that_is_the_proxy_in_another_unit_is_told(kind):
     proxy = np.random.default_rng(4).normal(size=(20, 16)).astype(kind)
-    with pytest.warns(DataWarning, match=r"human is -2 times rm plus 1 for every sample"):
+    with pytest.warns(
+        DataWarning, match=r"human is -2 times rm plus 1 for every sample: what .* loses"
+    ):
         both(proxy, 1 - 2 * proxy)
+    with pytest.warns(
+        DataWarning, match="plus 1 for every sample: this is the limit of one reward"
+    ):
+        both(proxy, 1 + 2 * proxy)
     both(proxy, proxy + kind(1e-3) * np.random.default_rng(5).normal(size=proxy.shape).astype(kind))
 
 

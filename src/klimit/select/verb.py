@@ -145,15 +145,8 @@ def _data(base: Any, proxy: str | None, gold: Any, n: Any) -> tuple[Candidates, 
     if gold is None:
         raise ArgumentError("gold is missing; name the reward that judges the kept answers.")
     named = hasattr(base, "one_reward")
-    if isinstance(gold, str) and not named:
-        raise ArgumentError(
-            f"gold={safe(gold, longest=40)!r} names a column, but the rewards are an array; give an "
-            "array of the same shape."
-        )
-    data = candidates(base, proxy if named else proxy or "proxy", gold)
-    if not named:
-        data = replace(data, read_name="gold")
-    elif data.name == data.read_name:
+    data = candidates(base, proxy if named else proxy or "proxy", gold, "gold")
+    if named and data.name == data.read_name:
         raise ArgumentError(
             f"{safe(data.name)!r} was named twice; proxy and gold must be different columns. What "
             "choosing by one reward gains of it, klimit.best_of_n says."

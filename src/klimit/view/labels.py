@@ -195,12 +195,12 @@ def notes(few: Sparse) -> list[str]:
 def _by_design(few: Sparse) -> bool:
     if isinstance(few, FewJudgements):
         return bool((few.pairing.judgements.round > 0).all())
-    return bool((few.known.round[few.known.round >= 0][~np.isnan(few.known.gold)] > 0).all())
+    return bool((few.known.round[~np.isnan(few.known.gold)] > 0).all())
 
 
 def _rate(gain: Any) -> Any:
-    low, high = (min(max(x + 0.5, 0.0), 1.0) for x in (float(gain.low), float(gain.high)))
-    return replace(gain, value=float(gain.value) + 0.5, low=low, high=high)
+    ends = {x: min(max(float(getattr(gain, x)) + 0.5, 0.0), 1.0) for x in ("value", "low", "high")}
+    return replace(gain, **ends)
 
 
 # ---- for programs

@@ -150,8 +150,8 @@ class Candidates:
         return tuple(found)
 
 
-def candidates(base: Any, reward: str | None, judge: Any) -> Candidates:
-    """Read what selects and, if given, what judges; a sample without either is left out."""
+def candidates(base: Any, reward: str | None, judge: Any, role: str = "judge") -> Candidates:
+    """Read what selects and, if given, what judges in its role; a sample without either is left out."""
     named = isinstance(judge, str) and hasattr(base, "one_reward")
     wanted = [base.one_reward(judge)] if named else []
     column = reward_column(base, reward, others=(*wanted, *_counts(base)))
@@ -160,7 +160,7 @@ def candidates(base: Any, reward: str | None, judge: Any) -> Candidates:
     if named:
         read, read_name = column.others[wanted[0]], wanted[0]
     elif judge is not None:
-        read, read_name = beside(judge, column, "judge"), "judge"
+        read, read_name = beside(judge, column, role), role
     rewards, lengths = column.values, np.asarray(column.lengths, dtype=np.int64)
     missing = np.isnan(rewards) if judge is None else np.isnan(rewards) | np.isnan(read)
     gone, minded = int(missing.sum()), ""

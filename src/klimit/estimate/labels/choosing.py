@@ -65,8 +65,6 @@ def choose(
     most = np.maximum(counts.min(axis=0), counts.max(axis=0) > 0)
     wanted = shares(np.sqrt((sums**2).sum(axis=0)), most, float(pairs))
     hits = systematic(wanted, rng)
-    low = np.floor(wanted + 1e-12)
-    upper = wanted - low
     place, chance = [], []
     for side, many, whole in zip(sides, counts, sums, strict=True):
         part = size / np.where(whole > 0, whole, 1.0)[rows.prompt]
@@ -76,20 +74,25 @@ def choose(
             at = np.arange(begin, begin + rows.lengths[prompt])
             at = at[side[at]]
             share = part[at]
-            drawn = shares(share, np.ones(len(at)), float(hits[prompt]))
-            taken = systematic(drawn, rng, shuffle=True) > 0
-            ends = [
-                shares(share, np.ones(len(at)), x) if x > 0 else np.zeros(len(at))
-                for x in (low[prompt], low[prompt] + 1)
-            ]
-            over = (1 - upper[prompt]) * ends[0] + upper[prompt] * ends[1]
+            taken, over = none_twice(share, float(wanted[prompt]), float(hits[prompt]), rng)
             place.append(at[taken])
-            chance.append(over[taken])
+            chance.append(over)
     if not place:
         return Choice(np.empty(0, dtype=np.int64), np.empty(0))
     where, with_ = np.concatenate(place), np.concatenate(chance)
     order = np.argsort(where)
     return Choice(where[order], np.clip(with_[order], 1e-12, 1.0))
+
+
+def none_twice(
+    share: Floats, wanted: float, hits: float, rng: np.random.Generator
+) -> tuple[Integers, Floats]:
+    """Places of `hits` draws by share, and the chance of each, `hits` being `wanted` rounded by chance."""
+    most = np.ones(len(share))
+    taken = np.flatnonzero(systematic(shares(share, most, hits), rng, shuffle=True))
+    low = np.floor(wanted + 1e-12)
+    ends = [shares(share, most, x)[taken] for x in (low, low + 1)]
+    return taken, (1 - wanted + low) * ends[0] + (wanted - low) * ends[1]
 
 
 def shares(mass: Floats, most: Floats, total: float) -> Floats:

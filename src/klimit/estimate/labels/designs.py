@@ -66,7 +66,7 @@ class Design:
         lengths = labels.rows.lengths[labels.prompts]
         at_random = lengths / np.maximum(counts, 1) / max(chosen, 1e-300)
         inverse = np.where(random, at_random[labels.group], inverse)
-        return cls(inverse, np.where(random, 0, np.maximum(round_, 1)), chosen)
+        return cls(inverse, np.where(random, 0, round_), chosen)
 
     def weigh(self, coefficient: Floats) -> Weighing:
         """The labels' weights where gold has these (labels,) coefficients in what is estimated."""

@@ -25,7 +25,8 @@ _FEW, _FAR_TOO_FEW = 0.9, 0.5
 
 def is_table(gold: Any) -> bool:
     """Whether labels stand in a table of their own."""
-    return hasattr(gold, "columns") or isinstance(gold, Mapping) or hasattr(gold, "__fspath__")
+    one = gold[0] if isinstance(gold, list) and gold else gold  # a list of records is one
+    return hasattr(type(one), "columns") or isinstance(one, Mapping) or hasattr(gold, "__fspath__")
 
 
 def known_of_few(proxy: Floats, gold: Floats, lengths: Integers) -> bool:

@@ -11,6 +11,7 @@ from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
 from klimit._warn import warn
 from klimit.estimate.kernel import Floats
+from klimit.estimate.labels import reading
 from klimit.estimate.labels.minded import answered
 from klimit.estimate.labels.reading import CHANCE, ROUND, Known, numbers_of, places, read_known
 from klimit.estimate.samples import Integers
@@ -30,7 +31,8 @@ class Judgements:
     known : the samples with their proxies; nothing is known of gold
     first, second : (judgements,) index of either sample in `known`
     won : (judgements,) 1 where the first was preferred, 0 the second, .5 for a tie
-    chance : (judgements,) how often its round was to draw the pair, on average; NaN where at random
+    chance : (judgements,) how often its round was to draw the pair, on average, times its judges; NaN
+        where at random
     round : (judgements,) 0 where at random
     """
 
@@ -66,10 +68,8 @@ def read_judgements(base: Any, proxy: Any, table: Any, *, seed: int) -> Judgemen
     column = known.whole
     where = np.full(len(column.values), -1)
     where[known.origin] = np.arange(len(known.origin))
-    first, second = (
-        where[places(base, column, rows["prompt_id"], rows[name])]
-        for name in ("sample_a", "sample_b")
-    )
+    sides = [places(base, column, rows["prompt_id"], rows[x]) for x in ("sample_a", "sample_b")]
+    first, second = (where[side] for side in sides)
     same = np.flatnonzero((first == second) & (first >= 0))
     if len(same):
         raise DataError(
@@ -78,9 +78,14 @@ def read_judgements(base: Any, proxy: Any, table: Any, *, seed: int) -> Judgemen
         )
     extra = numbers_of(rows, (CHANCE, ROUND))
     given = ~np.isnan(won)
-    round_ = np.where(np.isnan(extra[0]), 0, np.nan_to_num(extra[1], nan=1.0))
+    round_ = np.where(np.isnan(extra[0]), 0, np.fmax(extra[1], 1))
     pairs = int((column.lengths * (column.lengths - 1) // 2).sum())
-    chance, said = answered(extra[0], round_, given, pairs, "judgements")
+    reading.chances(np.minimum(extra[0, given], 1))  # a draw may be expected more than once
+    pair = np.min(sides, axis=0) * len(where) + np.max(sides, axis=0)
+    chance, said = answered(extra[0], round_, given, pairs, pair, "judgements")
+    once = np.stack([round_, pair])[:, given]
+    _, at, judges = np.unique(once, axis=1, return_inverse=True, return_counts=True)
+    chance[given] *= judges[at.ravel()]  # who share the pair's weight
     if said:
         warn(said)
         known = replace(known, minded=(said,))
@@ -100,9 +105,10 @@ def read_judgements(base: Any, proxy: Any, table: Any, *, seed: int) -> Judgemen
 def _won(words: list[str | None]) -> Floats:
     out = np.full(len(words), np.nan)
     for at, word in enumerate(words):
-        if word is None or not word.strip():
+        said = (word or "").strip().lower()
+        if said in ("", "nan"):
             continue
-        value = _WORDS.get(word.strip().lower())
+        value = _WORDS.get(said)
         if value is None:
             raise DataError(
                 f"row {at + 1:,} of the judgements prefers {quoted(word)}; a, b or tie was expected, or "

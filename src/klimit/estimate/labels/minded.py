@@ -10,6 +10,7 @@ import numpy as np
 from klimit._warn import warn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.missing import follows
+from klimit.estimate.samples import Integers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def answered(
-    chance: Floats, round_: Floats, given: NDArray[np.bool_], most: int, what: str = "labels"
-) -> tuple[Floats, str]:
+    chance: Floats, round_: Floats, given: NDArray[np.bool_], most: int, of: Integers, what: str = "labels",
+) -> tuple[Floats, str]:  # fmt: skip
     """Chances of a label that was asked for and given, and what to say of those left blank.
 
     Nothing is known of why an asked label is blank, so the share that its round lacks is taken as left
@@ -31,13 +32,14 @@ def answered(
     given : (rows,) whether there is an answer
     most : how many could have been asked for. A round with chances below 1 did not ask for them all:
         where all have one, those that were not asked for have one too, and none is known to be blank
+    of : (rows,) sample or pair; a blank row beside an answer to it is no lack of one
     what : labels or judgements
     """
     asked = chance > 0
     found, blank, total = chance.copy(), 0, 0
     for one in np.unique(round_[asked]):
         here = asked & (round_ == one)
-        number, answers = int(here.sum()), int((here & given).sum())
+        number, answers = (len(np.unique(of[x])) for x in (here, here & given))
         listed = number < most or bool((chance[here] == 1).all())
         # a round without any answer is still out, and says nothing
         if 0 < answers < number and listed:

@@ -244,9 +244,10 @@ def _label_parts(
         parts = np.bincount(labels.group, share * design.chosen * random) + moved
         inside = np.bincount(labels.group, (share * design.chosen) ** 2 * random)
         there = np.bincount(labels.group, random) > 0
-        apart = max(float(parts[there].var(ddof=1)) - float(inside[there].mean()), 0.0)
-        apart *= (1 - design.chosen) / int(there.sum()) * labels.rows.prompts**2
-        total, doubt = total + apart, doubt + 2 * apart**2 / max(int(there.sum()) - 1, 1)
+        free = int(there.sum()) - 1
+        apart = float(parts[there].var(ddof=min(free, 1))) - float(inside[there].mean())
+        apart = max(apart, 0.0) * (1 - design.chosen) / (free + 1) * labels.rows.prompts**2
+        total, doubt = total + apart, doubt + 2 * apart**2 / max(free, 1)
     for chosen in np.unique(design.round[~random]).tolist():
         here = design.round == chosen
         there = np.bincount(labels.group, here) > 0

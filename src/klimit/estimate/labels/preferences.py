@@ -12,7 +12,7 @@ from klimit._errors import DataError
 from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.estimate.checks import check_seed, whole
-from klimit.estimate.labels.choosing import shares, systematic
+from klimit.estimate.labels.choosing import none_twice, shares, systematic
 from klimit.estimate.labels.entry import LEAST, LEAST_PROMPTS
 from klimit.estimate.labels.judged import read_judgements
 from klimit.estimate.labels.pairwise import Pairing
@@ -86,11 +86,8 @@ class FewJudgements(Sparse):
     def win_rate(self, kl: ArrayLike) -> Estimate:
         """How often does the proxy's best policy at `kl` nats beat a draw of the base, ties half?"""
         found = self.gold_gain(kl)
-        value, low, high = (np.asarray(x) + 0.5 for x in (found.value, found.low, found.high))
-        return Estimate.of(
-            value, np.clip(low, 0, 1), np.clip(high, 0, 1), level=found.level, trusted=found.trusted,
-            note=found.note,
-        )  # fmt: skip
+        ends = (np.clip(np.asarray(x) + 0.5, 0, 1) for x in (found.value, found.low, found.high))
+        return Estimate.of(*ends, level=found.level, trusted=found.trusted, note=found.note)
 
     @property
     def _spread(self) -> float:
@@ -168,7 +165,8 @@ def pairs_frame(
     share = tilted.weight / tilted.total[rows.prompt]
     even = rows.sum(rows.centred(share) ** 2) * rows.lengths / (rows.lengths - 1)
     rng = np.random.default_rng([seed, 12, n])
-    wanted = shares(np.sqrt(even), np.full(rows.prompts, np.inf), float(n))
+    most = rows.lengths * (rows.lengths - 1) / 2
+    wanted = shares(np.sqrt(even), most, float(n))
     hits = systematic(wanted, rng)
     first, second, chance = [], [], []
     for prompt in np.flatnonzero(hits):
@@ -179,10 +177,10 @@ def pairs_frame(
         odds = (
             (1 - _EVEN) * gap / total + _EVEN / len(i) if total > 0 else np.full(len(i), 1 / len(i))
         )
-        drawn = np.sort(rng.choice(len(i), size=int(hits[prompt]), p=odds / odds.sum()))
+        drawn, odds = none_twice(odds, float(wanted[prompt]), float(hits[prompt]), rng)
         first.append(at[i[drawn]])
         second.append(at[j[drawn]])
-        chance.append(wanted[prompt] * odds[drawn])
+        chance.append(odds)
     a, b, c = (np.concatenate(x) for x in (first, second, chance))
     turn = rng.random(len(a)) < 0.5
     a, b = known.origin[np.where(turn, b, a)], known.origin[np.where(turn, a, b)]

@@ -87,8 +87,8 @@ def read_known(base: Any, proxy: Any, gold: Any, nuisance: Any = None, *, seed: 
     rest = _none(rewards.proxy) if rewards.nuisance is None else rewards.nuisance[None]
     chance, round_ = _stored_chances(base, rewards.proxy)
     given, name = ~np.isnan(rewards.gold), rewards.names[1]
-    _chances(chance[given])
-    chance, said = answered(chance, round_, given, len(given))
+    chances(chance[given])
+    chance, said = answered(chance, round_, given, len(given), np.arange(len(given)))
     return _ordered(base, rewards.proxy, rewards.gold, chance, round_, rest, name, said, seed)
 
 
@@ -170,7 +170,7 @@ def _ordered(
     ]
     at = np.empty(samples.prompts, dtype=np.int64)
     at[samples.rank] = samples.kept
-    rounds = np.where(np.isnan(chance) | np.isnan(round_), 0, round_)[order].astype(np.int64)
+    rounds = np.where(np.isnan(chance), 0, np.fmax(round_, 1))[order].astype(np.int64)
     return Known(
         base=base, whole=column, rows=Rows.of(column.values[order], np.bincount(place[prompt[order]])),
         gold=gold[order], chance=chance[order], round=rounds, others=others[:, order], origin=order,
@@ -190,7 +190,8 @@ def _finite(values: Floats, name: str) -> None:
         )
 
 
-def _chances(chance: Floats) -> None:
+def chances(chance: Floats) -> None:
+    """Refuse chances that are none."""
     bad = chance[(chance <= 0) | (chance > 1)]
     if len(bad):
         raise DataError(
@@ -227,9 +228,9 @@ def _from_table(
         raise DataError(
             "the table of labels has two labels of one sample; one was expected. Average them first."
         )
-    _chances(read[1, given])
+    chances(read[1, given])
     read[2] = np.where(np.isnan(read[1]), np.nan, np.nan_to_num(read[2], nan=1.0))
-    read[1], said = answered(read[1], read[2], given, len(column.values))
+    read[1], said = answered(read[1], read[2], given, len(column.values), place)
     out = np.full((3, len(column.values)), np.nan)
     for rows in (~given, given):  # a sample that was asked for twice has its answer's chance
         out[:, place[rows]] = read[:, rows]

@@ -88,8 +88,9 @@ def check_two(proxy: Floats, gold: Floats, names: tuple[str, str]) -> None:
     if slope is not None:
         offset = float(gold.mean() - slope * proxy.mean())
         warn(
-            f"{names[1]} is {slope:.3g} times {names[0]} plus {offset:.3g} for every sample: this is "
-            "the limit of one reward (klimit.frontier), in two units."
+            f"{names[1]} is {slope:.3g} times {names[0]} plus {offset:.3g} for every sample: "
+            + "this is the limit of one reward (klimit.frontier), in two units." * (slope > 0)
+            + "what the one gains the other loses." * (slope < 0)
         )
 
 
