@@ -36,14 +36,15 @@ def test_soft_best_of_m_lists_no_kl_that_its_weights_cannot_spend():
     assert hack.soft_best(2.0).kl == kept.kl[2]
 
 
-def test_gold_along_a_saturated_proxy_of_two_levels_does_not_jump():
+@pytest.mark.parametrize("seed", [1, 10, 12])
+def test_gold_along_a_saturated_proxy_of_two_levels_does_not_jump(seed):
     """Without the best, all that tie for the second are left, however steep the tilt."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
     rate = rng.beta(0.6, 1.2, size=(200, 1))
     passed = rng.random((200, 16)) < rate
     gold = np.where(passed, rng.random((200, 16)) < 0.7, rng.random((200, 16)) < 0.1) * 1.0
     value = klimit.hacking(passed * 1.0, gold=gold).gold_gain(np.linspace(1.5, 4, 60)).value
-    assert np.abs(np.diff(value)).max() < 0.005  # it fell from .42 to .32 at once
+    assert np.abs(np.diff(value)).max() < 0.01  # it fell from .42 to .32 at once
 
 
 def test_the_jackknife_of_a_prompt_with_one_far_best_is_that_of_deleting_samples():
