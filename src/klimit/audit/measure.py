@@ -31,13 +31,6 @@ def numbers(log_mgf: Floats, grid: Grid, gain: Floats, kl: Floats) -> Floats:
     ----------
     log_mgf : (rows, tilts) mean centred log-mgf C
     gain, kl : (rows,) reward units and nats; a negative KL counts as 0
-
-    Examples
-    --------
-    >>> grid = Grid(0.01, 12, 8)
-    >>> normal = grid.tilts[None] ** 2 / 2  # standard normal rewards: the limit is sqrt(2 kl)
-    >>> numbers(normal, grid, np.array([0.5]), np.array([0.5]))[2:, 0].round(3).tolist()
-    [1.0, 0.5, 0.5, 0.5, 0.5, 0.375]
     """
     spent, size, first = np.maximum(kl, 0.0), np.abs(gain), grid.tilts[0]
     limit, tilt = lowest((log_mgf + spent[:, None]) / grid.tilts, grid)

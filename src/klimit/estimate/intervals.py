@@ -253,12 +253,6 @@ def redrawn_quantiles(variance: Floats, fourth: Floats, level: float) -> Floats:
     Parameters
     ----------
     variance, fourth : sums of the second and fourth powers of the moves
-
-    Examples
-    --------
-    >>> of_many, of_five = 1 / np.array([500.0, 5.0])
-    >>> redrawn_quantiles(np.ones(2), np.array([of_many, of_five]), 0.95).round(2)
-    array([1.96, 2.23])
     """
     from scipy.special import stdtrit
 

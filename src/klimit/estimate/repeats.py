@@ -20,13 +20,6 @@ _AGAINST = 3  # what a prompt counts more whose samples all differ: it has a tai
 
 def repeats(samples: Samples) -> float:
     """How far prompts have their best reward more than once: 0 up to half of them, 1 from two thirds on.
-
-    Examples
-    --------
-    >>> from klimit.estimate.samples import collect
-    >>> few = np.tile([0.0, 0.0, 1.0, 1.0], 20) * np.repeat(np.arange(1, 21), 4)
-    >>> repeats(collect(few, np.full(20, 4), seed=0))
-    1.0
     """
     varied = samples.variances > 0
     again = (samples.ties[varied] > 1).sum()

@@ -65,12 +65,6 @@ def group_arrays(rewards: ArrayLike | Sequence[ArrayLike] | Mapping[str, Any]) -
         Where the shape is another, or the rewards of a dict differ in theirs.
     DataError
         Where a reward is infinite or no number, or all of them are missing.
-
-    Examples
-    --------
-    >>> grouped = group_arrays({"rm": [[0.1, 0.2]], "gold": [[1, 0]]})
-    >>> grouped.ids, {name: values.tolist() for name, values in grouped.columns.items()}
-    (['0'], {'rm': [0.1, 0.2], 'gold': [1.0, 0.0]})
     """
     named = rewards if isinstance(rewards, Mapping) else {"reward": rewards}
     if not named:

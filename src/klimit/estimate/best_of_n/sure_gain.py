@@ -18,14 +18,6 @@ def sure_gain(samples: Samples, level: float, *, per_prompt: bool = False) -> tu
     ties, which no tie exceeds: the mean over prompts, or `per_prompt` the largest of them. Which N
     stands at a KL does not depend on the rewards, so at every KL it is one interval's end and not the
     best of many; between two N the limit, which is concave, lies above the straight line.
-
-    Examples
-    --------
-    >>> from klimit.estimate.samples import collect
-    >>> rewards = np.random.default_rng(0).normal(size=(100, 4))
-    >>> samples = collect(rewards.ravel(), np.full(100, 4), seed=0)
-    >>> [x.round(2).tolist() for x in sure_gain(samples, 0.95)]  # the truth: 0, 0.56, 1.03
-    [[0.0, 0.19, 0.64], [0.0, 0.5, 0.88]]
     """
     counts, prompts = np.unique(samples.counts, return_counts=True)
     sizes = 2 ** np.arange(int(counts[-1]).bit_length())

@@ -56,14 +56,14 @@ def corrected_read(
 
     Notes
     -----
-    With a model, three pieces add up. The part of gold that is linear in the proxy moves as the
-    proxy does, whose frontier has a correction of its own. The rest has the bias b that the pooled
-    model predicts, shrunk to ``b^3 / (b^2 + noise^2)`` where few of the pooled pairs carry a tilt. And
-    what the step from M/2 to M shows beyond the two is continued, as far as the proxy's own step has
-    to be continued to reach its frontier. For gold = proxy this is the frontier. Without a model (a
-    proxy of few levels) it is the middle of a jackknife, the linear part with the rest jackknifed,
-    and the continued step. Where the candidates part, none is believed: their range widens the
-    interval and ends trust. Of a 0/1 proxy the linear part with what `passes` has of the rest is all.
+    With a model, three pieces add up. The part of gold that is linear in the proxy moves as the proxy
+    does, whose frontier has a correction of its own. The rest has the bias b that the pooled model
+    predicts, shrunk to ``b^3 / (b^2 + noise^2)`` where few pooled pairs carry a tilt. What the step from
+    M/2 to M shows beyond the two is continued, as far as the proxy's own step has to be to reach its
+    frontier. For gold = proxy this is the frontier. Without a model (a proxy of few levels) it is the
+    middle of a jackknife, the linear part with the rest jackknifed, and the continued step; their range
+    widens the interval and ends trust. Of a 0/1 proxy the linear part with what `passes` has of the rest
+    is all.
     """
     weights, none = reads.weights, np.zeros(reads.full.shape[-1])
 
