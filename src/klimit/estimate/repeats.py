@@ -19,8 +19,7 @@ _AGAINST = 3  # what a prompt counts more whose samples all differ: it has a tai
 
 
 def repeats(samples: Samples) -> float:
-    """How far prompts have their best reward more than once: 0 up to half of them, 1 from two thirds on.
-    """
+    """How far prompts have their best reward more than once: 0 up to half, 1 from two thirds on."""
     varied = samples.variances > 0
     again = (samples.ties[varied] > 1).sum()
     if again <= _SOME * varied.sum():
