@@ -16,6 +16,7 @@ def test_where_members_are_not_seen_to_agree_endlessly_many_have_no_limit(rho):
     assert endless.high == np.inf
     assert not endless.trusted
     assert "endlessly" not in str(found)
+    assert "The two proxies agree by a correlation" in " ".join(str(found).split())
 
 
 def test_labels_of_a_few_prompts_judge_no_ensemble():

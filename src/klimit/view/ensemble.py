@@ -193,8 +193,9 @@ def _blind(found: Ensemble) -> list[str]:
     apart = 1 - errors.agreed_share.value
     left = apart / size
     many, endless, needed = errors.multiplier, errors.multiplier_limit, errors.members_for(0.1)
+    two = "The two proxies" if size == 2 else f"Two of these {size} proxies"
     return [
-        f"Two of these {size} proxies agree by a correlation of {words.plain(errors.agreed_share)} "
+        f"{two} agree by a correlation of {words.plain(errors.agreed_share)} "
         f"within prompts: {words.percent(apart)} of what one says is its own, and "
         f"{words.percent(left)} is left of that in the mean of {size}.",
         f"If rewards are normal, the mean of {size} gains {words.plain(many)} times as much of any "
