@@ -204,9 +204,8 @@ def test_bad_judgements_are_refused_in_one_line():
         klimit.hacking(np.ones_like(proxy), judgements=table).next(5, kl=0.3)
 
 
-@pytest.mark.parametrize(
-    "none", [None, "", " "]
-)  # as JSON, CSV with quotes, or a spreadsheet has it
+# as JSON, CSV with quotes, or a spreadsheet has it
+@pytest.mark.parametrize("none", [None, "", " "])
 def test_asked_judgements_that_are_blank_are_left_out_at_random_and_told(none):
     proxy, quality, _ = pairs(7, prompts=60)
     asked = klimit.first_labels(proxy, n=400, kl=0.3, pairs=True)

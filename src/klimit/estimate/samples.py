@@ -284,7 +284,7 @@ def _rounded(key: Floats) -> Floats:
     return np.round(key, 9) + 0.0
 
 
-def ranked(samples: Samples, rank: Integers) -> Samples:
+def reordered(samples: Samples, rank: Integers) -> Samples:
     """Samples whose prompts stand in another order."""
     return replace(samples, rank=rank, blocks=tuple(_by_rank(b, rank) for b in samples.blocks))
 

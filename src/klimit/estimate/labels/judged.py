@@ -11,9 +11,16 @@ from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
 from klimit._warn import warn
 from klimit.estimate.kernel import Floats
-from klimit.estimate.labels import reading
 from klimit.estimate.labels.minded import answered
-from klimit.estimate.labels.reading import CHANCE, ROUND, Known, numbers_of, places, read_known
+from klimit.estimate.labels.reading import (
+    CHANCE,
+    ROUND,
+    Known,
+    check_chances,
+    numbers_of,
+    places,
+    read_known,
+)
 from klimit.estimate.samples import Integers
 from klimit.rollouts.words import quoted
 
@@ -31,8 +38,7 @@ class Judgements:
     known : the samples with their proxies; nothing is known of gold
     first, second : (judgements,) index of either sample in `known`
     won : (judgements,) 1 where the first was preferred, 0 the second, .5 for a tie
-    chance : (judgements,) how often its round was to draw the pair, on average, times its judges; NaN
-        where at random
+    chance : (judgements,) that its round drew the pair, times its judges; NaN where at random
     round : (judgements,) 0 where at random
     """
 
@@ -80,7 +86,7 @@ def read_judgements(base: Any, proxy: Any, table: Any, *, seed: int) -> Judgemen
     given = ~np.isnan(won)
     round_ = np.where(np.isnan(extra[0]), 0, np.fmax(extra[1], 1))
     pairs = int((column.lengths * (column.lengths - 1) // 2).sum())
-    reading.chances(np.minimum(extra[0, given], 1))  # a draw may be expected more than once
+    check_chances(extra[0, given])
     pair = np.min(sides, axis=0) * len(where) + np.max(sides, axis=0)
     chance, said = answered(extra[0], round_, given, pairs, pair, "judgements")
     once = np.stack([round_, pair])[:, given]

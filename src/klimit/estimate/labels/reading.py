@@ -87,7 +87,7 @@ def read_known(base: Any, proxy: Any, gold: Any, nuisance: Any = None, *, seed: 
     rest = _none(rewards.proxy) if rewards.nuisance is None else rewards.nuisance[None]
     chance, round_ = _stored_chances(base, rewards.proxy)
     given, name = ~np.isnan(rewards.gold), rewards.names[1]
-    chances(chance[given])
+    check_chances(chance[given])
     chance, said = answered(chance, round_, given, len(given), np.arange(len(given)))
     return _ordered(base, rewards.proxy, rewards.gold, chance, round_, rest, name, said, seed)
 
@@ -190,7 +190,7 @@ def _finite(values: Floats, name: str) -> None:
         )
 
 
-def chances(chance: Floats) -> None:
+def check_chances(chance: Floats) -> None:
     """Refuse chances that are none."""
     bad = chance[(chance <= 0) | (chance > 1)]
     if len(bad):
@@ -228,7 +228,7 @@ def _from_table(
         raise DataError(
             "the table of labels has two labels of one sample; one was expected. Average them first."
         )
-    chances(read[1, given])
+    check_chances(read[1, given])
     read[2] = np.where(np.isnan(read[1]), np.nan, np.nan_to_num(read[2], nan=1.0))
     read[1], said = answered(read[1], read[2], given, len(column.values), place)
     out = np.full((3, len(column.values)), np.nan)

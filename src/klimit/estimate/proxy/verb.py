@@ -24,7 +24,7 @@ from klimit.estimate.proxy.statistics import tilted_reads
 from klimit.estimate.proxy.tail_law import tail_law
 from klimit.estimate.proxy.two_levels import pass_read
 from klimit.estimate.result import Frontier, Settings
-from klimit.estimate.samples import collect, ranked
+from klimit.estimate.samples import collect, reordered
 from klimit.estimate.statistics import correctable
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def along(pairs: Pairs, settings: Settings, *, spread: float | None = None) -> H
     spread : standard deviation of gold within prompts, if it is more than that of ``pairs.gold``
     """
     samples = collect(pairs.proxy, pairs.lengths, seed=settings.seed)
-    samples = ranked(samples, np.arange(samples.prompts))
+    samples = reordered(samples, np.arange(samples.prompts))
     column = pairs.column(pairs.proxy, pairs.names[0])
     stated, implied = known_range(column, None)
     own = replace(settings, reward=column.name, reward_range=stated, range_implied=implied)
