@@ -145,7 +145,7 @@ class _Hands:
     ----------
     starts : (hands,) where each begins
     halves, quarters, others : unions of a half, of a quarter, and of all hands but one
-    tops : (rows, hands) each hand's best proxy
+    tops, other_tops : (rows, hands) the best proxy of each hand, and of all others
     ties, top_reads : (rows, hands), (reads, rows, hands) how many share it, and the sum of their reads
     """
 
@@ -154,6 +154,7 @@ class _Hands:
     quarters: _Unions
     others: _Unions
     tops: Floats
+    other_tops: Floats
     ties: Floats
     top_reads: Floats
 
@@ -178,7 +179,8 @@ class _Hands:
         )
         ties, *top_reads = (np.add.reduceat(x, starts, axis=1) for x in (best, *(best * reads)))
         others = unions(1 - np.eye(parts))
-        return cls(starts, halves, quarters, others, tops, ties, np.stack(top_reads))
+        rest = np.where(np.eye(parts, dtype=bool), -np.inf, tops[:, None, :]).max(axis=2)
+        return cls(starts, halves, quarters, others, tops, rest, ties, np.stack(top_reads))
 
     def means(self, sums: Floats, firsts: Floats) -> tuple[Floats, Floats]:
         """(reads, rows) mean ratio of halves and of quarters, each over its own plain mean."""
@@ -193,8 +195,7 @@ class _Hands:
         """
         unions = self.others
         gains, weight = self._gains(unions, sums, firsts)
-        top = np.where(unions.takes.T > 0, self.tops[:, None, :], -np.inf).max(axis=2)
-        log_mgf = np.maximum(np.log(np.maximum(weight, 1e-280)), tilt * top)
+        log_mgf = np.maximum(np.log(np.maximum(weight, 1e-280)), tilt * self.other_tops)
         log_mgf = log_mgf - np.log(unions.sizes) - tilt * unions.gaps
         found = np.concatenate([log_mgf[None], gains])
         parts = found.shape[2]

@@ -1,4 +1,4 @@
-"""Files that would run code when loaded, and what to do with them instead."""
+"""Files that are not read, since they would run code or hold no data, and what to do instead."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TORCH = (".pt", ".pth", ".ckpt", ".bin")
 
 
 def check(path: Path, head: bytes) -> None:
-    r"""Refuse a pickle, whatever its name is.
+    r"""Refuse a pickle, and what Git LFS left of a file, whatever their names are.
 
     Examples
     --------
@@ -21,6 +21,10 @@ def check(path: Path, head: bytes) -> None:
     Traceback (most recent call last):
     klimit._errors.DataError: rollouts.jsonl is a pickle, which can run code when it is loaded; ...
     """
+    if head.startswith(b"version https://git-lfs"):
+        raise DataError(
+            f"{shown(path)} is the pointer to a file that Git LFS has not fetched. Run: git lfs pull."
+        )
     suffix = path.suffix.lower()
     archive = head[:2] == b"PK" and suffix != ".eval"  # of a log only JSON is read, by name
     pickled = head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
