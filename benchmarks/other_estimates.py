@@ -1,9 +1,10 @@
 """Estimates that no other table covers: do their intervals hold what is true?
 
 Run ``python -m benchmarks.other_estimates --seed 1`` from the repository root; it writes
-docs/tables/other_estimates.md. `benchmarks.other_laws` has prompts whose answers are equally likely, each
-with a proxy and a gold reward, so that every truth is a sum; only the chances that soft best-of-N and
-pessimism keep an answer are means over many sets of others.
+docs/tables/other_estimates.md. What is done is kept: `--most 300` stops after so many seconds, and the
+next run goes on from there. `benchmarks.other_laws` has prompts whose answers are equally likely, each with
+a proxy and a gold reward, so that every truth is a sum; only the chances that soft best-of-N and pessimism
+keep an answer are means over many sets of others.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import click
 import numpy as np
 
+from benchmarks.kept import go_on
 from benchmarks.other_laws import BETAS, KL, OUTCOMES, SIZES, Array, World, spends, worlds
 from benchmarks.tables import row, write_page
 
@@ -31,6 +34,27 @@ are drawn anew each time unless they are said to be *fixed*. *Trusted*: share th
 95 % intervals that hold the truth, then by size, and of the rewards where it is *least*; *length*: half
 intervals over 1.96 times the root mean square error, the median of all cells.
 """
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Data sets of one size from one world, the so-manieth of all."""
+
+    seed: int
+    number: int
+    world: World
+    prompts: int
+    samples: int
+
+    @property
+    def size(self) -> str:
+        """As the table calls it."""
+        return f"{self.prompts} x {self.samples}" if self.samples else f"{self.prompts}, unequal"
+
+    @property
+    def name(self) -> str:
+        """Of the file that keeps what it found."""
+        return f"{self.number}_{self.prompts}x{self.samples}_{self.seed}"
 
 
 def served(world: World, base: Any) -> Iterator[Answer]:
@@ -163,33 +187,54 @@ def line(of: dict[tuple[str, str], list[Array]], sizes: list[str], names: list[s
     ]
 
 
+def run(job: Job, repeat: int) -> list[tuple[str, list[list[float]]]]:
+    """Value, interval, trust and truth of each answer about one data set."""
+    rng = np.random.default_rng([job.seed, job.number, job.prompts, job.samples, repeat])
+    said = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for what, one, truth in answers(job.world, job.prompts, job.samples, rng, repeat):
+            parts = one.value, one.low, one.high, one.trusted, truth
+            said.append((what, [np.ravel(np.asarray(x, dtype=float)).tolist() for x in parts]))
+    return said
+
+
 @click.command()
 @click.option("--seed", default=1, show_default=True)
 @click.option("--repeats", default=12, show_default=True)
+@click.option("--only", multiple=True, metavar="REWARDS", help="These rewards alone.")
+@click.option("--most", default=1e9, help="Seconds after which to stop; what is done is kept.")
+@click.option(
+    "--store", default="build/other_estimates", show_default=True, help="Where it is kept."
+)
 @click.option("--output", default="docs/tables/other_estimates.md", show_default=True)
-def main(seed: int, repeats: int, output: str) -> None:
+def main(
+    seed: int, repeats: int, only: tuple[str, ...], most: float, store: str, output: str
+) -> None:
     """Draw, ask, and write the table."""
+    jobs = [
+        Job(seed, number, world, *setting)
+        for number, world in enumerate(worlds())
+        for setting in SETTINGS
+        if not only or world.name in only
+    ]
+    kept = go_on(run, {job: job.name for job in jobs}, repeats=repeats, folder=store, most=most)
     said: dict[str, dict[tuple[str, str], list[Array]]] = defaultdict(lambda: defaultdict(list))
-    known = worlds()
-    sizes = [f"{k} x {m}" if m else f"{k}, unequal" for k, m in SETTINGS]
-    for number, world in enumerate(known):
-        for size, (prompts, samples) in zip(sizes, SETTINGS, strict=True):
-            for repeat in range(repeats):
-                rng = np.random.default_rng([seed, number, prompts, samples, repeat])
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    for what, found, truth in answers(world, prompts, samples, rng, repeat):
-                        parts = found.value, found.low, found.high, found.trusted, truth
-                        kept = np.stack([np.ravel(np.asarray(x, dtype=float)) for x in parts])
-                        said[what][size, world.name].append(kept[:, np.isfinite(kept[0])])
-            click.echo(f"{world.name}, {size}", err=True)
+    for job, runs in kept.items():
+        for what, parts in (answer for one in runs for answer in one):
+            found = np.array(parts)
+            said[what][job.size, job.world.name].append(found[:, np.isfinite(found[0])])
+    sizes = list(dict.fromkeys(job.size for job in jobs))
+    names = list(dict.fromkeys(job.world.name for job in jobs))
     head = ("number", "trusted", "coverage", *sizes, "least", "length")
     lines = [row(head), "|---" * len(head) + "|"]
-    names = [world.name for world in known]
     lines += [row([what, *line(of, sizes, names)]) for what, of in said.items()]
     command = f"python -m benchmarks.other_estimates --seed {seed}"
     command += "" if repeats == 12 else f" --repeats {repeats}"
-    text = TEXT.format(command=command, repeats=repeats, worlds=", ".join(w.name for w in known))
+    command += "".join(f' --only "{name}"' for name in only)
+    numbers = sorted({len(runs) for runs in kept.values()})
+    each = " to ".join(map(str, sorted({numbers[0], numbers[-1]})))
+    text = TEXT.format(command=command, repeats=each, worlds=", ".join(names))
     write_page(output, "\n".join([text, *lines, ""]))
 
 

@@ -7,17 +7,15 @@ writes the table of what there is, and the next run goes on from there.
 
 from __future__ import annotations
 
-import json
-import time
 import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 import numpy as np
 
+from benchmarks.kept import go_on
 from benchmarks.proxy_laws import DEV, HELD_OUT, PairFamily, Truth
 from benchmarks.proxy_tests import TESTS, TestsFamily
 from benchmarks.tables import row, write_page
@@ -58,11 +56,12 @@ class Job:
     seed: int
     labelled: float = 1.0
 
-    def kept(self, folder: Path) -> Path:
-        """Where its results are, a line each."""
+    @property
+    def name(self) -> str:
+        """Of the file that keeps what it found."""
         family = self.family.replace("/", "").replace(" ", "-").replace(",", "")
         name = f"{family}_{self.prompts}x{self.samples}_{self.about}_{self.seed}"
-        return folder / (name + ("" if self.labelled == 1 else f"_{self.labelled:g}") + ".jsonl")
+        return name + ("" if self.labelled == 1 else f"_{self.labelled:g}")
 
 
 def family_named(name: str) -> PairFamily | TestsFamily:
@@ -199,8 +198,6 @@ def main(
     output: str,
 ) -> None:
     """Run what is not done yet, and write the table of what is."""
-    start, folder = time.monotonic(), Path(store)
-    folder.mkdir(parents=True, exist_ok=True)
     rounds = [  # so that every family meets every setting alike, wherever it stops
         Job(family.name, *SETTINGS[(place + turn) % len(SETTINGS)], seed, labelled)
         for turn in range(len(SETTINGS))
@@ -208,21 +205,12 @@ def main(
         for seed in seeds
         if not only or family.name in only
     ]
-    done = {job: _lines(job.kept(folder))[:repeats] for job in rounds}
-    for repeat in range(repeats):
-        for job in rounds:
-            if len(done[job]) <= repeat and time.monotonic() - start < most:
-                done[job].append(run(job, repeat))
-                with job.kept(folder).open("a") as file:
-                    file.write(json.dumps(done[job][-1]) + "\n")
+    names = {job: job.name for job in rounds}
+    done = go_on(run, names, repeats=repeats, folder=store, most=most)
     asked = [f"--seed {seed}" for seed in seeds] + [f'--only "{name}"' for name in only]
     asked += [] if labelled == 1 else [f"--labelled {labelled:g}"]
     asked += [] if repeats == 12 else [f"--repeats {repeats}"]
     write_page(output, page(done, " ".join(["python -m benchmarks.proxy_check", *asked])))
-
-
-def _lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def page(done: dict[Job, list[dict]], command: str) -> str:

@@ -374,7 +374,9 @@ def test_files_of_other_kinds_are_refused(tmp_path):
     says(tmp_path / "a.txt", "none of the files that klimit reads", ".parquet")
     (tmp_path / "a.parquet").write_text("hello there, this is no parquet")
     says(tmp_path / "a.parquet", "a.parquet cannot be read")
-    (tmp_path / "a.parquet").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d\n")
+    (tmp_path / "a.parquet").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d\n"
+    )
     says(tmp_path / "a.parquet", "the pointer to a file", "git lfs pull")
     (tmp_path / "a.csv").write_bytes("prompt,rm\na,1\n".encode("utf-16"))
     says(tmp_path / "a.csv", "UTF-16", "iconv")
