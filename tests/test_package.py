@@ -52,6 +52,29 @@ def test_signatures_call_types_by_name_so_that_help_can_be_read(room):
             assert "_array_like" not in str(inspect.signature(thing)), name
 
 
+def test_results_hold_arrays_and_are_the_same_only_as_themselves():
+    import numpy as np
+
+    import klimit.select
+
+    rewards = np.random.default_rng(0).normal(size=(20, 32))
+    results = {
+        "frontier": lambda: klimit.frontier(rewards),
+        "best_of_n": lambda: klimit.best_of_n(rewards, n=[1, 2]),
+        "plan": lambda: klimit.plan(rewards, kl=0.1),
+        "hacking": lambda: klimit.hacking(rewards, gold=rewards**2),
+        "few labels": lambda: klimit.hacking(
+            rewards, gold=np.where(np.arange(32) < 4, rewards**2, np.nan)
+        ),
+        "ensemble": lambda: klimit.ensemble({"a": rewards, "b": rewards**2}),
+        "compare": lambda: klimit.select.compare(rewards, gold=rewards**2),
+    }
+    for name, ask in results.items():
+        one, other = ask(), ask()
+        assert one != other, name
+        assert len({one, other}) == 2, name
+
+
 def test_import_leaves_heavy_libraries_alone():
     heavy = {"polars", "scipy", "rich", "click", "pandas", "pyarrow", "datasets", "torch"}
     assert not heavy & loaded_after("import klimit")

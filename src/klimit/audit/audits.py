@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SIZES = (4, 16, 64)  # best-of-N that stands beside policies
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Audits(Shown):
     """Placements of several policies or steps, an `Audit` each. Made by `klimit.audit`.
 

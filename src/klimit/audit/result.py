@@ -57,7 +57,7 @@ class Shown:
         return text(self.each())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Audit(Shown):
     """How near a policy comes to the best that its KL could buy.
 

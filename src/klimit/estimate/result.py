@@ -49,7 +49,7 @@ class Settings:
     seed: int
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Frontier:
     """The largest gain in reward that any method can reach at a KL, from samples of the base.
 

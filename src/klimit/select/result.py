@@ -53,7 +53,7 @@ class Tuned:
     agreed: float
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Choices(InNotebooks):
     """What rules of choosing among N answers keep, by gold. Made by `klimit.select.compare`.
 

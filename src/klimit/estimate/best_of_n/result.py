@@ -20,7 +20,7 @@ _ROWS = ("gain", "kl", "kl_bound", "win_rate", "efficiency", "limit", "own_limit
 _NONE = Estimate(math.nan, math.nan, math.nan)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BestOfN:
     """What best-of-N gains and spends, for every N asked. Made by `klimit.best_of_n`.
 

@@ -48,7 +48,7 @@ class Size:
     normal: float
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ensemble(InNotebooks):
     """What several proxies buy together. Made by `klimit.ensemble`.
 

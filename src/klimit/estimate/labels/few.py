@@ -38,7 +38,7 @@ _UNSEEN = 1 / 3  # share of the squared coefficients that may lie there without 
 _WRONG = 0.3  # and share of the square of what the proxy predicts there that may be wrong
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FewLabels(Sparse):
     """What a proxy's gain is worth in gold, gold being known of some samples only.
 

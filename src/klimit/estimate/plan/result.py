@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """What to set, what to expect and what to sample for a KL budget. Made by `klimit.plan`.
 

@@ -54,7 +54,7 @@ class Readings:
     law: TailLaw | None
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Hacking(InNotebooks):
     """What a proxy's gain is worth in gold, from samples of the base. Made by `klimit.hacking`.
 

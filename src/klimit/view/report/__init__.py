@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Made", "Report", "report"]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Report(InNotebooks):
     """One page. Made by `klimit.report`.
 
