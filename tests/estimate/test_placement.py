@@ -62,6 +62,12 @@ def test_an_optimal_policy_is_fully_efficient():
     assert_allclose(worse.least_kl.value, 0.18, rtol=0.1)
 
 
+def test_the_unit_of_a_placement_is_that_of_the_limit():
+    rewards, _ = normal_prompts(np.random.default_rng(3), 40, 64)
+    assert "+0.20 reward" in str(klimit.frontier(rewards).place(0.3, 0.2))
+    assert "+0.20 win rate" in str(klimit.frontier(rewards, objective="win-rate").place(0.3, 0.2))
+
+
 def test_arrays_are_placed_at_once():
     limit = klimit.frontier(normal_prompts(np.random.default_rng(2), 40, 64)[0])
     kl, gain = np.array([0.1, 0.5, 1.0]), np.array([0.3, 0.5, 2.0])

@@ -55,7 +55,7 @@ def place(limit: Frontier, kl: Any, gain: Any) -> Audit:
         gap_nats=_nats(limit, spent, gap, best),
         least_kl=least,
         excess_kl=difference(spent, least),
-        reward=limit.reward,
+        reward="win rate" if limit.settings.objective == "win-rate" else limit.reward,
         base_reward=limit.base_reward,
         trusted_kl=limit.trusted_kl,
         shared=limit.samples.prompts,

@@ -346,7 +346,9 @@ def comparison(found: Comparison) -> str:
             said += "" if estimate.trusted else " (not trusted)"
             said += "" if estimate.low <= 0 <= estimate.high else "  *"
         lines.append(f"  {label}: {said}")
-    return "\n".join([*lines, f"* more than chance, at {100 * found.gain.level:g} %"])
+    if any(line.endswith("*") for line in lines):
+        lines.append(f"* more than chance, at {100 * found.gain.level:g} %")
+    return "\n".join(lines)
 
 
 def _number(estimate: Estimate) -> str:
