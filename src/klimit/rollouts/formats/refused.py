@@ -13,14 +13,7 @@ _TORCH = (".pt", ".pth", ".ckpt", ".bin")
 
 
 def check(path: Path, head: bytes) -> None:
-    r"""Refuse a pickle, and what Git LFS left of a file, whatever their names are.
-
-    Examples
-    --------
-    >>> check(Path("rollouts.jsonl"), b"\x80\x04\x95")
-    Traceback (most recent call last):
-    klimit._errors.DataError: rollouts.jsonl is a pickle, which can run code when it is loaded; ...
-    """
+    """Refuse a pickle, and what Git LFS left of a file, whatever their names are."""
     if head.startswith(b"version https://git-lfs"):
         raise DataError(
             f"{shown(path)} is the pointer to a file that Git LFS has not fetched. Run: git lfs pull."
