@@ -9,6 +9,7 @@ import klimit
 from klimit.estimate.kernel import Grid
 from klimit.estimate.proxy import certified
 from klimit.estimate.proxy.pairs import Chunk
+from klimit.estimate.proxy.peak import peak
 from klimit.estimate.proxy.statistics import _chunk_reads
 
 
@@ -117,3 +118,19 @@ def test_passes_of_one_prompt_as_the_proxy_are_no_warning():
     rng = np.random.default_rng(0)
     hack = klimit.hacking((rng.random((1, 16)) < 0.5) * 1.0, gold=rng.normal(size=(1, 16)))
     assert not hack.gold_gain(0.2).trusted
+
+
+def test_rare_bad_samples_that_were_not_drawn_rule_out_no_earlier_peak():
+    place, rise = np.arange(5.0), np.array([0.0, 1.0, 1.5, 1.8, 2.0])
+    moves, none = np.full((20, 5), 0.001) * np.arange(5), np.zeros(5)
+    unlucky = np.array([0.0, 0.0, 0.2, 0.6, 1.1])  # the last may be 1.1 too high
+
+    def ends(value, unlucky):
+        found = peak(place, value, moves, none, none, unlucky, level=0.95, widen=1.0, seed=0)
+        return found.low, found.high
+
+    assert ends(rise, none) == (4.0, np.inf)
+    assert ends(rise, unlucky) == (1.0, np.inf)
+    assert (
+        ends(rise[::-1], unlucky) == ends(rise[::-1], none) == (0.0, 1.0)
+    )  # a fall is as sure as before

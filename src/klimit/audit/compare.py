@@ -25,7 +25,7 @@ UNKNOWN = "not known of both"
 COMPARED = ("gain", "kl", "efficiency", "gap_reward", "gap_nats", "least_kl", "excess_kl")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Comparison(InNotebooks):
     """Differences `a` - `b`, each with its interval.
 

@@ -35,13 +35,6 @@ def reading(what: object) -> Iterator[None]:
     """Turn what goes wrong inside into a DataError that names `what`, in one line.
 
     Parsers written in Rust panic with an exception that is no `Exception`; that is caught as well.
-
-    Examples
-    --------
-    >>> with reading("a.jsonl.gz"):
-    ...     raise EOFError("unexpected end of file")
-    Traceback (most recent call last):
-    klimit.rollouts.guard.Unreadable: a.jsonl.gz is cut short: ...
     """
     try:
         yield

@@ -186,9 +186,11 @@ class FewLabels(Sparse):
         below, above = bands.at(off, np.array([kl]))[:, 0].tolist()
         return below, above
 
-    def _bent(self, kl: Floats) -> tuple[Floats, Floats]:
+    def _bent(self, kl: Floats) -> Floats:
         bands = self._predicted.readings.bands
-        return bands.at(bands.signed_wrong, kl), bands.at(bands.bend, kl)
+        parts = np.stack([bands.signed_wrong, bands.bend, bands.unlucky[0]])
+        wrong, bend, unlucky = bands.at(parts, kl)
+        return np.stack([wrong, bend, np.hypot(unlucky, [self._unchecked(x)[0] for x in kl])])
 
 
 def predicted_pairs(known: Known, predictions: Predictions) -> Pairs:

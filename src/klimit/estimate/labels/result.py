@@ -128,9 +128,9 @@ class Sparse(ABC, InNotebooks):
         """How far predictions may be off, below and above, where no label checks them."""
         return 0.0, 0.0
 
-    def _bent(self, kl: Floats) -> tuple[Floats, Floats]:
-        """The same at many budgets, signed; and how far gold may bend on beyond that."""
-        return np.zeros(len(kl)), np.zeros(len(kl))
+    def _bent(self, kl: Floats) -> Floats:
+        """(3, budgets) the same, signed; how far gold may bend on; how far it may be lower unseen."""
+        return np.zeros((3, len(kl)))
 
     @property
     def _reach(self) -> float:
@@ -317,9 +317,8 @@ def peak_of(few: Sparse) -> Peak | None:
     moves = np.pad(moves / math.sqrt(prompts * (prompts - 1)), ((0, 0), (1, 0)))
     level = few.proxy.settings.level
     freedom = min(one.freedom_drawn for one in found)
-    wrong, bend = (np.r_[0.0, x] for x in few._bent(np.array(place)))
     return peak(
-        np.r_[0.0, place], value, moves, wrong, bend, level=level,
+        np.r_[0.0, place], value, moves, *np.pad(few._bent(np.array(place)), ((0, 0), (1, 0))), level=level,
         widen=quantile(level, freedom) / quantile(level, math.inf), seed=few.proxy.settings.seed,
     )  # fmt: skip
 

@@ -62,8 +62,7 @@ def best_by_proxy(hack: Hacking) -> BestByProxy:
     if groups > 1:
         moves *= (groups / (groups - 1)) ** 0.5
     place = sizes.astype(float)
-    none = np.zeros(len(sizes))
-    top = peak(place, np.asarray(found.value), moves, none, none, level=level,
+    top = peak(place, np.asarray(found.value), moves, *np.zeros((3, len(sizes))), level=level,
                widen=widen, seed=hack.settings.seed)  # fmt: skip
     rises = "gold may still rise at the largest N that these samples show"
     note = "" if np.isfinite(top.high) else rises

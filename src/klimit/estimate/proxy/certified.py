@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _LEAST = 1e-3  # nats that the least tilts spend; below, the chi-square is in proportion to the KL
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Certified:
     """Lower bounds on the gold gain along the proxy's tilt; gold units, `Estimate`s of one shape.
 

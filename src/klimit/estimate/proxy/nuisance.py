@@ -27,7 +27,7 @@ _STEPS = 6
 _CLOSE = 0.01  # of the nuisance's spread: a mean that moved less has stayed
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Nuisance:
     """A nuisance along the proxy's tilt at one KL.
 

@@ -3,8 +3,9 @@
 The place of a maximum has no standard error that could be trusted: curves are flat at their peak,
 and where gold never turns the peak is the end of what is seen. So the interval holds every place
 that a test does not reject: a place is rejected if somewhere else gold is higher by more than noise
-explains. Noise is simulated from the moves of single groups of prompts, for all other places at
-once. Where the end of the range is not rejected, the interval has no end.
+explains, further on also by more than rare bad samples that were not drawn would. Noise is
+simulated from the moves of single groups of prompts, for all other places at once. Where the end of
+the range is not rejected, the interval has no end.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ class Peak:
 
 
 def peak(
-    place: Floats, value: Floats, moves: Floats, wrong: Floats, bend: Floats, *, level: float,
-    widen: float, seed: int,
+    place: Floats, value: Floats, moves: Floats, wrong: Floats, bend: Floats, unlucky: Floats, *,
+    level: float, widen: float, seed: int,
 ) -> Peak:  # fmt: skip
-    """Find the peak of a curve of which `moves` are known.
+    """Find the peak of a curve.
 
     Parameters
     ----------
@@ -49,6 +50,7 @@ def peak(
     moves : (units, places) what each unit of the sample moves the curve by
     wrong : (places,) signed corrections, whose differences may be wrong as a whole
     bend : (places,) how far the curve may bend on: where it is negative a higher place may be none
+    unlucky : (places,) how far the curve may be too high for want of rare bad samples
     widen : t quantile over the normal one
     """
     best = int(np.argmax(value))
@@ -66,7 +68,8 @@ def peak(
         worst[:, here] = ((noise - noise[:, here : here + 1]) / scale[here]).max(axis=1)
     critical = np.quantile(worst, level, axis=0) * widen
     apart = np.hypot(wrong[None, :] - wrong[:, None], np.minimum(bend[None, :] - bend[:, None], 0))
-    allowed = np.hypot(critical[:, None] * scale, apart)
+    rare = np.triu(np.maximum(unlucky[None, :] - unlucky[:, None], 0))
+    allowed = np.hypot(np.hypot(critical[:, None] * scale, apart), rare)
     kept = ~(gap > allowed).any(axis=1)
     kept[best] = True
     first, last = np.flatnonzero(kept)[[0, -1]]

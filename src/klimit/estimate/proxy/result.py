@@ -221,12 +221,10 @@ class Hacking(InNotebooks):
         bands = self.readings.bands
         if bands.kl[0] > bands.trusted_kl * (1 + 1e-9):
             return None
-        trusted = map(
-            self._from_zero, (bands.kl, bands.value, bands.moves, bands.signed_wrong, bands.bend)
-        )
+        parts = bands.value, bands.moves, bands.signed_wrong, bands.bend, bands.unlucky[0]
         return peak(
-            *trusted, level=self.settings.level, widen=bands.quantile / normal(self.settings.level),
-            seed=self.settings.seed,
+            *map(self._from_zero, (bands.kl, *parts)), level=self.settings.level,
+            widen=bands.quantile / normal(self.settings.level), seed=self.settings.seed,
         )  # fmt: skip
 
     def _from_zero(self, values: Floats) -> Floats:
