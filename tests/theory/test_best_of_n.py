@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from klimit import _errors
 from klimit.theory import (
     best_of_n,
+    best_of_poisson,
     ceiling,
     chi_square,
     continuous_best_of_n,
@@ -21,6 +22,7 @@ from klimit.theory import (
     kl,
     pass_at_k,
     renyi,
+    soft_best_of_n,
     total_variation,
     win_probability,
 )
@@ -93,6 +95,16 @@ def test_increasing_transforms_of_the_reward_change_no_policy_and_no_win_rate(ta
     bent = best_of_n(table.base, np.exp(table.reward) + table.reward, n)
     assert bent.policy.tolist() == best.policy.tolist()
     assert (bent.kl, bent.win_rate) == (best.kl, best.win_rate)
+
+
+def test_rewards_far_below_the_best_that_differ_by_little_do_not_tie():
+    base, near, apart = [0.1, 0.2, 0.3, 0.4], [0.0, 1e-30, 1e-17, 1.0], [0, 1, 2, 3]
+    assert win_probability(base, near).tolist() == win_probability(base, apart).tolist()
+    for sample in (best_of_n, best_of_poisson):
+        assert_allclose(sample(base, near, 4).kl, sample(base, apart, 4).kl, rtol=1e-15)
+    for beta in (1e-3, 1.0):
+        soft = soft_best_of_n(base, near, 4, beta=beta)
+        assert_allclose(soft.win_rate, soft.policy @ win_probability(base, apart), rtol=1e-15)
 
 
 @given(table=reward_tables(prompts=3), n=st.tuples(draw_counts(), draw_counts()))

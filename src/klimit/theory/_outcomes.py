@@ -73,6 +73,7 @@ class Outcomes:
     mean : per prompt, mean reward
     top : per prompt, highest possible reward minus the mean: the gain at saturation
     starts : where each prompt begins in a flat array, or None
+    reward : per outcome, as given, minus infinity where impossible; None where nobody ranks by it
     """
 
     prob: Floats
@@ -82,6 +83,7 @@ class Outcomes:
     mean: Floats
     top: Floats
     starts: NDArray[np.intp] | None = None
+    reward: Floats | None = None
 
     def total(self, values: Floats) -> Floats:
         """Sum over each prompt's outcomes."""
@@ -154,7 +156,7 @@ def outcomes(prob: Floats, reward: Floats, starts: NDArray[np.intp] | None = Non
         highest = np.maximum.reduceat(reward, starts)
     none = np.zeros_like(highest)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        draft = Outcomes(prob, np.log(prob), reward, reward, highest, none, starts)
+        draft = Outcomes(prob, np.log(prob), reward, reward, highest, none, starts, reward)
         below = np.where(possible, reward - draft.each(highest), 0.0)
     if not np.isfinite(below).all():
         raise ArgumentError(
