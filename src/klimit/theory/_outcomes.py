@@ -108,6 +108,12 @@ class Outcomes:
         """Return the reward's variance per prompt."""
         return self.total(self.prob * self.centred**2)
 
+    def sd(self) -> Floats:
+        """Return the reward's standard deviation per prompt, also where its square is no float."""
+        size = self.width()
+        size = np.where(size > 0, size, 1.0)
+        return size * np.sqrt(self.total(self.prob * (self.centred / self.each(size)) ** 2))
+
     def width(self) -> Floats:
         """Return the highest minus the lowest possible reward per prompt."""
         if self.starts is None:
