@@ -33,7 +33,9 @@ def numbers(values: ArrayLike, name: str) -> Floats:
             f"{name} must be an array of real numbers with equal rows; "
             f"got {type(values).__name__} that numpy reads as {array.dtype}."
         )
-    return array.astype(np.float64)
+    real = array.astype(np.float64)
+    real += 0.0  # no negative zero: -log(1) is a budget of 0, and its slope is +infinity
+    return real
 
 
 def first(mask: NDArray[np.bool_]) -> str:
