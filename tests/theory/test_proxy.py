@@ -358,7 +358,9 @@ def test_certificates_take_the_better_of_two_and_know_infinity():
     both = certified_gold_gain(1.0, kl=[0.5, 2.0], error_scale=0.3, chi_square=4.0, error_sd=0.2)
     assert_allclose(both, [0.7, 0.6])
     assert certified_gold_gain(1.0, chi_square=np.inf, error_sd=0.1) == -np.inf
+    assert certified_gold_gain([1.0, np.inf], kl=np.inf, error_scale=0.1).tolist() == [-np.inf] * 2
     assert certified_gold_gain(1.0, kl=np.inf, error_scale=0.0) == 1.0
+    assert gaussian_proxy(error_sd=2.0, correlation=-1.0, kl=np.inf).gold_limit == np.inf
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def renyi_bound(
         policy_proxy=not_negative(policy_proxy, "policy_proxy"),
         base_proxy=not_negative(base_proxy, "base_proxy"),
     )
-    return product(np.sqrt(2.0 * ((1.0 - a) * q + a * p) / a), np.sqrt(d))
+    return product(np.sqrt(2.0 * (product(1.0 - a, q) + a * p) / a), np.sqrt(d))
 
 
 def chi_square_bound(chi_square: ArrayLike, *, sd: ArrayLike) -> Floats:

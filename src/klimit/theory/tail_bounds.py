@@ -167,8 +167,8 @@ def bernstein_bound(kl: ArrayLike, *, variance: ArrayLike, above: ArrayLike) -> 
     >>> float(bernstein_bound(0.5, variance=0.09, above=0.9).round(6))
     0.45
     """
-    b = not_negative(above, "above")
-    return sub_gamma_bound(kl, variance=variance, scale=b / 3.0)
+    d, v, b = _checked(kl, variance, above)
+    return sub_gamma_bound(d, variance=v, scale=b / 3.0)
 
 
 def bennett_bound(kl: ArrayLike, *, variance: ArrayLike, above: ArrayLike) -> Floats:
@@ -204,11 +204,7 @@ def bennett_bound(kl: ArrayLike, *, variance: ArrayLike, above: ArrayLike) -> Fl
     >>> float(bennett_bound(0.5, variance=0.09, above=0.9).round(6))
     0.427668
     """
-    d, v, b = broadcast(
-        kl=budget(kl),
-        variance=not_negative(variance, "variance"),
-        above=not_negative(above, "above"),
-    )
+    d, v, b = _checked(kl, variance, above)
     bound = _root(v, d)  # where b, and with it the argument of h^-1, vanishes
     with np.errstate(divide="ignore", invalid="ignore"):
         target = 2.0 * np.log(b) + np.log(d) - np.log(v)  # log of that argument
@@ -261,6 +257,14 @@ def sub_exponential_bound(kl: ArrayLike, *, variance_proxy: ArrayLike, scale: Ar
         turn = 0.5 * (nu2 / b) / b
         far = product(b, d) + 0.5 * (nu2 / b)
     return np.where((b > 0) & (d > turn), far, near)
+
+
+def _checked(kl: ArrayLike, variance: ArrayLike, above: ArrayLike) -> list[Floats]:
+    return broadcast(
+        kl=budget(kl),
+        variance=not_negative(variance, "variance"),
+        above=not_negative(above, "above"),
+    )
 
 
 def _root(variance: Floats, kl: Floats) -> Floats:
