@@ -138,6 +138,6 @@ def order(alpha: ArrayLike, low: float) -> float:
 
 def choice(value: Any, name: str, allowed: tuple[str, ...]) -> None:
     """Check that a word is one of those allowed."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         quoted = " or ".join(f'"{word}"' for word in allowed)
         raise ArgumentError(f"{name} must be {quoted}; got {str(value)[:40]!r}.")
