@@ -100,6 +100,13 @@ def test_the_gap_at_fixed_beta_is_minus_the_covariance_along_the_path_over_beta(
     assert_allclose(-0.5 * weights @ along / beta, gap, rtol=1e-7, atol=slack(*case))
 
 
+def test_the_covariance_along_the_path_outlives_the_gold_tilts_probabilities():
+    turned = proxy_gold(THREE, gold=[0, 1, 4], proxy=[4, 1, 0])
+    along = turned.error_covariance(beta=[0.02, 0.002, 1e-12], s=0.5)
+    # halfway rewards are 2, 1 and 2; gold is 0 or 4 there and the error 4 or -4
+    assert_allclose(along, -32 * (5 / 7) * (2 / 7), rtol=1e-12)
+
+
 @settings(max_examples=60)
 @given(case=proxied_prompts(), beta=betas(0.05, 100))
 def test_every_bound_holds(case, beta):
