@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from klimit import _errors
 from klimit.theory import (
     best_of_n,
+    best_of_n_bounds,
     best_of_poisson,
     ceiling,
     chi_square,
@@ -161,6 +162,16 @@ def test_rare_outcomes_and_large_rewards_keep_every_bound(table, n, size):
     assert 0 <= best.chi_square <= bound.chi_square * slack
     assert 0 <= best.forward_kl <= bound.forward_kl * slack
     assert 0.5 <= best.win_rate * slack <= bound.win_rate * slack**2
+
+
+def test_a_best_answer_too_rare_for_a_normal_float_is_twice_as_likely_among_two():
+    rare = 1e-310
+    best = best_of_n([rare, 1.0], [1, 0], 2)
+    assert_allclose(best.policy[0], 2 * rare, rtol=1e-9)
+    least = best_of_n_bounds([2, 1e290], rare).kl_low
+    assert_allclose(least, [rare * (2 * np.log(2) - 1), 1e-20 * np.log(1e290)], rtol=0.002)
+    assert_allclose(best.kl, least[0], rtol=1e-9)
+    assert_allclose(best_of_poisson([rare, 1.0], [1, 0], 1e290).policy[0], 1e-20, rtol=1e-9)
 
 
 def test_the_forward_kl_outlives_the_probabilities():

@@ -53,6 +53,14 @@ def kl_terms(base: Floats, policy: Floats, log_ratio: Floats) -> Floats:
     return np.where(u > -1.0, near, base + (u - 1.0) * policy)
 
 
+def log_kept(below: Floats, mass: Floats, share: Floats) -> Floats:
+    """Return log(1 + share below / mass), also for a mass so small that the ratio is no float."""
+    with np.errstate(all="ignore"):
+        spared = below / mass * share
+        in_logs = np.logaddexp(0.0, np.log(below) + np.log(share) - np.log(mass))
+        return np.where(spared < np.inf, np.log1p(spared), in_logs)
+
+
 def change_terms(base: Floats, policy: Floats, log_ratio: Floats) -> Floats:
     """Return policy - base, precise also where the two are close."""
     return np.where(log_ratio < 1.0, base * np.expm1(np.minimum(log_ratio, 1.0)), policy - base)
