@@ -128,7 +128,7 @@ CALLS = {
     | {"variance_proxy": (1.0, AT_LEAST_0), "scale": (1.0, AT_LEAST_0)},
     "renyi_bound": {
         "renyi": (1.0, AT_LEAST_0),
-        "alpha": (0.5, [0.0, 1.1, np.nan, "text"]),
+        "alpha": (0.5, [0.0, 1.1, np.nan, "text", np.zeros((2, 2))]),
         "policy_proxy": (1.0, AT_LEAST_0),
         "base_proxy": (1.0, AT_LEAST_0),
     },
@@ -223,7 +223,7 @@ CALLS = {
     "memoryless_best_of_n": {
         "base": (P, LAWS[:9]),
         "reward": (R, REWARDS),
-        "length": (4, [0, 2.5, -1, np.inf, np.nan, "text"]),
+        "length": (4, [0, 2.5, -1, np.inf, np.nan, "text", np.zeros((2, 2))]),
         "kl": (0.1, [np.inf, *AT_LEAST_0]),
     },
     "overoptimization_curve": {"method": ("rl", WORD), "a": (1.0, FINITE), "b": (1.0, FINITE)},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import ArrayLike, Floats, broadcast, budget, numbers
+from klimit.theory._check import ArrayLike, Floats, broadcast, budget, numbers, require
 from klimit.theory._outcomes import change_terms, kl_terms
 from klimit.theory._types import TotalReward, total_reward
 from klimit.theory.frontier import frontier
@@ -162,8 +162,5 @@ def _log_minus_log1m(log_x: Floats, log_rest: Floats) -> Floats:
 
 def _lengths(values: ArrayLike) -> Floats:
     m = numbers(values, "length")
-    if not ((m >= 1) & (m == np.floor(m)) & (m < 2**53)).all():
-        raise ArgumentError(
-            f"length must be a whole number of tokens, at least 1; got {str(values)[:40]}."
-        )
-    return m
+    whole = (m >= 1) & (m == np.floor(m)) & (m < 2**53)
+    return require(m, whole, "length must be a whole number of tokens, at least 1")

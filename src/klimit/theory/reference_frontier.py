@@ -147,7 +147,7 @@ def reference_frontier(
     choice(direction, "direction", ("reverse", "forward"))
     listed = list(references) if np.iterable(references) else []  # type: ignore[redundant-expr]
     if not listed:
-        raise ArgumentError(f"references must be one or more; got {str(references)[:40]}.")
+        raise ArgumentError(f"references must be one or more; got {str(references)[:40]!r}.")
     rows = [read_rows(reference, f"references[{i}]") for i, reference in enumerate(listed)]
     rewards = read_rows(reward, "reward")
     base, cost = _merged(rows, read_mixture(mixture, len(rows)), direction)
