@@ -34,7 +34,7 @@ def numbers(values: ArrayLike, name: str) -> Floats:
             f"got {type(values).__name__} that numpy reads as {array.dtype}."
         )
     real = array.astype(np.float64)
-    real += 0.0  # no negative zero: -log(1) is a budget of 0, and its slope is +infinity
+    real += 0.0  # -log(1) is -0.0, where slopes would be minus infinity
     return real
 
 

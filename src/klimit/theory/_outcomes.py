@@ -81,7 +81,7 @@ class Outcomes:
     mean : per prompt, mean reward
     top : per prompt, highest possible reward minus the mean: the gain at saturation
     starts : where each prompt begins in a flat array, or None
-    reward : per outcome, as given, minus infinity where impossible; None where nobody ranks by it
+    reward : per outcome, as given; minus infinity where impossible
     """
 
     prob: Floats
@@ -117,7 +117,7 @@ class Outcomes:
         return self.total(self.prob * self.centred**2)
 
     def sd(self) -> Floats:
-        """Return the reward's standard deviation per prompt, also where its square is no float."""
+        """Return the reward's standard deviation per prompt, of any size."""
         size = self.width()
         size = np.where(size > 0, size, 1.0)
         return size * np.sqrt(self.total(self.prob * (self.centred / self.each(size)) ** 2))

@@ -60,11 +60,6 @@ def best_of_n(
     ArgumentError
         Where an argument is not as above.
 
-    Notes
-    -----
-    ``log n - (n - 1) / n`` is the KL only for rewards without ties; with a pass rate of .1 and
-    n = 4 it says .636 for the true .217.
-
     References
     ----------
     BOND, arXiv 2407.14622, theorem 1 (exact law with ties); Beirami et al., arXiv 2401.01879, section 3

@@ -165,11 +165,6 @@ def continuous_best_of_poisson(mu: ArrayLike) -> ContinuousBestOfPoisson:
     ArgumentError
         Where an argument is not as above.
 
-    Notes
-    -----
-    In the rank of the reward this is all but the optimal tilt: at every budget within .0002 of the
-    best win rate (`uniform_frontier`) and less than .0007 nats away from the tilt; best-of-2 is .02.
-
     References
     ----------
     arXiv 2506.19248; the closed forms follow from its density by parts.

@@ -43,10 +43,6 @@ def renyi_bound(
     ArgumentError
         Where an argument is not as above.
 
-    Notes
-    -----
-    The upper tails of both are no substitute: with them the inequality fails.
-
     References
     ----------
     arXiv 2406.05883 (Renyi refinement).

@@ -168,7 +168,7 @@ class FFrontier:
     def _mixed(self, d: Floats) -> Spent:
         near, far, share = self._sides(d)
         less, more = self._curve.spent(near), self._curve.spent(far)
-        with np.errstate(invalid="ignore"):  # both sides may cost infinitely much
+        with np.errstate(invalid="ignore"):  # infinite costs
             both = zip(less, more, strict=True)
             return Spent(*(np.where(a == b, a, a + share * (b - a)) for a, b in both))
 

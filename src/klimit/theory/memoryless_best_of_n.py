@@ -75,10 +75,8 @@ def memoryless_best_of_n(
     Notes
     -----
     The approach is slow: the reward per token falls short of its limit by about
-    ``beta log(m) / (2 m)``, since ``P(R > m t)`` is ``exp(-m Lambda*(t))`` over the root of m. In
-    the example below the gain is 33 % short of the limit at 20 tokens (N = 7), 10 % at 100
-    (N = 22,000), 3 % at 400 (N = 2e17) and 1 % at 1,600 (N = 3e69). At an N that anybody draws, at
-    most a few thousand, so that ``m kl`` is at most 8, the limit says little.
+    ``beta log(m) / (2 m)``, since ``P(R > m t)`` is ``exp(-m Lambda*(t))`` over the root of m. At an
+    N that anybody draws, at most a few thousand, the limit says little.
 
     References
     ----------

@@ -48,7 +48,7 @@ class ProxyPoint:
     @property
     def gold_limit(self) -> Floats:
         """The gold gain that the same KL could buy, reward units."""
-        with np.errstate(invalid="ignore"):  # a gap may be infinite where gold falls without end
+        with np.errstate(invalid="ignore"):
             return np.where(self.fixed_kl_gap < np.inf, self.gold_gain + self.fixed_kl_gap, np.inf)
 
     @property
