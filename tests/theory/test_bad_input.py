@@ -30,13 +30,22 @@ LAWS = [
     [0.25] * 4,
     [0.5, [0.5]],
     [[0.5, 0.5], [0.2, 0.3, 0.5]],
+    [[[0.5], [0.5, 0.5]]],
 ]
 REWARDS = [[0.0, 1.0], [0.0, 1.0, np.nan], [0.0, np.inf, 1.0], "text", [0, 1j, 2], [[0, 1], [2]]]
-WORD = ["other", None, 3]
+WORD = ["other", None, 3, np.array(["mean", "rl"])]
 FUNCTION = [None, 3, "t", lambda t: t, lambda t: -((t - 1) ** 2), lambda t: np.nan * t]
 WEIGHTS = [[1.0, 1.0], [-1.0], [np.nan], [0.0], [np.inf], "text"]
 MIXTURE = [[0.5, 0.6], [1.5, -0.5], [1.0], [np.nan, 1.0], "text"]
-REFERENCES = [P, [P, [0.5, 0.5]], [P, [0.5, 0.3, 0.3]], [P, [np.nan, 0.5, 0.5]], "text", 0.5]
+REFERENCES = [
+    P,
+    [P, [0.5, 0.5]],
+    [P, [0.5, 0.3, 0.3]],
+    [P, [np.nan, 0.5, 0.5]],
+    "text",
+    0.5,
+    np.empty((0, 3)),
+]
 REAL = [np.nan, *NUMBERS]
 FINITE = [np.inf, *REAL]
 MEMBERS = [R, [R, [0, 1]], [R, [0, 1, np.nan]], "text", 1.0]
@@ -86,7 +95,7 @@ CALLS = {
     "exponential_frontier": CLOSED | {"scale": (1.0, FINITE_POSITIVE)},
     "uniform_frontier": CLOSED | {"width": (1.0, FINITE_POSITIVE)},
     "bernoulli_frontier": CLOSED | {"pass_rate": (0.3, SHARE)},
-    "small_kl_expansion": LAW_AND_REWARD | CLOSED,
+    "small_kl_expansion": LAW_AND_REWARD | {"kl": (1.0, [np.inf, *AT_LEAST_0])},
     **dict.fromkeys(
         ["kl", "jeffreys", "chi_square", "total_variation", "hellinger_squared", "jensen_shannon"],
         POLICY_AND_BASE,
@@ -119,7 +128,7 @@ CALLS = {
     | {"variance_proxy": (1.0, AT_LEAST_0), "scale": (1.0, AT_LEAST_0)},
     "renyi_bound": {
         "renyi": (1.0, AT_LEAST_0),
-        "alpha": (0.5, [0.0, 1.1, np.nan, "text"]),
+        "alpha": (0.5, [0.0, 1.1, np.nan, "text", np.zeros((2, 2))]),
         "policy_proxy": (1.0, AT_LEAST_0),
         "base_proxy": (1.0, AT_LEAST_0),
     },
@@ -130,7 +139,8 @@ CALLS = {
         "policy_moment": (1.0, AT_LEAST_0),
         "base_moment": (1.0, AT_LEAST_0),
     },
-    "variance_proxy": LAW_AND_REWARD | {"tail": ("upper", WORD), "scale": (0.0, AT_LEAST_0)},
+    "variance_proxy": LAW_AND_REWARD
+    | {"tail": ("upper", WORD), "scale": (0.0, [np.inf, *AT_LEAST_0])},
     "sub_gamma_scale": LAW_AND_REWARD,
     "bernoulli_variance_proxy": {"pass_rate": (0.3, SHARE), "tail": ("upper", WORD)},
     "proxy_gold": {
@@ -196,7 +206,7 @@ CALLS = {
         "mixture": ([0.5, 0.5], MIXTURE),
     },
     "reference_frontier": {
-        "references": ([P, Q], [[P, [0.5, 0.5]], [[1.0, 0.0], [0.0, 1.0]], [P, [0.5, 0.3, 0.3]]]),
+        "references": ([P, Q], [[[1.0, 0.0], [0.0, 1.0]], *REFERENCES]),
         "reward": (R, REWARDS),
         "direction": ("reverse", WORD),
         "mixture": ([0.5, 0.5], MIXTURE),
@@ -213,7 +223,7 @@ CALLS = {
     "memoryless_best_of_n": {
         "base": (P, LAWS[:9]),
         "reward": (R, REWARDS),
-        "length": (4, [0, 2.5, -1, np.inf, np.nan, "text"]),
+        "length": (4, [0, 2.5, -1, np.inf, np.nan, "text", np.zeros((2, 2))]),
         "kl": (0.1, [np.inf, *AT_LEAST_0]),
     },
     "overoptimization_curve": {"method": ("rl", WORD), "a": (1.0, FINITE), "b": (1.0, FINITE)},

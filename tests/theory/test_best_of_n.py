@@ -11,6 +11,8 @@ from numpy.testing import assert_allclose
 from klimit import _errors
 from klimit.theory import (
     best_of_n,
+    best_of_n_bounds,
+    best_of_poisson,
     ceiling,
     chi_square,
     continuous_best_of_n,
@@ -21,6 +23,7 @@ from klimit.theory import (
     kl,
     pass_at_k,
     renyi,
+    soft_best_of_n,
     total_variation,
     win_probability,
 )
@@ -95,6 +98,16 @@ def test_increasing_transforms_of_the_reward_change_no_policy_and_no_win_rate(ta
     assert (bent.kl, bent.win_rate) == (best.kl, best.win_rate)
 
 
+def test_rewards_far_below_the_best_that_differ_by_little_do_not_tie():
+    base, near, apart = [0.1, 0.2, 0.3, 0.4], [0.0, 1e-30, 1e-17, 1.0], [0, 1, 2, 3]
+    assert win_probability(base, near).tolist() == win_probability(base, apart).tolist()
+    for sample in (best_of_n, best_of_poisson):
+        assert_allclose(sample(base, near, 4).kl, sample(base, apart, 4).kl, rtol=1e-15)
+    for beta in (1e-3, 1.0):
+        soft = soft_best_of_n(base, near, 4, beta=beta)
+        assert_allclose(soft.win_rate, soft.policy @ win_probability(base, apart), rtol=1e-15)
+
+
 @given(table=reward_tables(prompts=3), n=st.tuples(draw_counts(), draw_counts()))
 def test_prompts_and_counts_broadcast_as_if_done_one_by_one(table, n):
     for ties in ("uniform", "fixed"):
@@ -149,6 +162,16 @@ def test_rare_outcomes_and_large_rewards_keep_every_bound(table, n, size):
     assert 0 <= best.chi_square <= bound.chi_square * slack
     assert 0 <= best.forward_kl <= bound.forward_kl * slack
     assert 0.5 <= best.win_rate * slack <= bound.win_rate * slack**2
+
+
+def test_a_best_answer_too_rare_for_a_normal_float_is_twice_as_likely_among_two():
+    rare = 1e-310
+    best = best_of_n([rare, 1.0], [1, 0], 2)
+    assert_allclose(best.policy[0], 2 * rare, rtol=1e-9)
+    least = best_of_n_bounds([2, 1e290], rare).kl_low
+    assert_allclose(least, [rare * (2 * np.log(2) - 1), 1e-20 * np.log(1e290)], rtol=0.002)
+    assert_allclose(best.kl, least[0], rtol=1e-9)
+    assert_allclose(best_of_poisson([rare, 1.0], [1, 0], 1e290).policy[0], 1e-20, rtol=1e-9)
 
 
 def test_the_forward_kl_outlives_the_probabilities():

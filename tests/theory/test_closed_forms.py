@@ -93,6 +93,7 @@ def test_gains_that_no_policy_reaches_cost_infinitely_much_and_no_gain_costs_not
         assert nothing.beta.tolist() == [np.inf] * 2
         at_rest = closed(beta=np.inf, **law)
         assert (at_rest.kl, at_rest.gain) == (0, 0)
+        assert closed(-np.log(1.0), **law).beta == np.inf  # -0.0 nats
     beyond = uniform_frontier(gain=[0.5, 0.6])
     assert beyond.kl.tolist() == [np.inf] * 2
     assert beyond.beta.tolist() == [0, 0]

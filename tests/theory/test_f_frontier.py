@@ -362,6 +362,7 @@ def test_the_ends_of_the_budget_are_the_base_and_the_best_outcomes(which, distan
     ends = np.array([distance([0, 0.4, 0.6], base[0]), distance([0, 1], [0.9, 0.1])])
     expected = ends.mean() if sharing == "average" else ends.max()
     assert_allclose(limit.saturation.divergence, expected, rtol=1e-12)
+    assert_allclose(limit.divergence_by_prompt(np.inf), ends, rtol=1e-12)
     assert limit.divergence(2.0) == np.inf
     assert_allclose(limit.normalisers([0.0, np.inf]), [[1.0, 0.1], [2.0, 1.0]], rtol=1e-12)
 

@@ -214,6 +214,22 @@ def test_the_win_rate_limit_sees_only_the_order_of_rewards(table, budget_kl):
     assert plain.gain(budget_kl) <= 0.5
 
 
+def test_the_win_rate_limit_tells_rewards_apart_that_lie_far_below_the_best():
+    near, apart = (win_rate_frontier([0.25] * 4, r) for r in ([0, 1e-30, 1e-17, 1], [0, 1, 2, 3]))
+    assert near.gain(0.5) == apart.gain(0.5)
+
+
+@pytest.mark.parametrize("size", [1e-280, 1e-160, 1e160, 1e300])
+@pytest.mark.parametrize("budget", ["average", "per-prompt"])
+def test_rewards_whose_squares_are_no_floats_have_the_same_frontier(size, budget):
+    base, reward = [[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]], np.array([[0, 1, 4], [0, 2, 3]])
+    plain, scaled = (frontier(base, r, budget=budget) for r in (reward, size * reward))
+    for ask in ("gain", "beta", "gain_by_prompt"):
+        wanted = getattr(plain, ask)([0.01, 0.4, 1.2])
+        assert_allclose(getattr(scaled, ask)([0.01, 0.4, 1.2]) / size, wanted, rtol=1e-10)
+    assert_allclose(scaled.kl(size * plain.gain([0.01, 0.4])), [0.01, 0.4], rtol=1e-10)
+
+
 def test_the_win_rate_frontier_is_that_of_the_win_probabilities():
     base, reward = [[0.5, 0.3, 0.2], [0.4, 0.6]], [[0, 1, 4], [2, 2]]
     wins = [win_probability(p, r) for p, r in zip(base, reward, strict=True)]

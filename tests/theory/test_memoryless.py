@@ -162,6 +162,7 @@ def test_the_cross_entropy_is_smooth_at_one_and_infinite_where_it_should_be():
     assert np.isinf(found[:2]).all()
     assert_allclose(found[2], -np.log(0.25), rtol=1e-14)
     assert renyi_cross_entropy([1.0, 0.0], [0.0, 1.0], alpha=3.0) == np.inf
+    assert np.isinf(renyi_cross_entropy([1.0, 1e-20], [1.0, 0.0], alpha=[0.5, 1.0])).all()
     assert_allclose(renyi_cross_entropy(p, [[1 / 3] * 3] * 2, alpha=0.3), np.log(3), rtol=1e-14)
     assert np.isfinite(renyi([0.5, 0.5], [0.1, 0.9], alpha=2))
 

@@ -100,6 +100,13 @@ def test_the_gap_at_fixed_beta_is_minus_the_covariance_along_the_path_over_beta(
     assert_allclose(-0.5 * weights @ along / beta, gap, rtol=1e-7, atol=slack(*case))
 
 
+def test_the_covariance_along_the_path_outlives_the_gold_tilts_probabilities():
+    turned = proxy_gold(THREE, gold=[0, 1, 4], proxy=[4, 1, 0])
+    along = turned.error_covariance(beta=[0.02, 0.002, 1e-12], s=0.5)
+    # halfway rewards are 2, 1 and 2; gold is 0 or 4 there and the error 4 or -4
+    assert_allclose(along, -32 * (5 / 7) * (2 / 7), rtol=1e-12)
+
+
 @settings(max_examples=60)
 @given(case=proxied_prompts(), beta=betas(0.05, 100))
 def test_every_bound_holds(case, beta):
@@ -358,7 +365,9 @@ def test_certificates_take_the_better_of_two_and_know_infinity():
     both = certified_gold_gain(1.0, kl=[0.5, 2.0], error_scale=0.3, chi_square=4.0, error_sd=0.2)
     assert_allclose(both, [0.7, 0.6])
     assert certified_gold_gain(1.0, chi_square=np.inf, error_sd=0.1) == -np.inf
+    assert certified_gold_gain([1.0, np.inf], kl=np.inf, error_scale=0.1).tolist() == [-np.inf] * 2
     assert certified_gold_gain(1.0, kl=np.inf, error_scale=0.0) == 1.0
+    assert gaussian_proxy(error_sd=2.0, correlation=-1.0, kl=np.inf).gold_limit == np.inf
 
 
 @pytest.mark.parametrize(

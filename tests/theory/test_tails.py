@@ -142,7 +142,7 @@ def test_extreme_laws_keep_their_proxy():
 def test_a_wrong_argument_is_named():
     with pytest.raises(_errors.ArgumentError, match='tail must be "upper" or "lower" or "both"'):
         variance_proxy([0.5, 0.5], [0, 1], tail="left")
-    with pytest.raises(_errors.ArgumentError, match="scale must be at least 0; got -1"):
+    with pytest.raises(_errors.ArgumentError, match="scale must be at least 0 and finite; got -1"):
         variance_proxy([0.5, 0.5], [0, 1], scale=-1)
     with pytest.raises(_errors.ArgumentError, match=r"scale must broadcast .* got shape \(2,\)"):
         variance_proxy([[0.5, 0.5]] * 3, [0, 1], scale=[1, 2])

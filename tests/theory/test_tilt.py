@@ -49,6 +49,12 @@ def test_gain_and_both_kls_are_what_the_policy_says(table, beta):
     assert_allclose(best.variance, best.policy @ (table.reward - moment) ** 2, atol=1e-12)
 
 
+def test_penalties_at_a_tiny_beta_leave_the_log_probability_of_no_penalty():
+    for beta in (1e-300, 1e-12, 1e-3):
+        found = tilt([0.5, 0.3, 0.2], [-4.0, -1.0, 0.0], beta=beta).log_partition
+        assert_allclose(found, np.log(0.2), rtol=1e-15)
+
+
 @given(data=st.data(), table=reward_tables(), beta=betas())
 def test_every_policy_falls_short_by_its_divergence_from_the_tilt(data, table, beta):
     other = data.draw(distributions(table.base.size))

@@ -33,7 +33,9 @@ def numbers(values: ArrayLike, name: str) -> Floats:
             f"{name} must be an array of real numbers with equal rows; "
             f"got {type(values).__name__} that numpy reads as {array.dtype}."
         )
-    return array.astype(np.float64)
+    real = array.astype(np.float64)
+    real += 0.0  # -log(1) is -0.0, where slopes would be minus infinity
+    return real
 
 
 def first(mask: NDArray[np.bool_]) -> str:
@@ -136,6 +138,6 @@ def order(alpha: ArrayLike, low: float) -> float:
 
 def choice(value: Any, name: str, allowed: tuple[str, ...]) -> None:
     """Check that a word is one of those allowed."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         quoted = " or ".join(f'"{word}"' for word in allowed)
         raise ArgumentError(f"{name} must be {quoted}; got {str(value)[:40]!r}.")

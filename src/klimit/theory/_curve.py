@@ -179,7 +179,7 @@ class Curve:
 
     def _least_per_prompt(self, gain: Floats) -> Floats:
         betas = np.full((gain.size, self.weights.size), np.nan)
-        start = 2 * np.log(gain / self.mean(np.sqrt(self.known.variance()))) - np.log(2)
+        start = 2 * np.log(gain / self.mean(self.known.sd())) - np.log(2)
 
         def reached(log_cost: Floats, guess: Floats | None = None) -> tuple[Floats, Floats, Floats]:
             cost = np.exp(log_cost)

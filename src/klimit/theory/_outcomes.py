@@ -53,6 +53,14 @@ def kl_terms(base: Floats, policy: Floats, log_ratio: Floats) -> Floats:
     return np.where(u > -1.0, near, base + (u - 1.0) * policy)
 
 
+def log_kept(below: Floats, mass: Floats, share: Floats) -> Floats:
+    """Return log(1 + share below / mass), also for a mass so small that the ratio is no float."""
+    with np.errstate(all="ignore"):
+        spared = below / mass * share
+        in_logs = np.logaddexp(0.0, np.log(below) + np.log(share) - np.log(mass))
+        return np.where(spared < np.inf, np.log1p(spared), in_logs)
+
+
 def change_terms(base: Floats, policy: Floats, log_ratio: Floats) -> Floats:
     """Return policy - base, precise also where the two are close."""
     return np.where(log_ratio < 1.0, base * np.expm1(np.minimum(log_ratio, 1.0)), policy - base)
@@ -73,6 +81,7 @@ class Outcomes:
     mean : per prompt, mean reward
     top : per prompt, highest possible reward minus the mean: the gain at saturation
     starts : where each prompt begins in a flat array, or None
+    reward : per outcome, as given; minus infinity where impossible
     """
 
     prob: Floats
@@ -82,6 +91,7 @@ class Outcomes:
     mean: Floats
     top: Floats
     starts: NDArray[np.intp] | None = None
+    reward: Floats | None = None
 
     def total(self, values: Floats) -> Floats:
         """Sum over each prompt's outcomes."""
@@ -105,6 +115,12 @@ class Outcomes:
     def variance(self) -> Floats:
         """Return the reward's variance per prompt."""
         return self.total(self.prob * self.centred**2)
+
+    def sd(self) -> Floats:
+        """Return the reward's standard deviation per prompt, of any size."""
+        size = self.width()
+        size = np.where(size > 0, size, 1.0)
+        return size * np.sqrt(self.total(self.prob * (self.centred / self.each(size)) ** 2))
 
     def width(self) -> Floats:
         """Return the highest minus the lowest possible reward per prompt."""
@@ -154,7 +170,7 @@ def outcomes(prob: Floats, reward: Floats, starts: NDArray[np.intp] | None = Non
         highest = np.maximum.reduceat(reward, starts)
     none = np.zeros_like(highest)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        draft = Outcomes(prob, np.log(prob), reward, reward, highest, none, starts)
+        draft = Outcomes(prob, np.log(prob), reward, reward, highest, none, starts, reward)
         below = np.where(possible, reward - draft.each(highest), 0.0)
     if not np.isfinite(below).all():
         raise ArgumentError(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def read_rows(values: Any, name: str) -> list[Floats]:
     """Read one array per prompt; a plain sequence of numbers is one prompt."""
-    nested = isinstance(values, Sequence) and len(values) > 0 and np.ndim(values[0]) > 0
+    nested = isinstance(values, Sequence) and len(values) > 0 and np.iterable(values[0])
     rows = [numbers(row, name) for row in values] if nested else [numbers(values, name)]
     if not nested and rows[0].ndim == 2:
         rows = list(rows[0])

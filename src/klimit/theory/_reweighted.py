@@ -35,9 +35,6 @@ class PromptAverage(NamedTuple):
 class Reweighted:
     """A policy that reweights a known base; the divergences are exact, ties included.
 
-    They are taken from the log ratio, which outlives the probabilities: a policy that leaves an
-    outcome e^-1e11 still has a finite `forward_kl`.
-
     Attributes
     ----------
     policy : (..., outcomes) probabilities

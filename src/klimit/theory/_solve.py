@@ -94,7 +94,7 @@ def own_betas(
         return np.log(found.kl / wanted[index]), np.exp(2 * log_l) * found.variance / found.kl
 
     with np.errstate(all="ignore"):
-        unit = 0.5 * np.log(known.variance())
+        unit = np.log(known.sd())
         start = 0.5 * np.log(2 * kl) - unit
         if guess is not None:
             start = np.where(np.isfinite(np.log(guess)), -np.log(guess), start)
@@ -133,7 +133,8 @@ def shared_betas(
         solved.cost[where], solved.gain[where], value, slope = at(log_l)
         return value - goal[index], slope
 
-    spread = np.log(mean(weights, known.variance()))
+    sd = known.sd()[weights > 0]
+    spread = np.log((sd / sd.max()) ** 2 @ weights[weights > 0]) + 2.0 * np.log(sd.max())
     start = 0.5 * (np.log(2.0) + goal - spread) if what == "kl" else goal - spread
     if goal.size >= NODES:
         nodes = _spread(start)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from klimit.theory._check import ArrayLike, Floats, broadcast, count, fraction
-from klimit.theory._outcomes import kl_terms
+from klimit.theory._outcomes import kl_terms, log_kept
 
 
 class BestOfNBounds(NamedTuple):
@@ -122,7 +122,6 @@ def best_of_n_bounds(n: ArrayLike, top_probability: ArrayLike) -> BestOfNBounds:
 def _atom(draws: Floats, e: Floats) -> Floats:
     """Return the share of the KL, at least 0, of a best answer of probability e."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        spared = (1.0 - e) / e * -np.expm1((draws - 1.0) * np.log1p(-e))
-        u = np.log1p(spared)  # log((1 - (1-e)^n) / e)
+        u = log_kept(1.0 - e, e, -np.expm1((draws - 1.0) * np.log1p(-e)))  # log((1 - (1-e)^n) / e)
     u = np.where((e > 0) & (draws > 1), u, 0.0)
     return kl_terms(e, e * np.exp(u), u)

@@ -8,6 +8,7 @@ import numpy as np
 
 from klimit.theory._check import ArrayLike, Floats, broadcast, choice, count, fraction, same_leading
 from klimit.theory._levels import Ties, levels
+from klimit.theory._outcomes import log_kept
 from klimit.theory._reweighted import Reweighted, measured
 from klimit.theory.tilt import known
 
@@ -59,11 +60,6 @@ def best_of_n(
     ArgumentError
         Where an argument is not as above.
 
-    Notes
-    -----
-    ``log n - (n - 1) / n`` is the KL only for rewards without ties; with a pass rate of .1 and
-    n = 4 it says .636 for the true .217.
-
     References
     ----------
     BOND, arXiv 2407.14622, theorem 1 (exact law with ties); Beirami et al., arXiv 2401.01879, section 3
@@ -84,8 +80,8 @@ def best_of_n(
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         # q / m = F^(n-1) (1 + F- / m (1 - (F- / F)^(n-1))): no power is ever formed, so that n may
         # be e^40, and nothing cancels, so that it may be next to 1.
-        spared = ranked.lower / ranked.mass * -np.expm1(more * ranked.log_below)
-        u = more * ranked.log_cdf + np.log1p(spared)
+        spared = -np.expm1(more * ranked.log_below)
+        u = more * ranked.log_cdf + log_kept(ranked.lower, ranked.mass, spared)
     u = np.where((law.prob > 0) & (more > 0), u, 0.0)
     return KnownBestOfN(**measured(law, u, win), n=np.broadcast_to(draws, u.shape[:-1]))
 

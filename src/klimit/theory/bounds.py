@@ -159,9 +159,6 @@ def bounds(
     of ranges, mean variances, the largest ``max reward - mean``, and means of divergences or of
     per-prompt bounds: averaged ranges or standard deviations would give no bounds.
 
-    With a scale chosen anew for each budget, the sub-exponential bound would be the frontier
-    wherever ``2 psi(l) / l^2`` rises: it is a bound only for a scale that is fixed beforehand.
-
     References
     ----------
     arXiv 2406.05883 (the bounds); arXiv 2605.07105 (beta times Jeffreys, exact where they are not).

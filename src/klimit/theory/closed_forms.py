@@ -16,6 +16,7 @@ from klimit.theory._check import (
     broadcast,
     budget,
     coefficient,
+    finite,
     fraction,
     positive,
     rewards,
@@ -351,7 +352,7 @@ def small_kl_expansion(base: ArrayLike, reward: ArrayLike, kl: ArrayLike) -> Flo
     Parameters
     ----------
     base, reward : (..., outcomes) as for `tilt`
-    kl : (...) nats, at least 0; broadcast against the axes before the outcomes
+    kl : (...) nats, at least 0 and finite; broadcast against the axes before the outcomes
 
     Returns
     -------
@@ -371,7 +372,7 @@ def small_kl_expansion(base: ArrayLike, reward: ArrayLike, kl: ArrayLike) -> Flo
     >>> float(small_kl_expansion([0.5, 0.3, 0.2], [0, 1, 4], 0.01).round(6))  # exactly 0.219769
     0.22014
     """
-    law, d = known(base, reward), budget(kl)
+    law, d = known(base, reward), finite(budget(kl), "kl")
     same_leading(law.prob, d, "kl")
     variance = law.variance()
     third = law.total(law.prob * law.centred**3)

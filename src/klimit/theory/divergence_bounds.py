@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from klimit._errors import ArgumentError
-from klimit.theory._check import ArrayLike, Floats, broadcast, fraction, not_negative, numbers
+from klimit.theory._check import ArrayLike, Check, Floats, broadcast, fraction, not_negative
+
+_order = Check(
+    lambda x: (x > 0) & (x <= 1),
+    "be above 0 and at most 1 (higher orders bound the gain through 1, the KL)",
+    "alpha",
+)
 
 
 def renyi_bound(
@@ -38,10 +43,6 @@ def renyi_bound(
     ArgumentError
         Where an argument is not as above.
 
-    Notes
-    -----
-    The upper tails of both are no substitute: with them the inequality fails.
-
     References
     ----------
     arXiv 2406.05883 (Renyi refinement).
@@ -51,19 +52,13 @@ def renyi_bound(
     >>> float(renyi_bound(0.8, alpha=0.5, policy_proxy=0.6, base_proxy=1.0).round(12))
     1.6
     """
-    a = numbers(alpha, "alpha")
-    if not ((a > 0) & (a <= 1)).all():
-        raise ArgumentError(
-            f"alpha must be above 0 and at most 1; got {str(alpha)[:40]}. "
-            "Renyi divergences of higher order bound the gain through that of order 1, the KL."
-        )
     d, a, q, p = broadcast(
         renyi=not_negative(renyi, "renyi"),
-        alpha=a,
+        alpha=_order(alpha),
         policy_proxy=not_negative(policy_proxy, "policy_proxy"),
         base_proxy=not_negative(base_proxy, "base_proxy"),
     )
-    return product(np.sqrt(2.0 * ((1.0 - a) * q + a * p) / a), np.sqrt(d))
+    return product(np.sqrt(2.0 * (product(1.0 - a, q) + a * p) / a), np.sqrt(d))
 
 
 def chi_square_bound(chi_square: ArrayLike, *, sd: ArrayLike) -> Floats:

@@ -92,7 +92,7 @@ def ensemble_reward(
     if price.ndim or not 0 <= price < np.inf:
         raise ArgumentError(
             'how="uncertainty" needs a penalty of at least 0 (1 / reward units); '
-            f"got {str(penalty)[:40]}."
+            f"got {str(penalty)[:40]!r}."
         )
     return np.asarray(average - price * np.tensordot(share, (rewards - average) ** 2, axes=1))
 

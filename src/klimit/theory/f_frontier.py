@@ -168,7 +168,9 @@ class FFrontier:
     def _mixed(self, d: Floats) -> Spent:
         near, far, share = self._sides(d)
         less, more = self._curve.spent(near), self._curve.spent(far)
-        return Spent(*(a + share * (b - a) for a, b in zip(less, more, strict=True)))
+        with np.errstate(invalid="ignore"):  # infinite costs
+            both = zip(less, more, strict=True)
+            return Spent(*(np.where(a == b, a, a + share * (b - a)) for a, b in both))
 
     def _sides(self, d: Floats) -> tuple[Floats, Floats, Floats]:
         """Return slopes on both sides of a jump, and how much of the far side fills the budget.

@@ -32,6 +32,8 @@ def read_divergence(
     at_zero: float | None,
 ) -> tuple[Generator, str]:
     """Return the f that is meant, and its name."""
+    if not callable(divergence):
+        choice(divergence, "divergence", DIVERGENCES)
     if alpha is not None and divergence != "cressie-read":
         raise ArgumentError(
             f'alpha belongs to divergence="cressie-read" alone; got {str(alpha)[:40]!r}.'
@@ -43,7 +45,6 @@ def read_divergence(
                 f"{str(derivative)[:40]!r}."
             )
         return custom(divergence, derivative, at_zero), "custom"
-    choice(divergence, "divergence", DIVERGENCES)
     if derivative is not None or at_zero is not None:
         raise ArgumentError(
             "derivative and at_zero belong to a divergence given as a function; got them with "

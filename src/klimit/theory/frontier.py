@@ -8,7 +8,7 @@ same beta; the per-prompt one gives every prompt the same KL.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -292,6 +292,7 @@ def win_rate_frontier(
     """
     choice(budget, "budget", ("average", "per-prompt"))
     law = lay_flat(read_rows(base, "base"), read_rows(reward, "reward"))
-    win = by_rows(law, lambda _, prob, below: levels(outcomes(prob, below)).win)
+    as_given = replace(law, below_top=np.asarray(law.reward))
+    win = by_rows(as_given, lambda _, prob, reward: levels(outcomes(prob, reward)).win)
     won = outcomes(law.prob, win, law.starts)
     return KnownFrontier(read_weights(weights, law.top.size), budget, won)

@@ -42,7 +42,8 @@ def optimal_member_weights(
     Returns
     -------
     MemberWeights
-        Where several are as good (identical members), those of least sum of squares.
+        Where several are as good (identical members), those of least sum of squares; any of them
+        if `nonnegative`.
 
     Raises
     ------

@@ -242,7 +242,7 @@ def renyi_cross_entropy(base: ArrayLike, other: ArrayLike, *, alpha: ArrayLike) 
         tilted = known(law / law.sum(axis=-1)[..., None], sign[..., None] * surprise)
         psi = measure(tilted, 1.0 / np.abs(s)).forward_kl
         found = sign * tilted.mean - np.where(s == 0, 0.0, (psi + np.log(kept)) / s)
-    lost = ~some | ((s <= 0) & (kept < p.sum(axis=-1)))
+    lost = ~some | ((s <= 0) & ((p > 0) & ~shared).any(axis=-1))
     return np.where(lost, np.inf, found)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit._errors import ArgumentError
-from klimit.theory._check import ArrayLike, Floats, broadcast, budget, numbers
+from klimit.theory._check import ArrayLike, Floats, broadcast, budget, numbers, require
 from klimit.theory._outcomes import change_terms, kl_terms
 from klimit.theory._types import TotalReward, total_reward
 from klimit.theory.frontier import frontier
@@ -75,10 +75,8 @@ def memoryless_best_of_n(
     Notes
     -----
     The approach is slow: the reward per token falls short of its limit by about
-    ``beta log(m) / (2 m)``, since ``P(R > m t)`` is ``exp(-m Lambda*(t))`` over the root of m. In
-    the example below the gain is 33 % short of the limit at 20 tokens (N = 7), 10 % at 100
-    (N = 22,000), 3 % at 400 (N = 2e17) and 1 % at 1,600 (N = 3e69). At an N that anybody draws, at
-    most a few thousand, so that ``m kl`` is at most 8, the limit says little.
+    ``beta log(m) / (2 m)``, since ``P(R > m t)`` is ``exp(-m Lambda*(t))`` over the root of m. At an
+    N that anybody draws, at most a few thousand, the limit says little.
 
     References
     ----------
@@ -162,8 +160,5 @@ def _log_minus_log1m(log_x: Floats, log_rest: Floats) -> Floats:
 
 def _lengths(values: ArrayLike) -> Floats:
     m = numbers(values, "length")
-    if not ((m >= 1) & (m == np.floor(m)) & (m < 2**53)).all():
-        raise ArgumentError(
-            f"length must be a whole number of tokens, at least 1; got {str(values)[:40]}."
-        )
-    return m
+    whole = (m >= 1) & (m == np.floor(m)) & (m < 2**53)
+    return require(m, whole, "length must be a whole number of tokens, at least 1")

@@ -14,7 +14,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit.theory._check import ArrayLike, Floats, broadcast, budget, coefficient, fraction
-from klimit.theory._outcomes import Measured, Outcomes, change_terms, measure
+from klimit.theory._outcomes import Measured, Outcomes, change_terms, measure, outcomes
 from klimit.theory._prompts import lay_flat, read_rows, read_weights
 from klimit.theory._solve import mean
 from klimit.theory.frontier import KnownFrontier
@@ -48,7 +48,8 @@ class ProxyPoint:
     @property
     def gold_limit(self) -> Floats:
         """The gold gain that the same KL could buy, reward units."""
-        return self.gold_gain + self.fixed_kl_gap
+        with np.errstate(invalid="ignore"):
+            return np.where(self.fixed_kl_gap < np.inf, self.gold_gain + self.fixed_kl_gap, np.inf)
 
     @property
     def efficiency(self) -> Floats:
@@ -132,9 +133,8 @@ class ProxyGold:
         found = np.empty(b.shape)
         gold, error = self.gold._known, self.error._known
         for index in np.ndindex(b.shape):
-            with np.errstate(divide="ignore"):
-                tilted = _drawn_from(measure(gold, b[index]), error)
-                moved = measure(tilted, np.asarray(b[index] / along[index]))
+            between = gold.centred + along[index] * error.centred
+            moved = measure(outcomes(gold.prob, between, gold.starts), b[index])
             mean_gold, mean_error = (
                 gold.each(gold.total(moved.policy * x.centred)) for x in (gold, error)
             )

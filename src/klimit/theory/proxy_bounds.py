@@ -137,4 +137,6 @@ def certified_gold_gain(
             "kl and error_scale, or chi_square and error_sd, must say how large the error can be; "
             "got neither pair."
         )
-    return np.asarray(gain - np.min(np.broadcast_arrays(*lost), axis=0))
+    least = np.min(np.broadcast_arrays(*lost), axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.where(least < np.inf, gain - least, -np.inf)

@@ -145,7 +145,10 @@ def reference_frontier(
     [0.1396, 0.3527, 0.4979]
     """
     choice(direction, "direction", ("reverse", "forward"))
-    rows = [read_rows(reference, f"references[{i}]") for i, reference in enumerate(references)]
+    listed = list(references) if np.iterable(references) else []  # type: ignore[redundant-expr]
+    if not listed:
+        raise ArgumentError(f"references must be one or more; got {str(references)[:40]!r}.")
+    rows = [read_rows(reference, f"references[{i}]") for i, reference in enumerate(listed)]
     rewards = read_rows(reward, "reward")
     base, cost = _merged(rows, read_mixture(mixture, len(rows)), direction)
     known = lay_flat(base, rewards)

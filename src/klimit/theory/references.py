@@ -226,7 +226,7 @@ def _against_all(
 def _references(references: ArrayLike, mixture: ArrayLike | None) -> tuple[Floats, Floats]:
     """Check references and weights, and leave out references that count for nothing."""
     prob = numbers(filled_stack(references, "references")[0], "references")
-    if prob.ndim < 2:
+    if prob.ndim < 2 or len(prob) == 0:
         raise ArgumentError(
             "references must be (references, ..., outcomes), one distribution per row; "
             f"got shape {prob.shape}."

@@ -142,11 +142,6 @@ def approximate_rejection_draws(kl: ArrayLike, *, error: ArrayLike, log: bool = 
     ArgumentError
         Where an argument is not as above.
 
-    Notes
-    -----
-    A guarantee for the worst case: the KL is divided by the error in the exponent. For a policy
-    whose log weights have spread s, ``exp(KL + 2 s)`` is the order to expect (`importance_draws`).
-
     References
     ----------
     Block and Polyanskiy, arXiv 2302.04658, for ``f(w) = w log w - w + 1``.

@@ -41,10 +41,6 @@ def sub_gaussian_bound(kl: ArrayLike, *, variance_proxy: ArrayLike) -> Floats:
     ArgumentError
         Where an argument is not as above.
 
-    Notes
-    -----
-    The frontier of normal rewards exactly; for other laws it charges for the worst one.
-
     References
     ----------
     arXiv 2406.05883 (the sqrt(KL) bound).
@@ -54,7 +50,7 @@ def sub_gaussian_bound(kl: ArrayLike, *, variance_proxy: ArrayLike) -> Floats:
     >>> float(sub_gaussian_bound(2.0, variance_proxy=1.44))
     2.4
     """
-    d, s2 = broadcast(kl=budget(kl), variance_proxy=not_negative(variance_proxy, "variance_proxy"))
+    d, s2 = _read(kl, variance_proxy=variance_proxy)
     return _root(s2, d)
 
 
@@ -88,7 +84,7 @@ def hoeffding_bound(kl: ArrayLike, *, width: ArrayLike) -> Floats:
     >>> float(hoeffding_bound(0.5, width=1.0))
     0.5
     """
-    d, w = broadcast(kl=budget(kl), width=not_negative(width, "width"))
+    d, w = _read(kl, width=width)
     return product(w, np.sqrt(0.5 * d))
 
 
@@ -123,11 +119,7 @@ def sub_gamma_bound(kl: ArrayLike, *, variance: ArrayLike, scale: ArrayLike) -> 
     >>> float(sub_gamma_bound(1.0, variance=1.0, scale=1.0).round(4))
     2.4142
     """
-    d, v, c = broadcast(
-        kl=budget(kl),
-        variance=not_negative(variance, "variance"),
-        scale=not_negative(scale, "scale"),
-    )
+    d, v, c = _read(kl, variance=variance, scale=scale)
     return _root(v, d) + product(c, d)
 
 
@@ -167,8 +159,8 @@ def bernstein_bound(kl: ArrayLike, *, variance: ArrayLike, above: ArrayLike) -> 
     >>> float(bernstein_bound(0.5, variance=0.09, above=0.9).round(6))
     0.45
     """
-    b = not_negative(above, "above")
-    return sub_gamma_bound(kl, variance=variance, scale=b / 3.0)
+    d, v, b = _read(kl, variance=variance, above=above)
+    return sub_gamma_bound(d, variance=v, scale=b / 3.0)
 
 
 def bennett_bound(kl: ArrayLike, *, variance: ArrayLike, above: ArrayLike) -> Floats:
@@ -192,8 +184,7 @@ def bennett_bound(kl: ArrayLike, *, variance: ArrayLike, above: ArrayLike) -> Fl
 
     Notes
     -----
-    The frontier of centred Poisson rewards exactly. With ``above = max |reward - mean|`` it also
-    bounds how much can be lost.
+    The frontier of centred Poisson rewards exactly.
 
     References
     ----------
@@ -204,11 +195,7 @@ def bennett_bound(kl: ArrayLike, *, variance: ArrayLike, above: ArrayLike) -> Fl
     >>> float(bennett_bound(0.5, variance=0.09, above=0.9).round(6))
     0.427668
     """
-    d, v, b = broadcast(
-        kl=budget(kl),
-        variance=not_negative(variance, "variance"),
-        above=not_negative(above, "above"),
-    )
+    d, v, b = _read(kl, variance=variance, above=above)
     bound = _root(v, d)  # where b, and with it the argument of h^-1, vanishes
     with np.errstate(divide="ignore", invalid="ignore"):
         target = 2.0 * np.log(b) + np.log(d) - np.log(v)  # log of that argument
@@ -251,16 +238,17 @@ def sub_exponential_bound(kl: ArrayLike, *, variance_proxy: ArrayLike, scale: Ar
     >>> sub_exponential_bound([0.02, 2.0], variance_proxy=1.0, scale=1.0).tolist()
     [0.2, 2.5]
     """
-    d, nu2, b = broadcast(
-        kl=budget(kl),
-        variance_proxy=not_negative(variance_proxy, "variance_proxy"),
-        scale=not_negative(scale, "scale"),
-    )
+    d, nu2, b = _read(kl, variance_proxy=variance_proxy, scale=scale)
     near = _root(nu2, d)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         turn = 0.5 * (nu2 / b) / b
         far = product(b, d) + 0.5 * (nu2 / b)
     return np.where((b > 0) & (d > turn), far, near)
+
+
+def _read(kl: ArrayLike, **sizes: ArrayLike) -> list[Floats]:
+    """Return a budget and sizes, none negative, broadcast."""
+    return broadcast(kl=budget(kl), **{name: not_negative(x, name) for name, x in sizes.items()})
 
 
 def _root(variance: Floats, kl: Floats) -> Floats:

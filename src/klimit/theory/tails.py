@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from klimit.theory import _cumulants
-from klimit.theory._check import ArrayLike, Floats, choice, fraction, not_negative, same_leading
+from klimit.theory._check import ArrayLike, Floats, choice, fraction, same_leading, size
 from klimit.theory._outcomes import outcomes
 from klimit.theory.tilt import known
 
@@ -27,7 +27,7 @@ def variance_proxy(
     ----------
     base, reward : (..., outcomes) as for `tilt`
     tail : "upper" (l > 0, all that a bound on the gain needs), "lower" (l < 0) or "both"
-    scale : (...) reward units, at least 0; 0 (the default) asks for every l
+    scale : (...) reward units, at least 0 and finite; 0 (the default) asks for every l
 
     Returns
     -------
@@ -52,7 +52,7 @@ def variance_proxy(
     [2.8981, 2.29]
     """
     choice(tail, "tail", ("upper", "lower", "both"))
-    law, b = known(base, reward), not_negative(scale, "scale")
+    law, b = known(base, reward), size(scale, "scale")
     same_leading(law.prob, b, "scale")
     shape = (*np.broadcast_shapes(law.prob.shape[:-1], b.shape), law.prob.shape[-1])
     signs = {"upper": [1.0], "lower": [-1.0], "both": [1.0, -1.0]}[tail]

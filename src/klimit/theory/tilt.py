@@ -112,11 +112,12 @@ def tilt(base: ArrayLike, reward: ArrayLike, *, beta: ArrayLike) -> Tilt:
     b = coefficient(beta)
     same_leading(outcome.prob, b, "beta")
     best = measure(outcome, b)
+    at_top = best.log_ratio.max(axis=-1)
     with np.errstate(over="ignore", invalid="ignore"):
-        log_z = np.where(
-            np.isfinite(best.forward_kl),
+        log_z = np.where(  # from the mean or from the highest reward, whichever cancels less
+            best.forward_kl < at_top,
             best.forward_kl + outcome.mean / b,
-            (outcome.mean + outcome.top) / b,  # its first term, where that alone overflows
+            np.asarray(outcome.reward).max(axis=-1) / b - at_top,
         )
     return Tilt(
         policy=best.policy,
