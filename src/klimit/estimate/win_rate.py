@@ -155,7 +155,7 @@ def _statistics(
     for block, rates in zip(samples.blocks, ranked.blocks, strict=True):
         group = samples.rank[block.prompts] % groups
         prompts += np.bincount(group, minlength=groups)
-        value = _log_mgf(rates.rewards, block.counts, grid)
+        value = log_mgf_of_rates(rates.rewards, block.counts, grid)
         moving = samples.variances[block.prompts] > 0
         if continuous:
             full += by_group(moving[:, None] * uniform_log_mgf(grid.tilts), group, groups)
@@ -209,17 +209,16 @@ def _split_means(
                 inside = (place >= low) & (place < low + size[:, None])
                 subset = np.sort(np.where(inside, rewards, -np.inf), axis=1)
                 rates = win_rates(subset, size)
-                hands.append(_log_mgf(rates, size, grid))
+                hands.append(log_mgf_of_rates(rates, size, grid))
             total += (hands[0] + hands[1]) / (2 * _SPLITS)
             if part == 2:
                 noise += (hands[0] - hands[1]) ** 2 * (size / counts)[:, None] / (2 * _SPLITS)
     return totals[0], totals[1], noise
 
 
-def _log_mgf(rates: Floats, counts: Integers, grid: Grid) -> Floats:
-    width = rates.shape[1]
-    shift = np.log(width / counts)[:, None]
-    return np.asarray(log_mean(rates, grid) + shift)
+def log_mgf_of_rates(rates: Floats, counts: Integers, grid: Grid) -> Floats:
+    """(rows, tilts) of `win_rates`."""
+    return np.asarray(log_mean(rates, grid) + np.log(rates.shape[1] / counts)[:, None])
 
 
 def uniform_log_mgf(tilts: Floats) -> Floats:
