@@ -27,6 +27,8 @@ def join(rollouts: Rollouts, other: Any, *, on: str | Iterable[str] | None = Non
     asked = [on] if isinstance(on, str) else list(on or ())
     theirs = _under_our_names(rollouts, other, (rollouts.prompt_key, *asked))
     ours = rollouts.table.names
+    if "prompt_id" in theirs.columns and rollouts.prompt_key not in theirs.columns:
+        asked = ["prompt_id" if name == rollouts.prompt_key else name for name in asked]
     keys = _keys(rollouts, theirs, None if on is None else asked)
     new = [name for name in theirs.columns if name not in ours]
     if not new:

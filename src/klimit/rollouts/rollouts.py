@@ -260,6 +260,7 @@ class Rollouts:
                 raise ArgumentError(
                     f"no {column} {quoted(unknown[0])} in {self.source}; there are {listing(known)}."
                 )
+            named = [known[known.index(x)] for x in named]  # 10.0 stands for 10
             keep &= self.table.core[column].is_in(named, nulls_equal=True).to_numpy()
         if not keep.any():
             raise ArgumentError(f"no sample of {self.source} is left by this filter; loosen it.")
