@@ -1,4 +1,4 @@
-"""A training run in both rewards: the answer of `klimit.audit.trained_path`."""
+"""A training run in both rewards: the answer of `klimit.audit.path.trained_path`."""
 
 from __future__ import annotations
 
