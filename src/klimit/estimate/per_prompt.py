@@ -141,7 +141,7 @@ def _grid(samples: Samples) -> Grid:
 def _read(
     samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool, *, ranks: bool = False
 ) -> _Fronts:
-    """Every prompt's fronts; subsets of `ranks` are ranked anew."""
+    """Subsets of `ranks` are ranked anew."""
     from klimit.estimate.win_rate import log_mgf_of_rates, win_rates
 
     groups = min(GROUPS, samples.prompts)
@@ -283,10 +283,9 @@ def _rates(
 ) -> RateBands:
     """What pass rates say of the mean gain at every node; `step` is what passing gains.
 
-    The interval is that of the mixtures which the counts allow. They read all prompts alike, so few
-    samples of some hide what others show; the value is the median of their middle and two means that read
-    each prompt by itself. Where more than one prompt in twenty has fewer samples than others, an end moves
-    along when the value leaves the middle towards it.
+    The interval is that of the mixtures which the counts allow; the value is the median of their middle and
+    two means that read each prompt by itself, since few samples of some prompts hide from a mixture what
+    others show. Then an end moves along when the value leaves the middle towards it.
     """
     from scipy.interpolate import PchipInterpolator
 

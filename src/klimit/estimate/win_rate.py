@@ -1,9 +1,8 @@
 """The frontier when the reward is the chance to beat a draw of the base, ties shared.
 
-For a continuous reward the win rate of a base draw is uniform whatever the reward, so the frontier
-is known in closed form and no sample is needed (`klimit.theory.uniform_frontier`). 0/1
-rewards give the reward's own frontier, halved. What lies between is estimated from ranks, and halves are
-ranked anew: ranks within all samples would make halves look less varied than they are.
+Continuous rewards have a closed form (`klimit.theory.uniform_frontier`), 0/1 rewards their own frontier,
+halved. What lies between is estimated from ranks, and subsets are ranked anew: ranks within all samples
+would make them look less varied than they are.
 """
 
 from __future__ import annotations
@@ -79,11 +78,10 @@ def ranked_samples(samples: Samples) -> Samples:
         variances[block.prompts] = np.einsum("ij,ij->i", finite, finite) / block.counts
         tops[block.prompts] = rates[:, -1]
         blocks.append(Block(block.prompts, rates, block.counts))
-    scaled = replace(
+    return replace(
         samples, means=np.full(samples.prompts, 0.5), variances=variances, tops=tops,
-        blocks=tuple(blocks), scale=0.0,
+        blocks=tuple(blocks), scale=ordered_mean(variances, samples) ** 0.5,
     )  # fmt: skip
-    return replace(scaled, scale=ordered_mean(variances, scaled) ** 0.5)
 
 
 def _continuous(samples: Samples) -> bool:

@@ -127,6 +127,9 @@ def test_joins_that_cannot_be_right_are_refused(samples):
     base = read(samples)
     with pytest.raises(ArgumentError, match="no key to join on"):
         base.join(pl.DataFrame({"other": ["x"], "gold": [1.0]}))
+    for key in (3, ["prompt_id", 3]):
+        with pytest.raises(ArgumentError, match="Name columns that both have"):
+            base.join(samples.select("prompt_id", gold="rm"), on=key)
     with pytest.raises(ArgumentError, match="nothing that"):
         base.join(samples)
     with pytest.raises(DataError, match="2 rows that share prompt_id"):

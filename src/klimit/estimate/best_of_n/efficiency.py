@@ -43,8 +43,7 @@ def efficiency(
     """Gain over the frontier at the same KL.
 
     Gain and frontier come from the same prompts, so the error of their ratio is that of the ratio
-    with each group of prompts left out. What the frontier's correction may be off is no error that
-    pairing removes: it is added to either side as the frontier's own interval has it. Past the
+    with each group of prompts left out, and what the frontier's correction may be off. Past the
     frontier's trusted KL the frontier is known from below only, so the efficiency is an upper
     bound, and a loss may be none of it.
 
