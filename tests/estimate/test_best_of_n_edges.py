@@ -243,3 +243,13 @@ def test_a_doubling_of_n_never_loses_what_selects():
     rewards[0, 0] = 1e6  # a tail that leaves the mean open
     found = klimit.best_of_n(rewards, n=[1, 2, 4]).per_doubling
     assert_array_equal(found.low[1:], [0, 0])
+
+
+def test_a_loss_is_known_to_be_a_share_of_the_limit_only_as_far_as_the_limit_is_known_from_above():
+    rewards = np.random.default_rng(0).normal(size=(30, 8))
+    best = klimit.best_of_n(rewards, n=[2, 8], judge=-rewards)
+    share = best.efficiency
+    assert share.trusted.tolist() == [True, False]
+    assert share.high[0] < -0.5
+    assert share.high[1] == best.gain.value[1] / best.limit.high[1] == 0
+    assert "at most 0 %" in str(best)

@@ -110,15 +110,17 @@ def test_padding_keeps_out_of_the_ranks():
     assert_array_equal(rates, [[-np.inf, -np.inf, -0.25, 0.25]])
 
 
+@pytest.mark.parametrize("prompts", ["drawn", "fixed"])
 @pytest.mark.parametrize("estimator", ["corrected", "plugin"])
-def test_no_policy_wins_more_than_always(estimator):
+def test_no_policy_wins_more_than_always(estimator, prompts):
     rewards, _ = normal_prompts(np.random.default_rng(4), 20, 8)
     rubric = np.random.default_rng(5).integers(0, 4, size=(20, 8)).astype(float)
     for given_rewards in (rewards, rubric):
-        gain = wins(given_rewards, estimator=estimator).gain([0.1, 1.0, 5.0, 50.0])
+        limit = wins(given_rewards, estimator=estimator, prompts=prompts)
+        gain = limit.gain([0.1, 1.0, 5.0, 50.0])
         assert (gain.value <= 0.5).all()
         assert (gain.high <= 0.5 + 1e-12).all()
-    assert wins(rewards).kl(0.6).value == np.inf
+        assert limit.kl(0.51).value == np.inf
 
 
 @pytest.mark.parametrize("budget", ["average", "per-prompt"])
@@ -203,3 +205,20 @@ def test_a_short_prompt_of_equal_rewards_beside_longer_ones_is_as_short_as_it_is
         assert_array_equal((block.rewards > -np.inf).sum(axis=1), block.counts)
     found = wins([np.array(row) for row in rows], budget="per-prompt").gain([0.3, 20.0])
     assert ((found.low <= found.value) & (found.value <= found.high)).all()
+
+
+def test_win_rates_of_five_grades_are_held_where_every_prompt_spends_the_same():
+    chance = np.random.default_rng(34).dirichlet(np.full(5, 0.8), 1000)
+    below = np.cumsum(chance, axis=1)
+    tilts, kl = np.geomspace(0.1, 1000, 400)[:, None, None], np.array([0.8, 1.0])
+    log_mgf = np.log((chance * np.exp(tilts * (below - chance / 2 - 0.5))).sum(axis=-1))
+    truth = [((spent + log_mgf) / tilts[:, 0]).min(axis=0).mean() for spent in kl]
+    held = 0
+    for seed in range(6):
+        again = np.random.default_rng([seed, 3])
+        edges = below[again.integers(0, 1000, 1500), None, :-1]
+        grades = (again.random((1500, 8, 1)) > edges).sum(axis=-1)
+        found = wins(grades.astype(float), budget="per-prompt").gain(kl)
+        assert found.trusted.all()
+        held += int(((found.low <= truth) & (truth <= found.high)).sum())
+    assert held >= 0.85 * 12

@@ -84,7 +84,8 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
     grid = _grid(samples)
     kl = kl_nodes(float(np.log(samples.counts.max())))
     correct = correctable(samples, settings.estimator)
-    sums = _read(samples, grid, kl, settings.seed, correct)
+    ranks = settings.objective == "win-rate"
+    sums = _read(samples, grid, kl, settings.seed, correct, ranks=ranks)
     counts = np.maximum(sums.prompts, 1)[:, None]
     weights = sums.prompts / sums.prompts.sum()
     full = with_left_out(sums.full / counts, weights)
@@ -95,7 +96,7 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
         biased = np.maximum(sums.biased, 1)[:, None]
         bias_weights = sums.biased / sums.biased.sum()
         model = predicted_bias(samples, grid, seed=settings.seed)
-        discrete = shared_levels(column.values) is not None
+        discrete = ranks or shared_levels(column.values) is not None
         again = 0.0 if discrete else repeats(samples)
         tail = LIGHT if discrete else tail_of(model.residuals).lighter(again)
         total, change = _model_bias(samples, model, kl, settings.seed)
@@ -103,7 +104,7 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
         candidates = _candidates(full, eighth, half, quarter, bias_weights, total, change)
         if again > 0:  # the model has no voice
             candidates = candidates[:2]
-        mixes = average.shows_mixture(samples, settings)
+        mixes = not ranks and average.shows_mixture(samples, settings)
         binary = average.two_levels(column, samples) if mixes else None
         modes = two_modes.find(samples) if mixes and binary is None else None
         if binary is not None:
@@ -137,7 +138,12 @@ def _grid(samples: Samples) -> Grid:
     return Grid(average.START / samples.scale / 2.0**below, octaves, average.PER_OCTAVE)
 
 
-def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) -> _Fronts:
+def _read(
+    samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool, *, ranks: bool = False
+) -> _Fronts:
+    """Subsets of `ranks` are ranked anew."""
+    from klimit.estimate.win_rate import log_mgf_of_rates, win_rates
+
     groups = min(GROUPS, samples.prompts)
     shape = (groups, len(kl))
 
@@ -171,8 +177,12 @@ def _read(samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool) ->
             moving = ~still[use][:, None]
 
             def union_front(chosen: list[int]) -> Floats:
-                weight = np.maximum(pieces[:, chosen].sum(axis=1), 1e-280)
                 size = np.maximum(sizes[:, chosen].sum(axis=1), 1)[:, None]
+                if ranks:
+                    rates = win_rates(np.sort(hands[:, chosen].reshape(rows, -1)), size[:, 0])
+                    values, top = log_mgf_of_rates(rates, size[:, 0], grid), rates[:, -1:]
+                    return np.where(moving, np.minimum(front(values, grid, kl).gain, top), 0.0)
+                weight = np.maximum(pieces[:, chosen].sum(axis=1), 1e-280)
                 top = best[:, chosen].max(axis=1)[:, None]
                 values = np.maximum(np.log(weight), grid.tilts * top) - np.log(size)
                 gain = np.minimum(front(values, grid, kl).gain, top)
@@ -273,10 +283,9 @@ def _rates(
 ) -> RateBands:
     """What pass rates say of the mean gain at every node; `step` is what passing gains.
 
-    The interval is that of the mixtures which the counts allow. They read all prompts alike, so few
-    samples of some hide what others show; the value is the median of their middle and two means that read
-    each prompt by itself. Where more than one prompt in twenty has fewer samples than others, an end moves
-    along when the value leaves the middle towards it.
+    The interval is that of the mixtures which the counts allow; the value is the median of their middle and
+    two means that read each prompt by itself, since few samples of some prompts hide from a mixture what
+    others show. Then an end moves along when the value leaves the middle towards it.
     """
     from scipy.interpolate import PchipInterpolator
 
@@ -353,7 +362,9 @@ def _bands(
     correction = np.maximum(gain - full[0], 0.0)
     spread = np.ptp(candidates, axis=0)
     reach = if_normal(sampling, gain, kl, samples, tail, settings.level) if fixed else sampling
-    low, high = around(gain, reach, correction, spread, tail)
+    ranks = settings.objective == "win-rate"  # few overstate what more show: the lowest may be true
+    leap = np.maximum(gain - candidates.min(axis=0), 0.0) if ranks else 0.0
+    low, high = around(gain, reach, correction, spread, tail, leap)
     shaky = _LEFT * doubt(gain, correction, spread, tail)
     wall = average.horizon(samples)
     if rates is None:

@@ -213,6 +213,8 @@ class Frontier:
         if not np.isfinite(self.cap):
             return float("inf")
         low, high = self.settings.reward_range or (0.0, 0.0)
+        if self.settings.objective == "win-rate":
+            low = self.base_reward  # which every prompt's base has
         if self.cap <= 0:
             fixed = self.settings.prompts == "fixed"
             return unseen_gain(samples, high - low, level=self.settings.level, fixed=fixed)

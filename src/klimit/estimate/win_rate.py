@@ -1,9 +1,8 @@
 """The frontier when the reward is the chance to beat a draw of the base, ties shared.
 
-For a continuous reward the win rate of a base draw is uniform whatever the reward, so the frontier
-is known in closed form and no sample is needed (`klimit.theory.uniform_frontier`). 0/1
-rewards give the reward's own frontier, halved. What lies between is estimated from ranks, and halves are
-ranked anew: ranks within all samples would make halves look less varied than they are.
+Continuous rewards have a closed form (`klimit.theory.uniform_frontier`), 0/1 rewards their own frontier,
+halved. What lies between is estimated from ranks, and subsets are ranked anew: ranks within all samples
+would make them look less varied than they are.
 """
 
 from __future__ import annotations
@@ -79,11 +78,10 @@ def ranked_samples(samples: Samples) -> Samples:
         variances[block.prompts] = np.einsum("ij,ij->i", finite, finite) / block.counts
         tops[block.prompts] = rates[:, -1]
         blocks.append(Block(block.prompts, rates, block.counts))
-    scaled = replace(
+    return replace(
         samples, means=np.full(samples.prompts, 0.5), variances=variances, tops=tops,
-        blocks=tuple(blocks), scale=0.0,
+        blocks=tuple(blocks), scale=ordered_mean(variances, samples) ** 0.5,
     )  # fmt: skip
-    return replace(scaled, scale=ordered_mean(variances, scaled) ** 0.5)
 
 
 def _continuous(samples: Samples) -> bool:
@@ -155,7 +153,7 @@ def _statistics(
     for block, rates in zip(samples.blocks, ranked.blocks, strict=True):
         group = samples.rank[block.prompts] % groups
         prompts += np.bincount(group, minlength=groups)
-        value = _log_mgf(rates.rewards, block.counts, grid)
+        value = log_mgf_of_rates(rates.rewards, block.counts, grid)
         moving = samples.variances[block.prompts] > 0
         if continuous:
             full += by_group(moving[:, None] * uniform_log_mgf(grid.tilts), group, groups)
@@ -209,17 +207,16 @@ def _split_means(
                 inside = (place >= low) & (place < low + size[:, None])
                 subset = np.sort(np.where(inside, rewards, -np.inf), axis=1)
                 rates = win_rates(subset, size)
-                hands.append(_log_mgf(rates, size, grid))
+                hands.append(log_mgf_of_rates(rates, size, grid))
             total += (hands[0] + hands[1]) / (2 * _SPLITS)
             if part == 2:
                 noise += (hands[0] - hands[1]) ** 2 * (size / counts)[:, None] / (2 * _SPLITS)
     return totals[0], totals[1], noise
 
 
-def _log_mgf(rates: Floats, counts: Integers, grid: Grid) -> Floats:
-    width = rates.shape[1]
-    shift = np.log(width / counts)[:, None]
-    return np.asarray(log_mean(rates, grid) + shift)
+def log_mgf_of_rates(rates: Floats, counts: Integers, grid: Grid) -> Floats:
+    """(rows, tilts) of `win_rates`."""
+    return np.asarray(log_mean(rates, grid) + np.log(rates.shape[1] / counts)[:, None])
 
 
 def uniform_log_mgf(tilts: Floats) -> Floats:

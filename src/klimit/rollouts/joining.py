@@ -14,7 +14,7 @@ from klimit.rollouts import names
 from klimit.rollouts.guard import reading
 from klimit.rollouts.layout import is_number
 from klimit.rollouts.read import with_care
-from klimit.rollouts.rollouts import Rollouts
+from klimit.rollouts.rollouts import Rollouts, several
 from klimit.rollouts.table import Scan
 from klimit.rollouts.unify import flatten
 from klimit.rollouts.words import counted, listing
@@ -24,9 +24,11 @@ _KEYS = ("prompt_id", "prompt", "completion", "step", "policy")
 
 def join(rollouts: Rollouts, other: Any, *, on: str | Iterable[str] | None = None) -> Rollouts:
     """See `Rollouts.join`."""
-    asked = [on] if isinstance(on, str) else list(on or ())
+    asked = [] if on is None else several(on)
     theirs = _under_our_names(rollouts, other, (rollouts.prompt_key, *asked))
     ours = rollouts.table.names
+    if "prompt_id" in theirs.columns and rollouts.prompt_key not in theirs.columns:
+        asked = ["prompt_id" if name == rollouts.prompt_key else name for name in asked]
     keys = _keys(rollouts, theirs, None if on is None else asked)
     new = [name for name in theirs.columns if name not in ours]
     if not new:

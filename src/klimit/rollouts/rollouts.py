@@ -241,7 +241,7 @@ class Rollouts:
         """
         keep = np.ones(len(self), dtype=bool)
         if prompts is not None:
-            wanted = [str(name) for name in _several(prompts)]
+            wanted = [str(name) for name in several(prompts)]
             places = {name: at for at, name in enumerate(self.ids)}
             unknown = [name for name in wanted if name not in places]
             if unknown:
@@ -254,12 +254,13 @@ class Rollouts:
             if asked is None:
                 continue
             known = self._values(column)
-            named = [None if x == UNNAMED and x not in known else x for x in _several(asked)]
+            named = [None if x == UNNAMED and x not in known else x for x in several(asked)]
             unknown = [UNNAMED if x is None else x for x in named if x not in known]
             if unknown:
                 raise ArgumentError(
                     f"no {column} {quoted(unknown[0])} in {self.source}; there are {listing(known)}."
                 )
+            named = [known[known.index(x)] for x in named]  # 10.0 stands for 10
             keep &= self.table.core[column].is_in(named, nulls_equal=True).to_numpy()
         if not keep.any():
             raise ArgumentError(f"no sample of {self.source} is left by this filter; loosen it.")
@@ -330,7 +331,8 @@ class Rollouts:
                 )
 
 
-def _several(asked: Any) -> list[Any]:
+def several(asked: Any) -> list[Any]:
+    """One or many as a list."""
     if isinstance(asked, str) or not isinstance(asked, Iterable):
         return [asked]
     return list(asked)

@@ -1,9 +1,8 @@
 """What each rule keeps, prompt by prompt, from samples of which N are the candidates.
 
 Best-of-N is averaged over all N-subsets exactly, by order weights. The other rules are averaged
-over subsets that are dealt at random: every deal splits a prompt's samples into disjoint sets of N,
-so that each sample is a candidate about equally often. With all samples as candidates nothing is
-random. Every subset is a draw of N answers of the base model, so the mean is unbiased for any N.
+over disjoint subsets that are dealt at random, of all samples where N is all. Every subset is a draw
+of N answers of the base model, so the mean is unbiased for any N.
 """
 
 from __future__ import annotations

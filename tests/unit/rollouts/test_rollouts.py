@@ -68,6 +68,22 @@ def test_what_does_not_occur_cannot_be_filtered_for(samples):
         base.filter(policy="x")
 
 
+@pytest.mark.parametrize("step", [10.0, np.float64(10), [10.0, 10]])
+def test_a_step_is_found_by_its_value_whatever_its_type(step):
+    run = read({"prompt": ["a"] * 4, "rm": [0.0, 1.0, 2.0, 3.0], "step": [0, 0, 10, 10]})
+    assert run.filter(step=step).grouped().columns["rm"].tolist() == [2.0, 3.0]
+
+
+@pytest.mark.parametrize("key", ["prompt", "problem"])
+def test_a_join_may_name_the_prompt_key_as_both_tables_have_it(key, as_dict):
+    base = read({key: ["a", "a", "b"], "completion": ["x", "y", "x"], "rm": [0.0, 1.0, 2.0]})
+    scores = {key: ["b", "a", "a"], "completion": ["x", "y", "x"], "gold": [3.0, 2.0, 1.0]}
+    both = base.join(scores, on=[key, "completion"])
+    assert as_dict(both, "gold") == {"a": [1.0, 2.0], "b": [3.0]}
+    hard = base.join({key: ["b", "a"], "difficulty": [0.5, 0.25]}, on=key)
+    assert hard.frame()["difficulty"].to_list() == [0.25, 0.25, 0.5]
+
+
 def test_a_reward_scored_elsewhere_is_joined(samples, as_dict):
     scores = pl.DataFrame(
         {
@@ -111,6 +127,9 @@ def test_joins_that_cannot_be_right_are_refused(samples):
     base = read(samples)
     with pytest.raises(ArgumentError, match="no key to join on"):
         base.join(pl.DataFrame({"other": ["x"], "gold": [1.0]}))
+    for key in (3, ["prompt_id", 3]):
+        with pytest.raises(ArgumentError, match="Name columns that both have"):
+            base.join(samples.select("prompt_id", gold="rm"), on=key)
     with pytest.raises(ArgumentError, match="nothing that"):
         base.join(samples)
     with pytest.raises(DataError, match="2 rows that share prompt_id"):

@@ -16,9 +16,8 @@ MOST_GROUPS = 200
 class Points:
     """Gold gain and KL of the checkpoints of one run, by prompt.
 
-    All checkpoints share the prompts, so their errors are not independent, and neither are those of a
-    checkpoint's gain and KL: every statistic is taken again with each group of prompts left out of
-    all of them.
+    All checkpoints share the prompts, so no errors are independent: every statistic is taken again with
+    each group of prompts left out of all of them.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""A training run in both rewards: the answer of `klimit.audit.trained_path`."""
+"""A training run in both rewards: the answer of `klimit.audit.path.trained_path`."""
 
 from __future__ import annotations
 
@@ -111,13 +111,7 @@ class TrainedPath(InNotebooks):
         return record(self)
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
-        """Draw gold of each checkpoint against its KL, the proxy beside it; returns the Axes.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes to draw into; new ones if not given
-        options : of `klimit.view.plots.path`: proxy
-        """
+        """Draw gold of each checkpoint against its KL; see `klimit.view.plots.path`."""
         from klimit.view.plots import path
 
         return path(self, ax, **options)

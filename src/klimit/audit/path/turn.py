@@ -240,8 +240,8 @@ def _without_curve(bracket: Estimate, misfit: float) -> tuple[Estimate, Estimate
 def _alike(points: Points, level: float) -> tuple[int, tuple[int, ...]]:
     """The checkpoint of highest gold, and all that are not clearly below another one.
 
-    A comparison with the best (Hsu, Annals of Statistics 12, 1984), paired by prompt, with
-    Bonferroni's share of the error for each; the base, place -1, gains 0.
+    Comparisons with the best (Hsu, Annals of Statistics 12, 1984), paired by prompt, by Bonferroni; the
+    base, place -1, gains 0.
     """
     from scipy.special import stdtrit
 

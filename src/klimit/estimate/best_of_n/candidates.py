@@ -64,8 +64,8 @@ class Candidates:
         largest = int(self.lengths.max(initial=0))
         if 1 <= largest < most:
             raise ArgumentError(
-                f"n={most:,} was asked, but no prompt has more than {largest:,} samples with a "
-                f"reward; ask for n up to {largest:,}, or draw more samples a prompt."
+                f"n={most:,} was asked, but no prompt has more than {counted(largest, 'sample')} with "
+                f"a reward; ask for n up to {largest:,}, or draw more samples a prompt."
             )
         stay = self.lengths >= max(most, 2)
         if stay.all() or not stay.any():  # where no prompt has two, the frontier says what is wrong

@@ -43,10 +43,9 @@ def efficiency(
     """Gain over the frontier at the same KL.
 
     Gain and frontier come from the same prompts, so the error of their ratio is that of the ratio
-    with each group of prompts left out. What the frontier's correction may be off is no error that
-    pairing removes: it is added to either side as the frontier's own interval has it. Past the
+    with each group of prompts left out, and what the frontier's correction may be off. Past the
     frontier's trusted KL the frontier is known from below only, so the efficiency is an upper
-    bound.
+    bound, and a loss may be none of it.
 
     Parameters
     ----------
@@ -76,10 +75,11 @@ def efficiency(
         low = value - np.hypot(below, np.abs(value) * up / (1 + up))
         high = value + np.hypot(above, np.abs(value) * down / np.maximum(1 - down, 0.05))
         floor = np.where(gain >= 0, gain / best.high, gain / best.low)
+        roof = np.where(best.trusted | (gain >= 0), -np.inf, gain / best.high)
     surplus = np.maximum(value - 1, 0.0)  # no method passes the limit: what lies beyond is noise
     value, low, high = value - surplus, low - surplus, np.minimum(high, 1.0)
     low = np.maximum(np.where(best.trusted, low, np.minimum(low, floor)), least)
-    high = np.maximum(high, value)
+    high = np.maximum(np.maximum(high, value), roof)
     notes = _notes(limit, best, kl)
     note = "; ".join(dict.fromkeys(filter(None, notes.tolist())))
     share = Estimate(value, low, high, best.level, best.trusted, note, notes)

@@ -19,8 +19,7 @@ from klimit.estimate.samples import Samples, nearly_all
 def n_spending(samples: Samples, kl: float) -> int | None:
     """The smallest N whose best-of-N spends at least `kl` nats, mean over prompts.
 
-    From ``log N - (N - 1) / N`` where no two rewards of a prompt tie, for any N. Where some do,
-    from reward levels; then None if no N that the samples at hand can show spends so much.
+    Where rewards of a prompt tie, None if no N that the samples can show spends so much.
     """
     if not (kl > 0 and ties(samples)):
         return distinct_n(kl)
@@ -48,8 +47,7 @@ def n_kl(samples: Samples, n: int) -> float:
 def n_spends(samples: Samples, n: int, level: float = 0.95) -> Estimate:
     """Mean KL of best-of-n, nats per answer; `klimit.estimate.best_of_n.kl` for tied rewards.
 
-    For tied rewards and n above the least samples of a prompt: the mean over the prompts that have
-    as many as nearly all. Known, of no length, where no two rewards of a prompt tie.
+    Known where no two rewards of a prompt tie; else of prompts with enough samples.
 
     Raises
     ------

@@ -1,10 +1,9 @@
 """What could be gained if every prompt spent the KL that best-of-N spends on it: ``E_x G_x(K_x)``.
 
-Best-of-N spends equal N, not equal beta, so it is below the average-budget frontier ``G(E K_x)``
-for two reasons: prompts do not spend where reward is cheapest, and no prompt's own spending is
-optimal. ``E_x G_x(K_x)`` lies between and tells them apart. Its ratio to ``G(E
-K_x)`` is taken where all is known exactly, on the law of the samples themselves, and what few
-samples do to it is extrapolated from half of them.
+Best-of-N is below the average-budget frontier ``G(E K_x)`` for two reasons: prompts do not spend
+where reward is cheapest, and no prompt's own spending is optimal. ``E_x G_x(K_x)`` lies between. Its
+ratio to ``G(E K_x)`` is that of the law of the samples, and what few samples do to it is extrapolated
+from half of them.
 """
 
 from __future__ import annotations

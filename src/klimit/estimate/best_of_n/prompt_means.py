@@ -28,10 +28,9 @@ def mean_of_prompts(
     ----------
     values : (rows, prompts); a row with a nan has no estimate
     least, most : what the truth can be
-    span : least and most that a prompt can show. No law between them varies more than that of
-        prompts that show all or nothing, so the interval ends where the binomial's does (Clopper
-        and Pearson): of use where few prompts show anything. Where all show the same, another kind
-        of prompt may be as frequent as it may be and yet not be seen, and show either end
+    span : least and most that a prompt can show. No law varies more than that of prompts that show
+        all or nothing, so the interval ends where the binomial's does (Clopper and Pearson). Where all
+        show the same, prompts of another kind may go unseen, and show either end
     doubt : bound on the bias, added in quadrature to either side
 
     Examples
