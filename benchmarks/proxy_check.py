@@ -25,6 +25,21 @@ SETTINGS = ((50, 16, "drawn"), (100, 64, "drawn"), (200, 64, "drawn"), (30, 256,
             (200, 16, "fixed"), (60, 64, "fixed"))  # fmt: skip
 POPULATION = 300
 ALL = (*DEV, *HELD_OUT, *TESTS)
+KINDS = {
+    "Gaussian": ("normal",),
+    "heavy-tailed error": ("exponential error", "Laplace error", "t3 gold"),
+    "correlated ensemble": ("ensemble",),
+    "gold that turns": (
+        "turns down",
+        "breaks",
+        "turns by scale",
+        "turns late",
+        "sine",
+        "two humps",
+    ),
+    "length-confounded": ("length",),
+    "0/1 gold": ("0/1 gold", "0/1 gold, hacked", "0/1 gold, window", "0/1 both"),
+}
 HEAD = ("family", "data sets", "plug-in bias", "bias", "error", "trusted", "coverage", "below", "above",
         "at the edge", "past trust", "peak covered", "peak shown", "N covered")  # fmt: skip
 TEXT = """\
@@ -214,7 +229,7 @@ def main(
 
 
 def page(done: dict[Job, list[dict]], command: str) -> str:
-    """Three tables: families that were looked at, families held out, and settings."""
+    """Tables of families that were looked at, of those held out, of kinds of families and of settings."""
     numbers = sorted({len(runs) for runs in done.values()})
     (labelled,) = {job.labelled for job in done}
     parts = [TEXT.format(
@@ -238,6 +253,9 @@ def page(done: dict[Job, list[dict]], command: str) -> str:
         found["all"] = pooled(lambda job, names=names: job.family in names)
         lines = [summary(name, runs) for name, runs in found.items() if runs]
         parts += [section(title, lines)] if lines else []
+    kinds = {kind: pooled(lambda job, n=names: job.family in n) for kind, names in KINDS.items()}
+    lines = [summary(kind, runs) for kind, runs in kinds.items() if runs]
+    parts += [section("By kind", lines, "kind")] if lines else []
     rows = []
     for setting in SETTINGS:
         runs = pooled(lambda job, s=setting: (job.prompts, job.samples, job.about) == s)
