@@ -1,6 +1,7 @@
 """The callback beside a trainer that is played by hand."""
 
 import asyncio
+import functools
 from types import SimpleNamespace
 
 import numpy as np
@@ -154,6 +155,34 @@ def test_functions_keep_their_names_and_may_be_awaited():
     assert trainer.functions[0].__name__ == "slow"
     assert asyncio.iscoroutinefunction(trainer.functions[0])
     assert "gain" in trainer.step(PROMPTS, range(12))
+
+
+class Judge:
+    """A reward that is an object, called or awaited."""
+
+    def __call__(self, prompts, completions, **_):
+        return score(prompts, completions)
+
+
+class SlowJudge:
+    async def __call__(self, prompts, completions, **_):
+        await asyncio.sleep(0)
+        return score(prompts, completions)
+
+
+def test_objects_and_partial_functions_have_the_names_that_the_trainer_gives_them():
+    given = (Judge(), SlowJudge(), functools.partial(functools.partial(score), extra=1))
+    callback = FrontierCallback(base_samples(), reward="score", gold="SlowJudge")
+    trainer = Trainer(callback, *given, reward_weights=[0.5, 0.0, 0.5]).begin()
+    names = [function.__name__ for function in trainer.functions]
+    assert names == ["Judge", "SlowJudge", "score"]
+    assert [asyncio.iscoroutinefunction(one) for one in trainer.functions] == [False, True, False]
+    trainer.step(PROMPTS, range(12))
+    assert trainer.step(PROMPTS, range(2, 14))["gold_gain"] == 2.0
+
+
+def test_of_too_few_rewards_the_trainer_complains():
+    assert Trainer(FrontierCallback(base_samples()), lambda **_: [1.0]).begin().step(PROMPTS, "") == {}
 
 
 def test_a_single_function_stays_single():
