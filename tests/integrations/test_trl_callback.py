@@ -122,8 +122,24 @@ def test_the_first_steps_rollouts_can_be_the_base():
 
 
 def test_one_rollout_per_prompt_is_no_base():
-    with pytest.raises(DataError, match="one rollout per prompt"):
+    with pytest.raises(DataError, match="no prompt of the first step has two rewards"):
         Trainer(FrontierCallback(), score).begin().step(PROMPTS, range(12))
+
+
+def test_an_evaluation_before_the_first_step_is_not_the_first_step():
+    def gold(prompts, completions, **_):
+        return [-float(x) for x in completions]
+
+    for base in (None, base_samples()):
+        trainer = Trainer(FrontierCallback(base, reward="score", gold="gold"), score, gold,
+                          reward_weights=[1.0, 0.0])  # fmt: skip
+        model = SimpleNamespace(training=False)
+        trainer.callback.on_train_begin(trainer.args, trainer.state, trainer.control, model=model)
+        found = trainer.step([f"new {i}" for i in range(4)], [7.0, 8.0, 9.0, 9.5])
+        assert "gold_gain" not in found and ("gain" in found) is (base is not None)
+        model.training = True
+        assert trainer.step(PROMPTS * 4, np.arange(48) % 13)["gold_gain"] == 0.0
+        assert trainer.step(PROMPTS * 4, np.arange(48) % 13)["gain"] < 1.0
 
 
 def test_a_resumed_run_has_no_first_step():
@@ -236,6 +252,14 @@ def test_stop_counts_measurements_in_a_row():
 def test_settings_that_are_off_are_errors(made, said):
     with pytest.raises(ArgumentError, match=said):
         made()
+
+
+def test_weights_of_functions_that_were_not_wrapped_are_told():
+    trainer = Trainer(FrontierCallback(base_samples()), score, reward_weights=[1.0, 0.5])
+    with pytest.raises(ArgumentError, match="2 numbers for 1 wrapped"):
+        trainer.begin()
+    trainer.callback.wrap([score], weights=[1.0])
+    trainer.begin()
 
 
 def test_a_trainer_without_wrapped_functions_is_told():

@@ -172,6 +172,11 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
             raise ArgumentError(
                 "the callback sees no rewards: pass the trainer callback.wrap(reward_funcs) too."
             )
+        theirs, ours = getattr(args, "reward_weights", None), len(self._recorder.names)
+        if theirs is not None and len(theirs) != ours and self._weights is None:
+            raise ArgumentError(
+                f"reward_weights has {len(theirs)} numbers for {ours} wrapped functions; wrap all."
+            )
         check_sampling(args)
         if self._given is not None and self._base is None:
             names = [one for one in self._recorder.names if one != self.gold]
@@ -259,20 +264,22 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
         if kl is None and learning:
             kl, self._logged_kl = self._measured(batch) or self._logged_kl, None
         with self._clock.spent_on("placing"):
-            row = self._numbers(batch, kl)
+            row = self._numbers(batch, kl, learning)
         if learning and row:
             self.history.append(row)
             if self.stop is not None and not self.stopped:
                 self.stopped = self.stop.reason(self.history)
         return row
 
-    def _numbers(self, batch: Batch, kl: Estimate | None) -> dict[str, float]:
+    def _numbers(self, batch: Batch, kl: Estimate | None, learning: bool) -> dict[str, float]:
         assert self._recorder is not None
         names, every = everywhere(batch.names, batch.rewards)
         weights = self._weights or getattr(self._now["args"], "reward_weights", None)
         rewards = total(every, weights)
         row: dict[str, float] = {}
         if self._base is None:
+            if not learning:
+                return {}
             with self._clock.spent_on("base"):
                 self._base = from_first_step(names, rewards, self._how)
         elif np.isfinite(rewards).any() and not np.isinf(rewards).any():
@@ -281,7 +288,7 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
             gold = every[self._recorder.names.index(self.gold)]
             gold = gold[~np.isnan(gold)]
             mean = float(gold.mean()) if gold.size else np.nan
-            if np.isnan(self._gold_at_first):
+            if learning and np.isnan(self._gold_at_first):
                 self._gold_at_first = mean
             row["gold_gain"] = mean - self._gold_at_first
         return {name: float(value) for name, value in row.items() if np.isfinite(value)}
