@@ -304,5 +304,6 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
             own = sequence_kl(
                 self._now["model"], self._against, self._now["processing_class"], batch,
                 samples=-(-self.kl_samples // processes()),
+                template=getattr(self._now["args"], "chat_template_kwargs", None) or {},
             )  # fmt: skip
             return mean_kl(gathered(own), self._level)
