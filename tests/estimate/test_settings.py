@@ -28,7 +28,7 @@ def residual(world, loss, logits, group=GROUP):
 
 RLOO = "TRL RLOO"
 PPO = "TRL PPO (experimental, up to 1.12)"
-VERL = "verl, KL in the reward (any advantage estimator)"
+VERL = "verl, KL in the reward (any advantage estimator but gdpo)"
 OPEN = "OpenRLHF rloo, reinforce or gae, KL in the reward"
 OPEN_OWN = "OpenRLHF dr_grpo or reinforce_baseline, KL in the reward"
 EXACT = {
