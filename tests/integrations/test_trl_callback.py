@@ -292,8 +292,13 @@ def test_another_temperature_is_another_policy(given, said):
 class Peft:
     """As much of a peft model as the base needs; says which adapter is on."""
 
-    def __init__(self, *adapters):
+    def __init__(self, *adapters, trained=False):
         self.peft_config, self.active_adapter = dict.fromkeys(adapters), "default"
+        self.trained = trained
+
+    def named_parameters(self):
+        yield "q.lora_A.default.weight", np.ones(2)
+        yield "q.lora_B.default.weight", np.full(2, float(self.trained))
 
     def set_adapter(self, name):
         self.active_adapter = name
@@ -313,6 +318,20 @@ def test_the_base_of_an_adapter_trained_before_is_the_copy_that_the_trainer_keep
     for model, on in ((Peft("default"), None), (Peft("default", "ref"), "ref")):
         assert base_of(model, None)(input_ids=1) == on
         assert model.active_adapter == "default"
+
+
+def test_an_adapter_trained_before_is_warned_of_unless_its_copy_is_at_hand():
+    with pytest.warns(EstimateWarning, match="the adapter was trained before"):
+        begin(Peft("default", trained=True))
+    begin(Peft("default"))
+    begin(Peft("default", "ref", trained=True))
+    begin(Peft("default", trained=True), step=40)
+
+
+def begin(model, step=0):
+    trainer = Trainer(FrontierCallback(base_samples()), score)
+    trainer.state.global_step = step
+    trainer.callback.on_train_begin(trainer.args, trainer.state, trainer.control, model=model)
 
 
 def test_prompts_are_scored_as_the_trainer_renders_them(monkeypatch):

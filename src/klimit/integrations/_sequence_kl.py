@@ -37,6 +37,11 @@ class AdapterOff:
         finally:
             self.model.set_adapter(trained)
 
+    def is_start(self) -> bool:
+        """Whether it is the model as it is now: a new LoRA adapter adds nothing."""
+        named = () if "ref" in self.model.peft_config else self.model.named_parameters()
+        return not any("lora_B" in name and bool(values.any()) for name, values in named)
+
 
 def base_of(model: Any, path: Any) -> Any:
     """What to score against: the checkpoint at `path`, else the model without adapters, else None."""

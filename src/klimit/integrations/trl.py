@@ -27,7 +27,7 @@ from klimit.integrations._base import Base, from_first_step, from_rollouts
 from klimit.integrations._batch import Batch, Recorder, joined, total
 from klimit.integrations._overhead import Clock, Overhead
 from klimit.integrations._processes import everywhere, gathered, processes
-from klimit.integrations._sequence_kl import base_of, mean_kl, sequence_kl
+from klimit.integrations._sequence_kl import AdapterOff, base_of, mean_kl, sequence_kl
 from klimit.integrations._stop import Stop, TrainingStopped
 from klimit.integrations._text_reward import text_reward
 from klimit.integrations._trainer_kl import PPO, check_sampling, from_log
@@ -191,6 +191,14 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
         model = getattr(model, "policy", model)  # PPO pairs it with values
         self._now = {"args": args, "state": state, **given, "model": model}
         self._against = None if model is None else base_of(model, self._base_model)
+        if isinstance(self._against, AdapterOff) and not (
+            state.global_step or self._against.is_start()
+        ):
+            warn(
+                "the adapter was trained before, and the KL is to the model without it; pass base_model= "
+                "the model that the training starts from, or train with beta above 0.",
+                EstimateWarning,
+            )
         self._clock.start()
 
     def on_log(
