@@ -293,3 +293,4 @@ def test_a_setting_reads_as_it_is_typed():
     assert str(found[RLOO]) == "TRL RLOO: beta=0.1235"
     assert "--algo.kl.use_loss," in str(found["OpenRLHF dr_grpo, KL in the loss"])
     assert found[RLOO].to_dict()["options"] == {"beta": 0.1235}
+    assert "(up to 0.10.1 the options are --init_kl_coef and" in found[OPEN].note

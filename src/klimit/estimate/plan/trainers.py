@@ -188,7 +188,7 @@ def openrlhf(target: Target) -> Iterator[Setting]:
         logs=f"kl, {_ABOUT}",
         logged=target.per_token,
         note="init_coef multiplies k1 inside the reward of each token: it is our beta (up to "
-        "0.10.0 the options are --init_kl_coef and --kl_estimator)",
+        "0.10.1 the options are --init_kl_coef and --kl_estimator)",
     )
     yield Setting(
         trainer="OpenRLHF dr_grpo or reinforce_baseline, KL in the reward",
