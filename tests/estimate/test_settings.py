@@ -28,7 +28,7 @@ def residual(world, loss, logits, group=GROUP):
 
 RLOO = "TRL RLOO"
 PPO = "TRL PPO (experimental, up to 1.12)"
-VERL = "verl, KL in the reward (any advantage estimator)"
+VERL = "verl, KL in the reward (any advantage estimator but gdpo)"
 OPEN = "OpenRLHF rloo, reinforce or gae, KL in the reward"
 OPEN_OWN = "OpenRLHF dr_grpo or reinforce_baseline, KL in the reward"
 EXACT = {
@@ -293,3 +293,4 @@ def test_a_setting_reads_as_it_is_typed():
     assert str(found[RLOO]) == "TRL RLOO: beta=0.1235"
     assert "--algo.kl.use_loss," in str(found["OpenRLHF dr_grpo, KL in the loss"])
     assert found[RLOO].to_dict()["options"] == {"beta": 0.1235}
+    assert "(up to 0.10.1 the options are --init_kl_coef and" in found[OPEN].note

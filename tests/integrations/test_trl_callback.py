@@ -1,6 +1,8 @@
 """The callback beside a trainer that is played by hand."""
 
 import asyncio
+import functools
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 import klimit
 from klimit import ArgumentError, DataError, EstimateWarning
+from klimit.integrations._sequence_kl import base_of, prompt_ids
 from klimit.integrations.trl import FrontierCallback, Stop
 
 PROMPTS = [f"prompt {i}" for i in range(12)]
@@ -121,8 +124,25 @@ def test_the_first_steps_rollouts_can_be_the_base():
 
 
 def test_one_rollout_per_prompt_is_no_base():
-    with pytest.raises(DataError, match="one rollout per prompt"):
+    with pytest.raises(DataError, match="no prompt of the first step has two rewards"):
         Trainer(FrontierCallback(), score).begin().step(PROMPTS, range(12))
+
+
+def test_an_evaluation_before_the_first_step_is_not_the_first_step():
+    def gold(prompts, completions, **_):
+        return [-float(x) for x in completions]
+
+    for base in (None, base_samples()):
+        trainer = Trainer(FrontierCallback(base, reward="score", gold="gold"), score, gold,
+                          reward_weights=[1.0, 0.0])  # fmt: skip
+        model = SimpleNamespace(training=False)
+        trainer.callback.on_train_begin(trainer.args, trainer.state, trainer.control, model=model)
+        found = trainer.step([f"new {i}" for i in range(4)], [7.0, 8.0, 9.0, 9.5])
+        assert "gold_gain" not in found
+        assert ("gain" in found) is (base is not None)
+        model.training = True
+        assert trainer.step(PROMPTS * 4, np.arange(48) % 13)["gold_gain"] == 0.0
+        assert trainer.step(PROMPTS * 4, np.arange(48) % 13)["gain"] < 1.0
 
 
 def test_a_resumed_run_has_no_first_step():
@@ -154,6 +174,36 @@ def test_functions_keep_their_names_and_may_be_awaited():
     assert trainer.functions[0].__name__ == "slow"
     assert asyncio.iscoroutinefunction(trainer.functions[0])
     assert "gain" in trainer.step(PROMPTS, range(12))
+
+
+class Judge:
+    """A reward that is an object, called or awaited."""
+
+    def __call__(self, prompts, completions, **_):
+        return score(prompts, completions)
+
+
+class SlowJudge:
+    async def __call__(self, prompts, completions, **_):
+        await asyncio.sleep(0)
+        return score(prompts, completions)
+
+
+def test_objects_and_partial_functions_have_the_names_that_the_trainer_gives_them():
+    given = (Judge(), SlowJudge(), functools.partial(functools.partial(score), extra=1))
+    callback = FrontierCallback(base_samples(), reward="score", gold="SlowJudge")
+    trainer = Trainer(callback, *given, reward_weights=[0.5, 0.0, 0.5]).begin()
+    names = [function.__name__ for function in trainer.functions]
+    assert names == ["Judge", "SlowJudge", "score"]
+    assert [asyncio.iscoroutinefunction(one) for one in trainer.functions] == [False, True, False]
+    trainer.step(PROMPTS, range(12))
+    assert trainer.step(PROMPTS, range(2, 14))["gold_gain"] == 2.0
+
+
+def test_of_too_few_rewards_the_trainer_complains():
+    assert (
+        Trainer(FrontierCallback(base_samples()), lambda **_: [1.0]).begin().step(PROMPTS, "") == {}
+    )
 
 
 def test_a_single_function_stays_single():
@@ -209,15 +259,101 @@ def test_settings_that_are_off_are_errors(made, said):
         made()
 
 
+def test_weights_of_functions_that_were_not_wrapped_are_told():
+    trainer = Trainer(FrontierCallback(base_samples()), score, reward_weights=[1.0, 0.5])
+    with pytest.raises(ArgumentError, match="2 numbers for 1 wrapped"):
+        trainer.begin()
+    trainer.callback.wrap([score], weights=[1.0])
+    trainer.begin()
+
+
 def test_a_trainer_without_wrapped_functions_is_told():
     with pytest.raises(ArgumentError, match="wrap"):
         FrontierCallback().on_train_begin(None, None, None)
 
 
-def test_another_temperature_is_another_policy():
-    trainer = Trainer(FrontierCallback(base_samples()), score, temperature=0.7)
-    with pytest.warns(EstimateWarning, match=r"temperature 0\.7"):
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"temperature": 0.7, "top_k": 50}, r"temperature 0\.7 and top_k 50, from another policy"),
+        ({"min_p": 0.1}, r"min_p 0\.1"),
+        (
+            {"top_p": 1.0, "top_k": -1, "min_p": None, "repetition_penalty": 1.2},
+            "at repetition_penalty",
+        ),
+    ],
+)
+def test_another_temperature_is_another_policy(given, said):
+    trainer = Trainer(FrontierCallback(base_samples()), score, **given)
+    with pytest.warns(EstimateWarning, match=said):
         trainer.begin()
+
+
+class Peft:
+    """As much of a peft model as the base needs; says which adapter is on."""
+
+    def __init__(self, *adapters, trained=False):
+        self.peft_config, self.active_adapter = dict.fromkeys(adapters), "default"
+        self.trained = trained
+
+    def named_parameters(self):
+        yield "q.lora_A.default.weight", np.ones(2)
+        yield "q.lora_B.default.weight", np.full(2, float(self.trained))
+
+    def set_adapter(self, name):
+        self.active_adapter = name
+
+    @contextmanager
+    def disable_adapter(self):
+        self.active_adapter = None
+        yield
+        self.active_adapter = "default"
+
+    def __call__(self, **_):
+        return self.active_adapter
+
+
+def test_the_base_of_an_adapter_trained_before_is_the_copy_that_the_trainer_keeps():
+    """TRL's "ref", made where beta is not 0; else the model without adapters."""
+    for model, on in ((Peft("default"), None), (Peft("default", "ref"), "ref")):
+        assert base_of(model, None)(input_ids=1) == on
+        assert model.active_adapter == "default"
+
+
+def test_an_adapter_trained_before_is_warned_of_unless_its_copy_is_at_hand():
+    with pytest.warns(EstimateWarning, match="the adapter was trained before"):
+        begin(Peft("default", trained=True))
+    begin(Peft("default"))
+    begin(Peft("default", "ref", trained=True))
+    begin(Peft("default", trained=True), step=40)
+
+
+def begin(model, step=0):
+    trainer = Trainer(FrontierCallback(base_samples()), score)
+    trainer.state.global_step = step
+    trainer.callback.on_train_begin(trainer.args, trainer.state, trainer.control, model=model)
+
+
+def test_prompts_are_scored_as_the_trainer_renders_them(monkeypatch):
+    class Words:
+        def apply_chat_template(self, prompt, **how):
+            return {"input_ids": [prompt[-1]["role"], how]}
+
+    shown = {"tokenize": True, "return_dict": True, "add_generation_prompt": True}
+    prompt = [{"role": "user", "content": "why"}, {"role": "assistant", "content": "as"}]
+    ids = prompt_ids(prompt, Words(), enable_thinking=False)
+    assert ids == ["assistant", shown | {"enable_thinking": False}]
+    given = {}
+    monkeypatch.setattr(
+        "klimit.integrations.trl.sequence_kl", lambda *_, **how: given.update(how) or []
+    )
+    monkeypatch.setattr("klimit.integrations.trl.mean_kl", lambda *_: None)
+    callback = FrontierCallback(base_samples(), kl_every=1)
+    trainer = Trainer(callback, score, chat_template_kwargs={"enable_thinking": False})
+    trainer.state.global_step, model = 1, Peft("default")
+    callback.on_train_begin(trainer.args, trainer.state, None, model=model, processing_class=None)
+    trainer.step(PROMPTS, range(12), completion_ids=[[1]] * 12)
+    assert given == {"samples": 8, "template": {"enable_thinking": False}}
 
 
 def test_placing_a_step_takes_milliseconds():

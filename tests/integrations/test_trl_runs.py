@@ -33,16 +33,18 @@ def adapters():
     return LoraConfig(r=8, target_modules="all-linear", task_type="CAUSAL_LM")
 
 
-def train(tiny, folder, method, functions, callbacks, *, steps=6, peft_config=None, **options):
+def train(
+    tiny, folder, method, functions, callbacks, *, steps=6, model=None, peft_config=None, **options
+):
     import trl
     from datasets import Dataset
 
     args = getattr(trl, f"{method}Config")(
         output_dir=f"{folder}-run", max_steps=steps, num_generations=4, max_completion_length=8,
-        **tiny.ARGUMENTS, **options,
+        **(tiny.ARGUMENTS | options),
     )  # fmt: skip
     trainer = getattr(trl, f"{method}Trainer")(
-        model=folder, args=args, processing_class=tiny.tokenizer(), reward_funcs=functions,
+        model=model or folder, args=args, processing_class=tiny.tokenizer(), reward_funcs=functions,
         train_dataset=Dataset.from_dict({"prompt": tiny.PROMPTS}), callbacks=callbacks,
         peft_config=peft_config,
     )  # fmt: skip
@@ -147,6 +149,23 @@ def test_the_kl_is_that_of_the_completions_that_were_just_drawn(tiny, folder):
                 q = model(ids).logits[0, len(ask) - 1 : -1].log_softmax(-1)
         found.append(float((p.exp() * (p - q)).sum()))
     assert logged(trainer, "kl")[4] == pytest.approx(np.mean(found), rel=1e-4)
+
+
+def test_the_base_of_an_adapter_trained_before_is_where_the_training_starts(tiny, folder):
+    from peft import get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(folder), adapters())
+    for name, values in model.named_parameters():
+        if "lora_B" in name:
+            values.data.fill_(0.1)
+    callback = FrontierCallback(base_samples(tiny), kl_every=1)
+    options = {"model": model, "beta": 0.1, "steps": 2, "learning_rate": 0.0}
+    trainer = train(tiny, folder, "GRPO", callback.wrap([tiny.sun]), [callback], **options)
+    assert logged(trainer, "kl")[2] == pytest.approx(0.0, abs=1e-6)
+    assert {name.split(".")[-2] for name, x in model.named_parameters() if x.requires_grad} == {
+        "default"
+    }
 
 
 def test_a_base_on_disk_gives_the_kl_of_a_fully_trained_model(tiny, folder):

@@ -103,7 +103,7 @@ def from_first_step(names: Names, rewards: Floats, how: Any) -> Base:
     found = by_prompt(names, rewards)
     if not any(len(values) > 1 for values in found.values()):
         raise DataError(
-            "the first step has one rollout per prompt, which shows no limit; pass base= samples of "
+            "no prompt of the first step has two rewards, which shows no limit; pass base= samples of "
             "the base model, some of each prompt (docs/getting-base-samples.md)."
         )
     limit = klimit.frontier(list(found.values()), **how)

@@ -13,7 +13,6 @@ import numpy as np
 from klimit._errors import ArgumentError
 from klimit.estimate.kernel import Floats
 
-RewardFunction = Callable[..., Any]
 ID = "prompt_id"  # a column of the training data that names prompts as the base does
 
 
@@ -53,34 +52,33 @@ class Recorder:
                     f"reward function {at + 1} is {type(function).__name__}; a function was expected. "
                     "Call a reward model inside a function of prompts and completions, and wrap that."
                 )
-        self.names = [getattr(one, "__name__", f"reward_{at}") for at, one in enumerate(functions)]
+        self.names = [_called(function) for function in functions]
         self.wrapped = [self._wrap(at, function) for at, function in enumerate(functions)]
         self._seen = seen
         self._round: dict[int, Floats] = {}
 
-    def _wrap(self, at: int, function: RewardFunction) -> RewardFunction:
-        if inspect.iscoroutinefunction(function):
+    def _wrap(self, at: int, function: Any) -> Any:
+        async def waited(**given: Any) -> Any:
+            answer = await function(**given)
+            self._record(at, answer, given)
+            return answer
 
-            @functools.wraps(function)
-            async def waited(**given: Any) -> Any:
-                answer = await function(**given)
-                self._record(at, answer, given)
-                return answer
-
-            return waited
-
-        @functools.wraps(function)
         def called(**given: Any) -> Any:
             answer = function(**given)
             self._record(at, answer, given)
             return answer
 
-        return called
+        slow = any(map(inspect.iscoroutinefunction, (function, function.__call__)))
+        wrapped = functools.wraps(function)(waited if slow else called)
+        wrapped.__name__ = self.names[at]
+        return wrapped
 
     def _record(self, at: int, answer: Any, given: dict[str, Any]) -> None:
         if at in self._round:  # the last round was left unfinished
             self._round = {}
         values = [np.nan if one is None else float(one) for one in answer]
+        if len(values) != len(given["prompts"]):
+            return  # of which the trainer complains
         self._round[at] = np.array(values, dtype=float)
         if len(self._round) < len(self.wrapped):
             return
@@ -117,6 +115,13 @@ def total(rewards: Floats, weights: Sequence[float] | None) -> Floats:
     known = ~np.isnan(rewards)
     weighed = np.nansum(rewards * factors[:, None], axis=0)
     return np.where(known.any(axis=0), weighed, np.nan)
+
+
+def _called(function: Any) -> str:
+    """The name under which TRL logs a reward function."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def _names(given: Any, prompt: Any) -> tuple[str, ...]:

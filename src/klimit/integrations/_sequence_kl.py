@@ -18,7 +18,7 @@ from klimit.integrations._batch import Batch
 
 
 class AdapterOff:
-    """A peft model without its adapters: the base that they are trained on."""
+    """A peft model without its adapters, or with the copy that TRL keeps of one trained before."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -27,8 +27,20 @@ class AdapterOff:
         return getattr(self.model, name)
 
     def __call__(self, **given: Any) -> Any:
-        with self.model.disable_adapter():
+        if "ref" not in self.model.peft_config:
+            with self.model.disable_adapter():
+                return self.model(**given)
+        trained = self.model.active_adapter
+        self.model.set_adapter("ref")
+        try:
             return self.model(**given)
+        finally:
+            self.model.set_adapter(trained)
+
+    def is_start(self) -> bool:
+        """Whether it is the model as it is now: a new LoRA adapter adds nothing."""
+        named = () if "ref" in self.model.peft_config else self.model.named_parameters()
+        return not any("lora_B" in name and bool(values.any()) for name, values in named)
 
 
 def base_of(model: Any, path: Any) -> Any:
@@ -38,7 +50,9 @@ def base_of(model: Any, path: Any) -> Any:
     return load_one(path, model.dtype).requires_grad_(False).to(model.device)
 
 
-def sequence_kl(model: Any, base: Any, tokenizer: Any, batch: Batch, samples: int) -> list[Any]:
+def sequence_kl(
+    model: Any, base: Any, tokenizer: Any, batch: Batch, samples: int, template: dict[str, Any]
+) -> list[Any]:
     """KL of `samples` completions, some of each prompt in turn: (names of the prompt, nats).
 
     ``sum_t KL(model(. | x, y_<t) || base(. | x, y_<t))`` along a completion that the model drew, whose
@@ -50,7 +64,8 @@ def sequence_kl(model: Any, base: Any, tokenizer: Any, batch: Batch, samples: in
     for at in _in_turn(names):
         completion = tuple(int(token) for token in batch.completion_ids[at])
         if completion:
-            rows.append(Row(tuple(prompt_ids(batch.prompts[at], tokenizer)), completion))
+            asked = prompt_ids(batch.prompts[at], tokenizer, **template)
+            rows.append(Row(tuple(asked), completion))
             places.append(at)
         if len(rows) == samples:
             break
@@ -59,16 +74,12 @@ def sequence_kl(model: Any, base: Any, tokenizer: Any, batch: Batch, samples: in
     return [(names[at], one[2]) for at, one in zip(places, scores, strict=True)]
 
 
-def prompt_ids(prompt: Any, tokenizer: Any) -> Sequence[int]:
-    """Token ids of a prompt, text or messages, as TRL makes them."""
+def prompt_ids(prompt: Any, tokenizer: Any, **template: Any) -> Sequence[int]:
+    """Token ids of a prompt, text or messages, as TRL's GRPO and RLOO make them."""
     if isinstance(prompt, str):
         return list(tokenizer(prompt)["input_ids"])
-    goes_on = prompt[-1].get("role") == "assistant"
-    found = tokenizer.apply_chat_template(
-        prompt, tokenize=True, return_dict=True,
-        add_generation_prompt=not goes_on, continue_final_message=goes_on,
-    )  # fmt: skip
-    return list(found["input_ids"])
+    how = {"tokenize": True, "return_dict": True, "add_generation_prompt": True} | template
+    return list(tokenizer.apply_chat_template(prompt, **how)["input_ids"])
 
 
 def _in_turn(names: Sequence[tuple[str, ...]]) -> list[int]:

@@ -38,7 +38,7 @@ def text_reward(
     import torch
 
     called = [functions] if callable(functions) else list(functions)
-    known = {tuple(prompt_ids(prompt, tokenizer)): prompt for prompt in prompts}
+    known = {tuple(_begun(prompt, tokenizer)): prompt for prompt in prompts}
     if not known:
         raise ArgumentError("prompts is empty; the prompts of the training data were expected.")
 
@@ -79,6 +79,12 @@ def text_reward(
             self.input_ids = [list(ids) for ids in known]
 
     return TextReward()
+
+
+def _begun(prompt: Any, tokenizer: Any) -> Sequence[int]:
+    """Token ids of a prompt; the policy goes on with what the assistant has begun."""
+    on = not isinstance(prompt, str) and prompt[-1].get("role") == "assistant"
+    return prompt_ids(prompt, tokenizer, add_generation_prompt=not on, continue_final_message=on)
 
 
 class _States:

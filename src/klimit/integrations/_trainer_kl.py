@@ -33,8 +33,9 @@ def from_log(args: Any, logs: dict[str, Any], level: float) -> Estimate | None:
 
 def check_sampling(args: Any) -> None:
     """Warn where rollouts are drawn at settings that make another policy of it."""
-    settings = {name: getattr(args, name, None) for name in ("temperature", "top_p")}
-    odd = [f"{name} {x:g}" for name, x in settings.items() if x is not None and x != 1.0]
+    off = {"temperature": 1, "top_p": 1, "top_k": 0, "min_p": 0, "repetition_penalty": 1}
+    settings = {name: getattr(args, name, None) for name in off}
+    odd = [f"{name} {x:g}" for name, x in settings.items() if x not in (None, off[name], -1)]
     if odd:
         warn(
             f"rollouts are drawn at {' and '.join(odd)}, from another policy than the one whose KL is "

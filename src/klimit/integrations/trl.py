@@ -27,7 +27,7 @@ from klimit.integrations._base import Base, from_first_step, from_rollouts
 from klimit.integrations._batch import Batch, Recorder, joined, total
 from klimit.integrations._overhead import Clock, Overhead
 from klimit.integrations._processes import everywhere, gathered, processes
-from klimit.integrations._sequence_kl import base_of, mean_kl, sequence_kl
+from klimit.integrations._sequence_kl import AdapterOff, base_of, mean_kl, sequence_kl
 from klimit.integrations._stop import Stop, TrainingStopped
 from klimit.integrations._text_reward import text_reward
 from klimit.integrations._trainer_kl import PPO, check_sampling, from_log
@@ -172,6 +172,11 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
             raise ArgumentError(
                 "the callback sees no rewards: pass the trainer callback.wrap(reward_funcs) too."
             )
+        theirs, ours = getattr(args, "reward_weights", None), len(self._recorder.names)
+        if theirs is not None and len(theirs) != ours and self._weights is None:
+            raise ArgumentError(
+                f"reward_weights has {len(theirs)} numbers for {ours} wrapped functions; wrap all."
+            )
         check_sampling(args)
         if self._given is not None and self._base is None:
             names = [one for one in self._recorder.names if one != self.gold]
@@ -186,6 +191,14 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
         model = getattr(model, "policy", model)  # PPO pairs it with values
         self._now = {"args": args, "state": state, **given, "model": model}
         self._against = None if model is None else base_of(model, self._base_model)
+        if isinstance(self._against, AdapterOff) and not (
+            state.global_step or self._against.is_start()
+        ):
+            warn(
+                "the adapter was trained before, and the KL is to the model without it; pass base_model= "
+                "the model that the training starts from, or train with beta above 0.",
+                EstimateWarning,
+            )
         self._clock.start()
 
     def on_log(
@@ -259,20 +272,22 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
         if kl is None and learning:
             kl, self._logged_kl = self._measured(batch) or self._logged_kl, None
         with self._clock.spent_on("placing"):
-            row = self._numbers(batch, kl)
+            row = self._numbers(batch, kl, learning)
         if learning and row:
             self.history.append(row)
             if self.stop is not None and not self.stopped:
                 self.stopped = self.stop.reason(self.history)
         return row
 
-    def _numbers(self, batch: Batch, kl: Estimate | None) -> dict[str, float]:
+    def _numbers(self, batch: Batch, kl: Estimate | None, learning: bool) -> dict[str, float]:
         assert self._recorder is not None
         names, every = everywhere(batch.names, batch.rewards)
         weights = self._weights or getattr(self._now["args"], "reward_weights", None)
         rewards = total(every, weights)
         row: dict[str, float] = {}
         if self._base is None:
+            if not learning:
+                return {}
             with self._clock.spent_on("base"):
                 self._base = from_first_step(names, rewards, self._how)
         elif np.isfinite(rewards).any() and not np.isinf(rewards).any():
@@ -281,7 +296,7 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
             gold = every[self._recorder.names.index(self.gold)]
             gold = gold[~np.isnan(gold)]
             mean = float(gold.mean()) if gold.size else np.nan
-            if np.isnan(self._gold_at_first):
+            if learning and np.isnan(self._gold_at_first):
                 self._gold_at_first = mean
             row["gold_gain"] = mean - self._gold_at_first
         return {name: float(value) for name, value in row.items() if np.isfinite(value)}
@@ -297,5 +312,6 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
             own = sequence_kl(
                 self._now["model"], self._against, self._now["processing_class"], batch,
                 samples=-(-self.kl_samples // processes()),
+                template=getattr(self._now["args"], "chat_template_kwargs", None) or {},
             )  # fmt: skip
             return mean_kl(gathered(own), self._level)

@@ -105,7 +105,8 @@ def verl(target: Target) -> Iterator[Setting]:
     kl_coef * kld`` token by token, before any advantage is computed. GRPO's scaling
     (``core_algos.py``: ``compute_grpo_outcome_advantage``), RLOO, GAE and whitening all act on
     penalised returns, which are constant at the tilt. So kl_coef is our beta, with
-    ``kl_penalty=kl`` (k1) and a fixed controller.
+    ``kl_penalty=kl`` (k1) and a fixed controller. Only ``gdpo`` reads the rewards' components as they
+    were, and never sees the penalty.
 
     In the loss (``verl/workers/utils/losses.py``: ``ppo_loss``): ``kl_loss_coef *
     agg_loss(kl_penalty)``, averaged as the policy's loss is. ``low_var_kl`` is plain k3, ``mse``
@@ -115,7 +116,7 @@ def verl(target: Target) -> Iterator[Setting]:
     ``seq-mean-token-mean`` weigh all tokens alike.
     """
     yield Setting(
-        trainer="verl, KL in the reward (any advantage estimator)",
+        trainer="verl, KL in the reward (any advantage estimator but gdpo)",
         options={
             "algorithm.use_kl_in_reward": True,
             "algorithm.kl_penalty": "kl",
@@ -187,7 +188,7 @@ def openrlhf(target: Target) -> Iterator[Setting]:
         logs=f"kl, {_ABOUT}",
         logged=target.per_token,
         note="init_coef multiplies k1 inside the reward of each token: it is our beta (up to "
-        "0.10.0 the options are --init_kl_coef and --kl_estimator)",
+        "0.10.1 the options are --init_kl_coef and --kl_estimator)",
     )
     yield Setting(
         trainer="OpenRLHF dr_grpo or reinforce_baseline, KL in the reward",
