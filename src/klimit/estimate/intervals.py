@@ -222,14 +222,6 @@ def left_out_reach(
     without : (groups, numbers) values with each group left out
     full : (numbers,) values with all groups
     uneven : whether the numbers may rest on a few prompts, as `uneven_quantiles` takes it
-
-    Examples
-    --------
-    >>> prompts = np.array([1.0, 1.0, 1.0, 1.0, 2.0, 9.0])
-    >>> without = ((prompts.sum() - prompts) / 5)[:, None]
-    >>> below, above = left_out_reach(without, prompts.mean(keepdims=True), np.full(6, 1 / 6), 0.95)
-    >>> print(below.round(1), above.round(1))  # the long tail is above, and rarely drawn
-    [2.2] [9.5]
     """
     error = leave_out_error(without, full, weights)
     present = weights > 0

@@ -49,14 +49,6 @@ class RateLaw:
         Parameters
         ----------
         ends : whether rates may be 0 or 1
-
-        Examples
-        --------
-        >>> rng = np.random.default_rng(0)
-        >>> rates = np.where(rng.random(400) < 0.2, 0.0, rng.beta(1.0, 2.0, 400))
-        >>> law = RateLaw.fit(rng.binomial(32, rates), np.full(400, 32.0), ends=True)
-        >>> print(round(law.first, 1), round(law.second, 1), round(law.never, 2))  # of 1, 2 and .2
-        1.2 2.6 0.22
         """
         from scipy.optimize import minimize
 
