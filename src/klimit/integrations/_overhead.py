@@ -10,16 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Overhead:
-    """What the callback cost so far.
-
-    Attributes
-    ----------
-    steps : of training
-    seconds : all of the training
-    placing : seconds spent on gains and limits
-    scoring : seconds spent on the KL, both models
-    base : seconds for the limit of the base, once
-    """
+    """What the callback cost so far: seconds of the training, of gains and limits, of the KL, of the base."""
 
     steps: int = 0
     seconds: float = 0.0

@@ -55,8 +55,8 @@ def sequence_kl(
 ) -> list[Any]:
     """KL of `samples` completions, some of each prompt in turn: (names of the prompt, nats).
 
-    ``sum_t KL(model(. | x, y_<t) || base(. | x, y_<t))`` along a completion that the model drew, whose
-    mean is the KL of sequences, with far less noise than log ratios (arXiv 2504.10637).
+    ``sum_t KL(model(. | x, y_<t) || base(. | x, y_<t))`` along a completion that the model drew
+    (arXiv 2504.10637).
     """
     assert batch.completion_ids is not None
     names = batch.names

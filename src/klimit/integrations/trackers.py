@@ -5,8 +5,7 @@
     limit = klimit.frontier(base, reward="rm")
     klimit.integrations.trackers.log(limit, to="trackio")
 
-A placement's numbers have the names that the callback for TRL gives them (``docs/training.md``), so
-that audits and running trainings stand in one chart.
+A placement's numbers have the names that the callback for TRL gives them (``docs/training.md``).
 """
 
 from __future__ import annotations
@@ -47,8 +46,7 @@ def log(
 
     Parameters
     ----------
-    result : `Frontier`, `BestOfN`, `Plan`, `Hacking`, `Audit` or `Audits`. Steps of a run are logged each at
-        its own step
+    result : `Frontier`, `BestOfN`, `Plan`, `Hacking`, `Audit` or `Audits`, each step at its own
     to : ``"trackio"`` or ``"wandb"``: the run that is active, or else a new one, which is finished
         when the result is logged; or a run of either
     step : where on the run's own axis; the next one if not given
@@ -58,9 +56,9 @@ def log(
     Raises
     ------
     ArgumentError
-        For another tracker, or a result that has no numbers to log.
+        For another tracker or result.
     DataError
-        Where the tracker, or matplotlib, is not installed, or no run can be opened.
+        Where the tracker, or matplotlib, is not installed.
     """
     rows = scalars(result)
     with _opened(to, project) as (run, tracker):

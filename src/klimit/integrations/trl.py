@@ -6,9 +6,6 @@
 
     frontier = FrontierCallback("base.parquet", reward="quality")
     trainer = GRPOTrainer(..., reward_funcs=frontier.wrap([quality]), callbacks=[frontier])
-    trainer.train()
-
-See ``docs/training.md``.
 """
 
 from __future__ import annotations
@@ -45,11 +42,8 @@ PREFIX = "frontier/"
 class FrontierCallback(TrainerCallback):  # type: ignore[misc]
     """How much of what its KL could buy has the policy got, step by step?
 
-    Logs, through the trainer to whatever it reports to, under ``frontier/``: gain (over the base, on the
-    same prompts) and least_kl at every step; where the KL is known also kl, limit, efficiency,
-    nats_from_optimal and trusted; gold_gain (over the first step) where there is gold. ``_low`` and
-    ``_high`` stand beside what has an interval; KL are nats per completion. What is not known is not
-    logged. ``docs/training.md`` says what each means.
+    Logs under ``frontier/``, through the trainer, what ``docs/training.md`` lists: gain and least_kl at
+    every step, and where the KL is known kl, limit and efficiency. What is not known is not logged.
 
     Parameters
     ----------
@@ -57,12 +51,10 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
         update, are the base
     reward : the column of `base` that is trained; None where it has one, or one named as the function
     base_model : folder of the base model, to score the KL against. None: the model with its adapters
-        off, where it has some (peft); else the KL that the trainer logs, where beta is not 0, which
-        GRPO and RLOO tell a step later
+        off (peft); else the KL that the trainer logs, if any
     kl_samples, kl_every : the KL is measured on so many completions, every so many steps
     stop : when to end the training
-    gold : name of the wrapped reward function that is gold: it is logged, and `stop` may watch it. Give
-        it weight 0
+    gold : name of the wrapped reward function that is gold, of weight 0, which `stop` may watch
     reward_range, level, seed : as for `klimit.frontier`
 
     Attributes
@@ -78,8 +70,7 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
 
     Notes
     -----
-    Rewards come from the functions that `wrap` wraps, and numbers leave through the trainer's public
-    interface alone: ``log_metric``, which GRPO and RLOO pass to reward functions, and the logs of
+    Numbers leave through ``log_metric``, which GRPO and RLOO pass to reward functions, and the logs of
     PPO. The KL is measured between generation and update, so policy and rollouts belong together.
     """
 
@@ -151,11 +142,7 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
 
     @contextmanager
     def watch(self, trainer: Any) -> Iterator[None]:
-        """Around ``trainer.train()`` of PPO, whose trainer neither takes metrics nor heeds a stop.
-
-        Without it PPO's numbers reach the callbacks after this one, and `history`, but no tracker.
-        With GRPO and RLOO it changes nothing.
-        """
+        """Around ``trainer.train()`` of PPO, whose trainer neither takes metrics nor heeds a stop."""
         self._trainer = trainer
         try:
             yield
@@ -196,7 +183,7 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
         ):
             warn(
                 "the adapter was trained before, and the KL is to the model without it; pass base_model= "
-                "the model that the training starts from, or train with beta above 0.",
+                "the model that training starts from.",
                 EstimateWarning,
             )
         self._clock.start()

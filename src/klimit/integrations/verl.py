@@ -1,9 +1,8 @@
 """verl's validation metrics with best@N as best-of-N really is: drawn without replacement.
 
-verl estimates best@N by 1,000 draws *with* replacement from a prompt's M validation samples, up to
-N = M. Such a draw misses the best sample of all with probability ``(1 - 1/M)^N``, about 37 % at
-N = M, so the metric is too low, and falls short by more the nearer N comes to M. The mean of the best
-over all N-subsets is unbiased for every N up to M (Chen et al., arXiv 2107.03374), and needs no draws.
+verl draws N of a prompt's M samples *with* replacement, which misses the best of all with probability
+``(1 - 1/M)^N``: the metric is too low. The mean of the best over all N-subsets is unbiased for every N up
+to M (Chen et al., arXiv 2107.03374), and needs no draws.
 """
 
 from __future__ import annotations
@@ -32,10 +31,8 @@ def process_validation_metrics(
 ) -> dict[str, dict[str, Metrics]]:
     """What verl's function of the same name answers, under the same keys, without its bias.
 
-    ``mean@M`` and ``std@M`` are verl's. ``best@N/mean``, ``worst@N/mean`` and ``maj@N/mean`` are means
-    over subsets, unbiased up to N = M; the first two are exact, majority votes are taken in 1,000
-    random subsets. Each ``/std`` has verl's meaning, the spread of N draws with replacement (subsets
-    have none at N = M), exact where verl's is simulated. numpy's global random state stays as it is.
+    ``mean@M`` and ``std@M`` are verl's. ``best@N/mean`` and ``worst@N/mean`` are exact means over subsets,
+    ``maj@N/mean`` is over 1,000 random ones. Each ``/std`` is, as verl's, of draws with replacement.
 
     Parameters
     ----------
@@ -57,8 +54,6 @@ def process_validation_metrics(
 
     Examples
     --------
-    One right answer in eight: some answer of the eight is right, which verl puts at .66.
-
     >>> found = process_validation_metrics(["math"] * 8, ["p"] * 8, {"acc": [1] + [0] * 7})
     >>> {name: round(float(value), 2) for name, value in found["math"]["acc"].items() if "best" in name}
     {'best@2/mean': 0.25, 'best@2/std': 0.42, 'best@4/mean': 0.5, 'best@4/std': 0.49,
@@ -170,10 +165,7 @@ def _spread(ranked: Floats, n: int) -> float:
 
 
 def _majority(values: Floats, votes: Sequence[Any], n: int, seed: int) -> tuple[float, float]:
-    """Mean value of the answer that most of `n` samples give, without replacement; spread with it.
-
-    Of equally frequent answers the one that was drawn first wins, with the value it had there.
-    """
+    """Mean value of the answer that most of `n` samples give, the first of equals; and its spread."""
     known: dict[Any, int] = {}
     codes = np.array([known.setdefault(vote, len(known)) for vote in votes])
     rng = np.random.default_rng(seed)
