@@ -42,8 +42,9 @@ PREFIX = "frontier/"
 class FrontierCallback(TrainerCallback):  # type: ignore[misc]
     """How much of what its KL could buy has the policy got, step by step?
 
-    Logs under ``frontier/``, through the trainer, what ``docs/training.md`` lists: gain and least_kl at
-    every step, and where the KL is known kl, limit and efficiency. What is not known is not logged.
+    Logs under ``frontier/``, through the trainer: gain and least_kl at every step; where the KL is known
+    also kl, limit, efficiency, nats_from_optimal and trusted; gold_gain where there is gold. ``_low`` and
+    ``_high`` stand beside what has an interval. ``docs/training.md`` says what each means.
 
     Parameters
     ----------
@@ -142,7 +143,10 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
 
     @contextmanager
     def watch(self, trainer: Any) -> Iterator[None]:
-        """Around ``trainer.train()`` of PPO, whose trainer neither takes metrics nor heeds a stop."""
+        """Around ``trainer.train()`` of PPO, whose trainer neither takes metrics nor heeds a stop.
+
+        With GRPO and RLOO it changes nothing.
+        """
         self._trainer = trainer
         try:
             yield
