@@ -285,7 +285,8 @@ def _rates(
 
     The interval is that of the mixtures which the counts allow; the value is the median of their middle and
     two means that read each prompt by itself, since few samples of some prompts hide from a mixture what
-    others show. Then an end moves along when the value leaves the middle towards it.
+    others show. Where one prompt in twenty has fewer, an end moves along when the value leaves the middle
+    towards it.
     """
     from scipy.interpolate import PchipInterpolator
 

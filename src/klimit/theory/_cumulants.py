@@ -46,10 +46,10 @@ class Cumulants:
 
 def own(law: Outcomes) -> Cumulants:
     """Each prompt's own psi; outcomes on the last axis."""
-    parts = (law.prob, law.log_prob, law.below_top, law.centred, law.mean, law.top)
+    parts = (law.prob, law.log_prob, law.reward, law.below_top, law.centred, law.mean, law.top)
     starts = np.arange(0, law.prob.size, law.prob.shape[-1])
-    prob, log_prob, below, centred, mean, top = (part.ravel() for part in parts)
-    flat = Outcomes(prob, log_prob, below, centred, mean, top, starts)
+    prob, log_prob, reward, below, centred, mean, top = (part.ravel() for part in parts)
+    flat = Outcomes(prob, log_prob, reward, below, centred, mean, top, starts)
 
     def psi(tilts: Floats) -> Floats:
         tilts = tilts.reshape(len(tilts), math.prod(tilts.shape[1:]))

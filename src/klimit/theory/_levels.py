@@ -35,7 +35,7 @@ class Levels:
 
 def levels(law: Outcomes, ties: Ties = "uniform") -> Levels:
     """Rank outcomes by reward; equal rewards form one level or, with fixed ties, rank by index."""
-    reward = np.asarray(law.reward)  # below the top near rewards would tie
+    reward = law.reward  # below the top near rewards would tie
     order = np.argsort(reward, axis=-1, kind="stable")
     reward = np.take_along_axis(reward, order, axis=-1)
     prob = np.take_along_axis(law.prob, order, axis=-1)

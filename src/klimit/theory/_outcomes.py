@@ -76,22 +76,22 @@ class Outcomes:
     Attributes
     ----------
     prob, log_prob : per outcome
+    reward : per outcome, as given; minus infinity where impossible
     below_top : per outcome, reward minus the prompt's highest possible reward, at most 0
     centred : per outcome, reward minus the prompt's mean reward
     mean : per prompt, mean reward
     top : per prompt, highest possible reward minus the mean: the gain at saturation
     starts : where each prompt begins in a flat array, or None
-    reward : per outcome, as given; minus infinity where impossible
     """
 
     prob: Floats
     log_prob: Floats
+    reward: Floats
     below_top: Floats
     centred: Floats
     mean: Floats
     top: Floats
     starts: NDArray[np.intp] | None = None
-    reward: Floats | None = None
 
     def total(self, values: Floats) -> Floats:
         """Sum over each prompt's outcomes."""
@@ -134,10 +134,10 @@ class Outcomes:
         begins = np.cumsum(lengths) - lengths
         moved = np.asarray(self.starts)[prompts] - begins
         index = np.arange(lengths.sum()) + np.repeat(moved, lengths)
-        by_outcome = (self.prob, self.log_prob, self.below_top, self.centred)
-        prob, log_prob, below, centred = (part[index] for part in by_outcome)
+        by_outcome = (self.prob, self.log_prob, self.reward, self.below_top, self.centred)
+        prob, log_prob, reward, below, centred = (part[index] for part in by_outcome)
         mean, top = self.mean[prompts], self.top[prompts]
-        return Outcomes(prob, log_prob, below, centred, mean, top, begins)
+        return Outcomes(prob, log_prob, reward, below, centred, mean, top, begins)
 
     def recentred(self) -> "Outcomes":
         """Take the mean under `prob`, in a second pass to full precision, and centre at it."""
@@ -170,7 +170,7 @@ def outcomes(prob: Floats, reward: Floats, starts: NDArray[np.intp] | None = Non
         highest = np.maximum.reduceat(reward, starts)
     none = np.zeros_like(highest)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        draft = Outcomes(prob, np.log(prob), reward, reward, highest, none, starts, reward)
+        draft = Outcomes(prob, np.log(prob), reward, reward, reward, highest, none, starts)
         below = np.where(possible, reward - draft.each(highest), 0.0)
     if not np.isfinite(below).all():
         raise ArgumentError(

@@ -292,7 +292,7 @@ def win_rate_frontier(
     """
     choice(budget, "budget", ("average", "per-prompt"))
     law = lay_flat(read_rows(base, "base"), read_rows(reward, "reward"))
-    as_given = replace(law, below_top=np.asarray(law.reward))
+    as_given = replace(law, below_top=law.reward)
     win = by_rows(as_given, lambda _, prob, reward: levels(outcomes(prob, reward)).win)
     won = outcomes(law.prob, win, law.starts)
     return KnownFrontier(read_weights(weights, law.top.size), budget, won)

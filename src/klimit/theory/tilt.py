@@ -117,7 +117,7 @@ def tilt(base: ArrayLike, reward: ArrayLike, *, beta: ArrayLike) -> Tilt:
         log_z = np.where(  # from the mean or from the highest reward, whichever cancels less
             best.forward_kl < at_top,
             best.forward_kl + outcome.mean / b,
-            np.asarray(outcome.reward).max(axis=-1) / b - at_top,
+            outcome.reward.max(axis=-1) / b - at_top,
         )
     return Tilt(
         policy=best.policy,

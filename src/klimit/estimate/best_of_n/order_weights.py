@@ -1,6 +1,6 @@
 """Which of M samples is the best of N that are drawn from them without replacement?
 
-The mean over all N-subsets is unbiased; pass@k is its case for 0/1 rewards (Chen et al., arXiv
+The mean of the best over all N-subsets is unbiased; pass@k is its case for 0/1 rewards (Chen et al., arXiv
 2107.03374; BOND, arXiv 2407.14622, for ties).
 """
 
