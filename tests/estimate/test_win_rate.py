@@ -77,6 +77,15 @@ def test_increasing_transforms_of_rewards_change_no_win_rate(rows, budget, estim
     assert_allclose(bent.beta(KL).value, limit.beta(KL).value, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("budget", ["average", "per-prompt"])
+def test_increasing_transforms_of_grades_change_no_digit_of_a_win_rate(budget):
+    rng = np.random.default_rng(5)
+    grades = np.clip(np.round(rng.normal(size=(60, 8)) + rng.normal(size=(60, 1))), -2, 2)
+    limit, bent = (wins(x, budget=budget).gain(KL) for x in (grades, np.exp(grades)))
+    for one in ("value", "low", "high"):
+        assert_array_equal(getattr(bent, one), getattr(limit, one))
+
+
 def test_rubrics_agree_with_the_ranks_of_a_big_sample():
     chances, levels = np.array([0.1, 0.25, 0.4, 0.2, 0.05]), np.arange(5.0)
     below = np.cumsum(chances) - chances

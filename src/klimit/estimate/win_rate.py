@@ -20,7 +20,7 @@ from klimit.estimate.intervals import LIGHT
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import Members, combine, plain, with_left_out
 from klimit.estimate.result import Frontier, Settings
-from klimit.estimate.samples import Block, Integers, Samples, collect, level_ends, ordered_mean
+from klimit.estimate.samples import Integers, Samples, collect, level_ends, ordered_mean
 from klimit.estimate.shape import log_mean
 from klimit.estimate.statistics import FEWEST, GROUPS, Sizes, Statistics, by_group, enough
 
@@ -44,14 +44,15 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontie
             limit = per_prompt.solve(halved, again, own, limit)
         moved = again.means + (1 - span[1])  # a failure ties with failures, a success beats them
         return replace(limit, samples=replace(again, means=moved), settings=known)
-    ranked = ranked_samples(samples)
+    ranked = ranked_samples(samples, seed=settings.seed)
     if ranked.scale == 0:
         return Frontier.flat(column, ranked, known)
     # where all rewards are equal every draw is as good as can be: of a rate of 1 nothing is left to gain
     ranked = replace(ranked, means=np.where(ranked.variances > 0, 0.5, 1.0))
-    if _continuous(samples) or settings.budget == "average":
-        return _from_ranks(column, samples, ranked, known)
-    return per_prompt.solve(column, ranked, known, _from_ranks(column, samples, ranked, known))
+    shared = _from_ranks(column, ranked, known)
+    if _continuous(ranked) or settings.budget == "average":
+        return shared
+    return per_prompt.solve(column, ranked, known, shared)
 
 
 def win_rates(rewards: Floats, counts: Integers) -> Floats:
@@ -68,19 +69,18 @@ def win_rates(rewards: Floats, counts: Integers) -> Floats:
     return np.where(rewards > -np.inf, rate, -np.inf)
 
 
-def ranked_samples(samples: Samples) -> Samples:
-    """The same prompts with win rates for rewards."""
-    blocks = []
-    variances, tops = np.zeros(samples.prompts), np.zeros(samples.prompts)
+def ranked_samples(samples: Samples, *, seed: int = 0) -> Samples:
+    """The same prompts with win rates for rewards, in an order that follows from ranks alone."""
+    ends = np.cumsum(samples.counts)
+    flat = np.empty(ends[-1])
     for block in samples.blocks:
         rates = win_rates(block.rewards, block.counts)
-        finite = np.where(rates > -np.inf, rates, 0.0)
-        variances[block.prompts] = np.einsum("ij,ij->i", finite, finite) / block.counts
-        tops[block.prompts] = rates[:, -1]
-        blocks.append(Block(block.prompts, rates, block.counts))
+        inside, width = rates > -np.inf, rates.shape[1]
+        flat[(ends[block.prompts][:, None] - width + np.arange(width))[inside]] = rates[inside]
     return replace(
-        samples, means=np.full(samples.prompts, 0.5), variances=variances, tops=tops,
-        blocks=tuple(blocks), scale=ordered_mean(variances, samples) ** 0.5,
+        collect(flat, samples.counts, seed=seed), kept=samples.kept,
+        means=np.full(samples.prompts, 0.5), total=samples.total, missing=samples.missing,
+        empty=samples.empty, single=samples.single,
     )  # fmt: skip
 
 
@@ -95,13 +95,11 @@ def _continuous(samples: Samples) -> bool:
     return tied <= _FEW_TIES * total
 
 
-def _from_ranks(
-    column: RewardColumn, samples: Samples, ranked: Samples, settings: Settings
-) -> Frontier:
+def _from_ranks(column: RewardColumn, ranked: Samples, settings: Settings) -> Frontier:
     """Of the average budget; of continuous rewards, where no sample is needed, of either budget."""
     grid = Grid(average.START / ranked.scale, average.OCTAVES, average.PER_OCTAVE)
-    continuous = _continuous(samples)
-    stats = _statistics(samples, ranked, grid, settings.seed, continuous=continuous)
+    continuous = _continuous(ranked)
+    stats = _statistics(ranked, grid, settings.seed, continuous=continuous)
     correct = settings.estimator == "corrected"
     members = combine(stats, None, None) if correct else plain(stats)
     if correct and stats.bias_weights.any():
@@ -120,8 +118,8 @@ def _from_ranks(
         ceiling_kl=flat_from, cap=cap,
     )  # fmt: skip
     bands = average_bands(
-        stats, members, curve, LIGHT, samples, settings, horizon=average.horizon(samples),
-        saturation=flat_from, correctable=correct and enough(samples),
+        stats, members, curve, LIGHT, ranked, settings, horizon=average.horizon(ranked),
+        saturation=flat_from, correctable=correct and enough(ranked),
     )  # fmt: skip
     return Frontier(column.ids, column.name, ranked, settings, curve, members, bands, LIGHT, cap)
 
@@ -141,19 +139,17 @@ def _spent_alike(ranked: Samples, members: Members) -> Members:
     return Members(members.grid, curves, curves, curves[:1], members.weights)
 
 
-def _statistics(
-    samples: Samples, ranked: Samples, grid: Grid, seed: int, *, continuous: bool
-) -> Statistics:
+def _statistics(samples: Samples, grid: Grid, seed: int, *, continuous: bool) -> Statistics:
     groups = min(GROUPS, samples.prompts)
     shape = (groups, len(grid.tilts))
     full, half, quarter = (np.zeros(shape) for _ in range(3))
     noise, none = (np.zeros(len(grid.tilts)) for _ in range(2))
     prompts, biased = np.zeros(groups), np.zeros(groups)
     sizes: list[Floats] = []
-    for block, rates in zip(samples.blocks, ranked.blocks, strict=True):
+    for block in samples.blocks:
         group = samples.rank[block.prompts] % groups
         prompts += np.bincount(group, minlength=groups)
-        value = log_mgf_of_rates(rates.rewards, block.counts, grid)
+        value = log_mgf_of_rates(block.rewards, block.counts, grid)
         moving = samples.variances[block.prompts] > 0
         if continuous:
             full += by_group(moving[:, None] * uniform_log_mgf(grid.tilts), group, groups)
