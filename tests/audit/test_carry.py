@@ -95,6 +95,14 @@ def test_a_policy_within_the_bases_reach_keeps_the_bases_own_limit():
     assert_allclose(near.limit.value, klimit.audit(base, runs["near"]).limit.value, rtol=1e-12)
 
 
+def test_a_checkpoint_that_is_still_the_base_carries_no_limit():
+    base, runs = policies(23, far=6.0)
+    drawn = np.random.default_rng(24).normal(size=(PROMPTS, 16)) * SCALES
+    far = klimit.audit(base, {"still": rollouts(of(drawn, 0 * drawn))} | runs)["far"]
+    assert far.case.limit.policies == ("far",)
+    assert not any("without log-probabilities" in note for note in far.notes)
+
+
 def test_policies_are_compared_on_the_limit_that_all_of_them_carry():
     base, runs = policies(24, a=4.0, b=6.0)
     found = klimit.audit(base, runs)

@@ -286,6 +286,10 @@ def _on_the_same_prompts(drafts: Sequence[Draft]) -> list[list[int]]:
 
 
 def _further(limit: Frontier, drafts: Sequence[Draft]) -> Frontier:
+    # exact KL alone may be stored; and a checkpoint that is still the base is no second model
+    drafts = [one for one in drafts if not np.isnan(own_ratios(one.policy)).all()]
+    if not drafts:
+        return limit
     first = drafts[0]
     rank = pairing_rank(limit.samples, np.concatenate([one.case.marks() for one in drafts]))
     if len(drafts) > MOST:
@@ -295,8 +299,6 @@ def _further(limit: Frontier, drafts: Sequence[Draft]) -> Frontier:
     theirs = {
         one.label: draws(one.policy, one.match.policy, names, own=one.label) for one in drafts
     }
-    if all(np.isnan(one.log_ratios).all() for one in theirs.values()):  # exact KL alone is stored
-        return limit
     return together(limit, draws(first.base, first.match.base, names), theirs, rank)
 
 
