@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _TRILLION = 1e12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estimate:
     """What was estimated, between which limits, and whether bias may hide in it.
 
@@ -31,8 +31,8 @@ class Estimate:
 
     Examples
     --------
-    >>> str(Estimate(0.843, 0.791, 0.902))
-    '0.84 [0.79, 0.90]'
+    >>> print(Estimate(0.843, 0.791, 0.902))
+    0.84 [0.79, 0.90]
     >>> float(Estimate(0.843, 0.791, 0.902))
     0.843
     """
@@ -43,7 +43,7 @@ class Estimate:
     level: float = 0.95
     trusted: Any = True
     note: str = ""
-    by_place: Any = field(default=None, repr=False, compare=False)
+    by_place: Any = field(default=None, compare=False)
 
     @classmethod
     def of(
@@ -95,6 +95,9 @@ class Estimate:
             parts = ", ".join(str(self[i]) for i in range(min(len(self), 12)))
             return f"[{parts}{', ...' if len(self) > 12 else ''}]"
         return format_estimate(self)
+
+    def __repr__(self) -> str:
+        return f"<Estimate {self}>"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: what is not finite is null, and `reason` says why."""

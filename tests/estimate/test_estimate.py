@@ -6,6 +6,7 @@ from math import inf, nan
 import numpy as np
 import pytest
 
+import klimit
 from klimit import Estimate, best_of_n, frontier
 
 
@@ -49,6 +50,21 @@ def test_an_array_of_estimates_is_indexed_sliced_and_counted():
 def test_long_arrays_are_cut_where_they_are_shown():
     value = np.arange(30.0)
     assert str(Estimate(value, value, value, trusted=value > -1)).endswith(", ...]")
+
+
+def test_a_prompt_of_python_shows_an_estimate_as_it_reads():
+    assert repr([Estimate(0.843, 0.791, 0.902)]) == "[<Estimate 0.84 [0.79, 0.90]>]"
+
+
+def test_results_of_a_few_numbers_read_as_a_line_for_each():
+    rewards = np.random.default_rng(0).normal(size=(60, 64))
+    limit = klimit.frontier(rewards)
+    lines = str(limit.at(beta=[2.0, 4.0])).splitlines()
+    assert lines[0].split() == ["beta", "[2", "4]"]
+    assert lines[2].split(maxsplit=1) == ["gain", str(limit.at(beta=[2.0, 4.0]).gain)]
+    assert [line.split()[0] for line in lines] == [
+        "beta", "kl", "gain", "jeffreys", "forward_kl", "log_partition"
+    ]  # fmt: skip
 
 
 def test_json_has_null_and_a_reason_for_what_is_not_finite():

@@ -17,6 +17,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate, beyond
+from klimit._notebook import Numbers
 from klimit.estimate.checks import numbers
 from klimit.estimate.intervals import around, left_out_reach, normal, redrawn
 from klimit.estimate.kernel import Floats
@@ -36,7 +37,7 @@ _NO_END = 50.0  # e to this power is no bound
 
 
 @dataclass(frozen=True)
-class Tilted:
+class Tilted(Numbers):
     """The optimal policy at one KL coefficient: all `Estimate`s; nats and reward units."""
 
     beta: Any

@@ -10,7 +10,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
-from klimit._notebook import InNotebooks
+from klimit._notebook import InNotebooks, Numbers
 from klimit._text import safe
 from klimit.estimate.best_of_n.prompt_means import mean_of_prompts
 from klimit.estimate.kernel import Floats
@@ -36,7 +36,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Tuned:
+class Tuned(Numbers):
     """A rule at its best setting.
 
     Attributes

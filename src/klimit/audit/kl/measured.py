@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from klimit._errors import DataError, EstimateWarning
 from klimit._estimate import Estimate
-from klimit._notebook import InNotebooks
+from klimit._notebook import InNotebooks, Numbers
 from klimit._warn import warn
 from klimit.audit.kl.columns import KL_RB, Scores
 from klimit.audit.kl.estimators import (
@@ -38,7 +38,7 @@ _SURE = 0.998  # coverage of an interval that lies below the truth once in a tho
 
 
 @dataclass(frozen=True)
-class Alternative:
+class Alternative(Numbers):
     """The same KL by another estimator.
 
     Attributes

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from klimit._estimate import Estimate
-from klimit._notebook import InNotebooks
+from klimit._notebook import InNotebooks, Numbers
 from klimit.audit.path.turn import Turn
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Numbers):
     """One trained policy in both rewards.
 
     Attributes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from klimit._estimate import Estimate, finite, format_estimate
@@ -52,7 +52,7 @@ class Plan:
     error_now: float
     split: ErrorSplit
     next: str
-    settings: tuple[Setting, ...]
+    settings: tuple[Setting, ...] = field(repr=False)
     asked: str
     reward: str
     notes: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._estimate import Estimate, _scalar
+from klimit._notebook import Numbers
 from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
@@ -32,7 +33,7 @@ _LEAST = 1e-3  # nats that the least tilts spend; below, the chi-square is in pr
 
 
 @dataclass(frozen=True)
-class Certified:
+class Certified(Numbers):
     """Lower bounds on the gold gain along the proxy's tilt; gold units, `Estimate`s of one shape.
 
     Each holds for any error that fulfils its assumption, so it may be far below the truth, and

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._estimate import Estimate
+from klimit._notebook import Numbers
 from klimit.estimate.intervals import leave_out_error, quantiles
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import between_tilts, front
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Gaps:
+class Gaps(Numbers):
     """What optimising the proxy instead of gold loses; all `Estimate`s of one shape, gold units.
 
     None of them need grow with the KL: only their bounds do. Gaps at fixed beta and

@@ -10,7 +10,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate, _scalar, beyond
-from klimit._notebook import InNotebooks
+from klimit._notebook import InNotebooks, Numbers
 from klimit._text import safe
 from klimit.estimate.kernel import Floats
 from klimit.estimate.proxy.bands import PAST_TRUST, GoldBands, chance_along
@@ -396,7 +396,7 @@ class Hacking(InNotebooks):
 
 
 @dataclass(frozen=True)
-class ProxyPoint:
+class ProxyPoint(Numbers):
     """The proxy's best policy at one KL coefficient: `Estimate`s; nats, proxy and gold units."""
 
     beta: Any
