@@ -36,6 +36,9 @@ NODES = 100
 # nats by which one prompt falls short of what many show: no other tells how far its rewards go on. Where its
 # best samples lie close by chance no correction is large, and an end is seen where there is none
 ALONE = 1.5
+# nats below the horizon, log M - .5, from which trust minds what the pooled model would add: wholly from
+# log M - 2 on, where single prompts no longer show how their rewards go on
+DEEP = 2.5
 _MIXED_RATE = 0.8  # what mixtures of pass rates leave open falls at least as fast with the samples
 
 
@@ -138,7 +141,8 @@ def average_bands(
         )
     plugin = np.minimum(plain.gain[0], point.gain)
     correction = point.gain - plugin
-    spread = np.ptp(front(members.candidates, grid, kl).gain, axis=0)
+    candidates = front(members.candidates, grid, kl).gain
+    spread = np.ptp(candidates, axis=0)
     bound = np.maximum.accumulate(np.maximum(plugin - one_sided * plain_error, 0.0))
     leap = np.zeros(len(kl))
     if members.middle is not None:
@@ -149,10 +153,14 @@ def average_bands(
     reach = if_normal(sampling, point.gain, kl, samples, tail, level) if fixed else sampling
     low, high = around(point.gain, reach, correction, spread, tail, leap, beyond)
     certain = lost * plugin * small(kl, horizon)
-    shaky = doubt(point.gain, correction, spread, tail, certain, beyond)
-    wall, rate = min(horizon, saturation), _rate(stats, grid, plain_tilt)
+    lacking, wall = np.zeros(len(kl)), min(horizon, saturation)
     if not np.isnan(tail.shape):
         wall -= ALONE / groups
+        if len(candidates) == 3:  # a rare tail beyond a hump is what the prompts show together
+            deep = np.clip(kl - horizon + DEEP, 0.0, 1.0)
+            lacking = deep * np.maximum(candidates[-1] - point.gain, 0.0)
+    shaky = doubt(point.gain, correction, spread, tail, certain, beyond, lacking)
+    rate = _rate(stats, grid, plain_tilt)
     if rates is not None:
         theirs = _rate_bands(*rates, kl, point.gain, error, two_sided)
         # what many samples of these very prompts show of them, no mixture of few prompts shows

@@ -319,19 +319,20 @@ def around(
 
 def doubt(
     gain: Floats, correction: Floats, spread: Floats, tail: Tail, known: Floats | float = 0.0,
-    beyond: Floats | float = 0.0,
+    beyond: Floats | float = 0.0, lacking: Floats | float = 0.0,
 ) -> Floats:  # fmt: skip
     """Likely size of the remaining bias, relative to the gain; trusted up to `DOUBT`.
 
     `known` is the part of the correction that holds for any law of rewards, and is not in doubt as
     far as the variance is known. `beyond` is the share of the gain at prompts that spend more than their
     samples can show: from two fifths on a correction is the more in doubt, at four as with heavy tails.
+    `lacking` is what all prompts together show that the correction lacks.
     """
     safe = np.where(gain > 0, gain, np.inf)
     unknown = np.maximum(correction - tail.settled * known, 0.0)
     wary = np.maximum(tail.wary, np.clip(2.5 * beyond - 1, 0.0, 1.0))
-    share: Floats = np.hypot((0.25 + 0.75 * wary) * unknown / safe, 0.25 * spread / safe)
-    return share
+    share: Floats = np.hypot((0.25 + 0.75 * wary) * unknown, 0.25 * spread) / safe
+    return share + lacking / safe
 
 
 def small(kl: Floats, horizon: float) -> Floats:
