@@ -9,7 +9,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError, DataError
 from klimit.integrations._batch import total
-from klimit.integrations._sequence_kl import prompt_ids
+from klimit.integrations._kl import prompt_ids
 
 
 def text_reward(

@@ -21,13 +21,27 @@ from klimit._errors import ArgumentError, EstimateWarning
 from klimit._estimate import Estimate
 from klimit._warn import warn
 from klimit.integrations._base import Base, from_first_step, from_rollouts
-from klimit.integrations._batch import Batch, Recorder, joined, total
+from klimit.integrations._batch import (
+    Batch,
+    Recorder,
+    everywhere,
+    gathered,
+    joined,
+    processes,
+    total,
+)
+from klimit.integrations._kl import (
+    PPO,
+    AdapterOff,
+    base_of,
+    check_sampling,
+    from_log,
+    mean_kl,
+    sequence_kl,
+)
 from klimit.integrations._overhead import Clock, Overhead
-from klimit.integrations._processes import everywhere, gathered, processes
-from klimit.integrations._sequence_kl import AdapterOff, base_of, mean_kl, sequence_kl
 from klimit.integrations._stop import Stop, TrainingStopped
 from klimit.integrations._text_reward import text_reward
-from klimit.integrations._trainer_kl import PPO, check_sampling, from_log
 
 try:
     from transformers import TrainerCallback

@@ -12,7 +12,7 @@ from klimit._errors import DataError, EstimateWarning
 from klimit._estimate import Estimate
 from klimit._notebook import InNotebooks
 from klimit._warn import warn
-from klimit.audit.kl.columns import KL_RB, Scores
+from klimit.audit.kl.columns import KL_RB, Scores, in_nats
 from klimit.audit.kl.estimators import (
     ESTIMATORS,
     MISLEADS,
@@ -23,7 +23,6 @@ from klimit.audit.kl.estimators import (
 )  # fmt: skip
 from klimit.audit.kl.means import ByPrompt, Prompts
 from klimit.audit.kl.sampling import sampling_notes, truncated_share
-from klimit.audit.kl.units import in_nats
 from klimit.estimate.checks import check_choice, check_level
 from klimit.rollouts.grouped import Floats, Integers
 from klimit.rollouts.rollouts import Rollouts
