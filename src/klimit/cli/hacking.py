@@ -192,9 +192,9 @@ def labels(
     "--penalty", type=options.Numbers(), default="0.1,0.5", show_default=True, metavar="K,...",
     help="K of the mean less K times the variance between proxies.",
 )  # fmt: skip
-@click.option(
-    "--scale", type=click.Choice(["pooled", "prompt", "none"]), default="pooled", show_default=True,
-    help="Divide proxies by their spread within prompts, by that of each prompt, or not at all.",
+@options.choice(
+    "--scale", "pooled", "prompt", "none",
+    text="Divide proxies by their spread within prompts, by that of each prompt, or not at all.",
 )  # fmt: skip
 @reading_where("--proxies and --gold name the rewards", "name the members: --proxies a,b")
 @options.reward_range
@@ -223,7 +223,6 @@ def ensemble(
     """
     import klimit
     from klimit.view import ensemble as view
-    from klimit.view.ensemble import record
 
     source.keep(output)
     with steps("reading", "errors of the proxies", "gold along each aggregate", "writing") as job:
@@ -233,6 +232,7 @@ def ensemble(
         found = klimit.ensemble(rollouts, proxies=proxies, gold=gold, weights=member_weights, **how)
         job.next()
         frame = found.to_frame(kl)
-        said: Any = record(found, kl, read=str(rollouts)) if as_json else view.text(found, kl)
+        read = str(rollouts)
+        said: Any = view.record(found, kl, read=read) if as_json else view.text(found, kl)
         job.next()
-    give(rollouts, said, output, lambda: frame)
+    give(read, said, output, lambda: frame)

@@ -32,8 +32,7 @@ LISTS = {
 
 @click.command(short_help="Lists of prompts to train on or to leave out, as JSON lines.")
 @reading
-@click.option("--by", type=click.Choice(list(LISTS)), default="headroom", show_default=True,
-              help="Which prompts, and in which order.")  # fmt: skip
+@options.choice("--by", *LISTS, text="Which prompts, and in which order.")
 @click.option("--kl", type=float, metavar="NATS", help="Budget for the gain and KL of each prompt.")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="The first N of them only.")
 @click.option("--nearly", type=float, default=0.9, show_default=True, metavar="SHARE",
