@@ -158,7 +158,7 @@ def _open(few: Sparse, gain: Estimate) -> bool:
 
 def legend(few: Sparse) -> str:
     """What the columns mean, for somebody who meets them for the first time."""
-    level = f"{100 * few.proxy.settings.level:g} %"
+    level = words.level(few.proxy.settings.level)
     proxy, _ = words.both(few.names)
     start = (
         "Win rates are over a draw of the base"
@@ -166,7 +166,7 @@ def legend(few: Sparse) -> str:
         else "Gains are over the base's mean"
     )
     return words.paragraph(
-        f"KL is the distance from the base model, in nats per answer. {start}, with {level} intervals. "
+        f"{words.KL}. {start}, with {level} intervals. "
         f"Without proxy: from the same {few._what}, without predicting the rest by {proxy}."
     )
 
