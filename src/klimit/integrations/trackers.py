@@ -169,7 +169,6 @@ def _placements(audits: Sequence[Audit]) -> list[tuple[int | None, dict[str, flo
 
 
 def _three(name: str, estimate: Any, at: str = "") -> dict[str, Any]:
-    """The value of an estimate, and its limits."""
     ends = {"": estimate.value, "_low": estimate.low, "_high": estimate.high}
     return {f"{name}{end}{at}": found for end, found in ends.items()}
 

@@ -252,7 +252,6 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
     # What happens at a step
 
     def _seen(self, batch: Batch) -> None:
-        """One finished round of all reward functions."""
         if not self._now:
             return
         if batch.log is None:
@@ -272,7 +271,6 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
             logs.update(self._unlogged)
 
     def _place(self, batch: Batch, kl: Estimate | None) -> dict[str, float]:
-        """The numbers of this batch, by name."""
         learning = getattr(self._now["model"], "training", True)  # as TRL tells evaluation apart
         if kl is None and learning:
             kl, self._logged_kl = self._measured(batch) or self._logged_kl, None

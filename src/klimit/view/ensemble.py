@@ -77,7 +77,6 @@ def _gained(found: Ensemble, at: float) -> list[str]:
 
 
 def _untrusted(found: Ensemble, at: float) -> str:
-    """Why no gain is told."""
     gold, edge = safe(found.gold, longest=40), found.hacking("mean").trusted_kl
     told = found.course.told if found.course is not None else "no answer"
     reach = f"they reach {words.nats(edge, down=True)}" if edge > 0 else "they are too few"

@@ -217,7 +217,6 @@ def _values(name: str, found: Scores) -> Floats:
 
 
 def _by(name: str, found: Scores, used: Used, level: float, prompts: Prompts) -> Alternative:
-    """What one estimator says of the samples in `used`."""
     samples = ByPrompt.of(_values(name, found)[used], found.codes[used])
     kl = samples.estimate(level=level, prompts=prompts, least=-np.inf if name == "k1" else 0.0)
     variances = samples.variances
