@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import click
 from klimit._files import whole_file
 from klimit._progress import steps
 from klimit.cli import options
-from klimit.cli.output import print_text, write_table
+from klimit.cli.output import json_text, print_text, write_table
 from klimit.cli.program import one_line, say
 from klimit.cli.source import Source, from_source, reading, short_names
 
@@ -111,11 +110,11 @@ def prompts(
 
 
 def rows(frame: pl.DataFrame) -> list[str]:
-    """A JSON object a row: no NaN, and no byte that a terminal would obey."""
+    """A JSON object a row."""
     import polars as pl
 
     known = frame.with_columns(pl.selectors.float().fill_nan(None))
-    return [json.dumps(row, allow_nan=False).replace("\x7f", "\\u007f") for row in known.to_dicts()]
+    return [json_text(row) for row in known.to_dicts()]
 
 
 def with_text(frame: pl.DataFrame, base: Rollouts) -> pl.DataFrame:

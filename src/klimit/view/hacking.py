@@ -36,7 +36,7 @@ def budgets(hack: Hacking, asked: Sequence[float] | None = None) -> list[float]:
 def text(hack: Hacking, kl: Sequence[float] | None = None) -> str:
     """The verdict, the tables and the notes; this is ``str(hack)``."""
     kl = budgets(hack, kl)
-    along = rows(hack, kl) if hack.trusted_kl > 0 else soft_rows(hack, kl)
+    along = words.table(*cells(hack, kl)) if hack.trusted_kl > 0 else soft_rows(hack, kl)
     parts = along, apart(hack, kl), by_n(hack), legend(hack)
     said = words.result(verdict(hack, kl), *parts, notes=notes(hack))
     return said if hack.run is None else f"{said}\n\n{path.text(hack.run)}"
@@ -190,11 +190,6 @@ def trust(hack: Hacking) -> str:
             "correction: best-of-N, and its soft version."
         )
     return f"Trusted up to {words.nats(hack.trusted_kl, down=True)} with {shown} a prompt."
-
-
-def rows(hack: Hacking, kl: Sequence[float]) -> str:
-    """A row per budget."""
-    return words.table(*cells(hack, kl))
 
 
 def cells(hack: Hacking, kl: Sequence[float]) -> tuple[list[str], list[list[str]]]:

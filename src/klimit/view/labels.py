@@ -13,7 +13,7 @@ from klimit._estimate import Estimate
 from klimit.estimate.labels.preferences import FewJudgements
 from klimit.view import words
 from klimit.view.hacking import costs, focus
-from klimit.view.limit import LADDER, spoken_for
+from klimit.view.limit import around, spoken_for
 from klimit.view.records import CONSTANT, columns, framed, heading, number
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def budgets(few: Sparse, asked: Sequence[float] | None = None) -> list[float]:
     """KL budgets (nats): those that were asked for; else the last few trusted round ones, or the first."""
     if asked is not None:
         return [float(kl) for kl in asked]
-    within = [kl for kl in LADDER if kl <= few.trusted_kl]
-    return within[-4:] or [kl for kl in LADDER if kl >= 0.1][:3]
+    found = around(few.trusted_kl)
+    return [kl for kl in found if kl <= few.trusted_kl] or found
 
 
 def text(few: Sparse, kl: Sequence[float] | None = None) -> str:
