@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import klimit
 from klimit._progress import steps
 from klimit.cli import options
 from klimit.cli.output import give, log_to, print_json
@@ -155,8 +156,6 @@ def audit(
 
 def placed(source: Asked, at: tuple[tuple[float, float], ...] = ()) -> tuple[list[Audit], str]:
     """Place what was named, or numbers; also the line that says what was read."""
-    import klimit
-
     if not at:
         return source.audits()
     if len(source.paths) > 1 or source.kl is not None or source.unpaired:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+import klimit
 from klimit._progress import steps
 from klimit.cli import options
 from klimit.cli.output import answer, log_to
@@ -40,7 +41,6 @@ def best_of_n(
     klimit best-of-n rollouts.parquet -n 1,4,16
     klimit best-of-n rollouts.parquet -n 4 --reward rm --judge gold
     """
-    import klimit
     from klimit.view import best_of_n as view
     from klimit.view import records
 

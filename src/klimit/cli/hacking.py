@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+import klimit
 from klimit._progress import steps
 from klimit.cli import options
 from klimit.cli.output import give, print_text, write_table
@@ -58,7 +59,6 @@ def hacking(
     klimit hacking rollouts.parquet --proxy rm --gold human --nuisance length --kl 0.5,1
     klimit hacking rollouts.parquet grpo/ --proxy rm --gold human
     """
-    import klimit
     from klimit.view import hacking as of_all
     from klimit.view import labels as of_few
 
@@ -118,7 +118,6 @@ def labels(
     klimit labels rollouts.parquet --proxy rm -n 200 --kl 1 --output to-label.csv
     klimit labels rollouts.parquet --proxy rm -n 100 --kl 1 --labels labelled.csv --output next.csv
     """
-    import klimit
     from klimit.estimate.labels.entry import LEAST, LEAST_PROMPTS
     from klimit.view import words
 
@@ -221,7 +220,6 @@ def ensemble(
     klimit ensemble rollouts.parquet --proxies rm1,rm2,rm3 --gold human
     klimit ensemble rollouts.parquet --proxies rm1,rm2,rm3
     """
-    import klimit
     from klimit.view import ensemble as view
 
     source.keep(output)

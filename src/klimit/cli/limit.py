@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+import klimit
 from klimit._progress import steps
 from klimit.cli import options
 from klimit.cli.output import answer, give, log_to
@@ -50,7 +51,6 @@ def limit(
     klimit limit rollouts.parquet --kl 0.5,1,2
     klimit limit 'dumps/*.jsonl' --reward score --prompt uid --json
     """
-    import klimit
     from klimit.estimate.plan.verb import plannable
     from klimit.view import limit as view
     from klimit.view import records
@@ -114,7 +114,6 @@ def plan(source: Source, as_json: bool, output: Path | None, **how: Any) -> None
     klimit plan rollouts.parquet --kl 3 --error 0.05
     klimit plan rollouts.parquet -n 16 --reward rm
     """
-    import klimit
     from klimit.view import plan as view
     from klimit.view import records
 

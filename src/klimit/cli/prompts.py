@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import klimit
 from klimit._files import whole_file
 from klimit._progress import steps
 from klimit.cli import options
@@ -71,7 +72,6 @@ def prompts(
     klimit prompts base.parquet --by zero-signal
     klimit prompts base.parquet --by wasteful --policy-path grpo.parquet
     """
-    import klimit
     from klimit.view.limit import budgets, worthwhile
     from klimit.view.words import nats
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import klimit
 from klimit._errors import DataWarning, KlimitError
 from klimit._extras import need
 from klimit._progress import steps
@@ -210,8 +211,6 @@ class Run:
 
     def _broken(self, found: Print) -> frozenset[Path]:
         """Files that cannot be read by themselves; those that could before are not tried again."""
-        import klimit
-
         broken = set()
         for path, mark in found.items():
             if (path, mark) in self.whole:
