@@ -7,8 +7,7 @@ from numpy.testing import assert_allclose
 import klimit
 from klimit import ArgumentError, DataError, DataWarning
 from klimit.audit.kl import measured_kl, truncated_share
-from klimit.audit.kl.columns import Scores
-from klimit.audit.kl.units import _against_exact
+from klimit.audit.kl.columns import Scores, _against_exact
 from klimit.audit.rescore.tokens import token_rows
 from tests.audit.two_tokens import KL, draw, rollouts
 

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 from klimit import ArgumentError, DataError, Estimate
 from klimit.audit.kl import LOGGED, logged_kl
-from klimit.integrations._trainer_kl import from_log
+from klimit.integrations._kl import from_log
 
 
 def logs(rng, *, rows=64, longest=40):

@@ -11,7 +11,7 @@ from klimit.audit.kl import measured_kl
 from klimit.audit.rescore import rescore, scoring
 from klimit.audit.rescore.checkpoints import load
 from klimit.audit.rescore.tokens import Row
-from klimit.integrations._sequence_kl import base_of
+from klimit.integrations._kl import base_of
 from tests.audit.tiny_checkpoints import END, WORDS, completions, log_table, save
 
 pytestmark = pytest.mark.torch

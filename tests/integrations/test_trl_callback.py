@@ -10,7 +10,7 @@ import pytest
 
 import klimit
 from klimit import ArgumentError, DataError, EstimateWarning
-from klimit.integrations._sequence_kl import base_of, prompt_ids
+from klimit.integrations._kl import base_of, prompt_ids
 from klimit.integrations.trl import FrontierCallback, Stop
 
 PROMPTS = [f"prompt {i}" for i in range(12)]

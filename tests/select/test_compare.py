@@ -12,8 +12,7 @@ import klimit
 from klimit import ArgumentError, DataError, DataWarning, select
 from klimit.estimate.best_of_n.candidates import candidates
 from klimit.estimate.tuning import tune
-from klimit.select.measure import RULES, _deal, of_rule
-from klimit.select.sheets import sheets
+from klimit.select.measure import RULES, _deal, of_rule, sheets
 from klimit.theory import soft_best_of_n as known_soft_best_of_n
 
 PROXY = np.array([[0.0, 1.0, 1.0, 3.0, 2.0, 1.5], [5.0, 5.0, 4.0, 4.0, 1.0, 0.0]])

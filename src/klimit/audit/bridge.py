@@ -11,7 +11,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError, DataError
 from klimit.audit.case import Case
-from klimit.audit.kl.units import in_nats
+from klimit.audit.kl.columns import in_nats
 from klimit.audit.matching import Match
 from klimit.audit.runs import Part
 from klimit.audit.sides import Side, side

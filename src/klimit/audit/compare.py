@@ -190,6 +190,5 @@ def _trusted(name: str, case: Case) -> bool:
 
 
 def _apart(a: Estimate, b: Estimate) -> Estimate:
-    """The difference of two independent estimates."""
     found = difference(a, b)
     return found if np.isfinite(found.value) else missing(found.note or UNKNOWN, a.level)

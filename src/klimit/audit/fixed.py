@@ -121,7 +121,6 @@ def _of_base(case: Case) -> NDArray[np.bool_]:
 
 
 def _same(one: Samples, other: Samples) -> bool:
-    """Whether both are the same rewards."""
     pairs = list(zip(one.blocks, other.blocks, strict=False))
     return one is other or (
         len(one.blocks) == len(other.blocks)

@@ -149,7 +149,6 @@ def _least(case: Case, gain: Estimate, reached: tuple[float, float]) -> Estimate
 def _efficiency(
     case: Case, gain: Estimate, best: Estimate, reached: tuple[float, float]
 ) -> Estimate:
-    """Gain over limit; where the limit is a lower bound this is an upper one."""
     if not best.value > 0:
         return missing(_no_share(best), best.level)
     note = best.note if best.trusted else wording.UPPER
@@ -163,7 +162,6 @@ def _efficiency(
 
 
 def _nats(case: Case, gap: float, best: Estimate, reached: tuple[float, float]) -> Estimate:
-    """``KL(policy || optimal) = gap / beta``; nan where the frontier is flat."""
     level, slope = best.level, case.beta.value
     if not slope > 0:
         return missing(wording.flat(case.limit, case.spent), level)
@@ -181,7 +179,6 @@ def _no_share(best: Estimate) -> str:
 
 
 def _excess(kl: Estimate, least: Estimate, reached: tuple[float, float]) -> Estimate:
-    """KL spent beyond the least that would have bought the same gain."""
     value = kl.value - least.value
     if not np.isfinite(value):
         return missing(least.note, kl.level)

@@ -208,7 +208,6 @@ def _placed(draft: Draft, case: Case, notes: list[str]) -> Audit:
 
 
 def _only(found: Match, keep: Any) -> Match:
-    """Without some of the policy's prompts."""
     if keep.all():
         return found
     number = int((~keep).sum())

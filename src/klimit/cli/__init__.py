@@ -13,17 +13,14 @@ from typing import NoReturn
 
 from klimit._files import unfinished
 from klimit.cli.audit import audit, gate
-from klimit.cli.best_of_n import best_of_n
-from klimit.cli.choose import choose
-from klimit.cli.describe import describe
-from klimit.cli.ensemble import ensemble
-from klimit.cli.hacking import hacking, labels
+from klimit.cli.best_of_n import best_of_n, choose
+from klimit.cli.hacking import ensemble, hacking, labels
 from klimit.cli.limit import limit, plan
 from klimit.cli.plot import plot
 from klimit.cli.program import program
 from klimit.cli.prompts import prompts
 from klimit.cli.report import report, watch
-from klimit.cli.rescore import rescore
+from klimit.cli.samples import describe, rescore
 
 for command in (
     limit,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import klimit
 from klimit._progress import steps
 from klimit.cli import options
 from klimit.cli.output import give, log_to, print_json
@@ -25,21 +26,14 @@ reading = options.several(
     naming(),
     click.option("--base-step", metavar="N", help="The training step that is the base."),
     click.option("--base-policy", metavar="NAME", help="The policy in the files that is the base."),
-    click.option(
-        "--kl",
-        type=options.Numbers(),
-        metavar="NATS",
-        help="KL of each policy, per answer, if not measured.",
-    ),
-    click.option(
-        "--unpaired",
-        is_flag=True,
-        help="Base and policy are two samples from one population of prompts.",
-    ),
+    click.option("--kl", type=options.Numbers(), metavar="NATS",
+                 help="KL of each policy, per answer, if not measured."),
+    click.option("--unpaired", is_flag=True,
+                 help="Base and policy are two samples from one population of prompts."),
     options.prompts,
     options.reward_range,
     options.intervals,
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -162,13 +156,8 @@ def audit(
 
 def placed(source: Asked, at: tuple[tuple[float, float], ...] = ()) -> tuple[list[Audit], str]:
     """Place what was named, or numbers; also the line that says what was read."""
-    return _points(source, at) if at else source.audits()
-
-
-def _points(source: Asked, at: tuple[tuple[float, float], ...]) -> tuple[list[Audit], str]:
-    """Place policies that are known by their numbers only."""
-    import klimit
-
+    if not at:
+        return source.audits()
     if len(source.paths) > 1 or source.kl is not None or source.unpaired:
         raise click.UsageError(
             "--at places numbers on the limit of one BASE; leave POLICY and --kl"
@@ -179,9 +168,6 @@ def _points(source: Asked, at: tuple[tuple[float, float], ...]) -> tuple[list[Au
     if len(found) > 1:
         found = [replace(one, name=f"point {i + 1}") for i, one in enumerate(found)]
     return found, str(base)
-
-
-SHORT = 3
 
 
 @click.command(short_help="Exit with code 3 when a run falls short, for automated checks.")
@@ -196,11 +182,9 @@ SHORT = 3
 @asked
 def gate(
     source: Asked,
-    min_efficiency: float | None,
-    max_kl: float | None,
-    min_gain: float | None,
     sure: bool,
     as_json: bool,
+    **least: float | None,
 ) -> int:
     """Does a run do well enough? Exits 0 if it does, 3 if it falls short, and says why in one line.
 
@@ -212,21 +196,15 @@ def gate(
     from klimit.audit.gate import gate as held
     from klimit.view.records import gate_record
 
-    if min_efficiency is None and max_kl is None and min_gain is None:
+    if all(bound is None for bound in least.values()):
         raise click.UsageError("nothing is asked; give --min-efficiency, --max-kl or --min-gain")
     with steps("reading and placing"):
         audits, read = source.audits()
-    checks = [
-        check
-        for audit in audits
-        for check in held(
-            audit, min_efficiency=min_efficiency, max_kl=max_kl, min_gain=min_gain, sure=sure
-        )
-    ]
+    checks = [check for audit in audits for check in held(audit, sure=sure, **least)]
     failed = [check for check in checks if not check.passed]
     if as_json:
         print_json(gate_record(checks, read=read))
     else:
         word = "falls short" if failed else "passes"
         say(one_line(f"{word}: {'; '.join(str(check) for check in failed or checks)}"))
-    return SHORT if failed else 0
+    return 3 if failed else 0

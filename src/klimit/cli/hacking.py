@@ -1,4 +1,4 @@
-"""``klimit hacking`` and ``labels``: how much of a proxy's gain is real, and what to label to know it."""
+"""``klimit hacking``, ``labels`` and ``ensemble``: how much of what proxies gain is real, and how to know."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+import klimit
 from klimit._progress import steps
 from klimit.cli import options
 from klimit.cli.output import give, print_text, write_table
@@ -58,7 +59,6 @@ def hacking(
     klimit hacking rollouts.parquet --proxy rm --gold human --nuisance length --kl 0.5,1
     klimit hacking rollouts.parquet grpo/ --proxy rm --gold human
     """
-    import klimit
     from klimit.view import hacking as of_all
     from klimit.view import labels as of_few
 
@@ -118,7 +118,6 @@ def labels(
     klimit labels rollouts.parquet --proxy rm -n 200 --kl 1 --output to-label.csv
     klimit labels rollouts.parquet --proxy rm -n 100 --kl 1 --labels labelled.csv --output next.csv
     """
-    import klimit
     from klimit.estimate.labels.entry import LEAST, LEAST_PROMPTS
     from klimit.view import words
 
@@ -173,3 +172,65 @@ def labels(
         else " Fill a column of gold and read it with klimit hacking --labels."
     )
     print_text(str(rollouts), words.paragraph(said))
+
+
+@click.command(short_help="What several proxies buy together, and what they all get wrong.")
+@click.option(
+    "--proxies", type=options.Names(), metavar="NAME,...",
+    help="The members; all rewards but gold if left out.",
+)  # fmt: skip
+@click.option(
+    "--gold", metavar="NAME", help="The reward that counts, known for some samples or all."
+)
+@options.budgets
+@click.option(
+    "--member-weights", type=options.Weights(), metavar="NAME=W,...",
+    help="Weights of an aggregate of your own.",
+)  # fmt: skip
+@click.option(
+    "--penalty", type=options.Numbers(), default="0.1,0.5", show_default=True, metavar="K,...",
+    help="K of the mean less K times the variance between proxies.",
+)  # fmt: skip
+@options.choice(
+    "--scale", "pooled", "prompt", "none",
+    text="Divide proxies by their spread within prompts, by that of each prompt, or not at all.",
+)  # fmt: skip
+@reading_where("--proxies and --gold name the rewards", "name the members: --proxies a,b")
+@options.reward_range
+@options.intervals
+@options.answering
+@from_source
+def ensemble(
+    source: Source,
+    proxies: list[str] | None,
+    gold: str | None,
+    kl: list[float] | None,
+    member_weights: dict[str, float] | None,
+    as_json: bool,
+    output: Path | None,
+    **how: Any,
+) -> None:
+    """What do several proxy rewards buy together, and what do they all get wrong?
+
+    PATH is a file, a folder or a glob with samples of the base model, each scored by every proxy.
+    With a gold reward of the same samples, or some of them, it is told what averaging gains, what
+    part of the error all proxies share, and which beta or N to set for each way of averaging.
+
+    \b
+    klimit ensemble rollouts.parquet --proxies rm1,rm2,rm3 --gold human
+    klimit ensemble rollouts.parquet --proxies rm1,rm2,rm3
+    """
+    from klimit.view import ensemble as view
+
+    source.keep(output)
+    with steps("reading", "errors of the proxies", "gold along each aggregate", "writing") as job:
+        named = dict.fromkeys([*(proxies or []), *([] if gold is None else [gold])])
+        rollouts = source.load(rewards=list(named) if proxies is not None else None)
+        job.next()
+        found = klimit.ensemble(rollouts, proxies=proxies, gold=gold, weights=member_weights, **how)
+        job.next()
+        frame = found.to_frame(kl)
+        read = str(rollouts)
+        said: Any = view.record(found, kl, read=read) if as_json else view.text(found, kl)
+        job.next()
+    give(read, said, output, lambda: frame)

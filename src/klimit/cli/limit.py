@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+import klimit
 from klimit._progress import steps
 from klimit.cli import options
-from klimit.cli.output import answer, log_to, print_json, print_text, write_table
+from klimit.cli.output import answer, give, log_to
 from klimit.cli.program import one_line
 from klimit.cli.source import Source, from_source, reading
 
@@ -17,29 +19,20 @@ from klimit.cli.source import Source, from_source, reading
 @click.command(short_help="The most reward that any method can buy for a KL budget.")
 @options.budgets
 @reading
-@click.option(
-    "--budget",
-    type=click.Choice(["average", "per-prompt"]),
-    default="average",
-    show_default=True,
-    help="Whether prompts share the KL, as under one KL penalty, or each spends it.",
-)
+@options.choice(
+    "--budget", "average", "per-prompt",
+    text="Whether prompts share the KL, as under one KL penalty, or each spends it.",
+)  # fmt: skip
 @options.prompts
-@click.option(
-    "--objective",
-    type=click.Choice(["reward", "win-rate"]),
-    default="reward",
-    show_default=True,
-    help="What to gain: reward, or the chance to beat an answer of the base model.",
-)
+@options.choice(
+    "--objective", "reward", "win-rate",
+    text="What to gain: reward, or the chance to beat an answer of the base model.",
+)  # fmt: skip
 @options.reward_range
-@click.option(
-    "--estimator",
-    type=click.Choice(["corrected", "plugin"]),
-    default="corrected",
-    show_default=True,
-    help="With the bias of few samples removed, or the papers' own, which is low.",
-)
+@options.choice(
+    "--estimator", "corrected", "plugin",
+    text="With the bias of few samples removed, or the papers' own, which is low.",
+)  # fmt: skip
 @options.intervals
 @options.track
 @options.answering
@@ -58,7 +51,6 @@ def limit(
     klimit limit rollouts.parquet --kl 0.5,1,2
     klimit limit 'dumps/*.jsonl' --reward score --prompt uid --json
     """
-    import klimit
     from klimit.estimate.plan.verb import plannable
     from klimit.view import limit as view
     from klimit.view import records
@@ -74,30 +66,27 @@ def limit(
         job.next()
         beside = best_of_n_beside(rollouts, found, kl, reward_range=how["reward_range"])
     log_to(track, found)
-    if output is not None:
-        write_table(records.limit_frame(found, kl), output)
+    said: Any
     if as_json:
-        print_json(records.limit_record(found, kl, read=str(rollouts), best_of_n=beside.sizes))
-        return
-    said = view.text(found, kl, beside.shown, beside.sentence, beside.notes)
-    budget = view.worthwhile(found, [one for one in kl if one > 0] or kl)
-    if plannable(found) and found.beta(budget).value > 0 < budget:
-        trusted = budget <= found.trusted_kl
-        what = "settings for trainers" if trusted else "how much to sample first"
-        command = one_line(f"klimit plan {source} --kl {budget:.2g}{_same(how)}")
-        said += f"\n\nnext: {command}   ({what})"
-    print_text(str(rollouts), said)
+        said = records.limit_record(found, kl, read=str(rollouts), best_of_n=beside.sizes)
+    else:
+        said = view.text(found, kl, beside.shown, beside.sentence, beside.notes)
+        budget = view.worthwhile(found, [one for one in kl if one > 0] or kl)
+        if plannable(found) and found.beta(budget).value > 0 < budget:
+            trusted = budget <= found.trusted_kl
+            what = "settings for trainers" if trusted else "how much to sample first"
+            command = one_line(f"klimit plan {source} --kl {budget:.2g}{_same(how)}")
+            said += f"\n\nnext: {command}   ({what})"
+    give(rollouts, said, output, partial(records.limit_frame, found, kl))
 
 
 def _same(how: dict[str, Any]) -> str:
     """The options that a plan takes as well, where they were given."""
-    said = [f" --{name} {how[name]:g}" for name, usual in _USUAL.items() if how[name] != usual]
+    usual = {"level": 0.95, "seed": 0}
+    said = [f" --{name} {how[name]:g}" for name in usual if how[name] != usual[name]]
     if how["reward_range"] is not None:
         said.append(" --reward-range={:g},{:g}".format(*how["reward_range"]))
     return "".join(said)
-
-
-_USUAL = {"level": 0.95, "seed": 0}
 
 
 @click.command(short_help="What to set, and how much to sample, for a budget.")
@@ -109,13 +98,8 @@ _USUAL = {"level": 0.95, "seed": 0}
 @click.option(
     "--error", type=float, default=0.05, show_default=True, help="Relative error of the gain."
 )
-@click.option(
-    "--group-size",
-    type=int,
-    default=8,
-    show_default=True,
-    help="Completions of a prompt in a training batch.",
-)
+@click.option("--group-size", type=int, default=8, show_default=True,
+              help="Completions of a prompt in a training batch.")  # fmt: skip
 @options.reward_range
 @options.intervals
 @options.answering
@@ -130,7 +114,6 @@ def plan(source: Source, as_json: bool, output: Path | None, **how: Any) -> None
     klimit plan rollouts.parquet --kl 3 --error 0.05
     klimit plan rollouts.parquet -n 16 --reward rm
     """
-    import klimit
     from klimit.view import plan as view
     from klimit.view import records
 

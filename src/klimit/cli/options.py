@@ -35,8 +35,6 @@ class Numbers(_ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> list[float] | list[int]:
         """Read the numbers, or say what was seen."""
-        if not isinstance(value, str):
-            return list(value)
         what = "numbers" if self.kind is float else "whole numbers"
         example = "0,1" if self.exactly else "0.5,1,2" if self.kind is float else "1,4,16"
 
@@ -62,8 +60,6 @@ class Names(_ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
         """Split at commas."""
-        if not isinstance(value, str):
-            return list(value)
         found = [part.strip() for part in value.split(",")]
         if not all(found):
             self.fail(f"{value[:80]!r} was given; names were expected, such as rm1,rm2", param, ctx)
@@ -77,8 +73,6 @@ class Weights(_ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, float]:
         """Read the weights, or say what was seen."""
-        if not isinstance(value, str):
-            return dict(value)
         found: dict[str, float] = {}
         rest = value
         while rest:  # a name may hold commas ("exact_match,strict"), a weight holds none
@@ -131,13 +125,15 @@ def several(*options: Callable[[F], F]) -> Callable[[F], F]:
     return add
 
 
-seed = click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of what is drawn by chance.",
-)
+def choice(name: str, *values: str, text: str | None = None) -> Callable[[F], F]:
+    """An option that is one of these values, the first where none is given."""
+    return click.option(
+        name, type=click.Choice(values), default=values[0], show_default=True, help=text
+    )
+
+
+seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+                    help="Of what is drawn by chance.")  # fmt: skip
 
 intervals = several(
     click.option(
@@ -150,13 +146,10 @@ budgets = click.option("--kl", type=Numbers(), metavar="NATS", help="KL budgets,
 
 sizes = click.option("-n", "--n", type=Numbers(int), metavar="N", help="Sizes, such as 1,4,16.")
 
-prompts = click.option(
-    "--prompts",
-    type=click.Choice(["drawn", "fixed"]),
-    default="drawn",
-    show_default=True,
-    help="Intervals for the population of the prompts, or for these very prompts.",
-)
+prompts = choice(
+    "--prompts", "drawn", "fixed",
+    text="Intervals for the population of the prompts, or for these very prompts.",
+)  # fmt: skip
 
 
 def range_of(rewards: str) -> Callable[[F], F]:
@@ -186,11 +179,6 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON (do
 
 answering = several(
     json_flag,
-    click.option(
-        "-o",
-        "--output",
-        type=Target(),
-        metavar="FILE",
-        help="Also write the table to FILE: .csv or .parquet.",
-    ),
-)
+    click.option("-o", "--output", type=Target(), metavar="FILE",
+                 help="Also write the table to FILE: .csv or .parquet."),
+)  # fmt: skip

@@ -86,9 +86,13 @@ def fitted(text: str, width: int) -> str:
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """Print one JSON document; no NaN, no Infinity, and no byte that a terminal would obey."""
-    text = json.dumps(document, indent=2, allow_nan=False)
-    say(text.replace("\x7f", "\\u007f"))
+    """Print one JSON document."""
+    say(json_text(document, indent=2))
+
+
+def json_text(value: Mapping[str, Any], indent: int | None = None) -> str:
+    """JSON with no NaN, no Infinity, and no byte that a terminal would obey."""
+    return json.dumps(value, indent=indent, allow_nan=False).replace("\x7f", "\\u007f")
 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:

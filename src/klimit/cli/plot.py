@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import klimit
 from klimit._files import whole_file
 from klimit._progress import steps
 from klimit.cli import options
@@ -99,8 +100,6 @@ def plot(
 
 
 def _of_proxies(proxy: list[str], gold: str, source: Asked, ax: Axes, *, path: bool) -> str:
-    import klimit
-
     base, policies = source.sides([*proxy, gold])
     if path and len(proxy) > 1:
         raise click.UsageError("a run is drawn in one proxy and gold; give one --proxy")
@@ -125,7 +124,6 @@ def _of_proxies(proxy: list[str], gold: str, source: Asked, ax: Axes, *, path: b
 
 
 def _of_base(base: Rollouts, what: str, source: Asked, ax: Axes, plugin: bool) -> None:
-    import klimit
     from klimit.view import plots
 
     kl = source.one_kl()

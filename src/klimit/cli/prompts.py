@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+import klimit
 from klimit._files import whole_file
 from klimit._progress import steps
 from klimit.cli import options
-from klimit.cli.output import print_text, write_table
+from klimit.cli.output import json_text, print_text, write_table
 from klimit.cli.program import one_line, say
 from klimit.cli.source import Source, from_source, reading, short_names
 
@@ -32,8 +32,7 @@ LISTS = {
 
 @click.command(short_help="Lists of prompts to train on or to leave out, as JSON lines.")
 @reading
-@click.option("--by", type=click.Choice(list(LISTS)), default="headroom", show_default=True,
-              help="Which prompts, and in which order.")  # fmt: skip
+@options.choice("--by", *LISTS, text="Which prompts, and in which order.")
 @click.option("--kl", type=float, metavar="NATS", help="Budget for the gain and KL of each prompt.")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="The first N of them only.")
 @click.option("--nearly", type=float, default=0.9, show_default=True, metavar="SHARE",
@@ -73,7 +72,6 @@ def prompts(
     klimit prompts base.parquet --by zero-signal
     klimit prompts base.parquet --by wasteful --policy-path grpo.parquet
     """
-    import klimit
     from klimit.view.limit import budgets, worthwhile
     from klimit.view.words import nats
 
@@ -112,11 +110,11 @@ def prompts(
 
 
 def rows(frame: pl.DataFrame) -> list[str]:
-    """A JSON object a row: no NaN, and no byte that a terminal would obey."""
+    """A JSON object a row."""
     import polars as pl
 
     known = frame.with_columns(pl.selectors.float().fill_nan(None))
-    return [json.dumps(row, allow_nan=False).replace("\x7f", "\\u007f") for row in known.to_dicts()]
+    return [json_text(row) for row in known.to_dicts()]
 
 
 def with_text(frame: pl.DataFrame, base: Rollouts) -> pl.DataFrame:

@@ -7,12 +7,13 @@ import shlex
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+import klimit
 from klimit._errors import DataWarning, KlimitError
 from klimit._extras import need
 from klimit._progress import steps
@@ -106,14 +107,13 @@ def _sides(source: Asked) -> tuple[Rollouts, Any]:
     return base, policies
 
 
-PORT = 8765
 Print = dict[Path, tuple[int, int]]
 
 
 @click.command(short_help="The report of a run, renewed as its steps arrive.")
 @reading
 @judging
-@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True,
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True,
               help="Where to serve it; 0: any that is free.")  # fmt: skip
 @click.option("--every", type=click.FloatRange(min=0.1), default=5.0, show_default=True,
               metavar="SECONDS", help="How often to look for new steps.")  # fmt: skip
@@ -137,11 +137,13 @@ def watch(
     klimit watch runs/grpo/completions
     klimit watch base.parquet runs/grpo/completions --reward rm
     """
-    from klimit.view.report.serving import Stand, serve
+    from klimit.view.report.page import waiting_page
+    from klimit.view.report.serving import Shown, Stand, serve
 
     need("report", "jinja2", what="a report")
     run = Run(source, gold, focus, typed)
-    stand = Stand(waiting("Nothing has been read yet."))
+    status = "Nothing has been read yet."
+    stand = Stand(Shown(waiting_page(status), "waiting", status))
     with serve(stand, port=port) as address:
         paths = ", ".join(source.paths)
         say(one_line(f"watching {paths} at {address} (this machine only; Ctrl-C ends it)"))
@@ -156,39 +158,40 @@ def watch(
             say("")
 
 
+@dataclass
 class Run:
     """A run on disk, and what was last seen of it."""
 
-    def __init__(
-        self, source: Asked, gold: str | None, focus: float | None, typed: Sequence[str]
-    ) -> None:
-        self.source, self.gold, self.focus, self.typed = source, gold, focus, typed
-        self.seen: Print | None = None
-        self.whole: set[tuple[Path, tuple[int, int]]] = set()
+    source: Asked
+    gold: str | None
+    focus: float | None
+    typed: Sequence[str]
+    seen: Print | None = None
+    whole: set[tuple[Path, tuple[int, int]]] = field(default_factory=set)
 
     def look(self, before: Shown) -> Shown:
         """The page as it should be now: the one before, if nothing changed or nothing can be read."""
+        try:
+            return self._renewed(before)
+        except (KlimitError, OSError) as problem:
+            return replace(before, status=f"Waiting: {problem}")
+
+    def _renewed(self, before: Shown) -> Shown:
         from klimit.rollouts.words import counted
         from klimit.view.report.serving import Shown
 
-        try:
-            found = fingerprint(self.source.paths)
-        except (KlimitError, OSError) as problem:
-            return Shown(before.html, before.version, f"Waiting: {problem}")
+        found = fingerprint(self.source.paths)
         if found == self.seen:
             return before
         version = hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:16]
         broken: frozenset[Path] = frozenset()
         try:
-            try:
-                page = self._build(broken, version)
-            except (KlimitError, OSError):
-                broken = self._broken(found)
-                if not broken or broken == frozenset(found):
-                    raise
-                page = self._build(broken, version)
-        except (KlimitError, OSError) as problem:
-            return Shown(before.html, before.version, f"Waiting: {problem}")
+            page = self._build(broken, version)
+        except (KlimitError, OSError):
+            broken = self._broken(found)
+            if not broken or broken == frozenset(found):
+                raise
+            page = self._build(broken, version)
         self.whole |= {(path, mark) for path, mark in found.items() if path not in broken}
         self.seen = {path: mark for path, mark in found.items() if path not in broken}
         left = f"; {len(broken)} still being written" if broken else ""
@@ -208,8 +211,6 @@ class Run:
 
     def _broken(self, found: Print) -> frozenset[Path]:
         """Files that cannot be read by themselves; those that could before are not tried again."""
-        import klimit
-
         broken = set()
         for path, mark in found.items():
             if (path, mark) in self.whole:
@@ -244,11 +245,3 @@ def fingerprint(paths: Sequence[str]) -> Print:
 
     inside = {one: one.stat() for path in paths for one in files(path)}
     return {path: (stat.st_size, stat.st_mtime_ns) for path, stat in inside.items()}
-
-
-def waiting(status: str) -> Shown:
-    """The page before there is one."""
-    from klimit.view.report.page import waiting_page
-    from klimit.view.report.serving import Shown
-
-    return Shown(waiting_page(status), "waiting", status)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+import klimit
 from klimit._errors import EstimateWarning
 from klimit._warn import warn
 from klimit.cli.options import Weights, several
@@ -76,8 +77,6 @@ class Typed:
 
     def read(self, path: Any, rewards: list[str] | None = None) -> Rollouts:
         """Read one or several of the paths, for these rewards instead of the one asked for."""
-        import klimit
-
         if self.weights and self.reward:
             raise click.UsageError(
                 "--reward and --weights were both given; weights make the reward"

@@ -1,9 +1,10 @@
-"""Rollouts of one training step, as the reward functions of the trainer see them."""
+"""Rollouts of one training step, as the reward functions of the trainer see them, on each process."""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -115,6 +116,27 @@ def total(rewards: Floats, weights: Sequence[float] | None) -> Floats:
     known = ~np.isnan(rewards)
     weighed = np.nansum(rewards * factors[:, None], axis=0)
     return np.where(known.any(axis=0), weighed, np.nan)
+
+
+def processes() -> int:
+    """How many processes train."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def gathered(items: list[Any]) -> list[Any]:
+    """Items of all processes, in one order; each process has to call it."""
+    if processes() == 1:
+        return items
+    from accelerate.utils import gather_object
+
+    found: list[Any] = gather_object(items)
+    return found
+
+
+def everywhere(names: list[Any], rewards: Floats) -> tuple[list[Any], Floats]:
+    """Names (samples,) and rewards (rows, samples) of all processes."""
+    rows = gathered(list(zip(names, rewards.T.tolist(), strict=True)))
+    return [row[0] for row in rows], np.array([row[1] for row in rows], dtype=float).T
 
 
 def _called(function: Any) -> str:

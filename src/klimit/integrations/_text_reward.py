@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from klimit._errors import ArgumentError, DataError
 from klimit.integrations._batch import total
-from klimit.integrations._sequence_kl import prompt_ids
+from klimit.integrations._kl import prompt_ids
 
 
 def text_reward(
@@ -65,7 +66,7 @@ def text_reward(
                 total(np.array(rewards), weights), dtype=torch.float32, device=input_ids.device
             )
             states = column[:, None, None].expand(-1, input_ids.shape[1], 1)
-            return _States((states,))
+            return SimpleNamespace(hidden_states=(states,))  # all of it that the trainer reads
 
     class TextReward(torch.nn.Module):  # type: ignore[misc, unused-ignore]
         """What the trainer calls: a backbone under `base_model_prefix`, and `score`."""
@@ -85,13 +86,6 @@ def _begun(prompt: Any, tokenizer: Any) -> Sequence[int]:
     """Token ids of a prompt; the policy goes on with what the assistant has begun."""
     on = not isinstance(prompt, str) and prompt[-1].get("role") == "assistant"
     return prompt_ids(prompt, tokenizer, add_generation_prompt=not on, continue_final_message=on)
-
-
-class _States:
-    """As much of a transformers output as the trainer reads."""
-
-    def __init__(self, hidden_states: tuple[Any, ...]) -> None:
-        self.hidden_states = hidden_states
 
 
 def _prefix(ids: list[int], known: dict[tuple[int, ...], Any]) -> tuple[int, ...]:

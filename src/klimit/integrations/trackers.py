@@ -120,13 +120,14 @@ def _limit(limit: Frontier) -> dict[str, float]:
 
 
 def _best_of_n(best: BestOfN) -> dict[str, float]:
+    from klimit.view.best_of_n import each
+
     found: dict[str, float] = {}
-    for place, n in enumerate(np.atleast_1d(best.n).tolist()):
+    for one in each(best):
         for name in ("gain", "kl", "efficiency", "win_rate"):
-            every = getattr(best, name)
-            estimate = every[place] if np.ndim(best.n) else every
+            estimate = getattr(one, name)
             if estimate.trusted:
-                found[f"best_of_n/{name}_at_{n}"] = estimate.value
+                found[f"best_of_n/{name}_at_{one.n}"] = estimate.value
     return found
 
 
@@ -169,7 +170,6 @@ def _placements(audits: Sequence[Audit]) -> list[tuple[int | None, dict[str, flo
 
 
 def _three(name: str, estimate: Any, at: str = "") -> dict[str, Any]:
-    """The value of an estimate, and its limits."""
     ends = {"": estimate.value, "_low": estimate.low, "_high": estimate.high}
     return {f"{name}{end}{at}": found for end, found in ends.items()}
 

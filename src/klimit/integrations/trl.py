@@ -21,13 +21,27 @@ from klimit._errors import ArgumentError, EstimateWarning
 from klimit._estimate import Estimate
 from klimit._warn import warn
 from klimit.integrations._base import Base, from_first_step, from_rollouts
-from klimit.integrations._batch import Batch, Recorder, joined, total
+from klimit.integrations._batch import (
+    Batch,
+    Recorder,
+    everywhere,
+    gathered,
+    joined,
+    processes,
+    total,
+)
+from klimit.integrations._kl import (
+    PPO,
+    AdapterOff,
+    base_of,
+    check_sampling,
+    from_log,
+    mean_kl,
+    sequence_kl,
+)
 from klimit.integrations._overhead import Clock, Overhead
-from klimit.integrations._processes import everywhere, gathered, processes
-from klimit.integrations._sequence_kl import AdapterOff, base_of, mean_kl, sequence_kl
 from klimit.integrations._stop import Stop, TrainingStopped
 from klimit.integrations._text_reward import text_reward
-from klimit.integrations._trainer_kl import PPO, check_sampling, from_log
 
 try:
     from transformers import TrainerCallback
@@ -238,7 +252,6 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
     # What happens at a step
 
     def _seen(self, batch: Batch) -> None:
-        """One finished round of all reward functions."""
         if not self._now:
             return
         if batch.log is None:
@@ -258,7 +271,6 @@ class FrontierCallback(TrainerCallback):  # type: ignore[misc]
             logs.update(self._unlogged)
 
     def _place(self, batch: Batch, kl: Estimate | None) -> dict[str, float]:
-        """The numbers of this batch, by name."""
         learning = getattr(self._now["model"], "training", True)  # as TRL tells evaluation apart
         if kl is None and learning:
             kl, self._logged_kl = self._measured(batch) or self._logged_kl, None

@@ -295,7 +295,6 @@ def _stated(stated: Mapping[str, Any], tables: Mapping[str, Scan]) -> Given:
 
 
 def _common(metadata: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What all files say alike."""
     first, *others = metadata
     return {key: said for key, said in first.items() if all(o.get(key) == said for o in others)}
 

@@ -58,13 +58,9 @@ def once_each(found: Iterable[Path]) -> list[Path]:
     A file that is there by its own name goes by it, since names may tell the step.
     """
     names: dict[Path, Path] = {}
-    for path in sorted(found, key=_links):
+    for path in sorted(found, key=lambda path: sum(map(Path.is_symlink, (path, *path.parents)))):
         names.setdefault(path.resolve(), path)
     return list(names.values())
-
-
-def _links(path: Path) -> int:
-    return sum(part.is_symlink() for part in (path, *path.parents))
 
 
 def _in_folder(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from klimit._errors import ArgumentError, DataError
 from klimit._text import safe
 from klimit.rollouts.guard import Unreadable
-from klimit.rollouts.rollouts import Rollouts
+from klimit.rollouts.rollouts import Rollouts, several
 from klimit.rollouts.table import Scan
 
 Names = str | Sequence[str] | None
@@ -104,7 +104,7 @@ def with_care(
 def _names(given: Names, what: str) -> tuple[str, ...] | None:
     if given is None:
         return None
-    asked = [given] if isinstance(given, str) or not hasattr(given, "__iter__") else list(given)
+    asked = several(given)
     if not all(isinstance(name, str) for name in asked):
         raise ArgumentError(
             f"{what}={safe(repr(given))} names no column; give one name, or a list of names."
@@ -113,16 +113,16 @@ def _names(given: Names, what: str) -> tuple[str, ...] | None:
 
 
 def _paths(source: Any) -> list[str | os.PathLike[str]]:
-    several = list(source) if isinstance(source, list | tuple) else [source]
-    for one in several:
+    found = list(source) if isinstance(source, list | tuple) else [source]
+    for one in found:
         if not isinstance(one, str | os.PathLike):
             raise ArgumentError(
                 f"{safe(repr(one), longest=60)} cannot be read; a path, a table, an array of "
                 "rewards, or a list of one kind of these was expected."
             )
-    if not several:
+    if not found:
         raise ArgumentError("an empty list was given; paths, tables or rewards were expected.")
-    return several
+    return found
 
 
 def _in_memory(source: Any, keys: tuple[str, ...]) -> dict[str, Scan] | None:

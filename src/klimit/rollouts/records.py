@@ -52,7 +52,7 @@ def column(name: str, values: list[Any]) -> pl.Series:
     values = [value.tolist() if isinstance(value, np.ndarray) else value for value in values]
     dtype = _type(values)
     if dtype == pl.Float64:
-        return pl.Series(name, [_float(value) for value in values], dtype=dtype)
+        return pl.Series(name, [as_float(value) for value in values], dtype=dtype)
     if dtype == pl.String:
         values = [value and _whole(value) for value in values]
     kinds = _kinds(values)
@@ -106,7 +106,7 @@ def _kinds(values: Sequence[Any]) -> set[type]:
     return {type(value) for value in values} - {type(None)}
 
 
-def _float(value: Any) -> float | None:
+def as_float(value: Any) -> float | None:
     """A number as a float; one that is past all floats is infinite, which a reward must not be."""
     try:
         return None if value is None else float(value)

@@ -8,7 +8,7 @@ from klimit._errors import DataError
 from klimit._text import safe
 from klimit.rollouts import names
 from klimit.rollouts.layout import Layout, is_text
-from klimit.rollouts.wide import ROW
+from klimit.rollouts.wide import ROW, first_row
 from klimit.rollouts.words import listing, quoted
 
 
@@ -61,11 +61,10 @@ def check_key(raw: pl.LazyFrame, layout: Layout, where: str) -> None:
     )
     answered &= ~rest.str.contains(f"(?i){_turn('user|human|system')}")
     spoken = answered | text.str.contains(r"""(?i)["'](?:assistant|gpt)["']\s*\}\s*\]?\s*$""")
-    row = raw.select(key).with_row_index(ROW).filter(spoken).head(1).collect()
-    if row.height:
+    if row := first_row(raw.select(key), spoken):
         raise DataError(
             f"{where}: {quoted(key)} is text that seems to hold the answers too (row "
-            f"{row[ROW][0] + 1:,}), so it tells samples apart, not prompts. Keep what comes before the "
+            f"{row[ROW] + 1:,}), so it tells samples apart, not prompts. Keep what comes before the "
             f"answer in a column prompt, or give prompt={key!r} (--prompt) to take it as it stands."
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
@@ -128,18 +129,17 @@ def _in_sequence(columns: dict[int, str]) -> bool:
     return first in (0, 1) and len(columns) >= FEWEST and max(columns) - first + 1 == len(columns)
 
 
+def first_row(lazy: pl.LazyFrame, odd: pl.Expr) -> dict[str, Any]:
+    """The first row of which that holds, with its place under `ROW`; empty where there is none."""
+    found = lazy.with_row_index(ROW).filter(odd).head(1).collect()
+    return found.row(0, named=True) if found.height else {}
+
+
 def check_lengths(lazy: pl.LazyFrame, lists: tuple[str, ...], *, source: str) -> None:
     """Every row's lists are equally long."""
     first, *others = lists
-    odd = (
-        lazy.select(_lengths(lazy, lists))
-        .with_row_index(ROW)
-        .filter(pl.any_horizontal(pl.col(first) != pl.col(name) for name in others))
-        .head(1)
-        .collect()
-    )
-    if odd.height:
-        row = odd.row(0, named=True)
+    odd = pl.any_horizontal(pl.col(first) != pl.col(name) for name in others)
+    if row := first_row(lazy.select(_lengths(lists)), odd):
         other = next(name for name in others if row[name] != row[first])
         raise DataError(
             f"{source}, row {row[ROW] + 1}: {quoted(first)} has {row[first]:,} entries and "
@@ -156,15 +156,8 @@ def check_per_sample(lazy: pl.LazyFrame, layout: Layout, *, source: str) -> None
     if not written or set(written) & set(layout.lists):
         return
     reward, text = layout.rewards[0], written[0]
-    odd = (
-        lazy.select(*_lengths(lazy, (reward,)), pl.col(text).is_not_null().alias("__one"))
-        .with_row_index(ROW)
-        .filter(pl.col("__one") & (pl.col(reward) > 1))
-        .head(1)
-        .collect()
-    )
-    if odd.height:
-        row = odd.row(0, named=True)
+    both = lazy.select(*_lengths((reward,)), pl.col(text).is_not_null().alias("__one"))
+    if row := first_row(both, pl.col("__one") & (pl.col(reward) > 1)):
         raise DataError(
             f"{source}, row {row[ROW] + 1}: reward {quoted(reward)} has {row[reward]:,} entries beside "
             f"one {quoted(text)}; one number per answer was expected. If they belong to its tokens "
@@ -173,5 +166,5 @@ def check_per_sample(lazy: pl.LazyFrame, layout: Layout, *, source: str) -> None
         )
 
 
-def _lengths(lazy: pl.LazyFrame, lists: tuple[str, ...]) -> list[pl.Expr]:
+def _lengths(lists: tuple[str, ...]) -> list[pl.Expr]:
     return [pl.col(name).list.len().fill_null(0) for name in lists]

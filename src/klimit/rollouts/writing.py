@@ -33,18 +33,20 @@ def write(rollouts: Rollouts, path: Path) -> Path:
             f"cannot write {shown(path)}: a name that ends in {', '.join(known)} was "
             "expected (JSON lines and CSV also with .gz)."
         )
-    stated = {"rewards": list(rollouts.rewards), **rollouts.metadata}
-    frame = rollouts.frame()
+    stated, frame = rollouts.metadata, rollouts.frame()
+    if kind not in PARQUET.suffixes:  # text files have no place for metadata but columns
+        frame = frame.with_columns(
+            pl.lit(value).alias(name) for name, value in stated.items() if name not in frame.columns
+        )
     with whole_file(path) as file:
         if kind in PARQUET.suffixes:
-            frame.write_parquet(file, metadata={KEY: json.dumps(stated)})
+            about = {"rewards": list(rollouts.rewards), **stated}
+            frame.write_parquet(file, metadata={KEY: json.dumps(about)})
         elif packed:
             with gzip.GzipFile(path.stem, "wb", fileobj=file) as inside:
-                _write_text(
-                    _with_metadata(frame, rollouts.metadata), cast("IO[bytes]", inside), kind
-                )
+                _write_text(frame, cast("IO[bytes]", inside), kind)
         else:
-            _write_text(_with_metadata(frame, rollouts.metadata), file, kind)
+            _write_text(frame, file, kind)
     return path
 
 
@@ -55,13 +57,6 @@ def _write_text(frame: pl.DataFrame, file: IO[bytes], kind: str) -> None:
     nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
     flat = frame.with_columns(pl.Series(name, [_json(x) for x in frame[name]]) for name in nested)
     flat.write_csv(file, separator="\t" if kind == ".tsv" else ",")
-
-
-def _with_metadata(frame: pl.DataFrame, metadata: dict[str, Any]) -> pl.DataFrame:
-    """Text files have no place for metadata but columns."""
-    return frame.with_columns(
-        pl.lit(value).alias(name) for name, value in metadata.items() if name not in frame.columns
-    )
 
 
 def _json(value: Any) -> str | None:

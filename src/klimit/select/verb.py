@@ -16,9 +16,8 @@ from klimit.estimate.checks import check_level, check_seed, only, whole
 from klimit.estimate.proxy.checks import check_scales, check_two, check_varies
 from klimit.estimate.samples import collect, nearly_all
 from klimit.estimate.tuning import tune, tuned_mean
-from klimit.select.measure import RULES, Kept, best_of, of_rule
+from klimit.select.measure import RULES, Kept, best_of, of_rule, pooled_scale, sheets
 from klimit.select.result import Choices, Setting, Tuned
-from klimit.select.sheets import pooled_scale, sheets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

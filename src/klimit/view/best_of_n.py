@@ -31,11 +31,15 @@ def each(best: BestOfN | None) -> list[BestOfN]:
     """The same for every N alone; none where there is no best-of-N."""
     if best is None or not np.ndim(best.n):
         return [] if best is None else [best]
-    names = [name for name, value in vars(best).items() if isinstance(value, Estimate)]
-    return [
-        replace(best, n=n, **{name: getattr(best, name)[place] for name in names})
-        for place, n in enumerate(np.asarray(best.n).tolist())
-    ]
+    return [at(best, place) for place in range(np.size(best.n))]
+
+
+def at(best: BestOfN, places: Any) -> BestOfN:
+    """The same at one or some of its sizes."""
+    own: dict[str, Any] = {
+        name: x[places] for name, x in vars(best).items() if isinstance(x, Estimate)
+    }
+    return replace(best, n=np.asarray(best.n)[places].tolist(), **own)
 
 
 def notes(best: BestOfN) -> list[str]:

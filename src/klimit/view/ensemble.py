@@ -77,7 +77,6 @@ def _gained(found: Ensemble, at: float) -> list[str]:
 
 
 def _untrusted(found: Ensemble, at: float) -> str:
-    """Why no gain is told."""
     gold, edge = safe(found.gold, longest=40), found.hacking("mean").trusted_kl
     told = found.course.told if found.course is not None else "no answer"
     reach = f"they reach {words.nats(edge, down=True)}" if edge > 0 else "they are too few"
@@ -88,12 +87,7 @@ def _untrusted(found: Ensemble, at: float) -> str:
 
 
 def _shared(found: Ensemble, at: float) -> list[str]:
-    errors = found.errors
-    assert errors.correlation is not None
-    assert errors.error_variance is not None
-    assert errors.gold_variance is not None
-    assert errors.efficiency is not None
-    assert errors.efficiency_limit is not None
+    errors: Any = found.errors  # all are known beside gold
     gold = safe(found.gold, longest=40)
     size = errors.error_variance.value / errors.gold_variance.value
     first = (
@@ -257,9 +251,7 @@ def _legend(found: Ensemble, at: float) -> str:
 
 def member_rows(found: Ensemble, at: float) -> str:
     """A row per proxy: how it goes with gold, and what it gains alone."""
-    errors = found.errors
-    assert errors.accuracy is not None
-    assert errors.pairs is not None
+    errors: Any = found.errors  # all are known beside gold
     lines = []
     for place, name in enumerate(found.names):
         others = np.delete(np.asarray(errors.pairs.value)[place], place)

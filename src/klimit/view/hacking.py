@@ -36,7 +36,7 @@ def budgets(hack: Hacking, asked: Sequence[float] | None = None) -> list[float]:
 def text(hack: Hacking, kl: Sequence[float] | None = None) -> str:
     """The verdict, the tables and the notes; this is ``str(hack)``."""
     kl = budgets(hack, kl)
-    along = rows(hack, kl) if hack.trusted_kl > 0 else soft_rows(hack, kl)
+    along = words.table(*cells(hack, kl)) if hack.trusted_kl > 0 else soft_rows(hack, kl)
     parts = along, apart(hack, kl), by_n(hack), legend(hack)
     said = words.result(verdict(hack, kl), *parts, notes=notes(hack))
     return said if hack.run is None else f"{said}\n\n{path.text(hack.run)}"
@@ -192,11 +192,6 @@ def trust(hack: Hacking) -> str:
     return f"Trusted up to {words.nats(hack.trusted_kl, down=True)} with {shown} a prompt."
 
 
-def rows(hack: Hacking, kl: Sequence[float]) -> str:
-    """A row per budget."""
-    return words.table(*cells(hack, kl))
-
-
 def cells(hack: Hacking, kl: Sequence[float]) -> tuple[list[str], list[list[str]]]:
     """Headings, and a row per budget."""
     proxy, gold = words.both(hack.pairs.names, 20)
@@ -231,19 +226,22 @@ def soft_rows(hack: Hacking, asked: Sequence[float] = ()) -> str:
 
 
 def by_n(hack: Hacking) -> str:
-    """A row per power of 2."""
+    """A row per power of 2 past 1."""
+    (_, *headings), (_, *lines) = n_cells(hack)
+    proxy, _ = words.both(hack.pairs.names, 20)
+    return words.table([f"best of N by {proxy}", *headings], lines) if lines else ""
+
+
+def n_cells(hack: Hacking) -> tuple[list[str], list[list[str]]]:
+    """Headings, and a row per power of 2, the first of 1."""
     proxy, gold = words.both(hack.pairs.names, 20)
     found = hack.best_by_proxy
-    if len(found.n) < 2:
-        return ""
     lines = [
         [f"{n:,}", f"{np.log(n) - 1 + 1 / n:.2f}", words.plain(found.proxy_gain[i]),
          words.plain(found.gold_gain[i])]
-        for i, n in enumerate(found.n.tolist()) if n > 1 and n & (n - 1) == 0
+        for i, n in enumerate(found.n.tolist()) if n & (n - 1) == 0
     ]  # fmt: skip
-    return words.table(
-        [f"best of N by {proxy}", "KL up to", f"{proxy} gain", f"{gold} gain"], lines
-    )
+    return ["N", "KL up to", f"{proxy} gain", f"{gold} gain"], lines
 
 
 def apart(hack: Hacking, kl: Sequence[float]) -> str:
@@ -289,11 +287,8 @@ def certain(hack: Hacking, kl: float) -> str:
 def legend(hack: Hacking) -> str:
     """What the columns mean, for somebody who meets them for the first time."""
     proxy, gold = words.both(hack.pairs.names)
-    level = f"{100 * hack.settings.level:g} %"
-    said = (
-        "KL is the distance from the base model, in nats per answer. Gains are over the base's mean, "
-        f"with {level} intervals"
-    )
+    level = words.level(hack.settings.level)
+    said = f"{words.KL}. Gains are over the base's mean, with {level} intervals"
     if hack.trusted_kl == 0:
         return words.paragraph(
             f"{said}. Soft best of N keeps one of N at random, better ones more often; it spends at most "

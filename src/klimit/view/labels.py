@@ -13,7 +13,7 @@ from klimit._estimate import Estimate
 from klimit.estimate.labels.preferences import FewJudgements
 from klimit.view import words
 from klimit.view.hacking import costs, focus
-from klimit.view.limit import LADDER, spoken_for
+from klimit.view.limit import around, spoken_for
 from klimit.view.records import CONSTANT, columns, framed, heading, number
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def budgets(few: Sparse, asked: Sequence[float] | None = None) -> list[float]:
     """KL budgets (nats): those that were asked for; else the last few trusted round ones, or the first."""
     if asked is not None:
         return [float(kl) for kl in asked]
-    within = [kl for kl in LADDER if kl <= few.trusted_kl]
-    return within[-4:] or [kl for kl in LADDER if kl >= 0.1][:3]
+    found = around(few.trusted_kl)
+    return [kl for kl in found if kl <= few.trusted_kl] or found
 
 
 def text(few: Sparse, kl: Sequence[float] | None = None) -> str:
@@ -158,7 +158,7 @@ def _open(few: Sparse, gain: Estimate) -> bool:
 
 def legend(few: Sparse) -> str:
     """What the columns mean, for somebody who meets them for the first time."""
-    level = f"{100 * few.proxy.settings.level:g} %"
+    level = words.level(few.proxy.settings.level)
     proxy, _ = words.both(few.names)
     start = (
         "Win rates are over a draw of the base"
@@ -166,7 +166,7 @@ def legend(few: Sparse) -> str:
         else "Gains are over the base's mean"
     )
     return words.paragraph(
-        f"KL is the distance from the base model, in nats per answer. {start}, with {level} intervals. "
+        f"{words.KL}. {start}, with {level} intervals. "
         f"Without proxy: from the same {few._what}, without predicting the rest by {proxy}."
     )
 

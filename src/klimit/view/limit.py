@@ -196,7 +196,6 @@ def cells(
 
 def legend(limit: Frontier) -> str:
     """What the columns mean, for somebody who meets them for the first time."""
-    level = f"{100 * limit.settings.level:g} %"
     gained = "reward above the base's mean"
     if limit.settings.objective == "win-rate":
         gained = "the chance to beat an answer of the base model, above its own 1/2"
@@ -204,8 +203,8 @@ def legend(limit: Frontier) -> str:
     if limit.settings.budget == "per-prompt":
         slope = "the mean of the prompts' KL coefficients"
     return words.paragraph(
-        "KL is the distance from the base model, in nats per answer: best-of-4 spends up to 0.64 "
-        f"nats, best-of-16 up to 1.84. Gain is {gained}, with a {level} interval; beta is {slope}."
+        f"{words.KL}: best-of-4 spends up to 0.64 nats, best-of-16 up to 1.84. Gain is {gained}, with a "
+        f"{words.level(limit.settings.level)} interval; beta is {slope}."
     )
 
 

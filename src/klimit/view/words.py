@@ -17,6 +17,7 @@ from klimit.rollouts.words import counted as counted
 
 WIDTH = 100  # characters of a line
 DISTANCE = "KL: distance from the base model, nats per answer"
+KL = "KL is the distance from the base model, in nats per answer"
 _HELD = "\0"  # a space at which no line ends; no text has it
 
 
@@ -207,9 +208,14 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def brackets(level: float) -> str:
+def level(coverage: float) -> str:
+    """The level of an interval."""
+    return f"{100 * coverage:g} %"
+
+
+def brackets(coverage: float) -> str:
     """What stands between brackets, for who meets a table for the first time."""
-    return f"Brackets: {100 * level:g} % intervals."
+    return f"Brackets: {level(coverage)} intervals."
 
 
 def share(estimate: Estimate) -> tuple[str, str]:

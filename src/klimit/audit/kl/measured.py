@@ -12,7 +12,7 @@ from klimit._errors import DataError, EstimateWarning
 from klimit._estimate import Estimate
 from klimit._notebook import InNotebooks, Numbers
 from klimit._warn import warn
-from klimit.audit.kl.columns import KL_RB, Scores
+from klimit.audit.kl.columns import KL_RB, Scores, in_nats
 from klimit.audit.kl.estimators import (
     ESTIMATORS,
     MISLEADS,
@@ -23,7 +23,6 @@ from klimit.audit.kl.estimators import (
 )  # fmt: skip
 from klimit.audit.kl.means import ByPrompt, Prompts
 from klimit.audit.kl.sampling import sampling_notes, truncated_share
-from klimit.audit.kl.units import in_nats
 from klimit.estimate.checks import check_choice, check_level
 from klimit.rollouts.grouped import Floats, Integers
 from klimit.rollouts.rollouts import Rollouts
@@ -218,7 +217,6 @@ def _values(name: str, found: Scores) -> Floats:
 
 
 def _by(name: str, found: Scores, used: Used, level: float, prompts: Prompts) -> Alternative:
-    """What one estimator says of the samples in `used`."""
     samples = ByPrompt.of(_values(name, found)[used], found.codes[used])
     kl = samples.estimate(level=level, prompts=prompts, least=-np.inf if name == "k1" else 0.0)
     variances = samples.variances

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from klimit._text import safe
+from klimit.audit.kl.columns import in_nats
 from klimit.audit.kl.means import ByPrompt
-from klimit.audit.kl.units import in_nats
 from klimit.rollouts.names import METADATA
 from klimit.rollouts.rollouts import Rollouts
 from klimit.rollouts.steps import called, number

@@ -150,7 +150,6 @@ def _checkpoint(
 
 
 def _turn(checkpoints: Sequence[Checkpoint], level: float) -> Turn:
-    """Where the run's gold is highest."""
     placed = [one.by_gold.case for one in checkpoints]
     cases = [case for case in placed if case is not None and case.paired]
     if len(cases) < len(placed):

@@ -12,8 +12,7 @@ from klimit._errors import DataError
 from klimit._text import safe
 from klimit._warn import warn
 from klimit.rollouts.formats.archive import Archive
-from klimit.rollouts.formats.jsonlines import in_batches
-from klimit.rollouts.sources import inspect_log
+from klimit.rollouts.formats.jsonlines import scan_log
 from klimit.rollouts.table import Scan
 
 _JOURNAL = re.compile(r"^_journal/summaries/(\d+)\.json$")
@@ -30,9 +29,7 @@ def scan(path: Path, care: int = 0) -> Scan:
             f"{archive.name} is the log of an evaluation that did not finish (status "
             f"{safe(status, longest=20)}): the samples that it has are read."
         )
-    rows = inspect_log.samples(_summaries(archive), header)
-    table = in_batches(rows)
-    return Scan(table.lazy(), inspect_log.drawn(header), whole=True, source=inspect_log.LOG)
+    return scan_log(_summaries(archive), header)
 
 
 def _header(archive: Archive) -> Mapping[str, Any]:

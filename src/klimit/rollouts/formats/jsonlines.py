@@ -104,6 +104,12 @@ def in_batches(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     return pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame()
 
 
+def scan_log(summaries: Iterable[Mapping[str, Any]], header: Mapping[str, Any]) -> Scan:
+    """The samples of one log of Inspect."""
+    table = in_batches(inspect_log.samples(summaries, header))
+    return Scan(table.lazy(), inspect_log.drawn(header), whole=True, source=inspect_log.LOG)
+
+
 def records(path: Path) -> Iterator[dict[str, Any]]:
     """What Python's parser makes of each line: it takes NaN, and names the line at fault."""
     number = 0
@@ -156,10 +162,7 @@ def _document(path: Path) -> Scan:
             "numbers of thousands of digits."
         ) from None
     if isinstance(found, dict) and _is_log(found):
-        rows = inspect_log.samples(found["samples"], found)
-        return Scan(
-            in_batches(rows).lazy(), inspect_log.drawn(found), whole=True, source=inspect_log.LOG
-        )
+        return scan_log(found["samples"], found)
     return Scan(_table(path, found).lazy())
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import polars as pl
 
+from klimit.rollouts.records import as_float
+
 
 def number(value: Any) -> float | None:
     """A number as a float, NaN and all that is none as missing.
@@ -18,13 +20,8 @@ def number(value: Any) -> float | None:
     >>> [number(value) for value in (1, True, 0.5, float("nan"), "1", None)]
     [1.0, 1.0, 0.5, None, None, None]
     """
-    if not isinstance(value, int | float):
-        return None
-    try:
-        found = float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-    return None if math.isnan(found) else found
+    found = as_float(value) if isinstance(value, int | float) else None
+    return None if found is None or math.isnan(found) else found
 
 
 def total(values: Sequence[Any] | None) -> float | None:

@@ -93,8 +93,7 @@ def given(weights: Any, columns: Sequence[str]) -> dict[str, float]:
                 f"weights name {quoted(name)}, which is no column here; there are "
                 f"{listing(columns)}.{close_to(str(name), columns)}"
             )
-        number = isinstance(weight, int | float) and not isinstance(weight, bool)
-        if not number or not math.isfinite(weight):
+        if not _numbers([weight]):
             raise ArgumentError(
                 f"the weight of {quoted(name)} is {quoted(weight)}; a number was expected."
             )

@@ -37,7 +37,7 @@ def best_of_n(found: BestOfN, ax: Axes | None = None) -> Axes:
         return limit(found.frontier, ax, kl=end, best_of_n=found)
     ax, _ = style.start(ax)
     best(found, ax)
-    style.named(ax, x=colours.KL, y=colours.gain(found.judge or found.reward))
+    style.named(ax, y=colours.gain(found.judge or found.reward))
     return ax
 
 
@@ -71,8 +71,7 @@ def beta(found: Frontier, ax: Axes | None = None, *, kl: float | None = None) ->
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if narrow else (1, 2, 5)))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.yaxis.set_minor_locator(NullLocator())
-    style.named(ax, x=colours.KL,
-                y=colours.beta(found.reward, objective=found.settings.objective))  # fmt: skip
+    style.named(ax, y=colours.beta(found.reward, objective=found.settings.objective))
     return ax
 
 

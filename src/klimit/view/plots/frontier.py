@@ -69,8 +69,7 @@ def limit(
         best(best_of_n, ax, end)
     if mark:
         trusted(ax, edge, end)
-    style.named(ax, x=colours.KL,
-                y=colours.gain(found.reward, objective=found.settings.objective))  # fmt: skip
+    style.named(ax, y=colours.gain(found.reward, objective=found.settings.objective))
     style.from_zero(ax, *lines)
     bottom, top = ax.get_ylim()
     room = any(line.get_ydata()[-1] > bottom + 0.4 * (top - bottom) for line in lines)

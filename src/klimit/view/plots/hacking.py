@@ -84,7 +84,7 @@ def few_labels(found: Sparse, ax: Axes | None = None, *, kl: float | None = None
     turn(ax, found.stop_kl, end, gold)
     trusted(ax, found.trusted_kl, end)
     unit = "chance to win" if isinstance(found, FewJudgements) else found.names[1]
-    style.named(ax, x=colours.KL, y=colours.gain(unit))
+    style.named(ax, y=colours.gain(unit))
     style.legend(ax)
     return ax
 
@@ -125,7 +125,7 @@ def ensemble(
         color = (*palette.policies, palette.best_of_n)[place % 5]
         along(ax, found.hacking(name), end, color, name, "-" if place < 5 else "--", nodes)
     if not whole:
-        style.named(ax, x=colours.KL, y=colours.gain(found.gold))
+        style.named(ax, y=colours.gain(found.gold))
     ax.autoscale_view()
     style.legend(ax, "upper left")
     return ax

@@ -18,7 +18,7 @@ import numpy as np
 
 from klimit._estimate import Estimate
 from klimit._extras import need
-from klimit.view.colours import DARK, LIGHT, Palette
+from klimit.view.colours import DARK, KL, LIGHT, Palette
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +91,7 @@ def palette(ax: Axes) -> Palette:
     return LIGHT if brightness > 0.5 else DARK
 
 
-def named(ax: Axes, *, x: str, y: str) -> None:
+def named(ax: Axes, *, y: str, x: str = KL) -> None:
     """Name both axes, where the caller has not."""
     for label, text, longest in ((ax.xaxis.label, x, ACROSS), (ax.yaxis.label, y, UP)):
         if not label.get_text():

@@ -58,7 +58,7 @@ def audits(
         _steps(ax, path if len(paths) == 1 else path[-1:], color)
     if len(placed) == 1:
         _shortfall(ax, placed[0])
-    style.named(ax, x=colours.KL, y=colours.gain(placed[0].reward))
+    style.named(ax, y=colours.gain(placed[0].reward))
     ax.autoscale_view()
     style.legend(ax)
     return ax

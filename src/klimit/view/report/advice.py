@@ -269,8 +269,8 @@ def _plan(limit: Frontier, source: str, kl: float) -> str:
 def _further(found: Findings, source: str) -> Iterator[Step]:
     limit = found.limit
     still = int((limit.samples.variances == 0).sum())
+    prompts = words.counted(limit.samples.prompts, "prompt")
     if limit.samples.scale > 0 and still > MANY * limit.samples.prompts:
-        prompts = words.counted(limit.samples.prompts, "prompt")
         why = (
             f"{still:,} of {prompts} have equal rewards only: a group of them teaches nothing. Those that "
             "are never solved may be hard, not hopeless: more samples tell."
@@ -279,7 +279,6 @@ def _further(found: Findings, source: str) -> Iterator[Step]:
         yield Step("Look at the prompts without signal before training.", why, command)
     gain = limit.gain(found.focus)
     if gain.trusted and gain.value > 0 and gain.high - gain.low > 2 * WIDE * gain.value:
-        prompts = words.counted(limit.samples.prompts, "prompt")
         why = f"The interval is wide: {words.plain(gain)} from {prompts}."
         yield Step("Add prompts before samples.", why, _plan(limit, source, found.focus))
     yield from _reach(found)

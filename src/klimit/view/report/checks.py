@@ -54,6 +54,11 @@ def checks(base: Rollouts, limit: Frontier, policies: Mapping[str, Rollouts]) ->
     )
 
 
+def _minded(what: str, found: str, why: str) -> Check:
+    """A check that is good unless there is a reason to mind."""
+    return Check(what, found, MIND, why) if why else Check(what, found)
+
+
 def _prompts(limit: Frontier) -> Check:
     seen = limit.samples
     gone = seen.empty + seen.single
@@ -72,10 +77,9 @@ def _samples(limit: Frontier) -> Check:
     said += "" if " to " in said else " each"
     if np.median(counts) < 4:
         return Check("Samples a prompt", said, BAD, "Fewer than 4 give lower bounds only.")
-    if np.median(counts) < FEW_SAMPLES:
-        why = "16 or more would let the limit be trusted further."
-        return Check("Samples a prompt", said, MIND, why)
-    return Check("Samples a prompt", said)
+    few = np.median(counts) < FEW_SAMPLES
+    why = "16 or more would let the limit be trusted further." if few else ""
+    return _minded("Samples a prompt", said, why)
 
 
 def _missing(limit: Frontier) -> Check:
@@ -128,15 +132,11 @@ def _truncated(sides: Mapping[str, Rollouts]) -> Iterable[Check]:
             continue
         limit = rollouts.metadata.get("max_tokens")
         said = f"{_percent(share)} of the samples" + (f" ({limit:,g} tokens)" if limit else "")
-        if share > CUT:
-            why = "The limit is that of answers cut there; longer ones may score otherwise."
-            yield Check(what, said, MIND, why)
-        else:
-            yield Check(what, said)
+        why = "The limit is that of answers cut there; longer ones may score otherwise."
+        yield _minded(what, said, why if share > CUT else "")
 
 
 def _repeated(base: Rollouts) -> Iterable[Check]:
-    """How many completions are another one's twin, within a prompt."""
     import polars as pl
 
     if "completion" not in base.table.names:
@@ -147,18 +147,14 @@ def _repeated(base: Rollouts) -> Iterable[Check]:
     keyed = pl.DataFrame({"prompt": base.groups.codes, "text": column.hash(0)})
     share = 1 - keyed.unique().height / keyed.height
     said = f"{_percent(share)} repeat another answer to the same prompt" if share else "none"
-    if share > REPEATED:
-        why = (
-            "Many answers are alike: the base leaves little to choose from, or was not sampled at "
-            "temperature 1."
-        )
-        yield Check("Repeated answers", said, MIND, why)
-    else:
-        yield Check("Repeated answers", said)
+    why = (
+        "Many answers are alike: the base leaves little to choose from, or was not sampled at "
+        "temperature 1."
+    )
+    yield _minded("Repeated answers", said, why if share > REPEATED else "")
 
 
 def _same_texts(base: Rollouts) -> Iterable[Check]:
-    """Prompts whose text stands under several ids."""
     import polars as pl
 
     if "prompt" not in base.table.names:
@@ -167,12 +163,9 @@ def _same_texts(base: Rollouts) -> Iterable[Check]:
     if column.dtype != pl.String:
         return
     again = column.count() - column.drop_nulls().n_unique()
-    if again:
-        why = "Each counts as a prompt of its own, which makes intervals too narrow. Merge them."
-        said = words.counted(again, "prompt text") + f" under more than one id (of {len(column):,})"
-        yield Check("Duplicate prompts", said, MIND, why)
-    else:
-        yield Check("Duplicate prompts", "none")
+    said = words.counted(again, "prompt text") + f" under more than one id (of {len(column):,})"
+    why = "Each counts as a prompt of its own, which makes intervals too narrow. Merge them."
+    yield _minded("Duplicate prompts", said if again else "none", why if again else "")
 
 
 def _tail(limit: Frontier) -> Iterable[Check]:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 STEPS = 40  # steps of one policy that are placed
 LARGEST = 1024  # best-of-N drawn on the frontier, at most
-Done = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def verdicts(found: Findings) -> list[tuple[str, list[str]]]:
 def gather(
     base: Rollouts, policies: Any = None, *, reward: str | None = None, gold: str | None = None,
     kl: Any = None, focus: float | None = None, paired: bool | None = None,
-    warned: Sequence[str] = (), done: Done = lambda: None, **how: Any,
+    warned: Sequence[str] = (), done: Callable[[], object] = lambda: None, **how: Any,
 ) -> Findings:  # fmt: skip
     """Measure everything; `done` is called after each of `STAGES`.
 

@@ -40,29 +40,22 @@ def gold_section(hack: Hacking | Sparse | None, gold: str | None) -> dict[str, A
             "text": f"{labels.rows(hack, kl)}\n\n{labels.legend(hack)}",
         }
     kl = view.budgets(hack)
-    headings, lines = view.cells(hack, kl)
-    no_beta = [[line[0], *line[2:]] for line in (headings, *lines)]
+    along, by_n = _short(view.cells(hack, kl)), _short(view.n_cells(hack))
     return {
         "name": safe(hack.gold.reward, longest=60),
         "said": view.verdict(hack, kl).split("\n"),
         "chart": _chart(hack),
-        "table": (no_beta[0], no_beta[1:]),
-        "by_n": _by_n(hack),
+        "table": along,
+        "by_n": by_n if len(by_n[1]) > 1 else None,
         "run": None if hack.run is None else (*path.cells(hack.run), path.legend(hack.run)),
         "text": "",
     }
 
 
-def _by_n(hack: Hacking) -> Table | None:
-    """A row per power of 2."""
-    proxy, gold = words.both(hack.pairs.names, 20)
-    found = hack.best_by_proxy
-    lines = [
-        [f"{n:,}", words.plain(found.proxy_gain[i]), words.plain(found.gold_gain[i])]
-        for i, n in enumerate(found.n.tolist())
-        if n & (n - 1) == 0
-    ]
-    return (["N", f"{proxy} gain", f"{gold} gain"], lines) if len(lines) > 1 else None
+def _short(table: Table) -> Table:
+    """Without the second column: beta, or what best-of-N spends."""
+    headings, lines = table
+    return [headings[0], *headings[2:]], [[line[0], *line[2:]] for line in lines]
 
 
 def _chart(hack: Hacking) -> Chart | None:

@@ -7,7 +7,7 @@ import hashlib
 import math
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
@@ -23,7 +23,7 @@ from klimit.view import audit as audit_view
 from klimit.view import colours, words
 from klimit.view import hacking as hacking_view
 from klimit.view import limit as limit_view
-from klimit.view.best_of_n import each
+from klimit.view.best_of_n import at, each
 from klimit.view.report import budget, small_charts
 from klimit.view.report.advice import steps
 from klimit.view.report.chart import pixels
@@ -66,7 +66,7 @@ def page(found: Findings, made: Made) -> str:
         "focus": found.focus,
         "at_focus": words.nats(found.focus),
         "now": {} if flat else _now(found),
-        "level": f"{100 * limit.settings.level:g} %",
+        "level": words.level(limit.settings.level),
         "charts": _charts(found, grid, rows),
         "limit_table": limit_view.cells(limit, found.budgets, found.beside.shown),
         "limit_legend": limit_view.legend(limit),
@@ -225,12 +225,8 @@ def _few(best: BestOfN | None) -> BestOfN | None:
     """Best-of-N at the sizes that people know."""
     if best is None:
         return None
-    sizes = np.atleast_1d(best.n)
-    keep = np.flatnonzero(np.isin(sizes, SIZES))
-    if not keep.size:
-        return None
-    names = ("gain", "kl", "efficiency")
-    return replace(best, n=sizes[keep], **{name: getattr(best, name)[keep] for name in names})
+    keep = np.flatnonzero(np.isin(best.n, SIZES))
+    return at(best, keep) if keep.size else None
 
 
 def _reward_rows(found: Findings) -> list[list[str]]:
@@ -239,14 +235,14 @@ def _reward_rows(found: Findings) -> list[list[str]]:
         return []
     kl, limit = found.focus, found.limit
     sizes = each(found.beside.best)
-    at = max((at for at, one in enumerate(sizes) if one.n <= 16), default=0)
-    gained = words.signed(sizes[at].gain) if sizes else ""
+    last = max((place for place, one in enumerate(sizes) if one.n <= 16), default=0)
+    gained = words.signed(sizes[last].gain) if sizes else ""
     rows = [_reward_row(limit.reward, limit, words.plain(limit.gain(kl)), gained)]
     for one in found.others:
-        moved = "-" if one.moved is None else words.signed(one.moved.gain[at])
+        moved = "-" if one.moved is None else words.signed(one.moved.gain[last])
         own = "-" if one.limit.samples.scale == 0 else words.plain(one.limit.gain(kl))
         rows.append(_reward_row(one.name, one.limit, own, moved))
-    return [[f"best-of-{sizes[at].n:,}" if sizes else "best-of-N"], *rows]
+    return [[f"best-of-{sizes[last].n:,}" if sizes else "best-of-N"], *rows]
 
 
 def _unshown(found: Findings) -> str:
@@ -270,7 +266,7 @@ def _reach(limit: Frontier) -> str:
 
 def _settings(found: Findings) -> list[tuple[str, str]]:
     one = found.limit.settings
-    pairs = [("seed", str(one.seed)), ("intervals", f"{100 * one.level:g} %"), ("prompts", one.prompts),
+    pairs = [("seed", str(one.seed)), ("intervals", words.level(one.level)), ("prompts", one.prompts),
              ("estimator", one.estimator)]  # fmt: skip
     if one.reward_range is not None:
         implied = ", implied by 0/1 rewards" if one.range_implied else ""

@@ -1,14 +1,36 @@
-"""``klimit rescore``: log-probabilities of samples under policy and base checkpoints."""
+"""``klimit describe`` and ``rescore``: what klimit reads in files, and how likely models find the samples."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from klimit._extras import need
-from klimit.cli.output import print_text
+from klimit._progress import steps
+from klimit.cli import options
+from klimit.cli.output import print_json, print_text
 from klimit.cli.source import Source, from_source, reading
+
+
+@click.command(short_help="What klimit reads in these files.")
+@reading
+@options.json_flag
+@from_source
+def describe(source: Source, as_json: bool) -> None:
+    """What does klimit read in these files: prompts, samples, rewards, and how they were drawn?"""
+    from klimit.view import records
+
+    with steps("reading", "describing") as job:
+        rollouts = source.load(base=False)
+        job.next()
+        found = records.rollouts_record(rollouts) if as_json else str(rollouts.describe())
+    if isinstance(found, str):
+        first, _, rest = found.partition("\n")
+        print_text(first, rest)
+    else:
+        print_json(found)
 
 
 @click.command(short_help="Score samples of a policy under policy and base checkpoints.")
@@ -25,19 +47,15 @@ from klimit.cli.source import Source, from_source, reading
     "--chat", is_flag=True, help="Prompts are what a user says: render the chat template."
 )
 @click.option("--device", metavar="NAME", help="Such as cpu or cuda; found if not given.")
-@click.option(
-    "--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True
-)
+@options.choice("--dtype", "float32", "bfloat16")
 @from_source
 def rescore(
     source: Source,
     policy_model: Path,
     base_model: Path,
     output: Path,
-    batch_size: int,
     chat: bool,
-    device: str | None,
-    dtype: str,
+    **how: Any,
 ) -> None:
     """How likely are these samples under the policy and under the base?
 
@@ -55,8 +73,7 @@ def rescore(
     source.keep(output)
     rollouts = source.load(base=False)
     scored = score(
-        rollouts, policy=policy_model, base=base_model, output=output, batch_size=batch_size,
-        chat=chat or None, device=device, dtype=dtype,
-    )  # fmt: skip
+        rollouts, policy=policy_model, base=base_model, output=output, chat=chat or None, **how
+    )
     one = len(scored.steps) < 2 and len(scored.policies) < 2
     print_text(str(scored), f"{measured_kl(scored)}" if one else f"wrote {output}")
