@@ -14,6 +14,7 @@ import numpy as np
 from klimit.estimate import frontier as average
 from klimit.estimate import per_prompt
 from klimit.estimate.bands import average_bands
+from klimit.estimate.checks import only
 from klimit.estimate.curve import Curve
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.intervals import LIGHT
@@ -31,10 +32,12 @@ _FEW_TIES = 1e-3  # share of tied pairs below which a reward counts as continuou
 def solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontier:
     """The win-rate frontier; see `klimit.frontier`."""
     known = replace(settings, reward_range=(0.0, 1.0), range_implied=True)
-    binary = average.two_levels(column, samples)
-    if binary is not None and samples.scale > 0:
-        halved = replace(column, values=column.values * (0.5 / binary[1]))
-        span = (float(np.nanmin(halved.values)), float(np.nanmax(halved.values)))
+    values = column.values
+    verdicts = settings.reward_range == (0.0, 1.0) and only(values, 0.0, 1.0)
+    if verdicts or (samples.scale > 0 and average.two_levels(column, samples) is not None):
+        low, high = (0.0, 1.0) if verdicts else (float(np.nanmin(values)), float(np.nanmax(values)))
+        half = 0.5 / (high - low)
+        halved, span = replace(column, values=values * half), (low * half, high * half)
         own = replace(known, objective="reward", reward_range=span)
         again = collect(
             halved.values, np.asarray(halved.lengths, dtype=np.int64), seed=settings.seed
