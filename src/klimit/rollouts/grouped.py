@@ -28,12 +28,6 @@ class Grouped:
     ids : (prompts,) what tells the prompts apart
     lengths : (prompts,) samples of each, missing ones included
     columns : name -> (samples,) rewards, reward units, NaN where missing; aligned with each other
-
-    Examples
-    --------
-    >>> grouped = group_arrays([[0.5, 1.0], [0.0, 0.25, float("nan")]])
-    >>> grouped.lengths.tolist(), grouped.columns["reward"].tolist()
-    ([2, 3], [0.5, 1.0, 0.0, 0.25, nan])
     """
 
     ids: Sequence[str]
