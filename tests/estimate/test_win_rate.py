@@ -225,8 +225,9 @@ def test_win_rates_of_five_grades_are_held_where_every_prompt_spends_the_same():
 
 
 @pytest.mark.parametrize("budget", ["average", "per-prompt"])
-def test_verdicts_that_all_failed_leave_open_what_win_rate_could_be_gained(budget):
-    failed = wins(np.zeros((5, 8)), budget=budget)
+@pytest.mark.parametrize("stated", [None, (0, 5)])
+def test_verdicts_that_all_failed_leave_open_what_win_rate_could_be_gained(budget, stated):
+    failed = wins(np.zeros((5, 8)), budget=budget, reward_range=stated)
     gain = failed.gain(1.0)
     assert (gain.value, gain.low, gain.high, gain.trusted) == (0.0, 0.0, 0.5, False)
     assert failed.ceilings == (0.0, 0.5)

@@ -14,7 +14,6 @@ import numpy as np
 from klimit.estimate import frontier as average
 from klimit.estimate import per_prompt
 from klimit.estimate.bands import average_bands
-from klimit.estimate.checks import only
 from klimit.estimate.curve import Curve
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.intervals import LIGHT
@@ -32,10 +31,12 @@ _FEW_TIES = 1e-3  # share of tied pairs below which a reward counts as continuou
 def solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontier:
     """The win-rate frontier; see `klimit.frontier`."""
     known = replace(settings, reward_range=(0.0, 1.0), range_implied=True)
-    values = column.values
-    verdicts = settings.reward_range == (0.0, 1.0) and only(values, 0.0, 1.0)
-    if verdicts or (samples.scale > 0 and average.two_levels(column, samples) is not None):
-        low, high = (0.0, 1.0) if verdicts else (float(np.nanmin(values)), float(np.nanmax(values)))
+    values, stated, low, high = column.values, settings.reward_range, 0.0, 0.0
+    if samples.scale == 0 and stated is not None:  # what is not the best may be beaten
+        high, values = 1.0, np.where(np.isnan(values), np.nan, values >= stated[1])
+    elif samples.scale > 0 and average.two_levels(column, samples) is not None:
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if high > low:
         half = 0.5 / (high - low)
         halved, span = replace(column, values=values * half), (low * half, high * half)
         own = replace(known, objective="reward", reward_range=span)
