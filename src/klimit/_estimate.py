@@ -179,13 +179,7 @@ def outward(bound: float, places: int, *, up: bool = False) -> float:
 
 
 def beyond(trusted_kl: float) -> str:
-    """Why an estimate is not trusted: two digits, and no more nats than are.
-
-    Examples
-    --------
-    >>> beyond(2.68)
-    'beyond the trusted 2.6 nats'
-    """
+    """Why an estimate is not trusted: two digits, and no more nats than are."""
     return f"beyond the trusted {outward(trusted_kl, two_digits(trusted_kl)):.2g} nats"
 
 

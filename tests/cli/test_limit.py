@@ -31,6 +31,12 @@ def test_the_verdict_says_what_was_read_what_can_be_gained_and_how_far_to_trust_
     assert done.out.splitlines()[-1].startswith(f"next: klimit plan {quality} --kl 0.5 ")
 
 
+def test_no_best_of_n_is_told_of_where_no_kl_is_spent(klimit, quality):
+    done = klimit("limit", quality, "--kl", "0")
+    assert "nothing is gained" in done.out
+    assert "Best-of-1" not in done.out
+
+
 def test_the_numbers_are_those_of_the_library(klimit, quality):
     done = klimit("limit", quality, "--kl", "0.5,1", "--json")
     limit = package.frontier(package.read(quality))

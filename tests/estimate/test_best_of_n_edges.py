@@ -253,3 +253,23 @@ def test_a_loss_is_known_to_be_a_share_of_the_limit_only_as_far_as_the_limit_is_
     assert share.high[0] < -0.5
     assert share.high[1] == best.gain.value[1] / best.limit.high[1] == 0
     assert "at most 0 %" in str(best)
+
+
+def test_a_gain_is_no_surer_than_the_pass_rate_it_leads_to_where_all_prompts_pass():
+    successes, rng = np.array([1, 2, 3, 5, 8, 2, 1, 4]), np.random.default_rng(0)
+    rewards = rng.permuted(np.arange(16) < successes[:, None], axis=1).astype(float)
+    found = klimit.best_of_n(rewards, n=[16])
+    kept, gain = found.kept_reward[0], found.gain[0]
+    assert (kept.value, round(kept.low, 2)) == (1.0, 0.63)  # an eighth that fails may be unseen
+    assert gain.value - gain.low > kept.value - kept.low
+
+
+def test_gains_of_verdicts_are_covered_where_all_prompts_pass_by_chance():
+    rate, size = 0.1, 16
+    truth = 1 - (1 - rate) ** size - rate
+    held = []
+    for seed in range(30):
+        rewards = (np.random.default_rng([seed, 5]).random((5, size)) < rate).astype(float)
+        gain = klimit.best_of_n(rewards, n=size).gain
+        held.append(gain.low <= truth <= gain.high)
+    assert np.mean(held) >= 0.93  # 0.77 where the failures that were not seen were left out

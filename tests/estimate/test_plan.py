@@ -51,6 +51,11 @@ def test_each_of_the_four_leads_back_to_the_others(normal):
     assert [p.asked for p in (first, by_beta, by_gain)] == ["kl", "beta", "gain"]
 
 
+def test_samples_at_hand_are_whole_where_prompts_have_as_many():
+    rewards = np.random.default_rng(0).normal(size=(20, 16))  # 16 is exp(log 16) but for a rounding
+    assert klimit.plan(rewards, kl=0.2).to_dict()["at_hand"]["samples"] == 16
+
+
 def test_beta_and_gain_are_those_of_the_frontier(normal):
     found, limit = klimit.plan(normal, kl=1.0, level=0.9), klimit.frontier(normal, level=0.9)
     assert found.beta == limit.beta(1.0)

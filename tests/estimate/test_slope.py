@@ -72,3 +72,11 @@ def test_slopes_lie_in_their_intervals_and_scale_with_rewards(budget):
     assert (one.value <= one.high).all()
     for name in ("value", "low", "high"):
         assert_allclose(10 * getattr(one, name), getattr(ten, name), rtol=1e-6)
+
+
+def test_no_kl_has_no_end_of_slope_beside_budgets_beyond_trust_too():
+    beta = klimit.frontier(np.random.default_rng(0).normal(size=(30, 16))).beta([0.0, 0.1, 3.0])
+    assert str(beta[0]) == "infinite"
+    assert beta[0].to_dict()["reason"] == "infinite"
+    assert [bool(note) for note in beta.notes_by_place()] == [False, False, True]
+    assert str(beta).startswith("[infinite, ")

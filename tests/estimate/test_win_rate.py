@@ -231,3 +231,20 @@ def test_win_rates_of_five_grades_are_held_where_every_prompt_spends_the_same():
         assert found.trusted.all()
         held += int(((found.low <= truth) & (truth <= found.high)).sum())
     assert held >= 0.85 * 12
+
+
+@pytest.mark.parametrize("budget", ["average", "per-prompt"])
+@pytest.mark.parametrize("stated", [None, (0, 5)])
+def test_verdicts_that_all_failed_leave_open_what_win_rate_could_be_gained(budget, stated):
+    failed = wins(np.zeros((5, 8)), budget=budget, reward_range=stated)
+    gain = failed.gain(1.0)
+    assert (gain.value, gain.low, gain.high, gain.trusted) == (0.0, 0.0, 0.5, False)
+    assert failed.ceilings == (0.0, 0.5)
+    assert "what can be gained is not known: anything from 0 to +0.500" in " ".join(
+        str(failed).split()
+    )
+    passed = wins(np.ones((5, 8)), budget=budget)
+    assert passed.ceilings == (0.0, 0.0)
+    assert passed.gain(1.0).high == pytest.approx(
+        klimit.frontier(np.ones((5, 8))).gain(1.0).high / 2
+    )

@@ -350,7 +350,10 @@ class Frontier:
             chord = np.asarray(self.gain(budget).high) / budget  # no concave curve is steeper
         high = np.where(trusted, np.fmax(np.fmin(high, chord), value), np.inf)
         note = "" if bool(np.all(trusted)) else beyond(self.trusted_kl)
-        return Estimate.of(value, low, high, level=self.settings.level, trusted=trusted, note=note)
+        return Estimate.of(
+            value, low, high, level=self.settings.level, trusted=trusted, note=note,
+            by_place=np.where(trusted, "", note),
+        )  # fmt: skip
 
     def at(self, *, beta: ArrayLike) -> Tilted:
         """What does the optimal policy at this KL coefficient gain and spend?

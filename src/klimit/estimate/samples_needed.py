@@ -41,8 +41,7 @@ class ErrorSplit:
     Attributes
     ----------
     prompts, samples : K, and M (the geometric mean where prompts differ)
-    between, within : standard error from how prompts differ, and from which samples were drawn,
-        over the gain
+    between, within : standard error, over the gain
     bias : likely size of what is left of the bias, over the gain
     rate : exponent a of the fall in M
 
@@ -90,12 +89,6 @@ class ErrorSplit:
 
         The spread at hand is itself measured on few prompts, so it is taken at its upper limit
         (one-sided, 80 %); numbers are rounded up to two digits.
-
-        Examples
-        --------
-        >>> split = ErrorSplit(50, 64.0, between=0.04, within=0.02, bias=0.02, rate=1.0)
-        >>> split.cheapest(0.03, least_samples=4)
-        (190, 79)
         """
         samples = np.geomspace(least_samples, FURTHEST * least_samples, 4001)
         best = int(np.argmin(samples * self._prompts_for(error, samples)))

@@ -31,10 +31,14 @@ _FEW_TIES = 1e-3  # share of tied pairs below which a reward counts as continuou
 def solve(column: RewardColumn, samples: Samples, settings: Settings) -> Frontier:
     """The win-rate frontier; see `klimit.frontier`."""
     known = replace(settings, reward_range=(0.0, 1.0), range_implied=True)
-    binary = average.two_levels(column, samples)
-    if binary is not None and samples.scale > 0:
-        halved = replace(column, values=column.values * (0.5 / binary[1]))
-        span = (float(np.nanmin(halved.values)), float(np.nanmax(halved.values)))
+    values, stated, low, high = column.values, settings.reward_range, 0.0, 0.0
+    if samples.scale == 0 and stated is not None:  # what is not the best may be beaten
+        high, values = 1.0, np.where(np.isnan(values), np.nan, values >= stated[1])
+    elif samples.scale > 0 and average.two_levels(column, samples) is not None:
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if high > low:
+        half = 0.5 / (high - low)
+        halved, span = replace(column, values=values * half), (low * half, high * half)
         own = replace(known, objective="reward", reward_range=span)
         again = collect(
             halved.values, np.asarray(halved.lengths, dtype=np.int64), seed=settings.seed

@@ -26,13 +26,7 @@ _SMALL = 4096  # bytes: a few verdicts may be alike by chance
 
 
 def some(lengths: Integers) -> tuple[Integers, Integers]:
-    """Rows of some prompts, and the prompt of each row, where rows stand prompt after prompt.
-
-    Examples
-    --------
-    >>> [found.tolist() for found in some(np.array([2, 1]))]
-    [[0, 1, 2], [0, 0, 1]]
-    """
+    """Rows of some prompts, and the prompt of each row, where rows stand prompt after prompt."""
     number = max(1, min(len(lengths), _LOOK * len(lengths) // max(int(lengths.sum()), 1)))
     chosen = np.unique(np.linspace(0, len(lengths) - 1, number).astype(np.int64))
     sizes = lengths[chosen]

@@ -68,13 +68,7 @@ def from_sequence(items: Sequence[Any]) -> pl.DataFrame:
 
 
 def from_arrays(rewards: Any) -> pl.DataFrame:
-    """A row per sample of reward arrays; prompts are numbered from 0.
-
-    Examples
-    --------
-    >>> from_arrays([[0.5], [1.0, 0.0]]).rows()
-    [(0, 0.5), (1, 1.0), (1, 0.0)]
-    """
+    """A row per sample of reward arrays; prompts are numbered from 0."""
     grouped = group_arrays(rewards)
     numbers = np.repeat(np.arange(len(grouped)), grouped.lengths)
     return pl.DataFrame({"prompt_id": numbers, **grouped.columns})

@@ -28,12 +28,6 @@ class Grouped:
     ids : (prompts,) what tells the prompts apart
     lengths : (prompts,) samples of each, missing ones included
     columns : name -> (samples,) rewards, reward units, NaN where missing; aligned with each other
-
-    Examples
-    --------
-    >>> grouped = group_arrays([[0.5, 1.0], [0.0, 0.25, float("nan")]])
-    >>> grouped.lengths.tolist(), grouped.columns["reward"].tolist()
-    ([2, 3], [0.5, 1.0, 0.0, 0.25, nan])
     """
 
     ids: Sequence[str]
@@ -147,14 +141,14 @@ def _flat(values: Any, name: str) -> tuple[Floats, Integers]:
 
 
 def of_tensor(values: Any) -> Any:
-    """A tensor as numbers: numpy takes none on a GPU, with a gradient, or in bfloat16."""
+    """A tensor (numpy takes none on a GPU, with a gradient, or in bfloat16); what is masked as NaN."""
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "fiub":
+        return np.ma.filled(values.astype(np.float64), np.nan)
     return values.detach().cpu().double().numpy() if hasattr(values, "detach") else values
 
 
 def _rectangle(values: Any) -> NDArray[Any] | None:
     """The values as one array; None where prompts differ in length."""
-    if isinstance(values, np.ma.MaskedArray):
-        return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
     try:
         array = np.asarray(values)
     except ValueError:  # ragged
@@ -164,7 +158,8 @@ def _rectangle(values: Any) -> NDArray[Any] | None:
 
 
 def _one_prompt(row: Any, name: str, at: int) -> Floats:
-    part = _numbers(np.asarray(row), name)
+    part = _rectangle(row)
+    part = _numbers(np.asarray(row, object) if part is None else part, name)
     if part.ndim != 1:
         raise ArgumentError(
             f"reward {quoted(name)} has shape {part.shape} for prompt {at}; one number per sample "
@@ -179,11 +174,12 @@ def _numbers(array: NDArray[Any], name: str) -> Floats:
             return np.asarray([np.nan if x is None else x for x in array.flat], np.float64).reshape(
                 array.shape
             )
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             pass
     elif array.dtype.kind in "fiub":
         return np.ascontiguousarray(array, dtype=np.float64)
-    example = next((x for x in array.flat if not isinstance(x, int | float)), array.dtype)
+    odd = (x for x in array.flat if not isinstance(x, int | float) or abs(x) > 1e308)
+    example = next(odd, array.dtype)
     raise DataError(
         f"reward {quoted(name)} holds {safe(repr(example), longest=40)}; numbers were expected, "
         "NaN where one is missing."

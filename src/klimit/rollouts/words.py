@@ -53,12 +53,6 @@ def counted(number: int, noun: str) -> str:
 
 
 def close_to(name: str, known: Iterable[str]) -> str:
-    """A sentence that suggests the nearest known names; empty where none is near.
-
-    Examples
-    --------
-    >>> close_to("toxcity", ["toxicity", "rouge"])
-    ' Did you mean toxicity?'
-    """
+    """A sentence that suggests the nearest known names; empty where none is near."""
     near = difflib.get_close_matches(name, list(known), n=2)
     return f" Did you mean {' or '.join(safe(word) for word in near)}?" if near else ""

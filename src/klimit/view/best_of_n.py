@@ -227,6 +227,8 @@ def _size(limit: Frontier, samples: Samples, n: int | None) -> int | None:
     usual = (settings.objective, settings.budget) == ("reward", "average")
     if not usual or settings.estimator == "plugin" or limit.trusted_kl == 0:
         return None
+    if n == 1:  # of no KL
+        return None
     most = nearly_all(counts)
     if n is None or n > most:
         return most

@@ -69,7 +69,7 @@ def verdict(limit: Frontier, kl: Sequence[float], companion: str = "") -> str:
 def _constant(limit: Frontier) -> str:
     """The verdict where no prompt's rewards differ."""
     counts = f"{words.counted(limit.samples.prompts, 'prompt')}, {per_prompt(limit)}"
-    if limit.ceilings is None or limit.settings.objective != "reward":
+    if limit.ceilings is None:
         return (
             f"Nothing can be gained here: every prompt's rewards are all equal ({counts}). Draw more "
             "samples, or score them with a finer reward."

@@ -183,6 +183,8 @@ def test_lists_written_to_csv_are_lists(tmp_path, as_dict):
         [[0.5, 1.0], [2.0, None]],
         np.ma.masked_invalid([[0.5, 1.0], [2.0, np.nan]]),
         [np.array([0.5, 1.0]), np.array([2.0, np.nan])],
+        [np.array([0.5, 1.0]), np.ma.masked_greater([2.0, 9.0], 5)],
+        list(np.ma.masked_greater([[0.5, 1.0], [2.0, 9.0]], 5)),
         {"reward": np.array([[0.5, 1.0], [2.0, np.nan]])},
         pl.DataFrame({"a": [0.5, 2.0], "b": [1.0, None]}).to_numpy(),
     ],
@@ -229,6 +231,8 @@ def test_records_are_a_table(as_dict):
         ([0.5, 1.0], ArgumentError, r"shape \(2,\); \(prompts, samples\) was expected"),
         (np.zeros((2, 2, 2)), ArgumentError, "shape"),
         ([[0.5, "x"]], DataError, "numbers were expected"),
+        ([[[1, 2], [3]], [4, 5, 6]], DataError, r"holds \[1, 2\]; numbers were expected"),
+        ([[10**400, 1], [2, 3]], DataError, "holds 10000"),
         ([[0.5, float("inf")]], DataError, "inf for prompt '0', sample 2 of 2"),
         (
             [np.array([0.5]), np.array([-np.inf, 1])],

@@ -215,6 +215,11 @@ def _estimates(
     bound = np.log(number) - (number - 1) / number
     kept = found.gain + samples.means
     kept_reward = mean_of_prompts(kept, level, least=least, most=most, span=(least, most))
+    if known is not None:  # where all prompts keep as much, one that would not may be unseen
+        alike = np.ptp(kept, axis=1) <= 1e-12 * (most - least)
+        unseen = np.where(alike & (sizes > 1), kept_reward.value - kept_reward.low, 0.0)
+        floor = -np.inf if data.judged else 0.0
+        gain = replace(gain, low=np.maximum(gain.low - unseen, floor))
     if not data.judged:
         gain, kl, kept_reward = _rising(gain), _rising(kl), _rising(kept_reward)
     return {

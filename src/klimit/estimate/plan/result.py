@@ -121,7 +121,7 @@ class Plan:
             "samples": self.samples,
             "error": self.error,
             "error_now": finite(self.error_now),
-            "at_hand": {"prompts": split.prompts, "samples": split.samples, **parts},
+            "at_hand": {"prompts": split.prompts, "samples": round(split.samples, 9), **parts},
             "next": self.next,
             "settings": [setting.to_dict() for setting in self.settings],
             "notes": list(self.notes),
