@@ -88,7 +88,7 @@ def _run(found: Findings) -> Iterator[Step]:
     if audit is None or audit.case is None:
         return
     name = safe(audit.label, longest=60)
-    if audit.gain.high <= 0 or audit.gain.value <= 0:
+    if audit.gain.value <= 0:
         why = (
             f"It gained {words.signed(audit.gain)}; check the reward that it trained on, and its KL "
             "coefficient."
@@ -233,7 +233,7 @@ def _training(found: Findings, source: str) -> Iterator[Step]:
 
 
 def _instead(found: Findings) -> Iterator[Step]:
-    """Best-of-N that spends about as much as the budget that is worth its KL."""
+    """Best-of-N that spends about what is worth its KL."""
     n = found.beside.sizes.get(found.focus)
     within = [one for one in each(found.beside.best) if n is None or one.n <= max(n, 2)]
     if within and within[-1].efficiency.trusted and math.isfinite(within[-1].efficiency.value):
@@ -302,7 +302,7 @@ def _reach(found: Findings) -> Iterator[Step]:
 
 
 def _wanted(found: Findings) -> float:
-    """The KL that one would like to see next: the policy's least, or the first budget past trust."""
+    """The KL to see next: the policy's least, or the first budget past trust."""
     main = found.main
     if main is not None and math.isfinite(main.least_kl.high):
         return float(main.least_kl.value)

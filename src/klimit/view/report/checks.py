@@ -128,11 +128,8 @@ def _truncated(sides: Mapping[str, Rollouts]) -> Iterable[Check]:
             continue
         limit = rollouts.metadata.get("max_tokens")
         said = f"{_percent(share)} of the samples" + (f" ({limit:,g} tokens)" if limit else "")
-        if share > CUT:
-            why = "The limit is that of answers cut there; longer ones may score otherwise."
-            yield Check(what, said, MIND, why)
-        else:
-            yield Check(what, said)
+        why = "The limit is that of answers cut there; longer ones may score otherwise."
+        yield Check(what, said, MIND, why) if share > CUT else Check(what, said)
 
 
 def _repeated(base: Rollouts) -> Iterable[Check]:
@@ -147,14 +144,9 @@ def _repeated(base: Rollouts) -> Iterable[Check]:
     keyed = pl.DataFrame({"prompt": base.groups.codes, "text": column.hash(0)})
     share = 1 - keyed.unique().height / keyed.height
     said = f"{_percent(share)} repeat another answer to the same prompt" if share else "none"
-    if share > REPEATED:
-        why = (
-            "Many answers are alike: the base leaves little to choose from, or was not sampled at "
-            "temperature 1."
-        )
-        yield Check("Repeated answers", said, MIND, why)
-    else:
-        yield Check("Repeated answers", said)
+    what = "Repeated answers"
+    why = "Many answers are alike: the base has little to choose from, or was not sampled at temperature 1."
+    yield Check(what, said, MIND, why) if share > REPEATED else Check(what, said)
 
 
 def _same_texts(base: Rollouts) -> Iterable[Check]:

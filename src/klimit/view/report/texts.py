@@ -90,7 +90,7 @@ WORTH = 250  # prompts that texts are made short for
 
 
 def side_by_side(found: Findings, places: Sequence[int]) -> dict[str, Any] | None:
-    """Texts of as many prompts as there is room for.
+    """Texts of as many prompts as have room.
 
     Parameters
     ----------
