@@ -289,12 +289,14 @@ def test_on_a_phone_an_open_prompt_is_read_without_scrolling_sideways(visit, pag
         assert box["x"] + box["width"] <= 390
 
 
-def test_on_a_phone_the_names_of_a_table_s_rows_are_not_broken(visit, pages):
+def test_on_a_phone_the_captions_of_tables_fit_and_names_of_rows_are_not_broken(visit, pages):
     page = visit(pages("posts")[0], width=390)
     names = page.locator("#policies tbody th")
     assert "best-of-16" in names.all_text_contents()
     for name in names.all():
         assert name.bounding_box()["height"] < 50
+    for caption in page.locator("caption").all():
+        assert (caption.bounding_box() or {"width": 0})["width"] <= 354
 
 
 def test_a_sample_without_its_text_is_not_said_to_be_missing(visit, pages):

@@ -119,3 +119,4 @@ def test_the_picture_names_only_what_it_shows():
     assert "past trust" in key
     assert "best-of-N" not in key
     assert "with its interval" not in key
+    assert "solid blue line" not in few

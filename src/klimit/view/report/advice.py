@@ -178,7 +178,7 @@ def _checkpoints(found: Findings) -> Iterator[Step]:
 
 
 def _hollow(found: Findings) -> Checkpoint | None:
-    """The policy with most reward, where it has less gold than another one, or none to show."""
+    """The policy with most reward, where it has less gold than another, or none."""
     path, main = found.trained, found.main
     if path is None or main is None:
         return None
@@ -212,7 +212,7 @@ def _gold(found: Findings) -> Iterator[Step]:
 
 
 def _training(found: Findings, source: str) -> Iterator[Step]:
-    """What to set, if there is no policy yet or it should have been another."""
+    """What to set, if there is no policy yet or another is due."""
     limit = found.limit
     if limit.samples.scale == 0 or not limit.trusted_kl > 0:
         return
@@ -247,7 +247,7 @@ def _instead(found: Findings) -> Iterator[Step]:
 
 
 def _cheaper(found: Findings, source: str) -> Iterator[Step]:
-    """How to gain what the policy gained at the least KL, where the samples show how."""
+    """How to gain as much at the least KL, where the samples show how."""
     main, limit = found.main, found.limit
     if main is None or not main.least_kl.trusted or not math.isfinite(main.least_kl.value):
         return

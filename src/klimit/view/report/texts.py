@@ -159,7 +159,7 @@ class _Side:
         self.places = {name: at for at, name in enumerate(rollouts.ids)}
 
     def rows(self, prompt: str) -> list[int]:
-        """Rows of a prompt that have a reward, in an order that the file does not decide."""
+        """Rows of a prompt with a reward, in an order that the file does not decide."""
         at = self.places.get(prompt)
         if at is None:
             return []
