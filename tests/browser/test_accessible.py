@@ -24,6 +24,14 @@ def test_no_rule_of_axe_is_broken(visit, pages, name, look):
     assert not violations(page)
 
 
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_hint_in_the_search_field_can_be_read(visit, pages, dark):
+    page = visit(pages("posts")[0], dark=dark)
+    colour = "getComputedStyle(document.getElementById('find'), '::placeholder').color"
+    quiet = "getComputedStyle(document.querySelector('.lede')).color"  # 4.5 to 1 or more
+    assert page.evaluate(colour) == page.evaluate(quiet)
+
+
 def test_everything_that_can_be_used_is_reached_with_tab(visit, pages):
     page = visit(pages("posts")[0])
     reached = set()

@@ -255,6 +255,8 @@ def test_the_numbers_without_javascript_are_those_that_the_script_writes(
     page = visit(path)
     for one in ("at-gain", "at-mean", "at-beta", "at-n", "at-needed", "at-trust"):
         assert text(page, one) == text(still, one)
+    begun = still.locator("#prompt-table tbody td").all_text_contents()
+    assert page.locator("#prompt-table tbody td").all_text_contents()[: len(begun)] == begun
     context.close()
 
 
@@ -285,3 +287,20 @@ def test_on_a_phone_an_open_prompt_is_read_without_scrolling_sideways(visit, pag
     for box in boxes:
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 390
+
+
+def test_on_a_phone_the_captions_of_tables_fit_and_names_of_rows_are_not_broken(visit, pages):
+    page = visit(pages("posts")[0], width=390)
+    names = page.locator("#policies tbody th")
+    assert "best-of-16" in names.all_text_contents()
+    for name in names.all():
+        assert name.bounding_box()["height"] < 50
+    for caption in page.locator("caption").all():
+        assert (caption.bounding_box() or {"width": 0})["width"] <= 354
+
+
+def test_a_sample_without_its_text_is_not_said_to_be_missing(visit, pages):
+    page = visit(pages("gold")[0])
+    page.locator("#prompt-table tbody button").first.click()
+    draw = page.locator(".side").first.text_content()
+    assert re.fullmatch(r"a draw of the baselexicon [-.0-9]+\(its text is not stored\)", draw)

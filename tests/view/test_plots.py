@@ -148,6 +148,31 @@ def test_convergence_shows_the_estimate_at_each_size(limit, ax):
     assert_allclose(kl, [16, 32, 64])
     assert_allclose(plugin, found.plugin)
     assert ax.get_ylabel() == "gain in rm over the base, at 1 nat"
+    assert "plug-in" in drawn(ax)
+    assert ax.get_legend().get_window_extent().y0 >= ax.get_window_extent().y1
+
+
+@pytest.mark.parametrize("how", [{"budget": "per-prompt"}, {"objective": "win-rate"}])
+def test_where_all_prompts_spend_alike_the_axis_shows_their_kl_and_not_its_rounding(
+    rewards, how, ax
+):
+    klimit.frontier(rewards, **how).plot(ax, "allocation", kl=1.0)
+    assert ax.get_ylim() == pytest.approx((0.0, 2.0))
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_what_is_written_in_a_picture_can_be_read(rewards, run, dark):
+    from matplotlib.colors import to_rgb
+
+    from klimit.view.plots import figure
+
+    ax = figure(dark=dark)[1]
+    klimit.best_of_n(rewards, n=[2, 4, 8]).plot(ax)
+    run.plot(ax)
+    assert len(ax.texts) > 4
+    palette = DARK if dark else LIGHT
+    allowed = {to_rgb(palette.ink), to_rgb(palette.quiet)}  # 4.5 to 1: see test_colours.py
+    assert {to_rgb(text.get_color()) for text in ax.texts} <= allowed
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ import klimit
 from klimit._errors import DataWarning, KlimitError
 from klimit._extras import need
 from klimit._progress import steps
+from klimit._text import safe
 from klimit.cli import options
 from klimit.cli.audit import Asked, asked, reading
 from klimit.cli.output import print_text
@@ -80,7 +81,7 @@ def build(
         done()
         lines = [str(base)]
         if isinstance(policies, dict):
-            lines += [f"{name}: {one}" for name, one in policies.items() if name]
+            lines += [f"{safe(name)}: {one}" for name, one in policies.items() if name]
         warned = (str(one.message) for one in caught if one.category is DataWarning)
         made = Made(
             command=shlex.join(["klimit", *typed]), source=source.again(source.paths[:1]), paths=source.paths,

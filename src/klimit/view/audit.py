@@ -294,10 +294,14 @@ def points(audit: Audit) -> list[Audit]:
 
 
 def _thinned(audits: Sequence[Audit]) -> Sequence[Audit]:
-    """Of a long path as many rows as one looks at, first and last among them."""
+    """Of a long path as many rows as one looks at: first, last and best among them."""
     if len(audits) <= MANY:
         return audits
-    return [audits[i] for i in np.unique(np.linspace(0, len(audits) - 1, MANY).astype(int))]
+    shown = np.linspace(0, len(audits) - 1, MANY).astype(int)
+    most = [*map(id, audits)].index(id(best(audits)))
+    if most not in shown:
+        shown[1 + np.abs(shown[1:-1] - most).argmin()] = most
+    return [audits[i] for i in shown]
 
 
 def legend(audits: Sequence[Audit]) -> str:

@@ -262,7 +262,7 @@ def listed(words: Sequence[str]) -> str:
 
 
 def together(text: str, space: str = "\u00a0") -> str:
-    """No line ends within an interval, or between a number and its unit.
+    """No line ends within an interval or an equation, or between a number and its unit.
 
     Examples
     --------
@@ -270,6 +270,7 @@ def together(text: str, space: str = "\u00a0") -> str:
     '+0.4 quality [0.3,_0.5] at 2_nats'
     """
     text = re.sub(r"\[[^\[\]]{1,40}\]", lambda found: found[0].replace(" ", space), text)
+    text = text.replace(" = ", f"{space}={space}")
     return re.sub(r"(?<=\d) (?=(nats?|%)\b|%)", space, text)
 
 
@@ -281,7 +282,7 @@ def paragraph(text: str, *, lead: str = "", width: int = WIDTH) -> str:
     >>> paragraph("one two", lead="note: ")
     'note: one two'
     """
-    held = together(text, _HELD).replace(" = ", f"{_HELD}={_HELD}")
+    held = together(text, _HELD)
     return textwrap.fill(
         held, width, initial_indent=lead, subsequent_indent=" " * len(lead),
         break_on_hyphens=False, break_long_words=False,

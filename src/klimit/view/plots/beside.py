@@ -129,7 +129,7 @@ def convergence(found: Convergence, ax: Axes | None = None) -> Axes:
     gain = colours.gain(found.reward, objective=found.objective)
     where = f"{gain}, at {words.nats(found.kl, exact=True)}"
     style.named(ax, x="samples per prompt", y=where)
-    style.legend(ax, "lower right")
+    style.legend(ax, "lower left", (0.0, 1.0), 2)
     return ax
 
 
@@ -167,6 +167,8 @@ def allocation(found: Frontier, ax: Axes | None = None, *, kl: float | None = No
     style.named(ax, x=f"headroom: best sample over the mean, {unit}",
                 y="KL that the optimum spends, nats")  # fmt: skip
     style.from_zero(ax, *ax.collections)
+    if np.ptp(spent) <= 1e-6 * middle:  # all alike: rounding is no axis
+        ax.set_ylim(0.0, 2.0 * middle or 1.0)
     said = _uneven(frame["kl"].to_numpy())
     still = int((found.samples.variances == 0).sum())
     if still:

@@ -96,7 +96,7 @@ def best(found: BestOfN, ax: Axes, end: float = np.inf, label: str = "best-of-N"
     room, last = 0.04 * min(end, float(spent.max())), 0.0
     for at, n in enumerate(np.atleast_1d(found.n).tolist()):
         if spent[at] <= end and spent[at] - last > room:
-            style.note(ax, f"N = {n:,}", spent[at], won[at], (5, -9), color=palette.best_of_n)
+            style.note(ax, f"N = {n:,}", spent[at], won[at], (5, -9))
             last = spent[at]
 
 

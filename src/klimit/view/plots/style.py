@@ -34,13 +34,7 @@ MARKERS = ("o", "D", "^", "v", "P", "X")
 
 
 def start(ax: Axes | None) -> tuple[Axes, Palette]:
-    """The caller's axes, or new ones of pyplot's, which a notebook shows; and the colours for them.
-
-    Raises
-    ------
-    DataError
-        Where matplotlib is not installed.
-    """
+    """The caller's axes, or new ones of pyplot's, which a notebook shows; and the colours for them."""
     if ax is None:
         need("plot", "matplotlib", what="a picture")
         from matplotlib import pyplot as plt
@@ -50,13 +44,7 @@ def start(ax: Axes | None) -> tuple[Axes, Palette]:
 
 
 def figure(*, dark: bool = False, size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
-    """A figure of its own, which no window manager knows, to be saved.
-
-    Raises
-    ------
-    DataError
-        Where matplotlib is not installed.
-    """
+    """A figure of its own, which no window manager knows, to be saved."""
     need("plot", "matplotlib", what="a picture")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -204,12 +192,11 @@ def band(ax: Axes, x: Floats, low: Floats, high: Floats, *, color: str, alpha: f
     )  # fmt: skip
 
 
-def note(ax: Axes, text: str, x: float, y: float, offset: tuple[float, float], *, color: str = "",
-         **how: Any) -> Any:  # fmt: skip
+def note(ax: Axes, text: str, x: float, y: float, offset: tuple[float, float], **how: Any) -> Any:
     """Write beside a point."""
     return ax.annotate(
         text, (x, y), offset, textcoords="offset points", fontsize=SMALL, parse_math=False,
-        color=color or palette(ax).quiet, **how,
+        color=palette(ax).quiet, **how,
     )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def audits(
     for at, (name, path) in enumerate(paths.items()):
         color = palette.policy(at)
         _path(ax, name, path, color, style.MARKERS[at % len(style.MARKERS)])
-        _steps(ax, path if len(paths) == 1 else path[-1:], color)
+        _steps(ax, path if len(paths) == 1 else path[-1:])
     if len(placed) == 1:
         _shortfall(ax, placed[0])
     style.named(ax, y=colours.gain(placed[0].reward))
@@ -89,12 +89,12 @@ def _path(ax: Axes, name: str, path: list[Audit], color: str, marker: str) -> No
             label = ""
 
 
-def _steps(ax: Axes, path: list[Audit], color: str) -> None:
+def _steps(ax: Axes, path: list[Audit]) -> None:
     """Name the first and the last step."""
     for one in {id(one): one for one in (path[0], path[-1])}.values():
         if one.step is not None and math.isfinite(one.kl.value):
             style.note(ax, called(safe(one.step, longest=12)), one.kl.value, one.gain.value,
-                       (5, 5), color=color)  # fmt: skip
+                       (5, 5))  # fmt: skip
 
 
 def _shortfall(ax: Axes, audit: Audit) -> None:

@@ -136,7 +136,7 @@ def report(
         reward_range=reward_range,
     )  # fmt: skip
     if not made.read:
-        lines = [str(rollouts), *(f"{name}: {one}" for name, one in found.policies.items())]
+        lines = [str(rollouts), *(f"{safe(name)}: {one}" for name, one in found.policies.items())]
         made = replace(made, read=lines)
     html = page(found, made)
     done()

@@ -88,7 +88,7 @@ def _run(found: Findings) -> Iterator[Step]:
     if audit is None or audit.case is None:
         return
     name = safe(audit.label, longest=60)
-    if audit.gain.high <= 0 or audit.gain.value <= 0:
+    if audit.gain.value <= 0:
         why = (
             f"It gained {words.signed(audit.gain)}; check the reward that it trained on, and its KL "
             "coefficient."
@@ -178,7 +178,7 @@ def _checkpoints(found: Findings) -> Iterator[Step]:
 
 
 def _hollow(found: Findings) -> Checkpoint | None:
-    """The policy with most reward, where it has less gold than another one, or none to show."""
+    """The policy with most reward, where it has less gold than another, or none."""
     path, main = found.trained, found.main
     if path is None or main is None:
         return None
@@ -212,7 +212,7 @@ def _gold(found: Findings) -> Iterator[Step]:
 
 
 def _training(found: Findings, source: str) -> Iterator[Step]:
-    """What to set, if there is no policy yet or it should have been another."""
+    """What to set, if there is no policy yet or another is due."""
     limit = found.limit
     if limit.samples.scale == 0 or not limit.trusted_kl > 0:
         return
@@ -233,7 +233,7 @@ def _training(found: Findings, source: str) -> Iterator[Step]:
 
 
 def _instead(found: Findings) -> Iterator[Step]:
-    """Best-of-N that spends about as much as the budget that is worth its KL."""
+    """Best-of-N that spends about what is worth its KL."""
     n = found.beside.sizes.get(found.focus)
     within = [one for one in each(found.beside.best) if n is None or one.n <= max(n, 2)]
     if within and within[-1].efficiency.trusted and math.isfinite(within[-1].efficiency.value):
@@ -247,7 +247,7 @@ def _instead(found: Findings) -> Iterator[Step]:
 
 
 def _cheaper(found: Findings, source: str) -> Iterator[Step]:
-    """How to gain what the policy gained at the least KL, where the samples show how."""
+    """How to gain as much at the least KL, where the samples show how."""
     main, limit = found.main, found.limit
     if main is None or not main.least_kl.trusted or not math.isfinite(main.least_kl.value):
         return
@@ -301,7 +301,7 @@ def _reach(found: Findings) -> Iterator[Step]:
 
 
 def _wanted(found: Findings) -> float:
-    """The KL that one would like to see next: the policy's least, or the first budget past trust."""
+    """The KL to see next: the policy's least, or the first budget past trust."""
     main = found.main
     if main is not None and math.isfinite(main.least_kl.high):
         return float(main.least_kl.value)

@@ -203,8 +203,12 @@ class Chart:
         bars = ""
         if along is not None and all(map(math.isfinite, along)):
             bars += f"M{pixels(px)},{pixels(self.y.at(along[0]))}V{pixels(self.y.at(along[1]))}"
-        if across is not None and all(map(math.isfinite, across)):
-            bars += f"M{pixels(self.x.at(across[0]))},{pixels(py)}H{pixels(self.x.at(across[1]))}"
+            if along[1] >= self.y.high:
+                bars += "m-4,7l4,-7l4,7"
+        if across is not None and not any(map(math.isnan, across)):
+            end = f"H{pixels(self.x.at(across[1]))}"
+            arrow = "h24m-7,-4l7,4l-7,4"
+            bars += f"M{pixels(self.x.at(across[0]))},{pixels(py)}{arrow if math.isinf(across[1]) else end}"
         self.marks.append(Mark(px, py, _PATHS[shape], kind, bars, said))
 
     def say(

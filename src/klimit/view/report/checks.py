@@ -147,10 +147,7 @@ def _repeated(base: Rollouts) -> Iterable[Check]:
     keyed = pl.DataFrame({"prompt": base.groups.codes, "text": column.hash(0)})
     share = 1 - keyed.unique().height / keyed.height
     said = f"{_percent(share)} repeat another answer to the same prompt" if share else "none"
-    why = (
-        "Many answers are alike: the base leaves little to choose from, or was not sampled at "
-        "temperature 1."
-    )
+    why = "Many answers are alike: the base has little to choose from, or was not sampled at temperature 1."
     yield _minded("Repeated answers", said, why if share > REPEATED else "")
 
 

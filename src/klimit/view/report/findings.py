@@ -82,7 +82,7 @@ class Findings:
 
 
 def verdicts(found: Findings) -> list[tuple[str, list[str]]]:
-    """What the page says first, each part with its heading, a line each, in the words of the results."""
+    """What the page says first, each part with its heading, in the words of the results."""
     from klimit.view import path as path_view
 
     said = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from klimit._estimate import Estimate
 from klimit._text import safe
 from klimit.view import colours, words
 from klimit.view.audit import by_name
@@ -64,7 +65,7 @@ def frontier_chart(found: Findings, grid: Mapping[str, Any], *, narrow: bool) ->
 
 
 def _reach(found: Findings, grid: Mapping[str, Any]) -> tuple[float, float]:
-    """Ends of the axis of gains: all that is drawn has room, ends of intervals as far as they are known."""
+    """Ends of the axis of gains, with room for all that is drawn."""
     edge = found.limit.trusted_kl
     seen = [value for name in ("gain", "high")
             for at, value in zip(grid["kl"], grid[name], strict=True)
@@ -72,7 +73,7 @@ def _reach(found: Findings, grid: Mapping[str, Any]) -> tuple[float, float]:
     seen += [value for value in grid["low"] if value is not None]
     seen += [x for one in each(found.beside.best) for x in (one.gain.value, one.gain.high)]
     for one in found.audits:
-        if math.isfinite(one.kl.value):
+        if math.isfinite(_spent(one).value):
             seen += [one.gain.low, one.gain.value, one.gain.high]
     return around(seen, zero=True)
 
@@ -106,14 +107,15 @@ def _limit(chart: Chart, found: Findings, grid: Mapping[str, Any], *, narrow: bo
 
 
 def _bound(chart: Chart, bounds: Mapping[str, Any]) -> None:
-    """The least of the literature's bounds at each budget, straight over sqrt(KL) between them."""
+    """The least of the literature's bounds, straight over sqrt(KL) between budgets, inside the chart."""
     rows = [row["value"] for row in bounds["rows"] if not row["name"].startswith("frontier")]
     if not rows:
         return
     root = np.sqrt([0.0, *bounds["kl"]])
     least = np.concatenate([[0.0], np.array(rows, dtype=float).min(axis=0)])
     fine = np.linspace(0.0, root[-1], 61)
-    chart.line(fine**2, np.interp(fine, root, least), "bound")
+    drawn = np.interp(fine, root, least)
+    chart.line(fine**2, np.where(drawn <= chart.y.high, drawn, np.nan), "bound")
 
 
 def _best_of_n(chart: Chart, found: Findings, *, narrow: bool) -> None:
@@ -132,24 +134,24 @@ def _best_of_n(chart: Chart, found: Findings, *, narrow: bool) -> None:
 
 def _policies(chart: Chart, found: Findings, *, narrow: bool) -> None:
     for place, (name, steps) in enumerate(by_name(found.audits).items()):
-        known = [
-            one for one in steps if math.isfinite(one.kl.value) and math.isfinite(one.gain.value)
-        ]
+        known = [one for one in steps if math.isfinite(one.kl.value + one.gain.value)]
+        placed = bool(known)
+        known = known or [one for one in steps[-1:] if math.isfinite(_spent(one).value)]
         if not known:
             continue
         kind, shape = f"policy-{place % 4}", SHAPES[1 + place % (len(SHAPES) - 1)]
-        kl, gain = [one.kl for one in known], [one.gain for one in known]
+        kl, gain = [_spent(one) for one in known], [one.gain for one in known]
         chart.line([x.value for x in kl], [x.value for x in gain], f"{kind} path")
         for at, one in enumerate(known[:-1]):
             chart.mark(kl[at].value, gain[at].value, "dot", kind, said=_place(one))
         last, spent, won = known[-1], kl[-1], gain[-1]
-        chart.mark(spent.value, won.value, shape, kind, across=(spent.low, spent.high),
-                   along=(won.low, won.high), said=_place(last))  # fmt: skip
-        right = spent.value > 0.7 * chart.x.high
+        chart.mark(spent.value, won.value, shape, kind if placed else f"{kind} unsure",
+                   across=(spent.low, spent.high), along=(won.low, won.high), said=_place(last))  # fmt: skip
+        left = placed and spent.value > 0.7 * chart.x.high
         chart.say(
-            spent.value, won.value,
-            safe(last.label if len(known) > 1 else name, longest=16 if narrow else 32),
-            f"{kind} strong", anchor="end" if right else "start", right=-11 if right else 11, down=-11,
+            spent.value, won.value, safe(last.label if len(known) > 1 else name, longest=16 if narrow else 32)
+            + ("" if placed else ", KL not known"), f"{kind} strong", anchor="end" if left else "start",
+            right=-11 if left else 11 if placed else 30, down=-11 if placed else 4,
         )  # fmt: skip
 
 
@@ -162,10 +164,20 @@ def _said(found: Findings) -> str:
         parts.append(f"{words.signed(gain)} at {words.nats(kl, exact=True)}")
     said = f"The most that any method gains is {words.listed(parts)}."
     for one in found.audits[-3:]:
-        if math.isfinite(one.kl.value):
+        if math.isfinite(_spent(one).value):
             said += f" {_place(one)}."
     return said
 
 
+def _spent(one: Audit) -> Estimate:
+    """Its KL; where that is not known, from the least that its gain implies."""
+    if math.isfinite(one.kl.value):
+        return one.kl
+    least = one.least_kl.value if one.least_kl.trusted else one.least_kl.low or math.nan
+    return Estimate(least, least, math.inf)
+
+
 def _place(one: Audit) -> str:
-    return f"{safe(one.label, longest=60)}: {words.signed(one.gain)} for {words.nats(one.kl.value)}"
+    least = "" if math.isfinite(one.kl.value) else "at least "
+    spent = words.nats(_spent(one).value)
+    return f"{safe(one.label, longest=60)}: {words.signed(one.gain)} for {least}{spent}"

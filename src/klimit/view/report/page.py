@@ -92,7 +92,7 @@ def page(found: Findings, made: Made) -> str:
 
 
 def waiting_page(status: str) -> str:
-    """The live page before anything could be read."""
+    """The live page before anything is read."""
     context = {
         **_head(("words.js", "live.js"), live=True),
         "status": status,
@@ -138,17 +138,19 @@ def _environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """What the data say is cleaned on its way into the page; our own markup is left alone."""
+    """What the data say is cleaned; our own markup is left alone."""
     return clean(value) if type(value) is str else value
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, key: str) -> str:
     """A cell of the table of prompts, as the page's script would write it."""
     if value is None:
         return "-"
+    if key == "share":
+        return f"{100 * value:.{value < 0.1:d}f} %"
     if isinstance(value, float):
-        return f"{value:.3g}"
-    return str(value)
+        value = float(f"{value * (1 + 1e-12):.3g}")  # halves up
+    return value if isinstance(value, str) else f"{value:,.12g}"
 
 
 def _kilobytes(size: int) -> str:
@@ -242,11 +244,12 @@ def _reward_rows(found: Findings) -> list[list[str]]:
         moved = "-" if one.moved is None else words.signed(one.moved.gain[last])
         own = "-" if one.limit.samples.scale == 0 else words.plain(one.limit.gain(kl))
         rows.append(_reward_row(one.name, one.limit, own, moved))
-    return [[f"best-of-{sizes[last].n:,}" if sizes else "best-of-N"], *rows]
+    n = f"{sizes[last].n:,}" if sizes else "N"
+    return [[f"best-of-{n} by {safe(limit.reward, longest=20)}"], *rows]
 
 
 def _unshown(found: Findings) -> str:
-    """Names of the rewards that do not stand side by side, where some do."""
+    """Rewards that do not stand side by side, where some do."""
     shown = {found.limit.reward, *(one.name for one in found.others)}
     left = [safe(name, longest=40) for name in found.base.rewards if name not in shown]
     return words.listed(left) if found.others else ""

@@ -40,7 +40,7 @@ class Shown:
 
 @dataclass
 class Stand:
-    """Where the page is put for everybody to see; it is replaced at once, nobody sees half of two."""
+    """Where the page is put; it is replaced at once, nobody sees half of two."""
 
     shown: Shown
 

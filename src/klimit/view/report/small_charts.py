@@ -31,7 +31,7 @@ def small_chart(
     x_label: str, y_label: str, *, right: int = RIGHT,
     ticks: tuple[tuple[float, str], ...] | None = None,
 ) -> Chart:  # fmt: skip
-    """A chart of half the page's width, without anything on it yet."""
+    """An empty chart of half the page's width."""
     across = axis(*x, LEFT, WIDTH - right)
     return Chart(
         name=name, title=title, said=said, width=WIDTH, height=HEIGHT,
@@ -78,8 +78,13 @@ def _with_interval(
     for x, value, one in zip(at, values, run, strict=True):
         said = f"{safe(one.label, longest=60)}: {words.plain(value)}"
         chart.mark(x, value.value, "dot", kind, said=said)
-    chart.say(at[-1], values[-1].value, safe(run[-1].name, longest=24), f"{kind} strong",
-              anchor="end", right=-4, down=-10)  # fmt: skip
+    name = safe(run[-1].name, longest=24)
+    start = chart.x.at(at[-1]) - 8 * len(name)
+    top = [y for x, one in zip(at, values, strict=True) if chart.x.at(x) > start
+           for y in (one.value, one.high) if math.isfinite(y)]  # fmt: skip
+    chart.say(
+        at[-1], max(top, default=0.0), name, f"{kind} strong", anchor="end", right=-4, down=-6
+    )
 
 
 def _numbered(run: Sequence[Audit]) -> bool:
@@ -106,12 +111,8 @@ def across_prompts(gains: Sequence[float], kl: float, label: str) -> Chart:
 
 def converging(found: Convergence) -> Chart:
     """The limit from a quarter, half and all of the samples."""
-    value, low, high = (
-        np.atleast_1d(getattr(found.gain, name)) for name in ("value", "low", "high")
-    )
-    trusted = np.atleast_1d(found.gain.trusted)
-    place = np.log2(found.samples)
-    seen = [*value, *low, *found.plugin, *high]
+    gain, place = found.gain, np.log2(found.samples)
+    seen = [*gain.value, *gain.low, *found.plugin, *gain.high]
     ticks = tuple((at, f"{size:,.0f}") for at, size in zip(place, found.samples, strict=True))
     chart = small_chart(
         "convergence", "As samples are added", settled(found),
@@ -119,30 +120,28 @@ def converging(found: Convergence) -> Chart:
         "samples a prompt", f"gain at {words.nats(found.kl)}", ticks=ticks,
     )  # fmt: skip
     chart.line(place, found.plugin, "plain")
-    chart.line(place, value, "limit")
+    chart.line(place, gain.value, "limit")
     for at, x in enumerate(place):
-        plugin = found.plugin[at]
+        one, plugin = gain[at], found.plugin[at]
         chart.mark(x, plugin, "square", "plain", said=f"plug-in: {plugin:.3g}")
-        top = high[at] if math.isfinite(high[at]) else chart.y.high
-        kind = "limit" if trusted[at] else "limit unsure"
-        chart.mark(
-            x, value[at], "circle", kind, along=(low[at], top), said=words.plain(found.gain[at])
-        )
+        chart.mark(x, one.value, "circle", "limit" if one.trusted else "limit unsure",
+                   along=(one.low, min(one.high, chart.y.high)), said=words.plain(one))  # fmt: skip
     chart.say(place[0], found.plugin[0], "plug-in", "quiet", right=9, down=16)
-    chart.say(place[0], value[0], "corrected", "limit strong", right=9, down=-9)
+    chart.say(place[0], gain.value[0], "corrected", "limit strong", right=9, down=-9)
     return chart
 
 
 def settled(found: Convergence) -> str:
     """What the last doubling of samples changed, in words."""
-    value = np.atleast_1d(found.gain.value)
+    value = found.gain.value
     if len(value) < 2 or value[-1] <= 0:
         return "There are too few samples to divide."
     moved = [abs(x[-1] / x[-2] - 1) for x in (value, found.plugin)]
     few, many = (f"{size:,.0f}" for size in found.samples[-2:])
+    hollow = "" if np.all(found.gain.trusted) else " Hollow: not trusted."
     return (
         f"From {few} to {many} samples a prompt the estimate moved by {_percent(moved[0])}, the plug-in "
-        f"without correction by {_percent(moved[1])}."
+        f"without correction by {_percent(moved[1])}.{hollow}"
     )
 
 
@@ -153,7 +152,7 @@ def _percent(share: float) -> str:
 
 
 def reward_lines(limit: Frontier, others: Sequence[OtherReward], top: float) -> Chart:
-    """Every reward's own limit, in standard deviations within prompts, as far as it is trusted."""
+    """Every reward's own limit, as far as it is trusted."""
     named = [(limit.reward, limit), *((one.name, one.limit) for one in others)]
     curves = []
     for name, one in named:

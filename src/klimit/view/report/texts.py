@@ -90,7 +90,7 @@ WORTH = 250  # prompts that texts are made short for
 
 
 def side_by_side(found: Findings, places: Sequence[int]) -> dict[str, Any] | None:
-    """Texts of as many prompts as there is room for.
+    """Texts of as many prompts as have room.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ class _Side:
         self.places = {name: at for at, name in enumerate(rollouts.ids)}
 
     def rows(self, prompt: str) -> list[int]:
-        """Rows of a prompt that have a reward, in an order that the file does not decide."""
+        """Rows of a prompt with a reward, in an order that the file does not decide."""
         at = self.places.get(prompt)
         if at is None:
             return []

@@ -39,7 +39,7 @@ function restore() {
   draw();
   const part = document.getElementById(kept.read.id);
   const top = Math.round(scrollY + (part?.getBoundingClientRect().top ?? 0) - kept.read.top);
-  if (part) scrollTo({ top, behavior: "instant" });
+  if (part) scrollTo(scrollX, top);
 }
 
 async function look() {

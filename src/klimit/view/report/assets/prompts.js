@@ -66,7 +66,7 @@ function facts(side) {
 }
 
 function quote(text) {
-  return make("pre", { className: "text", dir: "auto", textContent: text === "" ? "(empty)" : text, tabIndex: 0 });
+  return make("pre", { className: "text", dir: "auto", textContent: text === "" ? "(empty)" : text ?? "(its text is not stored)", tabIndex: 0 });
 }
 
 function detail(at) {
@@ -76,7 +76,7 @@ function detail(at) {
   const blocks = make("div", { className: "sides" });
   sides.forEach((side, place) => {
     const block = make("div", { className: "side" }, make("h3", { textContent: data.texts.sides[place] }));
-    if (side === null || side[0] === null) block.append(make("p", { className: "facts", textContent: "no sample of this prompt" }));
+    if (side === null) block.append(make("p", { className: "facts", textContent: "no sample of this prompt" }));
     else block.append(make("p", { className: "facts", textContent: facts(side) }), quote(side[0]));
     blocks.append(block);
   });
