@@ -136,8 +136,9 @@ def bases(called: Iterable[str]) -> list[str]:
 
 
 def likely_base(values: Sequence[Any]) -> Any:
-    """The one of several policies or steps to name first: a base, else who has no name, else the first."""
-    unnamed = [UNNAMED] if None in values else values
+    """The one of several policies or steps to name first: a base, else of no name, else of no method."""
+    trained = lambda one: not names.METHODS.isdisjoint(names.plain(str(one)).split("_"))  # noqa: E731
+    unnamed = [UNNAMED] if None in values else sorted(values, key=trained)
     return (bases(map(str, present(values))) or unnamed)[0]
 
 
