@@ -11,7 +11,7 @@ import polars as pl
 from klimit._errors import DataError, KlimitError
 from klimit._text import safe
 from klimit.rollouts import names
-from klimit.rollouts.layout import Layout, detect, entries, is_number
+from klimit.rollouts.layout import PER_TOKEN, Layout, detect, entries, fits, is_number
 from klimit.rollouts.policies import FILE
 from klimit.rollouts.table import Scan
 from klimit.rollouts.words import listing, quoted, shown
@@ -102,7 +102,7 @@ def one_table(
     Integers beside floats and columns that some files lack are fine; other keys, no reward in
     common, or text where another file has numbers are not.
     """
-    tables = {name: scan.lazy for name, scan in scans.items()}
+    tables = _spelt_alike({name: scan.lazy for name, scan in scans.items()})
     schemas = {name: dict(table.collect_schema()) for name, table in tables.items()}
     first = next(iter(schemas))
     try:
@@ -124,6 +124,29 @@ def one_table(
         schema, prompt=prompt, reward=reward
     )  # rewards that only later files have
     return whole, replace(whole_layout, keys=layout.keys, kind=layout.kind)
+
+
+def _spelt_alike(tables: dict[str, pl.LazyFrame]) -> dict[str, pl.LazyFrame]:
+    """What files have one name for, each its own, under the first's; a sum beside lists as a list of one."""
+    for canonical in (*PER_TOKEN, "tokens", "step", "policy"):
+        own: dict[str, tuple[str, str]] = {}
+        for name, table in tables.items():
+            schema = table.collect_schema()
+            spelt = names.spelling(schema, names.CANONICAL[canonical])
+            if len(spelt) > 1:
+                break
+            if spelt and fits(canonical, schema[spelt[0]]):
+                own[name] = spelt[0], _kind(schema[spelt[0]])
+        else:
+            kinds = {kind for _, kind in own.values()}
+            if len(kinds) == 1 or kinds == {"numbers", "lists"}:
+                first = next(iter(own.values()))[0]
+                for name, (spelling, kind) in own.items():
+                    column = pl.col(spelling)
+                    alone = "lists" in kinds and kind == "numbers"
+                    column = pl.concat_list(column.cast(pl.Float64)) if alone else column
+                    tables[name] = tables[name].with_columns(column).rename({spelling: first})
+    return tables
 
 
 def _check_same(

@@ -355,3 +355,24 @@ def test_what_a_joined_column_tells_apart_stands_together_no_more():
     assert run.together == ("2 values of seed together",)
     who = [{"sample_id": i, "policy": "ab"[i // 8]} for i in range(16)]
     assert run.join(who, on="sample_id").together == ()
+
+
+@pytest.mark.parametrize("base", [{"logprob": -2.0}, {"policy_logprobs": [-1.5, -0.5]}])
+def test_files_that_spell_log_probabilities_in_their_own_ways_keep_them(base, folder):
+    trained = rows(logprobs=[-1.0, -0.5, -0.5], reference_logprobs=[-1.0, -1.0, -1.0])
+    both = read(folder(base=rows(**base), ppo=trained))
+    found = (
+        both.frame().group_by("policy").agg(pl.col("logprob", "ref_logprob").mean()).sort("policy")
+    )
+    assert found.rows() == [("base", -2.0, None), ("ppo", -2.0, -3.0)]
+
+
+def test_files_that_spell_the_step_or_the_policy_in_their_own_ways_leave_none_without(folder):
+    steps = read(folder(a=rows(step=0), b=rows(global_step=100)))
+    assert steps.steps == (0, 100)
+    both = read(folder(a=rows(policy="ppo"), b=rows(model="tiny")))
+    assert both.policies == ("ppo", "tiny")
+    with pytest.raises(
+        DataError, match="--policy tiny"
+    ):  # of what to choose, the less likely trained
+        both.grouped()
