@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 FEWEST = 4  # samples of a prompt from which its KL is good enough to split the gap
 
+_UNLIKE = (
+    "no sample has logprob and ref_logprob of the same tokens: lists must be as long, without gaps."
+)
+
 
 @dataclass(frozen=True)
 class Spent:
@@ -100,8 +104,11 @@ def spent(kl: Any, policy: Side, at: Integers, *, level: float, prompts: Any) ->
     rollouts = policy.rollouts
     if rollouts is not None and len(at) < len(policy.ids):
         rollouts = rollouts.filter(prompts=[policy.ids[i] for i in at])
-    if rollouts is None or not measurable(rollouts):
+    if rollouts is None:
         return Spent()
+    if not measurable(rollouts):
+        unlike = {"logprob", "ref_logprob"} <= {*rollouts.table.names}
+        return Spent(notes=(_UNLIKE,) * unlike)
     found = measured_kl(rollouts, level=level, prompts=prompts)
     return _of_measured(found, policy, at, level=level, prompts=prompts)
 
