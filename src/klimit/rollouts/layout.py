@@ -74,7 +74,7 @@ def detect(
         name if name in schema else names.same_reward(name, schema) or name for name in reward or ()
     ]
     given = _given(meant, schema, "reward") if reward else ()
-    rewards = given or _rewards(schema)
+    rewards = given or open_rewards(schema)
     pair = () if given or names.spelling(schema, names.ANSWERS) else _pair(schema, rewards)
     if pair:
         raise DataError(f"columns {' and '.join(pair)} look like preference pairs; {_EXPECTED}")
@@ -197,7 +197,7 @@ def fits(canonical: str, dtype: pl.DataType) -> bool:
     return dtype.is_numeric()
 
 
-def _rewards(schema: Schema) -> tuple[str, ...]:
+def open_rewards(schema: Schema) -> tuple[str, ...]:
     """Numbers and booleans that nothing marks as something else.
 
     Lists of numbers are rewards of a wide table where their name says so, or where no plain number

@@ -11,7 +11,7 @@ import polars as pl
 from klimit._errors import DataError, KlimitError
 from klimit._text import safe
 from klimit.rollouts import names
-from klimit.rollouts.layout import PER_TOKEN, Layout, detect, entries, fits, is_number
+from klimit.rollouts.layout import PER_TOKEN, Layout, detect, entries, fits, is_number, open_rewards
 from klimit.rollouts.policies import FILE
 from klimit.rollouts.table import Scan
 from klimit.rollouts.words import listing, quoted, shown
@@ -104,9 +104,12 @@ def one_table(
     """
     tables = _spelt_alike({name: scan.lazy for name, scan in scans.items()})
     schemas = {name: dict(table.collect_schema()) for name, table in tables.items()}
-    first = next(iter(schemas))
+    first, *others, asked = *schemas, reward
+    if open_rewards(schemas[first]):  # it may lack some that others have
+        elsewhere = {x for one in others for x in schemas[one]} - {*schemas[first]}
+        asked = [x for x in reward or () if x not in elsewhere]
     try:
-        layout = detect(schemas[first], prompt=prompt, reward=reward)
+        layout = detect(schemas[first], prompt=prompt, reward=asked)
     except KlimitError as error:
         raise type(error)(f"{shown(first)}: {error}") from None
     used = {*layout.keys, *layout.rewards, *layout.columns.values()}
@@ -120,10 +123,8 @@ def one_table(
     ]
     whole = pl.concat(marked, how="diagonal_relaxed")
     schema = {name: dtype for name, dtype in whole.collect_schema().items() if name != FILE}
-    whole_layout = detect(
-        schema, prompt=prompt, reward=reward
-    )  # rewards that only later files have
-    return whole, replace(whole_layout, keys=layout.keys, kind=layout.kind)
+    found = detect(schema, prompt=prompt, reward=reward)  # with rewards of later files
+    return whole, replace(found, keys=layout.keys, kind=layout.kind)
 
 
 def _spelt_alike(tables: dict[str, pl.LazyFrame]) -> dict[str, pl.LazyFrame]:
@@ -168,7 +169,7 @@ def _check_same(
     for key in layout.keys:
         if key not in other:
             refuse(f"the first has prompt key {quoted(key)}, the second has not")
-    if layout.rewards and not set(layout.rewards) & set(other):
+    if layout.rewards and not {*layout.rewards, *open_rewards(schema)} & set(other):
         refuse(f"the second has none of the rewards {listing(layout.rewards)}")
     for column in sorted(used & set(other)):
         kinds = _kind(schema[column]), _kind(other[column])

@@ -376,3 +376,17 @@ def test_files_that_spell_the_step_or_the_policy_in_their_own_ways_leave_none_wi
         DataError, match="--policy tiny"
     ):  # of what to choose, the less likely trained
         both.grouped()
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_a_reward_that_is_named_may_be_missing_from_some_files_whichever_comes_first(order, folder):
+    own = dict(zip(order, (rows(), rows(prompts="cd", rouge=lambda i: i / 4)), strict=True))
+    for asked in ({"reward": "rouge"}, {"weights": {"rouge": 1, "rm": 1}}):
+        base = read(folder(**own), **asked)
+        assert base.shape.prompts == 4
+        assert base.frame()[base.rewards[0]].null_count() == 8
+    with pytest.raises(ArgumentError, match="'rogue' is no column"):
+        read(folder(**own), reward="rogue")
+    other = folder(**{order[0]: [{"prompt": "a", "target": "x"}]})
+    with pytest.raises((ArgumentError, DataError), match=r"no column|none of the rewards"):
+        read(other, reward="rouge")
