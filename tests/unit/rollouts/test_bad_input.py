@@ -305,6 +305,9 @@ def test_a_torch_archive_is_refused_and_the_conversion_shown(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", pickle.dumps(GOOD))
     says(path, "torch.load(FILE, weights_only=False)", "prompt_id", "reward")
+    (tmp_path / "slime").mkdir()
+    path.rename(tmp_path / "slime" / "rollout_0.pt")  # as slime leaves them, and nothing else
+    says(tmp_path / "slime", "rollout_0.pt is a pickle", "torch.load(FILE, weights_only=False)")
 
 
 def test_numpy_objects_are_refused(tmp_path):
