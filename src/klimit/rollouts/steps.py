@@ -81,6 +81,14 @@ def called(step: Any) -> str:
     return str(step) if "step" in str(step).lower() else f"step {step}"
 
 
+def labelled(name: str, step: Any = None) -> str:
+    """A policy at a step, as tables call it; by the step alone where its name says nothing else."""
+    run = apart(name, step) or "policy"
+    if step is None:
+        return name
+    return called(step) if run == "policy" else f"{run} {called(step)}"
+
+
 def apart(name: str, step: Any = None) -> str:
     """A name without the step, or the pattern, that it ends with where that is said beside it.
 
