@@ -11,7 +11,7 @@ import polars as pl
 from klimit._errors import DataError, KlimitError
 from klimit._text import safe
 from klimit.rollouts import names
-from klimit.rollouts.layout import PER_TOKEN, Layout, detect, entries, fits, is_number, open_rewards
+from klimit.rollouts.layout import Layout, detect, entries, fits, is_number, open_rewards
 from klimit.rollouts.policies import FILE
 from klimit.rollouts.table import Scan
 from klimit.rollouts.words import listing, quoted, shown
@@ -102,8 +102,9 @@ def one_table(
     Integers beside floats and columns that some files lack are fine; other keys, no reward in
     common, or text where another file has numbers are not.
     """
-    tables = _spelt_alike({name: scan.lazy for name, scan in scans.items()})
+    tables = {name: scan.lazy for name, scan in scans.items()}
     schemas = {name: dict(table.collect_schema()) for name, table in tables.items()}
+    _spell_alike(tables, schemas)
     first, *others, asked = *schemas, reward
     if open_rewards(schemas[first]):  # it may lack some that others have
         elsewhere = {x for one in others for x in schemas[one]} - {*schemas[first]}
@@ -127,13 +128,14 @@ def one_table(
     return whole, replace(found, keys=layout.keys, kind=layout.kind)
 
 
-def _spelt_alike(tables: dict[str, pl.LazyFrame]) -> dict[str, pl.LazyFrame]:
+def _spell_alike(
+    tables: dict[str, pl.LazyFrame], schemas: dict[str, dict[str, pl.DataType]]
+) -> None:
     """What files have one name for, each its own, under the first's; a sum beside lists as a list of one."""
-    for canonical in (*PER_TOKEN, "tokens", "step", "policy"):
+    for canonical, spellings in names.CANONICAL.items():
         own: dict[str, tuple[str, str]] = {}
-        for name, table in tables.items():
-            schema = table.collect_schema()
-            spelt = names.spelling(schema, names.CANONICAL[canonical])
+        for name, schema in schemas.items():
+            spelt = names.spelling(schema, spellings)
             if len(spelt) > 1:
                 break
             if spelt and fits(canonical, schema[spelt[0]]):
@@ -143,11 +145,12 @@ def _spelt_alike(tables: dict[str, pl.LazyFrame]) -> dict[str, pl.LazyFrame]:
             if len(kinds) == 1 or kinds == {"numbers", "lists"}:
                 first = next(iter(own.values()))[0]
                 for name, (spelling, kind) in own.items():
-                    column = pl.col(spelling)
-                    alone = "lists" in kinds and kind == "numbers"
-                    column = pl.concat_list(column.cast(pl.Float64)) if alone else column
-                    tables[name] = tables[name].with_columns(column).rename({spelling: first})
-    return tables
+                    column, alone = pl.col(spelling), len(kinds) > 1 and kind == "numbers"
+                    if alone:
+                        column = pl.concat_list(column.cast(pl.Float64))
+                    if alone or spelling != first:
+                        tables[name] = tables[name].with_columns(column).rename({spelling: first})
+                        schemas[name] = dict(tables[name].collect_schema())
 
 
 def _check_same(

@@ -360,7 +360,9 @@ def test_what_a_joined_column_tells_apart_stands_together_no_more():
 @pytest.mark.parametrize("base", [{"logprob": -2.0}, {"policy_logprobs": [-1.5, -0.5]}])
 def test_files_that_spell_log_probabilities_in_their_own_ways_keep_them(base, folder):
     trained = rows(logprobs=[-1.0, -0.5, -0.5], reference_logprobs=[-1.0, -1.0, -1.0])
-    both = read(folder(base=rows(**base), ppo=trained))
+    own = [{"response" if x == "answer" else x: row[x] for x in row} for row in trained]
+    both = read(folder(base=rows(**base), ppo=own))
+    assert not both.frame()["completion"].null_count()
     found = (
         both.frame().group_by("policy").agg(pl.col("logprob", "ref_logprob").mean()).sort("policy")
     )
