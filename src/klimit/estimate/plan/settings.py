@@ -30,8 +30,7 @@ by s.
 
 Means over tokens or over completions do not matter where reward and KL are averaged with one weight
 for all tokens. A mean within each completion first weighs short ones more, and then no coefficient
-gives the tilt unless all are equally long. Clipping moves no optimum, as policy and sampler agree
-there.
+gives the tilt unless all are equally long.
 """
 
 from __future__ import annotations
