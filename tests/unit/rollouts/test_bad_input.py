@@ -65,6 +65,8 @@ def test_text_in_a_reward_shows_the_text_and_its_row(jsonl):
 
 def test_numbers_between_quotes_are_text(jsonl):
     says(jsonl([{"prompt": "a", "reward": "0.5"}]), "holds text: '0.5' in row 1")
+    mixed = [{"prompt": "a", "reward": x} for x in (0.5, 1.0, "NaN", 2.0)]  # all text to polars
+    says(jsonl(mixed), "holds text: 'NaN' in row 3")
 
 
 def test_a_reward_of_another_kind_is_refused():
