@@ -79,6 +79,20 @@ def test_scores_that_tell_no_kl_leave_it_unknown(scores):
     found = klimit.audit(base, read(rng.normal(size=(40, 8)), **columns))
     assert np.isnan(found.kl.value)
     assert found.gain.low < 0 < found.gain.high
+    said = any("logprob and ref_logprob of the same tokens" in note for note in found.notes)
+    assert said == ("logprob" in scores)
+
+
+def test_log_probabilities_of_other_tokens_are_said_to_be_why_the_kl_is_not_known():
+    rng = np.random.default_rng(8)
+    lists = {"logprob": [[-2.0, -1.0]] * 160, "ref_logprob": [[-3.0]] * 160}
+    policy = klimit.read(
+        {"prompt_id": np.repeat(np.arange(20), 8), "rm": rng.normal(size=160), **lists}
+    )
+    said = " ".join(
+        str(klimit.audit(klimit.read({"rm": rng.normal(size=(20, 16))}), policy)).split()
+    )
+    assert "no sample has logprob and ref_logprob of the same tokens" in said
 
 
 def test_scores_of_prompts_that_are_not_shared_leave_the_kl_unknown():

@@ -155,6 +155,12 @@ def test_what_has_no_name_beside_a_base_is_the_policy():
     assert (found.name, found.shared) == ("policy", 20)
 
 
+def test_what_has_no_step_beside_step_0_is_the_policy():
+    frame = run([0, 1], recur=True).frame()
+    (found,) = klimit.audit(klimit.read(frame.with_columns(step=pl.col("step").replace(1, None))))
+    assert (found.name, found.step, found.shared) == ("policy", None, 20)
+
+
 def test_a_base_without_step_beside_late_steps_has_to_be_chosen():
     frame = run([0, 100, 200], recur=True).frame()
     late = klimit.read(frame.with_columns(step=pl.col("step").replace(0, None)))

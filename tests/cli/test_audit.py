@@ -175,6 +175,7 @@ def test_a_kl_may_be_typed(klimit, quality, run, grpo):
     done = klimit("audit", run, "--kl", "0.5")
     assert done.code == 2
     assert "1 number for 2 policies or steps" in done.err
+    assert "in their order (step 1, step 2)" in done.err
 
 
 def test_output_writes_a_row_per_placement(klimit, quality, grpo, run, tmp_path):

@@ -30,6 +30,8 @@ def test_a_budget_of_nothing_gains_nothing(klimit, rewards, kl):
     done = klimit("limit", rewards(NORMAL), "--kl", kl, "--json")
     assert done.code == 0
     assert json.loads(done.out)["limit"][0]["gain"]["value"] == pytest.approx(0, abs=1e-100)
+    said = klimit("limit", rewards(NORMAL), "--kl", kl).out
+    assert "unknown share" not in said  # of nothing there is none
 
 
 def test_where_nothing_is_asked_words_speak_of_the_usual_budget(klimit, rewards):

@@ -102,7 +102,7 @@ def test_prompts_that_never_vary_leave_nothing_to_gain(klimit, write_jsonl, rows
     path = write_jsonl([row | {"quality": 1.0} for row in rows])
     done = klimit("limit", path, "--kl", "1")
     assert done.code == 0
-    assert "Nothing is left to gain here: all rewards are the best there can be" in done.out
+    assert "Nothing is left to gain here: all rewards are 1, the best of 0 and 1" in done.out
     document = json.loads(klimit("limit", path, "--kl", "1", "--json").out)
     assert document["trusted_kl"] == {
         "value": None,

@@ -206,6 +206,14 @@ def test_prompts_that_are_alike_are_told_apart_by_luck_alone_and_little(samples,
         assert found[name].std() < 0.36 * found[name].mean()
 
 
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_prompts_that_all_lack_a_spread_are_trusted_to_gain_nothing_only_at_the_best(value):
+    """As `limit` says of them: what can be gained of the others is not known."""
+    table = klimit.frontier(np.full((20, 64), value)).prompts(0.1)
+    assert table["gain"].to_list() == [0.0] * 20
+    assert table["trusted"].to_list() == [value == 1.0] * 20
+
+
 def test_a_prompt_of_fewer_samples_is_not_said_to_gain_less():
     rng = np.random.default_rng(1)
     rewards = [rng.normal(size=8 if i % 2 else 256) for i in range(100)]

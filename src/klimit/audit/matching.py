@@ -82,10 +82,7 @@ def match(base: Side, policy: Side, paired: bool | None) -> Match:
 
 
 def _unrelated(base: Side, policy: Side, ours: Integers, theirs: Integers) -> bool:
-    """Whether mean rewards under one id do not go together, though those of one prompt mostly would.
-
-    Of two means of a prompt the correlation is the root of the shares of their spread that is no noise.
-    """
+    """Whether mean rewards under one id do not go together, though those of one prompt mostly would."""
     parts = []
     for one, at in ((base, ours), (policy, theirs)):
         mean, variance, count = one.moments()

@@ -10,7 +10,7 @@ import numpy as np
 
 from klimit._errors import ArgumentError
 from klimit._estimate import Estimate
-from klimit.rollouts.steps import apart, called
+from klimit.rollouts.steps import apart, labelled
 
 if TYPE_CHECKING:
     import polars as pl
@@ -120,10 +120,7 @@ class Audit(Shown):
     @property
     def label(self) -> str:
         """Name and step, as tables and `Audits.compare` call it."""
-        if self.step is None:
-            return self.name
-        step = called(self.step)
-        return step if self.run == "policy" else f"{self.run} {step}"
+        return labelled(self.name, self.step)
 
     def prompts(self, by: str | None = None) -> pl.DataFrame:
         """Which prompts waste most? A row per prompt, the largest loss first.

@@ -84,7 +84,7 @@ def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
             "base apart: klimit.audit(run.filter(policy=...), ...)."
         )
     steps = present(run.steps)
-    late = len(steps) < 2 or number(steps[0]) not in (0, 1)
+    late = not steps or number(steps[0]) not in (0, 1)[: len(steps)]  # 0 alone is a base, 1 is not
     for column, several, values in (
         ("policy", "policies", run.policies), ("step", "steps", run.steps),
     ):  # fmt: skip
@@ -95,17 +95,18 @@ def within(run: Rollouts) -> tuple[Rollouts, list[Part], tuple[str, ...]]:
                 "called base, reference or step 0; give the base apart: "
                 f"klimit.audit(run.filter({column}={first!r}), ...) (--base-{column} {safe(first)})."
             )
-    if len(steps) < 2:
+    if len(run.steps) < 2:
         raise DataError(
             f"{run.source}: one policy at one step was found; base and policy were expected in it. "
             "Give the base as another file: klimit audit BASE POLICY."
         )
-    say_nameless(run, "step")
+    if steps[1:]:  # else what has no step is the policy
+        say_nameless(run, "step")
     base = _first_step(run)
     said = "step 0 of the run is the base."
     if number(steps[0]) != 0:
         said = f"{called(steps[0])}, sampled before the first update, is the base."
-    rest = run.filter(step=[step for step in steps if step != steps[0]])
+    rest = run.filter(step=steps[1:] or UNNAMED)
     return base, parts(rest), (said,)
 
 

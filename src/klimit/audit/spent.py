@@ -18,13 +18,17 @@ from klimit.audit.sides import Side
 from klimit.estimate.checks import numbers
 from klimit.estimate.intervals import normal
 from klimit.rollouts.grouped import Floats, Integers
-from klimit.rollouts.steps import apart, called
+from klimit.rollouts.steps import called, labelled
 from klimit.rollouts.words import counted, listing
 
 if TYPE_CHECKING:
     from klimit.rollouts import Rollouts
 
 FEWEST = 4  # samples of a prompt from which its KL is good enough to split the gap
+
+_UNLIKE = (
+    "no sample has logprob and ref_logprob of the same tokens: lists must be as long, without gaps."
+)
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,10 @@ def stated(kl: Any, found: Sequence[Part]) -> list[Any]:
     one = kl.value if isinstance(kl, Estimate) else kl
     each = list(kl) if isinstance(kl, (list, tuple)) or np.ndim(one) else [kl]
     if len(each) != len(found):
+        order = listing(labelled(x.name, x.step) for x in found)
         raise ArgumentError(
             f"kl= holds {counted(len(each), 'number')} for {len(found):,} policies or steps; one for "
-            "each was expected, in their order or as {name: kl}."
+            f"each was expected, in their order ({order}) or as {{name: kl}}."
         )
     return each
 
@@ -66,8 +71,7 @@ def stated(kl: Any, found: Sequence[Part]) -> list[Any]:
 def _by_name(kl: Mapping[Any, Any], found: Sequence[Part]) -> list[Any]:
     """KLs by name, by step, or by both as tables call it; each of one policy at one step."""
     labels = [
-        {part.name, part.step, str(part.step), called(part.step),
-         f"{apart(part.name, part.step)} {called(part.step)}".strip()}
+        {part.name, part.step, str(part.step), called(part.step), labelled(part.name, part.step)}
         for part in found
     ]  # fmt: skip
     for key in kl:
@@ -100,8 +104,11 @@ def spent(kl: Any, policy: Side, at: Integers, *, level: float, prompts: Any) ->
     rollouts = policy.rollouts
     if rollouts is not None and len(at) < len(policy.ids):
         rollouts = rollouts.filter(prompts=[policy.ids[i] for i in at])
-    if rollouts is None or not measurable(rollouts):
+    if rollouts is None:
         return Spent()
+    if not measurable(rollouts):
+        unlike = {"logprob", "ref_logprob"} <= {*rollouts.table.names}
+        return Spent(notes=(_UNLIKE,) * unlike)
     found = measured_kl(rollouts, level=level, prompts=prompts)
     return _of_measured(found, policy, at, level=level, prompts=prompts)
 

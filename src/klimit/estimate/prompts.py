@@ -31,7 +31,7 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
         prompt_id; samples; mean_reward; gain and kl at the optimum (they average to
         ``limit.gain(kl)`` and, with the average budget, to `kl`); headroom: best sample over the
         mean; ess: effective samples left by the weights; trusted: whether this prompt's own samples
-        reach its KL with 2 nats to spare, and are not all alike where it gains.
+        reach its KL with 2 nats to spare, and are not all alike below the best.
 
     Notes
     -----
@@ -39,7 +39,7 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
     (a bias falls as 1/M), up to the end of `reward_range`: how its own weights fell tells
     of luck rather than of what it lacks. Of two rewards alone, such as 0 and 1, a prompt has what the
     mixture of all prompts' pass rates says of its count of successes: unsolved prompts have a part
-    too, which is not trusted. Where nothing is gained nothing is spent.
+    too, which is not trusted.
     """
     import polars as pl
 
@@ -88,7 +88,7 @@ def prompts(limit: Frontier, kl: float) -> pl.DataFrame:
             "kl": spent,
             "headroom": samples.tops,
             "ess": samples.counts / (1 + found.chi_square),
-            "trusted": (spent <= np.log(samples.counts) - _TRUST) & (told | (gain == 0)),
+            "trusted": (spent <= np.log(samples.counts) - _TRUST) & (told | (room <= 0)),
         }
     )
 

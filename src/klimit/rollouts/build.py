@@ -125,13 +125,12 @@ def _by_paths(tables: dict[str, Scan]) -> dict[str, Scan]:
 
 def _total(tables: Mapping[str, Scan], dump: Dump, weights: Any, *, named: bool) -> Total | None:
     """Several reward functions as one: by the caller's weights, or by the run's configuration."""
-    path, scan = next(iter(tables.items()))
     if weights is not None:
-        there = scan.lazy.collect_schema().names()
+        there = [*dict.fromkeys(x for one in tables.values() for x in one.lazy.collect_schema())]
         return Total(given(weights, there), partial=bool(dump.functions))
     if named or not dump.functions or len(dump.reward or ()) < 2:
         return None
-    found = reward_weights(path, dump.functions, dump.reward or ())
+    found = reward_weights(next(iter(tables)), dump.functions, dump.reward or ())
     return Total(found[0], partial=True, by=found[1]) if found else None
 
 

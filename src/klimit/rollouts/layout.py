@@ -74,7 +74,7 @@ def detect(
         name if name in schema else names.same_reward(name, schema) or name for name in reward or ()
     ]
     given = _given(meant, schema, "reward") if reward else ()
-    rewards = given or _rewards(schema)
+    rewards = given or open_rewards(schema)
     pair = () if given or names.spelling(schema, names.ANSWERS) else _pair(schema, rewards)
     if pair:
         raise DataError(f"columns {' and '.join(pair)} look like preference pairs; {_EXPECTED}")
@@ -166,7 +166,7 @@ def _canonical(schema: Schema, steps: Sequence[str], *, wide: bool) -> dict[str,
         for name in names.spelling(schema, spellings):
             dtype = _inner(schema[name]) if wide else schema[name]
             counts = canonical == "policy" and name in steps  # a checkpoint's number
-            if _fits(canonical, dtype) and name not in found.values() and not counts:
+            if fits(canonical, dtype) and name not in found.values() and not counts:
                 found[canonical] = name
                 break
     return found
@@ -176,7 +176,7 @@ def _telling(schema: Schema, rewards: Sequence[str], *, wide: bool) -> dict[str,
     """All columns that may tell the step, or the policy, of a sample."""
     dtypes = {name: _inner(schema[name]) if wide else schema[name] for name in schema}
     steps, policies = (
-        [name for name in names.spelling(schema, names.CANONICAL[one]) if _fits(one, dtypes[name])]
+        [name for name in names.spelling(schema, names.CANONICAL[one]) if fits(one, dtypes[name])]
         for one in ("step", "policy")
     )
     counts = [x for x in names.spelling(schema, names.COUNTS) if dtypes[x].is_numeric()]
@@ -186,7 +186,7 @@ def _telling(schema: Schema, rewards: Sequence[str], *, wide: bool) -> dict[str,
     return {"step": (*steps, *counts), "policy": tuple(dict.fromkeys((*policies, *texts)))}
 
 
-def _fits(canonical: str, dtype: pl.DataType) -> bool:
+def fits(canonical: str, dtype: pl.DataType) -> bool:
     """Whether a column of this type can be what its name says."""
     if canonical == "completion":
         return not dtype.is_numeric()
@@ -197,7 +197,7 @@ def _fits(canonical: str, dtype: pl.DataType) -> bool:
     return dtype.is_numeric()
 
 
-def _rewards(schema: Schema) -> tuple[str, ...]:
+def open_rewards(schema: Schema) -> tuple[str, ...]:
     """Numbers and booleans that nothing marks as something else.
 
     Lists of numbers are rewards of a wide table where their name says so, or where no plain number

@@ -69,6 +69,7 @@ def _in_folder(folder: Path) -> list[Path]:
         hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
         if by_suffix(path) and not hidden and path.is_file():
             found.append(path)
+    found = found or sorted(folder.glob("*.pt"))  # refused, with what to do instead
     if not found:
         inside = listing((path.name for path in sorted(folder.iterdir())), most=4)
         raise DataError(

@@ -79,8 +79,8 @@ def _turn(speakers: str) -> str:
 def _refuse_text(raw: pl.LazyFrame, name: str, where: str) -> None:
     number = pl.col(name).cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
     rows = raw.select(name).with_row_index(ROW).filter(pl.col(name).is_not_null())
-    # text first; where there is none, a number between quotes
-    example = rows.sort(number.is_not_null(), maintain_order=True).head(1).collect()
+    # text first; then "NaN", and where there is none, a number between quotes
+    example = rows.sort(number.is_finite(), maintain_order=True).head(1).collect()
     if not example.height:
         return
     row, value = example.row(0)

@@ -81,6 +81,14 @@ def called(step: Any) -> str:
     return str(step) if "step" in str(step).lower() else f"step {step}"
 
 
+def labelled(name: str, step: Any = None) -> str:
+    """A policy at a step, as tables call it; by the step alone where its name says nothing else."""
+    run = apart(name, step) or "policy"
+    if step is None:
+        return name
+    return called(step) if run == "policy" else f"{run} {called(step)}"
+
+
 def apart(name: str, step: Any = None) -> str:
     """A name without the step, or the pattern, that it ends with where that is said beside it.
 
@@ -136,8 +144,9 @@ def bases(called: Iterable[str]) -> list[str]:
 
 
 def likely_base(values: Sequence[Any]) -> Any:
-    """The one of several policies or steps to name first: a base, else who has no name, else the first."""
-    unnamed = [UNNAMED] if None in values else values
+    """The one of several policies or steps to name first: a base, else of no name, else of no method."""
+    trained = lambda one: not names.METHODS.isdisjoint(names.plain(str(one)).split("_"))  # noqa: E731
+    unnamed = [UNNAMED] if None in values else sorted(values, key=trained)
     return (bases(map(str, present(values))) or unnamed)[0]
 
 

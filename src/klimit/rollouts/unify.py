@@ -11,7 +11,7 @@ import polars as pl
 from klimit._errors import DataError, KlimitError
 from klimit._text import safe
 from klimit.rollouts import names
-from klimit.rollouts.layout import Layout, detect, entries, is_number
+from klimit.rollouts.layout import Layout, detect, entries, fits, is_number, open_rewards
 from klimit.rollouts.policies import FILE
 from klimit.rollouts.table import Scan
 from klimit.rollouts.words import listing, quoted, shown
@@ -104,9 +104,13 @@ def one_table(
     """
     tables = {name: scan.lazy for name, scan in scans.items()}
     schemas = {name: dict(table.collect_schema()) for name, table in tables.items()}
-    first = next(iter(schemas))
+    _spell_alike(tables, schemas)
+    first, *others, asked = *schemas, reward
+    if open_rewards(schemas[first]):  # it may lack some that others have
+        elsewhere = {x for one in others for x in schemas[one]} - {*schemas[first]}
+        asked = [x for x in reward or () if x not in elsewhere]
     try:
-        layout = detect(schemas[first], prompt=prompt, reward=reward)
+        layout = detect(schemas[first], prompt=prompt, reward=asked)
     except KlimitError as error:
         raise type(error)(f"{shown(first)}: {error}") from None
     used = {*layout.keys, *layout.rewards, *layout.columns.values()}
@@ -120,10 +124,33 @@ def one_table(
     ]
     whole = pl.concat(marked, how="diagonal_relaxed")
     schema = {name: dtype for name, dtype in whole.collect_schema().items() if name != FILE}
-    whole_layout = detect(
-        schema, prompt=prompt, reward=reward
-    )  # rewards that only later files have
-    return whole, replace(whole_layout, keys=layout.keys, kind=layout.kind)
+    found = detect(schema, prompt=prompt, reward=reward)  # with rewards of later files
+    return whole, replace(found, keys=layout.keys, kind=layout.kind)
+
+
+def _spell_alike(
+    tables: dict[str, pl.LazyFrame], schemas: dict[str, dict[str, pl.DataType]]
+) -> None:
+    """What files have one name for, each its own, under the first's; a sum beside lists as a list of one."""
+    for canonical, spellings in names.CANONICAL.items():
+        own: dict[str, tuple[str, str]] = {}
+        for name, schema in schemas.items():
+            spelt = names.spelling(schema, spellings)
+            if len(spelt) > 1:
+                break
+            if spelt and fits(canonical, schema[spelt[0]]):
+                own[name] = spelt[0], _kind(schema[spelt[0]])
+        else:
+            kinds = {kind for _, kind in own.values()}
+            if len(kinds) == 1 or kinds == {"numbers", "lists"}:
+                first = next(iter(own.values()))[0]
+                for name, (spelling, kind) in own.items():
+                    column, alone = pl.col(spelling), len(kinds) > 1 and kind == "numbers"
+                    if alone:
+                        column = pl.concat_list(column.cast(pl.Float64))
+                    if alone or spelling != first:
+                        tables[name] = tables[name].with_columns(column).rename({spelling: first})
+                        schemas[name] = dict(tables[name].collect_schema())
 
 
 def _check_same(
@@ -145,7 +172,7 @@ def _check_same(
     for key in layout.keys:
         if key not in other:
             refuse(f"the first has prompt key {quoted(key)}, the second has not")
-    if layout.rewards and not set(layout.rewards) & set(other):
+    if layout.rewards and not {*layout.rewards, *open_rewards(schema)} & set(other):
         refuse(f"the second has none of the rewards {listing(layout.rewards)}")
     for column in sorted(used & set(other)):
         kinds = _kind(schema[column]), _kind(other[column])

@@ -193,7 +193,7 @@ def best_of_n_beside(
             level=settings.level, seed=settings.seed,
         )  # fmt: skip
     sentence, notes = "", tuple[str, ...]()
-    if n is not None and found is not None:
+    if n and n > 1 and found is not None:
         less = int((samples.counts < n).sum())
         sentence, notes = _sentence(each(found)[asked.index(n)], less)
     if samples.prompts < limit.samples.prompts:

@@ -75,8 +75,9 @@ def _constant(limit: Frontier) -> str:
             "samples, or score them with a finer reward."
         )
     if limit.ceilings[1] <= 0:
+        best = "1, the best of 0 and 1" if limit.settings.range_implied else "the best there can be"
         return (
-            f"Nothing is left to gain here: all rewards are the best there can be ({counts}). Failures "
+            f"Nothing is left to gain here: all rewards are {best} ({counts}). Failures "
             f"too rare to show would leave {_at_most(limit.cap_limit())} at the most."
         )
     seen = "No gain is seen: every prompt's rewards are all equal"

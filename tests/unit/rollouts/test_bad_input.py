@@ -65,6 +65,7 @@ def test_text_in_a_reward_shows_the_text_and_its_row(jsonl):
 
 def test_numbers_between_quotes_are_text(jsonl):
     says(jsonl([{"prompt": "a", "reward": "0.5"}]), "holds text: '0.5' in row 1")
+    says(jsonl([{"prompt": "a", "reward": x} for x in (0.5, 1, "NaN")]), "text: 'NaN' in row 3")
 
 
 def test_a_reward_of_another_kind_is_refused():
@@ -305,6 +306,8 @@ def test_a_torch_archive_is_refused_and_the_conversion_shown(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", pickle.dumps(GOOD))
     says(path, "torch.load(FILE, weights_only=False)", "prompt_id", "reward")
+    path.rename(tmp_path / "0.pt")  # as slime leaves them, and nothing else
+    says(tmp_path, "0.pt is a pickle", "torch.load(FILE, weights_only=False)")
 
 
 def test_numpy_objects_are_refused(tmp_path):

@@ -355,3 +355,40 @@ def test_what_a_joined_column_tells_apart_stands_together_no_more():
     assert run.together == ("2 values of seed together",)
     who = [{"sample_id": i, "policy": "ab"[i // 8]} for i in range(16)]
     assert run.join(who, on="sample_id").together == ()
+
+
+@pytest.mark.parametrize("base", [{"logprob": -2.0}, {"policy_logprobs": [-1.5, -0.5]}])
+def test_files_that_spell_log_probabilities_in_their_own_ways_keep_them(base, folder):
+    trained = rows(logprobs=[-1.0, -0.5, -0.5], reference_logprobs=[-1.0, -1.0, -1.0])
+    own = [{"response" if x == "answer" else x: row[x] for x in row} for row in trained]
+    both = read(folder(base=rows(**base), ppo=own))
+    assert not both.frame()["completion"].null_count()
+    found = (
+        both.frame().group_by("policy").agg(pl.col("logprob", "ref_logprob").mean()).sort("policy")
+    )
+    assert found.rows() == [("base", -2.0, None), ("ppo", -2.0, -3.0)]
+
+
+def test_files_that_spell_the_step_or_the_policy_in_their_own_ways_leave_none_without(folder):
+    steps = read(folder(a=rows(step=0), b=rows(global_step=100)))
+    assert steps.steps == (0, 100)
+    both = read(folder(a=rows(policy="ppo"), b=rows(model="tiny")))
+    assert both.policies == ("ppo", "tiny")
+    with pytest.raises(
+        DataError, match="--policy tiny"
+    ):  # of what to choose, the less likely trained
+        both.grouped()
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_a_reward_that_is_named_may_be_missing_from_some_files_whichever_comes_first(order, folder):
+    own = dict(zip(order, (rows(), rows(prompts="cd", rouge=lambda i: i / 4)), strict=True))
+    for asked in ({"reward": "rouge"}, {"weights": {"rouge": 1, "rm": 1}}):
+        base = read(folder(**own), **asked)
+        assert base.shape.prompts == 4
+        assert base.frame()[base.rewards[0]].null_count() == 8
+    with pytest.raises(ArgumentError, match="'rogue' is no column"):
+        read(folder(**own), reward="rogue")
+    other = folder(**{order[0]: [{"prompt": "a", "target": "x"}]})
+    with pytest.raises((ArgumentError, DataError), match=r"no column|none of the rewards"):
+        read(other, reward="rouge")

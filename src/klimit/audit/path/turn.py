@@ -256,13 +256,7 @@ def _alike(points: Points, level: float) -> tuple[int, tuple[int, ...]]:
 
 
 def _bracket(kl: Floats, best: int, alike: list[int], level: float) -> Estimate:
-    """KL of the best checkpoint, and of the neighbours of the first and the last that may be the best.
-
-    Parameters
-    ----------
-    kl : (points,) ascending
-    best, alike : places in `kl`; -1 for the base
-    """
+    """KL (given ascending) of the best checkpoint, and of the neighbours of all that may be the best."""
     path = np.concatenate([[0.0], kl])
     first, last = min(alike) + 1, max(alike) + 1
     value, low = float(path[best + 1]), float(path[max(first - 1, 0)])

@@ -93,9 +93,8 @@ def _knows(pool: Pool, pooled: Floats) -> bool:
     """Whether what the policies' samples show too little of the base is no matter of their number.
 
     Two things let a sound policy hide a part of the base. Heavy weights: by the tail index of the largest
-    (Hill, Annals of Statistics 3, 1975) they have no mean that samples would come to know (compare
-    Vehtari et al., arXiv 1507.02646, who ask for .7). And rewards that the base reaches by answers that
-    the policy has left: a policy that does not go towards the reward leaves its top behind, unseen.
+    (Hill, Annals of Statistics 3, 1975) they have no mean that samples would come to know. And rewards
+    that the base reaches by answers that the policy has left, whose top stays unseen.
     """
     theirs = pool.origin > 0
     scaled = pooled / pooled.sum(axis=1, keepdims=True) * theirs.sum(axis=1, keepdims=True)

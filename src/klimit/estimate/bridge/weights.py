@@ -19,8 +19,7 @@ in place of ``e^l_j`` (a least-variance share; for a ratio that the reward decid
 itself). It is fitted as a line of `l_j` on the reward with log-normal scatter of variance v around
 it: ``log rho = a_x + b_x (r - mean) - c (r - mean)^2 / variance_x - 1.5 v``. The bend c is one for all
 prompts and there only where samples show it: a policy that avoids low rewards, as best-of-n does, has
-a ratio that falls ever faster towards them, where it draws nothing that could tell. A scatter of many
-nats makes the share of that policy vanish by itself.
+a ratio that falls ever faster towards them, where it draws nothing that could tell.
 
 Shares may depend on the samples, only never on the one that they are a share of: a sample whose
 log-ratio is large by chance lifts its own line, and would be weighed down for it twice (by

@@ -311,7 +311,9 @@ def _notes(
         found.append(f"no N spends so little: best-of-2 spends {n_kl(limit.samples, 2):.2g} nats.")
     elif n is None:
         why = f"up to {nearly_all(limit.samples.counts):,}, the samples of a prompt at hand,"
-        found.append(f"no N {why} spends a KL of {kl:.3g}, because answers tie.")
+        found.append(
+            f"no N {why} spends a KL of {kl:.3g}; of more nothing is known, since answers tie."
+        )
     if flat:
         found.append(
             "the gain is flat here: no KL coefficient is needed, a smaller budget gains as much."

@@ -211,12 +211,7 @@ def _along(hack: Hacking, kl: Floats) -> Floats:
 
 
 def _at_beta(hack: Hacking, kl: Floats, slope: Floats) -> tuple[Floats, Floats]:
-    """(2, 1 + groups, budgets) gaps at a fixed beta and regularised; (budgets,) KL of gold's policy.
-
-    Parameters
-    ----------
-    kl, slope : (budgets,) nats of the proxy's policy, and the beta that is held
-    """
+    """(2, 1 + groups, budgets) gaps at a fixed beta and regularised; (budgets,) KL of gold's policy."""
     path, tilt = hack.path, _tilt_of(slope)
     at = np.repeat(np.clip(tilt, TINY, path.known[-1])[None], len(hack.reads.weights) + 1, axis=0)
     along = np.where(kl > 0, path.at(hack.readings.read.chosen, at), 0.0)

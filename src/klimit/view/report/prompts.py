@@ -135,13 +135,7 @@ def texts_of(base: Rollouts, ids: Iterable[object]) -> pl.Series | None:
 
 
 def _shared_start(lines: list[str]) -> int:
-    """How many characters all prompts begin with (an instruction, often): they tell none apart.
-
-    Examples
-    --------
-    >>> _shared_start(["Summarise the post: I like tea", "Summarise the post: my cat"])
-    20
-    """
+    """How many characters all prompts begin with (an instruction, often): they tell none apart."""
     least, most = min(lines, default=""), max(lines, default="")
     alike = next((at for at, sign in enumerate(least) if not most.startswith(sign, at)), len(least))
     length = least[:alike].rfind(" ") + 1 if len(lines) > 1 else 0
