@@ -24,13 +24,17 @@ KL in the loss, plain k3
     For one token the optimum is ``base * c / (c + mean - reward)``, again the tilt at beta = c to
     first order; it stays nearer the budget (``docs/tables/trainers.md``).
 
+Plain k1 in a loss has the gradient ``E sum of g_t = 0``: it does not pull at all. Plain k3 in a
+reward has the right mean and the wrong gradient.
+
 Two factors then enter. A group mean that contains the completion itself shrinks the reward's
 gradient by ``1 - 1/G`` and leaves the KL's alone. A reward divided by s needs a coefficient divided
 by s.
 
 Means over tokens or over completions do not matter where reward and KL are averaged with one weight
 for all tokens. A mean within each completion first weighs short ones more, and then no coefficient
-gives the tilt unless all are equally long.
+gives the tilt unless all are equally long. Clipping moves no optimum, as policy and sampler agree
+there. All of this is for temperature 1, no top-p, no top-k.
 """
 
 from __future__ import annotations
