@@ -43,18 +43,41 @@ def _two_scales(u: Array) -> Laws:
     return Mixture(len(u), (Part(NORMAL, scale=np.where(u[:, 0] < 0.5, 0.5, 1.5)),))
 
 
+def _rounded(u: Array) -> Laws:
+    """Normal scores rounded to one decimal, of scales from .5 to 1.5: few of many samples tie."""
+    values = np.round(np.arange(-6.0, 6.05, 0.1), 1)
+    return Levels(values, _binned(values, 0.5 + u[:, :1]))
+
+
+def _floored(u: Array) -> Laws:
+    """The same, but for a tenth to a half of the answers that get the least: no tie at the top."""
+    values = np.round(np.arange(-6.0, 6.05, 0.1), 1)
+    least = 0.1 + 0.4 * u[:, 1:2]
+    probs = (1 - least) * _binned(values, 0.5 + u[:, :1])
+    probs[:, :1] += least
+    return Levels(values, probs)
+
+
+def _binned(values: Array, scale: Array) -> Array:
+    edges = np.concatenate(([-np.inf], (values[1:] + values[:-1]) / 2, [np.inf]))
+    return np.asarray(np.diff(special.ndtr(edges / scale), axis=1))
+
+
 CLIPPED = Family("clipped", _clipped, light_tailed=True)
 TWO_SCALES = Family("normal .5 1.5", _two_scales)
+ROUNDED = Family("rounded", _rounded)
+FLOORED = Family("floored", _floored, dims=2)
 ONE_SCALE = Family("normal 1", lambda u: Mixture(len(u), (Part(NORMAL, scale=1.0 + 0 * u[:, 0]),)))
 
 
 def named(name: str) -> Family:
     """A family of the benchmarks, or one of this file's own."""
-    own = (CLIPPED, TWO_SCALES, ONE_SCALE)
+    own = (CLIPPED, ROUNDED, FLOORED, TWO_SCALES, ONE_SCALE)
     return next(f for f in (*DEV, *HELDOUT, *RLVR, *own) if f.name == name)
 
 
-TIED = ("bern.1", "beta.3.7", "beta1.3", "unsolved20", "likert7", "rubric5", "clipped")
+TIED = ("bern.1", "beta.3.7", "beta1.3", "unsolved20", "likert7", "rubric5", "clipped",
+        "rounded", "floored")  # fmt: skip
 EFFICIENT = ("normal 1", "normal .5 1.5", "uniform", "mix3", "exp", "likert7", "rubric5",
              "clipped", "bern.1", "beta.3.7", "beta1.3", "unsolved20")  # fmt: skip
 
@@ -185,10 +208,10 @@ def first_table(prompts: Sequence[int], samples: Sequence[int], reps: int, seed:
         "|---|---|---|---|---|---|---|---|",
     ]
     for name in TIED:
-        exact = truth_of(name, SIZES)
         for k in prompts:
             for m in samples:
-                sizes = tuple(n for n in SIZES if n <= m)
+                sizes = (*(n for n in SIZES if n < m), m)
+                exact = truth_of(name, sizes)
                 found = prompt_numbers(name, k, m, sizes, reps, seed)
                 plug = _plugin_bias(name, k, m, sizes, min(reps, 100), seed, exact.kl)
                 for i, n in enumerate(sizes):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import ndtr
 
 import klimit
 from benchmarks.best_of_n_coverage import prompt_estimates
@@ -273,3 +274,19 @@ def test_gains_of_verdicts_are_covered_where_all_prompts_pass_by_chance():
         gain = klimit.best_of_n(rewards, n=size).gain
         held.append(gain.low <= truth <= gain.high)
     assert np.mean(held) >= 0.93  # 0.77 where the failures that were not seen were left out
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.3])
+@pytest.mark.parametrize(("prompts", "samples", "n"), [(10, 16, 16), (50, 16, 16), (50, 8, 4)])
+def test_ties_that_no_top_shows_are_within_the_interval_of_the_kl(prompts, samples, n, floor):
+    """Rounded to a tenth, the best of all samples is rarely tied, and the KL is below the closed form."""
+    values = np.arange(-60, 61) / 10
+    edges = np.concatenate(([-np.inf], (values[1:] + values[:-1]) / 2, [np.inf]))
+    law = (1 - floor) * np.diff(ndtr(edges)) + floor * (values == values[0])
+    truth = theory.best_of_n(law, values, n).kl
+    held = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        _, kl, _ = prompt_estimates(rng.choice(values, (prompts, samples), p=law), (n,))
+        held.append(kl.low[0] <= truth <= kl.high[0])
+    assert np.mean(held) > 0.85

@@ -214,7 +214,7 @@ def test_what_a_few_prompts_gain_far_beyond_their_samples_is_not_trusted():
 
 
 def test_few_wide_prompts_make_most_of_the_gain_only_where_prompts_differ_in_spread():
-    kl = np.log(16) - 15 / 16  # best-of-16; from two fifths of the gain on trust is the more careful
+    kl = np.log(16) - 15 / 16  # best-of-16; from two fifths of the gain on, trust is careful
     shares = []
     for seed in range(6):
         rng = np.random.default_rng(seed)

@@ -267,7 +267,7 @@ def test_an_infinite_budget_buys_the_ceiling():
 
 
 def test_past_trust_a_beta_gains_at_least_what_the_last_trusted_one_does():
-    limit = klimit.frontier(np.random.default_rng(5).normal(size=(40, 16)))  # trusted far: to 1.8 nats
+    limit = klimit.frontier(np.random.default_rng(5).normal(size=(40, 16)))  # trusted to 1.8
     betas = np.geomspace(9.0, 0.3, 400)
     trusted = limit.at(beta=betas).kl.trusted
     edge = betas[trusted].min()

@@ -80,7 +80,8 @@ def _tied_kl(samples: Samples, sizes: Sequence[int], enough: int, level: float =
     found = by_prompt(chunks, sizes, samples.prompts, judged=False)
     there = samples.counts >= enough
     kl, tied = (np.compress(there, x, axis=1) for x in (found.kl, found.tied))
-    return kl_of_prompts(replace(found, kl=kl, tied=tied), np.array(sizes, dtype=float), level)
+    found = replace(found, kl=kl, tied=tied, pairs_kl=found.pairs_kl[there])
+    return kl_of_prompts(found, np.array(sizes, dtype=float), level)
 
 
 def _shown(samples: Samples) -> tuple[int, int]:

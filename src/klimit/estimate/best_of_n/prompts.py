@@ -11,11 +11,12 @@ from klimit.estimate.best_of_n.judged_wins import JudgedWins
 from klimit.estimate.best_of_n.kl import Draws
 from klimit.estimate.best_of_n.ranked import Ranked
 from klimit.estimate.kernel import Floats
+from klimit.estimate.samples import Integers
 
 
 @dataclass(frozen=True)
 class PromptBestOfN:
-    """All arrays (sizes, prompts).
+    """Arrays are (sizes, prompts) unless they say otherwise.
 
     Attributes
     ----------
@@ -25,6 +26,8 @@ class PromptBestOfN:
     win_rate : chance of the best of n to beat a base draw, ties half; nan where n is all samples
     tied : the part of `kl` that tied levels contribute
     kl_error : (sizes,) largest relative error of `tied` at any pass rate
+    pairs_kl : (prompts,) `kl` of best-of-2
+    samples : (prompts,) of each; 0 for prompts that no chunk held
     """
 
     gain: Floats
@@ -32,6 +35,8 @@ class PromptBestOfN:
     win_rate: Floats
     tied: Floats
     kl_error: Floats
+    pairs_kl: Floats
+    samples: Integers
 
 
 def by_prompt(
@@ -40,14 +45,18 @@ def by_prompt(
     """Estimate every size for every prompt; `judged`: another reward reads than selects."""
     shape = (len(sizes), prompts)
     gain, kl, win, tied = (np.zeros(shape) for _ in range(4))
-    error = np.zeros(len(sizes))
+    error, pairs_kl = np.zeros(len(sizes)), np.zeros(prompts)
+    counts = np.zeros(prompts, dtype=np.int64)
     draws: dict[int, Draws] = {}
     samples = 0
     for chunk in chunks:
         if chunk.samples != samples:
             samples = chunk.samples
-            draws = {n: Draws(n, samples) for n in sizes if n > 1}
+            draws = {n: Draws(n, samples) for n in {2, *sizes} if 1 < n <= samples}
         to = chunk.prompts
+        counts[to] = samples
+        if 2 in draws:
+            pairs_kl[to] = _kl(chunk, draws[2])[0]
         read = _shared(chunk) if judged else chunk.read
         tied_read = read.min(axis=1) == read.max(axis=1)
         wins = JudgedWins(chunk) if judged else None
@@ -63,7 +72,7 @@ def by_prompt(
             if len(chunk.runs.row):
                 kl[i, to], tied[i, to] = _kl(chunk, known)
                 error[i] = max(error[i], known.error)
-    return PromptBestOfN(gain, kl, win, tied, error)
+    return PromptBestOfN(gain, kl, win, tied, error, pairs_kl, counts)
 
 
 def _shared(chunk: Ranked) -> Floats:

@@ -197,11 +197,23 @@ def gain_kl_wins(
 
 
 def kl_of_prompts(found: PromptBestOfN, number: Floats, level: float) -> Estimate:
-    """Mean KL over prompts: known without ties; with some, also where none stands at the top of all."""
-    bound = np.log(number) - (number - 1) / number
+    """Mean KL over prompts: known without ties; with some, also where none stands at the top of all.
+
+    Few draws of all N hold a tie at their top, many pairs do: the share of the KL that ties take is
+    as large as best-of-2 leaves open, up to what as many draws of N as there are would have shown.
+    """
+    tied = (found.kl_error > 0) & (number > 1)
     doubt = found.kl_error * np.abs(np.sort(found.tied, axis=1).mean(axis=1))
-    span = 0.0, np.where((found.kl_error > 0) & (number > 1), bound, np.inf)
-    return mean_of_prompts(found.kl, level, least=0.0, most=bound, span=span, doubt=doubt)
+    bound = np.log(number) - (number - 1) / number
+    all_bound = np.where(tied, bound, np.inf)
+    kl = mean_of_prompts(found.kl, level, least=0.0, most=bound, span=(0.0, all_bound), doubt=doubt)
+    if not tied.any():
+        return kl
+    of_two = np.log(2) - 0.5
+    pairs = mean_of_prompts(found.pairs_kl[None], level, least=0.0, most=of_two, span=(0.0, of_two))
+    unseen = 1 - ((1 - level) / 2) ** (number / max(found.samples.sum(), 1))
+    low = np.maximum(bound * pairs.low[0] / of_two, kl.value * (1 - unseen))
+    return replace(kl, low=np.where(tied, np.fmin(kl.low, low), kl.low))
 
 
 def _estimates(
