@@ -277,16 +277,18 @@ def test_gains_of_verdicts_are_covered_where_all_prompts_pass_by_chance():
 
 
 @pytest.mark.parametrize("floor", [0.0, 0.3])
-@pytest.mark.parametrize(("prompts", "samples", "n"), [(10, 16, 16), (50, 16, 16), (50, 8, 4)])
-def test_ties_that_no_top_shows_are_within_the_interval_of_the_kl(prompts, samples, n, floor):
+@pytest.mark.parametrize(("prompts", "samples", "n"), [(10, 16, 16), (50, 16, 16), (20, 16, 8)])
+def test_ties_that_no_top_shows_are_within_the_intervals_of_kl_and_wins(prompts, samples, n, floor):
     """Rounded to a tenth, the best of all samples is rarely tied, and the KL is below the closed form."""
     values = np.arange(-60, 61) / 10
     edges = np.concatenate(([-np.inf], (values[1:] + values[:-1]) / 2, [np.inf]))
     law = (1 - floor) * np.diff(ndtr(edges)) + floor * (values == values[0])
-    truth = theory.best_of_n(law, values, n).kl
+    truth = theory.best_of_n(law, values, n)
     held = []
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        _, kl, _ = prompt_estimates(rng.choice(values, (prompts, samples), p=law), (n,))
-        held.append(kl.low[0] <= truth <= kl.high[0])
+        _, kl, wins = prompt_estimates(rng.choice(values, (prompts, samples), p=law), (n,))
+        held.append(kl.low[0] <= truth.kl <= kl.high[0])
+        if n < samples:
+            held.append(wins.low[0] <= truth.win_rate <= wins.high[0])
     assert np.mean(held) > 0.85

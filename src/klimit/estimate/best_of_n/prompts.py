@@ -26,7 +26,7 @@ class PromptBestOfN:
     win_rate : chance of the best of n to beat a base draw, ties half; nan where n is all samples
     tied : the part of `kl` that tied levels contribute
     kl_error : (sizes,) largest relative error of `tied` at any pass rate
-    pairs_kl : (prompts,) `kl` of best-of-2
+    pairs_kl, pairs_win : (prompts,) `kl` and `win_rate` of best-of-2
     samples : (prompts,) of each; 0 for prompts that no chunk held
     """
 
@@ -36,6 +36,7 @@ class PromptBestOfN:
     tied: Floats
     kl_error: Floats
     pairs_kl: Floats
+    pairs_win: Floats
     samples: Integers
 
 
@@ -45,8 +46,8 @@ def by_prompt(
     """Estimate every size for every prompt; `judged`: another reward reads than selects."""
     shape = (len(sizes), prompts)
     gain, kl, win, tied = (np.zeros(shape) for _ in range(4))
-    error, pairs_kl = np.zeros(len(sizes)), np.zeros(prompts)
-    counts = np.zeros(prompts, dtype=np.int64)
+    error, counts = np.zeros(len(sizes)), np.zeros(prompts, dtype=np.int64)
+    pairs_kl, pairs_win = np.zeros((2, prompts))
     draws: dict[int, Draws] = {}
     samples = 0
     for chunk in chunks:
@@ -56,7 +57,8 @@ def by_prompt(
         to = chunk.prompts
         counts[to] = samples
         if 2 in draws:
-            pairs_kl[to] = _kl(chunk, draws[2])[0]
+            pairs_kl[to], _ = _kl(chunk, draws[2])
+            pairs_win[to] = _win_rate(chunk, draws[2])
         read = _shared(chunk) if judged else chunk.read
         tied_read = read.min(axis=1) == read.max(axis=1)
         wins = JudgedWins(chunk) if judged else None
@@ -72,7 +74,7 @@ def by_prompt(
             if len(chunk.runs.row):
                 kl[i, to], tied[i, to] = _kl(chunk, known)
                 error[i] = max(error[i], known.error)
-    return PromptBestOfN(gain, kl, win, tied, error, pairs_kl, counts)
+    return PromptBestOfN(gain, kl, win, tied, error, pairs_kl, pairs_win, counts)
 
 
 def _shared(chunk: Ranked) -> Floats:

@@ -193,27 +193,45 @@ def gain_kl_wins(
     unknown = free | (draws & (found.kl_error > 0))  # without ties the rate is known
     span_of_wins = even, np.where(unknown, best, np.inf)
     wins = mean_of_prompts(rates, level, least=even, most=best, span=span_of_wins, note=note)
+    if not judged:
+        wins = _with_unseen_ties(wins, found.pairs_win, (0.5, 2 / 3), best, found, number)
     return gain, kl_of_prompts(found, number, level), _where_missing(wins)
 
 
 def kl_of_prompts(found: PromptBestOfN, number: Floats, level: float) -> Estimate:
-    """Mean KL over prompts: known without ties; with some, also where none stands at the top of all.
-
-    Few draws of all N hold a tie at their top, many pairs do: the share of the KL that ties take is
-    as large as best-of-2 leaves open, up to what as many draws of N as there are would have shown.
-    """
+    """Mean KL over prompts: known without ties; with some, also where none stands at the top of all."""
     tied = (found.kl_error > 0) & (number > 1)
     doubt = found.kl_error * np.abs(np.sort(found.tied, axis=1).mean(axis=1))
     bound = np.log(number) - (number - 1) / number
-    all_bound = np.where(tied, bound, np.inf)
-    kl = mean_of_prompts(found.kl, level, least=0.0, most=bound, span=(0.0, all_bound), doubt=doubt)
+    span = 0.0, np.where(tied, bound, np.inf)
+    kl = mean_of_prompts(found.kl, level, least=0.0, most=bound, span=span, doubt=doubt)
+    return _with_unseen_ties(kl, found.pairs_kl, (0.0, np.log(2) - 0.5), bound, found, number)
+
+
+def _with_unseen_ties(
+    of_all: Estimate, pairs: Floats, distinct: tuple[float, float], bound: Floats,
+    found: PromptBestOfN, number: Floats,
+) -> Estimate:  # fmt: skip
+    """An interval that reaches as low as ties may lie which few draws of all N hold.
+
+    Many pairs do: the share of the number that ties take is as large as best-of-2 leaves open, up to
+    what as many draws of N as there are would have shown.
+
+    Parameters
+    ----------
+    pairs : (prompts,) the number for best-of-2
+    distinct : the number for one draw, and for best-of-2 where no rewards tie
+    bound : (sizes,) the number where no rewards tie
+    """
+    tied = (found.kl_error > 0) & (number > 1)
     if not tied.any():
-        return kl
-    of_two = np.log(2) - 0.5
-    pairs = mean_of_prompts(found.pairs_kl[None], level, least=0.0, most=of_two, span=(0.0, of_two))
-    unseen = 1 - ((1 - level) / 2) ** (number / max(found.samples.sum(), 1))
-    low = np.maximum(bound * pairs.low[0] / of_two, kl.value * (1 - unseen))
-    return replace(kl, low=np.where(tied, np.fmin(kl.low, low), kl.low))
+        return of_all
+    none, two = distinct
+    least = mean_of_prompts(pairs[None], of_all.level, least=none, most=two, span=distinct).low[0]
+    unseen = 1 - ((1 - of_all.level) / 2) ** (number / max(found.samples.sum(), 1))
+    low = none + (bound - none) * (least - none) / (two - none)
+    low = np.fmax(low, of_all.value - unseen * (of_all.value - none))
+    return replace(of_all, low=np.where(tied & (low < of_all.low), low, of_all.low))
 
 
 def _estimates(
