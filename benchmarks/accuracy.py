@@ -46,7 +46,7 @@ def _words(_: Any, __: Any, text: str) -> tuple[str, ...]:
     default="dev",
     show_default=True,
     callback=_words,
-    help="dev, heldout, rlvr, verdicts, partial, answers, generated, dev/normal, "
+    help="dev, heldout, rlvr, verdicts, partial, answers, ties, generated, dev/normal, "
     "real/FILE.parquet#REWARD; commas between.",
 )
 @click.option("--count", default=16, show_default=True, help="How many generated families.")

@@ -54,6 +54,10 @@ RUNS = (
         "Short answers that come back, each prompt with rewards of its own",
         "--families answers --prompts 100 --samples 8,16,64 --reps 20 --kl .1,.2,.5,1,2",
     ),
+    (
+        "Scores that are rounded, have a floor, are often zero, or count",
+        "--families ties --prompts 30,100 --samples 16,64 --reps 40",
+    ),
     ("Few prompts", "--families dev --prompts 10,30 --samples 64,256 --reps 20"),
     (
         "Unequal samples per prompt, M/4 to M",
@@ -66,6 +70,10 @@ RUNS = (
     (
         "Win rate instead of reward",
         "--families dev --prompts 100 --samples 16,64 --targets drawn --reps 16 --objective win-rate",
+    ),
+    (
+        "Win rate where rewards tie now and then",
+        "--families ties --prompts 30,100 --samples 16,64 --targets drawn --reps 60 --objective win-rate",
     ),
     (
         "The slope, on families that a generator makes from another fresh seed",

@@ -19,7 +19,7 @@ import numpy as np
 from scipy import special
 
 from benchmarks import truth as limits
-from benchmarks.families import DEV, HELDOUT, RLVR, Family
+from benchmarks.families import DEV, HELDOUT, RLVR, TIES, Family
 from benchmarks.laws import Laws, Levels, Mixture, Part
 from benchmarks.shapes import NORMAL
 from benchmarks.tables import write_page
@@ -43,37 +43,15 @@ def _two_scales(u: Array) -> Laws:
     return Mixture(len(u), (Part(NORMAL, scale=np.where(u[:, 0] < 0.5, 0.5, 1.5)),))
 
 
-def _rounded(u: Array) -> Laws:
-    """Normal scores rounded to one decimal, of scales from .5 to 1.5: few of many samples tie."""
-    values = np.round(np.arange(-6.0, 6.05, 0.1), 1)
-    return Levels(values, _binned(values, 0.5 + u[:, :1]))
-
-
-def _floored(u: Array) -> Laws:
-    """The same, but for a tenth to a half of the answers that get the least: no tie at the top."""
-    values = np.round(np.arange(-6.0, 6.05, 0.1), 1)
-    least = 0.1 + 0.4 * u[:, 1:2]
-    probs = (1 - least) * _binned(values, 0.5 + u[:, :1])
-    probs[:, :1] += least
-    return Levels(values, probs)
-
-
-def _binned(values: Array, scale: Array) -> Array:
-    edges = np.concatenate(([-np.inf], (values[1:] + values[:-1]) / 2, [np.inf]))
-    return np.asarray(np.diff(special.ndtr(edges / scale), axis=1))
-
-
 CLIPPED = Family("clipped", _clipped, light_tailed=True)
 TWO_SCALES = Family("normal .5 1.5", _two_scales)
-ROUNDED = Family("rounded", _rounded)
-FLOORED = Family("floored", _floored, dims=2)
 ONE_SCALE = Family("normal 1", lambda u: Mixture(len(u), (Part(NORMAL, scale=1.0 + 0 * u[:, 0]),)))
 
 
 def named(name: str) -> Family:
     """A family of the benchmarks, or one of this file's own."""
-    own = (CLIPPED, ROUNDED, FLOORED, TWO_SCALES, ONE_SCALE)
-    return next(f for f in (*DEV, *HELDOUT, *RLVR, *own) if f.name == name)
+    own = (CLIPPED, TWO_SCALES, ONE_SCALE)
+    return next(f for f in (*DEV, *HELDOUT, *RLVR, *TIES, *own) if f.name == name)
 
 
 TIED = ("bern.1", "beta.3.7", "beta1.3", "unsolved20", "likert7", "rubric5", "clipped",

@@ -4,8 +4,8 @@ A family turns coordinates ``u`` in the unit cube into the reward law of a promp
 drawn by drawing ``u``; the population is a low-discrepancy set of ``u``.  `DEV` are the thirteen
 families on which the estimators were tuned (and a truncated lognormal, on which all fail, left out
 of means), `HELDOUT` eight that were not, `RLVR` pass rates, `VERDICTS` pass rates and a
-remainder, `PARTIAL` partial credit up to a best value, `ANSWERS` short answers that come back; fresh
-ones come from `benchmarks.generator.random_family`.
+remainder, `PARTIAL` partial credit up to a best value, `ANSWERS` short answers that come back, `TIES`
+scores that tie now and then; fresh ones come from `benchmarks.generator.random_family`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from scipy import special, stats
@@ -395,6 +395,51 @@ def _points(u: Array) -> Laws:
     return Levels((0.5 + 1.5 * u[:, 2:3]) * np.minimum(got / most, 1.0), probs)
 
 
+def _binned(values: Array, cdf: Callable[[Array], Array]) -> Array:
+    """Chances of values between which a law is rounded to the nearest."""
+    edges = np.concatenate(([-np.inf], (values[1:] + values[:-1]) / 2, [np.inf]))
+    return np.asarray(np.diff(cdf(edges), axis=1))
+
+
+TENTHS = np.round(np.arange(-8.0, 8.05, 0.1), 1)
+
+
+def _rounded(u: Array) -> Laws:
+    return Levels(TENTHS, _binned(TENTHS, lambda x: special.ndtr(x / (0.5 + u[:, :1]))))
+
+
+def _with_least(laws: Levels, share: Array) -> Laws:
+    """But for this share of the answers, which get the least reward there is."""
+    probs = laws.probs * (1 - share)
+    probs[:, :1] += share
+    return Levels(laws.values, probs)
+
+
+def _floored(u: Array) -> Laws:
+    return _with_least(cast("Levels", _rounded(u)), 0.1 + 0.4 * u[:, 1:2])
+
+
+def _zeros(u: Array) -> Laws:
+    """Overlaps with a reference: skewed, and none for a tenth to most of the answers."""
+    values = np.linspace(0.0, 1.0, 201)
+    b = 6 + 6 * u[:, :1]
+    probs = _binned(values, lambda x: special.betainc(1.5, b, np.clip(x, 0.0, 1.0)))
+    return _with_least(Levels(values, probs), 0.1 + 0.6 * u[:, 1:2])
+
+
+def _counts(u: Array) -> Laws:
+    values = np.arange(61.0)
+    probs = stats.poisson.pmf(values, 1 + 9 * u[:, :1])
+    return Levels(values, probs / probs.sum(axis=1, keepdims=True))
+
+
+TIES = (
+    Family("rounded", _rounded),
+    Family("floored", _floored, dims=2),
+    Family("zeros", _zeros, dims=2),
+    Family("counts", _counts),
+)
+
 ANSWERS = (
     answers(3, lambda u: -np.log(u)),
     answers(5, lambda u: -np.log(u)),
@@ -409,5 +454,5 @@ def family_sets() -> dict[str, tuple[Family, ...]]:
     """The named sets; fresh families come from `benchmarks.generator`."""
     return {
         "dev": DEV, "heldout": HELDOUT, "rlvr": RLVR, "verdicts": VERDICTS, "partial": PARTIAL,
-        "answers": ANSWERS,
+        "answers": ANSWERS, "ties": TIES,
     }  # fmt: skip

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import ndtr
 
 import klimit
 from klimit.estimate.samples import collect
@@ -248,3 +249,35 @@ def test_verdicts_that_all_failed_leave_open_what_win_rate_could_be_gained(budge
     assert passed.gain(1.0).high == pytest.approx(
         klimit.frontier(np.ones((5, 8))).gain(1.0).high / 2
     )
+
+
+@pytest.mark.parametrize("budget", ["average", "per-prompt"])
+def test_where_rewards_tie_no_more_can_be_won_than_where_none_do(budget):
+    rng = np.random.default_rng(4)
+    scores = np.maximum(rng.normal(size=(30, 16)), -0.5)  # a third at the floor, none above tie
+    for rows in (scores, scores.round(1), scores.round(0)):
+        gain = wins(rows, budget=budget).gain(KL[:-1])
+        most = uniform_frontier(KL[:-1]).gain * (1 + 3e-4)  # of a curve between nodes
+        assert (gain.value <= most).all()
+        assert (gain.high[gain.trusted] <= most[gain.trusted]).all()
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.3])
+def test_win_rates_of_scores_that_rarely_tie_are_held(floor):
+    values = np.arange(-60, 61) / 10
+    edges = np.concatenate(([-np.inf], (values[1:] + values[:-1]) / 2, [np.inf]))
+    law = (1 - floor) * np.diff(ndtr(edges)) + floor * (values == values[0])
+    rates = np.cumsum(law) - law / 2
+    kl = np.array([0.5, 1.0, 2.0])
+    truth = known(law, rates).gain(kl)
+    held, off = [], []
+    for seed in range(20):
+        rows = np.random.default_rng(seed).choice(values, (60, 16), p=law)
+        limit = wins(rows)
+        gain = limit.gain(kl)
+        held.append((gain.low <= truth) & (truth <= gain.high))
+        off.append(gain.value / truth - 1)
+        spent = limit.kl(truth)
+        held.append((spent.low <= kl) & (kl <= spent.high))
+    assert np.mean(held, axis=0).min() > 0.85
+    assert np.abs(np.mean(off, axis=0)).max() < 3e-3

@@ -18,7 +18,7 @@ from klimit.estimate.curve import Curve
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.intervals import LIGHT
 from klimit.estimate.kernel import Floats, Grid
-from klimit.estimate.members import Members, combine, plain, with_left_out
+from klimit.estimate.members import Members, combine, front, plain, with_left_out
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Integers, Samples, collect, level_ends, ordered_mean
 from klimit.estimate.shape import log_mean
@@ -105,7 +105,7 @@ def _from_ranks(column: RewardColumn, ranked: Samples, settings: Settings) -> Fr
     continuous = _continuous(ranked)
     stats = _statistics(ranked, grid, settings.seed, continuous=continuous)
     correct = settings.estimator == "corrected"
-    members = combine(stats, None, None) if correct else plain(stats)
+    members = combine(stats, *_untied_bias(ranked, grid)) if correct else plain(stats)
     if correct and stats.bias_weights.any():
         # ranks of few make halves worse than fewer samples alone would: the truth may be the lower of both
         members = replace(
@@ -116,16 +116,38 @@ def _from_ranks(column: RewardColumn, ranked: Samples, settings: Settings) -> Fr
         members = _spent_alike(ranked, members)
         # prompts of equal rewards spend as much, for nothing
         flat_from /= float((ranked.variances > 0).mean())
-    cap = average.reward_cap(ranked, settings)
-    curve = Curve.convex(
-        grid.tilts, members.chosen, ceiling_gain=ordered_mean(ranked.tops, ranked),
-        ceiling_kl=flat_from, cap=cap,
-    )  # fmt: skip
+    cap, top = average.reward_cap(ranked, settings), ordered_mean(ranked.tops, ranked)
+
+    def convex(log_mgf: Floats) -> Curve:
+        return Curve.convex(grid.tilts, log_mgf, ceiling_gain=top, ceiling_kl=flat_from, cap=cap)
+
     bands = average_bands(
-        stats, members, curve, LIGHT, ranked, settings, horizon=average.horizon(ranked),
-        saturation=flat_from, correctable=correct and enough(ranked),
+        stats, members, convex(members.chosen), LIGHT, ranked, settings,
+        horizon=average.horizon(ranked), saturation=flat_from,
+        correctable=correct and enough(ranked),
     )  # fmt: skip
+    most = uniform_log_mgf(grid.tilts)  # ties only take away from the law of ranks without any
+    curve = convex(np.minimum(members.chosen, most))
+    gain = curve.at_kl(bands.kl).gain
+    low = np.maximum.accumulate(np.maximum(bands.low - (bands.gain - gain), 0.0))
+    high = np.fmin(bands.high, front(most[None], grid, bands.kl).gain[0])
+    bands = replace(bands, gain=gain, low=low, high=np.maximum(high, gain))
     return Frontier(column.ids, column.name, ranked, settings, curve, members, bands, LIGHT, cap)
+
+
+def _untied_bias(ranked: Samples, grid: Grid) -> tuple[Floats, Floats]:
+    """What the mean log-mgf of M ranks without ties lacks, and how much less than of M/2; (tilts,).
+
+    Ranks are equally spaced, so a law of them lacks ``U(t / M)`` of the uniform law's log-mgf ``U(t)``.
+    """
+    moving = ranked.variances > 0
+    sizes, number = np.unique(ranked.counts[moving], return_counts=True)
+    share = number / ranked.prompts
+    total, halves = (
+        share @ uniform_log_mgf(grid.tilts / of[:, None])
+        for of in (sizes, np.maximum(sizes // 2, 1))
+    )
+    return total, halves - total
 
 
 def _spent_alike(ranked: Samples, members: Members) -> Members:
