@@ -80,7 +80,10 @@ def _library(thing: Any) -> str:
 
 def _is_flat(values: Any) -> bool:
     """Whether this is a column: one value per row, none of them a sequence."""
-    return len(values) > 0 and np.ndim(next(iter(values))) == 0
+    if len(values) == 0:
+        return False
+    first = next(iter(values))
+    return not isinstance(first, list | tuple) and np.ndim(first) == 0
 
 
 def _plain_list(values: Any) -> list[Any]:

@@ -139,3 +139,8 @@ def test_columns_of_other_kinds_beside_the_rewards_do_no_harm(other, samples, ex
 def test_log_probabilities_of_tokens_may_stand_in_a_rectangle(samples):
     frame = samples.with_columns(logprob=pl.Series(np.full((9, 4), -0.5)))
     assert read(frame).frame()["logprob"].to_list() == [-2.0] * 9
+
+
+def test_lists_of_lists_of_uneven_length_are_no_rewards():
+    with pytest.raises(DataError, match=r"reward 'rm' holds \[1, 2\]; numbers were expected"):
+        read({"rm": [[[1, 2], [3]], [[1]]]})
