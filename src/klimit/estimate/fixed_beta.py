@@ -169,11 +169,14 @@ def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
     plugin, chosen = (
         _numbers(limit, x, tilt) for x in (members.uncorrected[0], members.corrected[0])
     )
+    middle = None if members.middle is None else _numbers(limit, members.middle, tilt)
+    point, none = limit.curve.at_tilt(tilt), np.zeros(len(tilt))
     short = np.minimum(tilt / members.grid.tilts[0], 1.0)
     found = {}
     for name, sampling in _sampling(limit, tilt).items():
         correction = np.abs(chosen[name] - plugin[name])
-        low, high = around(np.zeros(len(tilt)), sampling, correction, 0.5 * correction, limit.tail)
+        leap = none if middle is None else np.maximum(getattr(point, name) - middle[name], 0.0)
+        low, high = around(none, sampling, correction, 0.5 * correction, limit.tail, leap)
         small = short if name == "gain" else short**2
         with np.errstate(invalid="ignore"):  # at no tilt nothing is open, not even what has no end
             low, high = (np.where(small > 0, end * small, 0.0) for end in (-low, high))
