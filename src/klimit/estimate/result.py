@@ -173,6 +173,10 @@ class Frontier:
         if np.isfinite(cap):  # and rewards within a range gain no more than this (Hoeffding)
             least, most = self.settings.reward_range or (0.0, 0.0)
             cap = np.minimum(cap, (most - least) * np.sqrt(kl / 2))
+        if self.settings.objective == "win-rate":  # nothing wins more than where no rewards tie
+            from klimit.theory import uniform_frontier
+
+            cap = np.minimum(cap, uniform_frontier(kl).gain)
         high = np.minimum(high, cap)
         if not bands.honest:  # where all rewards are the best there can be, the cap alone is known
             high = np.where(trusted & (self.cap > 0), high, cap)
