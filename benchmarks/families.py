@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special, stats
@@ -404,7 +404,7 @@ def _binned(values: Array, cdf: Callable[[Array], Array]) -> Array:
 TENTHS = np.round(np.arange(-8.0, 8.05, 0.1), 1)
 
 
-def _rounded(u: Array) -> Laws:
+def _rounded(u: Array) -> Levels:
     return Levels(TENTHS, _binned(TENTHS, lambda x: special.ndtr(x / (0.5 + u[:, :1]))))
 
 
@@ -416,7 +416,7 @@ def _with_least(laws: Levels, share: Array) -> Laws:
 
 
 def _floored(u: Array) -> Laws:
-    return _with_least(cast("Levels", _rounded(u)), 0.1 + 0.4 * u[:, 1:2])
+    return _with_least(_rounded(u), 0.1 + 0.4 * u[:, 1:2])
 
 
 def _zeros(u: Array) -> Laws:

@@ -126,10 +126,9 @@ def solve(column: RewardColumn, samples: Samples, settings: Settings, shared: Fr
         kl, curve, full, chosen, candidates[:, 0], weights, moments, tail, samples, settings,
         correct, rates,
     )  # fmt: skip
-    if ranks:  # as far up as the shared budget's, which has lowered this one, and not above it
-        above = shared.bands.share(shared.bands.high, kl)
-        most = np.fmax(shared.curve.at_kl(kl).gain, bands.gain) * above
-        bands = replace(bands, high=np.clip(bands.high, bands.gain * above, most))
+    if ranks:  # as far up as the shared budget's, which has lowered this one
+        above = bands.gain * shared.bands.share(shared.bands.high, kl)
+        bands = replace(bands, high=np.fmax(bands.high, above))
     return Frontier(column.ids, column.name, samples, settings, curve, None, bands, tail, cap)
 
 

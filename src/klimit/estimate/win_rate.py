@@ -18,7 +18,7 @@ from klimit.estimate.curve import Curve
 from klimit.estimate.inputs import RewardColumn
 from klimit.estimate.intervals import LIGHT
 from klimit.estimate.kernel import Floats, Grid
-from klimit.estimate.members import Members, combine, front, plain, with_left_out
+from klimit.estimate.members import Members, combine, plain, with_left_out
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Integers, Samples, collect, level_ends, ordered_mean
 from klimit.estimate.shape import log_mean
@@ -126,12 +126,11 @@ def _from_ranks(column: RewardColumn, ranked: Samples, settings: Settings) -> Fr
         horizon=average.horizon(ranked), saturation=flat_from,
         correctable=correct and enough(ranked),
     )  # fmt: skip
-    most = uniform_log_mgf(grid.tilts)  # ties only take away from the law of ranks without any
-    curve = convex(np.minimum(members.chosen, most))
+    # ties only take away from the law of ranks without any, which ends intervals too
+    curve = convex(np.minimum(members.chosen, uniform_log_mgf(grid.tilts)))
     gain = curve.at_kl(bands.kl).gain
     low = np.maximum.accumulate(np.maximum(bands.low - (bands.gain - gain), 0.0))
-    high = np.fmin(bands.high, front(most[None], grid, bands.kl).gain[0])
-    bands = replace(bands, gain=gain, low=low, high=np.maximum(high, gain))
+    bands = replace(bands, gain=gain, low=low)
     return Frontier(column.ids, column.name, ranked, settings, curve, members, bands, LIGHT, cap)
 
 
