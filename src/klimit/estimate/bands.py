@@ -147,19 +147,22 @@ def average_bands(
     leap = np.zeros(len(kl))
     if members.middle is not None:
         leap = np.maximum(point.gain - front(members.middle, grid, kl).gain, 0.0)
+    drop = np.zeros(len(kl))
+    if members.lowered is not None:
+        drop = np.maximum(front(members.lowered, grid, kl).gain - point.gain, 0.0)
     beyond: Floats | float = 0.0
     if members.beyond is not None:  # at budgets, not tilts: residuals reach further than rewards
         beyond = np.interp(kl, *members.beyond)
     reach = if_normal(sampling, point.gain, kl, samples, tail, level) if fixed else sampling
-    low, high = around(point.gain, reach, correction, spread, tail, leap, beyond)
+    low, high = around(point.gain, reach, correction, spread, tail, leap, beyond, drop)
     certain = lost * plugin * small(kl, horizon)
     lacking, wall = np.zeros(len(kl)), min(horizon, saturation)
     if not np.isnan(tail.shape):
         wall -= ALONE / groups
         if len(candidates) == 3:  # a rare tail beyond a hump is what the prompts show together
             deep = np.clip(kl - horizon + DEEP, 0.0, 1.0)
-            lacking = deep * np.maximum(candidates[-1] - point.gain, 0.0)
-    shaky = doubt(point.gain, correction, spread, tail, certain, beyond, lacking)
+            lacking = deep * np.maximum(candidates[-1] - point.gain - drop, 0.0)
+    shaky = doubt(point.gain + drop, correction + drop, spread, tail, certain, beyond, lacking)
     rate = _rate(stats, grid, plain_tilt)
     if rates is not None:
         theirs = _rate_bands(*rates, kl, point.gain, error, two_sided)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from klimit.estimate import rate_law
 from klimit.estimate.kernel import Floats, Grid
@@ -55,9 +56,9 @@ def shared_levels(values: Floats) -> Levels | None:
     return Levels.at(levels) if len(levels) <= len(values) / 8 else None
 
 
-def told_prompts(samples: Samples) -> Integers:
+def told_prompts(samples: Samples, among: NDArray[np.bool_] | bool = True) -> Integers:
     """The prompts that a law is told from, in canonical order: a thousand with enough samples at most."""
-    usable = np.flatnonzero(samples.counts >= FEWEST)
+    usable = np.flatnonzero((samples.counts >= FEWEST) & among)
     return usable[np.argsort(samples.rank[usable])[:_PROMPTS]]
 
 
@@ -101,11 +102,11 @@ def predicted_bias(
         for i, size in enumerate((sizes, sizes // 2)):
             drawn = rng.multinomial(size, chances) / size[:, None]
             log[i, repeat] = _log_mgf(drawn, weights, above, grid) - true
-    full, half = (_shortfall(x.reshape(-1, len(grid.tilts))) for x in log)
+    full, half = (shortfall(x.reshape(-1, len(grid.tilts))) for x in log)
     return full, half - full
 
 
-def _shortfall(log: Floats) -> Floats:
+def shortfall(log: Floats) -> Floats:
     """(tilts,) mean of minus the logarithm of drawn over true.
 
     Their ratio is 1 on average and serves as control variate: at small tilts both move alike, and

@@ -170,13 +170,17 @@ def _reach(limit: Frontier, tilt: Floats) -> dict[str, tuple[Floats, Floats]]:
         _numbers(limit, x, tilt) for x in (members.uncorrected[0], members.corrected[0])
     )
     middle = None if members.middle is None else _numbers(limit, members.middle, tilt)
+    lowered = None if members.lowered is None else _numbers(limit, members.lowered, tilt)
     point, none = limit.curve.at_tilt(tilt), np.zeros(len(tilt))
     short = np.minimum(tilt / members.grid.tilts[0], 1.0)
     found = {}
     for name, sampling in _sampling(limit, tilt).items():
         correction = np.abs(chosen[name] - plugin[name])
         leap = none if middle is None else np.maximum(getattr(point, name) - middle[name], 0.0)
-        low, high = around(none, sampling, correction, 0.5 * correction, limit.tail, leap)
+        drop = none if lowered is None else np.maximum(lowered[name] - getattr(point, name), 0.0)
+        low, high = around(
+            none, sampling, correction, 0.5 * correction, limit.tail, leap, drop=drop
+        )
         small = short if name == "gain" else short**2
         with np.errstate(invalid="ignore"):  # at no tilt nothing is open, not even what has no end
             low, high = (np.where(small > 0, end * small, 0.0) for end in (-low, high))

@@ -17,6 +17,7 @@ from klimit.estimate.inputs import RewardColumn, reward_column
 from klimit.estimate.intervals import LIGHT, Tail, quantiles, tail_of
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import Members, combine, plain
+from klimit.estimate.own_best import own_best
 from klimit.estimate.pass_rates import Bands as RateBands
 from klimit.estimate.pass_rates import log_mgf_of_rate, pass_rate_bands
 from klimit.estimate.repeats import repeats
@@ -174,7 +175,16 @@ def corrected(
             return combine(stats, total, change), LIGHT
         two = len(levels.values) == 2
         return combine(stats, total, change, halfway=two, law=not two), LIGHT
-    model = predicted_bias(samples, stats.grid, seed=settings.seed)
+    members, tail = _of_any_law(samples, stats, settings.seed)
+    own = own_best(samples)
+    if own is not None:
+        members = members.towards(own.bias(samples, stats.grid, seed=settings.seed), own.belief)
+    return members, tail
+
+
+def _of_any_law(samples: Samples, stats: Statistics, seed: int) -> tuple[Members, Tail]:
+    """Of rewards that share no levels and no best."""
+    model = predicted_bias(samples, stats.grid, seed=seed)
     tail, again = tail_of(model.residuals), repeats(samples)
     if again > 0:
         return combine(stats, None, None), tail.lighter(again)

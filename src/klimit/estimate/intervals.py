@@ -297,7 +297,7 @@ def if_normal(
 
 def around(
     value: Floats, sampling: tuple[Floats, Floats], correction: Floats, spread: Floats, tail: Tail,
-    leap: Floats | float = 0.0, beyond: Floats | float = 0.0,
+    leap: Floats | float = 0.0, beyond: Floats | float = 0.0, drop: Floats | float = 0.0,
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """Lower and upper limit of a corrected estimate.
 
@@ -308,12 +308,13 @@ def around(
     spread : range of the candidate corrections
     leap : how far above their middle a law took the value; the law may be wrong
     beyond : share of the gain at prompts that spend more than their samples can show
+    drop : how far a law took the value down; the upper limit is that of the value before
     """
     below, above = sampling
     long = np.maximum(tail.long, np.clip(2.5 * beyond, 0.0, 1.0))
     low = value - np.sqrt(below**2 + (0.15 * correction) ** 2 + leap**2)
-    reach = (0.5 + 3 * long) * correction
-    high = value + np.sqrt(above**2 + reach**2 + (0.5 * spread) ** 2)
+    reach = (0.5 + 3 * long) * (correction + drop)
+    high = value + drop + np.sqrt(above**2 + reach**2 + (0.5 * spread) ** 2)
     return low, high
 
 

@@ -8,7 +8,7 @@ the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class Members:
     candidates : (members, tilts)
     weights : (groups,) share of the prompts in each
     middle : (tilts,) the candidates' middle, where a law took the final curve away from it
+    lowered : (tilts,) the final curve before best rewards of prompts' own took it down, if they did
     beyond : (2, tilts) see `shape.PredictedBias`
     """
 
@@ -41,6 +42,7 @@ class Members:
     candidates: Floats
     weights: Floats
     middle: Floats | None = None
+    lowered: Floats | None = None
     beyond: Floats | None = None
 
     @property
@@ -57,6 +59,12 @@ class Members:
     def chosen_without(self) -> Floats:
         """(groups, tilts) the same, each group of prompts left out."""
         return self.corrected[1:]
+
+    def towards(self, bias: Floats, share: float) -> Members:
+        """The final curve taken so far (1 is all the way) to the plug-in and (tilts,) this bias."""
+        wanted = self.uncorrected + np.maximum(bias, 0.0)
+        corrected = (1 - share) * self.corrected + share * wanted
+        return replace(self, corrected=corrected, lowered=self.chosen)
 
 
 def combine(

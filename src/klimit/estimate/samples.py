@@ -41,6 +41,10 @@ class Block:
         """(rows,) each row's reward so many places below its best."""
         return np.asarray(self.rewards[np.arange(len(place)), self.rewards.shape[1] - 1 - place])
 
+    def only(self, rows: Integers) -> Block:
+        """These rows of it."""
+        return Block(self.prompts[rows], self.rewards[rows], self.counts[rows])
+
     def parts(self, cells: int) -> Iterator[slice]:
         """Rows that hold about `cells` rewards together, one part after the other."""
         step = max(1, cells // self.rewards.shape[1])

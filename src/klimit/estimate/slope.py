@@ -52,7 +52,10 @@ def slope_reach(limit: Frontier) -> SlopeReach:
     plain = front(members.uncorrected[0], members.grid, kl).tilt
     tilt = np.minimum(limit.curve.at_kl(kl).tilt, members.grid.tilts[-1])
     turned = np.log(tilt / plain)
-    between = np.ptp(np.log(front(members.candidates, members.grid, kl).tilt), axis=0)
+    curves = members.candidates
+    if members.lowered is not None:
+        curves = np.concatenate([curves, members.corrected[:1]])
+    between = np.ptp(np.log(front(curves, members.grid, kl).tilt), axis=0)
     if limit.settings.prompts == "fixed" and limit.alone:
         up, down = by_chance(limit, kl, tilt)
     else:
