@@ -31,7 +31,7 @@ RUNS = (
         "--seed 2 --families generated --count 10 --prompts 100 --samples 16,64 --reps 20",
     ),
     (
-        "A third, the hardest of five that were tried",
+        "A third, the hardest of six that were tried",
         "--seed 12 --families generated --count 12 --prompts 50,200 --samples 16,64 --reps 40",
     ),
     (
