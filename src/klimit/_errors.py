@@ -9,6 +9,11 @@ DataWarning         rows were left out, merged or repaired
 Every message says what was seen, what was expected and what to do, on one line.
 """
 
+from __future__ import annotations
+
+import sys
+import warnings
+
 
 class KlimitError(Exception):
     """Base of every error that klimit raises on purpose."""
@@ -28,3 +33,11 @@ class EstimateWarning(UserWarning):
 
 class DataWarning(UserWarning):
     """Data that was left out, merged or repaired."""
+
+
+def warn(message: str, category: type[Warning] = DataWarning) -> None:
+    """Warn, at the line outside klimit that caused it."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("klimit."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

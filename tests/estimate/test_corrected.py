@@ -224,3 +224,19 @@ def test_few_wide_prompts_make_most_of_the_gain_only_where_prompts_differ_in_spr
     alike, unlike = np.reshape(shares, (6, 2)).T
     assert np.median(alike) < 0.3
     assert np.median(unlike) > 0.5
+
+
+def test_prompts_whose_rewards_never_vary_change_no_trust_and_no_upper_limit():
+    """All KL is spent on the others: 3 nats each, which 64 samples of two prompts cannot judge."""
+    held = []
+    for seed in range(12):
+        rng = np.random.default_rng([31, seed])
+        rewards = rng.normal(size=(10, 64))
+        rewards[2:] = 0.3
+        alone, among = (klimit.frontier(x, prompts="fixed") for x in (rewards[:2], rewards))
+        assert among.trusted_kl * 5 < np.log(64) - 0.5 - 1.5 / 2 + 1e-9  # of two prompts
+        assert not among.gain(0.6).trusted
+        high = among.gain(0.1).high * 5 / alone.gain(0.5).high
+        slope = among.beta(0.1).high / alone.beta(0.5).high
+        held.append((high, slope))
+    assert np.abs(np.mean(held, axis=0) - 1).max() < 0.05

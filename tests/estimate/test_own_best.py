@@ -7,7 +7,7 @@ from scipy import special
 
 import klimit
 from klimit import theory
-from klimit.estimate.own_best import own_best
+from klimit.estimate.repeats import own_best
 from klimit.estimate.samples import collect
 
 CAP = 1.2  # standard deviations: 11.5 % of the samples reach it

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from klimit._errors import ArgumentError, DataError
-from klimit._warn import warn
+from klimit._errors import ArgumentError, DataError, warn
 from klimit.audit.sides import Side, same_population
 from klimit.rollouts.grouped import Floats, Integers
 from klimit.rollouts.names import may_count_anew

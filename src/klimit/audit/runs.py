@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from klimit._errors import ArgumentError, DataError
+from klimit._errors import ArgumentError, DataError, warn
 from klimit._text import safe
-from klimit._warn import warn
 from klimit.rollouts.steps import apart, bases, called, likely_base, number, present
 from klimit.rollouts.words import UNNAMED, counted, listing
 

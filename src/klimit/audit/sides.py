@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._errors import ArgumentError
-from klimit._warn import warn
+from klimit._errors import ArgumentError, warn
 from klimit.estimate.inputs import reward_column
 from klimit.rollouts.grouped import Floats, Integers
 from klimit.rollouts.names import DATASETS, same_reward

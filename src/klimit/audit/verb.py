@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from klimit._errors import ArgumentError, EstimateWarning, KlimitError
+from klimit._errors import ArgumentError, EstimateWarning, KlimitError, warn
 from klimit._text import safe
-from klimit._warn import warn
 from klimit.audit.audits import Audits
 from klimit.audit.bridge import Draft, carried
 from klimit.audit.case import Case, Policy

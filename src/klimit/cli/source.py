@@ -14,8 +14,7 @@ import click
 import numpy as np
 
 import klimit
-from klimit._errors import EstimateWarning
-from klimit._warn import warn
+from klimit._errors import EstimateWarning, warn
 from klimit.cli.options import Weights, several
 
 if TYPE_CHECKING:

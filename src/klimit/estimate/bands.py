@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from klimit.estimate.slope import SlopeReach
 
 NODES = 100
-# nats by which one prompt falls short of what many show: no other tells how far its rewards go on. Where its
-# best samples lie close by chance no correction is large, and an end is seen where there is none
+# nats by which one prompt falls short of what many show: where its best samples lie close by chance, an
+# end is seen where there is none
 ALONE = 1.5
 # nats below the horizon, log M - .5, from which trust minds what the pooled model would add: wholly from
-# log M - 2 on, where single prompts no longer show how their rewards go on
+# log M - 2 on
 DEEP = 2.5
 _MIXED_RATE = 0.8  # what mixtures of pass rates leave open falls at least as fast with the samples
 
@@ -147,20 +147,22 @@ def average_bands(
     leap = np.zeros(len(kl))
     if members.middle is not None:
         leap = np.maximum(point.gain - front(members.middle, grid, kl).gain, 0.0)
-    drop = np.zeros(len(kl))
+    drop: Floats | float = 0.0
     if members.lowered is not None:
         drop = np.maximum(front(members.lowered, grid, kl).gain - point.gain, 0.0)
     beyond: Floats | float = 0.0
     if members.beyond is not None:  # at budgets, not tilts: residuals reach further than rewards
         beyond = np.interp(kl, *members.beyond)
-    reach = if_normal(sampling, point.gain, kl, samples, tail, level) if fixed else sampling
+    # a prompt whose continuous rewards are all alike spends nothing, the others the more
+    own = kl if np.isnan(tail.shape) else kl / samples.moving
+    reach = if_normal(sampling, point.gain, own, samples, tail, level) if fixed else sampling
     low, high = around(point.gain, reach, correction, spread, tail, leap, beyond, drop)
-    certain = lost * plugin * small(kl, horizon)
+    certain = lost * plugin * small(own, horizon)
     lacking, wall = np.zeros(len(kl)), min(horizon, saturation)
     if not np.isnan(tail.shape):
-        wall -= ALONE / groups
+        wall = min(horizon * samples.moving, saturation) - ALONE / groups
         if len(candidates) == 3:  # a rare tail beyond a hump is what the prompts show together
-            deep = np.clip(kl - horizon + DEEP, 0.0, 1.0)
+            deep = np.clip(own - horizon + DEEP, 0.0, 1.0)
             lacking = deep * np.maximum(candidates[-1] - point.gain - drop, 0.0)
     shaky = doubt(point.gain + drop, correction + drop, spread, tail, certain, beyond, lacking)
     rate = _rate(stats, grid, plain_tilt)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from klimit.estimate import rate_law
 from klimit.estimate.kernel import Floats, Grid
@@ -56,9 +55,9 @@ def shared_levels(values: Floats) -> Levels | None:
     return Levels.at(levels) if len(levels) <= len(values) / 8 else None
 
 
-def told_prompts(samples: Samples, among: NDArray[np.bool_] | bool = True) -> Integers:
+def told_prompts(samples: Samples) -> Integers:
     """The prompts that a law is told from, in canonical order: a thousand with enough samples at most."""
-    usable = np.flatnonzero((samples.counts >= FEWEST) & among)
+    usable = np.flatnonzero(samples.counts >= FEWEST)
     return usable[np.argsort(samples.rank[usable])[:_PROMPTS]]
 
 

@@ -130,7 +130,8 @@ def by_chance(limit: Frontier, kl: Floats, tilt: Floats) -> tuple[Floats, Floats
     # a KL that is more than is seen is spent by a tilt that is less
     down, up = (np.interp(np.log(kl), np.log(kl[few]), x) / rise for x in (above, below))
     if not np.isnan(limit.tail.shape):
-        down = np.maximum(down, normal(limit.settings.level) * tilt_if_normal(kl, limit.samples))
+        own = kl / limit.samples.moving
+        down = np.maximum(down, normal(limit.settings.level) * tilt_if_normal(own, limit.samples))
     return down, up
 
 
@@ -140,7 +141,8 @@ def tilt_if_normal(kl: Floats, samples: Samples) -> Floats:
     They show the KL with a variance of ``(exp(2 KL) (4 KL^2 - 2 KL + 1) - 1) / n``, and it goes by the square
     of the tilt.
     """
-    variance = np.expm1(2 * kl + np.log(4 * kl**2 - 2 * kl + 1)) / samples.counts.sum()
+    number = samples.counts[samples.variances > 0].sum()
+    variance = np.expm1(2 * kl + np.log(4 * kl**2 - 2 * kl + 1)) / number
     return np.asarray(np.sqrt(variance) / (2 * kl))
 
 

@@ -17,10 +17,9 @@ from klimit.estimate.inputs import RewardColumn, reward_column
 from klimit.estimate.intervals import LIGHT, Tail, quantiles, tail_of
 from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import Members, combine, plain
-from klimit.estimate.own_best import own_best
 from klimit.estimate.pass_rates import Bands as RateBands
 from klimit.estimate.pass_rates import log_mgf_of_rate, pass_rate_bands
-from klimit.estimate.repeats import repeats
+from klimit.estimate.repeats import own_best, repeats
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.rounding import rounded_levels
 from klimit.estimate.samples import Integers, Samples, collect, nearly_all, ordered_mean

@@ -186,8 +186,8 @@ def skewed_quantiles(residuals: Floats, quantile: Floats | float) -> tuple[Float
 def skewed_reach(skew: Floats, quantile: Floats | float) -> tuple[Floats, Floats]:
     """`skewed_quantiles` of an estimate whose own skewness is known.
 
-    The cubic's inverse is a cube root, which is vertical where its argument vanishes: from `_STEEP` down
-    it goes on along its tangent, else a little more skewness would nearly double an interval.
+    The cubic's inverse is vertical where its argument vanishes: from `_STEEP` down it goes on along its
+    tangent.
 
     Examples
     --------
@@ -239,8 +239,7 @@ def left_out_reach(
 def redrawn_quantiles(variance: Floats, fourth: Floats, level: float) -> Floats:
     """Two-sided t quantiles of a mean of few samples that count: its variance is not well known.
 
-    As `uneven_quantiles`, of what each sample moves the mean by: a few large ones make most of a
-    tilted mean, and where they are missing it is low and its variance too.
+    As `uneven_quantiles`, of what each sample moves the mean by: a few large ones make most of it.
 
     Parameters
     ----------
@@ -283,8 +282,8 @@ def if_normal(
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """How far below and above it may lie, above no less than if these prompts' rewards were normal.
 
-    Samples that miss the high rewards by chance show a gain that is low, with a small error. The standard
-    error of n normal rewards is ``sqrt((exp(2 KL) - 1 - 2 KL) / n) / (2 KL)`` of the gain, by the variance of
+    Samples that miss high rewards show a low gain with a small error. The standard error of n normal
+    rewards is ``sqrt((exp(2 KL) - 1 - 2 KL) / n) / (2 KL)`` of the gain, by the variance of
     a log-mgf at first order; weights of M samples vary by M at most, and few prompts may make up most of n.
     """
     shares = samples.variances / ordered_mean(samples.variances, samples)
@@ -308,7 +307,7 @@ def around(
     spread : range of the candidate corrections
     leap : how far above their middle a law took the value; the law may be wrong
     beyond : share of the gain at prompts that spend more than their samples can show
-    drop : how far a law took the value down; the upper limit is that of the value before
+    drop : how far a law took the value down, which the upper limit does not follow
     """
     below, above = sampling
     long = np.maximum(tail.long, np.clip(2.5 * beyond, 0.0, 1.0))

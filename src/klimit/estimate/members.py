@@ -32,7 +32,7 @@ class Members:
     candidates : (members, tilts)
     weights : (groups,) share of the prompts in each
     middle : (tilts,) the candidates' middle, where a law took the final curve away from it
-    lowered : (tilts,) the final curve before best rewards of prompts' own took it down, if they did
+    lowered : (tilts,) the final curve before `towards` took it down
     beyond : (2, tilts) see `shape.PredictedBias`
     """
 
@@ -61,7 +61,7 @@ class Members:
         return self.corrected[1:]
 
     def towards(self, bias: Floats, share: float) -> Members:
-        """The final curve taken so far (1 is all the way) to the plug-in and (tilts,) this bias."""
+        """The final curve taken so far (1: wholly) to the plug-in plus (tilts,) `bias`."""
         wanted = self.uncorrected + np.maximum(bias, 0.0)
         corrected = (1 - share) * self.corrected + share * wanted
         return replace(self, corrected=corrected, lowered=self.chosen)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from klimit._errors import warn
 from klimit._text import safe
-from klimit._warn import warn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers, shown
 

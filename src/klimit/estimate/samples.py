@@ -41,10 +41,6 @@ class Block:
         """(rows,) each row's reward so many places below its best."""
         return np.asarray(self.rewards[np.arange(len(place)), self.rewards.shape[1] - 1 - place])
 
-    def only(self, rows: Integers) -> Block:
-        """These rows of it."""
-        return Block(self.prompts[rows], self.rewards[rows], self.counts[rows])
-
     def parts(self, cells: int) -> Iterator[slice]:
         """Rows that hold about `cells` rewards together, one part after the other."""
         step = max(1, cells // self.rewards.shape[1])
@@ -90,6 +86,11 @@ class Samples:
     def size(self) -> float:
         """Samples of a prompt, the geometric mean."""
         return float(np.exp(ordered_mean(np.log(self.counts), self)))
+
+    @property
+    def moving(self) -> float:
+        """Share of prompts whose rewards vary: they spend all KL."""
+        return float((self.variances > 0).mean())
 
     def level_below_the_best(self) -> Floats:
         """(prompts,) the best of each prompt's lower rewards, centred; the only level if it is constant."""

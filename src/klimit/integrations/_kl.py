@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from klimit._errors import EstimateWarning
+from klimit._errors import EstimateWarning, warn
 from klimit._estimate import Estimate
-from klimit._warn import warn
 from klimit.audit.rescore.checkpoints import Pair, load_one
 from klimit.audit.rescore.scoring import score
 from klimit.audit.rescore.tokens import Row

@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from klimit._errors import ArgumentError, EstimateWarning
+from klimit._errors import ArgumentError, EstimateWarning, warn
 from klimit._estimate import Estimate
-from klimit._warn import warn
 from klimit.integrations._base import Base, from_first_step, from_rollouts
 from klimit.integrations._batch import (
     Batch,

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from klimit._errors import DataError
-from klimit._warn import warn
+from klimit._errors import DataError, warn
 from klimit.rollouts import names, twins
 from klimit.rollouts.copies import say_same
 from klimit.rollouts.guard import reading

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from klimit._warn import warn
+from klimit._errors import warn
 from klimit.rollouts.grouped import Integers
 from klimit.rollouts.words import shown
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from klimit._errors import ArgumentError, DataError
-from klimit._warn import warn
+from klimit._errors import ArgumentError, DataError, warn
 from klimit.rollouts import names
 from klimit.rollouts.guard import reading
 from klimit.rollouts.layout import is_number

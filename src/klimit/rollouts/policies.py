@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from klimit._warn import warn
+from klimit._errors import warn
 from klimit.rollouts import names
 from klimit.rollouts.grouped import Integers
 from klimit.rollouts.layout import Layout, is_number, is_text, sides

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import polars as pl
 
-from klimit._errors import DataError
-from klimit._warn import warn
+from klimit._errors import DataError, warn
 from klimit.rollouts import names
 from klimit.rollouts.grouped import Integers
 from klimit.rollouts.keys import TEXT, Groups

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from klimit._errors import DataError, EstimateWarning
+from klimit._errors import DataError, EstimateWarning, warn
 from klimit._estimate import Estimate
 from klimit._notebook import InNotebooks, Numbers
-from klimit._warn import warn
 from klimit.audit.kl.columns import KL_RB, Scores, in_nats
 from klimit.audit.kl.estimators import (
     ESTIMATORS,

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from klimit._errors import ArgumentError, DataError
-from klimit._warn import warn
+from klimit._errors import ArgumentError, DataError, warn
 from klimit.audit.rescore import scoring
 from klimit.audit.rescore.checkpoints import Pair, load, tokenizer_of
 from klimit.audit.rescore.parts import Parts, fingerprint

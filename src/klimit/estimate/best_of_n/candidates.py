@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._errors import ArgumentError, DataError
+from klimit._errors import ArgumentError, DataError, warn
 from klimit._text import safe
-from klimit._warn import warn
 from klimit.estimate.best_of_n.ranked import Ranked, ranked_pairs, ranked_samples
 from klimit.estimate.checks import has_booleans
 from klimit.estimate.inputs import beside, known_means, reward_column

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from klimit._errors import ArgumentError, DataError, EstimateWarning
+from klimit._errors import ArgumentError, DataError, EstimateWarning, warn
 from klimit._text import safe
-from klimit._warn import warn
 from klimit.estimate.checks import check_choice
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers, centred, collect, shown

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from klimit._errors import ArgumentError, DataError
+from klimit._errors import ArgumentError, DataError, warn
 from klimit._text import safe
-from klimit._warn import warn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.labels.minded import answered
 from klimit.estimate.labels.reading import (

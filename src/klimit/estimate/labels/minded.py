@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from klimit._warn import warn
+from klimit._errors import warn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.missing import follows
 from klimit.estimate.samples import Integers

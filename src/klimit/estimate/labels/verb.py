@@ -6,9 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from klimit._errors import DataError
+from klimit._errors import DataError, warn
 from klimit._text import safe
-from klimit._warn import warn
 from klimit.estimate.labels.designs import Design
 from klimit.estimate.labels.entry import LEAST, LEAST_PROMPTS
 from klimit.estimate.labels.few import FewLabels

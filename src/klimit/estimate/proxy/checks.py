@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from klimit._errors import DataError
+from klimit._errors import DataError, warn
 from klimit._text import safe
-from klimit._warn import warn
 from klimit.estimate.kernel import Floats
 from klimit.estimate.proxy.pairs import Pairs
 from klimit.estimate.samples import Integers, centred, collect

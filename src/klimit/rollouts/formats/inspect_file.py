@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from klimit._errors import DataError
+from klimit._errors import DataError, warn
 from klimit._text import safe
-from klimit._warn import warn
 from klimit.rollouts.formats.archive import Archive
 from klimit.rollouts.formats.jsonlines import scan_log
 from klimit.rollouts.table import Scan
