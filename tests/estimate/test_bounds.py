@@ -7,7 +7,6 @@ from hypothesis import assume, given, settings
 from numpy.testing import assert_allclose
 
 import klimit
-from klimit.estimate.bounds import _bennett
 from klimit.theory import frontier as known
 from klimit.theory.bounds import SOURCES
 from tests.estimate.drawn import base_of, normal_prompts, pass_rates, reward_rows
@@ -98,10 +97,6 @@ def test_normal_rewards_are_where_the_sub_gaussian_bound_is_tight():
     stated = klimit.frontier(rewards, reward_range=(-50, 50)).bounds(0.5)
     wide = dict(zip(stated["bound"], stated["value"], strict=True))
     assert_allclose(wide["range (Hoeffding)"], 100 * np.sqrt(0.25), rtol=1e-9)
-
-
-def test_bennett_is_the_number_known_from_elsewhere():
-    assert_allclose(_bennett(0.09, 0.9, 0.5), 0.427667602878, rtol=1e-9)  # T78
 
 
 @pytest.mark.parametrize("option", [{}, {"budget": "per-prompt"}, {"objective": "win-rate"}])

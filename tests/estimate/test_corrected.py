@@ -240,3 +240,13 @@ def test_prompts_whose_rewards_never_vary_change_no_trust_and_no_upper_limit():
         slope = among.beta(0.1).high / alone.beta(0.5).high
         held.append((high, slope))
     assert np.abs(np.mean(held, axis=0) - 1).max() < 0.05
+
+
+def test_more_samples_are_asked_for_of_the_prompts_that_vary():
+    rewards = np.random.default_rng(32).normal(size=(60, 16))
+    rewards[12:] = 0.3
+    alone, among = klimit.frontier(rewards[:12]), klimit.frontier(rewards)
+    assert not among.exhausted(0.5)  # 2.5 nats of the prompts that vary
+    needed = among.samples_needed(0.5)
+    assert np.exp(2.5 + 0.5) < needed < 4 * alone.samples_needed(2.5)
+    assert "best sample" not in among.gain(0.5).note

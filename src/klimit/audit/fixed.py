@@ -20,7 +20,7 @@ from klimit.audit.measure import NUMBERS, Reach
 from klimit.estimate.intervals import normal
 from klimit.estimate.kernel import Floats
 from klimit.estimate.samples import Integers, Samples, ordered_mean
-from klimit.estimate.tilted import tilt_prompts
+from klimit.estimate.tilted import redrawn_gain, tilt_prompts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -206,8 +206,4 @@ def _correction_error(case: Case, kl: float, beta: float) -> float:
     limit = case.limit
     value = float(limit.gain(kl).value)
     whole = value * float(limit.bands.share(limit.bands.error, np.asarray(kl)))
-    samples, tilt = limit.samples, 1 / beta
-    found = tilt_prompts(samples, tilt)
-    spread = found.chi_square + tilt**2 * samples.variances - 2 * tilt * found.gain
-    drawn = np.maximum(spread, 0.0) / (samples.counts - 1) / tilt**2
-    return max(whole**2 - ordered_mean(drawn, samples) / samples.prompts, 0.0)
+    return max(whole**2 - redrawn_gain(limit.samples, 1 / beta), 0.0)

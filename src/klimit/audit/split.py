@@ -27,9 +27,10 @@ from klimit.audit.result import Audit, missing
 from klimit.audit.spent import FEWEST
 from klimit.estimate.best_of_n.own_spending import own_front
 from klimit.estimate.intervals import leave_out_error, quantiles
-from klimit.estimate.kernel import Floats, Grid, weight_sums
+from klimit.estimate.kernel import Floats, Grid
 from klimit.estimate.members import front, with_left_out
-from klimit.estimate.samples import Integers, Samples
+from klimit.estimate.samples import Samples
+from klimit.estimate.shape import log_mean
 from klimit.estimate.statistics import shuffled
 
 _BASE = 16  # samples of the base: with 8, three intervals in four hold the truth
@@ -167,15 +168,8 @@ def _errors(case: Case, losses: Floats) -> Floats:
 def _log_mgf(samples: Samples, grid: Grid) -> Floats:
     out = np.empty((samples.prompts, len(grid.tilts)))
     for block in samples.blocks:
-        out[block.prompts] = _rows_log_mgf(block.rewards, block.counts, grid)
+        out[block.prompts] = log_mean(block.rewards, grid, block.counts)
     return out
-
-
-def _rows_log_mgf(rewards: Floats, counts: Integers, grid: Grid) -> Floats:
-    tops = rewards.max(axis=1)[:, None]
-    sums = weight_sums(rewards - tops, grid)
-    found: Floats = np.log(sums / counts[:, None]) + grid.tilts * tops
-    return found
 
 
 def _halves(case: Case, grid: Grid) -> list[_Law]:
@@ -193,5 +187,5 @@ def _halves(case: Case, grid: Grid) -> list[_Law]:
             mean = np.where(own, dealt, 0.0).sum(axis=1, keepdims=True) / half
             part = np.where(own, dealt - mean, -np.inf)
             tops[side, prompts] = part.max(axis=1)
-            log_mgf[side, prompts] = _rows_log_mgf(part, half[:, 0], grid)
+            log_mgf[side, prompts] = log_mean(part, grid, half[:, 0])
     return [_Law(log_mgf[side], tops[side], grid) for side in (0, 1)]

@@ -57,6 +57,8 @@ def bounds(limit: Frontier, kl: float) -> pl.DataFrame:
 
 
 def _from_moments(limit: Frontier, kl: float, variance: float) -> list[tuple[str, float]]:
+    from klimit.theory.tail_bounds import bennett_bound
+
     samples = limit.samples
     proxy = max(_variance_proxy(limit), variance)
     wide = ordered_mean(_ranges(limit) ** 2, samples)
@@ -67,7 +69,7 @@ def _from_moments(limit: Frontier, kl: float, variance: float) -> list[tuple[str
         ("sub-Gaussian, best variance proxy", float(np.sqrt(2 * proxy * kl))),
         ("range (Hoeffding)", float(np.sqrt(wide * kl / 2))),
         ("Bernstein", float(root + above * kl / 3)),
-        ("Bennett", _bennett(variance, above, kl)),
+        ("Bennett", float(bennett_bound(kl, variance=variance, above=above))),
     ]
 
 
@@ -109,14 +111,3 @@ def _ranges(limit: Frontier) -> Floats:
     if stated is not None:
         return np.full(samples.prompts, stated[1] - stated[0])
     return samples.ranges()
-
-
-def _bennett(variance: float, above: float, kl: float) -> float:
-    """(v / b) h^-1(b^2 KL / v) with h(u) = (1 + u) log(1 + u) - u."""
-    target = above**2 * kl / variance
-    if not np.isfinite(target):
-        return float("inf")
-    u = np.sqrt(2 * target) + target
-    for _ in range(60):
-        u = max(u - ((1 + u) * np.log1p(u) - u - target) / np.log1p(u), 1e-300)
-    return float(variance / above * u)

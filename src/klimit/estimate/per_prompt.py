@@ -42,7 +42,7 @@ from klimit.estimate.rates_by_prompt import likely_means
 from klimit.estimate.repeats import repeats
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Block, Integers, Samples, nearly_all
-from klimit.estimate.shape import PredictedBias, centred_log_mean, predicted_bias
+from klimit.estimate.shape import PredictedBias, centred_log_mean, log_mean, predicted_bias
 from klimit.estimate.slope import SlopeReach, together
 from klimit.estimate.statistics import (
     FEWEST,
@@ -145,7 +145,7 @@ def _read(
     samples: Samples, grid: Grid, kl: Floats, seed: int, correct: bool, *, ranks: bool = False
 ) -> _Fronts:
     """Subsets of `ranks` are ranked anew."""
-    from klimit.estimate.win_rate import log_mgf_of_rates, win_rates
+    from klimit.estimate.win_rate import win_rates
 
     groups = min(GROUPS, samples.prompts)
     shape = (groups, len(kl))
@@ -183,7 +183,7 @@ def _read(
                 size = np.maximum(sizes[:, chosen].sum(axis=1), 1)[:, None]
                 if ranks:
                     rates = win_rates(np.sort(hands[:, chosen].reshape(rows, -1)), size[:, 0])
-                    values, top = log_mgf_of_rates(rates, size[:, 0], grid), rates[:, -1:]
+                    values, top = log_mean(rates, grid, size[:, 0]), rates[:, -1:]
                     return np.where(moving, np.minimum(front(values, grid, kl).gain, top), 0.0)
                 weight = np.maximum(pieces[:, chosen].sum(axis=1), 1e-280)
                 top = best[:, chosen].max(axis=1)[:, None]

@@ -21,7 +21,7 @@ _AGAINST = 3  # what a prompt counts more whose samples all differ: it has a tai
 _DISTINCT = 0.5  # of the samples below the best; of short answers fewer
 _UNSEEN = 0.3  # of the prompts miss their best: no belief, and whole belief .1 below
 _STEADY = 0.3  # odds of a rare best over those of a frequent one: none, and whole .2 above
-_PROMPTS, _SIMULATED = 1000, 4000  # at most; and simulations of a prompt, at least
+_PROMPTS, _SIMULATED = 1000, 4000  # at most; and simulations, about
 _CELLS = 2**20  # samples at a time, at most
 
 

@@ -269,12 +269,17 @@ class Frontier:
             return f"no KL is trusted with these samples: a lower bound; {asked}"
         return f"{beyond(self.trusted_kl)}: a lower bound; {asked}"
 
+    @property
+    def spenders(self) -> float:
+        """Share of the prompts that all KL is spent on: constant ones may yet vary if levels are few."""
+        return 1.0 if np.isnan(self.tail.shape) else self.samples.moving
+
     def exhausted(self, kl: float) -> bool:
         """Whether at `kl` nats every prompt is at the best that its samples show, time and again.
 
         More samples of such rewards (grades, answers that come back) reach no further than these.
         """
-        wall = np.log(self.samples.size) - 0.5
+        wall = self.spenders * (np.log(self.samples.size) - 0.5)
         return not self.bands.honest and max(self.curve.ceiling_kl, self.trusted_kl) < min(kl, wall)
 
     def samples_needed(self, kl: float) -> int:
@@ -290,7 +295,9 @@ class Frontier:
         few = 0.0  # nats by which few prompts fall short of what many show
         if not (self.bands.honest or np.isnan(self.tail.shape)):
             few = ALONE / self.samples.prompts
-        needed = min(max(by_bias, float(np.exp(min(kl, 600.0) + 0.5 + few)), FEWEST), 1e15)
+        needed = min(
+            max(by_bias, float(np.exp(min((kl + few) / self.spenders, 600.0) + 0.5)), FEWEST), 1e15
+        )
         if kl <= self.trusted_kl:
             return min(up(needed), round(size))
         return up(max(needed, size + 1))

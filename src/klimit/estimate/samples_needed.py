@@ -21,15 +21,14 @@ import numpy as np
 from klimit.estimate.intervals import DOUBT, leave_out_error
 from klimit.estimate.kernel import Floats
 from klimit.estimate.members import front
-from klimit.estimate.samples import ordered_mean
-from klimit.estimate.tilted import tilt_prompts
+from klimit.estimate.statistics import FEWEST
+from klimit.estimate.tilted import redrawn_gain
 
 if TYPE_CHECKING:
     from klimit.estimate.bands import Bands
     from klimit.estimate.result import Frontier
 
 FEWEST_PROMPTS = 10  # fewer do not show how much prompts differ
-FEWEST_SAMPLES = 4
 FURTHEST = 1e5  # times the least samples that are needed: no plan asks for more
 ROOM = 2.0  # nats from a budget to log M: nearer, corrections are large and may be off
 
@@ -73,7 +72,7 @@ class ErrorSplit:
         """``"prompts"`` or ``"samples"``: which lowers the error more, reward for reward.
 
         One percent more rewards, spent on prompts, takes one percent off ``between^2 + within^2``;
-        spent on samples of the same prompts, a percent off ``within^2`` and 2a off ``bias^2``.
+        spent on samples of the same prompts, ``rate`` percent off ``within^2`` and twice that off ``bias^2``.
         """
         return "prompts" if self.favour >= 0 else "samples"
 
@@ -130,11 +129,7 @@ def error_split(limit: Frontier, kl: float) -> ErrorSplit:
         float(leave_out_error(x.gain[1:], x.gain[0], members.weights)[0]) for x in (plain, chosen)
     )
     samples, tilt = limit.samples, float(plain.tilt[0, 0])
-    found = tilt_prompts(samples, tilt)
-    influence = found.chi_square + tilt**2 * samples.variances - 2 * tilt * found.gain
-    noise = np.maximum(influence, 0.0) / (samples.counts - 1)
-    redraw = ordered_mean(noise, samples) / (tilt**2 * samples.prompts)
-    within = min(redraw + max(error**2 - plain_error**2, 0.0), error**2)
+    within = min(redrawn_gain(samples, tilt) + max(error**2 - plain_error**2, 0.0), error**2)
     gain = float(limit.curve.at_kl(kl).gain)
     bias, rate = bias_at(limit.bands, kl)
     return ErrorSplit(
@@ -158,7 +153,7 @@ def bias_at(bands: Bands, kl: float) -> tuple[float, float]:
 def least_samples(split: ErrorSplit, kl: float) -> float:
     """Samples of a prompt below which `kl` nats would not be trusted, or only just."""
     by_bias = split.samples * float((split.bias / DOUBT) ** (1 / split.rate))
-    return max(float(FEWEST_SAMPLES), by_bias, float(np.exp(kl + ROOM)))
+    return max(float(FEWEST), by_bias, float(np.exp(kl + ROOM)))
 
 
 def up(number: float) -> int:

@@ -17,7 +17,7 @@ from klimit.estimate.samples import Integers, Samples
 from klimit.estimate.statistics import shuffled, slices
 
 _POOL = 2**20  # residuals kept
-_HANDS = 400  # simulated prompts, at least
+_HANDS = 400  # simulated prompts, about
 _SIMULATED = 2**21  # samples simulated, at most: with larger hands there is no bias to find
 _SCALES = 1000  # scales that the average over prompts is made of, at most
 # rewards are halved as often as makes so many, at most eight times: one split of few is a matter of luck
@@ -157,10 +157,11 @@ def centred_log_mean(rows: Floats, grid: Grid) -> Floats:
     return centred
 
 
-def log_mean(rows: Floats, grid: Grid) -> Floats:
-    """(rows, tilts) log of the mean of exp(tilt * value)."""
+def log_mean(rows: Floats, grid: Grid, counts: Integers | None = None) -> Floats:
+    """(rows, tilts) log of the mean of exp(tilt * value); `counts` of values where -inf fills rows up."""
     top = rows.max(axis=1, keepdims=True)
-    value: Floats = np.log(weight_sums(rows - top, grid) / rows.shape[1]) + grid.tilts * top
+    number = rows.shape[1] if counts is None else counts[:, None]
+    value: Floats = np.log(weight_sums(rows - top, grid) / number) + grid.tilts * top
     return value
 
 

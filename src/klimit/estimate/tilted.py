@@ -72,6 +72,14 @@ def tilt_prompts(samples: Samples, tilt: ArrayLike) -> TiltedPrompts:
     return TiltedPrompts(tilts, *out)
 
 
+def redrawn_gain(samples: Samples, tilt: float) -> float:
+    """Variance that another draw of the samples gives the gain at a KL, at first order."""
+    found = tilt_prompts(samples, tilt)
+    influence = found.chi_square + tilt**2 * samples.variances - 2 * tilt * found.gain
+    noise = np.maximum(influence, 0.0) / (samples.counts - 1)
+    return ordered_mean(noise, samples) / (tilt**2 * samples.prompts)
+
+
 def redrawn_moments(samples: Samples, tilt: float) -> dict[str, Floats]:
     """What means over prompts move by if their samples are drawn again: second to fourth moments, (3,) each.
 

@@ -22,7 +22,7 @@ from klimit.estimate.members import Members, combine, plain, with_left_out
 from klimit.estimate.result import Frontier, Settings
 from klimit.estimate.samples import Integers, Samples, collect, level_ends, ordered_mean
 from klimit.estimate.shape import log_mean
-from klimit.estimate.statistics import FEWEST, GROUPS, Sizes, Statistics, by_group, enough
+from klimit.estimate.statistics import FEWEST, GROUPS, Sizes, Statistics, by_group, enough, shuffled
 
 _SPLITS = 4
 _FEW_TIES = 1e-3  # share of tied pairs below which a reward counts as continuous
@@ -174,7 +174,7 @@ def _statistics(samples: Samples, grid: Grid, seed: int, *, continuous: bool) ->
     for block in samples.blocks:
         group = samples.rank[block.prompts] % groups
         prompts += np.bincount(group, minlength=groups)
-        value = log_mgf_of_rates(block.rewards, block.counts, grid)
+        value = log_mean(block.rewards, grid, block.counts)
         moving = samples.variances[block.prompts] > 0
         if continuous:
             full += by_group(moving[:, None] * uniform_log_mgf(grid.tilts), group, groups)
@@ -216,28 +216,22 @@ def _split_means(
     """
     noise = np.zeros((len(rewards), len(grid.tilts)))
     totals = [np.zeros((len(rewards), len(grid.tilts))) for _ in range(2)]
+    place = np.arange(rewards.shape[1])
     for _ in range(_SPLITS):
-        keys = rng.random(rewards.shape)
-        keys[rewards == -np.inf] = 2.0
-        place = np.argsort(np.argsort(keys, axis=1), axis=1)
+        dealt = shuffled(rewards, rng)
         for total, part in zip(totals, (2, 4), strict=True):
             size = np.maximum(counts // part, 1)
             hands = []
             for hand in range(2):
                 low = (hand * size)[:, None]
                 inside = (place >= low) & (place < low + size[:, None])
-                subset = np.sort(np.where(inside, rewards, -np.inf), axis=1)
+                subset = np.sort(np.where(inside, dealt, -np.inf), axis=1)
                 rates = win_rates(subset, size)
-                hands.append(log_mgf_of_rates(rates, size, grid))
+                hands.append(log_mean(rates, grid, size))
             total += (hands[0] + hands[1]) / (2 * _SPLITS)
             if part == 2:
                 noise += (hands[0] - hands[1]) ** 2 * (size / counts)[:, None] / (2 * _SPLITS)
     return totals[0], totals[1], noise
-
-
-def log_mgf_of_rates(rates: Floats, counts: Integers, grid: Grid) -> Floats:
-    """(rows, tilts) of `win_rates`."""
-    return np.asarray(log_mean(rates, grid) + np.log(rates.shape[1] / counts)[:, None])
 
 
 def uniform_log_mgf(tilts: Floats) -> Floats:

@@ -116,10 +116,8 @@ def _dealt(pool: Pool, rng: np.random.Generator) -> Integers:
     """(prompts, width) random place of each sample among those of its model."""
     key = rng.random(pool.origin.shape)
     order = np.lexsort((key, pool.origin), axis=1)
-    place = np.empty(order.shape, dtype=np.int64)
-    np.put_along_axis(place, order, np.arange(order.shape[1])[None, :].repeat(len(order), 0), 1)
+    out = place = np.argsort(order, axis=1)
     first = np.zeros(len(order), dtype=np.int64)
-    out = place.copy()
     for k in range(-1, pool.states):
         from_k = pool.origin == k
         out = np.where(from_k, place - first[:, None], out)

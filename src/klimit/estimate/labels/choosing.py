@@ -4,8 +4,8 @@ The gold gain of a tilt is its distance from the base (total variation) times th
 between where it adds weight and where it takes it away. Labels that come in such pairs, chosen in
 proportion to the coefficient of gold times the spread of its residual (Neyman's allocation), have
 the least variance at this tilt, and what gold has in common within a prompt cancels in each pair.
-Pairs go to prompts in proportion to what they add to the variance. Both steps are systematic draws
-with known chances, and every sample that matters has one, so each estimate made from them stays
+Pairs go to prompts in proportion to the root of what they add to the variance. Both steps are systematic
+draws with known chances, and every sample that matters has one, so each estimate made from them stays
 unbiased.
 """
 

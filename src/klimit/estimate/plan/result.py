@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from klimit._estimate import Estimate, finite, format_estimate
 from klimit._text import safe
 from klimit.estimate.plan.settings import Setting
+from klimit.estimate.result import nats
 from klimit.estimate.samples_needed import ErrorSplit
 
 if TYPE_CHECKING:
@@ -69,8 +70,7 @@ class Plan:
     def _lines(self) -> list[str]:
         unit = safe(self.reward, longest=40)
         split = self.split
-        nats = f"{float(self.kl):.3g}"
-        budget = "1 nat" if nats == "1" else f"{nats} nats"
+        budget = nats(float(self.kl))
         kinds = ("prompts", "samples of each")
         better, worse = kinds if self.next == "prompts" else kinds[::-1]
         advice = f"More {better} help more than more {worse}"

@@ -21,13 +21,13 @@ from klimit.estimate.result import Frontier
 from klimit.estimate.samples import nearly_all
 from klimit.estimate.samples_needed import (
     FEWEST_PROMPTS,
-    FEWEST_SAMPLES,
     FURTHEST,
     ErrorSplit,
     error_split,
     least_samples,
     up,
 )
+from klimit.estimate.statistics import FEWEST, enough
 
 
 def plan(
@@ -118,7 +118,7 @@ def plan(
             "more samples first."
         )
     split = error_split(limit, max(budget, _LEAST_KL))
-    least = least_samples(split, budget)
+    least = least_samples(split, budget / limit.spenders)
     _check_error(split, float(error), least)
     prompts, samples = split.cheapest(error, least_samples=least)
     equal_n = int(number) if asked == "n" else n_spending(limit.samples, budget)
@@ -199,9 +199,9 @@ def _check(limit: Frontier) -> None:
             "one prompt does not show how prompts differ; two or more were expected. "
             "Sample more prompts."
         )
-    if np.mean(samples.counts >= FEWEST_SAMPLES) < 0.9:
+    if not enough(samples):
         raise DataError(
-            f"many prompts have fewer than {FEWEST_SAMPLES} samples, which do not show the bias "
+            f"many prompts have fewer than {FEWEST} samples, which do not show the bias "
             "that more would cure. Draw 16 samples of some 50 prompts and plan with those."
         )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from klimit.estimate.kernel import Floats
-from klimit.estimate.members import with_left_out
+from klimit.estimate.members import middle_of, with_left_out
 from klimit.estimate.proxy.model import ModelBias
 from klimit.estimate.proxy.path import Path
 from klimit.estimate.proxy.statistics import Reads
@@ -86,9 +86,7 @@ def corrected_read(
     if model is None:
         candidates.append(plugin + jackknife + slope * (lacking - own_jackknife))
         stack = np.stack(candidates)
-        middle = np.argsort(stack[:, 0], axis=0)[1]
-        chosen = np.take_along_axis(stack, middle[None, None, :], axis=0)[0]
-        return TiltedRead(plugin, chosen, stack[:, 0], none)
+        return TiltedRead(plugin, middle_of(stack), stack[:, 0], none)
     # the model is believed as far as the proxy itself changes from M/2 to M as the model says: not at
     # all where every prompt's best samples are tied, as at the longest length
     believed = np.clip(own_half / np.maximum(model.change[proxy], tiny), 0.0, 1.0)

@@ -64,7 +64,7 @@ class TailLaw:
             tilted = weights * self.chances
             moved, read = ((tilted * x).sum(axis=1, keepdims=True) for x in (proxy, self.means))
             away = proxy - moved
-            # no sample has more weight than all of its prompt's
+            # no sample has more weight than ten times all of its prompt's
             weights /= 1 + weights / (_MOST * self.samples)
             # what one sample moves the mean by, the base's mean included
             moves = weights * (self.means - read) - self.means

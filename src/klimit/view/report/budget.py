@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NODES = 160  # budgets of the grid, even in sqrt(KL), where frontiers are nearly straight
 BOUNDS = 12  # of these, how many have the bounds of the literature
-MANY = 300_000  # rewards that the KL of tied best-of-N is read from, at most
+MANY = 300_000  # rewards past which bounds are read at four of the budgets
 
 
 def nodes(limit: Frontier, top: float, exact: Sequence[float] = ()) -> Floats:

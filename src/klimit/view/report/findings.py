@@ -101,7 +101,7 @@ def gather(
     kl: Any = None, focus: float | None = None, paired: bool | None = None,
     warned: Sequence[str] = (), done: Callable[[], object] = lambda: None, **how: Any,
 ) -> Findings:  # fmt: skip
-    """Measure everything; `done` is called after each of `STAGES`.
+    """Measure everything; `done` is called after each of `STAGES` but the last.
 
     Parameters
     ----------
