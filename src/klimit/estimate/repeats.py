@@ -73,7 +73,7 @@ class OwnBest:
                 part = rows[start : start + step]
                 some = Block(block.prompts[part], block.rewards[part], block.counts[part])
                 pieces += [self._falls_short(samples, some, grid, rng) for _ in range(rounds)]
-        return np.asarray(len(varied) / samples.prompts * shortfall(np.concatenate(pieces)))
+        return np.asarray(samples.moving * shortfall(np.concatenate(pieces)))
 
     def _falls_short(
         self, samples: Samples, block: Block, grid: Grid, rng: np.random.Generator

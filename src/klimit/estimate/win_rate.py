@@ -115,7 +115,7 @@ def _from_ranks(column: RewardColumn, ranked: Samples, settings: Settings) -> Fr
     if continuous and settings.budget == "per-prompt":
         members = _spent_alike(ranked, members)
         # prompts of equal rewards spend as much, for nothing
-        flat_from /= float((ranked.variances > 0).mean())
+        flat_from /= ranked.moving
     cap, top = average.reward_cap(ranked, settings), ordered_mean(ranked.tops, ranked)
 
     def convex(log_mgf: Floats) -> Curve:
